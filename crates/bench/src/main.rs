@@ -1,2 +1,97 @@
-//! Under construction.
-fn main() {}
+//! The load generator behind `make bench`: every line runs against a started `packhouse serve` and, where there is
+//! one, against its peer on the same machine in the same run. The results go to `docs/benchmarks.md`.
+
+mod corpus;
+mod http;
+mod lines;
+mod peer;
+mod report;
+mod sample;
+mod server;
+mod token;
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+use crate::report::Report;
+
+/// A failure, told to a person.
+pub(crate) type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// Measure a release build of Packhouse.
+#[derive(Parser)]
+struct Args {
+    /// The server binary.
+    #[arg(long, default_value = "target/release/packhouse")]
+    binary: PathBuf,
+    /// Where the report goes.
+    #[arg(long, default_value = "docs/benchmarks.md")]
+    out: PathBuf,
+    /// Where repositories and data folders are made; on the disk to be measured.
+    #[arg(long, default_value = "target/bench")]
+    work: PathBuf,
+    /// A PostgreSQL URL; without one its lines are left out.
+    #[arg(long, env = "PACKHOUSE_TEST_POSTGRES")]
+    postgres: Option<String>,
+    /// Run only lines whose names contain one of these.
+    #[arg(long)]
+    only: Vec<String>,
+    /// Seconds each load line runs.
+    #[arg(long, default_value_t = 15)]
+    seconds: u64,
+}
+
+/// What every line needs.
+pub(crate) struct Bench {
+    pub binary: PathBuf,
+    pub work: PathBuf,
+    pub postgres: Option<String>,
+    pub seconds: u64,
+}
+
+fn main() -> Result<()> {
+    let args = Args::parse();
+    std::fs::create_dir_all(&args.work)?;
+    let bench = Bench {
+        binary: std::fs::canonicalize(&args.binary).map_err(|error| {
+            format!(
+                "{}: {error}; build it with `cargo build --release`",
+                args.binary.display()
+            )
+        })?,
+        work: std::fs::canonicalize(&args.work)?,
+        postgres: args.postgres,
+        seconds: args.seconds,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
+    let mut report = Report::default();
+    for (name, line) in lines::all() {
+        if !args.only.is_empty()
+            && !args
+                .only
+                .iter()
+                .any(|wanted| name.contains(wanted.as_str()))
+        {
+            continue;
+        }
+        eprintln!("bench: {name}");
+        match line(&bench, &runtime) {
+            Ok(rows) => rows.into_iter().for_each(|row| report.add(row)),
+            Err(error) => report.failed(name, &error.to_string()),
+        }
+    }
+    report.print();
+    if args.only.is_empty() {
+        std::fs::write(&args.out, report.markdown())?;
+        eprintln!("bench: wrote {}", args.out.display());
+    }
+    if report.has_failures() {
+        Err("some lines could not be measured".into())
+    } else {
+        Ok(())
+    }
+}
