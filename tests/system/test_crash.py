@@ -1,0 +1,124 @@
+"""What a server that is killed at any moment must not lose.
+
+Invariant: a commit that was acknowledged is reachable from its branch afterwards, every ref points to a complete
+history, and nothing `git fsck` complains about is ever visible.
+"""
+
+import random
+import shutil
+import subprocess
+import threading
+import time
+
+from harness import Client, Server, git
+
+ROUNDS = 15
+REPOS = [f"crash-{at}" for at in range(4)]
+WRITERS = 12
+
+
+def test_acknowledged_commits_survive_kill_9(tmp_path):
+    seed = random.randrange(1 << 32)
+    print("seed", seed)
+    rng = random.Random(seed)
+    (tmp_path / "data").mkdir()
+    server = Server(tmp_path / "data").start()
+    acknowledged = {repo: [] for repo in REPOS}
+    try:
+        for repo in REPOS:
+            Client(server, repo).create()
+            status, body = Client(server, repo).commit("main", {"README": b"start\n"})
+            assert status == 201, body
+            acknowledged[repo].append(("main", body["commit"]["commit_sha"]))
+        for round_number in range(ROUNDS):
+            load = Load(server, rng.randrange(1 << 32), round_number, tmp_path / f"push-{round_number}")
+            load.start()
+            time.sleep(rng.uniform(0.1, 1.5))
+            server.kill()
+            for repo, branch, sha in load.join():
+                acknowledged[repo].append((branch, sha))
+            server = Server(tmp_path / "data").start()
+            if round_number % 5 == 4:
+                check(server, acknowledged, tmp_path / f"export-{round_number}")
+        check(server, acknowledged, tmp_path / "export-last")
+        assert sum(map(len, acknowledged.values())) > ROUNDS * WRITERS, "the load was too small to mean anything"
+        print(server.command("fsck"))
+    finally:
+        server.stop()
+
+
+class Load:
+    """Writers that go on until the server is gone, and remember what it acknowledged."""
+
+    def __init__(self, server, seed, round_number, folder):
+        self.acknowledged = []
+        self.problems = []
+        self.threads = [
+            threading.Thread(target=self.run, args=(self.commits, server, random.Random(seed + at), at))
+            for at in range(WRITERS)
+        ]
+        self.threads.append(threading.Thread(target=self.run, args=(self.pushes, server, folder, round_number)))
+
+    def start(self):
+        for thread in self.threads:
+            thread.start()
+
+    def join(self):
+        for thread in self.threads:
+            thread.join(timeout=60)
+            assert not thread.is_alive(), "a writer hangs"
+        assert not self.problems, self.problems
+        return self.acknowledged
+
+    def run(self, work, *arguments):
+        try:
+            work(*arguments)
+        except OSError:
+            pass  # The server is gone, as planned.
+        except Exception as error:  # noqa: BLE001 - told by the test
+            if type(error).__module__ != "http.client":
+                self.problems.append(repr(error))
+
+    def commits(self, server, rng, number):
+        repo = rng.choice(REPOS)
+        client = Client(server, repo)
+        branch = rng.choice(["main", f"side-{number}"])
+        for at in range(100_000):
+            size = rng.choice([10, 300, 3000, 300_000] if at % 10 == 0 else [10, 300])
+            files = {f"dir{rng.randrange(5)}/file{rng.randrange(20)}": rng.randbytes(size)}
+            if at % 40 == 39:
+                files |= {f"bulk/{name}": rng.randbytes(40_000) for name in range(40)}
+            status, body = client.commit(branch, files, base_branch="main")
+            assert status == 201, body
+            self.acknowledged.append((repo, branch, body["commit"]["commit_sha"]))
+
+    def pushes(self, server, folder, round_number):
+        repo = REPOS[0]
+        if git("clone", "-q", server.git_url(repo), str(folder), check=False).returncode != 0:
+            return
+        branch = f"pushed-{round_number}"
+        git("checkout", "-q", "-b", branch, cwd=folder)
+        for at in range(1000):
+            (folder / "pushed.txt").write_text(f"{round_number} {at}\n")
+            git("add", ".", cwd=folder)
+            git("commit", "-q", "-m", f"push {at}", cwd=folder)
+            sha = git("rev-parse", "HEAD", cwd=folder).stdout.strip()
+            if git("push", "-q", "origin", branch, cwd=folder, check=False).returncode != 0:
+                return
+            self.acknowledged.append((repo, branch, sha))
+
+
+def check(server, acknowledged, folder):
+    for repo, commits in acknowledged.items():
+        exported = folder / f"{repo}.git"
+        folder.mkdir(exist_ok=True)
+        server.command("export", f"dev/{repo}", str(exported))
+        fsck = subprocess.run(["git", "-C", exported, "fsck", "--full", "--strict"], capture_output=True, text=True)
+        assert fsck.returncode == 0, fsck.stdout + fsck.stderr
+        reachable = {}
+        for branch, sha in commits:
+            if branch not in reachable:
+                listed = git("-C", str(exported), "rev-list", f"refs/heads/{branch}").stdout
+                reachable[branch] = set(listed.split())
+            assert sha in reachable[branch], f"{repo}: acknowledged commit {sha} of {branch} is lost"
+    shutil.rmtree(folder)
