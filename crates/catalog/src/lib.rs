@@ -1,1 +1,45 @@
-//! Under construction.
+//! The catalog: everything that changes, in SQL. Organisations, keys, repositories, refs, reflogs,
+//! tails and lists of packs, on SQLite or PostgreSQL behind one set of queries.
+//!
+//! What always holds:
+//!
+//! - A publish is one transaction: ref edits by compare-and-set, reflog, tail row, packs and the
+//!   repository's generation become visible together or not at all.
+//! - A call that returned success is durable: its COMMIT returned. A commit whose outcome is not
+//!   known is an error, never a success.
+//! - A generation never goes back, and grows by one with each publish or fold.
+//! - For each ref, the `old` of a reflog row is the `new` of the one before it.
+//!
+//! Writers wait in lanes (see `lane`), which put what waits into one commit; reads have their own
+//! connections and wait for no writer.
+
+mod bulk;
+mod catalog;
+mod clock;
+mod dialect;
+mod error;
+mod fold;
+mod ids;
+mod keys;
+mod lane;
+mod migrate;
+mod open;
+mod orgs;
+mod publish;
+mod reflog;
+mod repos;
+mod text;
+mod view;
+
+pub use catalog::Catalog;
+pub use error::CatalogError;
+pub use fold::{Fold, FoldError};
+pub use ids::{OrgId, RepoId};
+pub use keys::{Key, NewKey};
+pub use orgs::{CreateOrgError, Org};
+pub use publish::{
+    MAX_REF_NAME_BYTES, NewPack, PackSource, Publish, PublishError, Published, RefEdit,
+};
+pub use reflog::ReflogRow;
+pub use repos::{CreateRepoError, DeleteRepoError, MAX_REPO_NAME_BYTES, RepoRow};
+pub use view::{Loaded, PackRow, RefRow, Since, TailRow};

@@ -1,0 +1,81 @@
+//! The catalog's handle: opening, closing, and handing work to the lanes.
+
+use std::sync::Arc;
+
+use crate::dialect::Pool;
+use crate::ids::{IdSource, RepoId};
+use crate::lane::{Done, Lane, Work};
+use crate::open::Place;
+use crate::{CatalogError, migrate};
+
+/// A connected catalog. Clones share its connections.
+#[derive(Clone, Debug)]
+pub struct Catalog {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    pool: Pool,
+    lanes: Vec<Lane>,
+}
+
+impl Catalog {
+    /// Opens the catalog at `sqlite:/path/catalog.db` (created if missing, its folder must exist) or
+    /// `postgres://user@host/database`, and brings its tables up to date.
+    pub async fn open(url: &str) -> Result<Self, CatalogError> {
+        let place = Place::parse(url)?;
+        let failed = |source| place.failed(source);
+        let mut writer = place.connect_writer().await.map_err(failed)?;
+        migrate::run(&mut writer)
+            .await
+            .map_err(|source| CatalogError::Migrate {
+                place: place.describe(),
+                source: Arc::new(source),
+            })?;
+        writer.close().await.map_err(failed)?;
+        let pool = place.connect_readers().await.map_err(failed)?;
+        let ids = Arc::new(IdSource::default());
+        let lanes = (0..place.lanes())
+            .map(|_| Lane::start(place.clone(), ids.clone()))
+            .collect();
+        Ok(Self {
+            inner: Arc::new(Inner { pool, lanes }),
+        })
+    }
+
+    /// Finishes the writes that wait, refuses later ones with [`CatalogError::Closed`], and closes
+    /// every connection.
+    pub async fn close(&self) {
+        for lane in &self.inner.lanes {
+            lane.close().await;
+        }
+        self.inner.pool.close().await;
+    }
+
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<(), CatalogError> {
+        let mut pooled = self.pool().acquire().await?;
+        let mut conn = pooled.conn();
+        let args = conn.args();
+        conn.fetch_optional("SELECT 1", args).await?;
+        Ok(())
+    }
+
+    pub(crate) fn pool(&self) -> &Pool {
+        &self.inner.pool
+    }
+
+    /// Has the lane of a repository do something.
+    pub(crate) async fn submit(&self, repo: RepoId, work: Work) -> Result<Done, CatalogError> {
+        self.submit_at(repo.0, work).await
+    }
+
+    /// Has a lane do something; the same `place` is always the same lane.
+    pub(crate) async fn submit_at(&self, place: i64, work: Work) -> Result<Done, CatalogError> {
+        let lanes = &self.inner.lanes;
+        lanes[place.unsigned_abs() as usize % lanes.len()]
+            .submit(work)
+            .await
+    }
+}

@@ -1,0 +1,200 @@
+//! Lanes: the only writers. A lane has a queue, a task and a connection of its own; it takes what
+//! waits in its queue, does that as one transaction, and answers after the COMMIT.
+//!
+//! What always holds:
+//!
+//! - An operation is answered with success only after a COMMIT that returned success.
+//! - A group has at most one operation per repository, so none depends on another.
+//! - An operation that is refused (a ref moved, a name is taken) leaves its neighbours alone. One
+//!   that makes the whole transaction fail is found by running each alone.
+//! - The queue is bounded in operations and in bytes; who comes later waits.
+//!
+//! `group` forms groups, `state` reads what they need, `plan` decides without I/O, `write` writes.
+
+mod group;
+mod plan;
+mod state;
+mod task;
+mod write;
+
+use std::sync::Arc;
+
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use crate::CatalogError;
+use crate::fold::Fold;
+use crate::ids::{IdSource, OrgId, RepoId};
+use crate::keys::NewKey;
+use crate::open::Place;
+use crate::orgs::Org;
+use crate::publish::Publish;
+use crate::repos::RepoRow;
+use task::Task;
+
+/// What a lane can do.
+#[derive(Debug)]
+pub(crate) enum Work {
+    Publish(Publish),
+    Fold(Fold),
+    Lease {
+        repo: RepoId,
+        holder: String,
+        for_ms: i64,
+        now_ms: i64,
+    },
+    CreateRepo {
+        org: OrgId,
+        name: String,
+        default_branch: String,
+        at_ms: i64,
+    },
+    DeleteRepo {
+        repo: RepoId,
+        at_ms: i64,
+    },
+    CreateOrg {
+        name: String,
+        at_ms: i64,
+    },
+    AddKey {
+        org: OrgId,
+        key: NewKey,
+        at_ms: i64,
+    },
+    RevokeKey {
+        org: OrgId,
+        fingerprint: String,
+        at_ms: i64,
+    },
+}
+
+/// What came of it. Only the last three are refusals, which wrote nothing.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Done {
+    Generation(i64),
+    RepoCreated(RepoRow),
+    OrgCreated(Org),
+    /// Whether there was anything to change.
+    Changed(bool),
+    Moved {
+        name: Vec<u8>,
+        expected: Option<Vec<u8>>,
+        found: Option<Vec<u8>>,
+    },
+    /// The repository, the name or the fold's rows are not there to be had.
+    Refused,
+}
+
+impl Work {
+    /// The repository it needs for itself within a group.
+    fn repo(&self) -> Option<RepoId> {
+        match self {
+            Self::Publish(publish) => Some(publish.repo),
+            Self::Fold(fold) => Some(fold.repo),
+            Self::Lease { repo, .. } | Self::DeleteRepo { repo, .. } => Some(*repo),
+            Self::CreateRepo { .. }
+            | Self::CreateOrg { .. }
+            | Self::AddKey { .. }
+            | Self::RevokeKey { .. } => None,
+        }
+    }
+
+    /// About how much memory it holds.
+    fn bytes(&self) -> usize {
+        const FIXED: usize = 512;
+        let Self::Publish(publish) = self else {
+            return FIXED;
+        };
+        let edits = publish.edits.iter().map(|edit| {
+            256 + edit.name.len() + edit.message.len() + edit.who.as_ref().map_or(0, String::len)
+        });
+        FIXED
+            + publish.tail.as_ref().map_or(0, bytes::Bytes::len)
+            + publish.packs.len() * 128
+            + edits.sum::<usize>()
+    }
+}
+
+/// Work with somebody waiting for it.
+#[derive(Debug)]
+struct Op {
+    work: Work,
+    bytes: usize,
+    reply: oneshot::Sender<Result<Done, CatalogError>>,
+    /// Its share of `QUEUE_BYTES`, given back when it is answered.
+    _room: OwnedSemaphorePermit,
+}
+
+/// What goes through a queue.
+#[derive(Debug)]
+enum Message {
+    Op(Box<Op>),
+    /// Nothing comes after this.
+    Close,
+}
+
+/// Operations that may wait in a queue.
+const QUEUE_OPS: usize = 1024;
+
+/// Bytes that may wait in a lane, or be in its hands; an operation with more has the lane alone.
+const QUEUE_BYTES: usize = 64 << 20;
+
+/// The handle of a lane.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    queue: mpsc::Sender<Message>,
+    room: Arc<Semaphore>,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Lane {
+    /// Starts a lane; it connects when it first has work.
+    pub(crate) fn start(place: Place, ids: Arc<IdSource>) -> Self {
+        let (queue, waiting) = mpsc::channel(QUEUE_OPS);
+        let task = tokio::spawn(Task::new(place, ids, waiting).run());
+        Self {
+            queue,
+            room: Arc::new(Semaphore::new(QUEUE_BYTES)),
+            task: Mutex::new(Some(task)),
+        }
+    }
+
+    /// Waits for room in the queue, and then for the answer.
+    pub(crate) async fn submit(&self, work: Work) -> Result<Done, CatalogError> {
+        let closed = |_| CatalogError::Closed;
+        let bytes = work.bytes();
+        let share = u32::try_from(bytes.min(QUEUE_BYTES)).expect("64 MiB fits in 32 bits");
+        let room = self
+            .room
+            .clone()
+            .acquire_many_owned(share)
+            .await
+            .map_err(closed)?;
+        let (reply, answer) = oneshot::channel();
+        let op = Box::new(Op {
+            work,
+            bytes,
+            reply,
+            _room: room,
+        });
+        self.queue
+            .send(Message::Op(op))
+            .await
+            .map_err(|_| CatalogError::Closed)?;
+        answer.await.unwrap_or(Err(CatalogError::Closed))
+    }
+
+    /// Lets the lane finish what waits, and joins it.
+    pub(crate) async fn close(&self) {
+        self.room.close();
+        let mut task = self.task.lock().await;
+        if let Some(running) = task.take() {
+            // An error means that the lane has ended already.
+            let _ = self.queue.send(Message::Close).await;
+            if let Err(error) = running.await {
+                tracing::error!(%error, "a catalog lane ended badly");
+            }
+        }
+    }
+}

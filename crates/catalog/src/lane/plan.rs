@@ -1,0 +1,356 @@
+//! Deciding: from what the database holds and what is asked, what is written and answered. No I/O.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::fold::{DUE_BYTES, DUE_ROWS, Fold};
+use crate::ids::{IdSource, OrgId, RepoId};
+use crate::keys::NewKey;
+use crate::orgs::Org;
+use crate::publish::{NewPack, Publish, RefEdit};
+use crate::repos::RepoRow;
+
+use super::{Done, Work};
+
+/// What the database holds of the things a group names.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) repos: HashMap<RepoId, RepoState>,
+    pub(super) refs: HashMap<RepoId, HashMap<Vec<u8>, RefState>>,
+    /// Rows and bytes of a tail that a fold is about to drop.
+    pub(super) folding: HashMap<RepoId, (i64, i64)>,
+}
+
+/// A repository with the columns only lanes look at.
+#[derive(Clone, Debug)]
+pub(super) struct RepoState {
+    pub(super) row: RepoRow,
+    pub(super) fold_holder: Option<String>,
+    pub(super) fold_until_ms: Option<i64>,
+}
+
+impl RepoState {
+    /// Whether the index of tails to fold should have it.
+    pub(super) fn fold_due(&self) -> bool {
+        self.row.tail_rows >= DUE_ROWS || self.row.tail_bytes >= DUE_BYTES
+    }
+}
+
+/// A row of refs; one without target is a deleted ref.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct RefState {
+    pub(super) target: Option<Vec<u8>>,
+    pub(super) created_at_ms: i64,
+}
+
+/// Everything a group writes.
+#[derive(Debug, Default)]
+pub(super) struct Writes<'a> {
+    pub(super) refs: Vec<RefWrite<'a>>,
+    pub(super) reflog: Vec<ReflogWrite<'a>>,
+    pub(super) tail: Vec<(RepoId, i64, &'a [u8])>,
+    pub(super) packs: Vec<PackWrite<'a>>,
+    /// Tails to drop, up to a generation.
+    pub(super) folds: Vec<(RepoId, i64)>,
+    /// Changed rows of repos.
+    pub(super) repos: Vec<RepoState>,
+    /// New rows of repos, each with its place among the answers.
+    pub(super) new_repos: Vec<(usize, RepoRow)>,
+    /// Rare things, each with its place among the answers.
+    pub(super) admin: Vec<(usize, Admin<'a>)>,
+}
+
+#[derive(Debug)]
+pub(super) struct RefWrite<'a> {
+    pub(super) repo: RepoId,
+    pub(super) name: &'a [u8],
+    pub(super) target: Option<&'a [u8]>,
+    pub(super) peeled: Option<&'a [u8]>,
+    pub(super) created_at_ms: i64,
+    pub(super) generation: i64,
+}
+
+#[derive(Debug)]
+pub(super) struct ReflogWrite<'a> {
+    pub(super) repo: RepoId,
+    pub(super) generation: i64,
+    pub(super) ordinal: i64,
+    pub(super) edit: &'a RefEdit,
+    pub(super) who: &'a str,
+    pub(super) at_ms: i64,
+}
+
+#[derive(Debug)]
+pub(super) struct PackWrite<'a> {
+    pub(super) repo: RepoId,
+    pub(super) pack: &'a NewPack,
+    pub(super) generation: i64,
+}
+
+#[derive(Debug)]
+pub(super) enum Admin<'a> {
+    CreateOrg(Org),
+    AddKey {
+        org: OrgId,
+        key: &'a NewKey,
+        at_ms: i64,
+    },
+    RevokeKey {
+        org: OrgId,
+        fingerprint: &'a str,
+        at_ms: i64,
+    },
+}
+
+/// Decides each of a group's works on its own. Answers to creations say what holds if the database
+/// accepts them.
+pub(super) fn plan<'a>(
+    state: &State,
+    works: impl IntoIterator<Item = &'a Work>,
+    ids: &IdSource,
+) -> (Writes<'a>, Vec<Done>) {
+    let mut writes = Writes::default();
+    let mut answers = Vec::new();
+    for work in works {
+        let answer = decide(state, work, answers.len(), ids, &mut writes);
+        answers.push(answer);
+    }
+    (writes, answers)
+}
+
+fn decide<'a>(
+    state: &State,
+    work: &'a Work,
+    place: usize,
+    ids: &IdSource,
+    writes: &mut Writes<'a>,
+) -> Done {
+    match work {
+        Work::Publish(publish) => decide_publish(state, publish, writes),
+        Work::Fold(fold) => decide_fold(state, fold, writes),
+        Work::Lease {
+            repo,
+            holder,
+            for_ms,
+            now_ms,
+        } => {
+            let Some(mut repo) = live(state, *repo) else {
+                return Done::Changed(false);
+            };
+            let other = repo
+                .fold_holder
+                .as_deref()
+                .is_some_and(|current| current != holder);
+            if other && repo.fold_until_ms.is_some_and(|until| until > *now_ms) {
+                return Done::Changed(false);
+            }
+            let held = *for_ms > 0;
+            repo.fold_holder = held.then(|| holder.clone());
+            repo.fold_until_ms = held.then(|| now_ms.saturating_add(*for_ms));
+            writes.repos.push(repo);
+            Done::Changed(true)
+        }
+        Work::DeleteRepo { repo, at_ms } => {
+            let Some(mut repo) = live(state, *repo) else {
+                return Done::Changed(false);
+            };
+            repo.row.deleted_at_ms = Some(*at_ms);
+            writes.repos.push(repo);
+            Done::Changed(true)
+        }
+        Work::CreateRepo {
+            org,
+            name,
+            default_branch,
+            at_ms,
+        } => {
+            let row = RepoRow {
+                id: RepoId(ids.next(*at_ms)),
+                org: *org,
+                name: name.clone(),
+                default_branch: default_branch.clone(),
+                created_at_ms: *at_ms,
+                deleted_at_ms: None,
+                generation: 0,
+                packs_generation: 0,
+                folded_through: 0,
+                tail_rows: 0,
+                tail_bytes: 0,
+            };
+            writes.new_repos.push((place, row.clone()));
+            Done::RepoCreated(row)
+        }
+        Work::CreateOrg { name, at_ms } => {
+            let id = OrgId(ids.next(*at_ms));
+            let org = Org {
+                id,
+                name: name.clone(),
+                created_at_ms: *at_ms,
+            };
+            writes.admin.push((place, Admin::CreateOrg(org.clone())));
+            Done::OrgCreated(org)
+        }
+        Work::AddKey { org, key, at_ms } => {
+            let add = Admin::AddKey {
+                org: *org,
+                key,
+                at_ms: *at_ms,
+            };
+            writes.admin.push((place, add));
+            Done::Changed(true)
+        }
+        Work::RevokeKey {
+            org,
+            fingerprint,
+            at_ms,
+        } => {
+            let revoke = Admin::RevokeKey {
+                org: *org,
+                fingerprint,
+                at_ms: *at_ms,
+            };
+            writes.admin.push((place, revoke));
+            Done::Changed(true)
+        }
+    }
+}
+
+fn live(state: &State, repo: RepoId) -> Option<RepoState> {
+    state
+        .repos
+        .get(&repo)
+        .filter(|repo| repo.row.deleted_at_ms.is_none())
+        .cloned()
+}
+
+/// Where a ref stands after the edits so far.
+struct Staged<'s, 'a> {
+    /// Its row, maybe that of a deleted ref.
+    stored: Option<&'s RefState>,
+    /// The last edit that moved it.
+    last: Option<&'a RefEdit>,
+    created_at_ms: i64,
+}
+
+impl Staged<'_, '_> {
+    fn target(&self) -> Option<&[u8]> {
+        match self.last {
+            Some(edit) => edit.new.as_deref(),
+            None => self.stored?.target.as_deref(),
+        }
+    }
+}
+
+fn decide_publish<'a>(state: &State, publish: &'a Publish, writes: &mut Writes<'a>) -> Done {
+    let Some(mut repo) = live(state, publish.repo) else {
+        return Done::Refused;
+    };
+    let generation = repo.row.generation + 1;
+    let staged = match stage(state, publish) {
+        Ok(staged) => staged,
+        Err(moved) => return moved,
+    };
+    for (name, ref_) in staged {
+        let Some(edit) = ref_.last else { continue };
+        // A ref that came and went within this publish leaves reflog rows and nothing else.
+        if ref_.stored.is_some() || edit.new.is_some() {
+            writes.refs.push(RefWrite {
+                repo: publish.repo,
+                name,
+                target: edit.new.as_deref(),
+                peeled: edit.peeled.as_deref(),
+                created_at_ms: ref_.created_at_ms,
+                generation,
+            });
+        }
+    }
+    let moves = publish.edits.iter().filter(|edit| edit.old != edit.new);
+    writes
+        .reflog
+        .extend(moves.zip(0..).map(|(edit, ordinal)| ReflogWrite {
+            repo: publish.repo,
+            generation,
+            ordinal,
+            edit,
+            who: edit.who.as_deref().unwrap_or(&publish.who),
+            at_ms: publish.at_ms,
+        }));
+    if let Some(objects) = &publish.tail {
+        writes.tail.push((publish.repo, generation, objects));
+        repo.row.tail_rows += 1;
+        repo.row.tail_bytes += i64::try_from(objects.len()).unwrap_or(i64::MAX);
+    }
+    if !publish.packs.is_empty() {
+        repo.row.packs_generation = generation;
+        let packs = publish.packs.iter();
+        writes.packs.extend(packs.map(|pack| PackWrite {
+            repo: publish.repo,
+            pack,
+            generation,
+        }));
+    }
+    repo.row.generation = generation;
+    writes.repos.push(repo);
+    Done::Generation(generation)
+}
+
+/// Makes the edits in order, or says which one finds its ref elsewhere.
+fn stage<'s, 'a>(
+    state: &'s State,
+    publish: &'a Publish,
+) -> Result<BTreeMap<&'a [u8], Staged<'s, 'a>>, Done> {
+    let refs = state.refs.get(&publish.repo);
+    let mut staged = BTreeMap::new();
+    for edit in &publish.edits {
+        let name = edit.name.as_slice();
+        let ref_ = staged.entry(name).or_insert_with(|| {
+            let stored = refs.and_then(|refs| refs.get(name));
+            let created_at_ms = stored.map_or(publish.at_ms, |row| row.created_at_ms);
+            Staged {
+                stored,
+                last: None,
+                created_at_ms,
+            }
+        });
+        if ref_.target() != edit.old.as_deref() {
+            return Err(Done::Moved {
+                name: edit.name.clone(),
+                expected: edit.old.clone(),
+                found: ref_.target().map(<[u8]>::to_vec),
+            });
+        }
+        if edit.old != edit.new {
+            if edit.old.is_none() {
+                ref_.created_at_ms = publish.at_ms;
+            }
+            ref_.last = Some(edit);
+        }
+    }
+    Ok(staged)
+}
+
+fn decide_fold<'a>(state: &State, fold: &'a Fold, writes: &mut Writes<'a>) -> Done {
+    let Some(mut repo) = live(state, fold.repo) else {
+        return Done::Refused;
+    };
+    let (rows, bytes) = state.folding.get(&fold.repo).copied().unwrap_or((0, 0));
+    let same = u64::try_from(rows) == Ok(fold.rows) && u64::try_from(bytes) == Ok(fold.bytes);
+    if !same || fold.through <= repo.row.folded_through || fold.through > repo.row.generation {
+        return Done::Refused;
+    }
+    repo.row.generation += 1;
+    repo.row.packs_generation = repo.row.generation;
+    repo.row.folded_through = fold.through;
+    repo.row.tail_rows -= rows;
+    repo.row.tail_bytes -= bytes;
+    repo.fold_holder = None;
+    repo.fold_until_ms = None;
+    let generation = repo.row.generation;
+    writes.folds.push((fold.repo, fold.through));
+    writes.packs.push(PackWrite {
+        repo: fold.repo,
+        pack: &fold.pack,
+        generation,
+    });
+    writes.repos.push(repo);
+    Done::Generation(generation)
+}

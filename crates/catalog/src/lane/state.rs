@@ -1,0 +1,95 @@
+//! Reading what a group needs to be decided, under the locks that keep it so until the COMMIT.
+
+use crate::bulk::{Bulk, Kind, List, Texts};
+use crate::dialect::Conn;
+use crate::ids::RepoId;
+use crate::repos;
+
+use super::Work;
+use super::plan::{RefState, RepoState, State};
+
+// In id order, so that nodes that lock the same repositories wait for each other in one direction
+// only. The row of a repository is the lock of all it has.
+const SELECT_REPOS: Bulk = Bulk {
+    head: concat!(
+        "SELECT ",
+        repos::columns!(),
+        ", fold_holder, fold_until_ms FROM repos WHERE id IN (VALUES "
+    ),
+    columns: &[Kind::Int],
+    foot: ")",
+    lock: " ORDER BY id FOR UPDATE",
+};
+
+const SELECT_REFS: Bulk = Bulk {
+    head: "SELECT r.repo_id, r.name, r.target, r.created_at_ms FROM (VALUES ",
+    columns: &[Kind::Int, Kind::Bytes],
+    foot: ") AS v JOIN refs AS r ON r.repo_id = v.column1 AND r.name = v.column2",
+    lock: "",
+};
+
+const COUNT_TAILS: Bulk = Bulk {
+    head: "SELECT t.repo_id, COUNT(*), CAST(SUM(LENGTH(t.objects)) AS BIGINT) FROM (VALUES ",
+    columns: &[Kind::Int, Kind::Int],
+    foot: ") AS v JOIN tail AS t ON t.repo_id = v.column1 AND t.generation <= v.column2 \
+           GROUP BY t.repo_id",
+    lock: "",
+};
+
+/// Locks the repositories of a group and reads what its works name.
+pub(super) async fn read(
+    conn: &mut Conn<'_>,
+    texts: &mut Texts,
+    works: &[&Work],
+) -> Result<State, sqlx::Error> {
+    let mut repos = List::new(conn.dialect(), &SELECT_REPOS);
+    let mut refs = List::new(conn.dialect(), &SELECT_REFS);
+    let mut tails = List::new(conn.dialect(), &COUNT_TAILS);
+    for work in works {
+        if let Some(repo) = work.repo() {
+            repos.row(|row| {
+                row.push(repo.0);
+            });
+        }
+        match work {
+            Work::Publish(publish) => {
+                for edit in &publish.edits {
+                    refs.row(|row| {
+                        row.push(publish.repo.0).push(edit.name.as_slice());
+                    });
+                }
+            }
+            Work::Fold(fold) => tails.row(|row| {
+                row.push(fold.repo.0).push(fold.through);
+            }),
+            _ => {}
+        }
+    }
+
+    let mut state = State::default();
+    for row in repos.fetch(conn, texts).await? {
+        let repo = RepoState {
+            row: repos::read(&row)?,
+            fold_holder: row.get(repos::COLUMNS)?,
+            fold_until_ms: row.get(repos::COLUMNS + 1)?,
+        };
+        state.repos.insert(repo.row.id, repo);
+    }
+    for row in refs.fetch(conn, texts).await? {
+        let ref_ = RefState {
+            target: row.get(2)?,
+            created_at_ms: row.get(3)?,
+        };
+        state
+            .refs
+            .entry(RepoId(row.get(0)?))
+            .or_default()
+            .insert(row.get(1)?, ref_);
+    }
+    for row in tails.fetch(conn, texts).await? {
+        state
+            .folding
+            .insert(RepoId(row.get(0)?), (row.get(1)?, row.get(2)?));
+    }
+    Ok(state)
+}

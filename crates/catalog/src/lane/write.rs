@@ -1,0 +1,266 @@
+//! Writing what was decided: a constant number of statements, whatever the size of the group.
+
+use std::collections::HashSet;
+
+use crate::bulk::{Bulk, Kind, List, Texts};
+use crate::dialect::Conn;
+
+use super::Done;
+use super::plan::{Admin, Writes};
+
+use Kind::{Bytes, Int, Text};
+
+const UPSERT_REFS: Bulk = Bulk {
+    head: "INSERT INTO refs (repo_id, name, target, peeled, created_at_ms, generation) \
+           SELECT column1, column2, column3, column4, column5, column6 FROM (VALUES ",
+    columns: &[Int, Bytes, Bytes, Bytes, Int, Int],
+    foot: ") AS v WHERE column1 IS NOT NULL ON CONFLICT (repo_id, name) DO UPDATE SET \
+           target = excluded.target, peeled = excluded.peeled, \
+           created_at_ms = excluded.created_at_ms, generation = excluded.generation",
+    lock: "",
+};
+
+const INSERT_REFLOG: Bulk = Bulk {
+    head: "INSERT INTO reflog \
+           (repo_id, generation, ordinal, name, old, new, who, message, at_ms) SELECT column1, \
+           column2, column3, column4, column5, column6, column7, column8, column9 FROM (VALUES ",
+    columns: &[Int, Int, Int, Bytes, Bytes, Bytes, Text, Text, Int],
+    foot: ") AS v WHERE column1 IS NOT NULL",
+    lock: "",
+};
+
+const INSERT_TAIL: Bulk = Bulk {
+    head: "INSERT INTO tail (repo_id, generation, objects) \
+           SELECT column1, column2, column3 FROM (VALUES ",
+    columns: &[Int, Int, Bytes],
+    foot: ") AS v WHERE column1 IS NOT NULL",
+    lock: "",
+};
+
+// A pack that is listed already, as when a push is sent again, stays as it is.
+const INSERT_PACKS: Bulk = Bulk {
+    head: "INSERT INTO packs \
+           (repo_id, key, source, objects, pack_bytes, idx_bytes, generation) SELECT column1, \
+           column2, column3, column4, column5, column6, column7 FROM (VALUES ",
+    columns: &[Int, Bytes, Int, Int, Int, Int, Int],
+    foot: ") AS v WHERE column1 IS NOT NULL ON CONFLICT (repo_id, key) DO NOTHING",
+    lock: "",
+};
+
+const DELETE_TAILS: Bulk = Bulk {
+    head: "DELETE FROM tail WHERE (repo_id, generation) IN \
+           (SELECT t.repo_id, t.generation FROM (VALUES ",
+    columns: &[Int, Int],
+    foot: ") AS v JOIN tail AS t ON t.repo_id = v.column1 AND t.generation <= v.column2)",
+    lock: "",
+};
+
+const UPDATE_REPOS: Bulk = Bulk {
+    head: "UPDATE repos SET deleted_at_ms = v.column2, generation = v.column3, \
+           packs_generation = v.column4, folded_through = v.column5, tail_rows = v.column6, \
+           tail_bytes = v.column7, fold_due = v.column8, fold_holder = v.column9, \
+           fold_until_ms = v.column10 FROM (VALUES ",
+    columns: &[Int, Int, Int, Int, Int, Int, Int, Int, Text, Int],
+    foot: ") AS v WHERE repos.id = v.column1",
+    lock: "",
+};
+
+// The conflict names the one index: an id that collides is a failure and no taken name.
+const INSERT_REPOS: Bulk = Bulk {
+    head: "INSERT INTO repos (id, org_id, name, default_branch, created_at_ms, generation, \
+           packs_generation, folded_through, tail_rows, tail_bytes, fold_due) SELECT column1, \
+           column2, column3, column4, column5, 0, 0, 0, 0, 0, 0 FROM (VALUES ",
+    columns: &[Int, Int, Text, Text, Int],
+    foot: ") AS v WHERE column1 IS NOT NULL \
+           ON CONFLICT (org_id, name) WHERE deleted_at_ms IS NULL DO NOTHING RETURNING id",
+    lock: "",
+};
+
+/// Writes it all. Answers of creations that found their name taken become refusals.
+pub(super) async fn write(
+    conn: &mut Conn<'_>,
+    texts: &mut Texts,
+    writes: Writes<'_>,
+    answers: &mut [Done],
+) -> Result<(), sqlx::Error> {
+    write_refs(conn, texts, &writes).await?;
+    write_objects(conn, texts, &writes).await?;
+    write_repos(conn, texts, &writes).await?;
+    // After the updates: a name given up in this group can be taken in it.
+    insert_repos(conn, texts, &writes, answers).await?;
+    for (place, admin) in &writes.admin {
+        if !write_admin(conn, admin).await? {
+            answers[*place] = Done::Refused;
+        }
+    }
+    Ok(())
+}
+
+async fn write_refs(
+    conn: &mut Conn<'_>,
+    texts: &mut Texts,
+    writes: &Writes<'_>,
+) -> Result<(), sqlx::Error> {
+    let mut refs = List::new(conn.dialect(), &UPSERT_REFS);
+    for ref_ in &writes.refs {
+        refs.row(|row| {
+            row.push(ref_.repo.0)
+                .push(ref_.name)
+                .push(ref_.target)
+                .push(ref_.peeled);
+            row.push(ref_.created_at_ms).push(ref_.generation);
+        });
+    }
+    refs.execute(conn, texts).await?;
+
+    let mut reflog = List::new(conn.dialect(), &INSERT_REFLOG);
+    for entry in &writes.reflog {
+        reflog.row(|row| {
+            row.push(entry.repo.0)
+                .push(entry.generation)
+                .push(entry.ordinal);
+            row.push(entry.edit.name.as_slice());
+            row.push(entry.edit.old.as_deref())
+                .push(entry.edit.new.as_deref());
+            row.push(entry.who)
+                .push(entry.edit.message.as_str())
+                .push(entry.at_ms);
+        });
+    }
+    reflog.execute(conn, texts).await?;
+    Ok(())
+}
+
+async fn write_objects(
+    conn: &mut Conn<'_>,
+    texts: &mut Texts,
+    writes: &Writes<'_>,
+) -> Result<(), sqlx::Error> {
+    let mut tail = List::new(conn.dialect(), &INSERT_TAIL);
+    for (repo, generation, objects) in &writes.tail {
+        tail.row(|row| {
+            row.push(repo.0).push(*generation).push(*objects);
+        });
+    }
+    tail.execute(conn, texts).await?;
+
+    let mut packs = List::new(conn.dialect(), &INSERT_PACKS);
+    for entry in &writes.packs {
+        packs.row(|row| {
+            row.push(entry.repo.0).push(entry.pack.key.as_slice());
+            row.push(entry.pack.source.number())
+                .push(entry.pack.objects);
+            row.push(entry.pack.pack_bytes)
+                .push(entry.pack.idx_bytes)
+                .push(entry.generation);
+        });
+    }
+    packs.execute(conn, texts).await?;
+
+    let mut folds = List::new(conn.dialect(), &DELETE_TAILS);
+    for (repo, through) in &writes.folds {
+        folds.row(|row| {
+            row.push(repo.0).push(*through);
+        });
+    }
+    folds.execute(conn, texts).await?;
+    Ok(())
+}
+
+async fn write_repos(
+    conn: &mut Conn<'_>,
+    texts: &mut Texts,
+    writes: &Writes<'_>,
+) -> Result<(), sqlx::Error> {
+    let mut repos = List::new(conn.dialect(), &UPDATE_REPOS);
+    for repo in &writes.repos {
+        repos.row(|row| {
+            row.push(repo.row.id.0)
+                .push(repo.row.deleted_at_ms)
+                .push(repo.row.generation);
+            row.push(repo.row.packs_generation)
+                .push(repo.row.folded_through);
+            row.push(repo.row.tail_rows).push(repo.row.tail_bytes);
+            row.push(i64::from(repo.fold_due()));
+            row.push(repo.fold_holder.as_deref())
+                .push(repo.fold_until_ms);
+        });
+    }
+    let changed = repos.execute(conn, texts).await?;
+    if changed != writes.repos.len() as u64 {
+        // They are locked, so this cannot be; if it is, nothing of the group may stay.
+        return Err(sqlx::Error::RowNotFound);
+    }
+    Ok(())
+}
+
+async fn insert_repos(
+    conn: &mut Conn<'_>,
+    texts: &mut Texts,
+    writes: &Writes<'_>,
+    answers: &mut [Done],
+) -> Result<(), sqlx::Error> {
+    let mut new: Vec<_> = writes.new_repos.iter().collect();
+    // In one order, so that nodes that want the same names wait for each other in one direction.
+    new.sort_by(|(_, a), (_, b)| (a.org, &a.name).cmp(&(b.org, &b.name)));
+    let mut list = List::new(conn.dialect(), &INSERT_REPOS);
+    for (_, repo) in &new {
+        list.row(|row| {
+            row.push(repo.id.0)
+                .push(repo.org.0)
+                .push(repo.name.as_str());
+            row.push(repo.default_branch.as_str())
+                .push(repo.created_at_ms);
+        });
+    }
+    let inserted: HashSet<i64> = list
+        .fetch(conn, texts)
+        .await?
+        .iter()
+        .map(|row| row.get(0))
+        .collect::<Result<_, _>>()?;
+    for (place, repo) in new {
+        if !inserted.contains(&repo.id.0) {
+            answers[*place] = Done::Refused;
+        }
+    }
+    Ok(())
+}
+
+/// One of the rare things; false if there was nothing to change.
+async fn write_admin(conn: &mut Conn<'_>, admin: &Admin<'_>) -> Result<bool, sqlx::Error> {
+    let mut args = conn.args();
+    let sql = match admin {
+        Admin::CreateOrg(org) => {
+            args.push(org.id.0);
+            args.push(org.name.as_str());
+            args.push(org.created_at_ms);
+            "INSERT INTO orgs (id, name, created_at_ms) VALUES ($1, $2, $3) \
+             ON CONFLICT (name) DO NOTHING"
+        }
+        Admin::AddKey { org, key, at_ms } => {
+            args.push(org.0);
+            args.push(key.fingerprint.as_str());
+            args.push(key.algorithm.as_str());
+            args.push(key.public_pem.as_str());
+            args.push(*at_ms);
+            "INSERT INTO org_keys (org_id, fingerprint, algorithm, public_pem, created_at_ms) \
+             VALUES ($1, $2, $3, $4, $5) ON CONFLICT (org_id, fingerprint) DO UPDATE SET \
+             algorithm = excluded.algorithm, public_pem = excluded.public_pem, \
+             created_at_ms = excluded.created_at_ms, revoked_at_ms = NULL \
+             WHERE org_keys.revoked_at_ms IS NOT NULL"
+        }
+        Admin::RevokeKey {
+            org,
+            fingerprint,
+            at_ms,
+        } => {
+            args.push(org.0);
+            args.push(*fingerprint);
+            args.push(*at_ms);
+            "UPDATE org_keys SET revoked_at_ms = $3 \
+             WHERE org_id = $1 AND fingerprint = $2 AND revoked_at_ms IS NULL"
+        }
+    };
+    Ok(conn.execute(sql, args).await? > 0)
+}

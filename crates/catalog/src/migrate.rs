@@ -1,0 +1,56 @@
+//! The tables, brought up to date when a catalog is opened.
+//!
+//! A migration that has run is recorded with its checksum and never edited: a change is a new file
+//! with the next number, one for each database.
+
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::{Connection, SqlSafeStr};
+
+use crate::dialect::{Dialect, Owned};
+
+/// Number, name, text for SQLite, text for PostgreSQL.
+const MIGRATIONS: &[(i64, &str, &str, &str)] = &[(
+    1,
+    "catalog",
+    include_str!("../migrations/sqlite/0001_catalog.sql"),
+    include_str!("../migrations/postgres/0001_catalog.sql"),
+)];
+
+fn migrator(dialect: Dialect) -> Migrator {
+    let migrations = MIGRATIONS.iter().map(|&(number, name, sqlite, postgres)| {
+        let text = match dialect {
+            Dialect::Sqlite => sqlite,
+            Dialect::Postgres => postgres,
+        };
+        Migration::new(
+            number,
+            name.into(),
+            MigrationType::Simple,
+            text.into_sql_str(),
+            false,
+        )
+    });
+    Migrator::with_migrations(migrations.collect())
+}
+
+/// Runs what has not run yet. Several nodes may do so at once; one works and the others wait.
+pub(crate) async fn run(conn: &mut Owned) -> Result<(), MigrateError> {
+    match conn {
+        Owned::Sqlite(conn) => {
+            // The driver has no lock of its own for SQLite: the write lock of one transaction
+            // around everything is it.
+            let mut tx = conn.begin_with("BEGIN IMMEDIATE").await?;
+            migrator(Dialect::Sqlite)
+                .run_direct(None, &mut *tx, false)
+                .await?;
+            tx.commit().await?;
+            Ok(())
+        }
+        // Here the driver takes an advisory lock.
+        Owned::Postgres(conn) => {
+            migrator(Dialect::Postgres)
+                .run_direct(None, conn, false)
+                .await
+        }
+    }
+}
