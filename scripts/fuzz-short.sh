@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# fuzz-short.sh [SECONDS]: runs every fuzz target for a few seconds, starting from its seed corpus.
+set -euo pipefail
+# shellcheck source=scripts/env.sh
+source "$(dirname "$0")/env.sh"
+
+seconds=${1:-5}
+cargo_fuzz=$(command -v cargo-fuzz || true)
+if [ -z "$cargo_fuzz" ]; then
+    cargo_fuzz=$TEST_ENV/cargo/bin/cargo-fuzz
+    if [ ! -x "$cargo_fuzz" ]; then
+        say "installing cargo-fuzz below $TEST_ENV/cargo"
+        cargo install cargo-fuzz --locked --quiet --root "$TEST_ENV/cargo"
+    fi
+fi
+# cargo-fuzz wants flags of a nightly compiler; the stable one takes them when it is told that it is meant.
+export RUSTC_BOOTSTRAP=1
+fuzz_target=$CARGO_TARGET_DIR/fuzz
+"$cargo_fuzz" fuzz build --fuzz-dir fuzz --target-dir "$fuzz_target"
+ran=0
+for target in fuzz/fuzz_targets/*.rs; do
+    name=$(basename "$target" .rs)
+    corpus=$CARGO_TARGET_DIR/fuzz-corpus/$name
+    mkdir -p "$corpus" "fuzz/seeds/$name"
+    "$cargo_fuzz" fuzz run --fuzz-dir fuzz --target-dir "$fuzz_target" "$name" "$corpus" "fuzz/seeds/$name" -- \
+        -max_total_time="$seconds" -rss_limit_mb=1024 -timeout=10 -verbosity=0 -print_final_stats=0
+    ran=$((ran + 1))
+done
+say "fuzz: $ran targets ran $seconds s each without a finding"
