@@ -60,10 +60,13 @@ impl Place {
                 Ok(Self::Sqlite(Box::new(options)))
             }
             Some(("postgres" | "postgresql", _)) => {
-                let options = PgConnectOptions::from_str(url)
+                let mut options = PgConnectOptions::from_str(url)
                     // The driver's message may quote the URL.
-                    .map_err(|_| refuse("not a postgres:// address".into()))?
-                    .application_name("packhouse")
+                    .map_err(|_| refuse("not a postgres:// address".into()))?;
+                if options.get_application_name().is_none() {
+                    options = options.application_name("packhouse");
+                }
+                let options = options
                     .statement_cache_capacity(STATEMENTS)
                     .disable_statement_logging();
                 Ok(Self::Postgres(Box::new(options)))

@@ -5,7 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 
 use crate::ids::RepoId;
-use crate::lane::{Done, Work};
+use crate::lane::{Done, Moved, Work};
 use crate::{Catalog, CatalogError, text};
 
 /// Longest ref name that is stored.
@@ -153,11 +153,11 @@ impl Catalog {
         let publish = storable(publish)?;
         match self.submit(publish.repo, Work::Publish(publish)).await? {
             Done::Generation(generation) => Ok(Published { generation }),
-            Done::Moved {
+            Done::Moved(Moved {
                 name,
                 expected,
                 found,
-            } => Err(PublishError::Moved {
+            }) => Err(PublishError::Moved {
                 name,
                 expected,
                 found,

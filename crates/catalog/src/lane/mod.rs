@@ -69,7 +69,7 @@ pub(crate) enum Work {
     },
 }
 
-/// What came of it. Only the last three are refusals, which wrote nothing.
+/// What came of it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Done {
     Generation(i64),
@@ -77,13 +77,17 @@ pub(crate) enum Done {
     OrgCreated(Org),
     /// Whether there was anything to change.
     Changed(bool),
-    Moved {
-        name: Vec<u8>,
-        expected: Option<Vec<u8>>,
-        found: Option<Vec<u8>>,
-    },
-    /// The repository, the name or the fold's rows are not there to be had.
+    Moved(Moved),
+    /// The repository, the name or the fold's rows are not there to be had; nothing was written.
     Refused,
+}
+
+/// A ref that is not where an edit expects it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Moved {
+    pub(crate) name: Vec<u8>,
+    pub(crate) expected: Option<Vec<u8>>,
+    pub(crate) found: Option<Vec<u8>>,
 }
 
 impl Work {

@@ -9,7 +9,7 @@ use crate::orgs::Org;
 use crate::publish::{NewPack, Publish, RefEdit};
 use crate::repos::RepoRow;
 
-use super::{Done, Work};
+use super::{Done, Moved, Work};
 
 /// What the database holds of the things a group names.
 #[derive(Debug, Default)]
@@ -247,7 +247,7 @@ fn decide_publish<'a>(state: &State, publish: &'a Publish, writes: &mut Writes<'
     let generation = repo.row.generation + 1;
     let staged = match stage(state, publish) {
         Ok(staged) => staged,
-        Err(moved) => return moved,
+        Err(moved) => return Done::Moved(moved),
     };
     for (name, ref_) in staged {
         let Some(edit) = ref_.last else { continue };
@@ -297,7 +297,7 @@ fn decide_publish<'a>(state: &State, publish: &'a Publish, writes: &mut Writes<'
 fn stage<'s, 'a>(
     state: &'s State,
     publish: &'a Publish,
-) -> Result<BTreeMap<&'a [u8], Staged<'s, 'a>>, Done> {
+) -> Result<BTreeMap<&'a [u8], Staged<'s, 'a>>, Moved> {
     let refs = state.refs.get(&publish.repo);
     let mut staged = BTreeMap::new();
     for edit in &publish.edits {
@@ -312,7 +312,7 @@ fn stage<'s, 'a>(
             }
         });
         if ref_.target() != edit.old.as_deref() {
-            return Err(Done::Moved {
+            return Err(Moved {
                 name: edit.name.clone(),
                 expected: edit.old.clone(),
                 found: ref_.target().map(<[u8]>::to_vec),

@@ -1,0 +1,14 @@
+//! The catalog on both databases: every test here runs on SQLite and on PostgreSQL.
+#![allow(clippy::unwrap_used)]
+
+mod both;
+mod crash;
+mod fold;
+mod group;
+mod load;
+mod nodes;
+mod open;
+mod orgs;
+mod publish;
+mod repos;
+mod sample;
