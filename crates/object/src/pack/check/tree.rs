@@ -1,0 +1,178 @@
+//! Trees: modes, names, their order, and no name twice.
+
+use std::cmp::Ordering;
+
+use super::SyntaxError;
+use crate::{EntryMode, HashKind, ObjectId, ObjectKind, check_entry};
+
+const HASH_LEN: usize = HashKind::Sha1.len_in_bytes();
+
+pub(super) fn check_tree(
+    mut rest: &[u8],
+    mut link: impl FnMut(ObjectId, ObjectKind),
+) -> Result<(), SyntaxError> {
+    let mut order = Order::default();
+    while !rest.is_empty() {
+        let (entry, tail) = split_entry(rest).ok_or(SyntaxError::BadTree)?;
+        rest = tail;
+        if entry.mode.starts_with(b"0") {
+            return Err(SyntaxError::ZeroPaddedMode);
+        }
+        let mode = EntryMode::from_octal_str(entry.mode).ok_or(SyntaxError::BadMode)?;
+        check_entry(entry.name, mode)?;
+        if entry.id.is_null() {
+            return Err(SyntaxError::NullId);
+        }
+        order.check_next(entry.name, mode.is_tree())?;
+        match mode {
+            EntryMode::Submodule => {}
+            EntryMode::Tree => link(entry.id, ObjectKind::Tree),
+            EntryMode::Blob | EntryMode::Executable | EntryMode::Symlink => {
+                link(entry.id, ObjectKind::Blob);
+            }
+        }
+    }
+    Ok(())
+}
+
+struct Entry<'a> {
+    mode: &'a [u8],
+    name: &'a [u8],
+    id: ObjectId,
+}
+
+/// The first entry, and what follows it.
+fn split_entry(data: &[u8]) -> Option<(Entry<'_>, &[u8])> {
+    let space = data.iter().take(8).position(|byte| *byte == b' ')?;
+    let (mode, rest) = (&data[..space], &data[space + 1..]);
+    let nul = bstr::ByteSlice::find_byte(rest, 0)?;
+    let (name, rest) = (&rest[..nul], &rest[nul + 1..]);
+    let (id, rest) = rest.split_at_checked(HASH_LEN)?;
+    Some((
+        Entry {
+            mode,
+            name,
+            id: ObjectId::from_bytes_or_panic(id),
+        },
+        rest,
+    ))
+}
+
+/// Git sorts folders as if their names ended with a slash, so that `a` and a folder `a` need not
+/// be neighbours: `a-b` goes between.
+#[derive(Default)]
+struct Order<'a> {
+    last: Option<(&'a [u8], bool)>,
+    /// Names of files that a folder to come may repeat; each is the start of the next.
+    open: Vec<&'a [u8]>,
+}
+
+impl<'a> Order<'a> {
+    fn check_next(&mut self, name: &'a [u8], is_tree: bool) -> Result<(), SyntaxError> {
+        if let Some((last, last_is_tree)) = self.last {
+            if last == name {
+                return Err(SyntaxError::DuplicateEntries);
+            }
+            if compare(last, last_is_tree, name, is_tree) != Ordering::Less {
+                return Err(SyntaxError::NotSorted);
+            }
+        }
+        while self.open.last().is_some_and(|open| !name.starts_with(open)) {
+            self.open.pop();
+        }
+        if is_tree {
+            if self.open.last() == Some(&name) {
+                return Err(SyntaxError::DuplicateEntries);
+            }
+        } else {
+            self.open.push(name);
+        }
+        self.last = Some((name, is_tree));
+        Ok(())
+    }
+}
+
+fn compare(a: &[u8], a_is_tree: bool, b: &[u8], b_is_tree: bool) -> Ordering {
+    let common = a.len().min(b.len());
+    a[..common].cmp(&b[..common]).then_with(|| {
+        let after = |name: &[u8], is_tree: bool| {
+            name.get(common)
+                .copied()
+                .unwrap_or(if is_tree { b'/' } else { 0 })
+        };
+        after(a, a_is_tree).cmp(&after(b, b_is_tree))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tree(entries: &[(&str, &str)]) -> Vec<u8> {
+        let mut data = Vec::new();
+        for (mode, name) in entries {
+            data.extend_from_slice(format!("{mode} {name}\0").as_bytes());
+            data.extend_from_slice(&[7; HASH_LEN]);
+        }
+        data
+    }
+
+    fn check(entries: &[(&str, &str)]) -> Result<usize, SyntaxError> {
+        let mut links = 0;
+        check_tree(&tree(entries), |_, _| links += 1).map(|()| links)
+    }
+
+    #[test]
+    fn order_is_that_of_git() {
+        assert_eq!(
+            check(&[("100644", "a"), ("100644", "a-b"), ("40000", "b")]),
+            Ok(3)
+        );
+        assert_eq!(
+            check(&[("100644", "a.b"), ("40000", "a"), ("100644", "a0")]),
+            Ok(3)
+        );
+        assert_eq!(
+            check(&[("40000", "a"), ("100644", "a.b")]),
+            Err(SyntaxError::NotSorted),
+            "a folder sorts as `a/`"
+        );
+    }
+
+    #[test]
+    fn a_name_stands_there_once() {
+        let duplicate = Err(SyntaxError::DuplicateEntries);
+        assert_eq!(check(&[("100644", "a"), ("100755", "a")]), duplicate);
+        assert_eq!(
+            check(&[("100644", "a"), ("100644", "a-b"), ("40000", "a")]),
+            duplicate
+        );
+        assert_eq!(
+            check(&[
+                ("100644", "a"),
+                ("100644", "a-"),
+                ("100644", "a-b"),
+                ("40000", "a-")
+            ]),
+            duplicate
+        );
+        assert_eq!(
+            check(&[("100644", "a"), ("100644", "a-"), ("40000", "a0")]),
+            Ok(3)
+        );
+    }
+
+    #[test]
+    fn commits_of_other_repositories_are_no_links() {
+        assert_eq!(check(&[("100644", "a"), ("160000", "module")]), Ok(1));
+    }
+
+    #[test]
+    fn a_tree_cut_anywhere_but_between_entries_is_refused() {
+        let data = tree(&[("100644", "a"), ("40000", "b")]);
+        for len in 0..=data.len() {
+            let whole = len == 0 || len == 29 || len == data.len();
+            assert_eq!(check_tree(&data[..len], |_, _| {}).is_ok(), whole, "{len}");
+        }
+    }
+}

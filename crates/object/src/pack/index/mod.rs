@@ -1,0 +1,11 @@
+//! Pack indexes: where in its pack each object is.
+//!
+//! Version 2 is read and written, version 1 is read (`gitformat-pack(5)`). An index is mapped into
+//! memory, never read whole; what opening it checks is enough that no lookup reaches outside.
+
+mod map;
+mod read;
+mod write;
+
+pub use read::{Index, IndexError};
+pub use write::{IndexEntry, WrittenIndex, write_index};

@@ -1,0 +1,43 @@
+//! Git packs: read from disk, written, and received from strangers.
+//!
+//! What always holds:
+//!
+//! - A pack is immutable. It is complete and synced before anybody else sees its name.
+//! - No input makes this code panic, loop or allocate by what it claims: sizes are checked against
+//!   a limit first, and large objects pass through in pieces.
+//! - Chains of deltas are followed in loops, never by recursion, and only so far
+//!   ([`MAX_DELTA_DEPTH`]).
+//! - What a stranger sends is hashed with collision detection.
+
+mod body;
+mod chain;
+pub mod check;
+mod deflate;
+pub mod delta;
+pub mod entry;
+mod error;
+mod file;
+pub mod index;
+mod inflate;
+mod raw;
+mod read_at;
+mod receive;
+mod seal;
+mod spool;
+mod stream;
+mod writer;
+
+pub use entry::{EntryHeader, EntryKind};
+pub use error::PackError;
+pub use file::Pack;
+pub use raw::{CopyError, RawEntry};
+pub use receive::{ReceiveError, ReceiveLimits, Received, receive_pack};
+pub use spool::{BlobSpool, SpoolError, SpooledBlob, SpooledContent};
+pub use stream::PackStream;
+pub use writer::{FinishedPack, PackFileWriter, WritePackFileError};
+
+/// The largest object that is read as one piece of memory, in bytes.
+pub const MAX_IN_MEMORY: u64 = 64 << 20;
+
+/// The longest chain of deltas that is followed: the most `git pack-objects --depth` allows.
+pub const MAX_DELTA_DEPTH: u32 = 4095;

@@ -1,0 +1,188 @@
+//! The last part: nothing twice, nothing missing, and the pack or its objects as the result.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+
+use super::resolve::resolve;
+use super::scan::Scanned;
+use super::table::{Content, Entry, Table};
+use super::{Context, ReceiveError};
+use crate::pack::FinishedPack;
+use crate::pack::deflate::Deflater;
+use crate::pack::entry::{EntryKind, write_header};
+use crate::pack::index::IndexEntry;
+use crate::pack::inflate;
+use crate::pack::seal::{SealedPack, seal, sync_with_index};
+use crate::pack::writer::read_full;
+use crate::{NewObject, ObjectId, ObjectKind, oid};
+
+/// Turns a small pack into objects, in its order.
+pub(super) fn into_objects(
+    mut scanned: Scanned,
+    context: Context<'_>,
+) -> Result<Vec<NewObject>, ReceiveError> {
+    let mut objects = Vec::with_capacity(scanned.table.entries.len());
+    for (position, entry) in (0u32..).zip(&scanned.table.entries) {
+        if let Content::Object(kind) = entry.content {
+            let pack = &scanned.arrived.quarantine;
+            let data = inflate::inflate(pack, entry.data(), entry.size as usize)
+                .map_err(|error| ReceiveError::Storage(error.into()))?;
+            objects.push((
+                position,
+                NewObject {
+                    id: entry.id,
+                    kind,
+                    data: data.into(),
+                },
+            ));
+        }
+    }
+    objects.append(&mut resolve(&mut scanned, context, true)?.objects);
+    objects.sort_unstable_by_key(|(position, _)| *position);
+    let order = order_by_id(&scanned.table)?;
+    check_links(&mut scanned, context, &order)?;
+    Ok(objects.into_iter().map(|(_, object)| object).collect())
+}
+
+/// Turns a pack into a file with its index.
+pub(super) fn into_pack(
+    mut scanned: Scanned,
+    context: Context<'_>,
+) -> Result<FinishedPack, ReceiveError> {
+    let outside = resolve(&mut scanned, context, false)?.outside_bases;
+    let order = order_by_id(&scanned.table)?;
+    check_links(&mut scanned, context, &order)?;
+    let Scanned { arrived, table, .. } = scanned;
+    // A base of the repository that the pack turned out to hold as well is not added to it.
+    let missing = |id: &ObjectId| find(&table, &order, id).is_none();
+    let outside: Vec<ObjectId> = outside.into_iter().filter(missing).collect();
+    let mut index: Vec<IndexEntry> = order
+        .iter()
+        .map(|position| {
+            let Entry {
+                id, crc32, offset, ..
+            } = *table.entry(*position);
+            IndexEntry { id, crc32, offset }
+        })
+        .collect();
+    let bytes = arrived.quarantine.len();
+    let (file, path) = arrived
+        .quarantine
+        .into_file()
+        .map_err(ReceiveError::Storage)?;
+    if outside.is_empty() {
+        let pack = SealedPack { file, path, bytes };
+        return sync_with_index(pack, context.dir, arrived.checksum, arrived.key, &index)
+            .map_err(ReceiveError::Storage);
+    }
+    let end = append_bases(&file, table.end, &outside, context, &mut index)?;
+    index.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+    let count = u32::try_from(index.len()).map_err(|_| ReceiveError::TooManyObjects {
+        count: index.len() as u64,
+        limit: u32::MAX.into(),
+    })?;
+    seal(file, path, context.dir, end, count, &index).map_err(ReceiveError::Storage)
+}
+
+/// The positions of the entries by id; no id may be there twice.
+fn order_by_id(table: &Table) -> Result<Vec<u32>, ReceiveError> {
+    let mut order: Vec<u32> = (0..table.entries.len() as u32).collect();
+    order.sort_unstable_by(|a, b| table.entry(*a).id.cmp(&table.entry(*b).id));
+    let twice = order
+        .windows(2)
+        .find(|pair| table.entry(pair[0]).id == table.entry(pair[1]).id);
+    match twice {
+        Some(pair) => Err(ReceiveError::Duplicate {
+            id: table.entry(pair[0]).id,
+        }),
+        None => Ok(order),
+    }
+}
+
+fn find(table: &Table, order: &[u32], id: &oid) -> Option<ObjectKind> {
+    let at = order
+        .binary_search_by(|position| (*table.entry(*position).id).cmp(id))
+        .ok()?;
+    match table.entry(order[at]).content {
+        Content::Object(kind) => Some(kind),
+        Content::OffsetDelta | Content::RefDelta => None,
+    }
+}
+
+fn check_links(
+    scanned: &mut Scanned,
+    context: Context<'_>,
+    order: &[u32],
+) -> Result<(), ReceiveError> {
+    let table = &scanned.table;
+    let links = std::mem::take(&mut scanned.links);
+    links.check(
+        context,
+        |id| find(table, order, id),
+        |position| table.entry(position).id,
+    )
+}
+
+/// Writes objects of the repository behind the entries of a thin pack; returns where they end.
+fn append_bases(
+    file: &File,
+    end: u64,
+    bases: &[ObjectId],
+    context: Context<'_>,
+    index: &mut Vec<IndexEntry>,
+) -> Result<u64, ReceiveError> {
+    let mut file = file;
+    file.seek(SeekFrom::Start(end))
+        .map_err(ReceiveError::Storage)?;
+    let mut out = BufWriter::with_capacity(256 << 10, file);
+    let mut deflater = Deflater::new();
+    let mut offset = end;
+    for id in bases {
+        context.check_cancelled()?;
+        let mut base = context
+            .base
+            .stream(id)
+            .map_err(ReceiveError::Base)?
+            .ok_or_else(|| ReceiveError::Storage(io::Error::other(format!("{id} is gone"))))?;
+        let kind = EntryKind::Object(base.kind);
+        let (len, crc32) = append_entry(&mut out, &mut deflater, kind, base.size, &mut base)
+            .map_err(ReceiveError::Storage)?;
+        index.push(IndexEntry {
+            id: *id,
+            crc32,
+            offset,
+        });
+        offset += len;
+    }
+    out.flush().map_err(ReceiveError::Storage)?;
+    Ok(offset)
+}
+
+/// Writes an entry and returns its length and checksum.
+fn append_entry(
+    out: &mut impl Write,
+    deflater: &mut Deflater,
+    kind: EntryKind,
+    size: u64,
+    data: &mut dyn Read,
+) -> io::Result<(u64, u32)> {
+    let mut crc = crc32fast::Hasher::new();
+    let mut len = 0;
+    let mut write = |bytes: &[u8]| {
+        crc.update(bytes);
+        len += bytes.len() as u64;
+        out.write_all(bytes)
+    };
+    let mut header = Vec::new();
+    write_header(kind, size, &mut header);
+    write(&header)?;
+    let mut piece = vec![0; 128 << 10];
+    let mut n = read_full(data, &mut piece)?;
+    deflater.begin(&piece[..n]);
+    while n > 0 {
+        deflater.push(&piece[..n], &mut write)?;
+        n = read_full(data, &mut piece)?;
+    }
+    deflater.finish(&mut write)?;
+    Ok((len, crc.finalize()))
+}

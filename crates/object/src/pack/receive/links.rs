@@ -1,0 +1,216 @@
+//! That nothing is missing: what the objects of a pack name is in the pack or in the repository.
+//!
+//! The ids named are gathered while objects are checked, and looked up when all objects of the
+//! pack are known. There cannot be more of them than the pack and the repository have objects:
+//! once there are many, those in the repository are crossed off, and more than the pack has
+//! objects may not be left. So a pack cannot fill the memory by naming what is nowhere.
+
+use std::collections::HashMap;
+use std::collections::hash_map::{Entry, RandomState};
+use std::hash::BuildHasher;
+
+use super::{Context, ReceiveError};
+use crate::pack::check;
+use crate::{HashKind, ObjectId, ObjectKind, oid};
+
+/// A batch of this many is handed on.
+const BATCH_LEN: usize = 8 << 10;
+/// How many of the last ids are remembered, not to be named again and again: trees repeat most of
+/// what the tree before them had.
+const RECENT_LEN: usize = 8 << 10;
+/// Beside what the pack may hold, this many ids are gathered before any is looked up.
+const SLACK: u64 = 1 << 18;
+
+/// An id that an object names.
+struct Named {
+    id: ObjectId,
+    kind: ObjectKind,
+    /// The position in the pack of the object that names it.
+    by: u32,
+}
+
+/// What the objects of a pack name, gathered by one thread.
+pub(super) struct NamedBatch {
+    named: Vec<Named>,
+    recent: Vec<(ObjectId, ObjectKind)>,
+    hash: RandomState,
+}
+
+impl NamedBatch {
+    pub(super) fn new() -> NamedBatch {
+        let nothing = (ObjectId::null(HashKind::Sha1), ObjectKind::Blob);
+        NamedBatch {
+            named: Vec::new(),
+            recent: vec![nothing; RECENT_LEN],
+            hash: RandomState::new(),
+        }
+    }
+
+    /// Checks the syntax of an object and gathers what it names.
+    pub(super) fn check_object(
+        &mut self,
+        id: ObjectId,
+        kind: ObjectKind,
+        data: &[u8],
+        position: u32,
+    ) -> Result<(), ReceiveError> {
+        if kind == ObjectKind::Blob {
+            return Ok(());
+        }
+        check::check_object(kind, data, |id, kind| self.push(id, kind, position))
+            .map_err(|reason| ReceiveError::BadObject { id, kind, reason })
+    }
+
+    fn push(&mut self, id: ObjectId, kind: ObjectKind, by: u32) {
+        let slot = self.hash.hash_one(id) as usize % RECENT_LEN;
+        if self.recent[slot] != (id, kind) {
+            self.recent[slot] = (id, kind);
+            self.named.push(Named { id, kind, by });
+        }
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.named.len() >= BATCH_LEN
+    }
+}
+
+/// What the objects of a pack name, each once.
+#[derive(Default)]
+pub(super) struct Links {
+    /// Hashed with a key nobody knows over the whole id: strangers choose these ids freely, and
+    /// need not even find objects that have them.
+    open: HashMap<ObjectId, Expected>,
+    pack_objects: u64,
+    cross_off_at: u64,
+}
+
+#[derive(Clone, Copy)]
+struct Expected {
+    /// The kinds it is named as, by bit; more than one cannot be right.
+    kinds: u8,
+    by: u32,
+}
+
+impl Expected {
+    fn kinds(self) -> impl Iterator<Item = ObjectKind> {
+        ObjectKind::ALL
+            .into_iter()
+            .filter(move |kind| self.kinds & kind_bit(*kind) != 0)
+    }
+}
+
+fn kind_bit(kind: ObjectKind) -> u8 {
+    1 << kind as u8
+}
+
+impl Links {
+    pub(super) fn new(pack_objects: u64) -> Links {
+        Links {
+            open: HashMap::new(),
+            pack_objects,
+            cross_off_at: pack_objects + SLACK,
+        }
+    }
+
+    /// Takes over a batch, leaving it empty.
+    pub(super) fn add(
+        &mut self,
+        batch: &mut NamedBatch,
+        context: Context<'_>,
+    ) -> Result<(), ReceiveError> {
+        for Named { id, kind, by } in batch.named.drain(..) {
+            match self.open.entry(id) {
+                Entry::Occupied(mut known) => known.get_mut().kinds |= kind_bit(kind),
+                Entry::Vacant(new) => {
+                    new.insert(Expected {
+                        kinds: kind_bit(kind),
+                        by,
+                    });
+                }
+            }
+        }
+        if self.open.len() as u64 > self.cross_off_at {
+            self.cross_off(context)?;
+        }
+        Ok(())
+    }
+
+    /// Forgets what the repository has; what is left must be in the pack.
+    fn cross_off(&mut self, context: Context<'_>) -> Result<(), ReceiveError> {
+        let mut failed = None;
+        self.open.retain(|id, expected| {
+            let here = failed.is_none()
+                && match base_kind(context, id, *expected) {
+                    // One of a wrong kind stays, to be reported when it is known by whom.
+                    Ok(found) => found.is_some_and(|kind| expected.kinds == kind_bit(kind)),
+                    Err(error) => {
+                        failed = Some(error);
+                        false
+                    }
+                };
+            !here
+        });
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        let left = self.open.len() as u64;
+        if left > self.pack_objects {
+            return Err(ReceiveError::MissingObjects {
+                named: left,
+                objects: self.pack_objects,
+            });
+        }
+        self.cross_off_at = left + SLACK;
+        Ok(())
+    }
+
+    /// Checks that every id that was named is an object of the pack, of which `in_pack` gives the
+    /// kind, or of the repository. `id_at` gives the id of the object at a position in the pack.
+    pub(super) fn check(
+        self,
+        context: Context<'_>,
+        in_pack: impl Fn(&oid) -> Option<ObjectKind>,
+        id_at: impl Fn(u32) -> ObjectId,
+    ) -> Result<(), ReceiveError> {
+        for (count, (id, expected)) in self.open.into_iter().enumerate() {
+            if count % 1024 == 0 {
+                context.check_cancelled()?;
+            }
+            let found = match in_pack(&id) {
+                Some(kind) => Some(kind),
+                None => base_kind(context, &id, expected)?,
+            };
+            let wrong = expected.kinds().find(|kind| found != Some(*kind));
+            if let Some(kind) = wrong {
+                let named_by = id_at(expected.by);
+                return Err(match found {
+                    Some(found) => ReceiveError::WrongKind {
+                        id,
+                        expected: kind,
+                        found,
+                        named_by,
+                    },
+                    None => ReceiveError::MissingObject { id, kind, named_by },
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What the repository has under an id.
+///
+/// Files are taken to be what they are named as when they are there at all: a push names every
+/// file beside the ones it touches, and to find out a kind costs reading in a pack.
+fn base_kind(
+    context: Context<'_>,
+    id: &oid,
+    expected: Expected,
+) -> Result<Option<ObjectKind>, ReceiveError> {
+    if expected.kinds == kind_bit(ObjectKind::Blob) {
+        let here = context.base.contains(id).map_err(ReceiveError::Base)?;
+        return Ok(here.then_some(ObjectKind::Blob));
+    }
+    let header = context.base.header(id).map_err(ReceiveError::Base)?;
+    Ok(header.map(|header| header.kind))
+}
