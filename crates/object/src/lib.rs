@@ -1,1 +1,69 @@
-//! Under construction.
+//! Git objects: ids, their four kinds, packs, and a database to read them from.
+//!
+//! What always holds:
+//!
+//! - Nothing here is asynchronous, opens a socket or knows of tenants.
+//! - A [`Database`] never changes; adding objects gives another one.
+//! - Whatever is written is synced to disk before the call returns.
+//! - Input from strangers is hashed with collision detection and read in bounded memory.
+//! - This is the one crate that names the `gix` crates.
+
+mod ancestry;
+mod cache;
+mod commit;
+mod count;
+mod database;
+mod decode_error;
+mod diff_trees;
+mod edit_tree;
+mod find_path;
+mod graph;
+mod hash;
+mod header_lines;
+mod id;
+mod introduced;
+mod kind;
+mod limit;
+mod loose;
+mod mode;
+mod object;
+pub mod pack;
+mod path;
+mod progress;
+mod read_error;
+mod ref_name;
+mod signature;
+mod stream;
+mod tag;
+mod tree;
+mod walk;
+mod write_pack;
+
+pub use bstr::{BStr, BString};
+
+pub use ancestry::{is_ancestor, merge_bases};
+pub use cache::ObjectCache;
+pub use commit::{Commit, commit_links};
+pub use count::{Counted, Wanted, count_objects};
+pub use database::{Database, MissedObject};
+pub use decode_error::DecodeError;
+pub use diff_trees::{TreeChange, diff_trees};
+pub use edit_tree::{EditTreeError, PathEdit, edit_tree};
+pub use find_path::find_path;
+pub use hash::{CollisionError, ObjectHasher, hash_object};
+pub use id::{BuildIdHasher, HashKind, IdHasher, IdMap, IdSet, ObjectId, oid};
+pub use kind::{ObjectKind, UnknownKind};
+pub use loose::{LooseError, LooseStore, LooseStream};
+pub use mode::EntryMode;
+pub use object::{NewObject, Object, ObjectHeader};
+pub use pack::*;
+pub use path::{MAX_PART_BYTES, MAX_PATH_BYTES, PathError, RepoPath, check_entry, check_entry_name};
+pub use progress::Progress;
+pub use read_error::ReadError;
+pub use ref_name::{EPHEMERAL_PREFIX, RefName, RefNameError, RefNameProblem, check_ref_format};
+pub use signature::Signature;
+pub use stream::ObjectStream;
+pub use tag::{Tag, tag_target};
+pub use tree::{Tree, TreeEntry, TreeEntryRef, TreeIter, compare_entries};
+pub use walk::CommitWalk;
+pub use write_pack::{PackOptions, PackStats, WritePackError, write_pack};

@@ -1,0 +1,132 @@
+//! Commits: read, written, and skimmed for what a walk needs.
+
+use bstr::{BStr, BString, ByteSlice, ByteVec};
+
+use crate::header_lines::HeaderLines;
+use crate::{DecodeError, ObjectId, ObjectKind, Signature};
+
+/// A commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Commit {
+    /// The folder it is a snapshot of.
+    pub tree: ObjectId,
+    /// The commits it follows; none for the first one, several for a merge.
+    pub parents: Vec<ObjectId>,
+    /// Who made the change.
+    pub author: Signature,
+    /// Who recorded it.
+    pub committer: Signature,
+    /// Further headers in their order (`encoding`, `gpgsig`, `mergetag`, …); a value's lines are
+    /// joined by `\n`, without the space that continues a header.
+    pub extra_headers: Vec<(BString, BString)>,
+    /// The message, byte for byte.
+    pub message: BString,
+}
+
+impl Commit {
+    /// Reads a commit's bytes. Names and times are read as tolerantly as Git does.
+    pub fn parse(data: &[u8]) -> Result<Commit, DecodeError> {
+        parse(data).map_err(|reason| DecodeError {
+            kind: ObjectKind::Commit,
+            reason,
+        })
+    }
+
+    /// The commit's bytes, as Git writes them.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(256 + self.message.len());
+        push_id(&mut out, "tree", &self.tree);
+        for parent in &self.parents {
+            push_id(&mut out, "parent", parent);
+        }
+        push_signature(&mut out, "author", &self.author);
+        push_signature(&mut out, "committer", &self.committer);
+        for (name, value) in &self.extra_headers {
+            out.push_str(name);
+            for line in value.split(|&byte| byte == b'\n') {
+                out.push(b' ');
+                out.push_str(line);
+                out.push(b'\n');
+            }
+        }
+        out.push(b'\n');
+        out.push_str(&self.message);
+        out
+    }
+
+    /// The value of the first extra header of this name.
+    pub fn header(&self, name: &str) -> Option<&BStr> {
+        let found = self.extra_headers.iter().find(|(header, _)| header == name);
+        found.map(|(_, value)| value.as_bstr())
+    }
+}
+
+fn parse(data: &[u8]) -> Result<Commit, &'static str> {
+    let mut lines = HeaderLines::new(data);
+    let tree = lines.id("tree")?.ok_or("it names no tree")?;
+    let mut parents = Vec::new();
+    while let Some(parent) = lines.id("parent")? {
+        parents.push(parent);
+    }
+    let author = lines.signature("author")?.ok_or("it has no author")?;
+    let committer = lines.signature("committer")?.ok_or("it has no committer")?;
+    let mut extra_headers = Vec::new();
+    while let Some(header) = lines.folded()? {
+        extra_headers.push(header);
+    }
+    Ok(Commit {
+        tree,
+        parents,
+        author,
+        committer,
+        extra_headers,
+        message: lines.message().into(),
+    })
+}
+
+pub(crate) fn push_id(out: &mut Vec<u8>, name: &str, id: &ObjectId) {
+    out.push_str(name);
+    out.push(b' ');
+    let mut hex = gix_hash::Kind::hex_buf();
+    out.push_str(id.hex_to_buf(&mut hex));
+    out.push(b'\n');
+}
+
+pub(crate) fn push_signature(out: &mut Vec<u8>, name: &str, signature: &Signature) {
+    out.push_str(name);
+    out.push(b' ');
+    signature.write_to(out);
+    out.push(b'\n');
+}
+
+/// A commit's tree, parents and committer time (seconds since the epoch, 0 if unreadable),
+/// without reading anything else.
+pub fn commit_links(data: &[u8]) -> Result<(ObjectId, Vec<ObjectId>, i64), DecodeError> {
+    let malformed = |reason| DecodeError {
+        kind: ObjectKind::Commit,
+        reason,
+    };
+    let mut lines = HeaderLines::new(data);
+    let tree = lines
+        .id("tree")
+        .map_err(malformed)?
+        .ok_or(malformed("it names no tree"))?;
+    let mut parents = Vec::with_capacity(1);
+    while let Some(parent) = lines.id("parent").map_err(malformed)? {
+        parents.push(parent);
+    }
+    Ok((tree, parents, committer_time(lines).unwrap_or(0)))
+}
+
+/// The committer's time as Git's walk reads it: digits after the first `>` of the line.
+fn committer_time(mut lines: HeaderLines<'_>) -> Option<i64> {
+    lines.value("author")?;
+    let committer = lines.value("committer")?;
+    let after = &committer[committer.find_byte(b'>')? + 1..];
+    let digits = after.trim_start();
+    let end = digits
+        .iter()
+        .position(|byte| !byte.is_ascii_digit())
+        .unwrap_or(digits.len());
+    digits[..end].to_str().ok()?.parse().ok()
+}

@@ -1,0 +1,283 @@
+//! Which objects one side lacks, given what it has.
+
+use rayon::prelude::*;
+
+use crate::graph::Graph;
+use crate::introduced::{Introduced, Level, Task};
+use crate::limit::{Limited, limit};
+use crate::{Database, IdSet, ObjectId, ObjectKind, Progress, ReadError, tag_target};
+
+/// What is to be sent, and what need not be.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// Objects of any kind to send with all they reach. They must be here.
+    pub wants: Vec<ObjectId>,
+    /// Objects the other side has with all they reach. Those that are not here are passed over.
+    pub haves: Vec<ObjectId>,
+    /// Tag objects, and what each finally names, to be sent if what it names is sent.
+    pub include_tags: Vec<(ObjectId, ObjectId)>,
+    /// Whether to find objects of the other side that deltas may build on.
+    pub thin: bool,
+}
+
+/// The objects to send.
+#[derive(Clone, Debug, Default)]
+pub struct Counted {
+    /// Each once: commits (newest first), tags, trees, then blobs.
+    pub ids: Vec<ObjectId>,
+    /// Objects the other side has; filled only if asked for.
+    pub thin_bases: IdSet,
+    /// Where in `ids` the commits and tags end, and where the trees do.
+    pub(crate) groups: [usize; 2],
+}
+
+impl Counted {
+    /// These very objects, whatever they are and reach. The ids must be unique.
+    pub fn exactly(ids: Vec<ObjectId>) -> Counted {
+        Counted {
+            ids,
+            ..Counted::default()
+        }
+    }
+}
+
+/// Finds the objects to send: what the wants reach and the haves do not.
+///
+/// Every missing object is found. A few that the other side has may be among them, where a file
+/// or a folder came back from older history, or from another folder: to know would cost reading
+/// all that the other side has.
+pub fn count_objects(
+    db: &Database,
+    wanted: &Wanted,
+    progress: &dyn Progress,
+) -> Result<Counted, ReadError> {
+    let mut count = Count {
+        db,
+        progress,
+        sent: IdSet::default(),
+        theirs: IdSet::default(),
+        found: Found::default(),
+    };
+    count.run(wanted)?;
+    let Count {
+        theirs,
+        found:
+            Found {
+                commits,
+                tags,
+                trees,
+                blobs,
+            },
+        ..
+    } = count;
+    let mut ids = commits;
+    ids.extend(tags);
+    let links = ids.len();
+    ids.extend(trees);
+    let groups = [links, ids.len()];
+    ids.extend(blobs);
+    progress.counting(ids.len() as u64);
+    Ok(Counted {
+        ids,
+        thin_bases: if wanted.thin {
+            theirs
+        } else {
+            IdSet::default()
+        },
+        groups,
+    })
+}
+
+struct Count<'a> {
+    db: &'a Database,
+    progress: &'a dyn Progress,
+    sent: IdSet,
+    theirs: IdSet,
+    found: Found,
+}
+
+#[derive(Default)]
+struct Found {
+    commits: Vec<ObjectId>,
+    tags: Vec<ObjectId>,
+    trees: Vec<ObjectId>,
+    blobs: Vec<ObjectId>,
+}
+
+impl Found {
+    fn len(&self) -> usize {
+        self.commits.len() + self.tags.len() + self.trees.len() + self.blobs.len()
+    }
+}
+
+/// Trees are read in parallel so many at a time; what they hold is then gone through in order.
+const TREES_PER_BATCH: usize = 2048;
+
+impl Count<'_> {
+    fn run(&mut self, wanted: &Wanted) -> Result<(), ReadError> {
+        let mut hidden = Vec::new();
+        for have in &wanted.haves {
+            if self.db.contains(have)? {
+                self.have(*have, &mut hidden)?;
+            }
+        }
+        let mut tips = Vec::new();
+        let mut level = Level::default();
+        for want in &wanted.wants {
+            self.want(*want, &mut tips, &mut level)?;
+        }
+        let mut graph = Graph::new(self.db);
+        let limited = limit(&mut graph, tips, hidden.iter().copied(), self.progress)?;
+        self.commits(&mut graph, &limited, &mut level)?;
+        self.theirs.extend(hidden);
+        while !level.is_empty() {
+            level = self.level(&level)?;
+        }
+        self.tags(&wanted.include_tags)
+    }
+
+    fn have(&mut self, have: ObjectId, hidden: &mut Vec<ObjectId>) -> Result<(), ReadError> {
+        let mut visit = |id, kind| {
+            self.theirs.insert(id);
+            if kind == ObjectKind::Commit {
+                hidden.push(id);
+            }
+        };
+        follow_tags(self.db, have, &mut visit)
+    }
+
+    fn want(
+        &mut self,
+        want: ObjectId,
+        tips: &mut Vec<ObjectId>,
+        level: &mut Level,
+    ) -> Result<(), ReadError> {
+        let mut named = Vec::new();
+        follow_tags(self.db, want, &mut |id, kind| named.push((id, kind)))?;
+        for (id, kind) in named {
+            match kind {
+                ObjectKind::Commit => tips.push(id),
+                ObjectKind::Tree => self.send_tree(id, &[], level),
+                ObjectKind::Blob => self.send_blob(id),
+                ObjectKind::Tag => self.send_tag(id),
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends the commits; their trees are compared with those of their parents, which the other
+    /// side has or gets.
+    fn commits(
+        &mut self,
+        graph: &mut Graph<'_>,
+        limited: &Limited,
+        level: &mut Level,
+    ) -> Result<(), ReadError> {
+        // The edge of the other side first: whatever its root trees name is not sent again.
+        let mut bases = Vec::with_capacity(limited.commits.len());
+        for commit in &limited.commits {
+            let parents = graph.parents(*commit)?;
+            let parents = parents
+                .into_iter()
+                .map(|parent| (graph.tree(parent), limited.is_hidden(parent)));
+            bases.push(parents.collect::<Vec<_>>());
+        }
+        for (parent, is_theirs) in bases.iter().flatten() {
+            if *is_theirs {
+                self.theirs.insert(*parent);
+            }
+        }
+        for (commit, bases) in limited.commits.iter().zip(&bases) {
+            let id = graph.id(*commit);
+            if self.sent.insert(id) {
+                self.found.commits.push(id);
+            }
+            self.send_tree(graph.tree(*commit), bases, level);
+        }
+        Ok(())
+    }
+
+    /// Goes through trees that are sent; returns the trees found in them.
+    fn level(&mut self, level: &Level) -> Result<Level, ReadError> {
+        let mut next = Level::default();
+        for batch in level.tasks.chunks(TREES_PER_BATCH) {
+            if self.progress.cancelled() {
+                return Err(ReadError::Cancelled);
+            }
+            let read = |task: &Task| Introduced::by(self.db, task.tree, level.bases(task));
+            let introduced: Vec<Introduced> = batch
+                .par_iter()
+                .with_min_len(16)
+                .map(read)
+                .collect::<Result<_, _>>()?;
+            for introduced in &introduced {
+                self.theirs.extend(introduced.theirs.iter().copied());
+            }
+            for introduced in introduced {
+                for (tree, bases) in introduced.trees() {
+                    self.send_tree(tree, bases, &mut next);
+                }
+                for blob in &introduced.blobs {
+                    self.send_blob(*blob);
+                }
+            }
+            self.progress.counting(self.found.len() as u64);
+        }
+        Ok(next)
+    }
+
+    fn send_tree(&mut self, id: ObjectId, bases: &[(ObjectId, bool)], level: &mut Level) {
+        if !self.theirs.contains(&id) && self.sent.insert(id) {
+            self.found.trees.push(id);
+            level.push(id, bases);
+        }
+    }
+
+    fn send_blob(&mut self, id: ObjectId) {
+        if !self.theirs.contains(&id) && self.sent.insert(id) {
+            self.found.blobs.push(id);
+        }
+    }
+
+    fn send_tag(&mut self, id: ObjectId) {
+        if !self.theirs.contains(&id) && self.sent.insert(id) {
+            self.found.tags.push(id);
+        }
+    }
+
+    fn tags(&mut self, tags: &[(ObjectId, ObjectId)]) -> Result<(), ReadError> {
+        for (tag, peeled) in tags {
+            if self.sent.contains(peeled) {
+                let mut chain = Vec::new();
+                follow_tags(self.db, *tag, &mut |id, kind| chain.push((id, kind)))?;
+                for (id, kind) in chain {
+                    if kind == ObjectKind::Tag {
+                        self.send_tag(id);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Visits an object and, while it is a tag, what it names.
+fn follow_tags(
+    db: &Database,
+    id: ObjectId,
+    visit: &mut dyn FnMut(ObjectId, ObjectKind),
+) -> Result<(), ReadError> {
+    let (last, _) = db.peel(id)?;
+    let mut at = id;
+    loop {
+        let header = db.header(&at)?.ok_or(ReadError::NotFound { id: at })?;
+        visit(at, header.kind);
+        if at == last {
+            return Ok(());
+        }
+        let data = db.bytes_of(at, ObjectKind::Tag)?;
+        at = tag_target(&data)
+            .map_err(|source| ReadError::decode(at, source))?
+            .0;
+    }
+}

@@ -1,0 +1,434 @@
+//! The objects of one repository at one moment: some in memory, most in packs, some loose.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+
+use crate::id::BuildIdHasher;
+use crate::loose::{LooseError, LooseStore};
+use crate::stream::ObjectStream;
+use crate::{
+    Commit, MAX_IN_MEMORY, NewObject, Object, ObjectCache, ObjectHeader, ObjectId, ObjectKind,
+    Pack, ReadError, Tag, Tree, oid, tag_target,
+};
+
+/// Blobs up to this size are worth a place in the cache; trees and commits always are.
+const CACHED_BLOB_BYTES: usize = 16 << 10;
+
+/// The most tags that name one another: far more than anybody makes by intent.
+const MAX_TAG_DEPTH: u32 = 64;
+
+/// The fewest digits that abbreviate an id, as in Git.
+const MIN_PREFIX_DIGITS: usize = 4;
+
+/// An immutable view of objects, cheap to clone and to extend.
+///
+/// An object is looked for in memory, then in the packs, then in the loose folders. The empty
+/// tree is always here, as it is in Git.
+#[derive(Clone)]
+pub struct Database(Arc<Layers>);
+
+struct Layers {
+    cache: Arc<ObjectCache>,
+    scope: u64,
+    memory: Memory,
+    packs: Arc<[Arc<Pack>]>,
+    loose: Arc<[LooseStore]>,
+    missed: Option<Arc<dyn MissedObject>>,
+    /// The pack that had the last object: its neighbours are mostly there too.
+    last_pack: AtomicUsize,
+}
+
+/// Where to look when no layer has an object: another process may have moved it from a loose file
+/// into a pack that is not among the packs yet.
+pub trait MissedObject: Send + Sync {
+    /// The objects that are there now, in a database that does not ask again; `None` if nothing changed.
+    fn look_again(&self) -> Result<Option<Database>, ReadError>;
+}
+
+/// Shared between a database and those made from it; adding to it costs what is added.
+type Memory =
+    imbl::GenericHashMap<ObjectId, Object, BuildIdHasher, imbl::shared_ptr::DefaultSharedPtr>;
+
+impl Database {
+    /// A database without objects. `scope` separates its entries in the cache from those of
+    /// others: databases with one scope must hold the same repository's objects.
+    pub fn new(cache: Arc<ObjectCache>, scope: u64) -> Database {
+        Database(Arc::new(Layers {
+            cache,
+            scope,
+            memory: Memory::default(),
+            packs: Arc::new([]),
+            loose: Arc::new([]),
+            missed: None,
+            last_pack: AtomicUsize::new(0),
+        }))
+    }
+
+    /// This database with further objects in memory. Costs what is added.
+    pub fn with_objects(&self, objects: impl IntoIterator<Item = NewObject>) -> Database {
+        self.with_memory(self.0.memory.clone(), objects)
+    }
+
+    /// This database with these objects in memory instead of those that were.
+    pub fn replace_memory(&self, objects: impl IntoIterator<Item = NewObject>) -> Database {
+        self.with_memory(Memory::default(), objects)
+    }
+
+    fn with_memory(
+        &self,
+        mut memory: Memory,
+        objects: impl IntoIterator<Item = NewObject>,
+    ) -> Database {
+        for NewObject { id, kind, data } in objects {
+            memory.insert(id, Object { kind, data });
+        }
+        Database(Arc::new(Layers {
+            memory,
+            ..self.0.share()
+        }))
+    }
+
+    /// This database with these packs instead of its own, looked into in this order.
+    pub fn with_packs(&self, packs: Vec<Arc<Pack>>) -> Database {
+        Database(Arc::new(Layers {
+            packs: packs.into(),
+            ..self.0.share()
+        }))
+    }
+
+    /// This database with these folders of loose objects instead of its own.
+    pub fn with_loose(&self, folders: Vec<LooseStore>) -> Database {
+        Database(Arc::new(Layers {
+            loose: folders.into(),
+            ..self.0.share()
+        }))
+    }
+
+    /// This database, asking `missed` before it says that an object is not here.
+    pub fn with_missed(&self, missed: Arc<dyn MissedObject>) -> Database {
+        Database(Arc::new(Layers {
+            missed: Some(missed),
+            ..self.0.share()
+        }))
+    }
+
+    /// The packs, in the order they are looked into.
+    pub fn packs(&self) -> &[Arc<Pack>] {
+        &self.0.packs
+    }
+
+    /// How many objects are in the memory layer.
+    pub fn memory_len(&self) -> usize {
+        self.0.memory.len()
+    }
+
+    /// The object in the memory layer, if it is there.
+    pub(crate) fn memory(&self, id: &oid) -> Option<&Object> {
+        self.0.memory.get(id)
+    }
+
+    /// An object's kind and size, without its content.
+    pub fn header(&self, id: &oid) -> Result<Option<ObjectHeader>, ReadError> {
+        if let Some(object) = self.0.memory.get(id) {
+            return Ok(Some(object.header()));
+        }
+        if let Some(object) = self.0.cache.object(self.0.scope, id) {
+            return Ok(Some(object.header()));
+        }
+        if let Some((pack, offset)) = self.0.find(id) {
+            let header = self.0.packs[pack].header(offset);
+            return header
+                .map(Some)
+                .map_err(|source| ReadError::pack(id.to_owned(), source));
+        }
+        match self.0.in_loose(|store| store.header(id))? {
+            None => self.0.look_again(|database| database.header(id)),
+            found => Ok(found),
+        }
+    }
+
+    /// Whether the object is here.
+    pub fn contains(&self, id: &oid) -> Result<bool, ReadError> {
+        if self.0.memory.contains_key(id) || self.0.find(id).is_some() {
+            return Ok(true);
+        }
+        if self
+            .0
+            .in_loose(|store| Ok(store.contains(id)?.then_some(())))?
+            .is_some()
+        {
+            return Ok(true);
+        }
+        let found = self
+            .0
+            .look_again(|database| Ok(database.contains(id)?.then_some(())))?;
+        Ok(found.is_some() || id.is_empty_tree())
+    }
+
+    /// An object in one piece; one over [`MAX_IN_MEMORY`] is [`ReadError::TooLarge`].
+    pub fn read(&self, id: &oid) -> Result<Option<Object>, ReadError> {
+        let layers = &*self.0;
+        if let Some(object) = layers.memory.get(id) {
+            return Ok(Some(object.clone()));
+        }
+        if let Some(object) = layers.cache.object(layers.scope, id) {
+            return Ok(Some(object));
+        }
+        let object = match layers.find(id) {
+            Some((pack, offset)) => {
+                let object = layers.packs[pack].read(offset, &layers.cache);
+                Some(object.map_err(|source| ReadError::pack(id.to_owned(), source))?)
+            }
+            None => layers
+                .in_loose(|store| store.read(id))
+                .map_err(|error| match error {
+                    ReadError::Loose(LooseError::TooLarge { size, .. }) => ReadError::TooLarge {
+                        id: id.to_owned(),
+                        size,
+                        limit: MAX_IN_MEMORY,
+                    },
+                    error => error,
+                })?,
+        };
+        let object = object.or_else(|| empty_tree(id));
+        if object.is_none() {
+            return layers.look_again(|database| database.read(id));
+        }
+        if let Some(object) = &object
+            && (object.kind != ObjectKind::Blob || object.data.len() <= CACHED_BLOB_BYTES)
+        {
+            layers
+                .cache
+                .keep_object(layers.scope, id.to_owned(), object);
+        }
+        Ok(object)
+    }
+
+    /// An object of any size, in pieces.
+    pub fn stream(&self, id: &oid) -> Result<Option<ObjectStream>, ReadError> {
+        let layers = &*self.0;
+        if let Some(object) = layers.memory.get(id) {
+            return Ok(Some(ObjectStream::memory(object.kind, object.data.clone())));
+        }
+        if let Some((pack, offset)) = layers.find(id) {
+            let stream = layers.packs[pack].stream(offset, &layers.cache);
+            let stream = stream.map_err(|source| ReadError::pack(id.to_owned(), source))?;
+            return Ok(Some(stream.into()));
+        }
+        match layers.in_loose(|store| store.stream(id))? {
+            None => layers.look_again(|database| database.stream(id)),
+            found => Ok(found.map(ObjectStream::from)),
+        }
+    }
+
+    /// The bytes of an object that must be here and of this kind.
+    pub fn bytes_of(&self, id: impl AsRef<oid>, expected: ObjectKind) -> Result<Bytes, ReadError> {
+        let id = id.as_ref();
+        let object = self
+            .read(id)?
+            .ok_or_else(|| ReadError::NotFound { id: id.to_owned() })?;
+        match object.kind {
+            kind if kind == expected => Ok(object.data),
+            found => Err(ReadError::WrongKind {
+                id: id.to_owned(),
+                expected,
+                found,
+            }),
+        }
+    }
+
+    /// A commit, which must be here.
+    pub fn commit(&self, id: impl AsRef<oid>) -> Result<Commit, ReadError> {
+        let data = self.bytes_of(&id, ObjectKind::Commit)?;
+        Commit::parse(&data).map_err(|source| ReadError::decode(id.as_ref(), source))
+    }
+
+    /// A tree, which must be here.
+    pub fn tree(&self, id: impl AsRef<oid>) -> Result<Tree, ReadError> {
+        let data = self.tree_bytes(&id)?;
+        Tree::parse(&data).map_err(|source| ReadError::decode(id.as_ref(), source))
+    }
+
+    /// A tree's bytes, for [`TreeIter`](crate::TreeIter). It must be here.
+    pub fn tree_bytes(&self, id: impl AsRef<oid>) -> Result<Bytes, ReadError> {
+        self.bytes_of(id, ObjectKind::Tree)
+    }
+
+    /// A tag object, which must be here.
+    pub fn tag(&self, id: impl AsRef<oid>) -> Result<Tag, ReadError> {
+        let data = self.bytes_of(&id, ObjectKind::Tag)?;
+        Tag::parse(&data).map_err(|source| ReadError::decode(id.as_ref(), source))
+    }
+
+    /// What a tag finally names, or the object itself if it is no tag. It must be here.
+    pub fn peel(&self, id: impl AsRef<oid>) -> Result<(ObjectId, ObjectKind), ReadError> {
+        let outermost = id.as_ref().to_owned();
+        let mut at = outermost;
+        for _ in 0..MAX_TAG_DEPTH {
+            let header = self.header(&at)?.ok_or(ReadError::NotFound { id: at })?;
+            if header.kind != ObjectKind::Tag {
+                return Ok((at, header.kind));
+            }
+            let data = self.bytes_of(at, ObjectKind::Tag)?;
+            at = tag_target(&data)
+                .map_err(|source| ReadError::decode(at, source))?
+                .0;
+        }
+        Err(ReadError::TagsTooDeep {
+            id: outermost,
+            limit: MAX_TAG_DEPTH,
+        })
+    }
+
+    /// The commit a commit or a tag stands for.
+    pub fn peel_to_commit(&self, id: impl AsRef<oid>) -> Result<ObjectId, ReadError> {
+        match self.peel(id)? {
+            (id, ObjectKind::Commit) => Ok(id),
+            (id, found) => Err(ReadError::WrongKind {
+                id,
+                expected: ObjectKind::Commit,
+                found,
+            }),
+        }
+    }
+
+    /// The ids that `hex` abbreviates: none, the one, or two to say that there are several.
+    ///
+    /// Fewer than four digits, and what is not hexadecimal, abbreviate nothing.
+    pub fn prefix(&self, hex: &str) -> Result<Vec<ObjectId>, ReadError> {
+        const ENOUGH: usize = 2;
+        let hex = hex.to_ascii_lowercase();
+        let is_prefix =
+            hex.len() >= MIN_PREFIX_DIGITS && hex.bytes().all(|digit| digit.is_ascii_hexdigit());
+        let mut found = Vec::new();
+        if !is_prefix {
+            return Ok(found);
+        }
+        let mut add = |id: ObjectId| {
+            if !found.contains(&id) {
+                found.push(id);
+            }
+            if found.len() < ENOUGH {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
+        };
+        let in_memory = self
+            .0
+            .memory
+            .keys()
+            .filter(|id| id.to_hex().to_string().starts_with(&hex));
+        if in_memory.copied().try_for_each(&mut add).is_break() {
+            return Ok(found);
+        }
+        for store in self.0.loose.iter() {
+            store.prefix(&hex, &mut add)?;
+        }
+        for pack in self.0.packs.iter() {
+            pack.prefix(&hex, &mut found, ENOUGH);
+        }
+        found.truncate(ENOUGH);
+        Ok(found)
+    }
+
+    /// Calls `visit` with every id here, until it breaks; one in several layers comes several times.
+    pub fn object_ids(
+        &self,
+        visit: &mut dyn FnMut(ObjectId) -> ControlFlow<()>,
+    ) -> Result<(), ReadError> {
+        let packed = self
+            .0
+            .packs
+            .iter()
+            .flat_map(|pack| pack.iter().map(|(id, _)| id));
+        let mut ids = self.0.memory.keys().copied().chain(packed);
+        if ids.try_for_each(&mut *visit).is_break() {
+            return Ok(());
+        }
+        for store in self.0.loose.iter() {
+            if store.ids(visit)?.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn empty_tree(id: &oid) -> Option<Object> {
+    id.is_empty_tree().then(|| Object {
+        kind: ObjectKind::Tree,
+        data: Bytes::new(),
+    })
+}
+
+impl Layers {
+    /// The same layers, to be changed.
+    fn share(&self) -> Layers {
+        Layers {
+            cache: Arc::clone(&self.cache),
+            scope: self.scope,
+            memory: self.memory.clone(),
+            packs: Arc::clone(&self.packs),
+            loose: Arc::clone(&self.loose),
+            missed: self.missed.clone(),
+            last_pack: AtomicUsize::new(0),
+        }
+    }
+
+    fn find(&self, id: &oid) -> Option<(usize, u64)> {
+        let last = self.last_pack.load(Ordering::Relaxed);
+        if let Some(offset) = self.packs.get(last).and_then(|pack| pack.lookup(id)) {
+            return Some((last, offset));
+        }
+        let mut others = self.packs.iter().enumerate().filter(|(at, _)| *at != last);
+        let found = others.find_map(|(at, pack)| Some((at, pack.lookup(id)?)))?;
+        self.last_pack.store(found.0, Ordering::Relaxed);
+        Some(found)
+    }
+
+    fn look_again<T>(
+        &self,
+        find: impl Fn(&Database) -> Result<Option<T>, ReadError>,
+    ) -> Result<Option<T>, ReadError> {
+        match &self.missed {
+            Some(missed) => missed
+                .look_again()?
+                .map_or(Ok(None), |database| find(&database)),
+            None => Ok(None),
+        }
+    }
+
+    fn in_loose<T>(
+        &self,
+        find: impl Fn(&LooseStore) -> Result<Option<T>, LooseError>,
+    ) -> Result<Option<T>, ReadError> {
+        for store in self.loose.iter() {
+            if let Some(found) = find(store)? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl std::fmt::Debug for Database {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Layers {
+            memory,
+            packs,
+            loose,
+            ..
+        } = &*self.0;
+        write!(
+            f,
+            "Database({} in memory, {} packs, {} loose folders)",
+            memory.len(),
+            packs.len(),
+            loose.len()
+        )
+    }
+}

@@ -1,0 +1,139 @@
+//! The commits a walk has met, each read once and named by a small number.
+
+use std::collections::BinaryHeap;
+use std::ops::Range;
+
+use crate::{Database, IdMap, ObjectId, ObjectKind, ReadError, commit_links};
+
+/// A commit of a [`Graph`].
+pub(crate) type CommitNumber = u32;
+
+/// The part of history that was met so far.
+pub(crate) struct Graph<'a> {
+    db: &'a Database,
+    numbers: IdMap<CommitNumber>,
+    nodes: Vec<Node>,
+    parents: Vec<ObjectId>,
+}
+
+struct Node {
+    id: ObjectId,
+    tree: ObjectId,
+    seconds: i64,
+    parents: Range<u32>,
+}
+
+impl<'a> Graph<'a> {
+    pub(crate) fn new(db: &'a Database) -> Self {
+        Graph {
+            db,
+            numbers: IdMap::default(),
+            nodes: Vec::new(),
+            parents: Vec::new(),
+        }
+    }
+
+    /// The number of a commit, which is read when it is met for the first time.
+    pub(crate) fn number(&mut self, id: ObjectId) -> Result<CommitNumber, ReadError> {
+        if let Some(number) = self.numbers.get(&id) {
+            return Ok(*number);
+        }
+        let data = self.db.bytes_of(id, ObjectKind::Commit)?;
+        let (tree, parents, seconds) =
+            commit_links(&data).map_err(|source| ReadError::decode(id, source))?;
+        let first = self.parents.len() as u32;
+        self.parents.extend(parents);
+        let parents = first..self.parents.len() as u32;
+        let number = self.nodes.len() as CommitNumber;
+        self.nodes.push(Node {
+            id,
+            tree,
+            seconds,
+            parents,
+        });
+        self.numbers.insert(id, number);
+        Ok(number)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    pub(crate) fn id(&self, commit: CommitNumber) -> ObjectId {
+        self.nodes[commit as usize].id
+    }
+
+    pub(crate) fn tree(&self, commit: CommitNumber) -> ObjectId {
+        self.nodes[commit as usize].tree
+    }
+
+    pub(crate) fn seconds(&self, commit: CommitNumber) -> i64 {
+        self.nodes[commit as usize].seconds
+    }
+
+    /// The numbers of a commit's parents, in their order.
+    pub(crate) fn parents(&mut self, commit: CommitNumber) -> Result<Vec<CommitNumber>, ReadError> {
+        let Range { start, end } = self.nodes[commit as usize].parents;
+        (start..end)
+            .map(|at| self.number(self.parents[at as usize]))
+            .collect()
+    }
+}
+
+/// Commits waiting to be looked at: newest first, and of equal age the one that came first.
+pub(crate) struct DateQueue<T> {
+    heap: BinaryHeap<Dated<T>>,
+    count: u64,
+}
+
+struct Dated<T> {
+    seconds: i64,
+    order: std::cmp::Reverse<u64>,
+    value: T,
+}
+
+impl<T> DateQueue<T> {
+    pub(crate) fn new() -> Self {
+        DateQueue {
+            heap: BinaryHeap::new(),
+            count: 0,
+        }
+    }
+
+    pub(crate) fn push(&mut self, seconds: i64, value: T) {
+        self.count += 1;
+        self.heap.push(Dated {
+            seconds,
+            order: std::cmp::Reverse(self.count),
+            value,
+        });
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<T> {
+        self.heap.pop().map(|dated| dated.value)
+    }
+
+    pub(crate) fn newest_seconds(&self) -> Option<i64> {
+        self.heap.peek().map(|dated| dated.seconds)
+    }
+}
+
+impl<T> Ord for Dated<T> {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.seconds, self.order).cmp(&(other.seconds, other.order))
+    }
+}
+
+impl<T> PartialOrd for Dated<T> {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<T> PartialEq for Dated<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl<T> Eq for Dated<T> {}

@@ -1,0 +1,253 @@
+//! Paths of files in a repository, and the names a tree may hold.
+//!
+//! A checked path can be checked out anywhere: no part is `.git` in a spelling that Windows or
+//! macOS would take for it, and none leads out of the folder.
+
+use std::fmt;
+
+use bstr::{BStr, BString, ByteSlice};
+
+use crate::EntryMode;
+
+/// Longest part of a path in bytes: what file systems hold.
+pub const MAX_PART_BYTES: usize = 255;
+/// Longest path in bytes: `PATH_MAX` of Linux.
+pub const MAX_PATH_BYTES: usize = 4096;
+
+/// The path of a file or folder, relative to the root: checked parts joined by `/`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RepoPath(BString);
+
+impl RepoPath {
+    /// Checks a path. Nothing is normalised: `a//b`, `/a` and `a/` are refused.
+    pub fn parse(path: impl AsRef<[u8]>) -> Result<RepoPath, PathError> {
+        let path = path.as_ref();
+        if path.len() > MAX_PATH_BYTES {
+            return Err(PathError::TooLong);
+        }
+        path.split(|&byte| byte == b'/')
+            .try_for_each(check_entry_name)?;
+        Ok(RepoPath(path.into()))
+    }
+
+    /// The parts between the slashes, outermost first; at least one.
+    pub fn components(&self) -> impl DoubleEndedIterator<Item = &BStr> + Clone {
+        self.0.split(|&byte| byte == b'/').map(ByteSlice::as_bstr)
+    }
+
+    /// The path's bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The path, for display and search.
+    pub fn as_bstr(&self) -> &BStr {
+        self.0.as_bstr()
+    }
+
+    /// The last part.
+    pub fn file_name(&self) -> &BStr {
+        self.components()
+            .next_back()
+            .expect("a path has at least one part")
+    }
+
+    /// The folder it is in; `None` at the root.
+    pub fn parent(&self) -> Option<RepoPath> {
+        self.0
+            .rfind_byte(b'/')
+            .map(|slash| RepoPath(self.0[..slash].into()))
+    }
+}
+
+impl AsRef<[u8]> for RepoPath {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Display for RepoPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_bstr().fmt(f)
+    }
+}
+
+impl fmt::Debug for RepoPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RepoPath({})", self.as_bstr())
+    }
+}
+
+impl std::str::FromStr for RepoPath {
+    type Err = PathError;
+
+    fn from_str(path: &str) -> Result<Self, PathError> {
+        RepoPath::parse(path)
+    }
+}
+
+/// Why a path or a name in a tree is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PathError {
+    /// The path, or what is between two slashes, is empty.
+    #[error("a part of the path is empty")]
+    Empty,
+    /// `.` or `..`.
+    #[error("a part of the path is `.` or `..`")]
+    Dots,
+    /// `.git` in a spelling that some file system takes for it.
+    #[error("a part of the path is `.git`, or some file system would take it for that")]
+    DotGit,
+    /// A symbolic link called `.gitmodules`, which Git would follow.
+    #[error("`.gitmodules` may not be a symbolic link")]
+    DotGitmodulesLink,
+    /// NUL or another control character.
+    #[error("the path contains a control character")]
+    Control,
+    /// A slash in a name.
+    #[error("the name contains a slash")]
+    Slash,
+    /// A part over 255 bytes or a path over 4096.
+    #[error("the path, or a part of it, is too long")]
+    TooLong,
+}
+
+/// Checks one name as it may stand in a tree.
+pub fn check_entry_name(name: &[u8]) -> Result<(), PathError> {
+    match name {
+        b"" => return Err(PathError::Empty),
+        b"." | b".." => return Err(PathError::Dots),
+        _ => {}
+    }
+    if name.contains(&b'/') {
+        return Err(PathError::Slash);
+    }
+    if name.iter().any(u8::is_ascii_control) {
+        return Err(PathError::Control);
+    }
+    if name.len() > MAX_PART_BYTES {
+        return Err(PathError::TooLong);
+    }
+    if is_hfs_dot(name, b"git") || windows_parts(name).any(is_ntfs_dotgit) {
+        return Err(PathError::DotGit);
+    }
+    Ok(())
+}
+
+/// Checks one name together with what it names: a symbolic link has further names it may not take.
+pub fn check_entry(name: &[u8], mode: EntryMode) -> Result<(), PathError> {
+    check_entry_name(name)?;
+    let is_link = mode == EntryMode::Symlink;
+    if is_link
+        && (is_hfs_dot(name, b"gitmodules") || windows_parts(name).any(is_ntfs_dotgitmodules))
+    {
+        return Err(PathError::DotGitmodulesLink);
+    }
+    Ok(())
+}
+
+/// What Windows takes for separate parts: a backslash is a slash there.
+fn windows_parts(name: &[u8]) -> impl Iterator<Item = &[u8]> {
+    name.split(|&byte| byte == b'\\')
+}
+
+/// Whether NTFS takes the name for `.git` (Git's `is_ntfs_dotgit`): in any case, by its short
+/// name, with dots and spaces behind it, or naming a stream of it.
+fn is_ntfs_dotgit(name: &[u8]) -> bool {
+    let tail = match (
+        strip_ascii_prefix(name, b".git"),
+        strip_ascii_prefix(name, b"git~1"),
+    ) {
+        (Some(tail), _) | (None, Some(tail)) => tail,
+        (None, None) => return false,
+    };
+    only_dots_and_spaces(tail)
+}
+
+/// Whether nothing is left but what NTFS drops, up to the name of a stream.
+fn only_dots_and_spaces(tail: &[u8]) -> bool {
+    tail.iter()
+        .take_while(|&&byte| byte != b':')
+        .all(|byte| matches!(byte, b'.' | b' '))
+}
+
+/// Whether NTFS takes the name for `.gitmodules` (Git's `is_ntfs_dot_generic`): the name itself,
+/// one of the first four short names, or one of those NTFS makes by hashing.
+fn is_ntfs_dotgitmodules(name: &[u8]) -> bool {
+    if let Some(tail) = strip_ascii_prefix(name, b".gitmodules") {
+        return only_dots_and_spaces(tail);
+    }
+    if let Some([b'1'..=b'4', tail @ ..]) = strip_ascii_prefix(name, b"gitmod~") {
+        return only_dots_and_spaces(tail);
+    }
+    is_hashed_short_name(name, b"gi7eba")
+}
+
+/// Whether the name is six bytes of `hashed`, cut off by `~` and digits to eight bytes in all.
+fn is_hashed_short_name(name: &[u8], hashed: &[u8; 6]) -> bool {
+    let mut saw_tilde = false;
+    let mut at = 0;
+    while at < 8 {
+        let Some(&byte) = name.get(at) else {
+            return false;
+        };
+        if saw_tilde {
+            if !byte.is_ascii_digit() {
+                return false;
+            }
+        } else if byte == b'~' {
+            at += 1;
+            if !matches!(name.get(at), Some(b'1'..=b'9')) {
+                return false;
+            }
+            saw_tilde = true;
+        } else if at >= 6 || !byte.is_ascii() || byte.to_ascii_lowercase() != hashed[at] {
+            return false;
+        }
+        at += 1;
+    }
+    only_dots_and_spaces(&name[at..])
+}
+
+fn strip_ascii_prefix<'a>(name: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
+    let (start, tail) = name.split_at_checked(prefix.len())?;
+    start.eq_ignore_ascii_case(prefix).then_some(tail)
+}
+
+/// Whether HFS+ takes the name for a dot and `word` (Git's `is_hfs_dot_generic`): in any case,
+/// with code points in it that HFS+ ignores.
+fn is_hfs_dot(name: &[u8], word: &[u8]) -> bool {
+    let mut chars = HfsChars(name);
+    if chars.next() != Some('.') {
+        return false;
+    }
+    let same = |&wanted: &u8| {
+        chars
+            .next()
+            .is_some_and(|c| c.to_ascii_lowercase() == char::from(wanted))
+    };
+    word.iter().all(same) && chars.next().is_none()
+}
+
+/// The characters HFS+ compares; ends at the first byte that is not UTF-8, as Git's reading does.
+struct HfsChars<'a>(&'a [u8]);
+
+impl Iterator for HfsChars<'_> {
+    type Item = char;
+
+    fn next(&mut self) -> Option<char> {
+        loop {
+            let (c, len) = bstr::decode_utf8(self.0);
+            self.0 = &self.0[len..];
+            match c? {
+                '\u{200c}'..='\u{200f}'
+                | '\u{202a}'..='\u{202e}'
+                | '\u{206a}'..='\u{206f}'
+                | '\u{feff}' => {}
+                // Git's decoder refuses these two.
+                '\u{fffe}' | '\u{ffff}' => return None,
+                c => return Some(c),
+            }
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Why an object could not be read.
+
+use crate::loose::LooseError;
+use crate::{DecodeError, ObjectId, ObjectKind, PackError};
+
+/// An object that is not here, is not what was asked for, or cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// No layer of the database has it.
+    #[error("object {id} is missing")]
+    NotFound {
+        /// The object.
+        id: ObjectId,
+    },
+    /// It is something else.
+    #[error("object {id} is a {found}, not a {expected}")]
+    WrongKind {
+        /// The object.
+        id: ObjectId,
+        /// What was asked for.
+        expected: ObjectKind,
+        /// What it is.
+        found: ObjectKind,
+    },
+    /// It is too large to be read in one piece; stream it.
+    #[error("object {id} has {size} bytes, over the limit of {limit}")]
+    TooLarge {
+        /// The object.
+        id: ObjectId,
+        /// Its size in bytes.
+        size: u64,
+        /// The most that is read in one piece.
+        limit: u64,
+    },
+    /// Its bytes do not follow Git's format.
+    #[error("object {id} cannot be understood")]
+    Decode {
+        /// The object.
+        id: ObjectId,
+        /// What is wrong with it.
+        #[source]
+        source: DecodeError,
+    },
+    /// Tags of tags that go on too long.
+    #[error("tag {id} is {limit} tags away from what it names")]
+    TagsTooDeep {
+        /// The outermost tag.
+        id: ObjectId,
+        /// The most tags in a row.
+        limit: u32,
+    },
+    /// The pack that has it cannot be read.
+    #[error("object {id} could not be read from its pack")]
+    Pack {
+        /// The object.
+        id: ObjectId,
+        /// What went wrong.
+        #[source]
+        source: PackError,
+    },
+    /// It could not be read to its end.
+    #[error("object {id} could not be read to its end")]
+    Stream {
+        /// The object.
+        id: ObjectId,
+        /// What went wrong.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A folder of loose objects, or a file there, cannot be read.
+    #[error(transparent)]
+    Loose(#[from] LooseError),
+    /// The caller no longer wants the answer.
+    #[error("cancelled")]
+    Cancelled,
+}
+
+impl ReadError {
+    /// The error for an object whose bytes cannot be understood.
+    pub fn decode(id: impl Into<ObjectId>, source: DecodeError) -> ReadError {
+        ReadError::Decode {
+            id: id.into(),
+            source,
+        }
+    }
+
+    pub(crate) fn pack(id: ObjectId, source: PackError) -> ReadError {
+        match source {
+            PackError::TooLarge { size, limit, .. } => ReadError::TooLarge { id, size, limit },
+            source => ReadError::Pack { id, source },
+        }
+    }
+}

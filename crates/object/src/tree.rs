@@ -1,0 +1,175 @@
+//! Folders: read without allocating, or owned and written in Git's order.
+
+use bstr::{BStr, BString, ByteSlice};
+use std::cmp::Ordering;
+
+use crate::{DecodeError, EntryMode, HashKind, ObjectId, ObjectKind};
+
+/// A folder's entries.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tree {
+    /// In any order; [`Tree::encode`] sorts.
+    pub entries: Vec<TreeEntry>,
+}
+
+/// A named entry of a folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TreeEntry {
+    /// What it is.
+    pub mode: EntryMode,
+    /// Its name, without slashes.
+    pub name: BString,
+    /// The object it names.
+    pub id: ObjectId,
+}
+
+/// An entry as it stands in a tree's bytes.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct TreeEntryRef<'a> {
+    /// What it is.
+    pub mode: EntryMode,
+    /// Its name, without slashes.
+    pub name: &'a BStr,
+    /// The object it names.
+    pub id: ObjectId,
+}
+
+impl Tree {
+    /// Reads a tree's bytes.
+    pub fn parse(data: &[u8]) -> Result<Tree, DecodeError> {
+        let entries = TreeIter::new(data)
+            .map(|entry| entry.map(|entry| entry.to_owned()))
+            .collect::<Result<_, _>>()?;
+        Ok(Tree { entries })
+    }
+
+    /// The tree's bytes, entries in Git's order. Names must be unique.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut order: Vec<&TreeEntry> = self.entries.iter().collect();
+        order.sort_unstable_by(|a, b| compare_entries(&a.name, a.mode, &b.name, b.mode));
+        let size = order
+            .iter()
+            .map(|entry| encoded_size(&entry.name, entry.mode, &entry.id))
+            .sum();
+        let mut out = Vec::with_capacity(size);
+        for entry in order {
+            encode_entry(&mut out, entry.mode, &entry.name, &entry.id);
+        }
+        out
+    }
+
+    /// The entry of this name.
+    pub fn get(&self, name: impl AsRef<[u8]>) -> Option<&TreeEntry> {
+        let name = name.as_ref();
+        self.entries.iter().find(|entry| entry.name == name)
+    }
+}
+
+impl TreeEntryRef<'_> {
+    /// The entry, independent of the tree's bytes.
+    pub fn to_owned(&self) -> TreeEntry {
+        TreeEntry {
+            mode: self.mode,
+            name: self.name.into(),
+            id: self.id,
+        }
+    }
+}
+
+/// Git's order of entries: by bytes, a folder's name as if it ended in `/`.
+pub fn compare_entries(a: &[u8], a_mode: EntryMode, b: &[u8], b_mode: EntryMode) -> Ordering {
+    let common = a.len().min(b.len());
+    a[..common].cmp(&b[..common]).then_with(|| {
+        // What follows the shorter name: the slash of a folder, or nothing, which sorts first.
+        let next = |name: &[u8], mode: EntryMode| {
+            name.get(common)
+                .copied()
+                .or_else(|| mode.is_tree().then_some(b'/'))
+        };
+        next(a, a_mode).cmp(&next(b, b_mode))
+    })
+}
+
+/// Appends one entry to a tree's bytes.
+pub(crate) fn encode_entry(out: &mut Vec<u8>, mode: EntryMode, name: &[u8], id: &ObjectId) {
+    out.extend_from_slice(mode.as_str().as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(name);
+    out.push(0);
+    out.extend_from_slice(id.as_slice());
+}
+
+fn encoded_size(name: &[u8], mode: EntryMode, id: &ObjectId) -> usize {
+    mode.as_str().len() + name.len() + id.as_slice().len() + 2
+}
+
+/// The entries of a tree's bytes, in the order they stand there.
+///
+/// Only the structure is checked: not the order, not the names. After an error it ends.
+#[derive(Clone, Debug)]
+pub struct TreeIter<'a> {
+    rest: &'a [u8],
+}
+
+/// Bytes of an id in a tree.
+const ID_LEN: usize = HashKind::Sha1.len_in_bytes();
+
+impl<'a> TreeIter<'a> {
+    /// Iterates over the entries of a tree's bytes.
+    pub fn new(data: &'a [u8]) -> Self {
+        TreeIter { rest: data }
+    }
+
+    /// The entry of this name, reading no further than needed.
+    pub fn find(self, name: &[u8]) -> Result<Option<TreeEntryRef<'a>>, DecodeError> {
+        for entry in self {
+            let entry = entry?;
+            if entry.name == name {
+                return Ok(Some(entry));
+            }
+        }
+        Ok(None)
+    }
+
+    /// How many bytes are left to read.
+    pub(crate) fn rest_len(&self) -> usize {
+        self.rest.len()
+    }
+
+    fn entry(&mut self) -> Result<TreeEntryRef<'a>, &'static str> {
+        let space = self.rest.iter().take(8).position(|&byte| byte == b' ');
+        let space = space.ok_or("an entry has no mode")?;
+        let mode =
+            EntryMode::from_octal_str(&self.rest[..space]).ok_or("an entry's mode is unknown")?;
+        let rest = &self.rest[space + 1..];
+        let nul = rest.find_byte(0).ok_or("an entry's name has no end")?;
+        let id_end = nul + 1 + ID_LEN;
+        let id = rest
+            .get(nul + 1..id_end)
+            .ok_or("the last entry is cut off")?;
+        let id = ObjectId::from_bytes_or_panic(id);
+        self.rest = &rest[id_end..];
+        Ok(TreeEntryRef {
+            mode,
+            name: rest[..nul].as_bstr(),
+            id,
+        })
+    }
+}
+
+impl<'a> Iterator for TreeIter<'a> {
+    type Item = Result<TreeEntryRef<'a>, DecodeError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        Some(self.entry().map_err(|reason| {
+            self.rest = &[];
+            DecodeError {
+                kind: ObjectKind::Tree,
+                reason,
+            }
+        }))
+    }
+}

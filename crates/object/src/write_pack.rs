@@ -1,0 +1,390 @@
+//! Writing a pack of chosen objects to a stream, copying what packs hold already.
+//!
+//! Entries are prepared in parallel, a batch at a time, and written in order, so that memory stays
+//! bounded and the same objects give the same pack. A delta always follows its base.
+
+use std::io::{self, Read, Write};
+
+use flate2::Compression;
+use flate2::write::ZlibEncoder;
+use rayon::prelude::*;
+
+use crate::pack::CopyError;
+use crate::pack::entry::{EntryKind, write_header};
+use crate::{
+    Counted, Database, HashKind, IdMap, ObjectId, ObjectKind, ObjectStream, Progress, RawEntry,
+    ReadError,
+};
+
+/// What the receiver of a pack understands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PackOptions {
+    /// Deltas may say where their base is in the pack, instead of its id.
+    pub ofs_delta: bool,
+    /// Deltas may build on objects that the receiver has.
+    pub thin: bool,
+}
+
+/// Why a pack was not written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WritePackError {
+    /// An object could not be counted or read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The receiver is gone, or takes no more.
+    #[error("could not send a pack")]
+    Write(#[source] io::Error),
+    /// A pack counts its objects in 32 bits.
+    #[error("a pack holds at most {} objects", u32::MAX)]
+    TooMany,
+}
+
+/// So many entries are prepared at a time.
+const ENTRIES_PER_BATCH: usize = 512;
+/// Entries with a longer zlib stream, and objects that are larger, pass through in pieces.
+const WHOLE_BYTES: u64 = 64 << 10;
+/// The pack is hashed and handed on in pieces of this size.
+const PIECE_LEN: usize = 64 << 10;
+
+/// What a written pack holds, and how it was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PackStats {
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// How many objects it holds.
+    pub objects: u64,
+    /// How many of them are deltas.
+    pub deltas: u64,
+    /// How many entries, deltas included, were copied from packs as they are.
+    pub reused: u64,
+}
+
+/// Writes a pack of the counted objects to `out` and returns what it holds.
+///
+/// Entries of packs are copied as they are where that is possible: whole objects always, deltas
+/// if their base is in the pack too, or is with the receiver and `options.thin` is set.
+pub fn write_pack(
+    db: &Database,
+    counted: &Counted,
+    options: &PackOptions,
+    out: &mut dyn Write,
+    progress: &dyn Progress,
+) -> Result<PackStats, WritePackError> {
+    let plan = Plan::new(db, counted, options)?;
+    let total = plan.entries.len();
+    let count = u32::try_from(total).map_err(|_| WritePackError::TooMany)?;
+    let mut out = PackStreamWriter::new(out);
+    out.write_all(b"PACK\0\0\0\x02")
+        .map_err(WritePackError::Write)?;
+    out.write_all(&count.to_be_bytes())
+        .map_err(WritePackError::Write)?;
+    let mut offsets = Vec::with_capacity(total);
+    let mut stats = PackStats {
+        objects: total as u64,
+        ..PackStats::default()
+    };
+    for batch in 0..total.div_ceil(ENTRIES_PER_BATCH) {
+        let first = batch * ENTRIES_PER_BATCH;
+        progress.writing(first as u64, total as u64);
+        if progress.cancelled() {
+            return Err(ReadError::Cancelled.into());
+        }
+        let batch = first..total.min(first + ENTRIES_PER_BATCH);
+        let prepared: Vec<Prepared> = batch
+            .into_par_iter()
+            .with_min_len(8)
+            .map(|position| plan.prepare(position))
+            .collect::<Result<_, _>>()?;
+        for entry in prepared {
+            stats.deltas += u64::from(!matches!(entry.kind, PreparedKind::Object(_)));
+            stats.reused += u64::from(entry.reused);
+            plan.write(entry, &mut offsets, &mut out)?;
+        }
+    }
+    progress.writing(total as u64, total as u64);
+    stats.bytes = out.finish().map_err(WritePackError::Write)?;
+    Ok(stats)
+}
+
+/// The entries in the order they are written.
+struct Plan<'a> {
+    db: &'a Database,
+    counted: &'a Counted,
+    options: &'a PackOptions,
+    entries: Vec<Planned>,
+    /// Where in `entries` an object is.
+    positions: IdMap<u32>,
+}
+
+struct Planned {
+    id: ObjectId,
+    /// The pack it is in and where; `None` for objects in memory and loose ones.
+    packed: Option<(u32, u64)>,
+}
+
+/// An entry, ready to be written.
+struct Prepared {
+    kind: PreparedKind,
+    /// The inflated size: of the object, or of the delta itself.
+    size: u64,
+    content: Content,
+    /// Whether it is a pack's entry, copied.
+    reused: bool,
+}
+
+enum PreparedKind {
+    Object(ObjectKind),
+    /// A delta against an entry of this pack, by position.
+    DeltaHere(u32),
+    /// A delta against an object of the receiver.
+    DeltaThere(ObjectId),
+}
+
+enum Content {
+    /// The zlib stream.
+    Whole(Vec<u8>),
+    /// A zlib stream to be copied from a pack.
+    Copied(u32, RawEntry),
+    /// An object to be deflated.
+    Deflated(ObjectStream),
+}
+
+impl<'a> Plan<'a> {
+    fn new(
+        db: &'a Database,
+        counted: &'a Counted,
+        options: &'a PackOptions,
+    ) -> Result<Self, WritePackError> {
+        let place = |id: &ObjectId| {
+            let found = |(number, pack): (usize, &std::sync::Arc<crate::Pack>)| {
+                pack.lookup(id).map(|offset| (number as u32, offset))
+            };
+            // Always the first pack that has it, so that the bases of a pack's deltas, which it
+            // holds too, are found there or in one before it, and are written first.
+            let packed = match db.memory(id) {
+                Some(_) => None,
+                None => db.packs().iter().enumerate().find_map(found),
+            };
+            Planned { id: *id, packed }
+        };
+        let mut entries: Vec<Planned> = counted
+            .ids
+            .par_iter()
+            .with_min_len(1024)
+            .map(place)
+            .collect();
+        // Within a kind, in the order of the packs: that is read fastest.
+        let [links, trees] = counted.groups;
+        let (links, rest) = entries.split_at_mut(links);
+        let (trees, blobs) = rest.split_at_mut(trees - links.len());
+        for group in [links, trees, blobs] {
+            group.par_sort_by_key(|entry| entry.packed.unwrap_or((u32::MAX, 0)));
+        }
+        let mut positions = IdMap::default();
+        positions.reserve(entries.len());
+        for (position, entry) in entries.iter().enumerate() {
+            positions.insert(entry.id, position as u32);
+        }
+        Ok(Plan {
+            db,
+            counted,
+            options,
+            entries,
+            positions,
+        })
+    }
+
+    fn prepare(&self, position: usize) -> Result<Prepared, WritePackError> {
+        let Planned { id, packed } = &self.entries[position];
+        if let Some((number, offset)) = *packed {
+            let pack = &self.db.packs()[number as usize];
+            let raw = pack
+                .raw_entry(offset)
+                .map_err(|source| ReadError::pack(*id, source))?;
+            if let Some(kind) = self.reusable(position, number, &raw) {
+                let size = raw.header.size;
+                let content = match raw.data.end - raw.data.start {
+                    0..WHOLE_BYTES => {
+                        let mut stream =
+                            Vec::with_capacity((raw.data.end - raw.data.start) as usize);
+                        pack.copy_raw(&raw, &mut stream)
+                            .map_err(|error| copy_error(*id, error))?;
+                        Content::Whole(stream)
+                    }
+                    _ => Content::Copied(number, raw),
+                };
+                return Ok(Prepared {
+                    kind,
+                    size,
+                    content,
+                    reused: true,
+                });
+            }
+        }
+        self.prepare_whole(*id)
+    }
+
+    /// What a stored entry becomes in this pack, if it can be copied.
+    fn reusable(&self, position: usize, number: u32, raw: &RawEntry) -> Option<PreparedKind> {
+        let base = match raw.header.kind {
+            EntryKind::Object(kind) => return Some(PreparedKind::Object(kind)),
+            EntryKind::RefDelta { base } => base,
+            EntryKind::OffsetDelta { distance } => {
+                self.db.packs()[number as usize].id_at(raw.offset.checked_sub(distance)?)?
+            }
+        };
+        match self.positions.get(&base) {
+            Some(at) if (*at as usize) < position => Some(PreparedKind::DeltaHere(*at)),
+            Some(_) => None,
+            None => {
+                let is_there = self.options.thin && self.counted.thin_bases.contains(&base);
+                is_there.then_some(PreparedKind::DeltaThere(base))
+            }
+        }
+    }
+
+    fn prepare_whole(&self, id: ObjectId) -> Result<Prepared, WritePackError> {
+        let missing = ReadError::NotFound { id };
+        let header = self.db.header(&id)?;
+        if header.is_some_and(|header| header.size > WHOLE_BYTES) {
+            let stream = self.db.stream(&id)?.ok_or(missing)?;
+            let (kind, size) = (PreparedKind::Object(stream.kind), stream.size);
+            return Ok(Prepared {
+                kind,
+                size,
+                content: Content::Deflated(stream),
+                reused: false,
+            });
+        }
+        let object = self.db.read(&id)?.ok_or(missing)?;
+        let content = Content::Whole(deflate(&object.data));
+        let (kind, size) = (PreparedKind::Object(object.kind), object.data.len() as u64);
+        Ok(Prepared {
+            kind,
+            size,
+            content,
+            reused: false,
+        })
+    }
+
+    fn write(
+        &self,
+        entry: Prepared,
+        offsets: &mut Vec<u64>,
+        out: &mut PackStreamWriter<'_>,
+    ) -> Result<(), WritePackError> {
+        let offset = out.offset();
+        let kind = match entry.kind {
+            PreparedKind::Object(kind) => EntryKind::Object(kind),
+            PreparedKind::DeltaHere(base) if self.options.ofs_delta => EntryKind::OffsetDelta {
+                distance: offset - offsets[base as usize],
+            },
+            PreparedKind::DeltaHere(base) => EntryKind::RefDelta {
+                base: self.entries[base as usize].id,
+            },
+            PreparedKind::DeltaThere(base) => EntryKind::RefDelta { base },
+        };
+        let id = self.entries[offsets.len()].id;
+        offsets.push(offset);
+        write_header(kind, entry.size, &mut out.piece);
+        match entry.content {
+            Content::Whole(stream) => out.write_all(&stream).map_err(WritePackError::Write),
+            Content::Copied(number, raw) => {
+                let pack = &self.db.packs()[number as usize];
+                pack.copy_raw(&raw, out)
+                    .map_err(|error| copy_error(id, error))
+            }
+            Content::Deflated(stream) => deflate_stream(id, stream, out),
+        }
+    }
+}
+
+fn copy_error(id: ObjectId, error: CopyError) -> WritePackError {
+    match error {
+        CopyError::Pack(source) => ReadError::pack(id, source).into(),
+        CopyError::Write(source) => WritePackError::Write(source),
+    }
+}
+
+fn deflate(data: &[u8]) -> Vec<u8> {
+    let mut zlib = ZlibEncoder::new(Vec::with_capacity(data.len() / 2 + 64), Compression::fast());
+    zlib.write_all(data)
+        .expect("writing to memory does not fail");
+    zlib.finish().expect("writing to memory does not fail")
+}
+
+fn deflate_stream(
+    id: ObjectId,
+    mut stream: ObjectStream,
+    out: &mut PackStreamWriter<'_>,
+) -> Result<(), WritePackError> {
+    let mut zlib = ZlibEncoder::new(out, Compression::fast());
+    let mut piece = vec![0; PIECE_LEN];
+    loop {
+        let n = stream
+            .read(&mut piece)
+            .map_err(|source| ReadError::Stream { id, source })?;
+        if n == 0 {
+            zlib.finish().map_err(WritePackError::Write)?;
+            return Ok(());
+        }
+        zlib.write_all(&piece[..n]).map_err(WritePackError::Write)?;
+    }
+}
+
+/// Hashes what is written and hands it on in large pieces.
+struct PackStreamWriter<'a> {
+    out: &'a mut dyn Write,
+    hasher: gix_hash::Hasher,
+    piece: Vec<u8>,
+    /// Where the piece begins in the pack.
+    handed_on: u64,
+}
+
+impl<'a> PackStreamWriter<'a> {
+    fn new(out: &'a mut dyn Write) -> Self {
+        let hasher = gix_hash::hasher(HashKind::Sha1);
+        PackStreamWriter {
+            out,
+            hasher,
+            piece: Vec::with_capacity(2 * PIECE_LEN),
+            handed_on: 0,
+        }
+    }
+
+    fn offset(&self) -> u64 {
+        self.handed_on + self.piece.len() as u64
+    }
+
+    fn hand_on(&mut self) -> io::Result<()> {
+        self.hasher.update(&self.piece);
+        self.out.write_all(&self.piece)?;
+        self.handed_on += self.piece.len() as u64;
+        self.piece.clear();
+        Ok(())
+    }
+
+    /// Writes the checksum; returns the size of it all.
+    fn finish(mut self) -> io::Result<u64> {
+        self.hand_on()?;
+        let checksum = self.hasher.try_finalize().map_err(io::Error::other)?;
+        self.out.write_all(checksum.as_slice())?;
+        self.out.flush()?;
+        Ok(self.handed_on + checksum.as_slice().len() as u64)
+    }
+}
+
+impl Write for PackStreamWriter<'_> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.piece.extend_from_slice(data);
+        if self.piece.len() >= PIECE_LEN {
+            self.hand_on()?;
+        }
+        Ok(data.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
