@@ -1,1 +1,4 @@
-//! Under construction.
+//! What tests share: faults, a clock, repositories. Never a dependency of anything that ships.
+
+pub mod clock;
+pub mod faults;
