@@ -1,1 +1,40 @@
-//! Under construction.
+//! A Git repository as programs use it: views to read, changes to publish, over two kinds of store.
+//!
+//! What always holds:
+//! - a [`View`] is one repository at one generation and never changes;
+//! - a write is one set of objects and one ref transaction, visible together and durable when acknowledged;
+//! - a ref moves by compare-and-set, so no update is overwritten unseen;
+//! - every object that a visible object names is there too (submodule commits excepted).
+
+mod branch;
+mod change;
+mod commit;
+pub mod directory;
+mod error;
+mod export;
+mod files;
+mod fsck;
+pub mod hosted;
+mod import;
+mod log;
+mod receive;
+mod reflog;
+mod refs;
+mod repository;
+mod view;
+
+pub use branch::{BranchError, CreateBranch, CreatedBranch, DeleteBranch};
+pub use change::{Change, RefEdit};
+pub use commit::{CommitError, CommitOutcome, CommitRequest};
+pub use error::{PublishError, RepoError};
+pub use export::{CopyError, ExportError, ExportReport, export};
+pub use files::{FileEntry, ListFiles, list_files};
+pub use fsck::{FsckProblem, FsckReport, fsck};
+pub use hosted::{FoldLimits, FoldReport, Hosted, HostedOptions};
+pub use import::{ImportError, ImportReport, import};
+pub use log::{LogEntry, LogQuery, last_commit_touching, log};
+pub use receive::{Command, CommandStatus, Push, RefChange, RefPolicy};
+pub use reflog::{ReflogEntry, ReflogPage};
+pub use refs::{Ref, Refs};
+pub use repository::{Backend, Prepare, Refused, Repository};
+pub use view::{Namespace, Resolved, View, display_name};

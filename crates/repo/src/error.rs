@@ -1,0 +1,96 @@
+//! Failures of the store itself, apart from refusals of a particular request.
+
+use packhouse_bucket::BucketError;
+use packhouse_catalog::CatalogError;
+use packhouse_object::{PackError, ReadError, WritePackFileError};
+
+use crate::directory::DirectoryError;
+
+/// The repository could not be read or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RepoError {
+    /// The repository was deleted, or never was.
+    #[error("repository does not exist any more")]
+    Gone,
+    /// Others kept moving the same refs for as long as was waited.
+    #[error("ref `{name}` is being moved by others; gave up after {attempts} attempts")]
+    Contended {
+        /// The ref.
+        name: String,
+        /// How often the write was prepared anew.
+        attempts: u32,
+    },
+    /// An object could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// A pack could not be read.
+    #[error(transparent)]
+    Pack(#[from] PackError),
+    /// A pack could not be written.
+    #[error(transparent)]
+    WritePack(#[from] WritePackFileError),
+    /// A bare repository on disk cannot be read or written.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// The catalog failed.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// The bucket failed.
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
+    /// A stored row does not have the documented form.
+    #[error("stored {what} is damaged: {reason}")]
+    Damaged {
+        /// Which row.
+        what: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A file of the store could not be read or written.
+    #[error("{action} {path}")]
+    Io {
+        /// What was attempted, as a verb.
+        action: &'static str,
+        /// The file or folder.
+        path: String,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// One failure that several writes of a group share.
+    #[error("{0}")]
+    Shared(std::sync::Arc<RepoError>),
+    /// The store is shutting down, or a task of it failed.
+    #[error("the store stopped while the request was under way")]
+    Stopped,
+}
+
+impl RepoError {
+    pub(crate) fn io(
+        action: &'static str,
+        path: &std::path::Path,
+        source: std::io::Error,
+    ) -> RepoError {
+        RepoError::Io {
+            action,
+            path: path.display().to_string(),
+            source,
+        }
+    }
+}
+
+/// A write was not made.
+#[derive(Debug)]
+pub enum PublishError<E> {
+    /// The write itself was refused on the newest state; nothing was stored.
+    Refused(E),
+    /// The store failed.
+    Repo(RepoError),
+}
+
+impl<E> From<RepoError> for PublishError<E> {
+    fn from(error: RepoError) -> Self {
+        PublishError::Repo(error)
+    }
+}

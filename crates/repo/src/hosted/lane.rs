@@ -1,0 +1,450 @@
+//! The queue of writes of one repository, committed in groups.
+//!
+//! While one group is being made durable the next one gathers. A group is prepared in order, each write on the
+//! result of the one before, and published as one row and one ref transaction. So a branch is not limited to one
+//! commit per durable write, and a write whose expected head is not what the group reached is refused exactly as
+//! if it had come later. A refusal is answered only on a state that is durable and was the newest when checked.
+
+use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Instant;
+
+use packhouse_catalog::{
+    NewPack, PackSource, Publish, PublishError as CatalogPublishError, RefEdit as CatalogEdit,
+};
+use packhouse_object::{NewObject, ObjectId, PackFileWriter};
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use crate::change::RefEdit;
+use crate::error::RepoError;
+use crate::hosted::packs::OpenPack;
+use crate::hosted::slot::SharedSlot;
+use crate::hosted::state::{State, TailRow, handles, order};
+use crate::hosted::stats::Stats;
+use crate::hosted::{Engine, now_ms, tail};
+use crate::repository::Prepare;
+use crate::view::View;
+
+/// Writes of one group at most.
+const GROUP_WRITES: usize = 256;
+/// Undeflated bytes of a group that still go into a tail row; more become a pack.
+const ROW_BYTES: usize = 1 << 20;
+/// How often a group is prepared again because other nodes were faster.
+const ATTEMPTS: u32 = 64;
+/// A tail this many times past its limits makes writers wait for the fold.
+const BACKPRESSURE: u64 = 16;
+
+/// A write that waits for its turn.
+pub(crate) struct Waiting {
+    pub who: String,
+    pub packs: Vec<StoredPack>,
+    pub prepare: Box<dyn Prepare>,
+    /// The generation the repository was known to have reached when the write came.
+    pub seen: i64,
+    pub since: Instant,
+    pub reply: oneshot::Sender<Reply>,
+}
+
+/// `None`: refused.
+pub(crate) type Reply = Result<Option<Arc<View>>, RepoError>;
+
+/// A pack that is in the bucket and waits to become visible.
+#[derive(Clone)]
+pub(crate) struct StoredPack {
+    pub open: OpenPack,
+    pub row: NewPack,
+}
+
+#[derive(Default)]
+pub(crate) struct Lane {
+    queue: Mutex<Queue>,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: VecDeque<Waiting>,
+    running: bool,
+}
+
+/// Queues a write and sees to it that the lane runs.
+pub(crate) fn enqueue(engine: &Arc<Engine>, slot: &SharedSlot, write: Waiting) {
+    let start = {
+        let mut queue = slot.lane.queue.lock();
+        queue.waiting.push_back(write);
+        !std::mem::replace(&mut queue.running, true)
+    };
+    if start {
+        let (engine, slot) = (engine.clone(), slot.clone());
+        let tracker = engine.tasks.clone();
+        tracker.spawn(async move { drive(&engine, &slot).await });
+    }
+}
+
+/// Commits groups until nothing waits.
+async fn drive(engine: &Arc<Engine>, slot: &SharedSlot) {
+    // A panic must not leave the lane marked as running: later writes would wait for ever.
+    let reset = ResetOnDrop(slot);
+    loop {
+        let group: Vec<Waiting> = {
+            let mut queue = slot.lane.queue.lock();
+            if queue.waiting.is_empty() {
+                queue.running = false;
+                std::mem::forget(reset);
+                return;
+            }
+            let take = queue.waiting.len().min(GROUP_WRITES);
+            queue.waiting.drain(..take).collect()
+        };
+        let left = commit_group(engine, slot, group).await;
+        let mut queue = slot.lane.queue.lock();
+        for write in left.into_iter().rev() {
+            queue.waiting.push_front(write);
+        }
+    }
+}
+
+struct ResetOnDrop<'a>(&'a SharedSlot);
+
+impl Drop for ResetOnDrop<'_> {
+    fn drop(&mut self) {
+        let mut queue = self.0.lane.queue.lock();
+        queue.running = false;
+        // Dropping the writes closes their reply channels, which their callers read as a failure.
+        queue.waiting.clear();
+    }
+}
+
+/// Commits one group and answers it; what did not fit into the group comes back.
+async fn commit_group(
+    engine: &Arc<Engine>,
+    slot: &SharedSlot,
+    mut group: Vec<Waiting>,
+) -> Vec<Waiting> {
+    let seen = group.iter().map(|write| write.seen).max().unwrap_or(0);
+    let mut state = match ready_state(engine, slot, seen).await {
+        Ok(state) => state,
+        Err(error) => return fail(group, error),
+    };
+    // Whether `state` was the newest at some moment after the whole group was queued.
+    let mut verified = false;
+    for _ in 0..ATTEMPTS {
+        let prepared = match prepare_group(group, &state).await {
+            Ok(prepared) => prepared,
+            Err(error) => return fail_none(error),
+        };
+        group = prepared.writes;
+        if let Some(error) = prepared.failed {
+            return fail(group.into_iter().chain(prepared.left).collect(), error);
+        }
+        if !verified && prepared.has_refusal {
+            let newest = match slot.newest(engine).await {
+                Ok(newest) => newest,
+                Err(error) => return fail(group.into_iter().chain(prepared.left).collect(), error),
+            };
+            verified = true;
+            if newest.generation() != state.generation() {
+                state = newest;
+                group.extend(prepared.left);
+                continue;
+            }
+        }
+        if prepared.sum.edits.is_empty() && prepared.sum.objects.is_empty() {
+            answer(engine, group, &prepared.outcomes, &state.view);
+            return prepared.left;
+        }
+        match publish(engine, slot, &state, prepared.sum).await {
+            Ok(next) => {
+                answer(engine, group, &prepared.outcomes, &next.view);
+                return prepared.left;
+            }
+            Err(CommitFailure::Moved) => {
+                Stats::add(&engine.stats.conflicts, 1);
+                group.extend(prepared.left);
+                state = match slot.newest(engine).await {
+                    Ok(newest) => newest,
+                    Err(error) => return fail(group, error),
+                };
+                verified = true;
+            }
+            Err(CommitFailure::Other(error)) => {
+                return fail(group.into_iter().chain(prepared.left).collect(), error);
+            }
+        }
+    }
+    fail(
+        group,
+        RepoError::Contended {
+            name: "a ref of the repository".to_owned(),
+            attempts: ATTEMPTS,
+        },
+    )
+}
+
+/// The state to prepare on; waits for a fold first where the tail is far past its limits.
+async fn ready_state(
+    engine: &Arc<Engine>,
+    slot: &SharedSlot,
+    seen: i64,
+) -> Result<State, RepoError> {
+    let state = slot.state(engine, seen).await?;
+    let limits = engine.fold_limits;
+    if state.tail.len() as u64 >= limits.rows.saturating_mul(BACKPRESSURE)
+        || state.tail_bytes() >= limits.bytes.saturating_mul(BACKPRESSURE)
+    {
+        engine.fold_slot(slot).await?;
+        return slot.newest(engine).await;
+    }
+    Ok(state)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Written,
+    Nothing,
+    Refused,
+}
+
+/// What the writes of a group come to together.
+struct Sum {
+    who: String,
+    objects: Vec<NewObject>,
+    edits: Vec<CatalogEdit>,
+    packs: Vec<StoredPack>,
+    view: View,
+}
+
+/// A group after preparing.
+struct Prepared {
+    writes: Vec<Waiting>,
+    outcomes: Vec<Outcome>,
+    /// Writes for which the group's row was full already.
+    left: Vec<Waiting>,
+    sum: Sum,
+    /// Some write was refused or had nothing to do, which is only true on the newest state.
+    has_refusal: bool,
+    failed: Option<RepoError>,
+}
+
+async fn prepare_group(group: Vec<Waiting>, state: &State) -> Result<Prepared, RepoError> {
+    let (base, packs) = (state.view.clone(), state.packs.clone());
+    tokio::task::spawn_blocking(move || prepare_in_order(group, &base, &packs))
+        .await
+        .map_err(|_| RepoError::Stopped)
+}
+
+fn prepare_in_order(group: Vec<Waiting>, base: &View, packs: &[OpenPack]) -> Prepared {
+    let now = now_ms();
+    let mut packs = packs.to_vec();
+    let mut prepared = Prepared {
+        writes: Vec::with_capacity(group.len()),
+        outcomes: Vec::with_capacity(group.len()),
+        left: Vec::new(),
+        sum: Sum {
+            who: String::new(),
+            objects: Vec::new(),
+            edits: Vec::new(),
+            packs: Vec::new(),
+            view: base.clone(),
+        },
+        has_refusal: false,
+        failed: None,
+    };
+    let mut bytes = 0;
+    for mut write in group {
+        if bytes >= ROW_BYTES || !prepared.left.is_empty() || prepared.failed.is_some() {
+            prepared.left.push(write);
+            continue;
+        }
+        let mut view = prepared.sum.view.clone();
+        let mut with_packs = None;
+        if !write.packs.is_empty() {
+            let mut more = packs.clone();
+            more.extend(write.packs.iter().map(|pack| pack.open.clone()));
+            order(&mut more);
+            view.database = view.database.with_packs(handles(&more));
+            with_packs = Some(more);
+        }
+        // A panic ends the write that caused it, not its neighbours: its reply channel closes with it.
+        let Ok(result) =
+            std::panic::catch_unwind(AssertUnwindSafe(|| write.prepare.prepare(&view)))
+        else {
+            continue;
+        };
+        let outcome = match result {
+            Err(_) => Outcome::Refused,
+            Ok(change) if change.edits.is_empty() && change.objects.is_empty() => Outcome::Nothing,
+            Ok(change) => match view.with_change(&change, now) {
+                Ok(next) => {
+                    bytes += change.object_bytes();
+                    let sum = &mut prepared.sum;
+                    sum.edits.extend(
+                        change
+                            .edits
+                            .into_iter()
+                            .map(|edit| catalog_edit(edit, &next, &write.who)),
+                    );
+                    sum.objects.extend(change.objects);
+                    sum.packs.extend(write.packs.iter().cloned());
+                    sum.who = write.who.clone();
+                    sum.view = next;
+                    packs = with_packs.unwrap_or(packs);
+                    Outcome::Written
+                }
+                Err(error) => {
+                    prepared.failed = Some(error.into());
+                    Outcome::Nothing
+                }
+            },
+        };
+        prepared.has_refusal |= outcome != Outcome::Written;
+        prepared.outcomes.push(outcome);
+        prepared.writes.push(write);
+    }
+    prepared
+}
+
+enum CommitFailure {
+    Moved,
+    Other(RepoError),
+}
+
+impl<E: Into<RepoError>> From<E> for CommitFailure {
+    fn from(error: E) -> Self {
+        CommitFailure::Other(error.into())
+    }
+}
+
+fn catalog_edit(edit: RefEdit, after: &View, who: &str) -> CatalogEdit {
+    let bytes = |id: ObjectId| id.as_slice().to_vec();
+    CatalogEdit {
+        name: edit.name.as_bytes().to_vec(),
+        old: edit.old.map(bytes),
+        new: edit.new.map(bytes),
+        peeled: after
+            .refs
+            .get(&edit.name)
+            .and_then(|entry| entry.peeled)
+            .map(bytes),
+        message: edit.message,
+        who: Some(who.to_owned()),
+    }
+}
+
+/// Makes a prepared group durable and visible; answers the state that results.
+async fn publish(
+    engine: &Arc<Engine>,
+    slot: &SharedSlot,
+    state: &State,
+    sum: Sum,
+) -> Result<State, CommitFailure> {
+    let Sum {
+        who,
+        objects,
+        edits,
+        packs,
+        view,
+    } = sum;
+    let mut stored: Vec<StoredPack> = Vec::new();
+    for pack in packs {
+        let mut known = stored
+            .iter()
+            .map(|pack| pack.open.key)
+            .chain(state.packs.iter().map(|pack| pack.key));
+        if !known.any(|key| key == pack.open.key) {
+            stored.push(pack);
+        }
+    }
+    let size: usize = objects.iter().map(|object| object.data.len()).sum();
+    let mut row = None;
+    let mut encoded = None;
+    if size > ROW_BYTES {
+        stored.push(store_as_pack(engine, slot, objects).await?);
+    } else if !objects.is_empty() {
+        let bytes = tail::encode(&objects);
+        Stats::add(&engine.stats.tail_bytes, bytes.len() as u64);
+        row = Some((bytes.len() as u64, Arc::new(objects)));
+        encoded = Some(bytes);
+    }
+    let request = Publish {
+        repo: slot.id,
+        tail: encoded,
+        packs: stored.iter().map(|pack| pack.row.clone()).collect(),
+        edits,
+        who,
+        at_ms: now_ms(),
+    };
+    let published = match engine.catalog.publish(request).await {
+        Ok(published) => published,
+        Err(CatalogPublishError::Moved { .. }) => return Err(CommitFailure::Moved),
+        Err(CatalogPublishError::RepoGone) => return Err(CommitFailure::Other(RepoError::Gone)),
+        Err(CatalogPublishError::Catalog(error)) => return Err(CommitFailure::Other(error.into())),
+    };
+    Stats::add(&engine.stats.groups, 1);
+    Stats::add(&engine.stats.packs, stored.len() as u64);
+    let next = if published.generation == state.generation() + 1 {
+        let row = row.map(|(bytes, objects)| TailRow {
+            generation: published.generation,
+            bytes,
+            objects,
+        });
+        let open: Vec<OpenPack> = stored.iter().map(|pack| pack.open.clone()).collect();
+        slot.keep(state.after_publish(published.generation, view, row, &open))
+    } else {
+        // A fold or another node came in between: the catalog says what the state is now.
+        slot.state(engine, published.generation)
+            .await
+            .map_err(CommitFailure::Other)?
+    };
+    engine.note_growth(slot, &next);
+    Ok(next)
+}
+
+/// Writes objects that are too many for a tail row as a pack into the bucket.
+async fn store_as_pack(
+    engine: &Arc<Engine>,
+    slot: &SharedSlot,
+    objects: Vec<NewObject>,
+) -> Result<StoredPack, RepoError> {
+    let folder = engine.temp_dir.clone();
+    let finished = tokio::task::spawn_blocking(move || {
+        let mut writer = PackFileWriter::create(&folder)?;
+        for object in &objects {
+            writer.add_new(object)?;
+        }
+        writer.finish()
+    })
+    .await
+    .map_err(|_| RepoError::Stopped)??;
+    engine
+        .store_pack(slot.org, &finished, PackSource::Commit)
+        .await
+}
+
+fn answer(engine: &Engine, group: Vec<Waiting>, outcomes: &[Outcome], view: &Arc<View>) {
+    for (write, outcome) in group.into_iter().zip(outcomes) {
+        engine.stats.publish.observe(write.since.elapsed());
+        if *outcome == Outcome::Written {
+            Stats::add(&engine.stats.published, 1);
+        }
+        // A caller that went away does not take its write back.
+        let _ = write
+            .reply
+            .send(Ok((*outcome != Outcome::Refused).then(|| view.clone())));
+    }
+}
+
+fn fail(group: Vec<Waiting>, error: RepoError) -> Vec<Waiting> {
+    let error = Arc::new(error);
+    for write in group {
+        let _ = write.reply.send(Err(RepoError::Shared(error.clone())));
+    }
+    Vec::new()
+}
+
+/// The group went down with the thread that prepared it; its reply channels are closed.
+fn fail_none(error: RepoError) -> Vec<Waiting> {
+    tracing::error!(%error, "preparing a group of writes failed");
+    Vec::new()
+}

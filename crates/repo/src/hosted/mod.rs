@@ -1,0 +1,350 @@
+//! The hosted backend: refs and the list of packs in the catalog, packs in the bucket, and on the node only caches.
+//!
+//! What always holds:
+//! - the SQL transaction of the catalog is the one point where a write becomes visible, and it is durable then;
+//! - everything a catalog row names is in the bucket before the row is written;
+//! - keys of the bucket are content hashes and never change, so storing one twice is harmless;
+//! - a view is made of rows of one generation; a newer generation means loading the newer rows, nothing else.
+
+mod fold;
+mod lane;
+mod packs;
+mod slot;
+mod state;
+mod stats;
+mod tail;
+
+use std::convert::Infallible;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use packhouse_bucket::Bucket;
+use packhouse_catalog::{Catalog, NewPack, OrgId, PackSource, RepoId, RepoRow};
+use packhouse_object::{FinishedPack, ObjectCache};
+use quick_cache::sync::Cache;
+use tokio::sync::oneshot;
+use tokio_util::task::TaskTracker;
+
+pub use self::fold::{FoldLimits, FoldReport};
+pub use self::stats::{BUCKETS_SECONDS, Histogram, Stats};
+
+use self::fold::FoldQueue;
+use self::lane::{StoredPack, Waiting};
+use self::packs::PackStore;
+use self::slot::{SharedSlot, Slot};
+use self::state::State;
+use crate::error::RepoError;
+use crate::reflog::{ReflogEntry, ReflogPage};
+use crate::repository::{Backend, Prepare, Repository};
+use crate::view::View;
+
+/// What an engine is made of.
+pub struct HostedOptions {
+    /// The SQL side.
+    pub catalog: Catalog,
+    /// The bytes side.
+    pub bucket: Arc<dyn Bucket>,
+    /// Where packs of a remote bucket are kept for reading.
+    pub cache_dir: PathBuf,
+    /// How many bytes that folder may hold.
+    pub cache_bytes: u64,
+    /// Where packs are written and received before they are stored; on the file system of a local bucket.
+    pub temp_dir: PathBuf,
+    /// How many bytes of memory open repositories may take.
+    pub view_bytes: u64,
+    /// How many bytes of memory decoded objects may take.
+    pub object_cache_bytes: u64,
+    /// When a tail is folded into a pack.
+    pub fold: FoldLimits,
+}
+
+impl HostedOptions {
+    /// Options with the documented defaults: 10 GiB of cached packs, 256 MiB of open repositories,
+    /// 64 MiB of decoded objects.
+    pub fn new(
+        catalog: Catalog,
+        bucket: Arc<dyn Bucket>,
+        cache_dir: PathBuf,
+        temp_dir: PathBuf,
+    ) -> HostedOptions {
+        HostedOptions {
+            catalog,
+            bucket,
+            cache_dir,
+            cache_bytes: 10 << 30,
+            temp_dir,
+            view_bytes: 256 << 20,
+            object_cache_bytes: 64 << 20,
+            fold: FoldLimits::default(),
+        }
+    }
+}
+
+/// The parts that slots and tasks share.
+pub(crate) struct Engine {
+    catalog: Catalog,
+    packs: PackStore,
+    cache: Arc<ObjectCache>,
+    temp_dir: PathBuf,
+    fold_limits: FoldLimits,
+    stats: Arc<Stats>,
+    tasks: TaskTracker,
+    slots: Cache<RepoId, Weighed, SlotWeight>,
+    folds: FoldQueue,
+}
+
+/// A slot with its weight when it was last weighed: the cache needs a weight that stays, and a slot grows.
+#[derive(Clone)]
+struct Weighed {
+    slot: SharedSlot,
+    bytes: u64,
+}
+
+impl Weighed {
+    fn now(slot: SharedSlot) -> Weighed {
+        let bytes = slot.weight_bytes();
+        Weighed { slot, bytes }
+    }
+}
+
+#[derive(Clone)]
+struct SlotWeight;
+
+impl quick_cache::Weighter<RepoId, Weighed> for SlotWeight {
+    fn weight(&self, _: &RepoId, weighed: &Weighed) -> u64 {
+        weighed.bytes
+    }
+}
+
+/// The engine of a server: every repository of a catalog and a bucket.
+pub struct Hosted {
+    engine: Arc<Engine>,
+}
+
+impl std::fmt::Debug for Hosted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hosted")
+            .field("temp_dir", &self.engine.temp_dir)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Hosted {
+    /// Opens the engine and starts folding in the background. Call from within a Tokio runtime.
+    pub fn open(options: HostedOptions) -> Result<Arc<Hosted>, RepoError> {
+        for folder in [&options.cache_dir, &options.temp_dir] {
+            std::fs::create_dir_all(folder)
+                .map_err(|error| RepoError::io("could not create folder", folder, error))?;
+        }
+        let stats = Arc::new(Stats::default());
+        let (folds, due) = FoldQueue::new();
+        let engine = Arc::new(Engine {
+            packs: PackStore::new(
+                options.bucket,
+                options.cache_dir,
+                options.cache_bytes,
+                stats.clone(),
+            ),
+            catalog: options.catalog,
+            cache: Arc::new(ObjectCache::new(options.object_cache_bytes)),
+            temp_dir: options.temp_dir,
+            fold_limits: options.fold,
+            stats,
+            tasks: TaskTracker::new(),
+            slots: Cache::with_weighter(4096, options.view_bytes, SlotWeight),
+            folds,
+        });
+        engine.tasks.spawn(fold::run(Arc::downgrade(&engine), due));
+        Ok(Arc::new(Hosted { engine }))
+    }
+
+    /// The repository called `name` in an organisation, or `None`.
+    pub async fn repository(
+        &self,
+        org: OrgId,
+        name: &str,
+    ) -> Result<Option<Repository>, RepoError> {
+        let row = self.engine.catalog.repo(org, name).await?;
+        Ok(row.map(|row| self.at(&row)))
+    }
+
+    /// The repository a row describes. Its first view is at least as new as the row.
+    pub fn at(&self, row: &RepoRow) -> Repository {
+        let slot = self.engine.slot(row.id, row.org);
+        Repository::new(Arc::new(HostedRepository {
+            engine: self.engine.clone(),
+            slot,
+            seen: row.generation,
+            fresh: row_is_fresh(),
+        }))
+    }
+
+    /// The SQL side.
+    pub fn catalog(&self) -> &Catalog {
+        &self.engine.catalog
+    }
+
+    /// What was counted so far.
+    pub fn stats(&self) -> &Stats {
+        &self.engine.stats
+    }
+
+    /// Folds the tail of a repository into a pack now. `None`: the tail is empty, or another node is folding it.
+    pub async fn fold(&self, id: RepoId) -> Result<Option<FoldReport>, RepoError> {
+        let row = self
+            .engine
+            .catalog
+            .repo_by_id(id)
+            .await?
+            .ok_or(RepoError::Gone)?;
+        let slot = self.engine.slot(row.id, row.org);
+        self.engine.fold_slot(&slot).await
+    }
+
+    /// Finishes the writes that are queued, stops folding, and closes the catalog.
+    pub async fn shutdown(&self) {
+        self.engine.folds.stop();
+        self.engine.tasks.close();
+        self.engine.tasks.wait().await;
+        self.engine.catalog.close().await;
+    }
+}
+
+impl Engine {
+    fn slot(&self, id: RepoId, org: OrgId) -> SharedSlot {
+        let made = self.slots.get_or_insert_with(&id, || {
+            Ok::<_, Infallible>(Weighed::now(Arc::new(Slot::new(id, org))))
+        });
+        match made {
+            Ok(weighed) => weighed.slot,
+            Err(never) => match never {},
+        }
+    }
+
+    async fn store_pack(
+        &self,
+        org: OrgId,
+        finished: &FinishedPack,
+        source: PackSource,
+    ) -> Result<StoredPack, RepoError> {
+        let open = self.packs.store(org, finished).await?;
+        let row = NewPack {
+            key: finished.key,
+            source,
+            objects: finished.objects.cast_signed(),
+            pack_bytes: finished.pack_bytes.cast_signed(),
+            idx_bytes: finished.idx_bytes.cast_signed(),
+        };
+        Ok(StoredPack { open, row })
+    }
+
+    /// Tells the fold about a tail past its limits, and the memory bound about a slot that has grown.
+    fn note_growth(&self, slot: &SharedSlot, state: &State) {
+        let rows = state.tail.len() as u64;
+        if rows >= self.fold_limits.rows || state.tail_bytes() >= self.fold_limits.bytes {
+            self.folds.ask(slot.id, slot.org);
+        }
+        // Putting a slot in again weighs it again.
+        if rows.is_multiple_of(16) || !state.packs.is_empty() {
+            self.slots.insert(slot.id, Weighed::now(slot.clone()));
+        }
+    }
+}
+
+/// A repository as one request holds it.
+struct HostedRepository {
+    engine: Arc<Engine>,
+    slot: SharedSlot,
+    /// The generation the catalog gave when the repository was looked up.
+    seen: i64,
+    /// Whether the lookup may still stand in for asking the catalog: true until the first view.
+    fresh: std::sync::atomic::AtomicBool,
+}
+
+fn row_is_fresh() -> std::sync::atomic::AtomicBool {
+    std::sync::atomic::AtomicBool::new(true)
+}
+
+#[async_trait]
+impl Backend for HostedRepository {
+    async fn view(&self) -> Result<Arc<View>, RepoError> {
+        let state = if self.fresh.swap(false, std::sync::atomic::Ordering::Relaxed) {
+            self.slot.state(&self.engine, self.seen).await?
+        } else {
+            self.slot.newest(&self.engine).await?
+        };
+        Ok(state.view)
+    }
+
+    async fn publish(
+        &self,
+        who: String,
+        packs: Vec<FinishedPack>,
+        prepare: Box<dyn Prepare>,
+    ) -> Result<Option<Arc<View>>, RepoError> {
+        let since = Instant::now();
+        let mut stored = Vec::with_capacity(packs.len());
+        for pack in &packs {
+            stored.push(
+                self.engine
+                    .store_pack(self.slot.org, pack, PackSource::Push)
+                    .await?,
+            );
+        }
+        let (reply, answer) = oneshot::channel();
+        let write = Waiting {
+            who,
+            packs: stored,
+            prepare,
+            seen: self.seen,
+            since,
+            reply,
+        };
+        lane::enqueue(&self.engine, &self.slot, write);
+        answer.await.map_err(|_| RepoError::Stopped)?
+    }
+
+    fn quarantine_dir(&self) -> &Path {
+        &self.engine.temp_dir
+    }
+
+    async fn reflog(
+        &self,
+        name: Option<&[u8]>,
+        after: Option<ReflogPage>,
+        limit: u32,
+    ) -> Result<Vec<ReflogEntry>, RepoError> {
+        let after = after.map_or((-1, -1), |page| (page.generation, page.ordinal));
+        let rows = self
+            .engine
+            .catalog
+            .reflog(self.slot.id, name, after, limit)
+            .await?;
+        rows.into_iter()
+            .map(|row| {
+                Ok(ReflogEntry {
+                    page: ReflogPage {
+                        generation: row.generation,
+                        ordinal: row.ordinal,
+                    },
+                    name: row.name,
+                    old: row.old.as_deref().map(state::object_id).transpose()?,
+                    new: row.new.as_deref().map(state::object_id).transpose()?,
+                    who: row.who,
+                    message: row.message,
+                    at_ms: row.at_ms,
+                })
+            })
+            .collect()
+    }
+}
+
+pub(crate) fn now_ms() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| {
+            i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+        })
+}

@@ -1,0 +1,219 @@
+//! Packs of the bucket, opened for reading.
+//!
+//! A bucket on the local disk is read in place. Otherwise a pack is fetched into the cache folder once; the
+//! folder is bounded, least recently used files go first, and a file that goes while a view reads it stays
+//! readable until the view is dropped, since its descriptor is open.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
+use std::time::SystemTime;
+
+use packhouse_bucket::{Bucket, Key};
+use packhouse_catalog::OrgId;
+use packhouse_object::{FinishedPack, Pack};
+use parking_lot::Mutex;
+
+use crate::error::RepoError;
+use crate::hosted::stats::Stats;
+
+/// The name of a pack: the BLAKE3 hash of its bytes.
+pub(crate) type PackKey = [u8; 32];
+
+/// A pack as views hold it.
+#[derive(Clone, Debug)]
+pub(crate) struct OpenPack {
+    pub key: PackKey,
+    pub pack: Arc<Pack>,
+}
+
+pub(crate) struct PackStore {
+    bucket: Arc<dyn Bucket>,
+    cache_dir: PathBuf,
+    cache_bytes: u64,
+    opened: Mutex<HashMap<(OrgId, PackKey), Weak<Pack>>>,
+    /// One fetch of a key at a time: a second reader waits for the first instead of fetching again.
+    fetching: Mutex<HashMap<(OrgId, PackKey), Arc<tokio::sync::Mutex<()>>>>,
+    stats: Arc<Stats>,
+}
+
+impl PackStore {
+    pub(crate) fn new(
+        bucket: Arc<dyn Bucket>,
+        cache_dir: PathBuf,
+        cache_bytes: u64,
+        stats: Arc<Stats>,
+    ) -> PackStore {
+        PackStore {
+            bucket,
+            cache_dir,
+            cache_bytes,
+            opened: Mutex::default(),
+            fetching: Mutex::default(),
+            stats,
+        }
+    }
+
+    /// Stores a finished pack durably, then opens it.
+    pub(crate) async fn store(
+        &self,
+        org: OrgId,
+        finished: &FinishedPack,
+    ) -> Result<OpenPack, RepoError> {
+        let (pack_key, idx_key) = bucket_keys(org, &finished.key);
+        // Index first: whoever finds a pack finds its index.
+        self.bucket.put_file(&idx_key, &finished.idx).await?;
+        self.bucket.put_file(&pack_key, &finished.pack).await?;
+        self.open(org, finished.key).await
+    }
+
+    /// The pack called `key`, fetched if need be.
+    pub(crate) async fn open(&self, org: OrgId, key: PackKey) -> Result<OpenPack, RepoError> {
+        if let Some(pack) = self.already_open(org, key) {
+            return Ok(OpenPack { key, pack });
+        }
+        let turn = self.fetching.lock().entry((org, key)).or_default().clone();
+        let opened = {
+            let _turn = turn.lock().await;
+            match self.already_open(org, key) {
+                Some(pack) => Ok(pack),
+                None => self.open_files(org, key).await,
+            }
+        };
+        self.fetching.lock().remove(&(org, key));
+        let pack = opened?;
+        Ok(OpenPack { key, pack })
+    }
+
+    fn already_open(&self, org: OrgId, key: PackKey) -> Option<Arc<Pack>> {
+        self.opened.lock().get(&(org, key)).and_then(Weak::upgrade)
+    }
+
+    async fn open_files(&self, org: OrgId, key: PackKey) -> Result<Arc<Pack>, RepoError> {
+        let (pack_key, idx_key) = bucket_keys(org, &key);
+        let mut attempts_left = 3;
+        let pack = loop {
+            let (paths, fetched) = match (
+                self.bucket.local_path(&pack_key),
+                self.bucket.local_path(&idx_key),
+            ) {
+                (Some(pack), Some(idx)) => ((pack, idx), false),
+                _ => (
+                    (self.fetch(&pack_key).await?, self.fetch(&idx_key).await?),
+                    true,
+                ),
+            };
+            let (cache_dir, limit) = (self.cache_dir.clone(), self.cache_bytes);
+            let keep = paths.clone();
+            let opened = tokio::task::spawn_blocking(move || {
+                let opened = Pack::open(&paths.0, &paths.1);
+                if fetched {
+                    evict(&cache_dir, limit, &[&paths.0, &paths.1]);
+                }
+                opened
+            });
+            attempts_left -= 1;
+            match opened.await.map_err(|_| RepoError::Stopped)? {
+                Ok(pack) => break Arc::new(pack),
+                // Another fetch evicted the file between ours and its opening.
+                Err(_) if fetched && attempts_left > 0 && !(keep.0.exists() && keep.1.exists()) => {
+                }
+                Err(error) => return Err(error.into()),
+            }
+        };
+        let mut table = self.opened.lock();
+        if table.len() > 1024 && table.len().is_power_of_two() {
+            table.retain(|_, pack| pack.strong_count() > 0);
+        }
+        table.insert((org, key), Arc::downgrade(&pack));
+        Ok(pack)
+    }
+
+    /// The cached file of `key`, fetched from the bucket if it is not there.
+    async fn fetch(&self, key: &Key) -> Result<PathBuf, RepoError> {
+        let path = self.cache_dir.join(key.as_str());
+        if let Ok(file) = std::fs::File::open(&path) {
+            // The file's own time is the record of use that eviction sorts by.
+            let _ = file.set_modified(SystemTime::now());
+            return Ok(path);
+        }
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)
+                .map_err(|error| RepoError::io("could not create folder", folder, error))?;
+        }
+        self.bucket.get_to_file(key, &path).await?;
+        Stats::add(&self.stats.packs_fetched, 1);
+        Ok(path)
+    }
+}
+
+fn bucket_keys(org: OrgId, key: &PackKey) -> (Key, Key) {
+    let stem = pack_stem(org, key);
+    let parse = |text: String| Key::parse(&text).expect("words and hexadecimal digits make a key");
+    (parse(format!("{stem}.pack")), parse(format!("{stem}.idx")))
+}
+
+/// The bucket key of a pack without its ending.
+pub(crate) fn pack_stem(org: OrgId, key: &PackKey) -> String {
+    let hex = blake3::Hash::from_bytes(*key).to_hex();
+    format!("orgs/{}/packs/{}/{}", org.0, &hex[..2], hex)
+}
+
+/// Removes the files used longest ago until the folder is within its limit. `keep` stays.
+fn evict(folder: &Path, limit_bytes: u64, keep: &[&Path]) {
+    let mut files = Vec::new();
+    list_files(folder, &mut files);
+    let mut total: u64 = files.iter().map(|(_, size, _)| size).sum();
+    files.sort_by_key(|(used, _, _)| *used);
+    for (_, size, path) in files {
+        if total <= limit_bytes {
+            return;
+        }
+        if !keep.contains(&path.as_path()) && std::fs::remove_file(&path).is_ok() {
+            total -= size;
+        }
+    }
+}
+
+fn list_files(folder: &Path, files: &mut Vec<(SystemTime, u64, PathBuf)>) {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        match entry.metadata() {
+            Ok(meta) if meta.is_dir() => list_files(&entry.path(), files),
+            Ok(meta) => files.push((
+                meta.modified().unwrap_or(SystemTime::UNIX_EPOCH),
+                meta.len(),
+                entry.path(),
+            )),
+            Err(_) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn eviction_removes_the_least_recently_used_and_keeps_the_new_file() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, age) in [("old", 30), ("mid", 20), ("new", 10)] {
+            let path = folder.path().join(name);
+            std::fs::write(&path, [0u8; 100]).unwrap();
+            let used = SystemTime::now() - std::time::Duration::from_secs(age);
+            std::fs::File::options()
+                .write(true)
+                .open(&path)
+                .unwrap()
+                .set_modified(used)
+                .unwrap();
+        }
+        evict(folder.path(), 250, &[&folder.path().join("new")]);
+        let left = |name: &str| folder.path().join(name).exists();
+        assert_eq!((left("old"), left("mid"), left("new")), (false, true, true));
+        evict(folder.path(), 0, &[&folder.path().join("mid")]);
+        assert_eq!((left("mid"), left("new")), (true, false));
+    }
+}

@@ -1,0 +1,246 @@
+//! A push: objects that came in a pack, and the refs to move.
+//!
+//! The pack was checked before this point; here the refs are decided, on the newest state. The words of a
+//! rejection are those of git's receive-pack, which scripts read.
+
+use std::sync::Arc;
+
+use packhouse_object::{
+    NewObject, ObjectId, ObjectKind, ReadError, Received, RefName, is_ancestor,
+};
+
+use crate::change::{Change, RefEdit};
+use crate::error::{PublishError, RepoError};
+use crate::repository::Repository;
+use crate::view::View;
+
+/// One ref that a push wants moved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// The ref.
+    pub name: RefName,
+    /// Where the client believes it is; `None`: it does not exist.
+    pub old: Option<ObjectId>,
+    /// Where it is to go; `None`: it is deleted.
+    pub new: Option<ObjectId>,
+}
+
+/// A push to decide on.
+pub struct Push {
+    /// The refs to move.
+    pub commands: Vec<Command>,
+    /// The objects that came with it.
+    pub received: Option<Received>,
+    /// Move all refs or none.
+    pub atomic: bool,
+    /// What the caller may do.
+    pub policy: Arc<dyn RefPolicy>,
+    /// Who pushed, for the reflog.
+    pub who: String,
+}
+
+/// How a ref would change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefChange {
+    /// It does not exist yet.
+    Create,
+    /// It moves to a descendant.
+    FastForward,
+    /// It moves to something else, losing commits.
+    Force,
+    /// It goes away.
+    Delete,
+}
+
+/// What a caller may do to refs.
+pub trait RefPolicy: Send + Sync {
+    /// Whether `name` may change in this way; the error is the reason as git shows it.
+    fn allows(&self, name: &RefName, change: RefChange) -> Result<(), String>;
+}
+
+/// What became of one command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CommandStatus {
+    /// The ref moved.
+    Ok,
+    /// It did not; the reason as git shows it.
+    Rejected(String),
+}
+
+impl Repository {
+    /// Decides a push. The answer has one status per command, in their order.
+    pub async fn receive(&self, push: Push) -> Result<Vec<CommandStatus>, RepoError> {
+        let Push {
+            commands,
+            received,
+            atomic,
+            policy,
+            who,
+        } = push;
+        let (objects, packs) = match received {
+            Some(Received::Small(objects)) => (objects, Vec::new()),
+            Some(Received::Large(pack)) => (Vec::new(), vec![pack]),
+            None => (Vec::new(), Vec::new()),
+        };
+        let decided = self
+            .publish(&who, packs, move |view| {
+                decide(view, &commands, &objects, atomic, policy.as_ref())
+            })
+            .await;
+        match decided {
+            Ok((statuses, _)) => Ok(statuses),
+            Err(PublishError::Refused(error)) => Err(error.into()),
+            Err(PublishError::Repo(error)) => Err(error),
+        }
+    }
+}
+
+fn decide(
+    view: &View,
+    commands: &[Command],
+    objects: &[NewObject],
+    atomic: bool,
+    policy: &dyn RefPolicy,
+) -> Result<(Change, Vec<CommandStatus>), ReadError> {
+    // Later commands see what earlier ones did to names: creating `a/b` after deleting `a` is legal.
+    let mut trial = view.with_change(
+        &Change {
+            objects: objects.to_vec(),
+            edits: Vec::new(),
+        },
+        0,
+    )?;
+    let mut edits = Vec::new();
+    let mut statuses = Vec::with_capacity(commands.len());
+    for command in commands {
+        match check(&trial, view, command, policy)? {
+            Ok(edit) => {
+                if let Some(edit) = edit {
+                    trial = trial.with_change(
+                        &Change {
+                            objects: Vec::new(),
+                            edits: vec![edit.clone()],
+                        },
+                        0,
+                    )?;
+                    edits.push(edit);
+                }
+                statuses.push(CommandStatus::Ok);
+            }
+            Err(reason) => statuses.push(CommandStatus::Rejected(reason)),
+        }
+    }
+    if atomic && statuses.iter().any(|status| *status != CommandStatus::Ok) {
+        edits.clear();
+        for status in &mut statuses {
+            if *status == CommandStatus::Ok {
+                *status = CommandStatus::Rejected("atomic push failure".to_owned());
+            }
+        }
+    }
+    if edits.is_empty() {
+        return Ok((Change::default(), statuses));
+    }
+    let mut new_objects = Vec::new();
+    for object in objects {
+        if !view.database().contains(&object.id)? {
+            new_objects.push(object.clone());
+        }
+    }
+    Ok((
+        Change {
+            objects: new_objects,
+            edits,
+        },
+        statuses,
+    ))
+}
+
+/// The edit a command comes to (`None`: nothing to do), or why not.
+fn check(
+    trial: &View,
+    before: &View,
+    command: &Command,
+    policy: &dyn RefPolicy,
+) -> Result<Result<Option<RefEdit>, String>, ReadError> {
+    let name = &command.name;
+    let found = trial.refs().get(name).map(|entry| entry.target);
+    let Some(new) = command.new else {
+        if found.is_none() {
+            // Git warns and reports success.
+            return Ok(Ok(None));
+        }
+        if before.head() == name {
+            return Ok(Err("deletion of the current branch prohibited".to_owned()));
+        }
+        return Ok(stale(name, command.old, found).and_then(|()| {
+            policy.allows(name, RefChange::Delete)?;
+            Ok(Some(edit(command)))
+        }));
+    };
+    if let Err(reason) = stale(name, command.old, found) {
+        return Ok(Err(reason));
+    }
+    let Some(header) = trial.database().header(&new)? else {
+        return Ok(Err("missing necessary objects".to_owned()));
+    };
+    if name.branch_short().is_some() && header.kind != ObjectKind::Commit {
+        return Ok(Err(format!(
+            "cannot update ref '{name}': trying to write non-commit object {new} to branch '{name}'"
+        )));
+    }
+    let change = match found {
+        None => {
+            if let Some(by) = trial.refs().in_the_way(name) {
+                return Ok(Err(format!(
+                    "cannot lock ref '{name}': '{by}' exists; cannot create '{name}'"
+                )));
+            }
+            RefChange::Create
+        }
+        Some(old) if old == new => RefChange::FastForward,
+        Some(old) => match is_fast_forward(trial, old, new)? {
+            true => RefChange::FastForward,
+            false => RefChange::Force,
+        },
+    };
+    Ok(policy.allows(name, change).map(|()| Some(edit(command))))
+}
+
+fn is_fast_forward(view: &View, old: ObjectId, new: ObjectId) -> Result<bool, ReadError> {
+    let database = view.database();
+    let ((old, old_kind), (new, new_kind)) = (database.peel(old)?, database.peel(new)?);
+    if old_kind != ObjectKind::Commit || new_kind != ObjectKind::Commit {
+        return Ok(false);
+    }
+    is_ancestor(database, old, new)
+}
+
+fn stale(
+    name: &RefName,
+    expected: Option<ObjectId>,
+    found: Option<ObjectId>,
+) -> Result<(), String> {
+    match (expected, found) {
+        (expected, found) if expected == found => Ok(()),
+        (None, Some(_)) => Err(format!(
+            "cannot lock ref '{name}': reference already exists"
+        )),
+        (Some(_), None) => Err(format!(
+            "cannot lock ref '{name}': unable to resolve reference '{name}'"
+        )),
+        (Some(expected), Some(found)) => Err(format!(
+            "cannot lock ref '{name}': is at {found} but expected {expected}"
+        )),
+        (None, None) => Ok(()),
+    }
+}
+
+fn edit(command: &Command) -> RefEdit {
+    RefEdit {
+        name: command.name.clone(),
+        old: command.old,
+        new: command.new,
+        message: "push".to_owned(),
+    }
+}

@@ -1,0 +1,143 @@
+//! A repository: the operations, over whichever backend keeps it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use packhouse_object::FinishedPack;
+use parking_lot::Mutex;
+
+use crate::change::Change;
+use crate::error::{PublishError, RepoError};
+use crate::reflog::{ReflogEntry, ReflogPage};
+use crate::view::View;
+
+/// What keeps a repository. There are two: a plain bare directory, and catalog with bucket.
+///
+/// `publish` is the one way to write. It must be atomic: the objects and ref edits of a prepared change
+/// become visible together, and are durable when it returns.
+#[async_trait]
+pub trait Backend: Send + Sync {
+    /// The newest acknowledged state.
+    async fn view(&self) -> Result<Arc<View>, RepoError>;
+
+    /// Prepares on the newest state and makes the change visible, preparing again as long as others are faster.
+    /// `packs` are made part of the object database before preparing. `Ok(None)`: preparing refused.
+    async fn publish(
+        &self,
+        who: String,
+        packs: Vec<FinishedPack>,
+        prepare: Box<dyn Prepare>,
+    ) -> Result<Option<Arc<View>>, RepoError>;
+
+    /// A folder for files under way, on the file system where packs end up.
+    fn quarantine_dir(&self) -> &Path;
+
+    /// Past ref edits, oldest first.
+    async fn reflog(
+        &self,
+        name: Option<&[u8]>,
+        after: Option<ReflogPage>,
+        limit: u32,
+    ) -> Result<Vec<ReflogEntry>, RepoError>;
+}
+
+/// The part of a write that depends on the state it lands on. Called again when that state has moved.
+pub trait Prepare: Send {
+    /// The change to make on `view`, or a refusal that the implementor has noted for its caller.
+    fn prepare(&mut self, view: &View) -> Result<Change, Refused>;
+}
+
+/// Preparing found a reason not to write.
+#[derive(Debug)]
+pub struct Refused;
+
+struct Preparing<F, T, E> {
+    prepare: F,
+    outcome: Arc<Mutex<Option<Result<T, E>>>>,
+}
+
+impl<F, T: Send, E: Send> Prepare for Preparing<F, T, E>
+where
+    F: FnMut(&View) -> Result<(Change, T), E> + Send,
+{
+    fn prepare(&mut self, view: &View) -> Result<Change, Refused> {
+        let (change, outcome) = match (self.prepare)(view) {
+            Ok((change, value)) => (Ok(change), Ok(value)),
+            Err(refusal) => (Err(Refused), Err(refusal)),
+        };
+        *self.outcome.lock() = Some(outcome);
+        change
+    }
+}
+
+/// One repository. Cheap to clone.
+#[derive(Clone)]
+pub struct Repository {
+    backend: Arc<dyn Backend>,
+}
+
+impl std::fmt::Debug for Repository {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Repository").finish_non_exhaustive()
+    }
+}
+
+impl Repository {
+    /// A repository kept by `backend`.
+    pub fn new(backend: Arc<dyn Backend>) -> Repository {
+        Repository { backend }
+    }
+
+    /// The newest acknowledged state.
+    pub async fn view(&self) -> Result<Arc<View>, RepoError> {
+        self.backend.view().await
+    }
+
+    /// Writes what `prepare` asks for on the newest state, as one change.
+    ///
+    /// `prepare` sees the writes that were queued before this one and is called again if the state moved
+    /// in between, so it must not have effects of its own. The change is durable when this returns.
+    pub async fn publish<T, E, F>(
+        &self,
+        who: &str,
+        packs: Vec<FinishedPack>,
+        prepare: F,
+    ) -> Result<(T, Arc<View>), PublishError<E>>
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+        F: FnMut(&View) -> Result<(Change, T), E> + Send + 'static,
+    {
+        let outcome = Arc::new(Mutex::new(None));
+        let preparing = Preparing {
+            prepare,
+            outcome: outcome.clone(),
+        };
+        let view = self
+            .backend
+            .publish(who.to_owned(), packs, Box::new(preparing))
+            .await?;
+        let outcome = outcome.lock().take();
+        match (outcome, view) {
+            (Some(Ok(value)), Some(view)) => Ok((value, view)),
+            (Some(Err(refusal)), _) => Err(PublishError::Refused(refusal)),
+            _ => Err(PublishError::Repo(RepoError::Stopped)),
+        }
+    }
+
+    /// A folder for files under way, on the file system where packs end up.
+    pub fn quarantine_dir(&self) -> &Path {
+        self.backend.quarantine_dir()
+    }
+
+    /// Past edits of `name`, or of every ref, oldest first, starting behind `after`.
+    pub async fn reflog(
+        &self,
+        name: Option<&[u8]>,
+        after: Option<ReflogPage>,
+        limit: u32,
+    ) -> Result<Vec<ReflogEntry>, RepoError> {
+        self.backend.reflog(name, after, limit).await
+    }
+}

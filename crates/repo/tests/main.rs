@@ -1,0 +1,8 @@
+//! The repository over its stores, next to `git` itself.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod directory;
+mod export_import;
+mod hosted;
+mod plain_git;
