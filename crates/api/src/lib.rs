@@ -1,1 +1,37 @@
-//! Under construction.
+//! JSON types, paths and error codes of the HTTP API, shared by the server and its clients.
+//!
+//! One file per resource. The types here are the wire contract of `/api/v1` and nothing else: no HTTP library, no
+//! database, no rule of behaviour. Every type serialises to exactly the fields that the code.storage SDKs read; a
+//! field that is optional on the wire is left out, never `null`, except where a type says so.
+//!
+//! ```
+//! use packhouse_api::{ErrorBody, ErrorCode};
+//!
+//! let body = ErrorBody::new(ErrorCode::RepositoryNotFound, "repository `team/site` not found");
+//! assert_eq!(ErrorCode::RepositoryNotFound.http_status(), 404);
+//! assert_eq!(body.code, "repository_not_found");
+//! ```
+
+mod branches;
+mod commit_pack;
+mod commits;
+mod error;
+mod files;
+pub mod paths;
+mod repos;
+
+pub use branches::{
+    BranchInfo, CreateBranch, CreatedBranch, DeleteBranch, DeletedBranch, ListBranchesQuery,
+    ListedBranches,
+};
+pub use commit_pack::{
+    BlobChunk, BlobChunkLine, CommitMetadata, CommitResponse, CommitSummary, FileChange,
+    FileOperation, MetadataLine, Person, RefUpdate,
+};
+pub use commits::{CommitInfo, FoundCommit, GetCommitQuery, ListCommitsQuery, ListedCommits};
+pub use error::{ErrorBody, ErrorCode, ResultStatus};
+pub use files::{EntryKind, FileEntry, FileQuery, ListFilesQuery, ListedFiles};
+pub use repos::{
+    BaseRepo, CreateRepo, CreateRepoQuery, CreatedRepo, DeletedRepo, ListReposQuery, ListedRepos,
+    RepoDetails, RepoInfo,
+};

@@ -1,1 +1,37 @@
-//! Under construction.
+//! The Packhouse server: Git over HTTP and the HTTP API over one storage engine.
+//!
+//! What always holds:
+//!
+//! - A handler sees a [`Caller`](auth::Caller), never a header: who may do what is decided in `auth` alone.
+//! - Only `error` chooses HTTP statuses.
+//! - A body is streamed or bounded. What a refused request still sends is read away, so that its client sees why.
+//! - No secret reaches the log: no token, no query, no body.
+//!
+//! ```no_run
+//! # async fn run() -> Result<(), packhouse_server::StartError> {
+//! use packhouse_server::{Config, Server};
+//! let server = Server::start(Config::embedded("./packhouse-data".as_ref())).await?;
+//! println!("listening on {}", server.local_addr());
+//! server.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
+
+pub mod auth;
+mod body;
+mod config;
+mod error;
+mod git;
+mod metrics;
+mod observe;
+mod ops;
+mod rest;
+mod router;
+mod server;
+mod state;
+mod stream;
+mod tls;
+
+pub use config::{Config, Limits, TlsFiles};
+pub use server::{Server, StartError};
+pub use tls::TlsError;

@@ -1,0 +1,157 @@
+//! `POST /repos/commit-pack`: one commit, sent as newline-delimited JSON.
+//!
+//! The first line is a [`MetadataLine`], every other one a [`BlobChunkLine`].
+
+use crate::error::ResultStatus;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use utoipa::ToSchema;
+
+/// First line of the body.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+pub struct MetadataLine {
+    /// What to commit, and where.
+    pub metadata: CommitMetadata,
+}
+
+/// What to commit, and where.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, ToSchema)]
+pub struct CommitMetadata {
+    /// Branch to move, short name.
+    pub target_branch: String,
+    /// Message of the commit.
+    pub commit_message: String,
+    /// Who wrote it.
+    pub author: Person,
+    /// Who commits it; the author if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub committer: Option<Person>,
+    /// Commit that the branch must be at (or its base, if the branch is created).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_head_sha: Option<String>,
+    /// Branch to start from if the target does not exist.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_branch: Option<String>,
+    /// Whether the target is an ephemeral branch.
+    #[serde(default)]
+    pub ephemeral: bool,
+    /// Whether the base is an ephemeral branch.
+    #[serde(default)]
+    pub ephemeral_base: bool,
+    /// What changes.
+    #[serde(default)]
+    pub files: Vec<FileChange>,
+}
+
+/// Author or committer.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, ToSchema)]
+pub struct Person {
+    /// Name.
+    pub name: String,
+    /// Address.
+    pub email: String,
+    /// When, RFC 3339; now if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timestamp: Option<String>,
+}
+
+/// One changed path.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, ToSchema)]
+pub struct FileChange {
+    /// Path from the root of the tree.
+    pub path: String,
+    /// Names the content in the lines that follow; any text.
+    #[serde(default)]
+    pub content_id: String,
+    /// What happens to the path.
+    #[serde(default)]
+    pub operation: FileOperation,
+    /// Git's mode of an upsert: `100644` (if absent), `100755`, `120000` or `160000`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+}
+
+/// What happens to a path.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum FileOperation {
+    /// The file is written, new or over what is there.
+    #[default]
+    Upsert,
+    /// The file or folder is removed.
+    Delete,
+}
+
+/// A line that carries content.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+pub struct BlobChunkLine<'a> {
+    /// A piece of one content.
+    #[serde(borrow)]
+    pub blob_chunk: BlobChunk<'a>,
+}
+
+/// A piece of one content, 4 MiB at most.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+pub struct BlobChunk<'a> {
+    /// Content it belongs to.
+    #[serde(borrow)]
+    pub content_id: Cow<'a, str>,
+    /// The bytes in standard base64, padded.
+    #[serde(borrow)]
+    pub data: Cow<'a, str>,
+    /// Whether it is the last piece of this content.
+    pub eof: bool,
+}
+
+/// Answer of a commit write, also of a failed one.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+pub struct CommitResponse {
+    /// The commit; `null` if none was made.
+    pub commit: Option<CommitSummary>,
+    /// What happened to the branch.
+    pub result: RefUpdate,
+    /// What failed; the text of `result.message` again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub error: Option<String>,
+    /// The same text again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub message: Option<String>,
+    /// What failed, for a program: a word of the error table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub code: Option<String>,
+}
+
+/// The commit that was made.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+pub struct CommitSummary {
+    /// Its id.
+    pub commit_sha: String,
+    /// Id of its tree.
+    pub tree_sha: String,
+    /// Short name of the branch.
+    pub target_branch: String,
+    /// Bytes written for it.
+    pub pack_bytes: u64,
+    /// Files upserted.
+    pub blob_count: u64,
+}
+
+/// What happened to the branch.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+pub struct RefUpdate {
+    /// Short name of the branch; empty if the request never named one.
+    pub branch: String,
+    /// Where it was; zeros if it did not exist, empty if unknown.
+    pub old_sha: String,
+    /// Where it is now; empty if it did not move.
+    pub new_sha: String,
+    /// Whether it moved.
+    pub success: bool,
+    /// How it went.
+    pub status: ResultStatus,
+    /// Why it failed; empty after a success.
+    pub message: String,
+}

@@ -1,0 +1,89 @@
+//! Files: read one, list many.
+
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+/// Query of `GET` and `HEAD /repos/file`.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams, Serialize)]
+#[into_params(parameter_in = Query)]
+pub struct FileQuery {
+    /// Path of the file from the root of the tree.
+    pub path: String,
+    /// Branch, tag or commit; the default branch if absent.
+    #[param(nullable = false)]
+    pub r#ref: Option<String>,
+    /// Whether `ref` is an ephemeral branch.
+    #[param(nullable = false)]
+    pub ephemeral: Option<bool>,
+    /// Accepted for older clients; the same as `ephemeral` where that is absent.
+    #[param(nullable = false)]
+    pub ephemeral_base: Option<bool>,
+}
+
+/// Query of `GET /repos/files`. Without `cursor` and `limit` the answer holds every file.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams, Serialize)]
+#[into_params(parameter_in = Query)]
+pub struct ListFilesQuery {
+    /// Branch, tag or commit; the default branch if absent.
+    #[param(nullable = false)]
+    pub r#ref: Option<String>,
+    /// Whether `ref` is an ephemeral branch.
+    #[param(nullable = false)]
+    pub ephemeral: Option<bool>,
+    /// Folder to list; the root if absent.
+    #[param(nullable = false)]
+    pub path: Option<String>,
+    /// Whether to descend into folders; true if absent.
+    #[param(nullable = false)]
+    pub recursive: Option<bool>,
+    /// `next_cursor` of the page before.
+    #[param(nullable = false)]
+    pub cursor: Option<String>,
+    /// Entries per page: 1,000 if absent or 0, 5,000 at most.
+    #[param(nullable = false)]
+    pub limit: Option<u32>,
+}
+
+/// Answer of `GET /repos/files`, in the order of a Git tree.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+pub struct ListedFiles {
+    /// Paths of the files (no folders) of this page.
+    pub paths: Vec<String>,
+    /// Every entry of this page; folders too where the list is not recursive.
+    pub entries: Vec<FileEntry>,
+    /// What `ref` was resolved to: the branch's name, the full name of an ephemeral branch, or the commit.
+    pub r#ref: String,
+    /// Where the next page starts; a paginated list only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub next_cursor: Option<String>,
+    /// Whether there is a next page; a paginated list only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub has_more: Option<bool>,
+}
+
+/// One entry of a tree.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
+pub struct FileEntry {
+    /// Path from the root of the tree.
+    pub path: String,
+    /// What it is.
+    pub r#type: EntryKind,
+    /// Git's mode, six octal digits.
+    pub mode: String,
+}
+
+/// What a tree entry is.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum EntryKind {
+    /// A file.
+    Blob,
+    /// A folder.
+    Tree,
+    /// A symbolic link.
+    Symlink,
+    /// A commit of another repository.
+    Submodule,
+}

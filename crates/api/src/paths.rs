@@ -1,0 +1,26 @@
+//! Where each resource lives. A repository is never named in a path of the API: the token's `repo` claim names it.
+
+/// Prefix of version 1 of the API.
+pub const V1: &str = "/api/v1";
+/// Create (`POST`) and list (`GET`) repositories.
+pub const REPOS: &str = "/api/v1/repos";
+/// Describe one repository (`GET`).
+pub const REPO: &str = "/api/v1/repo";
+/// Delete one repository (`DELETE`).
+pub const DELETE_REPO: &str = "/api/v1/repos/delete";
+/// Read one file (`GET`, `HEAD`).
+pub const FILE: &str = "/api/v1/repos/file";
+/// List files (`GET`).
+pub const FILES: &str = "/api/v1/repos/files";
+/// List (`GET`) and delete (`DELETE`) branches.
+pub const BRANCHES: &str = "/api/v1/repos/branches";
+/// Create or promote a branch (`POST`).
+pub const CREATE_BRANCH: &str = "/api/v1/repos/branches/create";
+/// List commits (`GET`).
+pub const COMMITS: &str = "/api/v1/repos/commits";
+/// Describe one commit (`GET`).
+pub const COMMIT: &str = "/api/v1/repos/commit";
+/// Commit files sent as newline-delimited JSON (`POST`).
+pub const COMMIT_PACK: &str = "/api/v1/repos/commit-pack";
+/// The OpenAPI document of this API (`GET`, no token needed).
+pub const OPENAPI: &str = "/api/openapi.json";

@@ -1,0 +1,113 @@
+//! Repositories: create, describe, list, delete.
+
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+/// Body of `POST /repos`. The id of the new repository is the token's `repo` claim.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, ToSchema)]
+pub struct CreateRepo {
+    /// Branch that HEAD names; `main` if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub default_branch: Option<String>,
+    /// Where the repository comes from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub base_repo: Option<BaseRepo>,
+}
+
+/// Query of `POST /repos`.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams, Serialize)]
+#[into_params(parameter_in = Query)]
+pub struct CreateRepoQuery {
+    /// Branch that HEAD names, where the body does not say.
+    #[param(nullable = false)]
+    pub default_branch: Option<String>,
+}
+
+/// An upstream to follow or a repository to fork.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+pub struct BaseRepo {
+    /// `github`, another Git host, or `code` for a repository of this server.
+    pub provider: String,
+    /// Organisation or user there.
+    pub owner: String,
+    /// Repository there.
+    pub name: String,
+    /// Branch to follow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub default_branch: Option<String>,
+}
+
+/// Answer of `POST /repos`.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+pub struct CreatedRepo {
+    /// Id of the new repository.
+    pub repo_id: String,
+    /// Where Git clones it; no credentials in it.
+    pub http_url: String,
+    /// For a person.
+    pub message: String,
+}
+
+/// Answer of `GET /repo`.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+pub struct RepoDetails {
+    /// Id of the repository.
+    pub repo_id: String,
+    /// Branch that HEAD names.
+    pub default_branch: String,
+    /// When it was created, RFC 3339 in UTC.
+    pub created_at: String,
+}
+
+/// Query of `GET /repos`.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams, Serialize)]
+#[into_params(parameter_in = Query)]
+pub struct ListReposQuery {
+    /// `next_cursor` of the page before.
+    #[param(nullable = false)]
+    pub cursor: Option<String>,
+    /// Repositories per page: 20 if absent or 0, 100 at most.
+    #[param(nullable = false)]
+    pub limit: Option<u32>,
+    /// Part of the id, in any case.
+    #[param(nullable = false)]
+    pub q: Option<String>,
+}
+
+/// Answer of `GET /repos`, by id.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+pub struct ListedRepos {
+    /// One page.
+    pub repos: Vec<RepoInfo>,
+    /// Where the next page starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub next_cursor: Option<String>,
+    /// Whether there is a next page.
+    pub has_more: bool,
+}
+
+/// One repository of a list.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+pub struct RepoInfo {
+    /// Id of the repository.
+    pub repo_id: String,
+    /// Its path under the server: the id again.
+    pub url: String,
+    /// Branch that HEAD names.
+    pub default_branch: String,
+    /// When it was created, RFC 3339 in UTC.
+    pub created_at: String,
+}
+
+/// Answer of `DELETE /repos/delete`.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+pub struct DeletedRepo {
+    /// Id of the repository.
+    pub repo_id: String,
+    /// For a person.
+    pub message: String,
+}

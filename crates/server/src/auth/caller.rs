@@ -1,0 +1,169 @@
+//! The caller of a request, once the token is verified.
+
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use http::request::Parts;
+use packhouse_api::ErrorCode;
+use packhouse_catalog::OrgId;
+
+use super::policy::TokenPolicy;
+use crate::error::ApiError;
+use crate::state::AppState;
+
+/// What a token may allow.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Scope {
+    /// Clone, fetch, read.
+    GitRead,
+    /// Push and write; holds `git:read` too.
+    GitWrite,
+    /// Create and delete repositories.
+    RepoWrite,
+    /// List the organisation's repositories.
+    OrgRead,
+}
+
+impl Scope {
+    const ALL: [Scope; 4] = [
+        Scope::GitRead,
+        Scope::GitWrite,
+        Scope::RepoWrite,
+        Scope::OrgRead,
+    ];
+
+    /// The word in a token.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Scope::GitRead => "git:read",
+            Scope::GitWrite => "git:write",
+            Scope::RepoWrite => "repo:write",
+            Scope::OrgRead => "org:read",
+        }
+    }
+}
+
+/// The scopes of one token.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Scopes(u8);
+
+impl Scopes {
+    /// The known scopes among `words`; unknown ones allow nothing.
+    pub fn from_words<'a>(words: impl IntoIterator<Item = &'a str>) -> Scopes {
+        let mut bits = 0;
+        for word in words {
+            for scope in Scope::ALL {
+                if scope.as_str() == word {
+                    bits |= 1 << scope as u8;
+                }
+            }
+        }
+        if bits & 1 << Scope::GitWrite as u8 != 0 {
+            bits |= 1 << Scope::GitRead as u8;
+        }
+        Scopes(bits)
+    }
+
+    /// Whether `scope` is allowed.
+    pub fn contains(self, scope: Scope) -> bool {
+        self.0 & 1 << scope as u8 != 0
+    }
+}
+
+/// Who is calling. Made from a verified token only.
+#[derive(Clone, Debug)]
+pub struct Caller(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    org: OrgId,
+    issuer: String,
+    who: String,
+    repo: Option<String>,
+    scopes: Scopes,
+    policy: Arc<TokenPolicy>,
+}
+
+impl Caller {
+    pub(super) fn new(
+        org: OrgId,
+        issuer: String,
+        who: String,
+        repo: Option<String>,
+        scopes: Scopes,
+        policy: TokenPolicy,
+    ) -> Caller {
+        Caller(Arc::new(Inner {
+            org,
+            issuer,
+            who,
+            repo,
+            scopes,
+            policy: Arc::new(policy),
+        }))
+    }
+
+    /// The organisation whose key signed the token.
+    pub fn org(&self) -> OrgId {
+        self.0.org
+    }
+
+    /// That organisation's name.
+    pub fn issuer(&self) -> &str {
+        &self.0.issuer
+    }
+
+    /// Who is acting, for the reflog.
+    pub fn who(&self) -> &str {
+        &self.0.who
+    }
+
+    /// The repository the token names.
+    pub fn repo(&self) -> Result<&str, ApiError> {
+        self.0
+            .repo
+            .as_deref()
+            .ok_or_else(|| ApiError::invalid("the token names no repository (claim `repo`)"))
+    }
+
+    /// What may happen to refs.
+    pub fn policy(&self) -> &Arc<TokenPolicy> {
+        &self.0.policy
+    }
+
+    /// Refuses unless the token allows `scope`.
+    pub fn need(&self, scope: Scope) -> Result<(), ApiError> {
+        if self.0.scopes.contains(scope) {
+            return Ok(());
+        }
+        Err(ApiError::new(
+            ErrorCode::Forbidden,
+            format!("the token lacks the scope `{}`", scope.as_str()),
+        ))
+    }
+}
+
+impl FromRequestParts<AppState> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Caller, ApiError> {
+        state.authenticate(&parts.headers).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn write_holds_read_and_unknown_words_allow_nothing() {
+        let write = Scopes::from_words(["git:write"]);
+        assert!(write.contains(Scope::GitRead) && write.contains(Scope::GitWrite));
+        assert!(!write.contains(Scope::RepoWrite) && !write.contains(Scope::OrgRead));
+        assert!(!Scopes::from_words(["git:read"]).contains(Scope::GitWrite));
+        assert_eq!(
+            Scopes::from_words(["git:*", "admin", ""]),
+            Scopes::default()
+        );
+    }
+}

@@ -1,0 +1,135 @@
+//! What a server is started with. The command line reads files and the environment; nothing here does.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use packhouse_bucket::S3Options;
+use packhouse_repo::FoldLimits;
+
+/// Settings of one server.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Folder for everything local: the embedded catalog and bucket, temporary files.
+    pub data_dir: PathBuf,
+    /// Address to listen on; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// `sqlite:` path or `postgres:` URL.
+    pub catalog_url: String,
+    /// `file:` or `s3:` URL.
+    pub bucket_url: String,
+    /// Credentials and quirks of an S3 bucket.
+    pub s3: S3Options,
+    /// Folder for packs fetched from a remote bucket.
+    pub cache_dir: PathBuf,
+    /// Bytes that folder may hold.
+    pub cache_bytes: u64,
+    /// Certificate chain and key, both PEM; plain HTTP without.
+    pub tls: Option<TlsFiles>,
+    /// Scheme and host as clients see them, for URLs in answers; the request's `Host` if absent.
+    pub public_base: Option<String>,
+    /// When a repository's tail is folded into a pack.
+    pub fold: FoldLimits,
+    /// Bounds on what one client or all of them may take.
+    pub limits: Limits,
+}
+
+/// Where the certificate is.
+#[derive(Clone, Debug)]
+pub struct TlsFiles {
+    /// Certificate chain, PEM, leaf first.
+    pub certificate: PathBuf,
+    /// Private key, PEM.
+    pub key: PathBuf,
+}
+
+/// Bounds on memory, bytes and time. Everything a stranger sends meets one of these.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Connections at a time; more wait in the listen queue.
+    pub connections: usize,
+    /// Time for a TLS handshake.
+    pub handshake: Duration,
+    /// Time for the head of a request, and how long an idle connection is kept.
+    pub header: Duration,
+    /// Longest silence inside a request body.
+    pub body_idle: Duration,
+    /// Slowest sender that is waited for, in bytes per second, after a first `body_idle`.
+    pub body_min_rate: u64,
+    /// Largest JSON body.
+    pub json_bytes: usize,
+    /// Largest metadata line of a commit: about 400,000 files of a usual path length.
+    pub metadata_bytes: usize,
+    /// Bytes that all requests together may hold in lines longer than [`Limits::line_free_bytes`].
+    pub line_pool_bytes: usize,
+    /// Lines up to this length count against no pool.
+    pub line_free_bytes: usize,
+    /// Bytes of file contents one commit may hold in memory; more goes to a pack file.
+    pub commit_memory_bytes: usize,
+    /// Commits that may be writing pack files at a time.
+    pub spools: usize,
+    /// How long a request waits for its turn before it is told to come back.
+    pub queue_wait: Duration,
+    /// Bytes of a refused request's body that are read and thrown away so that the client sees the answer.
+    pub drain_bytes: u64,
+    /// Time such reading may take.
+    pub drain_time: Duration,
+    /// Refused bodies read away at a time; more are cut off.
+    pub drains: usize,
+    /// `git fetch` and `clone` answers under way at a time.
+    pub fetches: usize,
+    /// `git push` requests under way at a time.
+    pub pushes: usize,
+    /// Largest fetch request, after decompression.
+    pub fetch_request_bytes: u64,
+    /// Commits looked at for the last one that touched a file, before the headers that name it are left out.
+    pub last_commit_walk: usize,
+    /// How long requests in flight may go on after a shutdown was asked for.
+    pub shutdown: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            connections: 10_000,
+            handshake: Duration::from_secs(10),
+            header: Duration::from_secs(60),
+            body_idle: Duration::from_secs(120),
+            body_min_rate: 1024,
+            json_bytes: 1 << 20,
+            metadata_bytes: 64 << 20,
+            line_pool_bytes: 128 << 20,
+            line_free_bytes: 64 << 10,
+            commit_memory_bytes: 1 << 20,
+            spools: 64,
+            queue_wait: Duration::from_secs(20),
+            drain_bytes: 8 << 30,
+            drain_time: Duration::from_secs(30),
+            drains: 256,
+            fetches: 64,
+            pushes: 32,
+            fetch_request_bytes: 64 << 20,
+            last_commit_walk: 20_000,
+            shutdown: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Config {
+    /// The embedded server: SQLite and a local folder under `data_dir`, on a free loopback port.
+    pub fn embedded(data_dir: &Path) -> Config {
+        Config {
+            data_dir: data_dir.to_owned(),
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            catalog_url: format!("sqlite:{}", data_dir.join("catalog.db").display()),
+            bucket_url: format!("file://{}", data_dir.join("bucket").display()),
+            s3: S3Options::default(),
+            cache_dir: data_dir.join("cache"),
+            cache_bytes: 10 << 30,
+            tls: None,
+            public_base: None,
+            fold: FoldLimits::default(),
+            limits: Limits::default(),
+        }
+    }
+}

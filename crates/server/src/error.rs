@@ -1,0 +1,208 @@
+//! Failed requests as responses. The only place that chooses a status and decides what a caller may know.
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use http::header::{ALLOW, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderName, HeaderValue, StatusCode};
+use packhouse_api::{CommitResponse, ErrorBody, ErrorCode, RefUpdate};
+use packhouse_catalog::CatalogError;
+use packhouse_object::ReadError;
+use packhouse_repo::RepoError;
+
+/// Why a request failed: what the client reads, and what only the log keeps.
+#[derive(Debug)]
+pub struct ApiError {
+    code: ErrorCode,
+    message: String,
+    header: Option<(HeaderName, HeaderValue)>,
+}
+
+impl ApiError {
+    /// A failure whose `message` the client may read.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> ApiError {
+        ApiError {
+            code,
+            message: message.into(),
+            header: None,
+        }
+    }
+
+    /// A malformed request.
+    pub fn invalid(message: impl Into<String>) -> ApiError {
+        ApiError::new(ErrorCode::Invalid, message)
+    }
+
+    /// A failure of the server: the cause goes to the log, the client learns nothing of it.
+    pub fn internal(cause: impl std::fmt::Display) -> ApiError {
+        tracing::error!(%cause, "request failed");
+        ApiError::new(
+            ErrorCode::Internal,
+            "internal error; the server's log has the details under this request's id",
+        )
+    }
+
+    /// A store that does not answer, or too much work at once.
+    pub fn unavailable(message: impl Into<String>) -> ApiError {
+        ApiError::new(ErrorCode::Unavailable, message)
+            .with(RETRY_AFTER, HeaderValue::from_static("1"))
+    }
+
+    /// A method that the path does not take; `allow` lists those it does.
+    pub fn method_not_allowed(allow: &'static str) -> ApiError {
+        ApiError::new(
+            ErrorCode::MethodNotAllowed,
+            format!("method not allowed here; try {allow}"),
+        )
+        .with(ALLOW, HeaderValue::from_static(allow))
+    }
+
+    /// A byte range that starts after the end of a file of `size` bytes.
+    pub fn range_not_satisfiable(size: u64) -> ApiError {
+        let error = ApiError::new(
+            ErrorCode::RangeNotSatisfiable,
+            format!("range starts after the end of {size} bytes"),
+        );
+        match HeaderValue::try_from(format!("bytes */{size}")) {
+            Ok(value) => error.with(CONTENT_RANGE, value),
+            Err(_) => error,
+        }
+    }
+
+    fn with(mut self, name: HeaderName, value: HeaderValue) -> ApiError {
+        self.header = Some((name, value));
+        self
+    }
+
+    /// What kind of failure it is.
+    pub fn code(&self) -> ErrorCode {
+        self.code
+    }
+
+    /// What the client reads.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    fn finish(self, mut response: Response, challenge: &'static str) -> Response {
+        *response.status_mut() = self.status();
+        if self.code == ErrorCode::Unauthorized {
+            response
+                .headers_mut()
+                .insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
+        if let Some((name, value)) = self.header {
+            response.headers_mut().insert(name, value);
+        }
+        response
+    }
+
+    /// The failure as Git shows it to a person: plain text, and a challenge that makes Git send its credentials.
+    pub fn into_git_response(self) -> Response {
+        let mut response = format!("{}\n", self.message).into_response();
+        let headers = response.headers_mut();
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("text/plain; charset=utf-8"),
+        );
+        crate::git::forbid_caching(headers);
+        self.finish(response, "Basic realm=\"Packhouse\", charset=\"UTF-8\"")
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let body = Json(ErrorBody::new(self.code, self.message.clone())).into_response();
+        self.finish(body, "Bearer realm=\"Packhouse\"")
+    }
+}
+
+impl From<CatalogError> for ApiError {
+    fn from(error: CatalogError) -> Self {
+        ApiError::internal(chain(&error))
+    }
+}
+
+impl From<ReadError> for ApiError {
+    fn from(error: ReadError) -> Self {
+        ApiError::internal(chain(&error))
+    }
+}
+
+impl From<RepoError> for ApiError {
+    fn from(error: RepoError) -> Self {
+        match error {
+            RepoError::Gone => ApiError::new(ErrorCode::RepositoryNotFound, "repository not found"),
+            RepoError::Contended { .. } => ApiError::new(ErrorCode::Conflict, error.to_string()),
+            RepoError::Stopped => ApiError::unavailable("the server is shutting down"),
+            error => ApiError::internal(chain(&error)),
+        }
+    }
+}
+
+impl From<tokio::task::JoinError> for ApiError {
+    fn from(error: tokio::task::JoinError) -> Self {
+        ApiError::internal(error)
+    }
+}
+
+/// A commit write that failed: the body says what became of the branch.
+#[derive(Debug)]
+pub(crate) struct CommitFailure {
+    /// What failed.
+    pub error: ApiError,
+    /// Short name of the branch; empty if the request did not get as far as naming it.
+    pub branch: String,
+    /// Where the branch is, if the failure is about that.
+    pub old_sha: String,
+}
+
+impl From<ApiError> for CommitFailure {
+    fn from(error: ApiError) -> Self {
+        CommitFailure {
+            error,
+            branch: String::new(),
+            old_sha: String::new(),
+        }
+    }
+}
+
+impl IntoResponse for CommitFailure {
+    fn into_response(self) -> Response {
+        let CommitFailure {
+            error,
+            branch,
+            old_sha,
+        } = self;
+        let body = CommitResponse {
+            commit: None,
+            result: RefUpdate {
+                branch,
+                old_sha,
+                new_sha: String::new(),
+                success: false,
+                status: error.code.result_status(),
+                message: error.message.clone(),
+            },
+            error: Some(error.message.clone()),
+            message: Some(error.message.clone()),
+            code: Some(error.code.word().to_owned()),
+        };
+        error.finish(Json(body).into_response(), "Bearer realm=\"Packhouse\"")
+    }
+}
+
+/// The message of an error and of everything that caused it.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,45 @@
+//! `GET info/refs`: what the repository has, before a fetch or a push.
+
+use axum::extract::Request;
+use axum::response::Response;
+use http::Method;
+use packhouse_api::ErrorCode;
+use packhouse_wire::repository::source_of;
+use packhouse_wire::{Service, advertise};
+
+use super::GitPath;
+use crate::error::ApiError;
+use crate::state::AppState;
+use crate::stream::written_by;
+
+pub(super) async fn serve(
+    state: AppState,
+    path: GitPath,
+    request: Request,
+) -> Result<Response, ApiError> {
+    super::expect_method(&request, Method::GET, "GET, HEAD")?;
+    let service = service(request.uri().query());
+    let scope = super::scope_of(service.unwrap_or(Service::UploadPack));
+    let (_, repository) = super::open(&state, &path, request.headers(), scope).await?;
+    let service = service.ok_or_else(|| {
+        ApiError::new(
+            ErrorCode::Forbidden,
+            "only Git's smart protocol is served here; ask for ?service=git-upload-pack",
+        )
+    })?;
+    let version = super::version(request.headers());
+    let source = source_of(repository.view().await?, path.namespace);
+    let body = written_by(move |out| {
+        advertise(service, version, &source, out).map_err(std::io::Error::other)
+    });
+    super::answer(
+        format!("application/x-{}-advertisement", service.as_str()),
+        body,
+    )
+}
+
+fn service(query: Option<&str>) -> Option<Service> {
+    query?
+        .split('&')
+        .find_map(|pair| Service::parse(pair.strip_prefix("service=")?))
+}

@@ -1,0 +1,122 @@
+//! Git's smart HTTP protocol: finds the repository, checks the caller, and lets `wire` talk.
+//!
+//! Answers and refusals are those of `git http-backend`, so that every `git` shows them to a person as it should.
+
+mod advertise;
+mod inflate;
+mod path;
+mod rpc;
+
+pub(crate) use path::GitPath;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
+use http::header::{CACHE_CONTROL, EXPIRES, PRAGMA};
+use http::{HeaderMap, HeaderValue, Method};
+use packhouse_api::ErrorCode;
+use packhouse_repo::Repository;
+use packhouse_wire::{Service, Version};
+
+use self::path::Endpoint;
+use crate::auth::{Caller, Scope};
+use crate::error::ApiError;
+use crate::state::AppState;
+
+/// How the metrics call a request for `path`, which may be no path of Git's.
+pub(crate) fn route_label(path: &str) -> &'static str {
+    match GitPath::parse(path).map(|path| path.endpoint) {
+        Some(Endpoint::InfoRefs) => "git info/refs",
+        Some(Endpoint::Rpc(Service::UploadPack)) => "git upload-pack",
+        Some(Endpoint::Rpc(Service::ReceivePack)) => "git receive-pack",
+        Some(Endpoint::Other) => "git other",
+        None => "none",
+    }
+}
+
+/// Marks an answer as one that no cache may keep, in the words of `git http-backend`.
+pub(crate) fn forbid_caching(headers: &mut HeaderMap) {
+    headers.insert(
+        EXPIRES,
+        HeaderValue::from_static("Fri, 01 Jan 1980 00:00:00 GMT"),
+    );
+    headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
+    headers.insert(
+        CACHE_CONTROL,
+        HeaderValue::from_static("no-cache, max-age=0, must-revalidate"),
+    );
+}
+
+/// Answers a request for one of Git's paths.
+pub(crate) async fn serve(state: AppState, path: GitPath, request: Request) -> Response {
+    let answered = match path.endpoint {
+        Endpoint::InfoRefs => advertise::serve(state, path, request).await,
+        Endpoint::Rpc(service) => rpc::serve(state, path, service, request).await,
+        Endpoint::Other => other(state, path, request).await,
+    };
+    answered.unwrap_or_else(ApiError::into_git_response)
+}
+
+/// Files of the dumb protocol, LFS, and whatever else may be asked for below a repository. The caller learns that it
+/// is not there only when it may know that the repository is.
+async fn other(state: AppState, path: GitPath, request: Request) -> Result<Response, ApiError> {
+    open(&state, &path, request.headers(), Scope::GitRead).await?;
+    Err(ApiError::new(
+        ErrorCode::RouteNotFound,
+        "no such path in a repository",
+    ))
+}
+
+fn expect_method(request: &Request, method: Method, allow: &'static str) -> Result<(), ApiError> {
+    if request.method() == method {
+        Ok(())
+    } else {
+        Err(ApiError::method_not_allowed(allow))
+    }
+}
+
+fn version(headers: &HeaderMap) -> Version {
+    Version::from_header(
+        headers
+            .get("git-protocol")
+            .and_then(|value| value.to_str().ok()),
+    )
+}
+
+fn scope_of(service: Service) -> Scope {
+    match service {
+        Service::UploadPack => Scope::GitRead,
+        Service::ReceivePack => Scope::GitWrite,
+    }
+}
+
+/// The repository at `path` and who asks for it, if they may use it for `scope`.
+async fn open(
+    state: &AppState,
+    path: &GitPath,
+    headers: &HeaderMap,
+    scope: Scope,
+) -> Result<(Caller, Repository), ApiError> {
+    let caller = state.authenticate(headers).await?;
+    // A token is for one repository, and the URL has to name that one.
+    let named = caller.repo()?;
+    if !path.names(caller.issuer(), named) {
+        return Err(ApiError::new(
+            ErrorCode::Forbidden,
+            "the token is for another repository",
+        ));
+    }
+    let repository = state.open(&caller, scope).await?;
+    Ok((caller, repository))
+}
+
+/// An answer of Git's protocol.
+fn answer(content_type: String, body: Body) -> Result<Response, ApiError> {
+    let mut response = Response::new(body);
+    forbid_caching(response.headers_mut());
+    let content_type = HeaderValue::try_from(content_type).map_err(ApiError::internal)?;
+    response
+        .headers_mut()
+        .insert(http::header::CONTENT_TYPE, content_type);
+    Ok(response)
+}

@@ -1,0 +1,153 @@
+//! Git's paths: `/{repo}.git/…`, where the repository's id may hold slashes and may stand behind its organisation.
+
+use packhouse_repo::Namespace;
+use packhouse_wire::Service;
+
+/// What is asked of a repository.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Endpoint {
+    /// `GET info/refs`.
+    InfoRefs,
+    /// `POST git-upload-pack` or `git-receive-pack`.
+    Rpc(Service),
+    /// Anything else below the repository.
+    Other,
+}
+
+/// A path below a repository.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct GitPath {
+    /// What stands before `.git`, without the suffix that chooses a namespace.
+    repo: String,
+    /// Which refs are meant.
+    pub namespace: Namespace,
+    /// What is asked for.
+    pub endpoint: Endpoint,
+}
+
+impl GitPath {
+    /// Reads the path of a URL; `None` if it is none of Git's.
+    pub(crate) fn parse(path: &str) -> Option<GitPath> {
+        let path = decode(path)?;
+        let path = path.strip_prefix('/')?;
+        let (repo, rest) = path.split_once(".git/")?;
+        let endpoint = match rest {
+            "info/refs" => Endpoint::InfoRefs,
+            rest => Service::parse(rest).map_or(Endpoint::Other, Endpoint::Rpc),
+        };
+        let (repo, namespace) = match repo.strip_suffix("+ephemeral") {
+            Some(repo) => (repo, Namespace::Ephemeral),
+            None => (repo, Namespace::Default),
+        };
+        (!repo.is_empty()).then(|| GitPath {
+            repo: repo.to_owned(),
+            namespace,
+            endpoint,
+        })
+    }
+
+    /// Whether this is the path of repository `id` of `org`: its id alone, or behind the organisation's name.
+    pub(crate) fn names(&self, org: &str, id: &str) -> bool {
+        self.repo == id
+            || self
+                .repo
+                .strip_prefix(org)
+                .and_then(|rest| rest.strip_prefix('/'))
+                == Some(id)
+    }
+}
+
+/// Percent-decodes `path`; `None` if what comes out is no text.
+fn decode(path: &str) -> Option<String> {
+    if !path.contains('%') {
+        return Some(path.to_owned());
+    }
+    let mut decoded = Vec::with_capacity(path.len());
+    let mut bytes = path.bytes();
+    while let Some(byte) = bytes.next() {
+        if byte == b'%' {
+            let digit = |byte: Option<u8>| char::from(byte?).to_digit(16);
+            let (high, low) = (digit(bytes.next())?, digit(bytes.next())?);
+            decoded.push((high * 16 + low) as u8);
+        } else {
+            decoded.push(byte);
+        }
+    }
+    String::from_utf8(decoded).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_names_a_repository_a_namespace_and_what_is_asked() {
+        for (path, repo, namespace, endpoint) in [
+            (
+                "/a.git/info/refs",
+                "a",
+                Namespace::Default,
+                Endpoint::InfoRefs,
+            ),
+            (
+                "/a/b/c.git/git-upload-pack",
+                "a/b/c",
+                Namespace::Default,
+                Endpoint::Rpc(Service::UploadPack),
+            ),
+            (
+                "/a+ephemeral.git/git-receive-pack",
+                "a",
+                Namespace::Ephemeral,
+                Endpoint::Rpc(Service::ReceivePack),
+            ),
+            (
+                "/a%2Fb%2bc.git/info/refs",
+                "a/b+c",
+                Namespace::Default,
+                Endpoint::InfoRefs,
+            ),
+            ("/a.git/HEAD", "a", Namespace::Default, Endpoint::Other),
+            (
+                "/api/v1.git/info/refs",
+                "api/v1",
+                Namespace::Default,
+                Endpoint::InfoRefs,
+            ),
+            (
+                "/a.git/info/refs/",
+                "a",
+                Namespace::Default,
+                Endpoint::Other,
+            ),
+        ] {
+            let expected = GitPath {
+                repo: repo.to_owned(),
+                namespace,
+                endpoint,
+            };
+            assert_eq!(GitPath::parse(path), Some(expected), "{path}");
+        }
+        for path in [
+            "/",
+            "/a",
+            "/a.git",
+            "/.git/info/refs",
+            "/+ephemeral.git/info/refs",
+            "/a%zz.git/info/refs",
+            "/%ff.git/info/refs",
+        ] {
+            assert_eq!(GitPath::parse(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn an_organisation_may_stand_before_its_repository() {
+        let path = GitPath::parse("/acme/site.git/info/refs").unwrap();
+        assert!(path.names("acme", "site"));
+        assert!(path.names("acme", "acme/site"));
+        assert!(path.names("other", "acme/site"));
+        assert!(!path.names("other", "site"));
+        assert!(!path.names("acm", "e/site"));
+    }
+}

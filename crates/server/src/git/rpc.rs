@@ -1,0 +1,139 @@
+//! `POST git-upload-pack` and `git-receive-pack`: one step of a fetch, one push.
+//!
+//! The protocol runs on a thread of its own that reads the request and writes the answer. It ends when the client is
+//! gone: its next read or write fails.
+
+use std::io;
+use std::sync::Arc;
+
+use axum::extract::Request;
+use axum::response::Response;
+use http::Method;
+use http::header::CONTENT_TYPE;
+use packhouse_api::ErrorCode;
+use packhouse_object::ReceiveLimits;
+use packhouse_repo::{Repository, View};
+use packhouse_wire::repository::{PushTarget, sink_of, source_of};
+use packhouse_wire::{
+    FetchOptions, ReceiveOptions, Service, Version, WireError, receive_pack, upload_pack,
+};
+use tokio::runtime::Handle;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::GitPath;
+use super::inflate::Encoding;
+use crate::auth::Caller;
+use crate::error::ApiError;
+use crate::state::{AppState, turn};
+use crate::stream::{BlockingBody, BodyWriter, written_by};
+
+pub(super) async fn serve(
+    state: AppState,
+    path: GitPath,
+    service: Service,
+    request: Request,
+) -> Result<Response, ApiError> {
+    super::expect_method(&request, Method::POST, "POST")?;
+    let (caller, repository) =
+        super::open(&state, &path, request.headers(), super::scope_of(service)).await?;
+    let expected = format!("application/x-{}-request", service.as_str());
+    let content_type = request
+        .headers()
+        .get(CONTENT_TYPE)
+        .map(|value| value.as_bytes());
+    if content_type != Some(expected.as_bytes()) {
+        return Err(ApiError::new(
+            ErrorCode::UnsupportedMediaType,
+            format!("the body has to be {expected}"),
+        ));
+    }
+    let encoding = Encoding::of(request.headers())?;
+    let version = super::version(request.headers());
+    let view = repository.view().await?;
+    let limits = &state.limits;
+    let (turns, what) = match service {
+        Service::UploadPack => (&state.fetches, "fetches"),
+        Service::ReceivePack => (&state.pushes, "pushes"),
+    };
+    let turn = turn(turns, limits.queue_wait, what).await?;
+    let body = BlockingBody::new(request.into_body());
+    let exchange = Exchange {
+        path,
+        view,
+        body,
+        encoding,
+        turn,
+    };
+    let body = match service {
+        Service::UploadPack => {
+            let limit = limits.fetch_request_bytes;
+            written_by(move |out| exchange.fetch(version, limit, out))
+        }
+        Service::ReceivePack => {
+            let runtime = Handle::current();
+            written_by(move |out| exchange.push(caller, repository, runtime, out))
+        }
+    };
+    super::answer(format!("application/x-{}-result", service.as_str()), body)
+}
+
+/// One request and its answer.
+struct Exchange {
+    path: GitPath,
+    view: Arc<View>,
+    body: BlockingBody,
+    encoding: Encoding,
+    turn: OwnedSemaphorePermit,
+}
+
+impl Exchange {
+    fn fetch(self, version: Version, limit: u64, out: &mut BodyWriter) -> io::Result<()> {
+        let source = source_of(self.view, self.path.namespace);
+        let mut input = self.encoding.decode(self.body, limit);
+        let served = upload_pack(version, &mut input, &source, out, &FetchOptions::default());
+        drop(self.turn);
+        ended(served)
+    }
+
+    fn push(
+        self,
+        caller: Caller,
+        repository: Repository,
+        runtime: Handle,
+        out: &mut BodyWriter,
+    ) -> io::Result<()> {
+        let limits = ReceiveLimits::default();
+        // Commands stand before the pack and have a limit of their own.
+        let limit = limits
+            .pack_bytes
+            .saturating_add(ReceiveOptions::default().max_command_bytes as u64);
+        let target = PushTarget {
+            repository,
+            namespace: self.path.namespace,
+            policy: caller.policy().clone(),
+            who: caller.who().to_owned(),
+            limits,
+        };
+        let mut sink = sink_of(target, self.view, runtime);
+        let mut input = self.encoding.decode(self.body, limit);
+        let served = receive_pack(&mut input, &mut sink, out, &ReceiveOptions::default());
+        drop(self.turn);
+        ended(served.map(drop))
+    }
+}
+
+/// What is left to do when the protocol has ended: errors have been told to the client in its own terms.
+fn ended(served: Result<(), WireError>) -> io::Result<()> {
+    match served {
+        Ok(()) => Ok(()),
+        Err(WireError::Gone(error)) => Err(error),
+        Err(error @ (WireError::Refused(_) | WireError::Packet(_))) => {
+            tracing::debug!(%error, "git request refused");
+            Ok(())
+        }
+        Err(error) => {
+            tracing::error!(error = crate::error::chain(&error), "git request failed");
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! What `/metrics` shows, in the text format of Prometheus.
+
+use std::fmt::Write;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use packhouse_repo::hosted::{BUCKETS_SECONDS, Histogram, Stats};
+use prometheus::{
+    Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+    TextEncoder,
+};
+
+/// Upper bounds of the buckets of request durations, in seconds.
+const REQUEST_BUCKETS: [f64; 13] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0, 120.0,
+];
+
+/// Counters of one server.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    durations: HistogramVec,
+    /// Bytes of request bodies.
+    pub bytes_in: IntCounter,
+    /// Bytes of response bodies.
+    pub bytes_out: IntCounter,
+    /// Open connections.
+    pub connections: IntGauge,
+}
+
+impl Metrics {
+    /// Counters at zero.
+    pub fn new() -> Result<Metrics, prometheus::Error> {
+        let requests = IntCounterVec::new(
+            Opts::new("packhouse_http_requests_total", "Requests answered"),
+            &["route", "method", "status"],
+        )?;
+        let durations = HistogramVec::new(
+            HistogramOpts::new(
+                "packhouse_http_request_seconds",
+                "Time until the head of the answer",
+            )
+            .buckets(REQUEST_BUCKETS.to_vec()),
+            &["route"],
+        )?;
+        let bytes_in = IntCounter::new(
+            "packhouse_http_request_bytes_total",
+            "Bytes of request bodies",
+        )?;
+        let bytes_out = IntCounter::new(
+            "packhouse_http_response_bytes_total",
+            "Bytes of response bodies",
+        )?;
+        let connections = IntGauge::new("packhouse_http_connections", "Open connections")?;
+        let registry = Registry::new();
+        registry.register(Box::new(requests.clone()))?;
+        registry.register(Box::new(durations.clone()))?;
+        registry.register(Box::new(bytes_in.clone()))?;
+        registry.register(Box::new(bytes_out.clone()))?;
+        registry.register(Box::new(connections.clone()))?;
+        Ok(Metrics {
+            registry,
+            requests,
+            durations,
+            bytes_in,
+            bytes_out,
+            connections,
+        })
+    }
+
+    /// Counts one answered request.
+    pub fn answered(&self, route: &str, method: &str, status: &str, took: Duration) {
+        self.requests
+            .with_label_values(&[route, method, status])
+            .inc();
+        self.durations
+            .with_label_values(&[route])
+            .observe(took.as_secs_f64());
+    }
+
+    /// Everything, with what the storage engine counts.
+    pub fn render(&self, engine: &Stats) -> String {
+        let mut text = Vec::new();
+        if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
+            tracing::error!(%error, "could not encode metrics");
+        }
+        let mut text = String::from_utf8_lossy(&text).into_owned();
+        render_engine(&mut text, engine);
+        text
+    }
+}
+
+fn render_engine(text: &mut String, engine: &Stats) {
+    histogram(
+        text,
+        "packhouse_publish_seconds",
+        "Time from a write being queued to being durable",
+        &engine.publish,
+    );
+    histogram(
+        text,
+        "packhouse_fold_seconds",
+        "Time to fold a tail into a pack",
+        &engine.fold,
+    );
+    for (name, help, value) in [
+        (
+            "packhouse_published_total",
+            "Writes made visible",
+            &engine.published,
+        ),
+        (
+            "packhouse_publish_groups_total",
+            "Groups that writes were committed in",
+            &engine.groups,
+        ),
+        (
+            "packhouse_publish_conflicts_total",
+            "Groups prepared again because another node was faster",
+            &engine.conflicts,
+        ),
+        (
+            "packhouse_tail_bytes_total",
+            "Bytes put into tail rows",
+            &engine.tail_bytes,
+        ),
+        ("packhouse_packs_total", "Packs made visible", &engine.packs),
+        (
+            "packhouse_packs_fetched_total",
+            "Packs fetched from the bucket",
+            &engine.packs_fetched,
+        ),
+        (
+            "packhouse_views_loaded_total",
+            "Views loaded from the catalog",
+            &engine.views_loaded,
+        ),
+        (
+            "packhouse_views_cached_total",
+            "Views answered from memory",
+            &engine.views_cached,
+        ),
+        (
+            "packhouse_folds_failed_total",
+            "Folds that failed and will be tried again",
+            &engine.folds_failed,
+        ),
+    ] {
+        let value = value.load(Ordering::Relaxed);
+        // Writing to a string does not fail.
+        let _ = write!(
+            text,
+            "# HELP {name} {help}\n# TYPE {name} counter\n{name} {value}\n"
+        );
+    }
+}
+
+fn histogram(text: &mut String, name: &str, help: &str, values: &Histogram) {
+    let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} histogram\n");
+    let mut total = 0;
+    let counts = values.counts();
+    for (bound, count) in BUCKETS_SECONDS.iter().zip(counts) {
+        total += count;
+        let _ = writeln!(text, "{name}_bucket{{le=\"{bound}\"}} {total}");
+    }
+    total += counts.last().copied().unwrap_or_default();
+    let _ = writeln!(text, "{name}_bucket{{le=\"+Inf\"}} {total}");
+    let _ = writeln!(
+        text,
+        "{name}_sum {}\n{name}_count {total}",
+        values.sum_seconds()
+    );
+}

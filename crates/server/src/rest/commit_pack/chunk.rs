@@ -1,0 +1,264 @@
+//! Lines that carry content.
+//!
+//! A short line is parsed as the JSON it is. A long one is taken apart while it arrives: what stands before its data,
+//! the data, and what stands after it, so that a chunk of 4 MiB is never held whole. Both ends are still parsed as
+//! JSON, by completing them to a whole line.
+
+use std::borrow::Cow;
+
+use bstr::ByteSlice;
+use bytes::{Buf, Bytes};
+use packhouse_api::BlobChunkLine;
+
+use crate::error::ApiError;
+
+/// Largest decoded chunk, in bytes: a limit of the wire contract.
+pub(super) const MAX_CHUNK_BYTES: usize = 4 << 20;
+
+/// A chunk of that size in base64, in bytes.
+pub(super) const MAX_ENCODED_BYTES: usize = MAX_CHUNK_BYTES.div_ceil(3) * 4;
+
+/// Largest line that is held whole because its parts come in another order than usual: a chunk and what is around
+/// it, with room for slashes that are written `\/`.
+pub(super) const MAX_LINE_BYTES: usize = MAX_ENCODED_BYTES + (256 << 10);
+
+/// What may stand after the data of a long line, in bytes.
+pub(super) const MAX_TAIL_BYTES: usize = 1024;
+
+/// A chunk line, parsed.
+#[derive(Debug)]
+pub(super) struct Chunk<'a> {
+    /// Which content.
+    pub content_id: Cow<'a, str>,
+    /// Its data, still in base64.
+    pub data: Cow<'a, str>,
+    /// Whether this is the last chunk of the content.
+    pub eof: bool,
+}
+
+/// Parses a whole line.
+pub(super) fn parse(line: &[u8]) -> Result<Chunk<'_>, ApiError> {
+    let BlobChunkLine { blob_chunk } =
+        serde_json::from_slice(line).map_err(|error| malformed(&error))?;
+    Ok(Chunk {
+        content_id: blob_chunk.content_id,
+        data: blob_chunk.data,
+        eof: blob_chunk.eof,
+    })
+}
+
+/// The beginning of a long line.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) struct Head {
+    /// Which content.
+    pub content_id: String,
+    /// Where in the line its data begins.
+    pub data_at: usize,
+}
+
+/// Recognises the beginning of a line whose data stands last but for `eof`, as every SDK writes it. `None`: the line
+/// is written in another way, or not at all as it should be, and has to be looked at whole.
+pub(super) fn parse_head(start: &[u8]) -> Option<Head> {
+    const KEY: &[u8] = b"\"data\"";
+    let mut from = 0;
+    loop {
+        let key_at = from + start[from..].find(KEY)?;
+        from = key_at + KEY.len();
+        let Some(data_at) = after_colon_and_quote(start, from) else {
+            continue;
+        };
+        let mut line = start[..data_at].to_vec();
+        line.extend_from_slice(b"\",\"eof\":false}}");
+        // A `"data":"` inside of a string cannot be completed this way, so what parses is the data.
+        if let Ok(chunk) = parse(&line)
+            && chunk.data.is_empty()
+        {
+            return Some(Head {
+                content_id: chunk.content_id.into_owned(),
+                data_at,
+            });
+        }
+    }
+}
+
+fn after_colon_and_quote(line: &[u8], from: usize) -> Option<usize> {
+    let skip = |from: usize| {
+        from + line[from..]
+            .iter()
+            .take_while(|byte| byte.is_ascii_whitespace())
+            .count()
+    };
+    let colon = skip(from);
+    if line.get(colon) != Some(&b':') {
+        return None;
+    }
+    let quote = skip(colon + 1);
+    (line.get(quote) == Some(&b'"')).then_some(quote + 1)
+}
+
+/// Splits what follows a [`Head`] into its data and what stands after it.
+#[derive(Debug, Default)]
+pub(super) struct DataSplitter {
+    /// From the closing quote on.
+    pub tail: Vec<u8>,
+    encoded_bytes: usize,
+    /// A backslash was the last byte seen.
+    is_escaped: bool,
+}
+
+impl DataSplitter {
+    /// Takes data from the beginning of `rest`; `None` when there is none left in it.
+    pub(super) fn next(&mut self, rest: &mut Bytes) -> Result<Option<Bytes>, ApiError> {
+        loop {
+            if !self.tail.is_empty() {
+                self.tail.extend_from_slice(&std::mem::take(rest));
+                if self.tail.len() > MAX_TAIL_BYTES {
+                    return Err(ApiError::invalid(
+                        "a line goes on for too long after its data",
+                    ));
+                }
+            }
+            if rest.is_empty() {
+                return Ok(None);
+            }
+            // Some writers of JSON escape the slash, the one character of base64 that may be.
+            let from = usize::from(std::mem::take(&mut self.is_escaped));
+            if from == 1 && rest[0] != b'/' {
+                return Err(ApiError::invalid("the data of a chunk is not valid base64"));
+            }
+            let data = match rest[from..].find_byteset(b"\"\\") {
+                None => std::mem::take(rest),
+                Some(at) => {
+                    let data = rest.split_to(from + at);
+                    if rest[0] == b'\\' {
+                        rest.advance(1);
+                        self.is_escaped = true;
+                    } else {
+                        self.tail.extend_from_slice(&rest.split_to(1));
+                    }
+                    data
+                }
+            };
+            self.encoded_bytes += data.len();
+            if self.encoded_bytes > MAX_ENCODED_BYTES {
+                return Err(too_large());
+            }
+            if !data.is_empty() {
+                return Ok(Some(data));
+            }
+        }
+    }
+}
+
+/// The failure of a chunk over [`MAX_CHUNK_BYTES`].
+pub(super) fn too_large() -> ApiError {
+    ApiError::invalid(format!("a chunk has more than {MAX_CHUNK_BYTES} bytes"))
+}
+
+/// Reads what stands after the data of a long line, from its closing quote on, and says whether it was the last chunk.
+pub(super) fn parse_tail(tail: &[u8]) -> Result<bool, ApiError> {
+    let mut line = b"{\"blob_chunk\":{\"content_id\":\"\",\"data\":\"".to_vec();
+    line.extend_from_slice(tail);
+    Ok(parse(&line)?.eof)
+}
+
+fn malformed(error: &serde_json::Error) -> ApiError {
+    ApiError::invalid(format!("a line is not a `blob_chunk`: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_long_line_is_recognised_by_its_beginning() {
+        for (start, id, data_at) in [
+            (r#"{"blob_chunk":{"content_id":"a","data":"AAAA"#, "a", 40),
+            (
+                r#"{"blob_chunk": {"content_id": "a b", "data": "AAAA"#,
+                "a b",
+                46,
+            ),
+            (
+                r#" { "blob_chunk" : { "content_id" : "\u0061" , "data" : "AAAA"#,
+                "a",
+                58,
+            ),
+            (
+                r#"{"blob_chunk":{"content_id":"\"data\":\"","data":"AAAA"#,
+                r#""data":""#,
+                51,
+            ),
+        ] {
+            assert_eq!(
+                parse_head(start.as_bytes()),
+                Some(Head {
+                    content_id: id.to_owned(),
+                    data_at
+                }),
+                "{start}"
+            );
+        }
+        for start in [
+            r#"{"blob_chunk":{"data":"AAAA"#,
+            r#"{"blob_chunk":{"eof":true,"content_id":"a","data":"AAAA"#,
+            r#"{"metadata":{"content_id":"a","data":"AAAA"#,
+            r#"{"blob_chunk":{"content_id":"a"AAAA"#,
+            "",
+        ] {
+            assert_eq!(parse_head(start.as_bytes()), None, "{start}");
+        }
+    }
+
+    fn split(text: &str, cuts: &[usize]) -> Result<(String, String), ApiError> {
+        let mut split = DataSplitter::default();
+        let mut found = Vec::new();
+        let mut text = Bytes::from(text.to_owned());
+        for cut in cuts.iter().chain([&usize::MAX]) {
+            let mut rest = text.split_to(text.len().min(*cut));
+            while let Some(data) = split.next(&mut rest)? {
+                found.extend_from_slice(&data);
+            }
+        }
+        Ok((
+            String::from_utf8(found).unwrap(),
+            String::from_utf8(split.tail).unwrap(),
+        ))
+    }
+
+    proptest! {
+        #[test]
+        fn data_and_tail_do_not_depend_on_how_the_line_is_cut(
+            data in "([A-C+]|\\\\/){0,20}",
+            cuts in proptest::collection::vec(0usize..8, 0..12),
+        ) {
+            let line = format!("{data}\",\"eof\":true}}}}");
+            let (found, tail) = split(&line, &cuts).unwrap();
+            prop_assert_eq!(found, data.replace("\\/", "/"));
+            prop_assert_eq!(tail, "\",\"eof\":true}}");
+        }
+    }
+
+    #[test]
+    fn other_escapes_and_endless_tails_are_refused() {
+        assert!(split("AA\\u0041\"", &[]).is_err());
+        assert!(split("AA\\", &[]).is_ok_and(|(data, tail)| data == "AA" && tail.is_empty()));
+        assert!(split(&format!("AA\"{}", " ".repeat(MAX_TAIL_BYTES + 1)), &[]).is_err());
+    }
+
+    #[test]
+    fn the_end_of_a_long_line_says_whether_it_is_the_last() {
+        assert!(parse_tail(br#"","eof":true}}"#).unwrap());
+        assert!(!parse_tail(b"\" , \"eof\" : false } } \r").unwrap());
+        for tail in [
+            r#""}}"#,
+            r#"","eof":true}"#,
+            r#"","eof":true}}x"#,
+            r#"","eof":1}}"#,
+            "",
+        ] {
+            assert!(parse_tail(tail.as_bytes()).is_err(), "{tail}");
+        }
+    }
+}

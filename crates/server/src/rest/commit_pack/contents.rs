@@ -1,0 +1,288 @@
+//! The contents of a commit as they arrive.
+
+use std::path::PathBuf;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use packhouse_object::{FinishedPack, NewObject, ObjectId, ObjectKind};
+
+use super::chunk::{self, DataSplitter, Head, MAX_CHUNK_BYTES, MAX_ENCODED_BYTES, MAX_LINE_BYTES};
+use super::lines::{LineReader, Next};
+use super::plan::{ContentUse, Plan};
+use super::spool::Spool;
+use crate::error::ApiError;
+use crate::rest::input::shown;
+use crate::state::AppState;
+
+/// Contents that may be half-received at a time. The SDKs send one after the other.
+const MAX_OPEN: usize = 64;
+
+/// What has become of a content so far.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Progress {
+    /// Nothing came yet.
+    Waiting,
+    /// Some of it is in the spool.
+    Open,
+    /// All of it came and is in the spool, which knows its id.
+    Spooled,
+    /// All of it came.
+    Done(ObjectId),
+    /// All of it came, and it is not needed.
+    Ignored,
+}
+
+/// The contents of one commit.
+pub(super) struct Contents<'a> {
+    plan: &'a Plan,
+    state: &'a AppState,
+    quarantine: PathBuf,
+    progress: Vec<Progress>,
+    open: usize,
+    blobs: Vec<NewObject>,
+    blob_bytes: usize,
+    /// Where contents go that are too large for memory, once there is one.
+    spool: Option<Spool>,
+}
+
+/// The contents when all have arrived.
+pub(super) struct Stored {
+    /// By content: the object it has become.
+    pub ids: Vec<Option<ObjectId>>,
+    /// Blobs in memory.
+    pub blobs: Vec<NewObject>,
+    /// Packs with blobs.
+    pub packs: Vec<FinishedPack>,
+}
+
+impl<'a> Contents<'a> {
+    /// Nothing has arrived. Large contents will go to a pack file in `quarantine`.
+    pub(super) fn new(plan: &'a Plan, state: &'a AppState, quarantine: PathBuf) -> Contents<'a> {
+        Contents {
+            plan,
+            state,
+            quarantine,
+            progress: vec![Progress::Waiting; plan.uses.len()],
+            open: 0,
+            blobs: Vec::new(),
+            blob_bytes: 0,
+            spool: None,
+        }
+    }
+
+    /// Reads all lines that follow the first.
+    pub(super) async fn read(&mut self, lines: &mut LineReader) -> Result<(), ApiError> {
+        loop {
+            match lines.next(self.state.limits.line_free_bytes).await? {
+                Next::End => return Ok(()),
+                Next::Line(line) => self.chunk(&line).await?,
+                Next::Start(start) => match chunk::parse_head(&start) {
+                    Some(head) => self.long_chunk(head, start, lines).await?,
+                    None if start.iter().all(u8::is_ascii_whitespace) => {
+                        // A long run of blanks: still one blank line, or the beginning of a line after all.
+                        let line = lines.finish(start, MAX_LINE_BYTES).await?;
+                        if !line.iter().all(u8::is_ascii_whitespace) {
+                            self.chunk(&line).await?;
+                        }
+                    }
+                    None => {
+                        let line = lines.finish(start, MAX_LINE_BYTES).await?;
+                        self.chunk(&line).await?;
+                    }
+                },
+            }
+        }
+    }
+
+    /// Everything has been read: what it has become.
+    pub(super) async fn finish(self) -> Result<Stored, ApiError> {
+        for (name, &content) in &self.plan.contents {
+            let problem = match self.progress[content] {
+                Progress::Waiting if self.plan.uses[content] != ContentUse::Nothing => "never came",
+                Progress::Open => "has no last chunk (`eof`)",
+                _ => continue,
+            };
+            return Err(ApiError::invalid(format!(
+                "content `{}` {problem}",
+                shown(name)
+            )));
+        }
+        let done = |progress: &Progress| match progress {
+            Progress::Done(id) => Some(*id),
+            _ => None,
+        };
+        let mut ids: Vec<Option<ObjectId>> = self.progress.iter().map(done).collect();
+        let mut packs = Vec::new();
+        if let Some(spool) = self.spool {
+            let spooled = spool.finish().await?;
+            for (content, id) in spooled.ids {
+                ids[content] = Some(id);
+            }
+            packs.push(spooled.pack);
+        }
+        Ok(Stored {
+            ids,
+            blobs: self.blobs,
+            packs,
+        })
+    }
+
+    /// A line that was received whole.
+    async fn chunk(&mut self, line: &[u8]) -> Result<(), ApiError> {
+        let chunk = chunk::parse(line)?;
+        let content = self.find(&chunk.content_id)?;
+        // Refused before it is decoded: four characters carry at most three bytes.
+        if chunk.data.len() > MAX_ENCODED_BYTES {
+            return Err(chunk::too_large());
+        }
+        let data = STANDARD
+            .decode(chunk.data.as_bytes())
+            .map_err(|_| not_base64(&chunk.content_id))?;
+        if data.len() > MAX_CHUNK_BYTES {
+            return Err(chunk::too_large());
+        }
+        match self.plan.uses[content] {
+            ContentUse::Nothing if data.is_empty() => self.progress[content] = Progress::Ignored,
+            ContentUse::Nothing => {
+                let id = shown(&chunk.content_id);
+                return Err(ApiError::invalid(format!(
+                    "content `{id}` belongs to a deletion and is not empty"
+                )));
+            }
+            ContentUse::Submodule => self.progress[content] = submodule(&data, chunk.eof)?,
+            ContentUse::Blob if chunk.eof && self.progress[content] == Progress::Waiting => {
+                self.whole_blob(content, Bytes::from(data)).await?;
+            }
+            ContentUse::Blob => {
+                self.begin(content).await?;
+                let spool = self.spool().await?;
+                spool.write(content, Bytes::from(data)).await?;
+                self.end_chunk(content, chunk.eof).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A line that is taken apart as it arrives; `start` is its beginning.
+    async fn long_chunk(
+        &mut self,
+        head: Head,
+        start: Bytes,
+        lines: &mut LineReader,
+    ) -> Result<(), ApiError> {
+        let content = self.find(&head.content_id)?;
+        if self.plan.uses[content] != ContentUse::Blob {
+            let id = shown(&head.content_id);
+            return Err(ApiError::invalid(format!(
+                "content `{id}` is too long for what it is"
+            )));
+        }
+        self.begin(content).await?;
+        let mut split = DataSplitter::default();
+        let mut piece = Some(start.slice(head.data_at..));
+        while let Some(rest) = piece {
+            let mut rest = rest;
+            while let Some(data) = split.next(&mut rest)? {
+                self.spool().await?.base64(content, data).await?;
+            }
+            piece = lines.rest().await?;
+        }
+        let eof = chunk::parse_tail(&split.tail)?;
+        self.spool().await?.end_base64(content).await?;
+        self.end_chunk(content, eof).await
+    }
+
+    fn find(&self, content_id: &str) -> Result<usize, ApiError> {
+        let content = self.plan.contents.get(content_id).copied();
+        let content = content.ok_or_else(|| {
+            ApiError::invalid(format!("unknown `content_id` `{}`", shown(content_id)))
+        })?;
+        match self.progress[content] {
+            Progress::Waiting | Progress::Open => Ok(content),
+            Progress::Ignored if self.plan.uses[content] == ContentUse::Nothing => Ok(content),
+            _ => Err(ApiError::invalid(format!(
+                "content `{}` goes on after its last chunk",
+                shown(content_id)
+            ))),
+        }
+    }
+
+    async fn whole_blob(&mut self, content: usize, data: Bytes) -> Result<(), ApiError> {
+        let blob = match data.len() {
+            // Hashing this much takes longer than handing it to another thread.
+            LARGE_BLOB_BYTES.. => {
+                tokio::task::spawn_blocking(move || NewObject::new(ObjectKind::Blob, data)).await?
+            }
+            _ => NewObject::new(ObjectKind::Blob, data),
+        };
+        let blob = blob.map_err(|error| ApiError::invalid(error.to_string()))?;
+        self.progress[content] = Progress::Done(blob.id);
+        if let Some(spool) = &mut self.spool {
+            return spool.add(blob).await;
+        }
+        self.blob_bytes += blob.data.len();
+        self.blobs.push(blob);
+        if self.blob_bytes > self.state.limits.commit_memory_bytes {
+            self.spool().await?;
+        }
+        Ok(())
+    }
+
+    async fn begin(&mut self, content: usize) -> Result<(), ApiError> {
+        if self.progress[content] == Progress::Waiting {
+            if self.open == MAX_OPEN {
+                return Err(ApiError::invalid(format!(
+                    "more than {MAX_OPEN} contents are sent at the same time"
+                )));
+            }
+            self.open += 1;
+            self.progress[content] = Progress::Open;
+            self.spool().await?.open(content).await?;
+        }
+        Ok(())
+    }
+
+    async fn end_chunk(&mut self, content: usize, eof: bool) -> Result<(), ApiError> {
+        if eof {
+            self.open -= 1;
+            self.progress[content] = Progress::Spooled;
+            self.spool().await?.close(content).await?;
+        }
+        Ok(())
+    }
+
+    /// The spool, started if there is none; what was in memory goes there, too.
+    async fn spool(&mut self) -> Result<&mut Spool, ApiError> {
+        if self.spool.is_none() {
+            let mut spool = Spool::start(self.state, self.quarantine.clone()).await?;
+            for blob in self.blobs.drain(..) {
+                spool.add(blob).await?;
+            }
+            self.spool = Some(spool);
+        }
+        self.spool
+            .as_mut()
+            .ok_or_else(|| ApiError::internal("the spool is gone"))
+    }
+}
+
+/// Blobs from this size on are hashed off the asynchronous threads, in bytes.
+const LARGE_BLOB_BYTES: usize = 256 << 10;
+
+fn submodule(data: &[u8], eof: bool) -> Result<Progress, ApiError> {
+    let id = ObjectId::from_hex(data.trim_ascii())
+        .ok()
+        .filter(|id| eof && !id.is_null());
+    id.map(Progress::Done).ok_or_else(|| {
+        ApiError::invalid("a submodule's content is the id of a commit, in one chunk")
+    })
+}
+
+fn not_base64(content_id: &str) -> ApiError {
+    ApiError::invalid(format!(
+        "content `{}`: {}",
+        shown(content_id),
+        super::base64_pieces::NotBase64
+    ))
+}

@@ -1,0 +1,181 @@
+//! `/repos/commits` and `/repos/commit`: history.
+
+use axum::Json;
+use axum::extract::State;
+use packhouse_api::{
+    CommitInfo, ErrorBody, FoundCommit, GetCommitQuery, ListCommitsQuery, ListedCommits,
+};
+use packhouse_object::{Commit, ObjectId};
+use packhouse_repo::{LogQuery, Namespace, View, log};
+
+use super::input::{self, Query};
+use super::{namespace, page, resolve, time};
+use crate::auth::{Caller, Scope};
+use crate::error::ApiError;
+use crate::state::AppState;
+
+/// The header of a commit that holds its signature.
+const SIGNATURE: &[u8] = b"gpgsig";
+
+/// Lists commits, newest first.
+#[utoipa::path(
+    get, path = "/api/v1/repos/commits", tag = "commits", params(ListCommitsQuery),
+    responses(
+        (status = 200, body = ListedCommits), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
+        (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
+    )
+)]
+pub(crate) async fn list(
+    State(state): State<AppState>,
+    caller: Caller,
+    Query(query): Query<ListCommitsQuery>,
+) -> Result<Json<ListedCommits>, ApiError> {
+    let view = state.open(&caller, Scope::GitRead).await?.view().await?;
+    let limit = page::limit(query.limit, 20, 100);
+    let path = query
+        .path
+        .as_deref()
+        .filter(|path| !path.is_empty())
+        .map(input::path)
+        .transpose()?;
+    let cursor = query
+        .cursor
+        .as_deref()
+        .filter(|cursor| !cursor.is_empty())
+        .map(Cursor::parse)
+        .transpose()?;
+    tokio::task::spawn_blocking(move || {
+        let Cursor { tip, skip } = match cursor {
+            Some(cursor) => cursor.check(&view)?,
+            None => {
+                let found = resolve(&view, query.branch.as_deref(), namespace(query.ephemeral))?;
+                Cursor {
+                    tip: found.id,
+                    skip: 0,
+                }
+            }
+        };
+        let mut entries = log(
+            &view,
+            &LogQuery {
+                tip,
+                path,
+                skip,
+                limit: limit + 1,
+            },
+        )?;
+        let has_more = page::cut(&mut entries, limit);
+        let next_cursor = has_more.then(|| {
+            Cursor {
+                tip,
+                skip: skip + limit,
+            }
+            .to_string()
+        });
+        let commits = entries
+            .iter()
+            .map(|entry| info(entry.id, &entry.commit))
+            .collect();
+        Ok(Json(ListedCommits {
+            commits,
+            next_cursor,
+            has_more,
+        }))
+    })
+    .await?
+}
+
+/// Describes one commit.
+#[utoipa::path(
+    get, path = "/api/v1/repos/commit", tag = "commits", params(GetCommitQuery),
+    responses(
+        (status = 200, body = FoundCommit), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
+        (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
+    )
+)]
+pub(crate) async fn find(
+    State(state): State<AppState>,
+    caller: Caller,
+    Query(query): Query<GetCommitQuery>,
+) -> Result<Json<FoundCommit>, ApiError> {
+    if query.sha.trim().is_empty() {
+        return Err(ApiError::invalid("`sha` is empty"));
+    }
+    let view = state.open(&caller, Scope::GitRead).await?.view().await?;
+    tokio::task::spawn_blocking(move || {
+        let found = resolve(&view, Some(&query.sha), Namespace::Default)?;
+        let commit = view.database().commit(found.id)?;
+        let mut info = info(found.id, &commit);
+        if let Some(at) = commit
+            .extra_headers
+            .iter()
+            .position(|(name, _)| name == SIGNATURE)
+        {
+            let mut unsigned = commit.clone();
+            let (_, signature) = unsigned.extra_headers.remove(at);
+            info.signature = Some(String::from_utf8_lossy(&signature).into_owned());
+            info.payload = Some(String::from_utf8_lossy(&unsigned.encode()).into_owned());
+        }
+        Ok(Json(FoundCommit { commit: info }))
+    })
+    .await?
+}
+
+fn info(id: ObjectId, commit: &Commit) -> CommitInfo {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let message = commit
+        .message
+        .strip_suffix(b"\n")
+        .unwrap_or(&commit.message);
+    CommitInfo {
+        sha: id.to_string(),
+        parent_shas: commit.parents.iter().map(ToString::to_string).collect(),
+        message: text(message),
+        author_name: text(&commit.author.name),
+        author_email: text(&commit.author.email),
+        committer_name: text(&commit.committer.name),
+        committer_email: text(&commit.committer.email),
+        date: time::rfc3339(commit.committer.seconds),
+        signature: None,
+        payload: None,
+    }
+}
+
+/// Where a list of commits goes on: in the history of the commit it began at, so that commits made in between
+/// neither repeat nor hide any.
+struct Cursor {
+    tip: ObjectId,
+    skip: usize,
+}
+
+impl Cursor {
+    fn parse(text: &str) -> Result<Cursor, ApiError> {
+        let parsed = text.split_once('.').and_then(|(tip, skip)| {
+            Some((
+                ObjectId::from_hex(tip.as_bytes()).ok()?,
+                skip.parse::<u32>().ok()?,
+            ))
+        });
+        let (tip, skip) =
+            parsed.ok_or_else(|| ApiError::invalid("`cursor` is none of this list"))?;
+        Ok(Cursor {
+            tip,
+            skip: skip as usize,
+        })
+    }
+
+    /// Refuses a cursor whose commit this repository does not have.
+    fn check(self, view: &View) -> Result<Cursor, ApiError> {
+        let found = view.resolve(&self.tip.to_string(), Namespace::Default)?;
+        if found.is_some_and(|found| found.id == self.tip) {
+            return Ok(self);
+        }
+        Err(ApiError::invalid("`cursor` is none of this list"))
+    }
+}
+
+impl std::fmt::Display for Cursor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.tip, self.skip)
+    }
+}

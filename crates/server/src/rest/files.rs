@@ -1,0 +1,211 @@
+//! `/repos/files`: the files of a tree.
+
+use std::io::{self, Write};
+use std::ops::ControlFlow;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::header::CONTENT_TYPE;
+use packhouse_api::{EntryKind, ErrorBody, ErrorCode, FileEntry, ListFilesQuery, ListedFiles};
+use packhouse_object::{
+    BString, Database, EntryMode, ObjectId, ReadError, RepoPath, TreeChange, diff_trees, find_path,
+};
+use packhouse_repo::{self as repo, ListFiles, Resolved, View, list_files};
+
+use super::input::{self, Query, shown};
+use super::{namespace, page, resolve};
+use crate::auth::{Caller, Scope};
+use crate::error::ApiError;
+use crate::state::AppState;
+use crate::stream::written_by;
+
+/// Lists files. Everything at once unless `cursor` or `limit` is given.
+#[utoipa::path(
+    get, path = "/api/v1/repos/files", tag = "files", params(ListFilesQuery),
+    responses(
+        (status = 200, body = ListedFiles), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
+        (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
+    )
+)]
+pub(crate) async fn list(
+    State(state): State<AppState>,
+    caller: Caller,
+    Query(query): Query<ListFilesQuery>,
+) -> Result<Response, ApiError> {
+    let view = state.open(&caller, Scope::GitRead).await?.view().await?;
+    let folder = query
+        .path
+        .as_deref()
+        .map(|path| path.trim_matches('/'))
+        .filter(|path| !path.is_empty());
+    let folder = folder.map(input::path).transpose()?;
+    tokio::task::spawn_blocking(move || {
+        let found = resolve(&view, query.r#ref.as_deref(), namespace(query.ephemeral))?;
+        let root = view.database().commit(found.id)?.tree;
+        let name = shown_ref(&found);
+        let recursive = query.recursive.unwrap_or(true);
+        if query.cursor.is_none() && query.limit.is_none() && recursive {
+            return everything(&view, root, folder, name);
+        }
+        let paginated = query.cursor.is_some() || query.limit.is_some();
+        let limit = if paginated {
+            page::limit(query.limit, 1000, 5000)
+        } else {
+            usize::MAX - 1
+        };
+        let after = query
+            .cursor
+            .filter(|cursor| !cursor.is_empty())
+            .map(BString::from);
+        let asked = ListFiles {
+            tree: root,
+            path: folder.clone(),
+            recursive,
+            after,
+            limit: limit + 1,
+        };
+        let mut entries =
+            list_files(view.database(), &asked)?.ok_or_else(|| no_folder(folder.as_ref()))?;
+        let has_more = page::cut(&mut entries, limit);
+        let next_cursor = entries
+            .last()
+            .filter(|_| has_more)
+            .map(|last| last.path.to_string());
+        let is_file = |entry: &&repo::FileEntry| !entry.mode.is_tree();
+        Ok(Json(ListedFiles {
+            paths: entries
+                .iter()
+                .filter(is_file)
+                .map(|entry| entry.path.to_string())
+                .collect(),
+            entries: entries
+                .iter()
+                .map(|entry| described(entry.path.to_string(), entry.mode))
+                .collect(),
+            r#ref: name,
+            next_cursor,
+            has_more: paginated.then_some(has_more),
+        })
+        .into_response())
+    })
+    .await?
+}
+
+/// The whole list, written as the tree is walked: a million files pass through without being held.
+fn everything(
+    view: &View,
+    root: ObjectId,
+    folder: Option<RepoPath>,
+    name: String,
+) -> Result<Response, ApiError> {
+    let database = view.database().clone();
+    let (tree, prefix) = match &folder {
+        None => (root, String::new()),
+        Some(path) => {
+            let entry =
+                find_path(&database, root, path)?.ok_or_else(|| no_folder(folder.as_ref()))?;
+            if !entry.mode.is_tree() {
+                return Ok(single(path, entry.mode, name));
+            }
+            (entry.id, format!("{}/", path.as_bstr()))
+        }
+    };
+    let body = written_by(move |out| {
+        out.write_all(b"{\"paths\":[")?;
+        let mut comma = false;
+        walk(&database, tree, &prefix, &mut |path, _| {
+            item(out, &mut comma, &path)
+        })?;
+        out.write_all(b"],\"entries\":[")?;
+        comma = false;
+        walk(&database, tree, &prefix, &mut |path, mode| {
+            item(out, &mut comma, &described(path, mode))
+        })?;
+        out.write_all(b"],\"ref\":")?;
+        serde_json::to_writer(&mut *out, &name)?;
+        out.write_all(b"}")
+    });
+    Ok(([(CONTENT_TYPE, "application/json")], body).into_response())
+}
+
+fn item(out: &mut impl Write, comma: &mut bool, value: &impl serde::Serialize) -> io::Result<()> {
+    if std::mem::replace(comma, true) {
+        out.write_all(b",")?;
+    }
+    Ok(serde_json::to_writer(out, value)?)
+}
+
+/// Visits every file below `tree`.
+fn walk(
+    database: &Database,
+    tree: ObjectId,
+    prefix: &str,
+    visit: &mut dyn FnMut(String, EntryMode) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut outcome = Ok(());
+    diff_trees(
+        database,
+        None,
+        Some(tree),
+        &mut |TreeChange { path, new, .. }| {
+            let Some((mode, _)) = new else {
+                return ControlFlow::Continue(());
+            };
+            outcome = visit(format!("{prefix}{path}"), mode);
+            if outcome.is_err() {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        },
+    )
+    .map_err(|error: ReadError| io::Error::other(error))?;
+    outcome
+}
+
+/// The list for a `path` that is a file: the file.
+fn single(path: &RepoPath, mode: EntryMode, name: String) -> Response {
+    let path = path.as_bstr().to_string();
+    Json(ListedFiles {
+        paths: vec![path.clone()],
+        entries: vec![described(path, mode)],
+        r#ref: name,
+        next_cursor: None,
+        has_more: None,
+    })
+    .into_response()
+}
+
+fn no_folder(folder: Option<&RepoPath>) -> ApiError {
+    let folder = folder
+        .map(|path| path.as_bstr().to_string())
+        .unwrap_or_default();
+    ApiError::new(
+        ErrorCode::PathNotFound,
+        format!("no file or folder `{}`", shown(&folder)),
+    )
+}
+
+/// What `ref` was resolved to, as clients show it.
+fn shown_ref(found: &Resolved) -> String {
+    match &found.name {
+        Some(name) if name.is_ephemeral() => name.as_bstr().to_string(),
+        Some(name) => repo::display_name(name).to_string(),
+        None => found.id.to_string(),
+    }
+}
+
+fn described(path: String, mode: EntryMode) -> FileEntry {
+    let kind = match mode {
+        EntryMode::Tree => EntryKind::Tree,
+        EntryMode::Symlink => EntryKind::Symlink,
+        EntryMode::Submodule => EntryKind::Submodule,
+        EntryMode::Blob | EntryMode::Executable => EntryKind::Blob,
+    };
+    FileEntry {
+        path,
+        r#type: kind,
+        mode: mode.as_str().to_owned(),
+    }
+}

@@ -1,0 +1,48 @@
+//! The HTTP API, version 1. One file per resource, one function per route.
+
+pub(crate) mod branches;
+pub(crate) mod commit_pack;
+pub(crate) mod commits;
+mod conditions;
+pub(crate) mod file;
+pub(crate) mod files;
+mod input;
+mod last_commit;
+mod openapi;
+mod page;
+mod range;
+pub(crate) mod repos;
+mod time;
+
+pub(crate) use openapi::{document as openapi_document, openapi};
+
+use packhouse_api::ErrorCode;
+use packhouse_repo::{Namespace, Resolved, View};
+
+use crate::error::ApiError;
+
+fn namespace(ephemeral: Option<bool>) -> Namespace {
+    if ephemeral == Some(true) {
+        Namespace::Ephemeral
+    } else {
+        Namespace::Default
+    }
+}
+
+/// The commit that `rev` names in `namespace`; the default branch if it names nothing.
+fn resolve(view: &View, rev: Option<&str>, namespace: Namespace) -> Result<Resolved, ApiError> {
+    let default = view.head();
+    let rev = match rev.map(str::trim) {
+        Some(rev) if !rev.is_empty() => rev.to_owned(),
+        _ => packhouse_repo::display_name(default).to_string(),
+    };
+    let missing = || {
+        let message = if view.refs().is_empty() {
+            "the repository is empty: it has no commits yet".to_owned()
+        } else {
+            format!("no branch, tag or commit `{rev}`")
+        };
+        ApiError::new(ErrorCode::RefNotFound, message)
+    };
+    view.resolve(&rev, namespace)?.ok_or_else(missing)
+}

@@ -1,0 +1,65 @@
+//! The OpenAPI document: made from the handlers and the types of `packhouse_api`, so it cannot drift from them.
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::header::CONTENT_TYPE;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+
+use crate::state::AppState;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Packhouse",
+        description = "Git storage for programs. The repository of a call is the one its token names.",
+        license(name = "MIT OR Apache-2.0"),
+    ),
+    paths(
+        super::repos::create,
+        super::repos::list,
+        super::repos::find,
+        super::repos::delete,
+        super::file::read,
+        super::files::list,
+        super::branches::list,
+        super::branches::create,
+        super::branches::delete,
+        super::commits::list,
+        super::commits::find,
+        super::commit_pack::commit,
+    ),
+    components(schemas(
+        packhouse_api::MetadataLine,
+        packhouse_api::BlobChunkLine<'static>,
+    )),
+    security(("token" = [])),
+    modifiers(&Token),
+)]
+struct Document;
+
+struct Token;
+
+impl Modify for Token {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .bearer_format("JWT")
+            .description(Some("A JWT signed with a key of the organisation that `iss` names; `repo` names the repository."))
+            .build();
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("token", SecurityScheme::Http(scheme));
+    }
+}
+
+/// The document as JSON.
+pub(crate) fn document() -> String {
+    Document::openapi()
+        .to_pretty_json()
+        .expect("the document holds only text and numbers")
+}
+
+/// `GET /api/openapi.json`.
+pub(crate) async fn openapi(State(state): State<AppState>) -> Response {
+    ([(CONTENT_TYPE, "application/json")], state.openapi.clone()).into_response()
+}

@@ -1,0 +1,248 @@
+//! `/repos` and `/repo`: create, describe, list, delete repositories.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use http::{HeaderMap, StatusCode};
+use packhouse_api::{
+    CreateRepo, CreateRepoQuery, CreatedRepo, DeletedRepo, ErrorBody, ErrorCode, ListReposQuery,
+    ListedRepos, RepoDetails, RepoInfo,
+};
+use packhouse_catalog::{CreateRepoError, DeleteRepoError, RepoRow};
+use packhouse_object::RefName;
+
+use super::input::{Query, parse_json, read_body, shown};
+use super::{page, time};
+use crate::auth::{Caller, Scope};
+use crate::error::ApiError;
+use crate::state::AppState;
+
+const DEFAULT_BRANCH: &str = "main";
+/// Longest repository id, in bytes.
+const MAX_ID_BYTES: usize = 255;
+
+/// Creates the repository that the token names.
+#[utoipa::path(
+    post, path = "/api/v1/repos", tag = "repositories", params(CreateRepoQuery), request_body = Option<CreateRepo>,
+    responses(
+        (status = 201, body = CreatedRepo), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
+        (status = 403, body = ErrorBody), (status = 409, body = ErrorBody), (status = 501, body = ErrorBody),
+    )
+)]
+pub(crate) async fn create(
+    State(state): State<AppState>,
+    caller: Caller,
+    headers: HeaderMap,
+    Query(query): Query<CreateRepoQuery>,
+    body: Body,
+) -> Result<(StatusCode, Json<CreatedRepo>), ApiError> {
+    caller.need(Scope::RepoWrite)?;
+    let id = caller.repo()?;
+    check_id(id)?;
+    let body = read_body(body, state.limits.json_bytes).await?;
+    let request: CreateRepo = if body.is_empty() {
+        CreateRepo::default()
+    } else {
+        parse_json(&body)?
+    };
+    if request.base_repo.is_some() {
+        let message =
+            "this server does not follow upstreams or fork repositories yet (`base_repo`)";
+        return Err(ApiError::new(ErrorCode::NotSupported, message));
+    }
+    let branch = request
+        .default_branch
+        .or(query.default_branch)
+        .unwrap_or_else(|| DEFAULT_BRANCH.to_owned());
+    let branch = branch.trim();
+    RefName::branch(branch)
+        .map_err(|error| ApiError::invalid(format!("`default_branch`: {error}")))?;
+    state
+        .hosted
+        .catalog()
+        .create_repo(caller.org(), id, branch)
+        .await
+        .map_err(|error| match error {
+            CreateRepoError::Exists { .. } => ApiError::new(
+                ErrorCode::RepositoryExists,
+                format!("repository `{id}` already exists"),
+            ),
+            error => ApiError::internal(error),
+        })?;
+    let created = CreatedRepo {
+        repo_id: id.to_owned(),
+        http_url: format!("{}/{id}.git", state.base_url(&headers)),
+        message: "repository created".to_owned(),
+    };
+    Ok((StatusCode::CREATED, Json(created)))
+}
+
+/// Describes the repository that the token names.
+#[utoipa::path(
+    get, path = "/api/v1/repo", tag = "repositories",
+    responses(
+        (status = 200, body = RepoDetails), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+        (status = 404, body = ErrorBody),
+    )
+)]
+pub(crate) async fn find(
+    State(state): State<AppState>,
+    caller: Caller,
+) -> Result<Json<RepoDetails>, ApiError> {
+    caller.need(Scope::GitRead)?;
+    let id = caller.repo()?;
+    let row = state.hosted.catalog().repo(caller.org(), id).await?;
+    let row = row.ok_or_else(|| not_found(id))?;
+    Ok(Json(RepoDetails {
+        repo_id: row.name,
+        default_branch: row.default_branch,
+        created_at: time::rfc3339(row.created_at_ms / 1000),
+    }))
+}
+
+/// Lists the organisation's repositories by id.
+#[utoipa::path(
+    get, path = "/api/v1/repos", tag = "repositories", params(ListReposQuery),
+    responses(
+        (status = 200, body = ListedRepos), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
+        (status = 403, body = ErrorBody),
+    )
+)]
+pub(crate) async fn list(
+    State(state): State<AppState>,
+    caller: Caller,
+    Query(query): Query<ListReposQuery>,
+) -> Result<Json<ListedRepos>, ApiError> {
+    caller.need(Scope::OrgRead)?;
+    let limit = page::limit(query.limit, 20, 100);
+    let part = query
+        .q
+        .as_deref()
+        .map(str::trim)
+        .filter(|part| !part.is_empty());
+    let after = query.cursor.as_deref().filter(|cursor| !cursor.is_empty());
+    let mut rows = state
+        .hosted
+        .catalog()
+        .list_repos(caller.org(), part, after, limit as u32 + 1)
+        .await?;
+    let has_more = page::cut(&mut rows, limit);
+    let next_cursor = rows.last().filter(|_| has_more).map(|row| row.name.clone());
+    Ok(Json(ListedRepos {
+        repos: rows.into_iter().map(info).collect(),
+        next_cursor,
+        has_more,
+    }))
+}
+
+/// Deletes the repository that the token names. It disappears at once; its bytes are removed later.
+#[utoipa::path(
+    delete, path = "/api/v1/repos/delete", tag = "repositories",
+    responses(
+        (status = 200, body = DeletedRepo), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+        (status = 404, body = ErrorBody), (status = 409, body = ErrorBody),
+    )
+)]
+pub(crate) async fn delete(
+    State(state): State<AppState>,
+    caller: Caller,
+) -> Result<Json<DeletedRepo>, ApiError> {
+    caller.need(Scope::RepoWrite)?;
+    let id = caller.repo()?;
+    state
+        .hosted
+        .catalog()
+        .delete_repo(caller.org(), id)
+        .await
+        .map_err(|error| match error {
+            DeleteRepoError::NotFound { .. } => not_found(id),
+            DeleteRepoError::AlreadyDeleted { .. } => ApiError::new(
+                ErrorCode::RepositoryDeleted,
+                format!("repository `{id}` is already deleted"),
+            ),
+            error => ApiError::internal(error),
+        })?;
+    let message = format!(
+        "Repository {id} deletion initiated. Physical storage cleanup will complete asynchronously."
+    );
+    Ok(Json(DeletedRepo {
+        repo_id: id.to_owned(),
+        message,
+    }))
+}
+
+fn not_found(id: &str) -> ApiError {
+    ApiError::new(
+        ErrorCode::RepositoryNotFound,
+        format!("repository `{id}` not found"),
+    )
+}
+
+fn info(row: RepoRow) -> RepoInfo {
+    RepoInfo {
+        repo_id: row.name.clone(),
+        url: row.name,
+        default_branch: row.default_branch,
+        created_at: time::rfc3339(row.created_at_ms / 1000),
+    }
+}
+
+/// Refuses ids that no Git URL could name.
+fn check_id(id: &str) -> Result<(), ApiError> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~@+/".contains(&byte);
+    let problem = if id.len() > MAX_ID_BYTES {
+        "it is too long"
+    } else if !id.bytes().all(allowed) {
+        "only letters, digits and -_.~@+/ are allowed"
+    } else if id.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        "a part of it is empty, `.` or `..`"
+    } else if id.split('/').any(|part| part.ends_with(".git"))
+        || id.ends_with("+ephemeral")
+        || id.ends_with("+import")
+    {
+        "`.git`, `+ephemeral` and `+import` have a meaning of their own in URLs"
+    } else {
+        return Ok(());
+    };
+    Err(ApiError::invalid(format!(
+        "`{}` cannot be a repository id: {problem}",
+        shown(id)
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_what_a_git_url_can_name() {
+        for id in [
+            "a",
+            "team/project",
+            "v1.2_x~y@z+w",
+            "123e4567-e89b-12d3-a456-426614174000",
+            "org",
+        ] {
+            assert!(check_id(id).is_ok(), "{id}");
+        }
+        let long = "x".repeat(256);
+        for id in [
+            "",
+            "/a",
+            "a/",
+            "a//b",
+            "a/../b",
+            ".",
+            "a b",
+            "a?b",
+            "ä",
+            "a.git",
+            "a.git/b",
+            "a+ephemeral",
+            "a\n",
+            &long,
+        ] {
+            assert!(check_id(id).is_err(), "{id}");
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Every route of the server, in one table.
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, post};
+use packhouse_api::{ErrorCode, paths};
+
+use crate::error::ApiError;
+use crate::state::AppState;
+use crate::{git, observe, ops, rest};
+
+/// The server's routes over `state`.
+pub(crate) fn router(state: AppState) -> Router {
+    Router::new()
+        .route(
+            paths::REPOS,
+            get(rest::repos::list).post(rest::repos::create),
+        )
+        .route(paths::REPO, get(rest::repos::find))
+        .route(paths::DELETE_REPO, delete(rest::repos::delete))
+        .route(paths::FILE, get(rest::file::read))
+        .route(paths::FILES, get(rest::files::list))
+        .route(
+            paths::BRANCHES,
+            get(rest::branches::list).delete(rest::branches::delete),
+        )
+        .route(paths::CREATE_BRANCH, post(rest::branches::create))
+        .route(paths::COMMITS, get(rest::commits::list))
+        .route(paths::COMMIT, get(rest::commits::find))
+        .route(paths::COMMIT_PACK, post(rest::commit_pack::commit))
+        .route(paths::OPENAPI, get(rest::openapi))
+        .route("/healthz", get(ops::healthz))
+        .route("/readyz", get(ops::readyz))
+        .route("/metrics", get(ops::metrics))
+        // Git's paths hold repository ids with slashes, which no route pattern can express.
+        .fallback(git_or_not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(from_fn_with_state(state.clone(), observe::observe))
+        .with_state(state)
+}
+
+async fn git_or_not_found(State(state): State<AppState>, request: Request) -> Response {
+    match git::GitPath::parse(request.uri().path()) {
+        Some(path) => git::serve(state, path, request).await,
+        None => ApiError::new(ErrorCode::RouteNotFound, "no such route").into_response(),
+    }
+}
+
+async fn method_not_allowed() -> ApiError {
+    ApiError::new(
+        ErrorCode::MethodNotAllowed,
+        "this route does not take this method",
+    )
+}

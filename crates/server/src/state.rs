@@ -1,0 +1,135 @@
+//! What all requests of one server share.
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use packhouse_api::ErrorCode;
+use packhouse_object::ObjectId;
+use packhouse_repo::{Hosted, Repository};
+use quick_cache::sync::Cache;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::auth::{Authenticator, Caller, Scope};
+use crate::config::Limits;
+use crate::error::ApiError;
+use crate::metrics::Metrics;
+
+/// Answers of "which commit changed this path last" that are remembered; they never change.
+const MAX_LAST_COMMITS: usize = 50_000;
+
+/// By commit and path: the commit that changed the path last, and when it was committed, in seconds since the epoch.
+pub(crate) type LastCommits = Cache<(ObjectId, Vec<u8>), Option<(ObjectId, i64)>>;
+
+/// Shared state, cheap to clone.
+#[derive(Clone)]
+pub struct AppState(Arc<Shared>);
+
+/// See [`AppState`].
+pub struct Shared {
+    /// The repositories.
+    pub hosted: Arc<Hosted>,
+    /// Bounds on clients.
+    pub limits: Limits,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// Scheme and host as clients see them, if configured.
+    pub public_base: Option<String>,
+    /// Whether clients come over TLS.
+    pub is_tls: bool,
+    /// The OpenAPI document.
+    pub openapi: Bytes,
+    /// Which commit changed a path last, as far as it was looked up.
+    pub last_commits: LastCommits,
+    /// Turns for commits that write pack files.
+    pub spools: Arc<Semaphore>,
+    /// Turns for fetches.
+    pub fetches: Arc<Semaphore>,
+    /// Turns for pushes.
+    pub pushes: Arc<Semaphore>,
+    /// Memory for long lines, in KiB.
+    pub line_pool: Arc<Semaphore>,
+    authenticator: Authenticator,
+}
+
+impl Deref for AppState {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl AppState {
+    /// State over an open engine.
+    pub fn new(
+        hosted: Arc<Hosted>,
+        limits: Limits,
+        metrics: Arc<Metrics>,
+        public_base: Option<String>,
+        is_tls: bool,
+        openapi: Bytes,
+    ) -> AppState {
+        AppState(Arc::new(Shared {
+            authenticator: Authenticator::new(hosted.catalog().clone()),
+            spools: Arc::new(Semaphore::new(limits.spools)),
+            fetches: Arc::new(Semaphore::new(limits.fetches)),
+            pushes: Arc::new(Semaphore::new(limits.pushes)),
+            line_pool: Arc::new(Semaphore::new(limits.line_pool_bytes / 1024)),
+            last_commits: Cache::new(MAX_LAST_COMMITS),
+            hosted,
+            limits,
+            metrics,
+            public_base,
+            is_tls,
+            openapi,
+        }))
+    }
+
+    /// The caller that the token in `headers` stands for.
+    pub async fn authenticate(&self, headers: &HeaderMap) -> Result<Caller, ApiError> {
+        self.authenticator.authenticate(headers).await
+    }
+
+    /// The repository that the caller's token names, for a caller with `scope`.
+    pub async fn open(&self, caller: &Caller, scope: Scope) -> Result<Repository, ApiError> {
+        caller.need(scope)?;
+        let name = caller.repo()?;
+        let found = self.hosted.repository(caller.org(), name).await?;
+        found.ok_or_else(|| {
+            ApiError::new(
+                ErrorCode::RepositoryNotFound,
+                format!("repository `{name}` not found"),
+            )
+        })
+    }
+
+    /// Scheme and host as the client that sent `headers` sees them.
+    pub fn base_url(&self, headers: &HeaderMap) -> String {
+        if let Some(base) = &self.public_base {
+            return base.trim_end_matches('/').to_owned();
+        }
+        let host = headers
+            .get(http::header::HOST)
+            .and_then(|host| host.to_str().ok())
+            .unwrap_or("localhost");
+        let scheme = if self.is_tls { "https" } else { "http" };
+        format!("{scheme}://{host}")
+    }
+}
+
+/// Waits for a turn, `wait` at most; what the caller waits for is named `what`.
+pub(crate) async fn turn(
+    turns: &Arc<Semaphore>,
+    wait: Duration,
+    what: &str,
+) -> Result<OwnedSemaphorePermit, ApiError> {
+    match tokio::time::timeout(wait, turns.clone().acquire_owned()).await {
+        Ok(Ok(permit)) => Ok(permit),
+        _ => Err(ApiError::unavailable(format!(
+            "too many {what} at once; try again"
+        ))),
+    }
+}

@@ -1,0 +1,193 @@
+//! History over the API.
+
+use serde_json::{Value, json};
+
+use crate::support::{Checkout, CommitBody, TestServer, Token};
+
+async fn history(server: &TestServer, query: &str, limit: usize) -> Vec<Value> {
+    let mut found = Vec::new();
+    let mut cursor = String::new();
+    loop {
+        let path = format!("/repos/commits?limit={limit}{query}{cursor}");
+        let listed = server.get(&path, &Token::read("a")).await.expect(200);
+        found.extend(listed.body["commits"].as_array().unwrap().iter().cloned());
+        match listed.body["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => return found,
+        }
+    }
+}
+
+#[tokio::test]
+async fn commits_are_listed_newest_first_in_pages() {
+    let server = TestServer::with_repo("a").await;
+    let mut expected = Vec::new();
+    for at in 0..7 {
+        let path = if at % 2 == 0 { "even" } else { "dir/odd" };
+        expected.insert(0, server.put("a", path, &at.to_string()).await);
+    }
+    let found = history(&server, "", 3).await;
+    let shas: Vec<&str> = found
+        .iter()
+        .map(|commit| commit["sha"].as_str().unwrap())
+        .collect();
+    assert_eq!(shas, expected);
+    assert_eq!(found[0]["parent_shas"], json!([expected[1]]));
+    assert_eq!(found[6]["parent_shas"], json!([]));
+    assert_eq!(found[0]["message"], "a change");
+    assert_eq!(found[0]["author_name"], "Ann");
+    let odd: Vec<Value> = history(&server, "&path=dir", 2).await;
+    assert_eq!(odd.len(), 3);
+    assert_eq!(odd[0]["sha"], expected[1]);
+    assert_eq!(history(&server, "&path=dir/odd", 2).await, odd);
+    assert!(history(&server, "&path=nothing", 2).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_page_does_not_shift_when_commits_are_made() {
+    let server = TestServer::with_repo("a").await;
+    for at in 0..4 {
+        server.put("a", "x", &at.to_string()).await;
+    }
+    let first = server
+        .get("/repos/commits?limit=2", &Token::read("a"))
+        .await
+        .expect(200);
+    server.put("a", "x", "new").await;
+    let cursor = first.body["next_cursor"].as_str().unwrap();
+    let second = server
+        .get(
+            &format!("/repos/commits?limit=2&cursor={cursor}"),
+            &Token::read("a"),
+        )
+        .await
+        .expect(200);
+    assert_eq!(
+        first.body["commits"][1]["parent_shas"][0],
+        second.body["commits"][0]["sha"]
+    );
+    assert_eq!(second.body["has_more"], false);
+}
+
+#[tokio::test]
+async fn unknown_branches_and_odd_cursors_are_refused() {
+    let server = TestServer::with_repo("a").await;
+    let read = Token::read("a");
+    assert!(
+        server
+            .get("/repos/commits", &read)
+            .await
+            .expect(404)
+            .error()
+            .contains("empty")
+    );
+    let head = server.put("a", "x", "1").await;
+    assert_eq!(
+        server
+            .get("/repos/commits?branch=nothing", &read)
+            .await
+            .expect(404)
+            .code(),
+        "ref_not_found"
+    );
+    server
+        .get("/repos/commits?branch=main&ephemeral=true", &read)
+        .await
+        .expect(404);
+    for cursor in [
+        "x",
+        "20",
+        ".",
+        &format!("{head}.-1"),
+        &format!("{}.0", "1".repeat(40)),
+        &format!("{head}.99999999999"),
+    ] {
+        server
+            .get(&format!("/repos/commits?cursor={cursor}"), &read)
+            .await
+            .expect(400);
+    }
+    server
+        .get("/repos/commits?path=../x", &read)
+        .await
+        .expect(400);
+}
+
+#[tokio::test]
+async fn any_revision_names_a_commit() {
+    let server = TestServer::with_repo("a").await;
+    let head = server
+        .commit(
+            "a",
+            CommitBody::new("main")
+                .file("x", b"1")
+                .set("commit_message", json!("one line")),
+        )
+        .await;
+    let head = head.expect(201).body["commit"]["commit_sha"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    for rev in ["main", "refs/heads/main", "HEAD", &head, &head[..8]] {
+        let found = server
+            .get(&format!("/repos/commit?sha={rev}"), &Token::read("a"))
+            .await
+            .expect(200);
+        assert_eq!(found.body["commit"]["sha"], head, "{rev}");
+        assert_eq!(found.body["commit"]["message"], "one line");
+        assert!(found.body["commit"].get("signature").is_none());
+    }
+    server
+        .get("/repos/commit?sha=", &Token::read("a"))
+        .await
+        .expect(400);
+    server
+        .get("/repos/commit", &Token::read("a"))
+        .await
+        .expect(400);
+    server
+        .get("/repos/commit?sha=nothing", &Token::read("a"))
+        .await
+        .expect(404);
+}
+
+#[tokio::test]
+async fn a_signed_commit_comes_with_signature_and_payload() {
+    let server = TestServer::with_repo("a").await;
+    let checkout = Checkout::init().await;
+    let plain = checkout.commit("x", b"1").await;
+    let raw = checkout.git(&["cat-file", "commit", &plain]).await;
+    let (headers, message) = raw.split_once("\n\n").unwrap();
+    let signature = "-----BEGIN PGP SIGNATURE-----\n\nabc\n-----END PGP SIGNATURE-----";
+    let signed = format!(
+        "{headers}\ngpgsig {}\n\n{message}\n",
+        signature.replace('\n', "\n ")
+    );
+    std::fs::write(checkout.path().join("signed"), signed).unwrap();
+    let id = checkout
+        .git(&["hash-object", "-w", "-t", "commit", "signed"])
+        .await;
+    checkout
+        .git(&[
+            "push",
+            "-q",
+            &server.git_url("a", &Token::write("a")),
+            &format!("{id}:refs/heads/main"),
+        ])
+        .await;
+    let found = server
+        .get(&format!("/repos/commit?sha={id}"), &Token::read("a"))
+        .await
+        .expect(200);
+    assert_eq!(
+        found.body["commit"]["signature"]
+            .as_str()
+            .unwrap()
+            .trim_end(),
+        signature
+    );
+    assert_eq!(
+        found.body["commit"]["payload"].as_str().unwrap(),
+        format!("{raw}\n")
+    );
+}

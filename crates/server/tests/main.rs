@@ -1,0 +1,17 @@
+//! Requests against a started server, on SQLite and a local folder.
+
+#![allow(clippy::unwrap_used)]
+
+mod auth;
+mod branches;
+mod commit_pack;
+mod commits;
+mod connection;
+mod file;
+mod files;
+mod git;
+mod large;
+mod ops;
+mod policy;
+mod repos;
+mod support;

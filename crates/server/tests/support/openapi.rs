@@ -1,0 +1,92 @@
+//! Answers checked against the server's own OpenAPI document.
+
+use serde_json::Value;
+
+pub(crate) struct Document(Value);
+
+impl Document {
+    pub(crate) fn new(document: Value) -> Document {
+        Document(document)
+    }
+
+    /// Panics unless the document says that `method` on `path` may answer `status` with `body`.
+    pub(crate) fn check(&self, method: &str, path: &str, status: u16, body: &Value) {
+        let operation = &self.0["paths"][path][method.to_ascii_lowercase()];
+        assert!(operation.is_object(), "{method} {path} is not documented");
+        let response = &operation["responses"][status.to_string()];
+        assert!(
+            response.is_object(),
+            "{method} {path}: {status} is not documented (body: {body})"
+        );
+        let schema = &response["content"]["application/json"]["schema"];
+        assert!(
+            schema.is_object(),
+            "{method} {path}: {status} has no JSON body (got {body})"
+        );
+        if let Err(problem) = self.matches(schema, body) {
+            panic!("{method} {path} {status}: {problem}\nbody: {body}");
+        }
+    }
+
+    fn matches(&self, schema: &Value, value: &Value) -> Result<(), String> {
+        if let Some(reference) = schema["$ref"].as_str() {
+            let target = self.0.pointer(reference.strip_prefix('#').unwrap());
+            return self.matches(
+                target.unwrap_or_else(|| panic!("{reference} leads nowhere")),
+                value,
+            );
+        }
+        if let Some(choices) = schema["oneOf"].as_array() {
+            let fits = choices
+                .iter()
+                .filter(|choice| self.matches(choice, value).is_ok())
+                .count();
+            return if fits == 1 {
+                Ok(())
+            } else {
+                Err(format!("{value} fits {fits} of {schema}"))
+            };
+        }
+        if let Some(words) = schema["enum"].as_array()
+            && !words.contains(value)
+        {
+            return Err(format!("{value} is none of {words:?}"));
+        }
+        let kinds: Vec<&str> = match &schema["type"] {
+            Value::String(kind) => vec![kind],
+            Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).collect(),
+            other => return Err(format!("schema without a type: {other} in {schema}")),
+        };
+        let kind = match value {
+            Value::Null => "null",
+            Value::Bool(_) => "boolean",
+            Value::Number(number) if number.is_i64() || number.is_u64() => "integer",
+            Value::Number(_) => "number",
+            Value::String(_) => "string",
+            Value::Array(_) => "array",
+            Value::Object(_) => "object",
+        };
+        if !kinds.contains(&kind) {
+            return Err(format!("{value} is not {kinds:?}"));
+        }
+        for item in value.as_array().into_iter().flatten() {
+            self.matches(&schema["items"], item)?;
+        }
+        if let Some(fields) = value.as_object() {
+            for required in schema["required"].as_array().into_iter().flatten() {
+                if !fields.contains_key(required.as_str().unwrap()) {
+                    return Err(format!("{required} is missing"));
+                }
+            }
+            for (name, field) in fields {
+                let property = &schema["properties"][name];
+                if property.is_null() {
+                    return Err(format!("`{name}` is not documented"));
+                }
+                self.matches(property, field)
+                    .map_err(|problem| format!("{name}: {problem}"))?;
+            }
+        }
+        Ok(())
+    }
+}
