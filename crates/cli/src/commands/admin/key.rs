@@ -1,0 +1,232 @@
+//! `packhouse admin key`: the public keys whose signatures an organisation's tokens carry.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use packhouse_catalog::{Key, NewKey};
+use packhouse_server::auth::{PublicKey, PublicKeyError};
+use serde::Serialize;
+
+use crate::error::CliError;
+use crate::names::OrgName;
+use crate::settings::{Settings, StorageFlags};
+use crate::storage::{self, Start};
+use crate::ui::{Ui, time};
+
+/// Add, list and revoke the public keys of an organisation
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum KeyCommand {
+    Add(AddArgs),
+    List(ListArgs),
+    Revoke(RevokeArgs),
+}
+
+/// Register a public key
+///
+/// Tokens that its private key signs are valid from then on. A key that was revoked becomes valid again.
+#[derive(Args, Debug)]
+pub(crate) struct AddArgs {
+    /// The organisation
+    org: OrgName,
+    /// Public key in PEM: P-256 (ES256), RSA (RS256) or Ed25519 (EdDSA)
+    #[arg(long, value_name = "FILE")]
+    public_key: PathBuf,
+    #[command(flatten)]
+    storage: StorageFlags,
+}
+
+/// List the valid keys
+#[derive(Args, Debug)]
+pub(crate) struct ListArgs {
+    /// The organisation
+    org: OrgName,
+    #[command(flatten)]
+    storage: StorageFlags,
+}
+
+/// Revoke a key
+///
+/// A running server refuses its tokens within a second.
+#[derive(Args, Debug)]
+pub(crate) struct RevokeArgs {
+    /// The organisation
+    org: OrgName,
+    /// The key's fingerprint, or enough of its start to tell it from the others
+    fingerprint: String,
+    #[command(flatten)]
+    storage: StorageFlags,
+}
+
+/// A key as it is shown.
+#[derive(Serialize)]
+pub(super) struct RegisteredKey {
+    pub(super) org: String,
+    pub(super) fingerprint: String,
+    pub(super) algorithm: String,
+}
+
+impl RegisteredKey {
+    pub(super) fn new(org: &OrgName, key: &NewKey) -> RegisteredKey {
+        RegisteredKey {
+            org: org.to_string(),
+            fingerprint: key.fingerprint.clone(),
+            algorithm: key.algorithm.clone(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct ShownKey {
+    fingerprint: String,
+    algorithm: String,
+    created_at: String,
+}
+
+pub(super) async fn run(command: KeyCommand, ui: Ui) -> Result<(), CliError> {
+    match command {
+        KeyCommand::Add(args) => add(args, ui).await,
+        KeyCommand::List(args) => list(args, ui).await,
+        KeyCommand::Revoke(args) => revoke(args, ui).await,
+    }
+}
+
+async fn add(args: AddArgs, ui: Ui) -> Result<(), CliError> {
+    let key = read_public_key(&args.public_key)?;
+    let catalog =
+        storage::open_catalog(&Settings::of_storage(&args.storage)?, Start::Expect).await?;
+    let org = storage::find_org(&catalog, &args.org).await?;
+    let shown = RegisteredKey::new(&args.org, &key);
+    let added = catalog
+        .add_key(org.id, key)
+        .await
+        .map_err(storage::catalog_failed)?;
+    catalog.close().await;
+    ui.show(&shown, |out| {
+        let done = if added {
+            "added key"
+        } else {
+            "already there: key"
+        };
+        writeln!(out, "{done} {} {}", shown.fingerprint, shown.algorithm)
+    })
+}
+
+async fn list(args: ListArgs, ui: Ui) -> Result<(), CliError> {
+    let catalog =
+        storage::open_catalog(&Settings::of_storage(&args.storage)?, Start::Expect).await?;
+    let org = storage::find_org(&catalog, &args.org).await?;
+    let keys = catalog
+        .keys(org.id)
+        .await
+        .map_err(storage::catalog_failed)?;
+    catalog.close().await;
+    let show = |key: Key| ShownKey {
+        fingerprint: key.fingerprint,
+        algorithm: key.algorithm,
+        created_at: time(key.created_at_ms),
+    };
+    let keys: Vec<_> = keys.into_iter().map(show).collect();
+    ui.show(
+        &serde_json::json!({ "org": args.org.as_str(), "keys": keys }),
+        |out| {
+            for key in &keys {
+                writeln!(
+                    out,
+                    "{}  {}  {}",
+                    key.fingerprint, key.algorithm, key.created_at
+                )?;
+            }
+            Ok(())
+        },
+    )
+}
+
+async fn revoke(args: RevokeArgs, ui: Ui) -> Result<(), CliError> {
+    let catalog =
+        storage::open_catalog(&Settings::of_storage(&args.storage)?, Start::Expect).await?;
+    let org = storage::find_org(&catalog, &args.org).await?;
+    let keys = catalog
+        .keys(org.id)
+        .await
+        .map_err(storage::catalog_failed)?;
+    let fingerprint = pick(&keys, &args.fingerprint, &args.org)?;
+    let revoked = catalog
+        .revoke_key(org.id, fingerprint)
+        .await
+        .map_err(storage::catalog_failed)?;
+    catalog.close().await;
+    ui.show(&serde_json::json!({ "org": args.org.as_str(), "fingerprint": fingerprint, "revoked": revoked }), |out| {
+        writeln!(out, "revoked key {fingerprint}; {} left", crate::ui::count(keys.len() as u64 - 1, "valid key"))
+    })
+}
+
+/// The fingerprint that starts with `wanted`, if exactly one does.
+fn pick<'a>(keys: &'a [Key], wanted: &str, org: &OrgName) -> Result<&'a str, CliError> {
+    let mut matching = keys
+        .iter()
+        .map(|key| key.fingerprint.as_str())
+        .filter(|known| known.starts_with(wanted));
+    let hint = || format!("`packhouse admin key list {org}` shows the valid keys");
+    match (matching.next(), matching.next()) {
+        _ if wanted.is_empty() => Err(CliError::usage("the fingerprint is empty", hint())),
+        (Some(one), None) => Ok(one),
+        (None, _) => Err(CliError::failure(
+            format!("organisation `{org}` has no valid key `{wanted}`"),
+            hint(),
+        )),
+        (Some(_), Some(_)) => Err(CliError::failure(
+            format!("several keys start with `{wanted}`"),
+            hint(),
+        )),
+    }
+}
+
+/// The key in the file at `path`, as the catalog takes it.
+pub(super) fn read_public_key(path: &Path) -> Result<NewKey, CliError> {
+    let shown = path.display();
+    let pem = std::fs::read_to_string(path).map_err(|error| {
+        CliError::because(
+            format!("could not read `{shown}`"),
+            &error,
+            "--public-key names a PEM file",
+        )
+    })?;
+    let key = PublicKey::from_pem(&pem).map_err(|error| {
+        let hint = match error {
+            PublicKeyError::Private => format!("print its public half: openssl pkey -in {shown} -pubout"),
+            _ => "make keys: openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out key.pem \
+                  && openssl pkey -in key.pem -pubout -out key.pub.pem"
+                .to_owned(),
+        };
+        CliError::because(format!("could not use `{shown}`"), &error, hint)
+    })?;
+    Ok(NewKey {
+        fingerprint: key.fingerprint(),
+        algorithm: key.algorithm().as_str().to_owned(),
+        public_pem: pem,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(fingerprint: &str) -> Key {
+        Key {
+            fingerprint: fingerprint.to_owned(),
+            algorithm: "ES256".to_owned(),
+            public_pem: String::new(),
+            created_at_ms: 0,
+        }
+    }
+
+    #[test]
+    fn a_key_is_picked_by_a_start_that_fits_no_other() {
+        let keys = [key("aa11"), key("aa22")];
+        let org = "acme".parse().unwrap();
+        assert_eq!(pick(&keys, "aa2", &org).unwrap(), "aa22");
+        for refused in ["aa", "b", ""] {
+            assert!(pick(&keys, refused, &org).is_err(), "{refused}");
+        }
+    }
+}

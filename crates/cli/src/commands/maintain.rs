@@ -1,0 +1,127 @@
+//! `packhouse maintain`: the work that a server does in the background, done now.
+
+use clap::Args;
+use packhouse_catalog::RepoId;
+use packhouse_repo::{FoldReport, Hosted};
+use serde::Serialize;
+
+use crate::error::CliError;
+use crate::names::RepoSpec;
+use crate::settings::{Settings, StorageFlags};
+use crate::storage::{self, SEE_LOG, Start};
+use crate::ui::{Ui, count, human_bytes};
+
+/// How many repositories are looked up at a time.
+const PAGE: u32 = 500;
+
+/// Do now what the server does in the background
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum MaintainCommand {
+    Fold(FoldArgs),
+}
+
+/// Turn the small commits of a repository into one pack
+///
+/// Small commits are rows of the catalog until they are folded. Without REPO, every repository is folded.
+#[derive(Args, Debug)]
+pub(crate) struct FoldArgs {
+    /// The repository, as ORG/NAME
+    repo: Option<RepoSpec>,
+    #[command(flatten)]
+    storage: StorageFlags,
+}
+
+#[derive(Default, Serialize)]
+struct Folded {
+    repositories: u64,
+    commits: u64,
+    objects: u64,
+    pack_bytes: u64,
+}
+
+impl Folded {
+    fn add(&mut self, report: &FoldReport) {
+        self.repositories += 1;
+        self.commits += report.rows;
+        self.objects += report.objects;
+        self.pack_bytes += report.pack_bytes;
+    }
+}
+
+pub(crate) async fn run(command: MaintainCommand, ui: Ui) -> Result<(), CliError> {
+    let MaintainCommand::Fold(args) = command;
+    let hosted = storage::open_hosted(&Settings::of_storage(&args.storage)?, Start::Expect).await?;
+    let done = fold(&hosted, args.repo.as_ref(), ui).await;
+    hosted.shutdown().await;
+    let done = done?;
+    ui.show(&done, |out| {
+        writeln!(
+            out,
+            "folded {} of {} into {} ({})",
+            count(done.commits, "write"),
+            if done.repositories == 1 {
+                "1 repository".to_owned()
+            } else {
+                format!("{} repositories", done.repositories)
+            },
+            count(done.repositories, "pack"),
+            human_bytes(done.pack_bytes)
+        )
+    })
+}
+
+async fn fold(hosted: &Hosted, repo: Option<&RepoSpec>, ui: Ui) -> Result<Folded, CliError> {
+    let mut done = Folded::default();
+    if let Some(spec) = repo {
+        let org = storage::find_org(hosted.catalog(), &spec.org).await?;
+        let row = hosted
+            .catalog()
+            .repo(org.id, &spec.name)
+            .await
+            .map_err(storage::catalog_failed)?;
+        let row = row.ok_or_else(|| storage::no_repository(spec))?;
+        fold_one(hosted, row.id, &spec.to_string(), &mut done).await?;
+        return Ok(done);
+    }
+    let progress = ui.progress("looking for commits to fold");
+    for org in hosted
+        .catalog()
+        .list_orgs()
+        .await
+        .map_err(storage::catalog_failed)?
+    {
+        let mut after: Option<String> = None;
+        loop {
+            let page = hosted
+                .catalog()
+                .list_repos(org.id, None, after.as_deref(), PAGE)
+                .await;
+            let page = page.map_err(storage::catalog_failed)?;
+            for row in page.iter().filter(|row| row.tail_rows > 0) {
+                let name = format!("{}/{}", org.name, row.name);
+                progress.say(format!("folding {name}"));
+                fold_one(hosted, row.id, &name, &mut done).await?;
+            }
+            match page.last() {
+                Some(last) => after = Some(last.name.clone()),
+                None => break,
+            }
+        }
+    }
+    Ok(done)
+}
+
+async fn fold_one(
+    hosted: &Hosted,
+    id: RepoId,
+    name: &str,
+    done: &mut Folded,
+) -> Result<(), CliError> {
+    let folded = hosted.fold(id).await;
+    if let Some(report) = folded
+        .map_err(|error| CliError::because(format!("could not fold `{name}`"), &error, SEE_LOG))?
+    {
+        done.add(&report);
+    }
+    Ok(())
+}

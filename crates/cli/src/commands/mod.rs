@@ -1,0 +1,56 @@
+//! The commands, one file each: its arguments (`XArgs`) and what it does (`run`).
+
+mod admin;
+mod export;
+mod fsck;
+mod import;
+mod maintain;
+mod serve;
+mod token;
+
+use std::process::ExitCode;
+
+use crate::error::CliError;
+use crate::logging::{self, LogFormat};
+use crate::ui::Ui;
+
+/// What to do.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    Serve(serve::ServeArgs),
+    #[command(subcommand)]
+    Admin(admin::AdminCommand),
+    #[command(subcommand)]
+    Token(token::TokenCommand),
+    Export(export::ExportArgs),
+    Import(import::ImportArgs),
+    Fsck(fsck::FsckArgs),
+    #[command(subcommand)]
+    Maintain(maintain::MaintainCommand),
+}
+
+impl Command {
+    /// Does it; `Ok` may still carry the exit status of a check that found something.
+    pub(crate) async fn run(
+        self,
+        ui: Ui,
+        log_format: Option<LogFormat>,
+    ) -> Result<ExitCode, CliError> {
+        if let Command::Serve(args) = self {
+            return serve::run(args, ui, log_format)
+                .await
+                .map(|()| ExitCode::SUCCESS);
+        }
+        logging::start(log_format.unwrap_or_default(), "warn");
+        match self {
+            Command::Serve(_) => unreachable!("served above"),
+            Command::Admin(command) => admin::run(command, ui).await?,
+            Command::Token(command) => token::run(command, ui)?,
+            Command::Export(args) => export::run(args, ui).await?,
+            Command::Import(args) => import::run(args, ui).await?,
+            Command::Fsck(args) => return fsck::run(args, ui).await,
+            Command::Maintain(command) => maintain::run(command, ui).await?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

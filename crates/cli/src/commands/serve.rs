@@ -1,0 +1,254 @@
+//! `packhouse serve`: the server.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use packhouse_repo::FoldLimits;
+use packhouse_server::{Config, Limits, Server, StartError, TlsFiles};
+use serde::Serialize;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::dev::{self, Guide};
+use crate::error::CliError;
+use crate::logging::{self, LogFormat};
+use crate::settings::{ServeFlags, Settings, StorageFlags};
+use crate::storage::{self, Start};
+use crate::ui::Ui;
+
+/// Exit status of a server that was told to stop twice: 128 and the number of SIGINT.
+const INTERRUPTED: i32 = 130;
+
+/// Run the server
+///
+/// Serves Git over HTTP and the HTTP API. Ctrl-C and SIGTERM let requests in flight finish; a second one does not.
+#[derive(Args, Debug)]
+pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    serve: ServeFlags,
+    #[command(flatten)]
+    storage: StorageFlags,
+}
+
+/// What is told once the server listens.
+#[derive(Serialize)]
+struct Started {
+    version: &'static str,
+    url: String,
+    data: PathBuf,
+    catalog: &'static str,
+    bucket: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dev: Option<DevKey>,
+}
+
+#[derive(Serialize)]
+struct DevKey {
+    org: &'static str,
+    key: PathBuf,
+}
+
+pub(crate) async fn run(
+    args: ServeArgs,
+    ui: Ui,
+    log_format: Option<LogFormat>,
+) -> Result<(), CliError> {
+    let settings = Settings::of_server(&args.storage, &args.serve)?;
+    logging::start(
+        log_format.or(settings.log_format).unwrap_or_default(),
+        "info",
+    );
+    let mut stop = StopSignals::listen()?;
+    storage::create_folder(&settings.data)?;
+    let dev_key = if settings.dev {
+        Some(prepare_dev(&settings).await?)
+    } else {
+        None
+    };
+
+    let server = Server::start(config(&settings))
+        .await
+        .map_err(|error| refused(&error))?;
+    let started = Started {
+        version: env!("CARGO_PKG_VERSION"),
+        url: client_url(server.local_addr(), settings.tls.is_some()),
+        data: settings.data.clone(),
+        catalog: if settings.sqlite_path().is_some() {
+            "SQLite"
+        } else {
+            "PostgreSQL"
+        },
+        bucket: if settings.bucket.starts_with("s3:") {
+            "S3"
+        } else {
+            "local files"
+        },
+        dev: dev_key.map(|key| DevKey { org: dev::ORG, key }),
+    };
+    announce(
+        &started,
+        settings.tls.as_ref().map(|tls| tls.cert.as_path()),
+        ui,
+    )?;
+    tracing::info!(
+        url = started.url,
+        catalog = started.catalog,
+        bucket = started.bucket,
+        "listening"
+    );
+
+    stop.wait().await;
+    tracing::info!("stopping: finishing the requests in flight");
+    tokio::select! {
+        () = server.shutdown() => {}
+        () = stop.wait() => std::process::exit(INTERRUPTED),
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn prepare_dev(settings: &Settings) -> Result<PathBuf, CliError> {
+    let catalog = storage::open_catalog(settings, Start::Create).await?;
+    let key = dev::prepare(&catalog, &settings.data).await?;
+    catalog.close().await;
+    Ok(key)
+}
+
+fn config(settings: &Settings) -> Config {
+    Config {
+        data_dir: settings.data.clone(),
+        listen: settings.listen,
+        catalog_url: settings.catalog.clone(),
+        bucket_url: settings.bucket.clone(),
+        s3: storage::s3_options(settings),
+        cache_dir: settings.cache_dir.clone(),
+        cache_bytes: settings.cache_bytes,
+        tls: settings.tls.as_ref().map(|tls| TlsFiles {
+            certificate: tls.cert.clone(),
+            key: tls.key.clone(),
+        }),
+        public_base: None,
+        fold: FoldLimits::default(),
+        limits: Limits::default(),
+    }
+}
+
+fn refused(error: &StartError) -> CliError {
+    let hint = match error {
+        StartError::Listen { .. } => {
+            "is another server running there? --listen 127.0.0.1:0 takes a free port"
+        }
+        StartError::Tls(_) => {
+            "--tls-cert is a certificate chain and --tls-key its key, both in PEM"
+        }
+        StartError::Catalog(_) => {
+            "check --catalog (PACKHOUSE_CATALOG): sqlite:PATH or postgres://USER@HOST/NAME"
+        }
+        StartError::Bucket(_) => {
+            "check --bucket (PACKHOUSE_BUCKET): file:///DIR or s3://BUCKET/PREFIX?endpoint=…&region=…"
+        }
+        _ => "check that the --data and --cache-dir folders can be written",
+    };
+    CliError::because("could not start", error, hint)
+}
+
+/// How a client on this machine reaches a server that listens on `address`.
+fn client_url(address: SocketAddr, tls: bool) -> String {
+    let ip = if address.ip().is_unspecified() {
+        IpAddr::V4(Ipv4Addr::LOCALHOST)
+    } else {
+        address.ip()
+    };
+    format!(
+        "{}://{}",
+        if tls { "https" } else { "http" },
+        SocketAddr::new(ip, address.port())
+    )
+}
+
+fn announce(started: &Started, cert: Option<&Path>, ui: Ui) -> Result<(), CliError> {
+    ui.show(started, |out| {
+        let Started {
+            version,
+            url,
+            catalog,
+            bucket,
+            ..
+        } = started;
+        let data = started.data.display();
+        writeln!(
+            out,
+            "  Packhouse {version} on {url}   data: {data} ({catalog}, {bucket})"
+        )?;
+        let Some(dev) = &started.dev else {
+            return Ok(());
+        };
+        writeln!(
+            out,
+            "  organisation {}, private key {}",
+            dev.org,
+            dev.key.display()
+        )?;
+        let program = std::env::args()
+            .next()
+            .unwrap_or_else(|| "packhouse".to_owned());
+        Guide {
+            url,
+            key: &dev.key,
+            cert,
+            program: &program,
+        }
+        .write(out)
+    })
+}
+
+/// Ctrl-C and SIGTERM.
+struct StopSignals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl StopSignals {
+    /// From now on the signals are counted here instead of ending the process.
+    fn listen() -> Result<StopSignals, CliError> {
+        let failed = |error| {
+            CliError::because(
+                "could not listen for signals",
+                &error,
+                "check the limits of this process",
+            )
+        };
+        Ok(StopSignals {
+            interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
+            terminate: signal(SignalKind::terminate()).map_err(failed)?,
+        })
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_on_every_address_is_reached_over_loopback() {
+        assert_eq!(
+            client_url("0.0.0.0:80".parse().unwrap(), false),
+            "http://127.0.0.1:80"
+        );
+        assert_eq!(
+            client_url("[::]:443".parse().unwrap(), true),
+            "https://127.0.0.1:443"
+        );
+        assert_eq!(
+            client_url("10.0.0.1:81".parse().unwrap(), false),
+            "http://10.0.0.1:81"
+        );
+    }
+}

@@ -1,0 +1,179 @@
+//! `serve --dev`: an organisation to try things with, and lines to paste.
+
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use packhouse_catalog::{Catalog, CreateOrgError, NewKey};
+use packhouse_server::auth::PublicKey;
+
+use crate::error::CliError;
+use crate::key::PrivateKey;
+use crate::storage;
+
+/// Name of the organisation.
+pub(crate) const ORG: &str = "dev";
+/// Its private key, in the data folder.
+const KEY_FILE: &str = "dev-key.pem";
+
+/// Makes the organisation and its key, once; returns where the private key is.
+///
+/// What is there is left alone: a key that was revoked stays revoked.
+pub(crate) async fn prepare(catalog: &Catalog, data: &Path) -> Result<PathBuf, CliError> {
+    storage::create_folder(data)?;
+    let path = data.join(KEY_FILE);
+    let org = match catalog.create_org(ORG).await {
+        Ok(org) => org,
+        Err(CreateOrgError::Exists { .. }) if path.exists() => return Ok(path),
+        Err(CreateOrgError::Exists { .. }) => {
+            match catalog.org(ORG).await.map_err(storage::catalog_failed)? {
+                Some(org) => org,
+                None => {
+                    return Err(CliError::failure(
+                        "organisation `dev` is there and is not",
+                        storage::SEE_LOG,
+                    ));
+                }
+            }
+        }
+        Err(CreateOrgError::Catalog { source, .. }) => return Err(storage::catalog_failed(source)),
+    };
+    let public_pem = new_key(&path)?;
+    let key = PublicKey::from_pem(&public_pem).map_err(|error| {
+        CliError::because("could not register the new key", &error, "try again")
+    })?;
+    let key = NewKey {
+        fingerprint: key.fingerprint(),
+        algorithm: key.algorithm().as_str().to_owned(),
+        public_pem,
+    };
+    catalog
+        .add_key(org.id, key)
+        .await
+        .map_err(storage::catalog_failed)?;
+    Ok(path)
+}
+
+/// Writes a new private key to `path` and returns the public one. A key that is there from another catalog, which
+/// the organisation does not know, is moved aside, not lost.
+fn new_key(path: &Path) -> Result<String, CliError> {
+    let failed = |error: io::Error| {
+        CliError::because(
+            format!("could not write `{}`", path.display()),
+            &error,
+            "check the --data folder",
+        )
+    };
+    let (private, public) = PrivateKey::generate()?;
+    match private.write_new(path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            std::fs::rename(path, path.with_extension("pem.old")).map_err(failed)?;
+            private.write_new(path).map_err(failed)?;
+        }
+        written => written.map_err(failed)?,
+    }
+    Ok(public)
+}
+
+/// What the lines to paste are made of.
+#[derive(Debug)]
+pub(crate) struct Guide<'a> {
+    /// Scheme, host and port as a client on this machine reaches the server.
+    pub(crate) url: &'a str,
+    /// The private key's file.
+    pub(crate) key: &'a Path,
+    /// The certificate that clients must trust, if the server speaks https.
+    pub(crate) cert: Option<&'a Path>,
+    /// This program as it was called.
+    pub(crate) program: &'a str,
+}
+
+impl Guide<'_> {
+    /// Writes the lines.
+    pub(crate) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        let Guide { url, program, .. } = self;
+        let key = self.key.display();
+        let host = url.split_once("://").map_or(*url, |(_, host)| host);
+        let (curl, git, python) = match self.cert {
+            Some(cert) => {
+                let cert = cert.display();
+                (
+                    format!(" --cacert {cert}"),
+                    format!("-c http.sslCAInfo={cert}"),
+                    format!("SSL_CERT_FILE={cert} "),
+                )
+            }
+            None => (
+                String::new(),
+                "-c url.http://.insteadOf=https://".to_owned(),
+                String::new(),
+            ),
+        };
+        let mint = format!("{program} token mint --org {ORG} --key {key}");
+        write!(
+            out,
+            "
+  create a repository with curl:
+    curl -sS{curl} {url}/api/v1/repos -H 'Content-Type: application/json' -d '{{\"default_branch\":\"main\"}}' -H \"Authorization: Bearer $({mint} --repo hello --scope repo:write)\"
+
+  create another, and commit to it, with pierre-storage in Python:
+    {python}python3 - <<'PY'
+    import asyncio
+    from pierre_storage import GitStorage
+    storage = GitStorage({{\"name\": \"{ORG}\", \"key\": open(\"{key}\").read(), \"api_base_url\": \"{url}\", \"storage_base_url\": \"{host}\"}})
+    async def main():
+        repo = await storage.create_repo(id=\"hello-python\")
+        commit = repo.create_commit(target_branch=\"main\", commit_message=\"Say hello\", author={{\"name\": \"Dev\", \"email\": \"dev@example.com\"}})
+        print(await commit.add_file_from_string(\"hello.txt\", \"hello\\n\").send())
+        print(await repo.get_remote_url())
+    asyncio.run(main())
+    PY
+
+  clone it with git (the SDK's URLs start with https, so plain http needs the rewriting):
+    git {git} clone \"$({mint} --repo hello-python --url --base https://{host})\"
+"
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::{Settings, StorageFlags};
+    use crate::storage::Start;
+
+    #[tokio::test]
+    async fn the_organisation_is_made_once_and_a_revoked_key_stays_revoked() {
+        let folder = tempfile::tempdir().unwrap();
+        let flags = StorageFlags {
+            data: Some(folder.path().to_owned()),
+            ..Default::default()
+        };
+        let settings = Settings::of_storage(&flags).unwrap();
+        let catalog = storage::open_catalog(&settings, Start::Create)
+            .await
+            .unwrap();
+
+        let path = prepare(&catalog, folder.path()).await.unwrap();
+        let key = std::fs::read(&path).unwrap();
+        prepare(&catalog, folder.path()).await.unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), key);
+        let org = catalog.org(ORG).await.unwrap().unwrap();
+        let keys = catalog.keys(org.id).await.unwrap();
+        assert_eq!(keys.len(), 1);
+
+        catalog
+            .revoke_key(org.id, &keys[0].fingerprint)
+            .await
+            .unwrap();
+        prepare(&catalog, folder.path()).await.unwrap();
+        assert!(catalog.keys(org.id).await.unwrap().is_empty());
+
+        std::fs::remove_file(&path).unwrap();
+        prepare(&catalog, folder.path()).await.unwrap();
+        assert_eq!(
+            catalog.keys(org.id).await.unwrap().len(),
+            1,
+            "a lost key is replaced"
+        );
+    }
+}

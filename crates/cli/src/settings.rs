@@ -1,0 +1,449 @@
+//! The settings of an installation, the same for every command.
+//!
+//! A setting is looked for on the command line, then in its `PACKHOUSE_*` variable, then in the TOML file, and has a
+//! default below the data folder: a command that is given what `serve` was given works on the same repositories.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use clap::builder::FalseyValueParser;
+use serde::Deserialize;
+
+use crate::error::CliError;
+use crate::logging::LogFormat;
+use crate::size::ByteSize;
+
+/// Where everything is kept unless something else is said.
+const DEFAULT_DATA: &str = "./packhouse-data";
+/// Where the server listens unless something else is said.
+const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
+/// How large the cache of packs may grow unless something else is said.
+const DEFAULT_CACHE_BYTES: u64 = 10 << 30;
+
+/// Settings that say where the data is.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct StorageFlags {
+    /// Folder for everything that has no other place
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "PACKHOUSE_DATA",
+        help_heading = "Storage"
+    )]
+    pub(crate) data: Option<PathBuf>,
+    /// Database: sqlite:PATH or postgres://USER@HOST/NAME [default: SQLite in the data folder]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "PACKHOUSE_CATALOG",
+        hide_env_values = true,
+        help_heading = "Storage"
+    )]
+    pub(crate) catalog: Option<String>,
+    /// Bytes: file:///DIR or s3://BUCKET/PREFIX?endpoint=…&region=… [default: the data folder]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "PACKHOUSE_BUCKET",
+        hide_env_values = true,
+        help_heading = "Storage"
+    )]
+    pub(crate) bucket: Option<String>,
+    /// Local copies of packs from a remote bucket [default: in the data folder]
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "PACKHOUSE_CACHE_DIR",
+        help_heading = "Storage"
+    )]
+    pub(crate) cache_dir: Option<PathBuf>,
+    /// How large the cache may grow, such as 1073741824 or 10GiB
+    #[arg(
+        long,
+        value_name = "BYTES",
+        env = "PACKHOUSE_CACHE_SIZE",
+        help_heading = "Storage"
+    )]
+    pub(crate) cache_size: Option<ByteSize>,
+    /// TOML file with settings
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "PACKHOUSE_CONFIG",
+        help_heading = "Storage"
+    )]
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// Settings of the server alone.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct ServeFlags {
+    /// Address to listen on; port 0 takes a free one [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR", env = "PACKHOUSE_LISTEN")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Certificate chain (PEM): serve https
+    #[arg(long, value_name = "FILE", env = "PACKHOUSE_TLS_CERT")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// Private key of the certificate (PEM)
+    #[arg(long, value_name = "FILE", env = "PACKHOUSE_TLS_KEY")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// Create organisation `dev` with a key of its own, and show how to use it
+    #[arg(long, env = "PACKHOUSE_DEV", value_parser = FalseyValueParser::new())]
+    pub(crate) dev: bool,
+}
+
+/// The TOML file: the long flags as keys, and a table for S3 credentials.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct SettingsFile {
+    data: Option<PathBuf>,
+    catalog: Option<String>,
+    bucket: Option<String>,
+    cache_dir: Option<PathBuf>,
+    cache_size: Option<ByteSize>,
+    listen: Option<SocketAddr>,
+    tls_cert: Option<PathBuf>,
+    tls_key: Option<PathBuf>,
+    dev: Option<bool>,
+    log_format: Option<LogFormat>,
+    s3: S3Settings,
+}
+
+/// Who asks an S3 service, and where it is if the bucket's URL does not say.
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(crate) struct S3Settings {
+    pub(crate) access_key: Option<String>,
+    pub(crate) secret_key: Option<String>,
+    pub(crate) session_token: Option<String>,
+    pub(crate) endpoint: Option<String>,
+    pub(crate) region: Option<String>,
+}
+
+// Keys never reach a log or a panic message.
+impl std::fmt::Debug for S3Settings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("S3Settings")
+            .field("access_key", &self.access_key)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Certificate and key of a server that speaks https.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct TlsFiles {
+    pub(crate) cert: PathBuf,
+    pub(crate) key: PathBuf,
+}
+
+/// Every setting, decided.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) data: PathBuf,
+    pub(crate) catalog: String,
+    pub(crate) bucket: String,
+    pub(crate) cache_dir: PathBuf,
+    pub(crate) cache_bytes: u64,
+    pub(crate) s3: S3Settings,
+    pub(crate) listen: SocketAddr,
+    pub(crate) tls: Option<TlsFiles>,
+    pub(crate) dev: bool,
+    pub(crate) log_format: Option<LogFormat>,
+}
+
+impl Settings {
+    /// The settings of a command that only needs the data.
+    pub(crate) fn of_storage(flags: &StorageFlags) -> Result<Settings, CliError> {
+        Settings::of_server(flags, &ServeFlags::default())
+    }
+
+    /// All settings, with S3 credentials from the environment of this process.
+    pub(crate) fn of_server(
+        storage: &StorageFlags,
+        serve: &ServeFlags,
+    ) -> Result<Settings, CliError> {
+        let file = match &storage.config {
+            Some(path) => SettingsFile::read(path)?,
+            None => SettingsFile::default(),
+        };
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        Settings::decide(storage.clone(), serve.clone(), file, &variable)
+    }
+
+    fn decide(
+        storage: StorageFlags,
+        serve: ServeFlags,
+        file: SettingsFile,
+        variable: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Settings, CliError> {
+        let data = storage
+            .data
+            .or(file.data)
+            .unwrap_or_else(|| PathBuf::from(DEFAULT_DATA));
+        let tls = match (
+            serve.tls_cert.or(file.tls_cert),
+            serve.tls_key.or(file.tls_key),
+        ) {
+            (Some(cert), Some(key)) => Some(TlsFiles { cert, key }),
+            (None, None) => None,
+            (cert, _) => {
+                let missing = if cert.is_some() {
+                    "--tls-key"
+                } else {
+                    "--tls-cert"
+                };
+                return Err(CliError::usage(
+                    format!("https needs a certificate and its key; {missing} is missing"),
+                    "give both --tls-cert and --tls-key, or neither",
+                ));
+            }
+        };
+        let s3 = file.s3.with_variables(variable);
+        let cache_bytes = storage
+            .cache_size
+            .or(file.cache_size)
+            .map_or(DEFAULT_CACHE_BYTES, |size| size.0);
+        Ok(Settings {
+            catalog: storage
+                .catalog
+                .or(file.catalog)
+                .unwrap_or_else(|| sqlite_url(&data)),
+            bucket: match storage.bucket.or(file.bucket) {
+                Some(url) => s3.complete(url),
+                None => file_url(&data.join("bucket"))?,
+            },
+            cache_dir: storage
+                .cache_dir
+                .or(file.cache_dir)
+                .unwrap_or_else(|| data.join("cache")),
+            cache_bytes,
+            s3,
+            listen: match serve.listen.or(file.listen) {
+                Some(listen) => listen,
+                None => DEFAULT_LISTEN.parse().expect("the default is an address"),
+            },
+            tls,
+            dev: serve.dev || file.dev.unwrap_or(false),
+            log_format: file.log_format,
+            data,
+        })
+    }
+
+    /// The catalog's database file, where it is one.
+    pub(crate) fn sqlite_path(&self) -> Option<&Path> {
+        self.catalog
+            .strip_prefix("sqlite:")
+            .map(|path| Path::new(path.strip_prefix("//").unwrap_or(path)))
+    }
+}
+
+impl SettingsFile {
+    /// Reads `path`; paths in it are relative to its own folder, so that it means the same from everywhere.
+    fn read(path: &Path) -> Result<SettingsFile, CliError> {
+        let shown = path.display();
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            CliError::because(
+                format!("could not read `{shown}`"),
+                &error,
+                "check --config or PACKHOUSE_CONFIG",
+            )
+        })?;
+        let mut file: SettingsFile = toml::from_str(&text).map_err(|error| {
+            CliError::usage(
+                format!("`{shown}` is not a settings file: {}", error.to_string().trim_end()),
+                "keys are the long flags of `packhouse serve` without dashes in front, such as cache-size",
+            )
+        })?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        for value in [
+            &mut file.data,
+            &mut file.cache_dir,
+            &mut file.tls_cert,
+            &mut file.tls_key,
+        ] {
+            *value = value.take().map(|relative| folder.join(relative));
+        }
+        Ok(file)
+    }
+}
+
+impl S3Settings {
+    /// `PACKHOUSE_S3_*`, else the file, else `AWS_*`: the general variables must not override what was written for
+    /// this program.
+    fn with_variables(self, variable: &dyn Fn(&str) -> Option<String>) -> S3Settings {
+        let decide = |own: &str, file: Option<String>, general: &[&str]| {
+            let general = || general.iter().find_map(|name| variable(name));
+            variable(&format!("PACKHOUSE_S3_{own}"))
+                .or(file)
+                .or_else(general)
+        };
+        S3Settings {
+            access_key: decide("ACCESS_KEY", self.access_key, &["AWS_ACCESS_KEY_ID"]),
+            secret_key: decide("SECRET_KEY", self.secret_key, &["AWS_SECRET_ACCESS_KEY"]),
+            session_token: decide("SESSION_TOKEN", self.session_token, &["AWS_SESSION_TOKEN"]),
+            endpoint: decide(
+                "ENDPOINT",
+                self.endpoint,
+                &["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"],
+            ),
+            region: decide("REGION", self.region, &["AWS_REGION", "AWS_DEFAULT_REGION"]),
+        }
+    }
+
+    /// `url` with the endpoint and the region, where it is an S3 bucket that does not name its own.
+    fn complete(&self, url: String) -> String {
+        if !url.starts_with("s3:") {
+            return url;
+        }
+        let mut url = url;
+        for (name, value) in [("endpoint", &self.endpoint), ("region", &self.region)] {
+            let named = url.split_once('?').is_some_and(|(_, query)| {
+                query
+                    .split('&')
+                    .any(|pair| pair.split('=').next() == Some(name))
+            });
+            if let (Some(value), false) = (value, named) {
+                let mark = if url.contains('?') { '&' } else { '?' };
+                url.push_str(&format!("{mark}{name}={}", encode(value)));
+            }
+        }
+        url
+    }
+}
+
+/// `value` as it may stand in a query.
+fn encode(value: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/".contains(&byte);
+    value
+        .bytes()
+        .map(|byte| {
+            if plain(byte) {
+                char::from(byte).to_string()
+            } else {
+                format!("%{byte:02X}")
+            }
+        })
+        .collect()
+}
+
+fn sqlite_url(data: &Path) -> String {
+    format!("sqlite:{}", data.join("catalog.db").display())
+}
+
+fn file_url(folder: &Path) -> Result<String, CliError> {
+    let absolute = std::path::absolute(folder).map_err(|error| {
+        CliError::because(
+            "could not find the current folder",
+            &error,
+            "give --data as an absolute path",
+        )
+    })?;
+    match absolute.to_str() {
+        Some(path) => Ok(format!("file://{path}")),
+        None => Err(CliError::usage(
+            "the data folder's path is not UTF-8",
+            "choose another --data folder",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn no_variables(_: &str) -> Option<String> {
+        None
+    }
+
+    fn decide(storage: StorageFlags, serve: ServeFlags, file: &str) -> Result<Settings, CliError> {
+        Settings::decide(storage, serve, toml::from_str(file).unwrap(), &no_variables)
+    }
+
+    #[test]
+    fn everything_is_below_the_data_folder_by_default() {
+        let flags = StorageFlags {
+            data: Some("/srv/packhouse".into()),
+            ..Default::default()
+        };
+        let settings = decide(flags, ServeFlags::default(), "").unwrap();
+        assert_eq!(settings.catalog, "sqlite:/srv/packhouse/catalog.db");
+        assert_eq!(settings.bucket, "file:///srv/packhouse/bucket");
+        assert_eq!(settings.cache_dir, Path::new("/srv/packhouse/cache"));
+        assert_eq!(
+            settings.sqlite_path(),
+            Some(Path::new("/srv/packhouse/catalog.db"))
+        );
+        assert_eq!(settings.listen.to_string(), DEFAULT_LISTEN);
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_file() {
+        let flags = StorageFlags {
+            catalog: Some("postgres://one".into()),
+            ..Default::default()
+        };
+        let file = "catalog = 'postgres://two'\nbucket = 's3://three'\ncache-size = '1G'\nlisten = '[::1]:99'";
+        let settings = decide(flags, ServeFlags::default(), file).unwrap();
+        assert_eq!(settings.catalog, "postgres://one");
+        assert_eq!(settings.bucket, "s3://three");
+        assert_eq!(settings.cache_bytes, 1 << 30);
+        assert_eq!(settings.listen.to_string(), "[::1]:99");
+        assert_eq!(settings.sqlite_path(), None);
+    }
+
+    #[test]
+    fn a_certificate_without_a_key_is_refused() {
+        let serve = ServeFlags {
+            tls_cert: Some("cert.pem".into()),
+            ..Default::default()
+        };
+        let error = decide(StorageFlags::default(), serve, "").unwrap_err();
+        assert!(
+            error.to_string().contains("--tls-key is missing"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused() {
+        assert!(toml::from_str::<SettingsFile>("cachesize = 1").is_err());
+    }
+
+    #[test]
+    fn own_s3_variables_win_over_the_file_and_general_ones_do_not() {
+        let file = S3Settings {
+            access_key: Some("file".into()),
+            secret_key: Some("file".into()),
+            ..Default::default()
+        };
+        let variables = |name: &str| match name {
+            "PACKHOUSE_S3_ACCESS_KEY" => Some("own".to_owned()),
+            "AWS_SECRET_ACCESS_KEY" | "AWS_REGION" => Some("general".to_owned()),
+            _ => None,
+        };
+        let decided = file.with_variables(&variables);
+        assert_eq!(decided.access_key.as_deref(), Some("own"));
+        assert_eq!(decided.secret_key.as_deref(), Some("file"));
+        assert_eq!(decided.region.as_deref(), Some("general"));
+    }
+
+    #[test]
+    fn an_s3_address_is_completed_and_never_overruled() {
+        let s3 = S3Settings {
+            endpoint: Some("http://127.0.0.1:9000".into()),
+            region: Some("eu&x".into()),
+            ..Default::default()
+        };
+        let complete = |url: &str| s3.complete(url.to_owned());
+        assert_eq!(
+            complete("s3://b/p"),
+            "s3://b/p?endpoint=http://127.0.0.1:9000&region=eu%26x"
+        );
+        assert_eq!(
+            complete("s3://b?region=us&endpoint=x"),
+            "s3://b?region=us&endpoint=x"
+        );
+        assert_eq!(complete("file:///b"), "file:///b");
+    }
+}
