@@ -1,1 +1,53 @@
-//! Under construction.
+//! The server side of the Git protocol: advertisements, fetches and pushes as smart HTTP carries them.
+//!
+//! What always holds:
+//!
+//! - No sockets, no threads, no storage: bytes come from a `Read`, go to a `Write`, and the repository is
+//!   seen through two small traits, [`Source`] (refs and objects) and [`Sink`] (a pack and ref updates).
+//! - Each call is one request; nothing is remembered between two (`--stateless-rpc` in git's words).
+//! - What the client sends is untrusted: every line and every list has a limit, and what is not understood
+//!   or not offered is refused with the words git uses, never skipped.
+//! - An error is told to the client in a form that `git` shows to a person, and returned to the caller.
+//!
+//! ```no_run
+//! # fn serve(source: &dyn packhouse_wire::Source, body: &mut (dyn std::io::Read + Send),
+//! #          out: &mut (dyn std::io::Write + Send)) -> Result<(), packhouse_wire::WireError> {
+//! use packhouse_wire::{FetchOptions, Version, upload_pack};
+//! let version = Version::from_header(Some("version=2"));
+//! upload_pack(version, body, source, out, &FetchOptions::default())
+//! # }
+//! ```
+
+mod advertise;
+mod capabilities;
+mod error;
+mod fetch_v0;
+mod fetch_v2;
+mod ids;
+mod ls_refs;
+mod negotiate;
+pub mod pktline;
+mod reach;
+mod receive_pack;
+mod receive_progress;
+mod receive_request;
+mod report;
+pub mod repository;
+mod send_pack;
+mod send_progress;
+mod sideband;
+mod sink;
+mod source;
+mod upload_pack;
+mod v2;
+mod version;
+
+pub use advertise::advertise;
+pub use capabilities::AGENT;
+pub use error::WireError;
+pub use receive_pack::{ReceiveOptions, ReceiveSummary, receive_pack};
+pub use receive_request::{ReceiveRequest, RefCommand};
+pub use sink::{Command, CommandStatus, Sink, SinkError, UnpackError};
+pub use source::{RefLine, Source};
+pub use upload_pack::{FetchOptions, upload_pack};
+pub use version::{Service, Version};

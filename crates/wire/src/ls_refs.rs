@@ -1,0 +1,128 @@
+//! The `ls-refs` command of version 2.
+
+use std::io::{self, Write};
+
+use crate::error::{WireError, quote};
+use crate::pktline::PacketWriter;
+use crate::source::{RefLine, Source};
+use crate::v2::Arguments;
+
+/// More prefixes than this are not worth looking at: the client gets every ref and chooses itself, as from git.
+const MAX_PREFIXES: usize = 65536;
+
+#[derive(Debug, Default)]
+struct LsRefs {
+    peel: bool,
+    symrefs: bool,
+    unborn: bool,
+    /// Empty: everything.
+    prefixes: Vec<Vec<u8>>,
+}
+
+/// Answers `ls-refs`.
+pub(crate) fn ls_refs(arguments: &mut Arguments<'_, '_>, source: &dyn Source, out: &mut PacketWriter<'_>) -> Result<(), WireError> {
+    let request = parse(arguments)?;
+    write_head(&request, source, out)?;
+    for prefix in prefix_ranges(request.prefixes.clone()) {
+        source.visit(&prefix, &mut |line| write_ref(&request, line.name, line, None, out))?;
+    }
+    Ok(out.flush()?)
+}
+
+fn parse(arguments: &mut Arguments<'_, '_>) -> Result<LsRefs, WireError> {
+    let mut request = LsRefs::default();
+    let mut too_many = false;
+    while let Some(line) = arguments.next()? {
+        match line {
+            b"peel" => request.peel = true,
+            b"symrefs" => request.symrefs = true,
+            b"unborn" => request.unborn = true,
+            _ => match line.strip_prefix(b"ref-prefix ") {
+                Some(_) if request.prefixes.len() == MAX_PREFIXES => too_many = true,
+                Some(prefix) => request.prefixes.push(prefix.to_vec()),
+                None => return Err(unexpected(line)),
+            },
+        }
+    }
+    if too_many {
+        request.prefixes.clear();
+    }
+    Ok(request)
+}
+
+/// The refusal of an argument that a command does not have, in git's words.
+pub(crate) fn unexpected(line: &[u8]) -> WireError {
+    WireError::refused(format!("unexpected line: {}", quote(line)))
+}
+
+fn write_head(request: &LsRefs, source: &dyn Source, out: &mut PacketWriter<'_>) -> io::Result<()> {
+    let Some(target) = source.head() else { return Ok(()) };
+    if !request.prefixes.is_empty() && !request.prefixes.iter().any(|prefix| b"HEAD".starts_with(prefix)) {
+        return Ok(());
+    }
+    match source.find(target.as_bytes()) {
+        Some(id) => {
+            let line = RefLine { name: b"HEAD", id, peeled: None };
+            write_ref(request, b"HEAD", line, Some(target.as_bytes()), out)
+        }
+        None if request.unborn && request.symrefs => {
+            out.data(&[b"unborn HEAD symref-target:", target.as_bytes(), b"\n"])
+        }
+        None => Ok(()),
+    }
+}
+
+fn write_ref(request: &LsRefs, name: &[u8], line: RefLine<'_>, symref: Option<&[u8]>, out: &mut PacketWriter<'_>) -> io::Result<()> {
+    let mut text = Vec::with_capacity(name.len() + 128);
+    write!(text, "{} ", line.id)?;
+    text.extend_from_slice(name);
+    if let (true, Some(target)) = (request.symrefs, symref) {
+        text.extend_from_slice(b" symref-target:");
+        text.extend_from_slice(target);
+    }
+    if let (true, Some(peeled)) = (request.peel, line.peeled) {
+        write!(text, " peeled:{peeled}")?;
+    }
+    text.push(b'\n');
+    out.data(&[&text])
+}
+
+/// The prefixes in byte order, without those that a shorter one covers, so that visiting one after the
+/// other yields every ref once and in order. No prefix at all means every ref.
+fn prefix_ranges(mut prefixes: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    if prefixes.is_empty() {
+        return vec![Vec::new()];
+    }
+    prefixes.sort_unstable();
+    let mut ranges: Vec<Vec<u8>> = Vec::new();
+    for prefix in prefixes {
+        if !ranges.last().is_some_and(|last| prefix.starts_with(last)) {
+            ranges.push(prefix);
+        }
+    }
+    ranges
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn ranges_select_what_the_prefixes_select_each_once(
+            prefixes in prop::collection::vec(prop::collection::vec(b'a'..=b'c', 0..4), 0..6),
+            names in prop::collection::btree_set(prop::collection::vec(b'a'..=b'c', 1..6), 0..40),
+        ) {
+            let expected: Vec<_> = names.iter()
+                .filter(|name| prefixes.is_empty() || prefixes.iter().any(|prefix| name.starts_with(prefix)))
+                .collect();
+            let mut visited = Vec::new();
+            for range in prefix_ranges(prefixes.clone()) {
+                visited.extend(names.iter().filter(|name| name.starts_with(&range)));
+            }
+            prop_assert_eq!(visited, expected);
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! The body of `POST git-receive-pack`: commands and a pack in, a report out.
+
+use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use packhouse_object::RefName;
+
+use crate::error::{WireError, quote};
+use crate::pktline::{PacketReader, PacketWriter};
+use crate::receive_progress::ReceiveProgress;
+use crate::receive_request::{ReceiveRequest, RefCommand};
+use crate::report::report;
+use crate::sideband::Sideband;
+use crate::sink::{Command, CommandStatus, Sink, UnpackError};
+
+/// How pushes are answered. What a pack may cost is the sink's matter.
+#[derive(Clone, Debug)]
+pub struct ReceiveOptions {
+    /// An empty packet is sent when nothing else was for this long while a pack is checked.
+    /// Git's `receive.keepAlive`, 5 seconds.
+    pub keepalive: Duration,
+    /// The most bytes that the commands of one push may take.
+    pub max_command_bytes: usize,
+    /// Set from outside to end the work; a broken output ends it too.
+    pub cancelled: Arc<AtomicBool>,
+}
+
+impl Default for ReceiveOptions {
+    fn default() -> ReceiveOptions {
+        ReceiveOptions { keepalive: Duration::from_secs(5), max_command_bytes: 64 << 20, cancelled: Arc::default() }
+    }
+}
+
+impl ReceiveOptions {
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Relaxed)
+    }
+}
+
+/// What became of a push.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReceiveSummary {
+    /// Why the pack was not accepted, as the client was told.
+    pub unpack_error: Option<String>,
+    /// Each command with its status, in the client's order.
+    pub commands: Vec<(RefCommand, CommandStatus)>,
+}
+
+/// Answers the request in `input` on `out`.
+///
+/// What the client can be told of an error it has been told when this returns it. The input may not have
+/// been read to its end then; who owns the connection drains it, so that the client gets to reading.
+pub fn receive_pack(
+    input: &mut (dyn Read + Send),
+    sink: &mut dyn Sink,
+    out: &mut (dyn Write + Send),
+    options: &ReceiveOptions,
+) -> Result<ReceiveSummary, WireError> {
+    let mut reader = PacketReader::new(input);
+    let request = match ReceiveRequest::read(&mut reader, options) {
+        Ok(Some(request)) => request,
+        Ok(None) => return Ok(ReceiveSummary::default()),
+        Err(error) => {
+            let mut writer = PacketWriter::new(out);
+            writer.text(format_args!("ERR receive-pack: {}", error.message()))?;
+            writer.send()?;
+            return Err(error);
+        }
+    };
+    let sideband = Sideband::new(PacketWriter::new(out), request.bands, options.keepalive);
+    let unpacked = match request.has_pack() {
+        true => {
+            let progress = ReceiveProgress::new(&sideband, options, !request.quiet);
+            sink.unpack(reader.rest(), &request.shallow, &progress)
+        }
+        false => Ok(()),
+    };
+    if options.is_cancelled() || sideband.is_broken() {
+        return Err(WireError::Gone(std::io::ErrorKind::BrokenPipe.into()));
+    }
+    let (statuses, failure) = match &unpacked {
+        Ok(()) => update_refs(&request, sink, &sideband)?,
+        Err(error) => (refuse_all(&request, error), None),
+    };
+    let unpack_error = unpacked.err().filter(|error| !matches!(error, UnpackError::Shallow)).map(|error| error.to_string());
+
+    for detail in statuses.iter().filter_map(detail) {
+        sideband.progress(&format!("error: {detail}\n"))?;
+    }
+    if request.report {
+        let lines: Vec<_> = request.commands.iter().map(|command| &command.name[..]).zip(statuses.iter().cloned()).collect();
+        let bytes = report(unpack_error.as_deref().map_or(Ok(()), Err), &lines)?;
+        sideband.data().write_all(&bytes)?;
+    }
+    sideband.finish()?;
+    match failure {
+        Some(failure) => Err(failure.into()),
+        None => Ok(ReceiveSummary { unpack_error, commands: request.commands.into_iter().zip(statuses).collect() }),
+    }
+}
+
+fn detail(status: &CommandStatus) -> Option<&str> {
+    match status {
+        CommandStatus::Rejected { detail: Some(detail), .. } => Some(detail),
+        _ => None,
+    }
+}
+
+fn refuse_all(request: &ReceiveRequest, error: &UnpackError) -> Vec<CommandStatus> {
+    let reason = match error {
+        UnpackError::Shallow => "shallow update not allowed",
+        _ => "unpacker error",
+    };
+    vec![CommandStatus::rejected(reason); request.commands.len()]
+}
+
+/// What is known of a command before the sink is asked.
+enum Verdict {
+    Rejected(CommandStatus),
+    /// It deletes what does not exist.
+    NothingToDo,
+    Try(Command),
+}
+
+type Statuses = (Vec<CommandStatus>, Option<crate::sink::SinkError>);
+
+fn update_refs(request: &ReceiveRequest, sink: &mut dyn Sink, sideband: &Sideband<'_>) -> Result<Statuses, WireError> {
+    let verdicts = judge(request, sink);
+    if request.atomic && verdicts.iter().any(|verdict| matches!(verdict, Verdict::Rejected(_))) {
+        let statuses = verdicts.into_iter().map(|verdict| match verdict {
+            Verdict::Rejected(status) => status,
+            _ => CommandStatus::rejected("atomic push failure"),
+        });
+        return Ok((statuses.collect(), None));
+    }
+    let tried: Vec<Command> = verdicts.iter().filter_map(|verdict| match verdict {
+        Verdict::Try(command) => Some(command.clone()),
+        _ => None,
+    }).collect();
+    let (published, failure) = match tried.len() {
+        0 => (Vec::new(), None),
+        count => match sink.publish(tried, request.atomic) {
+            Ok(statuses) => (statuses, None),
+            Err(error) => (vec![CommandStatus::rejected("internal error"); count], Some(error)),
+        },
+    };
+    let mut published = published.into_iter();
+    let mut statuses = Vec::with_capacity(verdicts.len());
+    for verdict in verdicts {
+        statuses.push(match verdict {
+            Verdict::Rejected(status) => status,
+            Verdict::NothingToDo => {
+                sideband.progress("warning: deleting a non-existent ref\n")?;
+                CommandStatus::Ok
+            }
+            Verdict::Try(_) => published.next().unwrap_or_else(|| CommandStatus::rejected("internal error")),
+        });
+    }
+    Ok((statuses, failure))
+}
+
+fn judge(request: &ReceiveRequest, sink: &dyn Sink) -> Vec<Verdict> {
+    let mut times: HashMap<&[u8], u32> = HashMap::new();
+    for command in &request.commands {
+        *times.entry(&command.name).or_default() += 1;
+    }
+    request.commands.iter().map(|command| judge_one(command, times[&command.name[..]] > 1, sink)).collect()
+}
+
+fn judge_one(command: &RefCommand, repeated: bool, sink: &dyn Sink) -> Verdict {
+    let reject = |reason: &str, detail: Option<String>| {
+        Verdict::Rejected(CommandStatus::Rejected { reason: reason.to_owned(), detail })
+    };
+    let Some(name) = parse_name(command) else {
+        let detail = format!("refusing to create funny ref {} remotely", quote(&command.name));
+        return reject("funny refname", Some(detail));
+    };
+    // Namespaces are reached by their own URLs; their names are hidden from pushes as from fetches.
+    if name.as_bytes().starts_with(b"refs/namespaces/") {
+        return match command.new {
+            Some(_) => reject("deny updating a hidden ref", None),
+            None => reject("deny deleting a hidden ref", None),
+        };
+    }
+    if repeated {
+        return reject("failed to update ref", Some(format!("multiple updates for ref '{name}' not allowed")));
+    }
+    if command.new.is_none() {
+        let known = command.old.is_some_and(|old| sink.contains(old));
+        match (sink.find(name.as_bytes()), command.old) {
+            (None, _) if !known => return Verdict::NothingToDo,
+            (None, _) => {
+                let detail = format!("cannot lock ref '{name}': unable to resolve reference '{name}'");
+                return reject("failed to update ref", Some(detail));
+            }
+            (Some(_), None) => {
+                return reject("failed to update ref", Some(format!("cannot lock ref '{name}': reference already exists")));
+            }
+            (Some(_), Some(_)) => {}
+        }
+    }
+    Verdict::Try(Command { name, old: command.old, new: command.new })
+}
+
+/// The name, if git would take it: below `refs/`, and for a ref that is to exist two levels below.
+fn parse_name(command: &RefCommand) -> Option<RefName> {
+    let below = command.name.strip_prefix(b"refs/")?;
+    if command.new.is_some() && !below.contains(&b'/') {
+        return None;
+    }
+    RefName::parse(&command.name).ok()
+}

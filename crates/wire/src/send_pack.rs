@@ -1,0 +1,74 @@
+//! The end of every fetch: the objects that the client lacks, in one pack.
+
+use packhouse_object::{ObjectId, PackOptions, Wanted, WritePackError, count_objects, write_pack};
+
+use crate::error::WireError;
+use crate::pktline::PacketWriter;
+use crate::send_progress::SendProgress;
+use crate::sideband::{Bands, Sideband};
+use crate::source::Source;
+use crate::upload_pack::FetchOptions;
+
+/// A negotiated fetch.
+#[derive(Debug)]
+pub(crate) struct PackRequest {
+    /// What the client asks for; all of it exists.
+    pub(crate) wants: Vec<ObjectId>,
+    /// What the client has, with everything it reaches.
+    pub(crate) haves: Vec<ObjectId>,
+    /// Whether annotated tags of sent objects go with them.
+    pub(crate) include_tags: bool,
+    /// Whether deltas may be against objects that the client has.
+    pub(crate) thin: bool,
+    /// Whether deltas may name their base by its place in the pack.
+    pub(crate) ofs_delta: bool,
+    /// Whether the client wants to see progress.
+    pub(crate) progress: bool,
+    /// How the client tells pack and progress apart.
+    pub(crate) bands: Bands,
+}
+
+/// Counts, writes and sends the pack, which ends the answer.
+pub(crate) fn send_pack(request: PackRequest, source: &dyn Source, out: PacketWriter<'_>, options: &FetchOptions) -> Result<(), WireError> {
+    let sideband = Sideband::new(out, request.bands, options.keepalive);
+    let sent = count_and_write(&request, source, &sideband, options);
+    match sent {
+        Ok(()) => Ok(sideband.finish()?),
+        Err(error) if sideband.is_broken() || options.is_cancelled() => {
+            Err(WireError::Gone(std::io::Error::new(std::io::ErrorKind::BrokenPipe, error)))
+        }
+        Err(error) => {
+            sideband.error("aborting due to possible repository corruption on the remote side.\n")?;
+            sideband.finish()?;
+            Err(WireError::Pack(error))
+        }
+    }
+}
+
+fn count_and_write(request: &PackRequest, source: &dyn Source, sideband: &Sideband<'_>, options: &FetchOptions) -> Result<(), WritePackError> {
+    let progress = SendProgress::new(sideband, options, request.progress);
+    let wanted = Wanted {
+        wants: request.wants.clone(),
+        haves: request.haves.clone(),
+        include_tags: if request.include_tags { annotated_tags(source) } else { Vec::new() },
+        thin: request.thin,
+    };
+    let db = source.database();
+    let counted = count_objects(db, &wanted, &progress)?;
+    progress.counted(counted.ids.len() as u64);
+    let pack_options = PackOptions { ofs_delta: request.ofs_delta, thin: request.thin };
+    let written = write_pack(db, &counted, &pack_options, &mut sideband.data(), &progress)?;
+    progress.sent(&written);
+    Ok(())
+}
+
+/// Every tag object that a ref names, with what it finally points to.
+fn annotated_tags(source: &dyn Source) -> Vec<(ObjectId, ObjectId)> {
+    let mut tags = Vec::new();
+    let visited = source.visit(b"refs/tags/", &mut |line| {
+        tags.extend(line.peeled.map(|peeled| (line.id, peeled)));
+        Ok(())
+    });
+    debug_assert!(visited.is_ok(), "this visitor does not fail");
+    tags
+}

@@ -1,0 +1,75 @@
+//! Where a push goes.
+
+use std::error::Error;
+use std::io::Read;
+
+use packhouse_object::{ObjectId, Progress, RefName};
+
+/// One ref that a push wants moved. One of `old` and `new` is always there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// The ref, as the client sees it.
+    pub name: RefName,
+    /// Where the client believes it is; `None`: it does not exist.
+    pub old: Option<ObjectId>,
+    /// Where it is to go; `None`: it is deleted.
+    pub new: Option<ObjectId>,
+}
+
+/// What became of one command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CommandStatus {
+    /// The ref is where the client wants it.
+    Ok,
+    /// It did not move.
+    Rejected {
+        /// The reason, in the few words that `git push` prints in parentheses.
+        reason: String,
+        /// More for a person, printed as an `error:` line.
+        detail: Option<String>,
+    },
+}
+
+impl CommandStatus {
+    /// A rejection with nothing more to say.
+    pub fn rejected(reason: impl Into<String>) -> CommandStatus {
+        CommandStatus::Rejected { reason: reason.into(), detail: None }
+    }
+}
+
+/// Why a pack was not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum UnpackError {
+    /// The pack is bad; the message is for the client.
+    #[error("{0}")]
+    Bad(String),
+    /// The pack needs objects that neither it nor the repository has, one of which the client says it
+    /// has cut its history at.
+    #[error("shallow update not allowed")]
+    Shallow,
+    /// The server failed. The client learns only that.
+    #[error("internal error while storing the pack")]
+    Internal(#[source] Box<dyn Error + Send + Sync>),
+}
+
+/// The refs could not be updated at all.
+#[derive(Debug, thiserror::Error)]
+#[error("could not update the refs")]
+pub struct SinkError(#[source] pub Box<dyn Error + Send + Sync>);
+
+/// Accepts one push: first its pack, if it has one, then its ref updates.
+pub trait Sink {
+    /// Where a ref is now, as the client sees it. Only for what is told to a person: `publish` decides.
+    fn find(&self, name: &[u8]) -> Option<ObjectId>;
+
+    /// Whether an object of this id is in the repository already.
+    fn contains(&self, id: ObjectId) -> bool;
+
+    /// Reads and checks the pack that stands at the start of `input`, and keeps it for `publish`. Nothing
+    /// becomes visible. `shallow` are commits whose parents the client does not have.
+    fn unpack(&mut self, input: &mut dyn Read, shallow: &[ObjectId], progress: &dyn Progress) -> Result<(), UnpackError>;
+
+    /// Makes the pack and the ref updates visible in one step, each ref by compare-and-set. Returns one
+    /// status per command, in their order. If `atomic`, either all refs move or none does.
+    fn publish(&mut self, commands: Vec<Command>, atomic: bool) -> Result<Vec<CommandStatus>, SinkError>;
+}

@@ -1,0 +1,34 @@
+//! What a fetch sees of a repository.
+
+use std::io;
+
+use packhouse_object::{Database, ObjectId, RefName};
+
+/// A ref as it is advertised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RefLine<'a> {
+    /// The whole name, as the client sees it.
+    pub name: &'a [u8],
+    /// What it points to.
+    pub id: ObjectId,
+    /// What an annotated tag finally points to; `None` where `id` is no tag object.
+    pub peeled: Option<ObjectId>,
+}
+
+/// Refs and objects of one repository at one moment, as one kind of client sees them.
+///
+/// All answers must describe the same moment: a request reads several times and relies on it.
+pub trait Source: Send + Sync {
+    /// The ref that `HEAD` points to; it may not exist yet. `None`: there is no `HEAD`.
+    fn head(&self) -> Option<RefName>;
+
+    /// Where the ref of exactly this name points.
+    fn find(&self, name: &[u8]) -> Option<ObjectId>;
+
+    /// Visits the refs whose names start with `prefix`, in byte order, until the visitor fails.
+    /// `HEAD` is not among them.
+    fn visit(&self, prefix: &[u8], visitor: &mut dyn FnMut(RefLine<'_>) -> io::Result<()>) -> io::Result<()>;
+
+    /// The objects. Whatever a ref reaches is among them; others may be too.
+    fn database(&self) -> &Database;
+}
