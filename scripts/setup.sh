@@ -58,6 +58,7 @@ list_missing() {
         need radosgw radosgw
         need node nodejs
         need npm npm
+        need c++ g++ # libFuzzer is C++
     fi
     if [ "$purpose" = bench ]; then
         need nginx nginx-light
