@@ -2,9 +2,9 @@
 
 use rayon::prelude::*;
 
-use crate::graph::Graph;
+use crate::graph::{CommitNumber, Graph};
 use crate::introduced::{Introduced, Level, Task};
-use crate::limit::{Limited, limit};
+use crate::limit::{Limited, Marks, limit};
 use crate::{Database, IdSet, ObjectId, ObjectKind, Progress, ReadError, tag_target};
 
 /// What is to be sent, and what need not be.
@@ -23,7 +23,7 @@ pub struct Wanted {
 /// The objects to send.
 #[derive(Clone, Debug, Default)]
 pub struct Counted {
-    /// Each once: commits (newest first), tags, trees, then blobs.
+    /// Each once: commits (newest first), tags, trees (those nearest to a root first), then blobs.
     pub ids: Vec<ObjectId>,
     /// Objects the other side has; filled only if asked for.
     pub thin_bases: IdSet,
@@ -167,32 +167,33 @@ impl Count<'_> {
 
     /// Sends the commits; their trees are compared with those of their parents, which the other
     /// side has or gets.
+    ///
+    /// A tree is gone through once only, compared with what its first commit follows. So parents
+    /// come first: were a tree compared with one that is itself compared with it, as a commit and
+    /// its revert could be, neither would bring what both hold.
     fn commits(
         &mut self,
         graph: &mut Graph<'_>,
         limited: &Limited,
         level: &mut Level,
     ) -> Result<(), ReadError> {
-        // The edge of the other side first: whatever its root trees name is not sent again.
-        let mut bases = Vec::with_capacity(limited.commits.len());
         for commit in &limited.commits {
-            let parents = graph.parents(*commit)?;
-            let parents = parents
-                .into_iter()
-                .map(|parent| (graph.tree(parent), limited.is_hidden(parent)));
-            bases.push(parents.collect::<Vec<_>>());
-        }
-        for (parent, is_theirs) in bases.iter().flatten() {
-            if *is_theirs {
-                self.theirs.insert(*parent);
-            }
-        }
-        for (commit, bases) in limited.commits.iter().zip(&bases) {
             let id = graph.id(*commit);
-            if self.sent.insert(id) {
-                self.found.commits.push(id);
+            self.sent.insert(id);
+            self.found.commits.push(id);
+            // The edge of the other side, before anything is sent because of it.
+            for parent in graph.parents(*commit)? {
+                if limited.is_hidden(parent) {
+                    self.theirs.insert(graph.tree(parent));
+                }
             }
-            self.send_tree(graph.tree(*commit), bases, level);
+        }
+        for commit in parents_first(graph, limited)? {
+            let parents = graph.parents(commit)?.into_iter();
+            let bases: Vec<_> = parents
+                .map(|parent| (graph.tree(parent), limited.is_hidden(parent)))
+                .collect();
+            self.send_tree(graph.tree(commit), &bases, level);
         }
         Ok(())
     }
@@ -259,6 +260,39 @@ impl Count<'_> {
         }
         Ok(())
     }
+}
+
+/// The commits that are sent, each after its parents. (Dates do not tell: clocks lie.)
+fn parents_first(graph: &mut Graph<'_>, limited: &Limited) -> Result<Vec<CommitNumber>, ReadError> {
+    const WAITING: u8 = 1;
+    const PLACED: u8 = 2;
+    let mut marks = Marks::default();
+    for commit in &limited.commits {
+        marks.set(*commit, WAITING);
+    }
+    let mut order = Vec::with_capacity(limited.commits.len());
+    // By date this is the right order already, or nearly so: the stack stays short.
+    let mut stack = Vec::new();
+    for commit in limited.commits.iter().rev() {
+        stack.push(*commit);
+        while let Some(commit) = stack.last().copied() {
+            let parents = graph.parents(commit)?;
+            let before = stack.len();
+            stack.extend(
+                parents
+                    .into_iter()
+                    .filter(|parent| marks.get(*parent) == WAITING),
+            );
+            if stack.len() == before {
+                stack.pop();
+                if !marks.has(commit, PLACED) {
+                    marks.set(commit, PLACED);
+                    order.push(commit);
+                }
+            }
+        }
+    }
+    Ok(order)
 }
 
 /// Visits an object and, while it is a tag, what it names.

@@ -3,6 +3,10 @@
 //! A tree that is sent is compared with the trees at the same path in the parent commits. What it
 //! shares with one of them is there already, or is sent with that parent. So the cost of a commit
 //! is what it changed, however large its tree is.
+//!
+//! What makes this complete: the trees a tree is compared with were gone through before it, or
+//! are with the other side. That holds at the root if parents come first, and is handed down:
+//! the entries of a tree become tasks in the order of the trees.
 
 use bytes::Bytes;
 

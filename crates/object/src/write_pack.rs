@@ -34,7 +34,7 @@ pub enum WritePackError {
     Read(#[from] ReadError),
     /// The receiver is gone, or takes no more.
     #[error("could not send a pack")]
-    Write(#[source] io::Error),
+    Write(#[from] io::Error),
     /// A pack counts its objects in 32 bits.
     #[error("a pack holds at most {} objects", u32::MAX)]
     TooMany,
@@ -75,10 +75,8 @@ pub fn write_pack(
     let total = plan.entries.len();
     let count = u32::try_from(total).map_err(|_| WritePackError::TooMany)?;
     let mut out = PackStreamWriter::new(out);
-    out.write_all(b"PACK\0\0\0\x02")
-        .map_err(WritePackError::Write)?;
-    out.write_all(&count.to_be_bytes())
-        .map_err(WritePackError::Write)?;
+    out.write_all(b"PACK\0\0\0\x02")?;
+    out.write_all(&count.to_be_bytes())?;
     let mut offsets = Vec::with_capacity(total);
     let mut stats = PackStats {
         objects: total as u64,
@@ -103,7 +101,7 @@ pub fn write_pack(
         }
     }
     progress.writing(total as u64, total as u64);
-    stats.bytes = out.finish().map_err(WritePackError::Write)?;
+    stats.bytes = out.finish()?;
     Ok(stats)
 }
 
@@ -289,7 +287,7 @@ impl<'a> Plan<'a> {
         offsets.push(offset);
         write_header(kind, entry.size, &mut out.piece);
         match entry.content {
-            Content::Whole(stream) => out.write_all(&stream).map_err(WritePackError::Write),
+            Content::Whole(stream) => Ok(out.write_all(&stream)?),
             Content::Copied(number, raw) => {
                 let pack = &self.db.packs()[number as usize];
                 pack.copy_raw(&raw, out)
@@ -326,10 +324,10 @@ fn deflate_stream(
             .read(&mut piece)
             .map_err(|source| ReadError::Stream { id, source })?;
         if n == 0 {
-            zlib.finish().map_err(WritePackError::Write)?;
+            zlib.finish()?;
             return Ok(());
         }
-        zlib.write_all(&piece[..n]).map_err(WritePackError::Write)?;
+        zlib.write_all(&piece[..n])?;
     }
 }
 

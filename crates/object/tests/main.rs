@@ -1,0 +1,10 @@
+//! The tests of the crate against Git itself and against hostile input, in one binary.
+
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
+mod git;
+mod packs;
+mod repositories;
+mod sending;
+mod trees;
+mod walks;
