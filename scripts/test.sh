@@ -6,12 +6,10 @@ source "$(dirname "$0")/env.sh"
 
 say "Rust"
 cargo test --workspace
-if [ -x scripts/test-sdk.sh ]; then
-    say "the SDKs, from Python and Node"
-    scripts/test-sdk.sh
-fi
-if [ -x scripts/fuzz-short.sh ]; then
-    say "a short run of each fuzz target"
-    scripts/fuzz-short.sh
-fi
+say "the SDKs, from Python and Node"
+scripts/test-sdk.sh
+say "crashes and crowds"
+scripts/test-system.sh
+say "a short run of each fuzz target"
+scripts/fuzz-short.sh
 say "all passed"

@@ -188,3 +188,14 @@ fn refused(error: CommitError, branch: &str) -> CommitFailure {
         old_sha,
     }
 }
+
+/// See the function of this name at the top of the crate.
+#[cfg(fuzzing)]
+pub(crate) fn parse_line(line: &[u8]) {
+    let _ = Plan::parse(line);
+    let _ = chunk::parse(line);
+    let _ = chunk::parse_tail(line);
+    if let Some(head) = chunk::parse_head(line) {
+        assert!(head.data_at <= line.len());
+    }
+}
