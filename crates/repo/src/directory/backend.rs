@@ -1,0 +1,355 @@
+//! The backend over a bare repository's folder.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use packhouse_object::{FinishedPack, IdSet, NewObject, Pack, RefName};
+use parking_lot::Mutex;
+
+use super::DirectoryOptions;
+use super::error::{DirectoryError, OpenError};
+use super::layout::Layout;
+use super::object_folders::ObjectFolders;
+use super::quarantine;
+use super::ref_map::{RefMap, SkippedRef};
+use super::ref_store::{Head, RefState, RefStore};
+use super::store::{move_pack, store_objects};
+use super::transaction::{Mover, Outcome};
+use crate::change::Change;
+use crate::error::RepoError;
+use crate::reflog::{ReflogEntry, ReflogPage};
+use crate::repository::{Backend, Prepare, Refused};
+use crate::view::View;
+
+/// How often a write is prepared in all.
+const ATTEMPTS_MAX: u32 = 20;
+
+/// After this many attempts the refs stay locked while the write is prepared, so that it cannot be overtaken again.
+const ATTEMPTS_UNLOCKED: u32 = 3;
+
+/// A bare repository that is open. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Directory {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    layout: Layout,
+    options: DirectoryOptions,
+    quarantine: PathBuf,
+    refs: RefStore,
+    objects: Arc<ObjectFolders>,
+    /// What views say of `HEAD` where it names no branch; `None`: there are no views then.
+    detached_head: Option<RefName>,
+    current: Mutex<Current>,
+    /// Writes of this process take turns, and so do not make each other start again.
+    writing: Mutex<()>,
+}
+
+/// The newest state that was read. Held while the next one is read, so that a later view is never an older one.
+#[derive(Default)]
+struct Current {
+    view: Option<(Arc<View>, RefState, u64)>,
+    map: RefMap,
+}
+
+impl Directory {
+    pub(super) fn open(layout: Layout, options: DirectoryOptions) -> Result<Directory, OpenError> {
+        let quarantine = match options.read_only {
+            true => layout.objects(),
+            false => quarantine::prepare(&layout.objects())?,
+        };
+        Ok(Directory::new(layout, options, quarantine, None))
+    }
+
+    /// Opens for reading only, whatever `HEAD` says.
+    pub(super) fn open_source(layout: Layout, detached_head: RefName) -> Directory {
+        let options = DirectoryOptions {
+            read_only: true,
+            ..DirectoryOptions::default()
+        };
+        let quarantine = layout.objects();
+        Directory::new(layout, options, quarantine, Some(detached_head))
+    }
+
+    fn new(
+        layout: Layout,
+        options: DirectoryOptions,
+        quarantine: PathBuf,
+        detached_head: Option<RefName>,
+    ) -> Directory {
+        let refs = RefStore::new(&layout, options.lock_timeout);
+        let objects = ObjectFolders::new(layout.objects(), options.cache.clone());
+        let (current, writing) = (Mutex::default(), Mutex::default());
+        Directory {
+            inner: Arc::new(Inner {
+                layout,
+                options,
+                quarantine,
+                refs,
+                objects,
+                detached_head,
+                current,
+                writing,
+            }),
+        }
+    }
+
+    /// The newest state.
+    pub(super) fn read_view(&self) -> Result<Arc<View>, RepoError> {
+        self.inner.read_view()
+    }
+
+    /// Refs that are not in the newest view, and those that stand for other refs.
+    pub(super) fn oddities(&self) -> (Vec<SkippedRef>, Vec<RefName>) {
+        let current = self.inner.current.lock();
+        (current.map.skipped.clone(), current.map.symbolic.clone())
+    }
+
+    /// Whether `HEAD` names a commit.
+    pub(super) fn head_is_detached(&self) -> Result<bool, DirectoryError> {
+        Ok(self.inner.refs.head()? == Head::Detached)
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Inner) -> Result<T, RepoError> + Send + 'static,
+    ) -> Result<T, RepoError> {
+        let inner = self.inner.clone();
+        tokio::task::spawn_blocking(move || work(&inner))
+            .await
+            .map_err(|_| RepoError::Stopped)?
+    }
+}
+
+#[async_trait]
+impl Backend for Directory {
+    async fn view(&self) -> Result<Arc<View>, RepoError> {
+        self.blocking(Inner::read_view).await
+    }
+
+    async fn publish(
+        &self,
+        who: String,
+        packs: Vec<FinishedPack>,
+        prepare: Box<dyn Prepare>,
+    ) -> Result<Option<Arc<View>>, RepoError> {
+        self.blocking(move |inner| inner.publish(&who, packs, prepare))
+            .await
+    }
+
+    fn quarantine_dir(&self) -> &Path {
+        &self.inner.quarantine
+    }
+
+    async fn reflog(
+        &self,
+        name: Option<&[u8]>,
+        after: Option<ReflogPage>,
+        limit: u32,
+    ) -> Result<Vec<ReflogEntry>, RepoError> {
+        // A name that is not valid has no log, and must not become a path.
+        let name = match name.map(RefName::parse) {
+            Some(Err(_)) => return Ok(Vec::new()),
+            Some(Ok(name)) => Some(name),
+            None => None,
+        };
+        self.blocking(move |inner| {
+            let logs = &inner.refs.logs;
+            Ok(match name {
+                Some(name) => logs.of_ref(name.as_bstr(), after, limit as usize)?,
+                None => logs.of_all(after, limit as usize)?,
+            })
+        })
+        .await
+    }
+}
+
+impl Inner {
+    fn read_view(&self) -> Result<Arc<View>, RepoError> {
+        let mut current = self.current.lock();
+        // Refs first: the objects that they name were there before them.
+        let state = self.refs.read()?;
+        let (database, round) = self.objects.database()?;
+        if let Some((view, before, before_round)) = &current.view
+            && *before_round == round
+            && before.same_as(&state)
+        {
+            return Ok(view.clone());
+        }
+        let head = match (&state.head, &self.detached_head) {
+            (Head::Branch(name), _) | (Head::Detached, Some(name)) => name.clone(),
+            (Head::Detached, None) => {
+                return Err(DirectoryError::DetachedHead {
+                    head: self.layout.git_dir.join("HEAD"),
+                }
+                .into());
+            }
+        };
+        let map = RefMap::build(&state, &current.map, &database)?;
+        let generation = current
+            .view
+            .as_ref()
+            .map_or(1, |(view, _, _)| view.generation() + 1);
+        let view = Arc::new(View::new(generation, head, map.refs.clone(), database));
+        for skipped in map
+            .skipped
+            .iter()
+            .filter(|skipped| !current.map.skipped.contains(skipped))
+        {
+            tracing::warn!(repository = %self.layout.git_dir.display(), name = %skipped.name, reason = skipped.reason, "ref is passed over");
+        }
+        *current = Current {
+            view: Some((view.clone(), state, round)),
+            map,
+        };
+        Ok(view)
+    }
+
+    fn publish(
+        &self,
+        who: &str,
+        packs: Vec<FinishedPack>,
+        mut prepare: Box<dyn Prepare>,
+    ) -> Result<Option<Arc<View>>, RepoError> {
+        self.check_writable()?;
+        let mut incoming = Incoming::open(packs)?;
+        let _turn = self.writing.lock();
+        let mut stored = IdSet::default();
+        let mut names = BTreeSet::new();
+        for attempt in 1..=ATTEMPTS_MAX {
+            let held = if attempt > ATTEMPTS_UNLOCKED {
+                Some(self.refs.lock(&names)?)
+            } else {
+                None
+            };
+            let view = incoming.laid_over(&*self.read_view()?);
+            let change = match prepare.prepare(&view) {
+                Ok(change) => change,
+                Err(Refused) => return Ok(None),
+            };
+            names = change.edits.iter().map(|edit| edit.name.clone()).collect();
+            let at_ms = now_ms();
+            let after = view.with_change(&change, at_ms)?;
+            check_targets(&change, &after)?;
+
+            incoming.store(&self.layout.objects())?;
+            let missing: Vec<NewObject> = change
+                .objects
+                .iter()
+                .filter(|object| stored.insert(object.id))
+                .cloned()
+                .collect();
+            store_objects(
+                &self.layout.objects(),
+                &self.quarantine,
+                &self.options,
+                &missing,
+            )?;
+
+            let locked = match held {
+                Some(held) if held.cover(&names) => Ok(held),
+                held => {
+                    drop(held);
+                    self.refs.lock(&names)
+                }
+            };
+            let outcome = match locked {
+                Ok(locked) => locked.commit(&change.edits, Mover { who, at_ms }, after.database()),
+                Err(error) => Err(error.into()),
+            };
+            match outcome {
+                Ok(Outcome::Moved) => return Ok(Some(self.read_view()?)),
+                Ok(Outcome::Stale) => {}
+                // The ref in the way may have been made since the view was read; preparing again can tell.
+                Err(RepoError::Directory(DirectoryError::NameConflict { .. })) if attempt == 1 => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let name = names.first().map(RefName::to_string).unwrap_or_default();
+        Err(RepoError::Contended {
+            name,
+            attempts: ATTEMPTS_MAX,
+        })
+    }
+
+    fn check_writable(&self) -> Result<(), DirectoryError> {
+        let reason = match (self.options.read_only, self.layout.shallow) {
+            (true, _) => "it was opened for reading",
+            (_, true) => "it is a shallow clone, whose history is not complete",
+            _ => return Ok(()),
+        };
+        Err(DirectoryError::ReadOnly {
+            path: self.layout.git_dir.clone(),
+            reason,
+        })
+    }
+}
+
+/// Packs that come with a write. They are read where they are until the write is known to be wanted.
+struct Incoming {
+    packs: Vec<(FinishedPack, Arc<Pack>)>,
+}
+
+impl Incoming {
+    fn open(packs: Vec<FinishedPack>) -> Result<Incoming, RepoError> {
+        let open = |finished: FinishedPack| {
+            let pack = Pack::open(&finished.pack, &finished.idx)?;
+            Ok((finished, Arc::new(pack)))
+        };
+        Ok(Incoming {
+            packs: packs
+                .into_iter()
+                .map(open)
+                .collect::<Result<_, RepoError>>()?,
+        })
+    }
+
+    /// The view with these packs among its objects.
+    fn laid_over(&self, view: &View) -> View {
+        let mut view = view.clone();
+        if !self.packs.is_empty() {
+            let packs = self
+                .packs
+                .iter()
+                .map(|(_, pack)| pack)
+                .chain(view.database.packs())
+                .cloned()
+                .collect();
+            view.database = view.database.with_packs(packs);
+        }
+        view
+    }
+
+    /// Makes the packs part of the repository. Later views find them there.
+    fn store(&mut self, objects: &Path) -> Result<(), DirectoryError> {
+        self.packs
+            .drain(..)
+            .try_for_each(|(finished, _)| move_pack(finished, objects))
+    }
+}
+
+/// A ref may not name what is not there: everything else relies on it.
+fn check_targets(change: &Change, after: &View) -> Result<(), RepoError> {
+    for edit in &change.edits {
+        if let Some(target) = edit.new
+            && !after.database().contains(&target)?
+        {
+            return Err(DirectoryError::NoSuchTarget {
+                name: edit.name.to_string(),
+                target,
+            }
+            .into());
+        }
+    }
+    Ok(())
+}
+
+fn now_ms() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as i64)
+}

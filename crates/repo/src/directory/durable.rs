@@ -1,0 +1,72 @@
+//! Files and folders that must survive a power cut.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::path::Path;
+
+/// Makes the names in a folder durable.
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+/// Makes a file that was not there, durable but for its name.
+pub(crate) fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+/// Makes `folder` and what is missing between it and `root`, which must be there, durably.
+///
+/// Another process may remove empty folders at the same time, so the caller must be ready to call again.
+pub(crate) fn create_folders(root: &Path, folder: &Path) -> io::Result<()> {
+    if folder == root || folder.is_dir() {
+        return Ok(());
+    }
+    let parent = folder.parent().unwrap_or(root);
+    create_folders(root, parent)?;
+    match fs::create_dir(folder) {
+        Ok(()) => sync_folder(parent),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            Err(ErrorKind::NotADirectory.into())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Removes a folder that holds nothing but folders. A folder that holds a file stays, as do the
+/// folders around the file, and is an error of kind `DirectoryNotEmpty`.
+pub(crate) fn remove_empty_tree(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if !entry.file_type()?.is_dir() {
+            return Err(ErrorKind::DirectoryNotEmpty.into());
+        }
+        remove_empty_tree(&entry.path())?;
+    }
+    match fs::remove_dir(folder) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Removes the folders above `path` that are empty, up to `stop`, which stays.
+pub(crate) fn remove_empty_parents(path: &Path, stop: &Path) {
+    for folder in path.ancestors().skip(1) {
+        if folder == stop || !folder.starts_with(stop) || fs::remove_dir(folder).is_err() {
+            return;
+        }
+    }
+}
+
+/// Removes a file; one that is not there is no error. Returns whether it was there.
+pub(crate) fn remove_file(path: &Path) -> io::Result<bool> {
+    match fs::remove_file(path) {
+        Ok(()) => Ok(true),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,257 @@
+//! Where the parts of a repository folder are, and whether it is stored in a way that is known here.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use bstr::ByteSlice;
+use packhouse_object::RefName;
+
+use super::config::Config;
+use super::durable::{sync_folder, write_new};
+use super::error::OpenError;
+
+/// The most bytes that are read of a config file.
+const CONFIG_BYTES_MAX: u64 = 4 << 20;
+
+/// Extensions that change nothing about what is read and written here.
+const HARMLESS_EXTENSIONS: [&str; 4] = [
+    "noop",
+    "preciousobjects",
+    "worktreeconfig",
+    "relativeworktrees",
+];
+
+/// A repository folder that can be read.
+#[derive(Debug)]
+pub(super) struct Layout {
+    pub(super) git_dir: PathBuf,
+    /// Which reflogs are made where none is.
+    pub(super) log_refs: LogRefs,
+    /// Whether history was cut off by a shallow clone.
+    pub(super) shallow: bool,
+}
+
+/// The setting `core.logAllRefUpdates`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LogRefs {
+    /// Not set, or false: what a bare repository does.
+    Default,
+    /// True: branches, remote branches, notes and `HEAD`.
+    Branches,
+    /// Every ref.
+    Always,
+}
+
+/// Which repository folders are accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Accept {
+    Bare,
+    /// Those of working copies too. Only good for reading.
+    WorkingCopies,
+}
+
+impl Layout {
+    /// Looks at the folder `path`, which is a repository folder or, if accepted, a working copy that has one.
+    pub(super) fn find(path: &Path, accept: Accept) -> Result<Layout, OpenError> {
+        let path = fs::canonicalize(path).map_err(OpenError::io("open", path))?;
+        let git_dir = match (looks_like_git_dir(&path), path.join(".git")) {
+            (true, _) => path,
+            (false, inner) if inner.exists() && accept == Accept::Bare => {
+                return Err(OpenError::WorkingCopy { path });
+            }
+            (false, inner) if inner.exists() => follow_git_file(&inner)?,
+            _ => {
+                return Err(OpenError::NoRepository {
+                    path,
+                    reason: "it has no HEAD, objects and refs",
+                });
+            }
+        };
+        if !looks_like_git_dir(&git_dir) {
+            return Err(OpenError::NoRepository {
+                path: git_dir,
+                reason: "it has no HEAD, objects and refs",
+            });
+        }
+        let config = read_config(&git_dir)?;
+        if accept == Accept::Bare && is_of_working_copy(&git_dir, &config) {
+            return Err(OpenError::WorkingCopy { path: git_dir });
+        }
+        check_format(&git_dir, &config)?;
+        let log_refs = match (
+            config.text("core", "logallrefupdates"),
+            config.flag("core", "logallrefupdates"),
+        ) {
+            (Some(text), _) if text.eq_ignore_ascii_case("always") => LogRefs::Always,
+            (_, Some(true)) => LogRefs::Branches,
+            _ => LogRefs::Default,
+        };
+        let shallow = git_dir
+            .join("shallow")
+            .metadata()
+            .is_ok_and(|file| file.len() > 0);
+        Ok(Layout {
+            git_dir,
+            log_refs,
+            shallow,
+        })
+    }
+
+    pub(super) fn objects(&self) -> PathBuf {
+        self.git_dir.join("objects")
+    }
+}
+
+/// Writes an empty bare repository into `path`, which must be missing or an empty folder, durably.
+///
+/// Reflogs are switched on, so that moves made with `git` are in them as well.
+pub(crate) fn write_skeleton(path: &Path, head: &RefName) -> Result<(), OpenError> {
+    match fs::read_dir(path) {
+        Ok(mut entries) => {
+            if entries.next().is_some() {
+                return Err(OpenError::NotEmpty {
+                    path: path.to_owned(),
+                });
+            }
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            fs::create_dir_all(path).map_err(OpenError::io("make", path))?;
+        }
+        Err(error) if error.kind() == ErrorKind::NotADirectory => {
+            return Err(OpenError::NotEmpty {
+                path: path.to_owned(),
+            });
+        }
+        Err(error) => return Err(OpenError::io("open", path)(error)),
+    }
+    for folder in [
+        "objects",
+        "objects/info",
+        "objects/pack",
+        "refs",
+        "refs/heads",
+        "refs/tags",
+    ] {
+        let folder = path.join(folder);
+        fs::create_dir(&folder).map_err(OpenError::io("make", &folder))?;
+    }
+    let config = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n\tlogAllRefUpdates = true\n";
+    let head = [b"ref: ", head.as_bytes(), b"\n"].concat();
+    // HEAD last: without it the folder is no repository, so a crash leaves none that is half made.
+    for (name, content) in [("config", config.as_bytes()), ("HEAD", &head)] {
+        let file = path.join(name);
+        write_new(&file, content).map_err(OpenError::io("write", &file))?;
+    }
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    for folder in [path.join("objects"), path.join("refs"), path.to_owned()]
+        .iter()
+        .map(PathBuf::as_path)
+        .chain(parent)
+    {
+        sync_folder(folder).map_err(OpenError::io("sync", folder))?;
+    }
+    Ok(())
+}
+
+fn looks_like_git_dir(path: &Path) -> bool {
+    // HEAD may be a symbolic link to a branch that does not exist yet.
+    path.join("HEAD").symlink_metadata().is_ok()
+        && path.join("objects").is_dir()
+        && path.join("refs").exists()
+}
+
+/// `.git` of a working copy is the folder itself, or a file that says where it is.
+fn follow_git_file(inner: &Path) -> Result<PathBuf, OpenError> {
+    if inner.is_dir() {
+        return Ok(inner.to_owned());
+    }
+    let text = fs::read(inner).map_err(OpenError::io("read", inner))?;
+    let no_repository = |reason| OpenError::NoRepository {
+        path: inner.to_owned(),
+        reason,
+    };
+    let target = text
+        .strip_prefix(b"gitdir: ")
+        .ok_or_else(|| no_repository("it does not say where the repository is"))?;
+    let target = target
+        .trim_end()
+        .to_path()
+        .map_err(|_| no_repository("it does not say where the repository is"))?;
+    let target = inner.parent().unwrap_or(inner).join(target);
+    if target.join("commondir").exists() {
+        return Err(OpenError::Unsupported {
+            path: target,
+            feature: "the refs and objects of another working copy".to_owned(),
+        });
+    }
+    Ok(target)
+}
+
+fn read_config(git_dir: &Path) -> Result<Config, OpenError> {
+    let path = git_dir.join("config");
+    let too_large = path
+        .metadata()
+        .is_ok_and(|file| file.len() > CONFIG_BYTES_MAX);
+    if too_large {
+        return Err(OpenError::Config {
+            path,
+            line: 1,
+            reason: "the file is too large",
+        });
+    }
+    match fs::read(&path) {
+        Ok(text) => Config::parse(&text).map_err(|bad| OpenError::Config {
+            path,
+            line: bad.line,
+            reason: bad.reason,
+        }),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Config::default()),
+        Err(error) => Err(OpenError::io("read", &path)(error)),
+    }
+}
+
+/// As Git decides it: by `core.bare`, or by the folder's name where that is not set.
+fn is_of_working_copy(git_dir: &Path, config: &Config) -> bool {
+    let named_git = git_dir.file_name().is_some_and(|name| name == ".git");
+    !config.flag("core", "bare").unwrap_or(!named_git)
+        || config.text("core", "worktree").is_some()
+        || git_dir.join("commondir").exists()
+}
+
+fn check_format(git_dir: &Path, config: &Config) -> Result<(), OpenError> {
+    let unsupported = |feature: String| {
+        Err(OpenError::Unsupported {
+            path: git_dir.to_owned(),
+            feature,
+        })
+    };
+    let version = config
+        .text("core", "repositoryformatversion")
+        .unwrap_or_else(|| "0".to_owned());
+    if !matches!(version.as_str(), "0" | "1") {
+        return unsupported(format!("repository format version {version}"));
+    }
+    for (name, value) in config.section("extensions") {
+        match (name, value.to_ascii_lowercase().as_str()) {
+            ("objectformat", "sha1") | ("refstorage", "files") => {}
+            ("objectformat", format) => return unsupported(format!("object format {format}")),
+            ("refstorage", format) => return unsupported(format!("ref storage {format}")),
+            ("partialclone", _) => {
+                return unsupported("partial clone: objects may be missing".to_owned());
+            }
+            (name, _) if HARMLESS_EXTENSIONS.contains(&name) => {}
+            // Before version 1 an extension that is not known means nothing.
+            _ if version == "0" => {}
+            (name, _) => return unsupported(format!("extension {name}")),
+        }
+    }
+    if config.any_subsection("remote", "promisor")
+        || config.any_subsection("remote", "partialclonefilter")
+    {
+        return unsupported("partial clone: objects may be missing".to_owned());
+    }
+    Ok(())
+}

@@ -1,0 +1,87 @@
+//! Repositories kept as ordinary bare Git repositories.
+//!
+//! What always holds:
+//! - `git` itself may read and write the folder at any time: refs move under Git's lock files, reflogs
+//!   and `packed-refs` are kept as Git keeps them, and a `git gc` next to us loses nothing;
+//! - objects are durable before a ref names them, and a ref is durable before a write is acknowledged;
+//! - changes of several refs become visible together, to readers and to whoever comes after a crash.
+//!
+//! Hooks are not run. What was never named by a ref is left to `git gc`, like all that Git leaves behind.
+
+mod alternates;
+mod backend;
+mod config;
+pub(crate) mod durable;
+mod error;
+mod layout;
+mod lock;
+mod loose_refs;
+mod object_folders;
+mod packed_refs;
+mod quarantine;
+mod ref_log;
+mod ref_map;
+mod ref_store;
+mod source;
+mod store;
+mod transaction;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use packhouse_object::{ObjectCache, RefName};
+
+pub use error::{DirectoryError, OpenError};
+pub use ref_map::SkippedRef;
+
+pub(crate) use layout::write_skeleton;
+pub(crate) use packed_refs::{PackedRef, Peeled, packed_refs_path, write_entries};
+pub(crate) use source::{Source, SourceError};
+pub(crate) use store::move_pack;
+
+use crate::repository::Repository;
+use backend::Directory;
+use layout::{Accept, Layout};
+
+/// How a bare repository is opened.
+#[derive(Clone, Debug)]
+pub struct DirectoryOptions {
+    /// Refuse every write, and write nothing into the folder.
+    pub read_only: bool,
+    /// How long a lock that another process holds is waited for.
+    pub lock_timeout: Duration,
+    /// The most objects that one write stores as loose files; more become a pack.
+    pub loose_objects: usize,
+    /// The most bytes, undeflated, that one write stores as loose files.
+    pub loose_bytes: usize,
+    /// Decoded objects. May be shared by repositories that are open at the same time.
+    pub cache: Arc<ObjectCache>,
+}
+
+impl Default for DirectoryOptions {
+    /// Read and write, five seconds of patience, up to 32 loose files and 1 MiB, 32 MiB of cache of its own.
+    fn default() -> Self {
+        DirectoryOptions {
+            read_only: false,
+            lock_timeout: Duration::from_secs(5),
+            loose_objects: 32,
+            loose_bytes: 1 << 20,
+            cache: Arc::new(ObjectCache::new(32 << 20)),
+        }
+    }
+}
+
+/// Opens a bare repository.
+///
+/// Folders of working copies, partial clones, SHA-256 objects and reftables are refused. A shallow
+/// repository can be read, as far as its history goes, but not written.
+pub fn open(path: impl AsRef<Path>, options: DirectoryOptions) -> Result<Repository, OpenError> {
+    let layout = Layout::find(path.as_ref(), Accept::Bare)?;
+    Ok(Repository::new(Arc::new(Directory::open(layout, options)?)))
+}
+
+/// Makes an empty bare repository of a missing or empty folder, durably.
+pub fn init(path: impl AsRef<Path>, default_branch: &RefName) -> Result<(), OpenError> {
+    write_skeleton(path.as_ref(), default_branch)
+}

@@ -1,0 +1,250 @@
+//! The object folders of a repository: its own, and those it borrows from through alternates.
+//!
+//! What always holds:
+//! - packs that are open stay readable when another process replaces them;
+//! - an object that a ref named when it was read is found, even if `git gc` moves it from a loose
+//!   file into a pack at that moment: a miss looks at the folders again before it is believed.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use packhouse_object::{
+    Database, LooseStore, MissedObject, ObjectCache, Pack, PackError, ReadError,
+};
+use parking_lot::Mutex;
+
+use super::alternates::object_folders;
+use crate::error::RepoError;
+
+/// How often packs are listed again because one vanished before it was opened.
+const LIST_ATTEMPTS: u32 = 10;
+
+/// A folder whose times are younger than this when it is listed may change again without a new time.
+const TIME_GRAIN: Duration = Duration::from_secs(2);
+
+/// Objects on disk.
+#[derive(Debug)]
+pub(super) struct ObjectFolders {
+    objects: PathBuf,
+    cache: Arc<ObjectCache>,
+    /// No other repository that is open has the same number, so cached objects never show up elsewhere.
+    scope: u64,
+    listed: Mutex<Listed>,
+}
+
+/// What was found when the folders were looked at last.
+#[derive(Debug, Default)]
+struct Listed {
+    folders: Vec<Folder>,
+    database: Option<Database>,
+    /// Counts the times something new was found.
+    round: u64,
+}
+
+#[derive(Debug)]
+struct Folder {
+    objects: PathBuf,
+    /// When `objects/pack` had changed last, if that time can be trusted.
+    stamp: Option<Stamp>,
+    packs: Vec<(OsString, Arc<Pack>)>,
+}
+
+type Stamp = (u64, u64, i64, i64);
+
+impl ObjectFolders {
+    pub(super) fn new(objects: PathBuf, cache: Arc<ObjectCache>) -> Arc<ObjectFolders> {
+        static NEXT_SCOPE: AtomicU64 = AtomicU64::new(1 << 62);
+        let scope = NEXT_SCOPE.fetch_add(1, Ordering::Relaxed);
+        Arc::new(ObjectFolders {
+            objects,
+            cache,
+            scope,
+            listed: Mutex::default(),
+        })
+    }
+
+    /// The objects that are there now, and a number that grows when packs come or go.
+    pub(super) fn database(self: &Arc<Self>) -> Result<(Database, u64), RepoError> {
+        let (database, round) = self.list()?;
+        let again = LookAgain {
+            folders: self.clone(),
+            round,
+        };
+        Ok((database.with_missed(Arc::new(again)), round))
+    }
+
+    fn list(&self) -> Result<(Database, u64), RepoError> {
+        let mut listed = self.listed.lock();
+        let places = object_folders(&self.objects)?;
+        let same_places = places
+            .iter()
+            .eq(listed.folders.iter().map(|folder| &folder.objects));
+        let mut changed = !same_places || listed.database.is_none();
+        if !same_places {
+            let mut before = std::mem::take(&mut listed.folders);
+            listed.folders = places
+                .into_iter()
+                .map(
+                    |objects| match before.iter().position(|folder| folder.objects == objects) {
+                        Some(at) => before.swap_remove(at),
+                        None => Folder {
+                            objects,
+                            stamp: None,
+                            packs: Vec::new(),
+                        },
+                    },
+                )
+                .collect();
+        }
+        for folder in &mut listed.folders {
+            changed |= folder.refresh()?;
+        }
+        if changed {
+            let packs = listed
+                .folders
+                .iter()
+                .flat_map(|folder| folder.packs.iter().map(|(_, pack)| pack.clone()))
+                .collect();
+            let loose = listed
+                .folders
+                .iter()
+                .map(|folder| LooseStore::open(&folder.objects))
+                .collect();
+            listed.database = Some(
+                Database::new(self.cache.clone(), self.scope)
+                    .with_packs(packs)
+                    .with_loose(loose),
+            );
+            listed.round += 1;
+        }
+        let database = listed
+            .database
+            .clone()
+            .expect("set above when it was missing");
+        Ok((database, listed.round))
+    }
+}
+
+impl Folder {
+    /// Lists the packs if they may have changed. Returns whether they have.
+    fn refresh(&mut self) -> Result<bool, RepoError> {
+        let folder = self.objects.join("pack");
+        let mut attempts = 1;
+        loop {
+            let stamp = stamp(&folder).map_err(|error| RepoError::io("look at", &folder, error))?;
+            if stamp.is_some() && stamp == self.stamp {
+                return Ok(false);
+            }
+            let names =
+                pack_names(&folder).map_err(|error| RepoError::io("list", &folder, error))?;
+            match self.open_packs(&folder, &names) {
+                // A pack vanished: what took its place was there before, so it is in a new list.
+                Err(RepoError::Pack(PackError::Io { source, .. }))
+                    if source.kind() == ErrorKind::NotFound && attempts < LIST_ATTEMPTS =>
+                {
+                    attempts += 1
+                }
+                Err(RepoError::Pack(PackError::Damaged { .. })) if attempts < 2 => attempts += 1,
+                Err(error) => return Err(error),
+                Ok(changed) => {
+                    self.stamp = stamp;
+                    return Ok(changed);
+                }
+            }
+        }
+    }
+
+    fn open_packs(&mut self, folder: &Path, names: &[OsString]) -> Result<bool, RepoError> {
+        let mut packs = Vec::with_capacity(names.len());
+        for name in names {
+            let open = self
+                .packs
+                .iter()
+                .find(|(other, _)| other == name)
+                .map(|(_, pack)| pack.clone());
+            let pack = match open {
+                Some(pack) => pack,
+                None => {
+                    let idx = folder.join(name);
+                    Arc::new(Pack::open(&idx.with_extension("pack"), &idx)?)
+                }
+            };
+            packs.push((name.clone(), pack));
+        }
+        let changed = !packs
+            .iter()
+            .map(|(name, _)| name)
+            .eq(self.packs.iter().map(|(name, _)| name));
+        self.packs = packs;
+        Ok(changed)
+    }
+}
+
+/// The indexes of packs that are there, those of the newest packs first: what is asked for is mostly new.
+fn pack_names(folder: &Path) -> std::io::Result<Vec<OsString>> {
+    let mut found = Vec::new();
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let name = entry?.file_name();
+        if name.as_bytes().starts_with(b"pack-")
+            && Path::new(&name).extension() == Some(OsStr::new("idx"))
+        {
+            match fs::metadata(folder.join(&name).with_extension("pack")) {
+                Ok(pack) => found.push((pack.modified()?, name)),
+                // An index without its pack is on its way out.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    found.sort_unstable_by(|a, b| b.cmp(a));
+    Ok(found.into_iter().map(|(_, name)| name).collect())
+}
+
+fn stamp(folder: &Path) -> std::io::Result<Option<Stamp>> {
+    let metadata = match fs::metadata(folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        metadata => metadata?,
+    };
+    let age = SystemTime::now()
+        .duration_since(metadata.modified()?)
+        .unwrap_or_default();
+    Ok((age > TIME_GRAIN).then(|| {
+        (
+            metadata.dev(),
+            metadata.ino(),
+            metadata.mtime(),
+            metadata.mtime_nsec(),
+        )
+    }))
+}
+
+/// Asked when an object is missed that may have been moved.
+#[derive(Debug)]
+struct LookAgain {
+    folders: Arc<ObjectFolders>,
+    round: u64,
+}
+
+impl MissedObject for LookAgain {
+    fn look_again(&self) -> Result<Option<Database>, ReadError> {
+        match self.folders.list() {
+            Ok((database, round)) => Ok((round != self.round).then_some(database)),
+            Err(RepoError::Read(error)) => Err(error),
+            Err(error) => {
+                tracing::warn!(%error, "could not look for packs again");
+                Ok(None)
+            }
+        }
+    }
+}

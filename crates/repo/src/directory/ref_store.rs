@@ -1,0 +1,190 @@
+//! The refs of a repository folder, read as one state.
+//!
+//! Git reads a ref's own file before `packed-refs`, and packing writes `packed-refs` before it removes
+//! the file, so reading in that order misses no ref. Changes of several refs are made by replacing
+//! `packed-refs` (see `transaction`): a reader who finds it replaced reads again, and so sees all of
+//! such a change or nothing.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bstr::{BStr, BString, ByteSlice};
+use packhouse_object::RefName;
+use parking_lot::{Mutex, RwLock};
+
+use super::error::DirectoryError;
+use super::layout::Layout;
+use super::loose_refs::{RawRef, read_raw, ref_path, scan};
+use super::packed_refs::{PackedRefs, packed_refs_path};
+use super::ref_log::RefLogs;
+
+/// How often all refs are read again because `packed-refs` was replaced meanwhile.
+const READ_ATTEMPTS: u32 = 20;
+
+/// How many symbolic refs may lead to one another; Git's own limit.
+pub(super) const SYMBOLIC_DEPTH_MAX: usize = 5;
+
+/// The refs of one folder.
+#[derive(Debug)]
+pub(super) struct RefStore {
+    pub(super) git_dir: PathBuf,
+    pub(super) logs: RefLogs,
+    pub(super) lock_timeout: Duration,
+    packed: Mutex<Arc<PackedRefs>>,
+    /// Held for writing while refs move, so that no reader of this process sees a later
+    /// change of one ref without an earlier one of another.
+    pub(super) moving: RwLock<()>,
+}
+
+/// All refs, as they were at one time.
+#[derive(Debug)]
+pub(super) struct RefState {
+    pub(super) head: Head,
+    /// Refs that have a file, sorted by name; they hide packed ones.
+    pub(super) loose: Vec<(BString, RawRef)>,
+    pub(super) packed: Arc<PackedRefs>,
+}
+
+/// What `HEAD` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Head {
+    Branch(RefName),
+    Detached,
+}
+
+impl RefStore {
+    pub(super) fn new(layout: &Layout, lock_timeout: Duration) -> RefStore {
+        RefStore {
+            git_dir: layout.git_dir.clone(),
+            logs: RefLogs::new(layout.git_dir.clone(), layout.log_refs),
+            lock_timeout,
+            packed: Mutex::default(),
+            moving: RwLock::new(()),
+        }
+    }
+
+    /// Every ref.
+    pub(super) fn read(&self) -> Result<RefState, DirectoryError> {
+        let _still = self.moving.read();
+        let mut attempts = 1;
+        loop {
+            let packed = self.packed()?;
+            let loose = scan(&self.git_dir)
+                .map_err(DirectoryError::io("list", &self.git_dir.join("refs")))?;
+            let head = self.head()?;
+            if self.is_current(&packed)? {
+                return Ok(RefState {
+                    head,
+                    loose,
+                    packed,
+                });
+            }
+            if attempts == READ_ATTEMPTS {
+                // Others write without pause. What Git itself would read is good enough.
+                return Ok(RefState {
+                    head,
+                    loose,
+                    packed: self.packed()?,
+                });
+            }
+            attempts += 1;
+        }
+    }
+
+    /// The newest `packed-refs`.
+    pub(super) fn packed(&self) -> Result<Arc<PackedRefs>, DirectoryError> {
+        let mut cached = self.packed.lock();
+        if !self.is_current(&cached)? {
+            *cached = Arc::new(PackedRefs::read(&self.git_dir)?);
+        }
+        Ok(cached.clone())
+    }
+
+    fn is_current(&self, packed: &PackedRefs) -> Result<bool, DirectoryError> {
+        packed.is_current(&self.git_dir).map_err(DirectoryError::io(
+            "look at",
+            &packed_refs_path(&self.git_dir),
+        ))
+    }
+
+    /// What `HEAD` says now.
+    pub(super) fn head(&self) -> Result<Head, DirectoryError> {
+        let path = self.git_dir.join("HEAD");
+        match self.raw(BStr::new("HEAD"))? {
+            Some(RawRef::Symbolic(name)) => match RefName::parse(&name) {
+                Ok(name) => Ok(Head::Branch(name)),
+                Err(error) => Err(DirectoryError::Damaged {
+                    path,
+                    reason: error.to_string(),
+                }),
+            },
+            Some(RawRef::Id(_)) => Ok(Head::Detached),
+            Some(RawRef::Broken) => Err(DirectoryError::Damaged {
+                path,
+                reason: "it names no branch".to_owned(),
+            }),
+            None => Err(DirectoryError::Damaged {
+                path,
+                reason: "it is missing".to_owned(),
+            }),
+        }
+    }
+
+    /// The file of a ref, without a look at `packed-refs`.
+    pub(super) fn raw(&self, name: &BStr) -> Result<Option<RawRef>, DirectoryError> {
+        let path = self.path(name);
+        read_raw(&path).map_err(DirectoryError::io("read", &path))
+    }
+
+    pub(super) fn path(&self, name: &BStr) -> PathBuf {
+        ref_path(&self.git_dir, name)
+    }
+
+    /// Whether a path is one of the folders right below `refs/`, which no ref may replace.
+    pub(super) fn is_top_folder(&self, path: &Path) -> bool {
+        path.is_dir() && path.parent() == Some(&self.git_dir.join("refs"))
+    }
+
+    /// The folder that stays, even if empty, when the ref at `path` is deleted: `refs/heads`, `refs/tags` or their like.
+    pub(super) fn folder_that_stays(&self, path: &Path) -> PathBuf {
+        let refs = self.git_dir.join("refs");
+        match path
+            .strip_prefix(&refs)
+            .ok()
+            .and_then(|rest| rest.iter().next())
+        {
+            Some(kind) => refs.join(kind),
+            None => refs,
+        }
+    }
+}
+
+impl RefState {
+    /// Whether both say the same of every ref.
+    pub(super) fn same_as(&self, other: &RefState) -> bool {
+        self.head == other.head
+            && Arc::ptr_eq(&self.packed, &other.packed)
+            && self.loose == other.loose
+    }
+
+    /// What a symbolic ref leads to: `None` if to no valid name, or round and round.
+    pub(super) fn follow(&self, target: &BStr) -> Option<RefName> {
+        let mut name = RefName::parse(target.as_bytes()).ok()?;
+        for _ in 0..SYMBOLIC_DEPTH_MAX {
+            match self.loose(name.as_bstr()) {
+                Some(RawRef::Symbolic(next)) => name = RefName::parse(next).ok()?,
+                _ => return Some(name),
+            }
+        }
+        None
+    }
+
+    fn loose(&self, name: &BStr) -> Option<&RawRef> {
+        let at = self
+            .loose
+            .binary_search_by(|(other, _)| other.as_bstr().cmp(name))
+            .ok()?;
+        Some(&self.loose[at].1)
+    }
+}

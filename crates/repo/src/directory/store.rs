@@ -1,0 +1,99 @@
+//! Writing objects into the folder, durably.
+
+use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::SystemTime;
+
+use packhouse_object::{FinishedPack, LooseError, LooseStore, NewObject, ObjectId, PackFileWriter};
+
+use super::DirectoryOptions;
+use super::durable::sync_folder;
+use super::error::DirectoryError;
+use crate::error::RepoError;
+
+/// Git's mode for files that never change.
+const READ_ONLY: u32 = 0o444;
+
+/// How often loose objects are written again because their folder vanished.
+const LOOSE_ATTEMPTS: u32 = 100;
+
+/// Stores objects as loose files or, if they are many or large, as one pack.
+pub(super) fn store_objects(
+    objects: &Path,
+    quarantine: &Path,
+    options: &DirectoryOptions,
+    new: &[NewObject],
+) -> Result<(), RepoError> {
+    let bytes: usize = new.iter().map(|object| object.data.len()).sum();
+    if new.len() > options.loose_objects || bytes > options.loose_bytes {
+        let mut writer = PackFileWriter::create(quarantine).map_err(DirectoryError::WritePack)?;
+        for object in new {
+            writer.add_new(object).map_err(DirectoryError::WritePack)?;
+        }
+        return Ok(move_pack(
+            writer.finish().map_err(DirectoryError::WritePack)?,
+            objects,
+        )?);
+    }
+    let loose = LooseStore::open(objects);
+    let mut attempts = 1;
+    loop {
+        let mut missing = Vec::new();
+        for object in new {
+            if !freshen(objects, &object.id)? {
+                missing.push(object.clone());
+            }
+        }
+        match loose.write_all(&missing) {
+            // `git gc` removes folders that are empty, perhaps before the file is in it.
+            Err(LooseError::Io { source, .. })
+                if source.kind() == ErrorKind::NotFound && attempts < LOOSE_ATTEMPTS =>
+            {
+                attempts += 1
+            }
+            written => return Ok(written.map_err(DirectoryError::WriteLoose)?),
+        }
+    }
+}
+
+/// Makes a loose object that another process wrote as good as new: durable, and too young for `git prune`.
+/// Returns whether it is there.
+fn freshen(objects: &Path, id: &ObjectId) -> Result<bool, DirectoryError> {
+    let hex = id.to_string();
+    let folder = objects.join(&hex[..2]);
+    let path = folder.join(&hex[2..]);
+    let file = match File::open(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        file => file.map_err(DirectoryError::io("open", &path))?,
+    };
+    // Only the owner may do this; a file of somebody else's is as old as it is.
+    let _ = file.set_modified(SystemTime::now());
+    let synced = file
+        .sync_all()
+        .and_then(|()| sync_folder(&folder))
+        .and_then(|()| sync_folder(objects));
+    match synced {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        synced => synced
+            .map(|()| true)
+            .map_err(DirectoryError::io("sync", &path)),
+    }
+}
+
+/// Moves a pack among those of the object folder. When this returns, others find it, and a power cut does not undo that.
+pub(crate) fn move_pack(finished: FinishedPack, objects: &Path) -> Result<(), DirectoryError> {
+    let folder = objects.join("pack");
+    let name = folder.join(format!("pack-{}", finished.checksum));
+    // A pack without index is not looked at, an index without pack is an error to some readers.
+    for (temporary, suffix) in [(finished.pack, "pack"), (finished.idx, "idx")] {
+        let path = name.with_extension(suffix);
+        fs::set_permissions(&temporary, fs::Permissions::from_mode(READ_ONLY))
+            .map_err(DirectoryError::io("protect", &temporary))?;
+        temporary
+            .persist(&path)
+            .map_err(|error| DirectoryError::io("make", &path)(error.error))?;
+    }
+    sync_folder(&folder).map_err(DirectoryError::io("sync", &folder))
+}

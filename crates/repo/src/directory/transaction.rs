@@ -1,0 +1,560 @@
+//! Ref transactions: lock, compare, move.
+//!
+//! What always holds:
+//! - a ref moves only while its lock file is ours, after its value was compared under that lock;
+//! - locks are taken in one order, and given up again if one is not to be had soon, so that two writers
+//!   do not wait for each other;
+//! - one ref moves by renaming its lock over its file; several move together by replacing `packed-refs`,
+//!   so that no crash and no reader finds half of a transaction;
+//! - a file of a ref that `packed-refs` is to speak for is gone for good before `packed-refs` changes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bstr::{BStr, BString, ByteSlice};
+use packhouse_object::{Database, ObjectId, RefName};
+
+use super::durable::{remove_empty_parents, remove_empty_tree, remove_file, sync_folder};
+use super::error::DirectoryError;
+use super::lock::{LockFile, NotLocked, Patience, lock_path};
+use super::loose_refs::RawRef;
+use super::packed_refs::{PackedRef, PackedRefs, Peeled, packed_refs_path, write_entries};
+use super::ref_log::Move;
+use super::ref_store::{Head, RefStore, SYMBOLIC_DEPTH_MAX};
+use crate::change::RefEdit;
+use crate::error::RepoError;
+use crate::view::peeled;
+
+/// How long a lock is waited for while others are held. Git, which takes locks in an order of its own,
+/// gives up after 100 ms.
+const WAIT_HOLDING: Duration = Duration::from_millis(40);
+
+/// Refs that are locked, until this is dropped.
+#[derive(Debug)]
+pub(super) struct LockedRefs<'a> {
+    store: &'a RefStore,
+    /// By the name of the ref, or `HEAD`.
+    locks: BTreeMap<BString, LockFile>,
+    /// What each requested name stands for.
+    routes: BTreeMap<RefName, Route>,
+}
+
+/// Where an edit of a ref lands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Route {
+    /// The ref that holds an object id, or will.
+    name: RefName,
+    /// Symbolic refs that led there, `HEAD` among them. Their reflogs get the move too.
+    through: Vec<BString>,
+}
+
+/// Who moves refs, and when.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Mover<'a> {
+    pub(super) who: &'a str,
+    pub(super) at_ms: i64,
+}
+
+/// How a transaction ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// Every edit is made, durably.
+    Moved,
+    /// A ref was not where its edit expected it. Nothing is changed.
+    Stale,
+}
+
+/// What came of locking several refs.
+enum Taken {
+    All(BTreeMap<BString, LockFile>),
+    None { in_the_way: PathBuf },
+}
+
+/// An edit whose place is known and that changes something.
+struct Step<'a> {
+    name: &'a RefName,
+    through: &'a [BString],
+    edit: &'a RefEdit,
+}
+
+impl RefStore {
+    /// Locks the refs that edits of `names` would change, waiting for other holders.
+    pub(super) fn lock(&self, names: &BTreeSet<RefName>) -> Result<LockedRefs<'_>, DirectoryError> {
+        let mut patience = Patience::new(self.lock_timeout);
+        loop {
+            let routes = self.routes(names)?;
+            let in_the_way = match self.take_locks(&in_order(&routes), &mut patience)? {
+                // A symbolic ref may have changed before it was locked.
+                Taken::All(locks) if self.routes(names)? == routes => {
+                    return Ok(LockedRefs {
+                        store: self,
+                        locks,
+                        routes,
+                    });
+                }
+                Taken::All(_) => lock_path(&self.git_dir.join("HEAD")),
+                Taken::None { in_the_way } => in_the_way,
+            };
+            patience.wait(&in_the_way)?;
+        }
+    }
+
+    fn routes(
+        &self,
+        names: &BTreeSet<RefName>,
+    ) -> Result<BTreeMap<RefName, Route>, DirectoryError> {
+        let head = self.head()?;
+        let mut routes = BTreeMap::new();
+        for requested in names {
+            let mut route = Route {
+                name: requested.clone(),
+                through: Vec::new(),
+            };
+            while let Some(RawRef::Symbolic(target)) = self.raw(route.name.as_bstr())? {
+                let path = self.path(route.name.as_bstr());
+                if route.through.len() == SYMBOLIC_DEPTH_MAX {
+                    return Err(DirectoryError::Damaged {
+                        path,
+                        reason: "too many symbolic refs in a row".to_owned(),
+                    });
+                }
+                let target = RefName::parse(&target).map_err(|error| DirectoryError::Damaged {
+                    path,
+                    reason: error.to_string(),
+                })?;
+                route.through.push(
+                    std::mem::replace(&mut route.name, target)
+                        .as_bstr()
+                        .to_owned(),
+                );
+            }
+            if head == Head::Branch(route.name.clone()) {
+                route.through.push("HEAD".into());
+            }
+            routes.insert(requested.clone(), route);
+        }
+        Ok(routes)
+    }
+
+    /// Takes all locks; or none, if someone is about to make a ref whose name is a part of one of these,
+    /// or the other way round.
+    fn take_locks(
+        &self,
+        names: &[BString],
+        patience: &mut Patience,
+    ) -> Result<Taken, DirectoryError> {
+        let mut locks = BTreeMap::new();
+        for name in names {
+            let path = self.path(name.as_bstr());
+            let taken = match locks.is_empty() {
+                true => LockFile::take(&self.git_dir, &path, patience),
+                false => LockFile::take(&self.git_dir, &path, &mut patience.at_most(WAIT_HOLDING)),
+            };
+            match taken {
+                Ok(lock) => locks.insert(name.clone(), lock),
+                Err(NotLocked::Error(DirectoryError::Locked { lock, .. })) if !locks.is_empty() => {
+                    return Ok(Taken::None { in_the_way: lock });
+                }
+                Err(NotLocked::Error(error)) => return Err(error),
+                Err(NotLocked::FileInTheWay) => match self.ref_above(name.as_bstr())? {
+                    Some(existing) => return Err(conflict(name.as_bstr(), existing.as_bstr())),
+                    None => {
+                        return Ok(Taken::None {
+                            in_the_way: lock_path(&path),
+                        });
+                    }
+                },
+            };
+        }
+        // Both of two such writers have their lock before they look, so at least one sees the other.
+        for name in names {
+            for above in names_above(name.as_bstr()) {
+                let other = lock_path(&self.path(above));
+                if !locks.contains_key(above) && other.exists() {
+                    return Ok(Taken::None { in_the_way: other });
+                }
+            }
+            let path = self.path(name.as_bstr());
+            if !path.is_dir() || self.is_top_folder(&path) || remove_empty_tree(&path).is_ok() {
+                continue;
+            }
+            let below = first_matching(&path, &|_| true)
+                .filter(|below| below.extension().is_some_and(|suffix| suffix == "lock"));
+            if let Some(below) = below
+                && !locks.values().any(|lock| lock_path(lock.path()) == below)
+            {
+                return Ok(Taken::None { in_the_way: below });
+            }
+        }
+        Ok(Taken::All(locks))
+    }
+
+    /// A ref with a file whose name is a part of `name`.
+    fn ref_above(&self, name: &BStr) -> Result<Option<BString>, DirectoryError> {
+        for above in names_above(name) {
+            if self.raw(above)?.is_some() {
+                return Ok(Some(above.to_owned()));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl LockedRefs<'_> {
+    /// Whether edits of all these refs can be made under the locks held.
+    pub(super) fn cover(&self, names: &BTreeSet<RefName>) -> bool {
+        names.iter().all(|name| self.routes.contains_key(name))
+    }
+
+    /// Makes all edits or none. The objects they name are in `database` and are durable.
+    pub(super) fn commit(
+        mut self,
+        edits: &[RefEdit],
+        mover: Mover<'_>,
+        database: &Database,
+    ) -> Result<Outcome, RepoError> {
+        let routes = std::mem::take(&mut self.routes);
+        let packed = self.store.packed()?;
+        let mut steps = Vec::new();
+        let mut places = BTreeSet::new();
+        for edit in edits {
+            let route = &routes[&edit.name];
+            if !places.insert(&route.name) {
+                return Err(DirectoryError::EditedTwice {
+                    name: route.name.to_string(),
+                }
+                .into());
+            }
+            if self.current(&route.name, &packed)? != edit.old {
+                return Ok(Outcome::Stale);
+            }
+            if edit.old != edit.new {
+                steps.push(Step {
+                    name: &route.name,
+                    through: &route.through,
+                    edit,
+                });
+            }
+        }
+        steps.sort_unstable_by_key(|step| step.name);
+        self.check_conflicts(&steps, &packed)?;
+        match &steps[..] {
+            [] => {}
+            [
+                Step {
+                    edit:
+                        RefEdit {
+                            new: Some(target), ..
+                        },
+                    ..
+                },
+            ] => self.move_one(&steps[0], *target, mover)?,
+            steps => self.move_all(steps, &packed, mover, database)?,
+        }
+        Ok(Outcome::Moved)
+    }
+
+    fn current(
+        &self,
+        name: &RefName,
+        packed: &PackedRefs,
+    ) -> Result<Option<ObjectId>, DirectoryError> {
+        match self.store.raw(name.as_bstr())? {
+            Some(RawRef::Id(id)) => Ok(Some(id)),
+            None => Ok(packed.get(name.as_bstr()).map(|entry| entry.target)),
+            // A symbolic ref would have been followed before it was locked.
+            Some(RawRef::Broken | RawRef::Symbolic(_)) => {
+                let reason = "it does not name an object".to_owned();
+                Err(DirectoryError::Damaged {
+                    path: self.store.path(name.as_bstr()),
+                    reason,
+                })
+            }
+        }
+    }
+
+    /// No ref may be called `a` while another, old or new, is called `a/b`. As in Git, this holds even
+    /// if the transaction deletes one of them.
+    fn check_conflicts(
+        &self,
+        steps: &[Step<'_>],
+        packed: &PackedRefs,
+    ) -> Result<(), DirectoryError> {
+        let names: BTreeSet<&[u8]> = steps.iter().map(|step| step.name.as_bytes()).collect();
+        for step in steps.iter().filter(|step| step.edit.old.is_none()) {
+            let name = step.name.as_bstr();
+            for above in names_above(name) {
+                if names.contains(above.as_bytes())
+                    || packed.get(above).is_some()
+                    || self.store.raw(above)?.is_some()
+                {
+                    return Err(conflict(name, above));
+                }
+            }
+            let below = [name.as_bytes(), b"/"].concat();
+            if let Some(existing) = names
+                .range(&below[..]..)
+                .next()
+                .filter(|existing| existing.starts_with(&below))
+            {
+                return Err(conflict(name, existing.as_bstr()));
+            }
+            if let Some(existing) = packed.first_below(&below) {
+                return Err(conflict(name, existing.name.as_bstr()));
+            }
+            let path = self.store.path(name);
+            if self.store.is_top_folder(&path) {
+                return Err(conflict(name, below.as_bstr()));
+            }
+            if let Some(existing) = path.is_dir().then(|| first_ref(&path)).flatten() {
+                let existing = existing
+                    .strip_prefix(&self.store.git_dir)
+                    .unwrap_or(&existing);
+                return Err(conflict(
+                    name,
+                    existing.to_string_lossy().as_bytes().as_bstr(),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn move_one(
+        &mut self,
+        step: &Step<'_>,
+        target: ObjectId,
+        mover: Mover<'_>,
+    ) -> Result<(), DirectoryError> {
+        let mut lock = self
+            .locks
+            .remove(step.name.as_bstr())
+            .expect("every route's ref is locked");
+        lock.write(format!("{target}\n").as_bytes())?;
+        let _moving = self.store.moving.write();
+        self.log(step, mover)?;
+        let path = lock.path().to_owned();
+        if path.is_dir() {
+            // Empty folders of refs that are gone; if one was just made there, the renaming fails.
+            let _ = remove_empty_tree(&path);
+        }
+        lock.commit().map_err(DirectoryError::io("replace", &path))
+    }
+
+    fn move_all(
+        &mut self,
+        steps: &[Step<'_>],
+        packed: &PackedRefs,
+        mover: Mover<'_>,
+        database: &Database,
+    ) -> Result<(), RepoError> {
+        let store = self.store;
+        let loose: Vec<&Step<'_>> = steps
+            .iter()
+            .filter(|step| store.path(step.name.as_bstr()).is_file())
+            .collect();
+        let in_packed_refs =
+            |step: &Step<'_>| step.edit.new.is_some() || packed.get(step.name.as_bstr()).is_some();
+        if steps.len() == 1 && !in_packed_refs(&steps[0]) {
+            let _moving = store.moving.write();
+            self.log(&steps[0], mover)?;
+            remove_loose(store, &loose)?;
+            return Ok(self.forget_deleted(steps)?);
+        }
+
+        let path = packed_refs_path(&store.git_dir);
+        let mut patience = Patience::new(store.lock_timeout);
+        let mut lock = match LockFile::take(&store.git_dir, &path, &mut patience) {
+            Ok(lock) => lock,
+            Err(NotLocked::Error(error)) => return Err(error.into()),
+            Err(NotLocked::FileInTheWay) => {
+                return Err(
+                    DirectoryError::io("lock", &path)(ErrorKind::NotADirectory.into()).into(),
+                );
+            }
+        };
+        // Nobody else replaces the file from here on; it may have been replaced since it was read.
+        let packed = store.packed()?;
+        let after = |step: &Step<'_>,
+                     value: Option<ObjectId>|
+         -> Result<(BString, Option<PackedRef>), RepoError> {
+            let name = step.name.as_bstr().to_owned();
+            let entry = value.map(|target| {
+                Ok::<_, RepoError>(PackedRef {
+                    name: name.clone(),
+                    target,
+                    peeled: peel(database, target)?,
+                })
+            });
+            Ok((name, entry.transpose()?))
+        };
+        // One ref that is deleted has its value until its file is gone, whatever `packed-refs` says.
+        let alone = steps.len() == 1;
+        let kept = loose.iter().filter(|_| !alone).filter(|step| {
+            packed.get(step.name.as_bstr()).map(|entry| entry.target) != step.edit.old
+        });
+        let kept: Vec<_> = kept
+            .map(|step| after(step, step.edit.old))
+            .collect::<Result<_, _>>()?;
+        let changes: Vec<_> = steps
+            .iter()
+            .map(|step| after(step, step.edit.new))
+            .collect::<Result<_, _>>()?;
+        let with_peeled = |mut entries: Vec<PackedRef>| -> Result<Vec<PackedRef>, RepoError> {
+            for entry in entries
+                .iter_mut()
+                .filter(|entry| entry.peeled == Peeled::Unknown)
+            {
+                entry.peeled = peel(database, entry.target)?;
+            }
+            Ok(entries)
+        };
+        let merged = with_peeled(packed.merged(&changes))?;
+        let written = write_entries(lock.file(), &merged).and_then(|()| lock.file().sync_all());
+        written.map_err(DirectoryError::io("write", &lock_path(&path)))?;
+
+        let _moving = store.moving.write();
+        if !kept.is_empty() {
+            replace_keeping_lock(&path, &with_peeled(packed.merged(&kept))?)?;
+        }
+        if !alone {
+            remove_loose(store, &loose)?;
+        }
+        for step in steps {
+            self.log(step, mover)?;
+        }
+        lock.commit()
+            .map_err(DirectoryError::io("replace", &path))?;
+        if alone {
+            remove_loose(store, &loose)?;
+        }
+        Ok(self.forget_deleted(steps)?)
+    }
+
+    fn log(&self, step: &Step<'_>, mover: Mover<'_>) -> Result<(), DirectoryError> {
+        let RefEdit {
+            old, new, message, ..
+        } = step.edit;
+        let entry = Move {
+            old: *old,
+            new: *new,
+            who: mover.who,
+            message,
+            at_ms: mover.at_ms,
+        };
+        if new.is_some() {
+            self.store.logs.append(step.name.as_bstr(), &entry)?;
+        }
+        step.through
+            .iter()
+            .try_for_each(|name| self.store.logs.append(name.as_bstr(), &entry))
+    }
+
+    /// Removes the logs of refs that are deleted, and then, while nobody can make them anew, their locks and folders.
+    fn forget_deleted(&mut self, steps: &[Step<'_>]) -> Result<(), DirectoryError> {
+        for step in steps.iter().filter(|step| step.edit.new.is_none()) {
+            self.store.logs.remove(step.name.as_bstr())?;
+        }
+        let paths: Vec<_> = steps
+            .iter()
+            .map(|step| self.store.path(step.name.as_bstr()))
+            .collect();
+        self.locks.clear();
+        for path in paths {
+            remove_empty_parents(&path, &self.store.folder_that_stays(&path));
+        }
+        Ok(())
+    }
+}
+
+/// The locks for some edits, in the order that Git takes those for one edit: symbolic refs, what they
+/// lead to, `HEAD`.
+fn in_order(routes: &BTreeMap<RefName, Route>) -> Vec<BString> {
+    let symbolic: BTreeSet<_> = routes
+        .values()
+        .flat_map(|route| &route.through)
+        .filter(|name| *name != "HEAD")
+        .collect();
+    let refs: BTreeSet<_> = routes
+        .values()
+        .map(|route| route.name.as_bstr().to_owned())
+        .collect();
+    let head = routes
+        .values()
+        .flat_map(|route| &route.through)
+        .find(|name| *name == "HEAD");
+    symbolic
+        .into_iter()
+        .cloned()
+        .chain(refs)
+        .chain(head.cloned())
+        .collect()
+}
+
+/// Removes ref files durably: one that came back after a power cut would hide what `packed-refs` says.
+fn remove_loose(store: &RefStore, steps: &[&Step<'_>]) -> Result<(), DirectoryError> {
+    let mut folders = BTreeSet::new();
+    for step in steps {
+        let path = store.path(step.name.as_bstr());
+        remove_file(&path).map_err(DirectoryError::io("remove", &path))?;
+        folders.extend(path.parent().map(Path::to_owned));
+    }
+    folders
+        .iter()
+        .try_for_each(|folder| sync_folder(folder).map_err(DirectoryError::io("sync", folder)))
+}
+
+/// Replaces `packed-refs` by a file of another name than its lock, which stays.
+fn replace_keeping_lock(path: &Path, entries: &[PackedRef]) -> Result<(), DirectoryError> {
+    let folder = path.parent().unwrap_or(path);
+    let failed = || DirectoryError::io("replace", path);
+    let mut file = tempfile::Builder::new()
+        .prefix("packed-refs.tmp-")
+        .permissions(mode(0o644))
+        .tempfile_in(folder)
+        .map_err(failed())?;
+    write_entries(file.as_file_mut(), entries)
+        .and_then(|()| file.as_file().sync_all())
+        .map_err(failed())?;
+    file.persist(path).map_err(|error| failed()(error.error))?;
+    sync_folder(folder).map_err(failed())
+}
+
+fn mode(bits: u32) -> fs::Permissions {
+    std::os::unix::fs::PermissionsExt::from_mode(bits)
+}
+
+fn peel(database: &Database, target: ObjectId) -> Result<Peeled, RepoError> {
+    Ok(peeled(database, target)?.map_or(Peeled::NoTag, Peeled::To))
+}
+
+fn conflict(name: &BStr, existing: &BStr) -> DirectoryError {
+    DirectoryError::NameConflict {
+        name: name.to_string(),
+        existing: existing.to_string(),
+    }
+}
+
+/// `refs/a` and `refs/a/b` for `refs/a/b/c`.
+fn names_above(name: &BStr) -> impl Iterator<Item = &BStr> {
+    name.find_iter(b"/").skip(1).map(|at| name[..at].as_bstr())
+}
+
+/// A file anywhere below a folder that is no lock.
+fn first_ref(folder: &Path) -> Option<PathBuf> {
+    first_matching(folder, &|path| {
+        path.extension().is_none_or(|suffix| suffix != "lock")
+    })
+}
+
+fn first_matching(folder: &Path, wanted: &dyn Fn(&Path) -> bool) -> Option<PathBuf> {
+    fs::read_dir(folder).ok()?.flatten().find_map(|entry| {
+        let path = entry.path();
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => first_matching(&path, wanted),
+            _ => wanted(&path).then_some(path),
+        }
+    })
+}
