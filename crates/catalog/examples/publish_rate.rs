@@ -166,7 +166,7 @@ impl Writer {
 }
 
 fn fdatasync(folder: std::path::PathBuf, times: usize) -> Result<Vec<Duration>, Failure> {
-    let path = folder.join("publish-rate.tmp");
+    let path = folder.join(format!("publish-rate-{}.tmp", std::process::id()));
     let mut file = std::fs::File::create(&path)?;
     let mut taken = Vec::new();
     file.write_all(&[0; 8192])?;

@@ -150,7 +150,7 @@ impl Texts {
     }
 }
 
-fn build(dialect: Dialect, bulk: &Bulk, rows: usize) -> String {
+pub(crate) fn build(dialect: Dialect, bulk: &Bulk, rows: usize) -> String {
     let mut text = String::from(bulk.head);
     let mut number = 0;
     for row in 0..rows {

@@ -300,10 +300,32 @@ impl Owned {
         })
     }
 
+    pub(crate) fn conn(&mut self) -> Conn<'_> {
+        match self {
+            Self::Sqlite(conn) => Conn::Sqlite(conn),
+            Self::Postgres(conn) => Conn::Postgres(conn),
+        }
+    }
+
     pub(crate) async fn close(self) -> Result<(), sqlx::Error> {
         match self {
             Self::Sqlite(conn) => conn.close().await,
             Self::Postgres(conn) => conn.close().await,
         }
     }
+}
+
+/// Whether another process holds SQLite's write lock.
+pub(crate) fn is_busy(error: &sqlx::Error) -> bool {
+    const SQLITE_BUSY: u32 = 5;
+    let Some(error) = error.as_database_error() else {
+        return false;
+    };
+    // Extended result codes keep the plain one in their low byte. PostgreSQL's have five characters
+    // and at least one letter or a higher number.
+    let code = error.code().and_then(|code| code.parse::<u32>().ok());
+    error
+        .try_downcast_ref::<sqlx::sqlite::SqliteError>()
+        .is_some()
+        && code.is_some_and(|code| code & 0xff == SQLITE_BUSY)
 }

@@ -2,14 +2,14 @@
 
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection};
 
 use crate::CatalogError;
-use crate::dialect::{Owned, Pool};
+use crate::dialect::{Owned, Pool, is_busy};
 
 /// A parsed catalog URL.
 #[derive(Clone, Debug)]
@@ -21,11 +21,10 @@ pub(crate) enum Place {
 /// How long a reader, or a statement inside a transaction, waits for another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// SQLite moves its log into the database file when the log has this many pages of 4 KiB, which is
-/// 32 MiB. A hot page is moved once however often it was written since, so a long log means less
-/// writing; but the commit that moves it waits for that, and a crash is followed by reading it.
-/// Measured: see `docs/format.md`.
-const CHECKPOINT_PAGES: u32 = 8192;
+/// Pages of 4 KiB in SQLite's log before SQLite itself moves them to the database file, within a
+/// COMMIT: 128 MiB. Lanes do it sooner and better (see `lane::checkpoint`); this is for a lane that
+/// cannot.
+const CHECKPOINT_PAGES: u32 = 32_768;
 
 /// Statements a connection keeps prepared: a lane has about ten, each in eleven sizes.
 const STATEMENTS: usize = 256;
@@ -51,8 +50,8 @@ impl Place {
                     .foreign_keys(true)
                     .busy_timeout(BUSY_TIMEOUT)
                     .statement_cache_capacity(STATEMENTS)
-                    // Pages: 16 MiB per connection.
-                    .pragma("cache_size", "-16384")
+                    // KiB of pages a reader keeps: little, since the system keeps them too.
+                    .pragma("cache_size", "-4096")
                     .pragma("wal_autocheckpoint", CHECKPOINT_PAGES.to_string())
                     // Never shrunk: writing over a log that is there costs no file system metadata.
                     .pragma("journal_size_limit", "-1")
@@ -100,40 +99,57 @@ impl Place {
         }
     }
 
-    /// Connects a lane.
-    pub(crate) async fn connect_lane(&self) -> Result<Owned, sqlx::Error> {
-        let mut owned = self.connect_writer().await?;
-        if let Owned::Sqlite(conn) = &mut owned {
-            // The lane waits for the write lock itself, in shorter steps than SQLite would.
-            sqlx::query("PRAGMA busy_timeout = 5").execute(conn).await?;
-        }
-        Ok(owned)
+    pub(crate) fn is_sqlite(&self) -> bool {
+        matches!(self, Self::Sqlite(_))
     }
 
-    /// Connects for writing: what a lane and the migrations have in common.
+    /// Connects a lane.
+    pub(crate) async fn connect_lane(&self) -> Result<Owned, sqlx::Error> {
+        let Self::Postgres(options) = self else {
+            let mut owned = self.connect_writer().await?;
+            let mut conn = owned.conn();
+            let args = conn.args();
+            // The lane waits for the write lock itself, in shorter steps than SQLite would.
+            conn.execute("PRAGMA busy_timeout = 5", args).await?;
+            return Ok(owned);
+        };
+        let options = options.as_ref().clone().options([
+            // Every statement of a lane finds its rows by key. A plan that scans, made while a table
+            // was small, must not live on in a prepared statement.
+            ("enable_seqscan", "off"),
+            ("enable_hashjoin", "off"),
+            ("enable_mergejoin", "off"),
+            ("plan_cache_mode", "force_generic_plan"),
+            ("jit", "off"),
+            // A node that hangs must not hold row locks for ever.
+            ("idle_in_transaction_session_timeout", "30000"),
+            ("statement_timeout", "30000"),
+        ]);
+        Ok(Owned::Postgres(options.connect().await?))
+    }
+
+    /// Connects for writing, with all the time it takes.
     pub(crate) async fn connect_writer(&self) -> Result<Owned, sqlx::Error> {
         match self {
             Self::Sqlite(options) => {
                 // A group's result is buffered whole, so that the database's thread never waits
                 // for a reader in the middle of it.
                 let options = options.as_ref().clone().row_buffer_size(2048);
-                Ok(Owned::Sqlite(options.connect().await?))
+                // What a group touches stays in memory until its COMMIT writes it once.
+                let options = options.pragma("cache_size", "-16384");
+                let started = Instant::now();
+                loop {
+                    match options.connect().await {
+                        Ok(conn) => return Ok(Owned::Sqlite(conn)),
+                        // SQLite does not wait for the lock it needs to make a new file a WAL one.
+                        Err(error) if is_busy(&error) && started.elapsed() < BUSY_TIMEOUT => {
+                            tokio::time::sleep(Duration::from_millis(10)).await;
+                        }
+                        Err(error) => return Err(error),
+                    }
+                }
             }
-            Self::Postgres(options) => {
-                let options = options.as_ref().clone().options([
-                    // Every statement of a lane finds its rows by key. A plan that scans, made
-                    // while a table was small, must not live on in a prepared statement.
-                    ("enable_seqscan", "off"),
-                    ("enable_hashjoin", "off"),
-                    ("enable_mergejoin", "off"),
-                    ("plan_cache_mode", "force_generic_plan"),
-                    ("jit", "off"),
-                    // A node that hangs must not hold row locks for ever.
-                    ("idle_in_transaction_session_timeout", "30000"),
-                    ("statement_timeout", "30000"),
-                ]);
-                Ok(Owned::Postgres(options.connect().await?))
-            }
+            Self::Postgres(options) => Ok(Owned::Postgres(options.connect().await?)),
         }
     }
 

@@ -175,9 +175,9 @@ async fn moved_refs(
     args.push(id.0);
     args.push(since);
     let sql = if generation - since <= MANY_GENERATIONS {
-        "SELECT name, target, peeled, created_at_ms, generation FROM refs \
-         WHERE repo_id = $1 AND generation > $2 AND name IN \
-         (SELECT name FROM reflog WHERE repo_id = $1 AND generation > $2) ORDER BY name"
+        "SELECT r.name, r.target, r.peeled, r.created_at_ms, r.generation FROM \
+         (SELECT DISTINCT name FROM reflog WHERE repo_id = $1 AND generation > $2) AS moved \
+         JOIN refs AS r ON r.repo_id = $1 AND r.name = moved.name ORDER BY r.name"
     } else {
         "SELECT name, target, peeled, created_at_ms, generation FROM refs \
          WHERE repo_id = $1 AND generation > $2 ORDER BY name"

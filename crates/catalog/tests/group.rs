@@ -53,11 +53,11 @@ async fn publish_all(
 async fn a_refusal_leaves_its_neighbours_alone(db: &Database) {
     let catalog = db.open().await;
     let repos = repos(&catalog, 60).await;
-    let wrong = |number: usize| (number % 3 == 0).then_some(1);
+    let wrong = |number: usize| number.is_multiple_of(3).then_some(1);
     let answers = publish_all(&catalog, &repos, |_| "", wrong).await;
     for (number, answer) in answers.into_iter().enumerate() {
         let at = target(&catalog, repos[number], MAIN).await;
-        if number % 3 == 0 {
+        if number.is_multiple_of(3) {
             assert!(matches!(answer, Err(PublishError::Moved { .. })));
             assert_eq!(at, None);
         } else {

@@ -9,8 +9,10 @@
 //!   that makes the whole transaction fail is found by running each alone.
 //! - The queue is bounded in operations and in bytes; who comes later waits.
 //!
-//! `group` forms groups, `state` reads what they need, `plan` decides without I/O, `write` writes.
+//! `group` forms groups, `state` reads what they need, `plan` decides without I/O, `write` writes;
+//! `task` runs it all, and `checkpoint` keeps SQLite's log short.
 
+mod checkpoint;
 mod group;
 mod plan;
 mod state;

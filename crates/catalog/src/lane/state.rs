@@ -93,3 +93,7 @@ pub(super) async fn read(
     }
     Ok(state)
 }
+
+/// What a test of all statements should look at.
+#[cfg(test)]
+pub(super) const ALL: [&Bulk; 3] = [&SELECT_REPOS, &SELECT_REFS, &COUNT_TAILS];

@@ -7,10 +7,11 @@ use tokio::sync::mpsc;
 
 use crate::CatalogError;
 use crate::bulk::Texts;
-use crate::dialect::{Owned, Tx};
+use crate::dialect::{Owned, Tx, is_busy};
 use crate::ids::IdSource;
 use crate::open::Place;
 
+use super::checkpoint::Checkpoint;
 use super::group::Groups;
 use super::{Done, Message, Op, Work, plan, state, write};
 
@@ -43,16 +44,20 @@ pub(super) struct Task {
     groups: Groups,
     conn: Option<Owned>,
     texts: Texts,
+    checkpoint: Option<Checkpoint>,
 }
 
 impl Task {
     pub(super) fn new(place: Place, ids: Arc<IdSource>, waiting: mpsc::Receiver<Message>) -> Self {
+        let checkpoint = place.is_sqlite().then(|| Checkpoint::start(place.clone()));
+        let groups = Groups::new(waiting);
         Self {
             place,
             ids,
-            groups: Groups::new(waiting),
+            groups,
             conn: None,
             texts: Texts::default(),
+            checkpoint,
         }
     }
 
@@ -62,6 +67,9 @@ impl Task {
             if !group.is_empty() {
                 self.run_group(group).await;
             }
+        }
+        if let Some(checkpoint) = self.checkpoint {
+            checkpoint.close().await;
         }
         if let Some(conn) = self.conn
             && let Err(error) = conn.close().await
@@ -76,6 +84,10 @@ impl Task {
             Ok(answers) => {
                 for (op, answer) in group.into_iter().zip(answers) {
                     op.answer(Ok(answer));
+                }
+                // After the answers, which need not wait for it.
+                if let (Some(checkpoint), Some(conn)) = (&self.checkpoint, &mut self.conn) {
+                    checkpoint.after_commit(&mut conn.conn()).await;
                 }
             }
             Err(Failure::RolledBack(error)) => {
@@ -221,21 +233,6 @@ fn unconfirmed(source: sqlx::Error) -> CatalogError {
     CatalogError::Unconfirmed {
         source: Arc::new(source),
     }
-}
-
-/// Whether another process holds SQLite's write lock.
-fn is_busy(error: &sqlx::Error) -> bool {
-    const SQLITE_BUSY: u32 = 5;
-    let Some(error) = error.as_database_error() else {
-        return false;
-    };
-    // Extended result codes keep the plain one in their low byte. PostgreSQL's have five characters
-    // and at least one letter or a higher number.
-    let code = error.code().and_then(|code| code.parse::<u32>().ok());
-    error
-        .try_downcast_ref::<sqlx::sqlite::SqliteError>()
-        .is_some()
-        && code.is_some_and(|code| code & 0xff == SQLITE_BUSY)
 }
 
 /// Whether the same transaction may succeed when tried again: the connection was lost, nodes got in

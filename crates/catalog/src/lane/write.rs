@@ -264,3 +264,42 @@ async fn write_admin(conn: &mut Conn<'_>, admin: &Admin<'_>) -> Result<bool, sql
     };
     Ok(conn.execute(sql, args).await? > 0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialect::Dialect;
+    use crate::lane::state;
+    use crate::open::Place;
+
+    /// Every statement of a lane finds its rows by key: cost follows the group, not the tables.
+    #[tokio::test]
+    async fn no_statement_reads_a_table_through() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("catalog.db").display());
+        let mut owned = Place::parse(&url).unwrap().connect_writer().await.unwrap();
+        crate::migrate::run(&mut owned).await.unwrap();
+        let mut conn = owned.conn();
+        let written = [
+            &UPSERT_REFS,
+            &INSERT_REFLOG,
+            &INSERT_TAIL,
+            &INSERT_PACKS,
+            &DELETE_TAILS,
+            &UPDATE_REPOS,
+            &INSERT_REPOS,
+        ];
+        for bulk in written.into_iter().chain(state::ALL) {
+            let text = crate::bulk::build(Dialect::Sqlite, bulk, 4);
+            let explain = crate::dialect::Sql::Built(format!("EXPLAIN QUERY PLAN {text}").into());
+            let args = conn.args();
+            let steps = conn.fetch_all(explain, args).await.unwrap();
+            assert!(!steps.is_empty());
+            for step in steps {
+                let step: String = step.get(3).unwrap();
+                let allowed = step == "SCAN v" || step.ends_with("VALUES CLAUSE");
+                assert!(allowed || !step.starts_with("SCAN"), "{step}: {text}");
+            }
+        }
+    }
+}
