@@ -2,9 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
+mod decoding;
 mod git;
+mod names;
 mod packs;
 mod repositories;
 mod sending;
+mod storing;
 mod trees;
 mod walks;

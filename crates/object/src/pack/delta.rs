@@ -324,7 +324,7 @@ fn copy_range(
         let n = piece.len().min((range.end - at) as usize);
         // A base that ends early was cut by somebody: not the delta's fault.
         base.read_exact_at(&mut piece[..n], at)
-            .map_err(|error| io::Error::new(io::ErrorKind::Other, error))?;
+            .map_err(io::Error::other)?;
         out(&piece[..n])?;
         at += n as u64;
     }
@@ -350,5 +350,101 @@ fn read_some(from: &mut dyn Read, out: &mut [u8]) -> io::Result<usize> {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             other => return other,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn in_pieces(base: &[u8], delta: &[u8], limit: u64) -> Result<Vec<u8>, StreamError> {
+        let mut out = Vec::new();
+        let free = |_| Ok(());
+        let write = &mut |piece: &[u8]| {
+            out.extend_from_slice(piece);
+            Ok(())
+        };
+        apply_stream(
+            &base,
+            base.len() as u64,
+            &mut &delta[..],
+            limit,
+            &free,
+            write,
+        )?;
+        Ok(out)
+    }
+
+    /// Deltas good and bad, of every length up to a few instructions.
+    fn deltas() -> Vec<Vec<u8>> {
+        let pieces: [&[u8]; 8] = [
+            &[0x90, 3],
+            &[0x91, 2, 4],
+            &[0x80],
+            &[0xb3, 0, 1, 0, 1],
+            &[2, b'x', b'y'],
+            &[0],
+            &[0x91, 250, 20],
+            &[5, b'z'],
+        ];
+        let mut deltas = vec![vec![]];
+        for sizes in [[5, 6], [5, 3], [0, 0]] {
+            deltas.push(sizes.to_vec());
+        }
+        for sizes in [[10, 3], [10, 5], [10, 7], [10, 9], [10, 0]] {
+            for a in pieces {
+                deltas.push([&sizes, a].concat());
+                for b in pieces {
+                    deltas.push([&sizes, a, b].concat());
+                }
+            }
+        }
+        deltas
+    }
+
+    #[test]
+    fn a_delta_in_pieces_is_the_delta_in_memory() {
+        let base = b"0123456789";
+        let mut good = 0;
+        for delta in deltas() {
+            match (apply(base, &delta, 8), in_pieces(base, &delta, 8)) {
+                (Ok(whole), Ok(pieces)) => {
+                    good += 1;
+                    assert_eq!(whole, pieces);
+                }
+                // With several things wrong, the one found first may be another.
+                (Err(_), Err(StreamError::Delta(_))) => {}
+                other => panic!("{delta:?}: {other:?}"),
+            }
+        }
+        assert!(good >= 5, "{good}");
+    }
+
+    #[test]
+    fn a_large_delta_in_pieces_is_the_delta_in_memory() {
+        let base: Vec<u8> = (0..300_000u32)
+            .map(|n| (n.wrapping_mul(n) >> 7) as u8)
+            .collect();
+        // 300,000 and 131,076 bytes; two copies of 64 KiB and four bytes.
+        let delta = [
+            0xe0, 0xa7, 0x12, 0x84, 0x80, 0x08, 0x80, 0x82, 0x40, 4, b'a', b'b', b'c', b'd',
+        ];
+        let whole = apply(&base, &delta, 1 << 20).unwrap();
+        assert_eq!(whole.len(), 131_076);
+        assert_eq!(in_pieces(&base, &delta, 1 << 20).unwrap(), whole);
+    }
+
+    #[test]
+    fn who_charges_for_copies_may_stop_them() {
+        let stop = |_| Err(io::Error::other("enough"));
+        let result = apply_stream(
+            &&b"abc"[..],
+            3,
+            &mut &[3, 3, 0x90, 3][..],
+            3,
+            &stop,
+            &mut |_| Ok(()),
+        );
+        assert!(matches!(result, Err(StreamError::Io(_))));
     }
 }

@@ -260,7 +260,7 @@ impl PackFileWriter {
         } = self;
         let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
         let count = u32::try_from(entries.len()).map_err(|_| WritePackFileError::TooMany)?;
-        entries.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+        entries.sort_unstable_by_key(|entry| entry.id);
         Ok(seal(file, path, &dir, offset, count, &entries)?)
     }
 

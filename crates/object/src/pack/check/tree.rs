@@ -43,7 +43,7 @@ struct Entry<'a> {
 
 /// The first entry, and what follows it.
 fn split_entry(data: &[u8]) -> Option<(Entry<'_>, &[u8])> {
-    let space = data.iter().take(8).position(|byte| *byte == b' ')?;
+    let space = data.iter().take(16).position(|byte| *byte == b' ')?;
     let (mode, rest) = (&data[..space], &data[space + 1..]);
     let nul = bstr::ByteSlice::find_byte(rest, 0)?;
     let (name, rest) = (&rest[..nul], &rest[nul + 1..]);
@@ -151,7 +151,7 @@ mod tests {
             check(&[
                 ("100644", "a"),
                 ("100644", "a-"),
-                ("100644", "a-b"),
+                ("100644", "a-+"),
                 ("40000", "a-")
             ]),
             duplicate

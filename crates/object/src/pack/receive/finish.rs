@@ -76,7 +76,7 @@ pub(super) fn into_pack(
             .map_err(ReceiveError::Storage);
     }
     let end = append_bases(&file, table.end, &outside, context, &mut index)?;
-    index.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+    index.sort_unstable_by_key(|entry| entry.id);
     let count = u32::try_from(index.len()).map_err(|_| ReceiveError::TooManyObjects {
         count: index.len() as u64,
         limit: u32::MAX.into(),
@@ -87,7 +87,7 @@ pub(super) fn into_pack(
 /// The positions of the entries by id; no id may be there twice.
 fn order_by_id(table: &Table) -> Result<Vec<u32>, ReceiveError> {
     let mut order: Vec<u32> = (0..table.entries.len() as u32).collect();
-    order.sort_unstable_by(|a, b| table.entry(*a).id.cmp(&table.entry(*b).id));
+    order.sort_unstable_by_key(|position| table.entry(*position).id);
     let twice = order
         .windows(2)
         .find(|pair| table.entry(pair[0]).id == table.entry(pair[1]).id);

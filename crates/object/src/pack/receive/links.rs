@@ -38,10 +38,9 @@ pub(super) struct NamedBatch {
 
 impl NamedBatch {
     pub(super) fn new() -> NamedBatch {
-        let nothing = (ObjectId::null(HashKind::Sha1), ObjectKind::Blob);
         NamedBatch {
             named: Vec::new(),
-            recent: vec![nothing; RECENT_LEN],
+            recent: Vec::new(),
             hash: RandomState::new(),
         }
     }
@@ -62,6 +61,11 @@ impl NamedBatch {
     }
 
     fn push(&mut self, id: ObjectId, kind: ObjectKind, by: u32) {
+        if self.recent.is_empty() {
+            // Most workers on a small pack never come here.
+            let nothing = (ObjectId::null(HashKind::Sha1), ObjectKind::Blob);
+            self.recent = vec![nothing; RECENT_LEN];
+        }
         let slot = self.hash.hash_one(id) as usize % RECENT_LEN;
         if self.recent[slot] != (id, kind) {
             self.recent[slot] = (id, kind);

@@ -21,6 +21,8 @@ use crate::{NewObject, ObjectId, ObjectKind};
 
 /// Fewer deltas are not worth waking other threads for.
 const PARALLEL_FROM: usize = 256;
+/// A thread is not worth having if all objects but the smallest went through files for it.
+const LEAST_SHARE_BYTES: u64 = 32 << 20;
 
 /// What all workers share.
 pub(super) struct Shared<'a> {
@@ -74,7 +76,8 @@ pub(super) fn resolve(
     let threads = if total < PARALLEL_FROM {
         1
     } else {
-        rayon::current_num_threads()
+        let fed = context.limits.memory_bytes / LEAST_SHARE_BYTES;
+        (fed.max(1) as usize).min(rayon::current_num_threads())
     };
     let share = context.limits.memory_bytes / threads as u64;
     let shared = Shared {

@@ -204,7 +204,7 @@ impl Scan<'_> {
     }
 
     fn find_base(&self, offset: u64, distance: u64) -> Result<u32, ReceiveError> {
-        let base = offset.checked_sub(distance).unwrap_or_default();
+        let base = offset.saturating_sub(distance);
         self.table
             .position(base)
             .ok_or(ReceiveError::NoBaseEntry { offset, base })
