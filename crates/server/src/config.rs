@@ -56,6 +56,8 @@ pub struct Limits {
     pub body_idle: Duration,
     /// Slowest sender that is waited for, in bytes per second, after a first `body_idle`.
     pub body_min_rate: u64,
+    /// How long a client may take nothing of an answer that is waiting for it.
+    pub write_idle: Duration,
     /// Largest JSON body.
     pub json_bytes: usize,
     /// Largest metadata line of a commit: about 400,000 files of a usual path length.
@@ -96,6 +98,7 @@ impl Default for Limits {
             header: Duration::from_secs(60),
             body_idle: Duration::from_secs(120),
             body_min_rate: 1024,
+            write_idle: Duration::from_secs(120),
             json_bytes: 1 << 20,
             metadata_bytes: 64 << 20,
             line_pool_bytes: 128 << 20,

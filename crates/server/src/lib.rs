@@ -28,11 +28,14 @@ mod ops;
 mod rest;
 mod router;
 mod server;
+mod stalled;
 mod state;
 mod stream;
 mod tls;
 
 pub use config::{Config, Limits, TlsFiles};
+#[doc(hidden)]
+pub use rest::commit_pack::parse_commit_line;
 pub use server::{Server, StartError};
 pub use tls::TlsError;
 

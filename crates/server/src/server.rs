@@ -31,6 +31,7 @@ use crate::config::{Config, Limits};
 use crate::metrics::Metrics;
 use crate::rest::openapi_document;
 use crate::router::router;
+use crate::stalled::Unstalled;
 use crate::state::AppState;
 use crate::tls::{self, TlsError};
 
@@ -42,6 +43,9 @@ const HTTP2_PING: Duration = Duration::from_secs(20);
 
 /// Requests one HTTP/2 connection may have under way.
 const HTTP2_STREAMS: u32 = 100;
+
+/// Largest head of an HTTP/2 request: a token with many ref rules has several kilobytes.
+const HEADER_BYTES: u32 = 64 << 10;
 
 /// The server could not start.
 #[derive(Debug, thiserror::Error)]
@@ -139,6 +143,7 @@ impl Server {
             builder: Arc::new(connection_builder(&limits)),
             slots: Arc::new(Semaphore::new(limits.connections)),
             handshake: limits.handshake,
+            write_idle: limits.write_idle,
             metrics,
             stop: CancellationToken::new(),
             kill: CancellationToken::new(),
@@ -219,7 +224,8 @@ fn connection_builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .keep_alive_interval(HTTP2_PING)
         .adaptive_window(true)
-        .max_concurrent_streams(HTTP2_STREAMS);
+        .max_concurrent_streams(HTTP2_STREAMS)
+        .max_header_list_size(HEADER_BYTES);
     builder
 }
 
@@ -232,6 +238,7 @@ struct Acceptor {
     builder: Arc<auto::Builder<TokioExecutor>>,
     slots: Arc<Semaphore>,
     handshake: Duration,
+    write_idle: Duration,
     metrics: Arc<Metrics>,
     /// No new requests.
     stop: CancellationToken,
@@ -277,6 +284,7 @@ impl Acceptor {
     async fn connection(self, stream: TcpStream) {
         // Answers are written whole; waiting for more to send along only delays them.
         let _ = stream.set_nodelay(true);
+        let stream = Unstalled::new(stream, self.write_idle);
         let Some(tls) = self.tls.clone() else {
             return self.serve(stream).await;
         };

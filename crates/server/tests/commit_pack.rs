@@ -159,7 +159,7 @@ async fn a_new_branch_starts_from_its_base() {
         .commit("a", from("new").set("expected_head_sha", json!(head)))
         .await
         .expect(201);
-    assert_eq!(made.body["result"]["old_sha"], head);
+    assert_eq!(made.body["result"]["old_sha"], ZEROS);
     // The target exists now: the base is passed over, and the guard is about the target.
     let again = from("new").set(
         "expected_head_sha",
@@ -221,7 +221,7 @@ async fn malformed_bodies_are_refused_and_nothing_is_stored() {
             one()
                 .set("files", json!([{ "path": "f", "operation": "move" }]))
                 .text(),
-            "operation",
+            "unknown variant `move`",
         ),
         (
             "an unknown mode",
@@ -280,7 +280,7 @@ async fn malformed_bodies_are_refused_and_nothing_is_stored() {
         (
             "bad base64 in a long chunk",
             one()
-                .chunk("id", &[0; 200_000], true)
+                .chunk("id", &[0; 200_001], true)
                 .text()
                 .replace("AAAAA\"", "AA!AA\""),
             "base64",
@@ -401,8 +401,12 @@ async fn paths_that_git_would_refuse_are_refused() {
         );
         assert!(message.contains(why), "{path}: {message}");
     }
-    let twice = CommitBody::new("main").file("f", b"1").file("f", b"2");
-    assert!(refused(server.commit("a", twice).await, 400, "invalid").contains("twice"));
+    let twice = CommitBody::new("main")
+        .file("f", b"1")
+        .announce("f", "other", "100644")
+        .chunk("other", b"2", true);
+    let message = refused(server.commit("a", twice).await, 400, "invalid");
+    assert!(message.contains("twice"), "{message}");
     let missing = CommitBody::new("main").delete("nothing");
     assert!(refused(server.commit("a", missing).await, 400, "invalid").contains("nothing"));
     // A file may take the place of a folder that is deleted in the same commit.

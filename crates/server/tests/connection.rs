@@ -270,6 +270,55 @@ async fn a_client_that_only_drips_is_given_up() {
 }
 
 #[tokio::test]
+async fn a_client_that_stops_reading_is_given_up() {
+    let server = TestServer::with_limits(|limits| {
+        limits.write_idle = Duration::from_millis(500);
+        limits.fetches = 1;
+        limits.queue_wait = Duration::from_secs(5);
+    })
+    .await;
+    server.create("a").await;
+    let checkout = Checkout::init().await;
+    // More than all buffers on the way hold, and not compressible.
+    let data: Vec<u8> = (0..12_000_000u32)
+        .map(|at| (at.wrapping_mul(2654435761) >> 11) as u8)
+        .collect();
+    let mixed: Vec<u8> = data
+        .iter()
+        .scan(0u8, |last, byte| {
+            *last = last.wrapping_mul(31) ^ byte;
+            Some(*last)
+        })
+        .collect();
+    let head_id = checkout.commit("big", &mixed).await;
+    checkout
+        .git(&[
+            "push",
+            "-q",
+            &server.git_url("a", &Token::write("a")),
+            "main",
+        ])
+        .await;
+    let line = format!("want {head_id}\n");
+    let body = format!("{:04x}{line}00000009done\n", line.len() + 4);
+    let more = format!(
+        "Content-Type: application/x-git-upload-pack-request\r\nContent-Length: {}\r\n",
+        body.len()
+    );
+    let mut stalled = connect(&server).await;
+    stalled
+        .write_all(head("POST", "/a.git/git-upload-pack", &Token::read("a"), &more).as_bytes())
+        .await
+        .unwrap();
+    stalled.write_all(body.as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    // The one turn for fetches comes free again.
+    Checkout::clone(&server.git_url("a", &Token::read("a")), &[]).await;
+    let answer = read_for(&mut stalled, Duration::from_secs(5)).await;
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.len() < 12_000_000);
+}
+
+#[tokio::test]
 async fn too_many_connections_wait_their_turn() {
     let server = TestServer::with_limits(|limits| limits.connections = 2).await;
     // The test's own client holds one open.

@@ -133,7 +133,6 @@ async fn the_same_is_served_over_tls() {
     assert!(server.url().starts_with("https://"));
     server.create("a").await;
     server.put("a", "x", "1").await;
-    // The client speaks HTTP/2 where TLS offers it.
     let answer = server
         .http
         .get(format!("{}/healthz", server.url()))
@@ -141,6 +140,7 @@ async fn the_same_is_served_over_tls() {
         .await
         .unwrap();
     assert_eq!(answer.status(), 200);
+    // Git speaks HTTP/2 where TLS offers it.
     let folder = tempfile::tempdir().unwrap();
     let authority = format!("http.sslCAInfo={}", key("tls.cert.pem").display());
     let output = git_output(

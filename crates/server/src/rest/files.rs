@@ -206,6 +206,7 @@ fn described(path: String, mode: EntryMode) -> FileEntry {
     FileEntry {
         path,
         r#type: kind,
-        mode: mode.as_str().to_owned(),
+        // Git itself writes the mode of a folder with five digits.
+        mode: format!("{:0>6}", mode.as_str()),
     }
 }

@@ -81,7 +81,7 @@ pub(crate) async fn create(
 #[utoipa::path(
     get, path = "/api/v1/repo", tag = "repositories",
     responses(
-        (status = 200, body = RepoDetails), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+        (status = 200, body = RepoDetails), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody),
     )
 )]
@@ -139,7 +139,7 @@ pub(crate) async fn list(
 #[utoipa::path(
     delete, path = "/api/v1/repos/delete", tag = "repositories",
     responses(
-        (status = 200, body = DeletedRepo), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+        (status = 200, body = DeletedRepo), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody), (status = 409, body = ErrorBody),
     )
 )]

@@ -173,32 +173,24 @@ mod tests {
 
     #[test]
     fn a_long_line_is_recognised_by_its_beginning() {
-        for (start, id, data_at) in [
-            (r#"{"blob_chunk":{"content_id":"a","data":"AAAA"#, "a", 40),
+        for (start, id) in [
+            (r#"{"blob_chunk":{"content_id":"a","data":"AAAA"#, "a"),
             (
                 r#"{"blob_chunk": {"content_id": "a b", "data": "AAAA"#,
                 "a b",
-                46,
             ),
             (
                 r#" { "blob_chunk" : { "content_id" : "\u0061" , "data" : "AAAA"#,
                 "a",
-                58,
             ),
             (
                 r#"{"blob_chunk":{"content_id":"\"data\":\"","data":"AAAA"#,
                 r#""data":""#,
-                51,
             ),
         ] {
-            assert_eq!(
-                parse_head(start.as_bytes()),
-                Some(Head {
-                    content_id: id.to_owned(),
-                    data_at
-                }),
-                "{start}"
-            );
+            let head = parse_head(start.as_bytes()).unwrap();
+            assert_eq!(head.content_id, id, "{start}");
+            assert_eq!(&start[head.data_at..], "AAAA", "{start}");
         }
         for start in [
             r#"{"blob_chunk":{"data":"AAAA"#,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use packhouse_object::{FinishedPack, NewObject, ObjectId, ObjectKind};
+use packhouse_object::{FinishedPack, IdSet, NewObject, ObjectId, ObjectKind};
 
 use super::chunk::{self, DataSplitter, Head, MAX_CHUNK_BYTES, MAX_ENCODED_BYTES, MAX_LINE_BYTES};
 use super::lines::{LineReader, Next};
@@ -41,6 +41,8 @@ pub(super) struct Contents<'a> {
     progress: Vec<Progress>,
     open: usize,
     blobs: Vec<NewObject>,
+    /// The ids of `blobs`: a content that comes twice is kept once.
+    known: IdSet,
     blob_bytes: usize,
     /// Where contents go that are too large for memory, once there is one.
     spool: Option<Spool>,
@@ -66,6 +68,7 @@ impl<'a> Contents<'a> {
             progress: vec![Progress::Waiting; plan.uses.len()],
             open: 0,
             blobs: Vec::new(),
+            known: IdSet::default(),
             blob_bytes: 0,
             spool: None,
         }
@@ -221,7 +224,10 @@ impl<'a> Contents<'a> {
         if let Some(spool) = &mut self.spool {
             return spool.add(blob).await;
         }
-        self.blob_bytes += blob.data.len();
+        if !self.known.insert(blob.id) {
+            return Ok(());
+        }
+        self.blob_bytes += blob.data.len() + size_of::<NewObject>();
         self.blobs.push(blob);
         if self.blob_bytes > self.state.limits.commit_memory_bytes {
             self.spool().await?;

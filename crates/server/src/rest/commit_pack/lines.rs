@@ -192,7 +192,11 @@ mod tests {
         let body = Body::from_stream(futures::stream::iter(
             pieces.into_iter().map(Ok::<_, std::io::Error>),
         ));
-        LineReader::new(body, Arc::new(Semaphore::new(2048)), &limits)
+        LineReader::new(
+            body,
+            Arc::new(Semaphore::new(POOL_STEP_BYTES / 1024)),
+            &limits,
+        )
     }
 
     async fn all(reader: &mut LineReader, limit: usize) -> Vec<Vec<u8>> {

@@ -14,6 +14,7 @@ mod spool;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
+use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use packhouse_api::{CommitResponse, CommitSummary, ErrorCode, RefUpdate, ResultStatus};
 use packhouse_object::{HashKind, ObjectId};
@@ -54,7 +55,7 @@ pub(crate) async fn commit(
     let caller = state.authenticate(&headers).await?;
     let repository = state.open(&caller, Scope::GitWrite).await?;
     let mut lines = LineReader::new(body, state.line_pool.clone(), &state.limits);
-    let plan = read_plan(&mut lines, state.limits.metadata_bytes).await?;
+    let mut plan = read_plan(&mut lines, state.limits.metadata_bytes).await?;
     let branch = plan.branch.clone();
     let failed = |error: ApiError| CommitFailure {
         error,
@@ -80,7 +81,7 @@ pub(crate) async fn commit(
     contents.read(&mut lines).await.map_err(failed)?;
     let stored = contents.finish().await.map_err(failed)?;
     let blob_count = plan.upserts();
-    let edits = plan.edits(&stored.ids).map_err(failed)?;
+    let edits = plan.take_edits(&stored.ids).map_err(failed)?;
     let request = CommitRequest {
         target: plan.target,
         base: plan.base,
@@ -119,6 +120,34 @@ pub(crate) async fn commit(
         code: None,
     };
     Ok((StatusCode::CREATED, Json(response)))
+}
+
+/// Parses one line of a body in every way that a body's lines are parsed, for fuzzing.
+#[doc(hidden)]
+pub fn parse_commit_line(line: &[u8]) -> Result<(), String> {
+    let whole = chunk::parse(line).map(|chunk| chunk.data.len());
+    if let Some(head) = chunk::parse_head(line) {
+        let mut split = chunk::DataSplitter::default();
+        let mut pieces = base64_pieces::Pieces::default();
+        let (mut rest, mut decoded) = (Bytes::copy_from_slice(&line[head.data_at..]), Vec::new());
+        while let Some(data) = split
+            .next(&mut rest)
+            .map_err(|error| error.message().to_owned())?
+        {
+            pieces
+                .decode(&data, &mut decoded)
+                .map_err(|error| error.to_string())?;
+        }
+        chunk::parse_tail(&split.tail).map_err(|error| error.message().to_owned())?;
+        assert!(
+            whole.is_ok(),
+            "a line that is read in parts must be one that can be read whole"
+        );
+    }
+    whole
+        .map(drop)
+        .or_else(|_| Plan::parse(line).map(drop))
+        .map_err(|error| error.message().to_owned())
 }
 
 async fn read_plan(lines: &mut LineReader, limit: usize) -> Result<Plan, ApiError> {

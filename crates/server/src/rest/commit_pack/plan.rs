@@ -175,22 +175,26 @@ impl Plan {
     }
 
     /// The changes as edits of a tree, with the objects that the contents have become.
-    pub(super) fn edits(&self, ids: &[Option<ObjectId>]) -> Result<Vec<PathEdit>, ApiError> {
-        let edit = |change: &PlannedChange| {
-            let path = change.path.clone();
-            let Some((mode, content)) = change.upsert else {
+    pub(crate) fn take_edits(
+        &mut self,
+        ids: &[Option<ObjectId>],
+    ) -> Result<Vec<PathEdit>, ApiError> {
+        let edit = |PlannedChange { path, upsert }| {
+            let Some((mode, content)) = upsert else {
                 return Ok(PathEdit::Delete { path });
             };
-            let id = ids.get(content).copied().flatten();
-            let id = id.ok_or_else(|| {
-                ApiError::invalid(format!(
-                    "path `{path}` got no content",
-                    path = path.as_bstr()
-                ))
-            })?;
-            Ok(PathEdit::Upsert { path, mode, id })
+            match ids.get(content).copied().flatten() {
+                Some(id) => Ok(PathEdit::Upsert { path, mode, id }),
+                None => Err(ApiError::invalid(format!(
+                    "path `{}` got no content",
+                    path.as_bstr()
+                ))),
+            }
         };
-        self.changes.iter().map(edit).collect()
+        std::mem::take(&mut self.changes)
+            .into_iter()
+            .map(edit)
+            .collect()
     }
 }
 
