@@ -1,0 +1,191 @@
+"""Fixtures: a started server per backend, an organisation with keys of each kind, SDK clients, fresh repositories."""
+
+import functools
+import os
+import ssl
+import time
+import uuid
+from dataclasses import dataclass
+
+import httpx
+import jwt
+import openapi
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from packhouse import Backend, Server
+from pierre_storage import GitStorage
+from pierre_storage.version import PACKAGE_VERSION
+
+SDK_1 = not PACKAGE_VERSION.startswith("0.")
+
+for variable in [name for name in os.environ if name.lower().endswith("_proxy") and name.lower() != "no_proxy"]:
+    del os.environ[variable]
+
+openapi.watch()
+
+# The SDKs make a client per call, and each would read the system's certificates again: 25 ms of every call.
+ssl.create_default_context = functools.lru_cache(ssl.create_default_context)
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "sdk1: uses what pierre-storage has from 1.0 on")
+    config.addinivalue_line("markers", "once: does not depend on the SDK, so one version's run is enough")
+
+
+def pytest_collection_modifyitems(items):
+    skip = pytest.mark.skip(reason=f"pierre-storage {PACKAGE_VERSION}")
+    for item in items:
+        if not SDK_1 and (item.get_closest_marker("sdk1") or item.get_closest_marker("once")):
+            item.add_marker(skip)
+
+
+def pytest_terminal_summary(terminalreporter):
+    routes = {(method, path) for method, path, _ in openapi.checked}
+    terminalreporter.write_line(
+        f"pierre-storage {PACKAGE_VERSION}: {openapi.checked.total()} responses of {len(routes)} operations "
+        f"and {len(openapi.checked)} different statuses match /api/openapi.json"
+    )
+
+
+def backends():
+    """SQLite with a local folder always; PostgreSQL with S3 where the environment offers them."""
+    yield Backend("sqlite-local")
+    postgres, s3 = os.environ.get("PACKHOUSE_TEST_POSTGRES"), os.environ.get("PACKHOUSE_TEST_S3")
+    if postgres and s3:
+        names = ("S3_ACCESS_KEY", "S3_SECRET_KEY")
+        variables = {f"PACKHOUSE_{name}": os.environ[f"PACKHOUSE_TEST_{name}"] for name in names}
+        yield Backend("postgres-s3", ["--catalog", postgres, "--bucket", s3], variables)
+
+
+def private_pem(key):
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()
+
+
+def public_pem(key):
+    return key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    ).decode()
+
+
+def new_key(algorithm):
+    match algorithm:
+        case "ES256":
+            return ec.generate_private_key(ec.SECP256R1())
+        case "RS256":
+            return rsa.generate_private_key(65537, 2048)
+        case "EdDSA":
+            return ed25519.Ed25519PrivateKey.generate()
+
+
+@dataclass
+class Org:
+    """An organisation and its keys by algorithm."""
+
+    name: str
+    keys: dict
+
+    def token(self, repo, scopes=("git:read", "git:write"), algorithm="ES256", key=None, header=None, drop=(), **claims):
+        """A token with these claims; by default a valid one."""
+        now = int(time.time())
+        payload = {"iss": self.name, "sub": "tests", "repo": repo, "scopes": list(scopes), "iat": now, "exp": now + 600}
+        payload |= claims
+        for name in drop:
+            payload.pop(name, None)
+        return jwt.encode(payload, key or self.keys[algorithm], algorithm, headers=header)
+
+
+@pytest.fixture(scope="session", params=list(backends()), ids=lambda backend: backend.name)
+def server(request, tmp_path_factory):
+    with Server(tmp_path_factory.mktemp("server") / "data", request.param) as running:
+        yield running
+        assert running.process.poll() is None, f"the server died:\n{running.log_text()}"
+
+
+@pytest.fixture(scope="session")
+def org(server, tmp_path_factory):
+    """Registered while the server runs, as an operator would."""
+    keys = {algorithm: new_key(algorithm) for algorithm in ("ES256", "RS256", "EdDSA")}
+    made = Org(f"acme-{uuid.uuid4().hex[:8]}", keys)
+    folder = tmp_path_factory.mktemp("keys")
+    for number, (algorithm, key) in enumerate(keys.items()):
+        path = folder / f"{algorithm}.pem"
+        path.write_text(public_pem(key))
+        command = ("org", "create") if number == 0 else ("key", "add")
+        server.admin("admin", *command, made.name, "--public-key", path)
+    return made
+
+
+@pytest.fixture
+def client(server, org):
+    """Makes SDK clients: of the organisation, with its P-256 key, unless said otherwise."""
+
+    def make(**options):
+        chosen = {
+            "name": org.name,
+            "key": private_pem(org.keys["ES256"]),
+            "api_base_url": server.url,
+            "storage_base_url": server.host,
+        }
+        return GitStorage(chosen | options)
+
+    return make
+
+
+@pytest.fixture
+def storage(client):
+    return client()
+
+
+@pytest.fixture
+async def repo(storage):
+    """A fresh, empty repository."""
+    return await storage.create_repo(id=f"test/{uuid.uuid4().hex}")
+
+
+AUTHOR = {"name": "Ada Lovelace", "email": "ada@example.com"}
+
+
+async def commit(repo, files=None, message="Change", branch="main", delete=(), **options):
+    """Commits text or bytes by path through the SDK's builder."""
+    builder = repo.create_commit(target_branch=branch, commit_message=message, author=AUTHOR, **options)
+    for path, content in (files or {}).items():
+        builder = builder.add_file(path, content.encode() if isinstance(content, str) else content)
+    for path in delete:
+        builder = builder.delete_path(path)
+    return await builder.send()
+
+
+async def read(repo, path, **options):
+    response = await repo.get_file_stream(path=path, **options)
+    body = await response.aread()
+    await response.aclose()
+    return body
+
+
+async def create_branch(repo, base, target, **options):
+    """By the argument that this SDK prefers."""
+    name = "base_ref" if SDK_1 else "base_branch"
+    return await repo.create_branch(**{name: base}, target_branch=target, **options)
+
+
+class Api:
+    """Requests without an SDK, where it could not send what is to be tested."""
+
+    def __init__(self, server, org):
+        self.server, self.org = server, org
+        self.http = httpx.Client(base_url=f"{server.url}/api/v1", timeout=60)
+
+    def __call__(self, method, path, repo=None, *, token=None, scopes=("git:read", "git:write"), headers=None, **options):
+        token = token or self.org.token(repo, scopes)
+        headers = {"Authorization": f"Bearer {token}"} | (headers or {})
+        return self.http.request(method, path, headers=headers, **options)
+
+
+@pytest.fixture(scope="session")
+def api(server, org):
+    made = Api(server, org)
+    yield made
+    made.http.close()
