@@ -93,43 +93,46 @@ impl Guide<'_> {
         let Guide { url, program, .. } = self;
         let key = self.key.display();
         let host = url.split_once("://").map_or(*url, |(_, host)| host);
-        let (curl, git, python) = match self.cert {
+        let (curl, git, python, why) = match self.cert {
             Some(cert) => {
                 let cert = cert.display();
                 (
                     format!(" --cacert {cert}"),
                     format!("-c http.sslCAInfo={cert}"),
                     format!("SSL_CERT_FILE={cert} "),
+                    "",
                 )
             }
             None => (
                 String::new(),
                 "-c url.http://.insteadOf=https://".to_owned(),
                 String::new(),
+                " (the SDK's URLs start with https; plain http needs the rewriting)",
             ),
         };
         let mint = format!("{program} token mint --org {ORG} --key {key}");
+        // From here on everything is shell, comments included: it may be pasted as it is, whole or in parts.
         write!(
             out,
             "
-  create a repository with curl:
-    curl -sS{curl} {url}/api/v1/repos -H 'Content-Type: application/json' -d '{{\"default_branch\":\"main\"}}' -H \"Authorization: Bearer $({mint} --repo hello --scope repo:write)\"
+# create a repository with curl
+curl -sS{curl} {url}/api/v1/repos -H 'Content-Type: application/json' -d '{{\"default_branch\":\"main\"}}' -H \"Authorization: Bearer $({mint} --repo hello --scope repo:write)\"
 
-  create another, and commit to it, with pierre-storage in Python:
-    {python}python3 - <<'PY'
-    import asyncio
-    from pierre_storage import GitStorage
-    storage = GitStorage({{\"name\": \"{ORG}\", \"key\": open(\"{key}\").read(), \"api_base_url\": \"{url}\", \"storage_base_url\": \"{host}\"}})
-    async def main():
-        repo = await storage.create_repo(id=\"hello-python\")
-        commit = repo.create_commit(target_branch=\"main\", commit_message=\"Say hello\", author={{\"name\": \"Dev\", \"email\": \"dev@example.com\"}})
-        print(await commit.add_file_from_string(\"hello.txt\", \"hello\\n\").send())
-        print(await repo.get_remote_url())
-    asyncio.run(main())
-    PY
+# create another, and commit to it, with pierre-storage in Python
+{python}python3 - <<'PY'
+import asyncio
+from pierre_storage import GitStorage
+storage = GitStorage({{\"name\": \"{ORG}\", \"key\": open(\"{key}\").read(), \"api_base_url\": \"{url}\", \"storage_base_url\": \"{host}\"}})
+async def main():
+    repo = await storage.create_repo(id=\"hello-python\")
+    commit = repo.create_commit(target_branch=\"main\", commit_message=\"Say hello\", author={{\"name\": \"Dev\", \"email\": \"dev@example.com\"}})
+    print(await commit.add_file_from_string(\"hello.txt\", \"hello\\n\").send())
+    print(await repo.get_remote_url())
+asyncio.run(main())
+PY
 
-  clone it with git (the SDK's URLs start with https, so plain http needs the rewriting):
-    git {git} clone \"$({mint} --repo hello-python --url --base https://{host})\"
+# clone it with git{why}
+git {git} clone \"$({mint} --repo hello-python --url --base https://{host})\"
 "
         )
     }
@@ -149,31 +152,31 @@ mod tests {
             ..Default::default()
         };
         let settings = Settings::of_storage(&flags).unwrap();
-        let catalog = storage::open_catalog(&settings, Start::Create)
-            .await
-            .unwrap();
+        let tested = storage::with_catalog(&settings, Start::Create, async |catalog| {
+            let path = prepare(catalog, folder.path()).await?;
+            let key = std::fs::read(&path).unwrap();
+            prepare(catalog, folder.path()).await?;
+            assert_eq!(std::fs::read(&path).unwrap(), key);
+            let org = catalog.org(ORG).await.unwrap().unwrap();
+            let keys = catalog.keys(org.id).await.unwrap();
+            assert_eq!(keys.len(), 1);
 
-        let path = prepare(&catalog, folder.path()).await.unwrap();
-        let key = std::fs::read(&path).unwrap();
-        prepare(&catalog, folder.path()).await.unwrap();
-        assert_eq!(std::fs::read(&path).unwrap(), key);
-        let org = catalog.org(ORG).await.unwrap().unwrap();
-        let keys = catalog.keys(org.id).await.unwrap();
-        assert_eq!(keys.len(), 1);
+            catalog
+                .revoke_key(org.id, &keys[0].fingerprint)
+                .await
+                .unwrap();
+            prepare(catalog, folder.path()).await?;
+            assert!(catalog.keys(org.id).await.unwrap().is_empty());
 
-        catalog
-            .revoke_key(org.id, &keys[0].fingerprint)
-            .await
-            .unwrap();
-        prepare(&catalog, folder.path()).await.unwrap();
-        assert!(catalog.keys(org.id).await.unwrap().is_empty());
-
-        std::fs::remove_file(&path).unwrap();
-        prepare(&catalog, folder.path()).await.unwrap();
-        assert_eq!(
-            catalog.keys(org.id).await.unwrap().len(),
-            1,
-            "a lost key is replaced"
-        );
+            std::fs::remove_file(&path).unwrap();
+            prepare(catalog, folder.path()).await?;
+            assert_eq!(
+                catalog.keys(org.id).await.unwrap().len(),
+                1,
+                "a lost key is replaced"
+            );
+            Ok(())
+        });
+        tested.await.unwrap();
     }
 }

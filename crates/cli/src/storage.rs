@@ -9,12 +9,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use packhouse_bucket::{Options, S3Options};
-use packhouse_catalog::{Catalog, Org};
+use packhouse_catalog::{Catalog, Org, RepoRow};
 use packhouse_repo::{Hosted, HostedOptions, Repository};
 
 use crate::error::CliError;
 use crate::names::{OrgName, RepoSpec};
 use crate::settings::Settings;
+
+/// How many repositories are looked up at a time.
+const PAGE: u32 = 500;
 
 /// Whether a command may start a new installation or must find one.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -25,8 +28,33 @@ pub(crate) enum Start {
     Expect,
 }
 
-/// Opens the catalog.
-pub(crate) async fn open_catalog(settings: &Settings, start: Start) -> Result<Catalog, CliError> {
+/// Does `work` on the catalog, and closes it however the work ends.
+pub(crate) async fn with_catalog<T>(
+    settings: &Settings,
+    start: Start,
+    work: impl AsyncFnOnce(&Catalog) -> Result<T, CliError>,
+) -> Result<T, CliError> {
+    let catalog = open_catalog(settings, start).await?;
+    let done = work(&catalog).await;
+    catalog.close().await;
+    done
+}
+
+/// Does `work` on the engine over the catalog and the bucket, which must exist, and closes it however the work ends.
+pub(crate) async fn with_hosted<T>(
+    settings: &Settings,
+    work: impl AsyncFnOnce(&Hosted) -> Result<T, CliError>,
+) -> Result<T, CliError> {
+    with_catalog(settings, Start::Expect, async |catalog| {
+        let hosted = open_hosted(settings, catalog.clone())?;
+        let done = work(&hosted).await;
+        hosted.shutdown().await;
+        done
+    })
+    .await
+}
+
+async fn open_catalog(settings: &Settings, start: Start) -> Result<Catalog, CliError> {
     if let Some(path) = settings.sqlite_path() {
         match start {
             Start::Create => create_folder(path.parent().unwrap_or(Path::new(".")))?,
@@ -48,26 +76,21 @@ pub(crate) async fn open_catalog(settings: &Settings, start: Start) -> Result<Ca
     })
 }
 
-/// Opens the engine over the catalog and the bucket.
-pub(crate) async fn open_hosted(
-    settings: &Settings,
-    start: Start,
-) -> Result<Arc<Hosted>, CliError> {
-    let catalog = open_catalog(settings, start).await?;
+/// The engine over `catalog` and the bucket.
+fn open_hosted(settings: &Settings, catalog: Catalog) -> Result<Arc<Hosted>, CliError> {
     create_folder(&settings.data)?;
-    let bucket = packhouse_bucket::open_with(&settings.bucket, &Options { s3: s3_options(settings) }).map_err(|error| {
+    let options = Options {
+        s3: s3_options(settings),
+    };
+    let bucket = packhouse_bucket::open_with(&settings.bucket, &options).map_err(|error| {
         CliError::because(
             "could not open the bucket",
             &error,
             "check --bucket (PACKHOUSE_BUCKET): file:///DIR or s3://BUCKET/PREFIX?endpoint=…&region=…",
         )
     })?;
-    let mut options = HostedOptions::new(
-        catalog,
-        bucket,
-        settings.cache_dir.clone(),
-        settings.data.join("tmp"),
-    );
+    let (cache, temp) = (settings.cache_dir.clone(), settings.data.join("tmp"));
+    let mut options = HostedOptions::new(catalog, bucket, cache, temp);
     options.cache_bytes = settings.cache_bytes;
     Hosted::open(options).map_err(|error| {
         CliError::because(
@@ -99,6 +122,31 @@ pub(crate) async fn find_repository(
     let found = found
         .map_err(|error| CliError::because(format!("could not open `{spec}`"), &error, SEE_LOG))?;
     found.ok_or_else(|| no_repository(spec))
+}
+
+/// Calls `visit` with the name and the row of every repository of every organisation, a page at a time.
+pub(crate) async fn each_repository(
+    hosted: &Hosted,
+    mut visit: impl AsyncFnMut(String, RepoRow) -> Result<(), CliError>,
+) -> Result<(), CliError> {
+    let catalog = hosted.catalog();
+    for org in catalog.list_orgs().await.map_err(catalog_failed)? {
+        let mut after: Option<String> = None;
+        loop {
+            let page = catalog
+                .list_repos(org.id, None, after.as_deref(), PAGE)
+                .await;
+            let page = page.map_err(catalog_failed)?;
+            match page.last() {
+                Some(last) => after = Some(last.name.clone()),
+                None => break,
+            }
+            for row in page {
+                visit(format!("{}/{}", org.name, row.name), row).await?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// There is no such repository.

@@ -125,12 +125,12 @@ pub(crate) fn human_bytes(bytes: u64) -> String {
     format!("{value:.1} {}", UNITS[unit])
 }
 
-/// `1 pack`, `2 packs`: a count with its noun, in the plural by `s`.
+/// A count with its noun: `1 key`, `2 keys`, `0 repositories`.
 pub(crate) fn count(n: u64, noun: &str) -> String {
-    if n == 1 {
-        format!("1 {noun}")
-    } else {
-        format!("{n} {noun}s")
+    match noun.strip_suffix('y') {
+        _ if n == 1 => format!("1 {noun}"),
+        Some(stem) if !stem.ends_with(['a', 'e', 'o', 'u']) => format!("{n} {stem}ies"),
+        _ => format!("{n} {noun}s"),
     }
 }
 
@@ -150,9 +150,7 @@ mod tests {
         assert_eq!(human_bytes(1023), "1023 B");
         assert_eq!(human_bytes(1536), "1.5 KiB");
         assert_eq!(human_bytes(4 << 30), "4.0 GiB");
-        assert_eq!(
-            (count(1, "ref").as_str(), count(0, "ref").as_str()),
-            ("1 ref", "0 refs")
-        );
+        let counted = [count(1, "ref"), count(0, "key"), count(2, "repository")];
+        assert_eq!(counted, ["1 ref", "0 keys", "2 repositories"]);
     }
 }

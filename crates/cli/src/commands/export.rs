@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::error::CliError;
 use crate::names::RepoSpec;
 use crate::settings::{Settings, StorageFlags};
-use crate::storage::{self, SEE_LOG, Start};
+use crate::storage::{self, SEE_LOG};
 use crate::ui::{Ui, count, human_bytes};
 
 /// Write a repository as a bare Git repository that any git reads
@@ -35,13 +35,12 @@ struct Exported {
 }
 
 pub(crate) async fn run(args: ExportArgs, ui: Ui) -> Result<(), CliError> {
-    let hosted = storage::open_hosted(&Settings::of_storage(&args.storage)?, Start::Expect).await?;
-    let done = match storage::find_repository(&hosted, &args.repo).await {
-        Ok(repository) => export(&args, repository, ui).await,
-        Err(error) => Err(error),
-    };
-    hosted.shutdown().await;
-    let done = done?;
+    let settings = Settings::of_storage(&args.storage)?;
+    let done = storage::with_hosted(&settings, async |hosted| {
+        let repository = storage::find_repository(hosted, &args.repo).await?;
+        export(&args, repository, ui).await
+    })
+    .await?;
     ui.show(&done, |out| {
         let (refs, objects) = (count(done.refs, "ref"), count(done.objects, "object"));
         writeln!(

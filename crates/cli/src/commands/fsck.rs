@@ -1,19 +1,17 @@
 //! `packhouse fsck`: checks what is stored.
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Args;
-use packhouse_repo::{FsckReport, Hosted, Repository};
+use packhouse_repo::{FsckReport, Repository};
 use serde::Serialize;
 
 use crate::error::CliError;
 use crate::names::RepoSpec;
 use crate::settings::{Settings, StorageFlags};
-use crate::storage::{self, SEE_LOG, Start};
+use crate::storage::{self, SEE_LOG};
 use crate::ui::{Ui, count};
-
-/// How many repositories are looked up at a time.
-const PAGE: u32 = 500;
 
 /// Check that everything stored is whole
 ///
@@ -37,84 +35,68 @@ struct Checked {
     more_problems: u64,
 }
 
+#[derive(Serialize)]
+struct Shown<'a> {
+    clean: bool,
+    repositories: &'a [Checked],
+}
+
 pub(crate) async fn run(args: FsckArgs, ui: Ui) -> Result<ExitCode, CliError> {
-    let hosted = storage::open_hosted(&Settings::of_storage(&args.storage)?, Start::Expect).await?;
-    let done = match &args.repo {
-        Some(spec) => check_one(&hosted, spec, ui).await,
-        None => check_all(&hosted, ui).await,
+    let settings = Settings::of_storage(&args.storage)?;
+    let checked = storage::with_hosted(&settings, async |hosted| {
+        let mut checked = Vec::new();
+        match &args.repo {
+            Some(spec) => {
+                let repository = storage::find_repository(hosted, spec).await?;
+                checked.push(check(&repository, spec.to_string(), ui).await?);
+            }
+            None => {
+                storage::each_repository(hosted, async |name, row| {
+                    checked.push(check(&hosted.at(&row), name, ui).await?);
+                    Ok(())
+                })
+                .await?;
+            }
+        }
+        Ok(checked)
+    })
+    .await?;
+    let damaged = checked
+        .iter()
+        .filter(|repo| !repo.problems.is_empty())
+        .count();
+    let shown = Shown {
+        clean: damaged == 0,
+        repositories: &checked,
     };
-    hosted.shutdown().await;
-    let checked = done?;
-    let clean = checked.iter().all(|repo| repo.problems.is_empty());
-    ui.show(
-        &serde_json::json!({ "clean": clean, "repositories": checked }),
-        |out| {
-            for repo in &checked {
-                for problem in &repo.problems {
-                    writeln!(out, "{}: {problem}", repo.repo)?;
-                }
-                if repo.more_problems > 0 {
-                    writeln!(
-                        out,
-                        "{}: and {} more",
-                        repo.repo,
-                        count(repo.more_problems, "problem")
-                    )?;
-                }
-            }
-            let bad = checked
-                .iter()
-                .filter(|repo| !repo.problems.is_empty())
-                .count();
-            let objects = count(checked.iter().map(|repo| repo.objects).sum(), "object");
-            let all = match checked.len() {
-                1 => "1 repository".to_owned(),
-                n => format!("{n} repositories"),
-            };
-            match bad {
-                0 => writeln!(out, "checked {all}, {objects}: all is well"),
-                _ => writeln!(out, "checked {all}, {objects}: {bad} damaged"),
-            }
-        },
-    )?;
-    Ok(if clean {
+    ui.show(&shown, |out| tell(&checked, damaged, out))?;
+    Ok(if damaged == 0 {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     })
 }
 
-async fn check_one(hosted: &Hosted, spec: &RepoSpec, ui: Ui) -> Result<Vec<Checked>, CliError> {
-    let repository = storage::find_repository(hosted, spec).await?;
-    Ok(vec![check(&repository, spec.to_string(), ui).await?])
-}
-
-async fn check_all(hosted: &Hosted, ui: Ui) -> Result<Vec<Checked>, CliError> {
-    let mut checked = Vec::new();
-    for org in hosted
-        .catalog()
-        .list_orgs()
-        .await
-        .map_err(storage::catalog_failed)?
-    {
-        let mut after: Option<String> = None;
-        loop {
-            let page = hosted
-                .catalog()
-                .list_repos(org.id, None, after.as_deref(), PAGE)
-                .await;
-            let page = page.map_err(storage::catalog_failed)?;
-            for row in &page {
-                checked
-                    .push(check(&hosted.at(row), format!("{}/{}", org.name, row.name), ui).await?);
-            }
-            match page.last() {
-                Some(last) => after = Some(last.name.clone()),
-                None => break,
-            }
+fn tell(checked: &[Checked], damaged: usize, out: &mut dyn Write) -> io::Result<()> {
+    for repo in checked {
+        for problem in &repo.problems {
+            writeln!(out, "{}: {problem}", repo.repo)?;
+        }
+        if repo.more_problems > 0 {
+            writeln!(
+                out,
+                "{}: and {} more",
+                repo.repo,
+                count(repo.more_problems, "problem")
+            )?;
         }
     }
-    Ok(checked)
+    let repositories = count(checked.len() as u64, "repository");
+    let objects = count(checked.iter().map(|repo| repo.objects).sum(), "object");
+    match damaged {
+        0 => writeln!(out, "checked {repositories}, {objects}: all is well"),
+        _ => writeln!(out, "checked {repositories}, {objects}: {damaged} damaged"),
+    }
 }
 
 async fn check(repository: &Repository, name: String, ui: Ui) -> Result<Checked, CliError> {

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::error::CliError;
 use crate::names::RepoSpec;
 use crate::settings::{Settings, StorageFlags};
-use crate::storage::{self, SEE_LOG, Start};
+use crate::storage::{self, SEE_LOG};
 use crate::ui::{Ui, count};
 
 /// Who did it, in the reflog.
@@ -50,10 +50,11 @@ struct Skipped {
 }
 
 pub(crate) async fn run(args: ImportArgs, ui: Ui) -> Result<(), CliError> {
-    let hosted = storage::open_hosted(&Settings::of_storage(&args.storage)?, Start::Expect).await?;
-    let done = import_into(&hosted, &args, ui).await;
-    hosted.shutdown().await;
-    let done = done?;
+    let settings = Settings::of_storage(&args.storage)?;
+    let done = storage::with_hosted(&settings, async |hosted| {
+        import_into(hosted, &args, ui).await
+    })
+    .await?;
     ui.show(&done, |out| {
         let (refs, objects) = (count(done.refs, "ref"), count(done.objects, "object"));
         writeln!(

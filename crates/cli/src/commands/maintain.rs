@@ -8,11 +8,8 @@ use serde::Serialize;
 use crate::error::CliError;
 use crate::names::RepoSpec;
 use crate::settings::{Settings, StorageFlags};
-use crate::storage::{self, SEE_LOG, Start};
+use crate::storage::{self, SEE_LOG};
 use crate::ui::{Ui, count, human_bytes};
-
-/// How many repositories are looked up at a time.
-const PAGE: u32 = 500;
 
 /// Do now what the server does in the background
 #[derive(Debug, clap::Subcommand)]
@@ -34,7 +31,7 @@ pub(crate) struct FoldArgs {
 #[derive(Default, Serialize)]
 struct Folded {
     repositories: u64,
-    commits: u64,
+    writes: u64,
     objects: u64,
     pack_bytes: u64,
 }
@@ -42,7 +39,7 @@ struct Folded {
 impl Folded {
     fn add(&mut self, report: &FoldReport) {
         self.repositories += 1;
-        self.commits += report.rows;
+        self.writes += report.rows;
         self.objects += report.objects;
         self.pack_bytes += report.pack_bytes;
     }
@@ -50,22 +47,23 @@ impl Folded {
 
 pub(crate) async fn run(command: MaintainCommand, ui: Ui) -> Result<(), CliError> {
     let MaintainCommand::Fold(args) = command;
-    let hosted = storage::open_hosted(&Settings::of_storage(&args.storage)?, Start::Expect).await?;
-    let done = fold(&hosted, args.repo.as_ref(), ui).await;
-    hosted.shutdown().await;
-    let done = done?;
+    let settings = Settings::of_storage(&args.storage)?;
+    let done = storage::with_hosted(&settings, async |hosted| {
+        fold(hosted, args.repo.as_ref(), ui).await
+    })
+    .await?;
     ui.show(&done, |out| {
+        let (writes, repositories) = (
+            count(done.writes, "write"),
+            count(done.repositories, "repository"),
+        );
+        let (packs, bytes) = (
+            count(done.repositories, "pack"),
+            human_bytes(done.pack_bytes),
+        );
         writeln!(
             out,
-            "folded {} of {} into {} ({})",
-            count(done.commits, "write"),
-            if done.repositories == 1 {
-                "1 repository".to_owned()
-            } else {
-                format!("{} repositories", done.repositories)
-            },
-            count(done.repositories, "pack"),
-            human_bytes(done.pack_bytes)
+            "folded {writes} of {repositories} into {packs} ({bytes})"
         )
     })
 }
@@ -83,31 +81,15 @@ async fn fold(hosted: &Hosted, repo: Option<&RepoSpec>, ui: Ui) -> Result<Folded
         fold_one(hosted, row.id, &spec.to_string(), &mut done).await?;
         return Ok(done);
     }
-    let progress = ui.progress("looking for commits to fold");
-    for org in hosted
-        .catalog()
-        .list_orgs()
-        .await
-        .map_err(storage::catalog_failed)?
-    {
-        let mut after: Option<String> = None;
-        loop {
-            let page = hosted
-                .catalog()
-                .list_repos(org.id, None, after.as_deref(), PAGE)
-                .await;
-            let page = page.map_err(storage::catalog_failed)?;
-            for row in page.iter().filter(|row| row.tail_rows > 0) {
-                let name = format!("{}/{}", org.name, row.name);
-                progress.say(format!("folding {name}"));
-                fold_one(hosted, row.id, &name, &mut done).await?;
-            }
-            match page.last() {
-                Some(last) => after = Some(last.name.clone()),
-                None => break,
-            }
+    let progress = ui.progress("looking for writes to fold");
+    storage::each_repository(hosted, async |name, row| {
+        if row.tail_rows > 0 {
+            progress.say(format!("folding {name}"));
+            fold_one(hosted, row.id, &name, &mut done).await?;
         }
-    }
+        Ok(())
+    })
+    .await?;
     Ok(done)
 }
 

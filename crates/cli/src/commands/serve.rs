@@ -108,10 +108,11 @@ pub(crate) async fn run(
 }
 
 async fn prepare_dev(settings: &Settings) -> Result<PathBuf, CliError> {
-    let catalog = storage::open_catalog(settings, Start::Create).await?;
-    let key = dev::prepare(&catalog, &settings.data).await?;
-    catalog.close().await;
-    Ok(key)
+    let data = &settings.data;
+    storage::with_catalog(settings, Start::Create, async |catalog| {
+        dev::prepare(catalog, data).await
+    })
+    .await
 }
 
 fn config(settings: &Settings) -> Config {

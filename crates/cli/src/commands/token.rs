@@ -41,11 +41,11 @@ pub(crate) struct MintArgs {
     /// Print a URL for git with the token in it
     #[arg(long)]
     url: bool,
-    /// The server, with its scheme
+    /// The server of the URL, with its scheme
     #[arg(
         long,
         value_name = "BASE",
-        requires = "url",
+        env = "PACKHOUSE_URL",
         default_value = "http://127.0.0.1:8080"
     )]
     base: String,

@@ -11,7 +11,7 @@ use crate::error::CliError;
 use crate::names::OrgName;
 use crate::settings::{Settings, StorageFlags};
 use crate::storage::{self, Start};
-use crate::ui::{Ui, time};
+use crate::ui::{Ui, count, time};
 
 /// Add, list and revoke the public keys of an organisation
 #[derive(Debug, clap::Subcommand)]
@@ -92,15 +92,16 @@ pub(super) async fn run(command: KeyCommand, ui: Ui) -> Result<(), CliError> {
 
 async fn add(args: AddArgs, ui: Ui) -> Result<(), CliError> {
     let key = read_public_key(&args.public_key)?;
-    let catalog =
-        storage::open_catalog(&Settings::of_storage(&args.storage)?, Start::Expect).await?;
-    let org = storage::find_org(&catalog, &args.org).await?;
     let shown = RegisteredKey::new(&args.org, &key);
-    let added = catalog
-        .add_key(org.id, key)
-        .await
-        .map_err(storage::catalog_failed)?;
-    catalog.close().await;
+    let settings = Settings::of_storage(&args.storage)?;
+    let added = storage::with_catalog(&settings, Start::Expect, async |catalog| {
+        let org = storage::find_org(catalog, &args.org).await?;
+        catalog
+            .add_key(org.id, key)
+            .await
+            .map_err(storage::catalog_failed)
+    })
+    .await?;
     ui.show(&shown, |out| {
         let done = if added {
             "added key"
@@ -112,14 +113,12 @@ async fn add(args: AddArgs, ui: Ui) -> Result<(), CliError> {
 }
 
 async fn list(args: ListArgs, ui: Ui) -> Result<(), CliError> {
-    let catalog =
-        storage::open_catalog(&Settings::of_storage(&args.storage)?, Start::Expect).await?;
-    let org = storage::find_org(&catalog, &args.org).await?;
-    let keys = catalog
-        .keys(org.id)
-        .await
-        .map_err(storage::catalog_failed)?;
-    catalog.close().await;
+    let settings = Settings::of_storage(&args.storage)?;
+    let keys = storage::with_catalog(&settings, Start::Expect, async |catalog| {
+        let org = storage::find_org(catalog, &args.org).await?;
+        catalog.keys(org.id).await.map_err(storage::catalog_failed)
+    })
+    .await?;
     let show = |key: Key| ShownKey {
         fingerprint: key.fingerprint,
         algorithm: key.algorithm,
@@ -141,22 +140,40 @@ async fn list(args: ListArgs, ui: Ui) -> Result<(), CliError> {
     )
 }
 
+#[derive(Serialize)]
+struct Revoked {
+    org: String,
+    fingerprint: String,
+    keys_left: u64,
+}
+
 async fn revoke(args: RevokeArgs, ui: Ui) -> Result<(), CliError> {
-    let catalog =
-        storage::open_catalog(&Settings::of_storage(&args.storage)?, Start::Expect).await?;
-    let org = storage::find_org(&catalog, &args.org).await?;
-    let keys = catalog
-        .keys(org.id)
-        .await
-        .map_err(storage::catalog_failed)?;
-    let fingerprint = pick(&keys, &args.fingerprint, &args.org)?;
-    let revoked = catalog
-        .revoke_key(org.id, fingerprint)
-        .await
-        .map_err(storage::catalog_failed)?;
-    catalog.close().await;
-    ui.show(&serde_json::json!({ "org": args.org.as_str(), "fingerprint": fingerprint, "revoked": revoked }), |out| {
-        writeln!(out, "revoked key {fingerprint}; {} left", crate::ui::count(keys.len() as u64 - 1, "valid key"))
+    let settings = Settings::of_storage(&args.storage)?;
+    let revoked = storage::with_catalog(&settings, Start::Expect, async |catalog| {
+        let org = storage::find_org(catalog, &args.org).await?;
+        let keys = catalog
+            .keys(org.id)
+            .await
+            .map_err(storage::catalog_failed)?;
+        let fingerprint = pick(&keys, &args.fingerprint, &args.org)?;
+        catalog
+            .revoke_key(org.id, fingerprint)
+            .await
+            .map_err(storage::catalog_failed)?;
+        let left = catalog
+            .keys(org.id)
+            .await
+            .map_err(storage::catalog_failed)?;
+        Ok(Revoked {
+            org: args.org.to_string(),
+            fingerprint: fingerprint.to_owned(),
+            keys_left: left.len() as u64,
+        })
+    })
+    .await?;
+    ui.show(&revoked, |out| {
+        let left = count(revoked.keys_left, "valid key");
+        writeln!(out, "revoked key {}; {left} left", revoked.fingerprint)
     })
 }
 

@@ -11,7 +11,7 @@ use crate::error::CliError;
 use crate::names::OrgName;
 use crate::settings::{Settings, StorageFlags};
 use crate::storage::{self, Start};
-use crate::ui::{Ui, time};
+use crate::ui::{Ui, count, time};
 
 /// Create and list organisations
 #[derive(Debug, clap::Subcommand)]
@@ -58,49 +58,54 @@ pub(super) async fn run(command: OrgCommand, ui: Ui) -> Result<(), CliError> {
 async fn create(args: CreateArgs, ui: Ui) -> Result<(), CliError> {
     // The key first: an organisation without one could do nothing.
     let key = read_public_key(&args.public_key)?;
-    let catalog =
-        storage::open_catalog(&Settings::of_storage(&args.storage)?, Start::Create).await?;
-    let org = catalog
-        .create_org(args.name.as_str())
-        .await
-        .map_err(|error| match error {
-            CreateOrgError::Exists { name } => CliError::failure(
-                format!("organisation `{name}` exists already"),
-                format!(
-                    "give it another key with: packhouse admin key add {name} --public-key FILE"
-                ),
-            ),
-            CreateOrgError::Catalog { source, .. } => storage::catalog_failed(source),
-        })?;
     let shown = RegisteredKey::new(&args.name, &key);
-    catalog
-        .add_key(org.id, key)
-        .await
-        .map_err(storage::catalog_failed)?;
-    catalog.close().await;
+    let settings = Settings::of_storage(&args.storage)?;
+    storage::with_catalog(&settings, Start::Create, async |catalog| {
+        let org = catalog
+            .create_org(args.name.as_str())
+            .await
+            .map_err(not_created)?;
+        catalog
+            .add_key(org.id, key)
+            .await
+            .map_err(storage::catalog_failed)
+    })
+    .await?;
     ui.show(&shown, |out| {
         writeln!(out, "created organisation {}", shown.org)?;
         writeln!(out, "key {} {}", shown.fingerprint, shown.algorithm)
     })
 }
 
-async fn list(args: ListArgs, ui: Ui) -> Result<(), CliError> {
-    let catalog =
-        storage::open_catalog(&Settings::of_storage(&args.storage)?, Start::Expect).await?;
-    let mut orgs = Vec::new();
-    for org in catalog.list_orgs().await.map_err(storage::catalog_failed)? {
-        let keys = catalog
-            .keys(org.id)
-            .await
-            .map_err(storage::catalog_failed)?
-            .len();
-        orgs.push(ShownOrg {
-            name: org.name,
-            created_at: time(org.created_at_ms),
-            keys,
-        });
+fn not_created(error: CreateOrgError) -> CliError {
+    match error {
+        CreateOrgError::Exists { name } => CliError::failure(
+            format!("organisation `{name}` exists already"),
+            format!("give it another key with: packhouse admin key add {name} --public-key FILE"),
+        ),
+        CreateOrgError::Catalog { source, .. } => storage::catalog_failed(source),
     }
-    catalog.close().await;
+}
+
+async fn list(args: ListArgs, ui: Ui) -> Result<(), CliError> {
+    let settings = Settings::of_storage(&args.storage)?;
+    let orgs = storage::with_catalog(&settings, Start::Expect, async |catalog| {
+        let mut orgs = Vec::new();
+        for org in catalog.list_orgs().await.map_err(storage::catalog_failed)? {
+            let keys = catalog
+                .keys(org.id)
+                .await
+                .map_err(storage::catalog_failed)?
+                .len();
+            orgs.push(ShownOrg {
+                name: org.name,
+                created_at: time(org.created_at_ms),
+                keys,
+            });
+        }
+        Ok(orgs)
+    })
+    .await?;
     ui.show(&serde_json::json!({ "orgs": orgs }), |out| {
         for org in &orgs {
             writeln!(
@@ -108,7 +113,7 @@ async fn list(args: ListArgs, ui: Ui) -> Result<(), CliError> {
                 "{}  {}  {}",
                 org.name,
                 org.created_at,
-                crate::ui::count(org.keys as u64, "key")
+                count(org.keys as u64, "key")
             )?;
         }
         Ok(())
