@@ -37,11 +37,14 @@ pub(crate) fn fetch(
         return Ok(());
     }
     let mut negotiation = Negotiation::new(source.database(), &request.wants)?;
+    let mut acknowledged = Vec::new();
     for have in &request.haves {
-        negotiation.have(*have)?;
+        if negotiation.have(*have)? {
+            acknowledged.push(*have);
+        }
     }
     let wants_acknowledgments = !request.done && (!request.haves.is_empty() || request.wants.is_empty());
-    if wants_acknowledgments && !acknowledge(&request, &mut negotiation, &mut out)? {
+    if wants_acknowledgments && !acknowledge(&request, &acknowledged, &mut negotiation, &mut out)? {
         out.flush()?;
         return Ok(out.send()?);
     }
@@ -62,15 +65,20 @@ pub(crate) fn fetch(
 }
 
 /// Writes the acknowledgments section. Returns whether the pack follows in the same answer.
-fn acknowledge(request: &Fetch, negotiation: &mut Negotiation<'_>, out: &mut PacketWriter<'_>) -> Result<bool, WireError> {
+fn acknowledge(
+    request: &Fetch,
+    acknowledged: &[ObjectId],
+    negotiation: &mut Negotiation<'_>,
+    out: &mut PacketWriter<'_>,
+) -> Result<bool, WireError> {
     out.text(format_args!("acknowledgments\n"))?;
-    if negotiation.common().is_empty() {
+    if acknowledged.is_empty() {
         out.text(format_args!("NAK\n"))?;
     }
-    for id in negotiation.common() {
+    for id in acknowledged {
         out.text(format_args!("ACK {id}\n"))?;
     }
-    let ready = !request.wait_for_done && !negotiation.common().is_empty() && negotiation.is_ready()?;
+    let ready = !request.wait_for_done && !acknowledged.is_empty() && negotiation.is_ready()?;
     if ready {
         out.text(format_args!("ready\n"))?;
     }

@@ -61,7 +61,7 @@ impl<'a> Negotiation<'a> {
         Ok(true)
     }
 
-    /// The objects that both sides have, in the order the client named them, each once.
+    /// The objects that both sides have, in the order the client first named them.
     pub(crate) fn common(&self) -> &[ObjectId] {
         &self.common
     }

@@ -29,9 +29,9 @@ impl Reach {
         Ok(())
     }
 
-    /// Whether every one of `tips` is a goal or has one among its ancestors. Commits older than every goal
-    /// are not looked behind: with clocks far apart the answer may be no where yes would be true, and the
-    /// client then goes on naming commits for a while.
+    /// Whether every one of `tips` is a goal or has one among its ancestors. Below the tips, commits older
+    /// than every commit added are not looked behind: with clocks far apart the answer may be no where yes
+    /// would be true, and the client then goes on naming commits for a while.
     pub(crate) fn all_reach(&mut self, db: &Database, tips: &[ObjectId]) -> Result<bool, ReadError> {
         let Some(oldest) = self.oldest else { return Ok(tips.is_empty()) };
         let mut barren = IdSet::default();
@@ -55,8 +55,10 @@ impl Reach {
                 }
                 if !barren.contains(&id) {
                     match links(db, id)? {
-                        Some((parents, time)) if time >= oldest => path.push(Frame { id, parents, next: 0 }),
-                        _ => {
+                        Some((parents, time)) if time >= oldest || path.is_empty() => path.push(Frame { id, parents, next: 0 }),
+                        // Not known to be barren: as a tip it would be looked behind.
+                        Some(_) => {}
+                        None => {
                             barren.insert(id);
                         }
                     }

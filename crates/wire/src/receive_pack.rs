@@ -14,7 +14,7 @@ use crate::receive_progress::ReceiveProgress;
 use crate::receive_request::{ReceiveRequest, RefCommand};
 use crate::report::report;
 use crate::sideband::Sideband;
-use crate::sink::{Command, CommandStatus, Sink, UnpackError};
+use crate::sink::{Command, CommandStatus, Sink, SinkError, UnpackError};
 
 /// How pushes are answered. What a pack may cost is the sink's matter.
 #[derive(Clone, Debug)]
@@ -81,14 +81,14 @@ pub fn receive_pack(
     if options.is_cancelled() || sideband.is_broken() {
         return Err(WireError::Gone(std::io::ErrorKind::BrokenPipe.into()));
     }
-    let (statuses, failure) = match &unpacked {
-        Ok(()) => update_refs(&request, sink, &sideband)?,
-        Err(error) => (refuse_all(&request, error), None),
+    let Updated { statuses, warnings, failure } = match &unpacked {
+        Ok(()) => update_refs(&request, sink),
+        Err(error) => Updated { statuses: refuse_all(&request, error), warnings: Vec::new(), failure: None },
     };
     let unpack_error = unpacked.err().filter(|error| !matches!(error, UnpackError::Shallow)).map(|error| error.to_string());
 
-    for detail in statuses.iter().filter_map(detail) {
-        sideband.progress(&format!("error: {detail}\n"))?;
+    for message in messages(&request, &statuses, &warnings) {
+        sideband.progress(&message)?;
     }
     if request.report {
         let lines: Vec<_> = request.commands.iter().map(|command| &command.name[..]).zip(statuses.iter().cloned()).collect();
@@ -102,11 +102,20 @@ pub fn receive_pack(
     }
 }
 
-fn detail(status: &CommandStatus) -> Option<&str> {
-    match status {
-        CommandStatus::Rejected { detail: Some(detail), .. } => Some(detail),
-        _ => None,
+/// What a person is told, in the order git tells it: of each command in turn, or, if all are one
+/// transaction, of how that ended at the end.
+fn messages(request: &ReceiveRequest, statuses: &[CommandStatus], warnings: &[bool]) -> Vec<String> {
+    let mut messages: Vec<(bool, String)> = Vec::new();
+    for (index, status) in statuses.iter().enumerate() {
+        if warnings.get(index) == Some(&true) {
+            messages.push((false, "warning: deleting a non-existent ref\n".to_owned()));
+        }
+        if let CommandStatus::Rejected { detail: Some(detail), .. } = status {
+            messages.push((request.atomic, format!("error: {detail}\n")));
+        }
     }
+    messages.sort_by_key(|(last, _)| *last);
+    messages.into_iter().map(|(_, message)| message).collect()
 }
 
 fn refuse_all(request: &ReceiveRequest, error: &UnpackError) -> Vec<CommandStatus> {
@@ -117,6 +126,13 @@ fn refuse_all(request: &ReceiveRequest, error: &UnpackError) -> Vec<CommandStatu
     vec![CommandStatus::rejected(reason); request.commands.len()]
 }
 
+/// The reason of a ref that the transaction refuses; a line for a person says more.
+const FAILED: &str = "failed to update ref";
+/// The reason of a ref that could have moved, had the push not been atomic.
+const VICTIM: &str = "atomic push failure";
+/// The end of the reasons for refs of the other namespace. Git looks for them before anything else.
+const HIDDEN: &str = "a hidden ref";
+
 /// What is known of a command before the sink is asked.
 enum Verdict {
     Rejected(CommandStatus),
@@ -125,21 +141,24 @@ enum Verdict {
     Try(Command),
 }
 
-type Statuses = (Vec<CommandStatus>, Option<crate::sink::SinkError>);
+/// How updating the refs went.
+struct Updated {
+    /// One per command.
+    statuses: Vec<CommandStatus>,
+    /// Which commands deleted what did not exist.
+    warnings: Vec<bool>,
+    /// The server's own failure.
+    failure: Option<SinkError>,
+}
 
-fn update_refs(request: &ReceiveRequest, sink: &mut dyn Sink, sideband: &Sideband<'_>) -> Result<Statuses, WireError> {
+fn update_refs(request: &ReceiveRequest, sink: &mut dyn Sink) -> Updated {
     let verdicts = judge(request, sink);
-    if request.atomic && verdicts.iter().any(|verdict| matches!(verdict, Verdict::Rejected(_))) {
-        let statuses = verdicts.into_iter().map(|verdict| match verdict {
-            Verdict::Rejected(status) => status,
-            _ => CommandStatus::rejected("atomic push failure"),
-        });
-        return Ok((statuses.collect(), None));
-    }
-    let tried: Vec<Command> = verdicts.iter().filter_map(|verdict| match verdict {
-        Verdict::Try(command) => Some(command.clone()),
-        _ => None,
-    }).collect();
+    let warnings = verdicts.iter().map(|verdict| matches!(verdict, Verdict::NothingToDo)).collect();
+    let refused = verdicts.iter().any(|verdict| matches!(verdict, Verdict::Rejected(_)));
+    let tried: Vec<Command> = match request.atomic && refused {
+        true => Vec::new(),
+        false => verdicts.iter().filter_map(Verdict::command).collect(),
+    };
     let (published, failure) = match tried.len() {
         0 => (Vec::new(), None),
         count => match sink.publish(tried, request.atomic) {
@@ -148,18 +167,47 @@ fn update_refs(request: &ReceiveRequest, sink: &mut dyn Sink, sideband: &Sideban
         },
     };
     let mut published = published.into_iter();
-    let mut statuses = Vec::with_capacity(verdicts.len());
-    for verdict in verdicts {
-        statuses.push(match verdict {
-            Verdict::Rejected(status) => status,
-            Verdict::NothingToDo => {
-                sideband.progress("warning: deleting a non-existent ref\n")?;
-                CommandStatus::Ok
+    let statuses = verdicts.into_iter().map(|verdict| match verdict {
+        Verdict::Rejected(status) => status,
+        Verdict::NothingToDo => CommandStatus::Ok,
+        Verdict::Try(_) if request.atomic && refused => CommandStatus::rejected(VICTIM),
+        Verdict::Try(_) => published.next().unwrap_or_else(|| CommandStatus::rejected("internal error")),
+    });
+    let statuses = statuses.collect();
+    Updated { statuses: if request.atomic { all_or_none(statuses) } else { statuses }, warnings, failure }
+}
+
+/// What is reported of an atomic push: git ends it at the first ref it may not update, and speaks of the
+/// others as victims; or it gets as far as the transaction, which then fails for all of them.
+fn all_or_none(mut statuses: Vec<CommandStatus>) -> Vec<CommandStatus> {
+    let first = |is: &dyn Fn(&str) -> bool| {
+        statuses.iter().position(|status| matches!(status, CommandStatus::Rejected { reason, .. } if is(reason)))
+    };
+    let forbidden = first(&|reason| !matches!(reason, FAILED | VICTIM));
+    let Some(culprit) = forbidden.or_else(|| first(&|reason| reason == FAILED)) else { return statuses };
+    let forbidden = forbidden.is_some();
+    for (index, status) in statuses.iter_mut().enumerate() {
+        match status {
+            CommandStatus::Rejected { reason, .. } if reason.ends_with(HIDDEN) => {}
+            CommandStatus::Rejected { reason, .. } if index == culprit => {
+                if !forbidden {
+                    *reason = "atomic transaction failed".to_owned();
+                }
             }
-            Verdict::Try(_) => published.next().unwrap_or_else(|| CommandStatus::rejected("internal error")),
-        });
+            other if forbidden => *other = CommandStatus::rejected(VICTIM),
+            other => *other = CommandStatus::rejected("atomic transaction failed"),
+        }
     }
-    Ok((statuses, failure))
+    statuses
+}
+
+impl Verdict {
+    fn command(&self) -> Option<Command> {
+        match self {
+            Verdict::Try(command) => Some(command.clone()),
+            _ => None,
+        }
+    }
 }
 
 fn judge(request: &ReceiveRequest, sink: &dyn Sink) -> Vec<Verdict> {
@@ -186,7 +234,7 @@ fn judge_one(command: &RefCommand, repeated: bool, sink: &dyn Sink) -> Verdict {
         };
     }
     if repeated {
-        return reject("failed to update ref", Some(format!("multiple updates for ref '{name}' not allowed")));
+        return reject(FAILED, Some(format!("multiple updates for ref '{name}' not allowed")));
     }
     if command.new.is_none() {
         let known = command.old.is_some_and(|old| sink.contains(old));
@@ -194,10 +242,10 @@ fn judge_one(command: &RefCommand, repeated: bool, sink: &dyn Sink) -> Verdict {
             (None, _) if !known => return Verdict::NothingToDo,
             (None, _) => {
                 let detail = format!("cannot lock ref '{name}': unable to resolve reference '{name}'");
-                return reject("failed to update ref", Some(detail));
+                return reject(FAILED, Some(detail));
             }
             (Some(_), None) => {
-                return reject("failed to update ref", Some(format!("cannot lock ref '{name}': reference already exists")));
+                return reject(FAILED, Some(format!("cannot lock ref '{name}': reference already exists")));
             }
             (Some(_), Some(_)) => {}
         }

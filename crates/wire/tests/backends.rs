@@ -76,6 +76,10 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            // A failed comparison is looked into there.
+            self.tmp.disable_cleanup(true);
+        }
         if let Some(runtime) = self.runtime.take() {
             runtime.block_on(self.hosted.shutdown());
             runtime.shutdown_background();

