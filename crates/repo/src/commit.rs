@@ -146,7 +146,8 @@ fn prepare(view: &View, request: &CommitRequest) -> Result<(Change, CommitOutcom
     let mut trees = Vec::new();
     let tree = edit_tree(database, parent_tree, &request.edits, &mut trees)?;
     for new_tree in trees {
-        if !database.contains(&new_tree.id)? {
+        // The database knows the empty tree by heart; git wants it stored where something names it.
+        if new_tree.id.is_empty_tree() || !database.contains(&new_tree.id)? {
             objects.push(new_tree);
         }
     }
