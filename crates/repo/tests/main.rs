@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod bare;
+mod beside_git;
 mod directory;
 mod export_import;
 mod hosted;

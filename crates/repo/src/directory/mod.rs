@@ -19,6 +19,7 @@ mod loose_refs;
 mod object_folders;
 mod packed_refs;
 mod quarantine;
+mod ref_locks;
 mod ref_log;
 mod ref_map;
 mod ref_store;

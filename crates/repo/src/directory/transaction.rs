@@ -1,20 +1,17 @@
-//! Ref transactions: lock, compare, move.
+//! Ref transactions: compare under the locks, then move.
 //!
 //! What always holds:
 //! - a ref moves only while its lock file is ours, after its value was compared under that lock;
-//! - locks are taken in one order, and given up again if one is not to be had soon, so that two writers
-//!   do not wait for each other;
 //! - one ref moves by renaming its lock over its file; several move together by replacing `packed-refs`,
 //!   so that no crash and no reader finds half of a transaction;
 //! - a file of a ref that `packed-refs` is to speak for is gone for good before `packed-refs` changes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use bstr::{BStr, BString, ByteSlice};
+use bstr::{BString, ByteSlice};
 use packhouse_object::{Database, ObjectId, RefName};
 
 use super::durable::{remove_empty_parents, remove_empty_tree, remove_file, sync_folder};
@@ -22,34 +19,12 @@ use super::error::DirectoryError;
 use super::lock::{LockFile, NotLocked, Patience, lock_path};
 use super::loose_refs::RawRef;
 use super::packed_refs::{PackedRef, PackedRefs, Peeled, packed_refs_path, write_entries};
+use super::ref_locks::{LockedRefs, conflict, first_matching, names_above};
 use super::ref_log::Move;
-use super::ref_store::{Head, RefStore, SYMBOLIC_DEPTH_MAX};
+use super::ref_store::RefStore;
 use crate::change::RefEdit;
 use crate::error::RepoError;
 use crate::view::peeled;
-
-/// How long a lock is waited for while others are held. Git, which takes locks in an order of its own,
-/// gives up after 100 ms.
-const WAIT_HOLDING: Duration = Duration::from_millis(40);
-
-/// Refs that are locked, until this is dropped.
-#[derive(Debug)]
-pub(super) struct LockedRefs<'a> {
-    store: &'a RefStore,
-    /// By the name of the ref, or `HEAD`.
-    locks: BTreeMap<BString, LockFile>,
-    /// What each requested name stands for.
-    routes: BTreeMap<RefName, Route>,
-}
-
-/// Where an edit of a ref lands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Route {
-    /// The ref that holds an object id, or will.
-    name: RefName,
-    /// Symbolic refs that led there, `HEAD` among them. Their reflogs get the move too.
-    through: Vec<BString>,
-}
 
 /// Who moves refs, and when.
 #[derive(Clone, Copy, Debug)]
@@ -67,12 +42,6 @@ pub(super) enum Outcome {
     Stale,
 }
 
-/// What came of locking several refs.
-enum Taken {
-    All(BTreeMap<BString, LockFile>),
-    None { in_the_way: PathBuf },
-}
-
 /// An edit whose place is known and that changes something.
 struct Step<'a> {
     name: &'a RefName,
@@ -80,135 +49,7 @@ struct Step<'a> {
     edit: &'a RefEdit,
 }
 
-impl RefStore {
-    /// Locks the refs that edits of `names` would change, waiting for other holders.
-    pub(super) fn lock(&self, names: &BTreeSet<RefName>) -> Result<LockedRefs<'_>, DirectoryError> {
-        let mut patience = Patience::new(self.lock_timeout);
-        loop {
-            let routes = self.routes(names)?;
-            let in_the_way = match self.take_locks(&in_order(&routes), &mut patience)? {
-                // A symbolic ref may have changed before it was locked.
-                Taken::All(locks) if self.routes(names)? == routes => {
-                    return Ok(LockedRefs {
-                        store: self,
-                        locks,
-                        routes,
-                    });
-                }
-                Taken::All(_) => lock_path(&self.git_dir.join("HEAD")),
-                Taken::None { in_the_way } => in_the_way,
-            };
-            patience.wait(&in_the_way)?;
-        }
-    }
-
-    fn routes(
-        &self,
-        names: &BTreeSet<RefName>,
-    ) -> Result<BTreeMap<RefName, Route>, DirectoryError> {
-        let head = self.head()?;
-        let mut routes = BTreeMap::new();
-        for requested in names {
-            let mut route = Route {
-                name: requested.clone(),
-                through: Vec::new(),
-            };
-            while let Some(RawRef::Symbolic(target)) = self.raw(route.name.as_bstr())? {
-                let path = self.path(route.name.as_bstr());
-                if route.through.len() == SYMBOLIC_DEPTH_MAX {
-                    return Err(DirectoryError::Damaged {
-                        path,
-                        reason: "too many symbolic refs in a row".to_owned(),
-                    });
-                }
-                let target = RefName::parse(&target).map_err(|error| DirectoryError::Damaged {
-                    path,
-                    reason: error.to_string(),
-                })?;
-                route.through.push(
-                    std::mem::replace(&mut route.name, target)
-                        .as_bstr()
-                        .to_owned(),
-                );
-            }
-            if head == Head::Branch(route.name.clone()) {
-                route.through.push("HEAD".into());
-            }
-            routes.insert(requested.clone(), route);
-        }
-        Ok(routes)
-    }
-
-    /// Takes all locks; or none, if someone is about to make a ref whose name is a part of one of these,
-    /// or the other way round.
-    fn take_locks(
-        &self,
-        names: &[BString],
-        patience: &mut Patience,
-    ) -> Result<Taken, DirectoryError> {
-        let mut locks = BTreeMap::new();
-        for name in names {
-            let path = self.path(name.as_bstr());
-            let taken = match locks.is_empty() {
-                true => LockFile::take(&self.git_dir, &path, patience),
-                false => LockFile::take(&self.git_dir, &path, &mut patience.at_most(WAIT_HOLDING)),
-            };
-            match taken {
-                Ok(lock) => locks.insert(name.clone(), lock),
-                Err(NotLocked::Error(DirectoryError::Locked { lock, .. })) if !locks.is_empty() => {
-                    return Ok(Taken::None { in_the_way: lock });
-                }
-                Err(NotLocked::Error(error)) => return Err(error),
-                Err(NotLocked::FileInTheWay) => match self.ref_above(name.as_bstr())? {
-                    Some(existing) => return Err(conflict(name.as_bstr(), existing.as_bstr())),
-                    None => {
-                        return Ok(Taken::None {
-                            in_the_way: lock_path(&path),
-                        });
-                    }
-                },
-            };
-        }
-        // Both of two such writers have their lock before they look, so at least one sees the other.
-        for name in names {
-            for above in names_above(name.as_bstr()) {
-                let other = lock_path(&self.path(above));
-                if !locks.contains_key(above) && other.exists() {
-                    return Ok(Taken::None { in_the_way: other });
-                }
-            }
-            let path = self.path(name.as_bstr());
-            if !path.is_dir() || self.is_top_folder(&path) || remove_empty_tree(&path).is_ok() {
-                continue;
-            }
-            let below = first_matching(&path, &|_| true)
-                .filter(|below| below.extension().is_some_and(|suffix| suffix == "lock"));
-            if let Some(below) = below
-                && !locks.values().any(|lock| lock_path(lock.path()) == below)
-            {
-                return Ok(Taken::None { in_the_way: below });
-            }
-        }
-        Ok(Taken::All(locks))
-    }
-
-    /// A ref with a file whose name is a part of `name`.
-    fn ref_above(&self, name: &BStr) -> Result<Option<BString>, DirectoryError> {
-        for above in names_above(name) {
-            if self.raw(above)?.is_some() {
-                return Ok(Some(above.to_owned()));
-            }
-        }
-        Ok(None)
-    }
-}
-
 impl LockedRefs<'_> {
-    /// Whether edits of all these refs can be made under the locks held.
-    pub(super) fn cover(&self, names: &BTreeSet<RefName>) -> bool {
-        names.iter().all(|name| self.routes.contains_key(name))
-    }
-
     /// Makes all edits or none. The objects they name are in `database` and are durable.
     pub(super) fn commit(
         mut self,
@@ -469,30 +310,6 @@ impl LockedRefs<'_> {
     }
 }
 
-/// The locks for some edits, in the order that Git takes those for one edit: symbolic refs, what they
-/// lead to, `HEAD`.
-fn in_order(routes: &BTreeMap<RefName, Route>) -> Vec<BString> {
-    let symbolic: BTreeSet<_> = routes
-        .values()
-        .flat_map(|route| &route.through)
-        .filter(|name| *name != "HEAD")
-        .collect();
-    let refs: BTreeSet<_> = routes
-        .values()
-        .map(|route| route.name.as_bstr().to_owned())
-        .collect();
-    let head = routes
-        .values()
-        .flat_map(|route| &route.through)
-        .find(|name| *name == "HEAD");
-    symbolic
-        .into_iter()
-        .cloned()
-        .chain(refs)
-        .chain(head.cloned())
-        .collect()
-}
-
 /// Removes ref files durably: one that came back after a power cut would hide what `packed-refs` says.
 fn remove_loose(store: &RefStore, steps: &[&Step<'_>]) -> Result<(), DirectoryError> {
     let mut folders = BTreeSet::new();
@@ -530,31 +347,9 @@ fn peel(database: &Database, target: ObjectId) -> Result<Peeled, RepoError> {
     Ok(peeled(database, target)?.map_or(Peeled::NoTag, Peeled::To))
 }
 
-fn conflict(name: &BStr, existing: &BStr) -> DirectoryError {
-    DirectoryError::NameConflict {
-        name: name.to_string(),
-        existing: existing.to_string(),
-    }
-}
-
-/// `refs/a` and `refs/a/b` for `refs/a/b/c`.
-fn names_above(name: &BStr) -> impl Iterator<Item = &BStr> {
-    name.find_iter(b"/").skip(1).map(|at| name[..at].as_bstr())
-}
-
 /// A file anywhere below a folder that is no lock.
 fn first_ref(folder: &Path) -> Option<PathBuf> {
     first_matching(folder, &|path| {
         path.extension().is_none_or(|suffix| suffix != "lock")
-    })
-}
-
-fn first_matching(folder: &Path, wanted: &dyn Fn(&Path) -> bool) -> Option<PathBuf> {
-    fs::read_dir(folder).ok()?.flatten().find_map(|entry| {
-        let path = entry.path();
-        match entry.file_type() {
-            Ok(kind) if kind.is_dir() => first_matching(&path, wanted),
-            _ => wanted(&path).then_some(path),
-        }
     })
 }
