@@ -10,8 +10,8 @@ use crate::id::BuildIdHasher;
 use crate::loose::{LooseError, LooseStore};
 use crate::stream::ObjectStream;
 use crate::{
-    Commit, MAX_IN_MEMORY, NewObject, Object, ObjectCache, ObjectHeader, ObjectId, ObjectKind,
-    Pack, ReadError, Tag, Tree, oid, tag_target,
+    Commit, NewObject, Object, ObjectCache, ObjectHeader, ObjectId, ObjectKind, Pack, ReadError,
+    Tag, Tree, oid, tag_target,
 };
 
 /// Blobs up to this size are worth a place in the cache; trees and commits always are.
@@ -144,6 +144,9 @@ impl Database {
                 .map(Some)
                 .map_err(|source| ReadError::pack(id.to_owned(), source));
         }
+        if let Some(tree) = empty_tree(id) {
+            return Ok(Some(tree.header()));
+        }
         match self.0.in_loose(|store| store.header(id))? {
             None => self.0.look_again(|database| database.header(id)),
             found => Ok(found),
@@ -152,23 +155,19 @@ impl Database {
 
     /// Whether the object is here.
     pub fn contains(&self, id: &oid) -> Result<bool, ReadError> {
-        if self.0.memory.contains_key(id) || self.0.find(id).is_some() {
+        let layers = &*self.0;
+        if layers.memory.contains_key(id) || layers.find(id).is_some() || id.is_empty_tree() {
             return Ok(true);
         }
-        if self
-            .0
-            .in_loose(|store| Ok(store.contains(id)?.then_some(())))?
-            .is_some()
-        {
-            return Ok(true);
-        }
-        let found = self
-            .0
-            .look_again(|database| Ok(database.contains(id)?.then_some(())))?;
-        Ok(found.is_some() || id.is_empty_tree())
+        let found = |here: bool| here.then_some(());
+        let found = match layers.in_loose(|store| store.contains(id).map(found))? {
+            None => layers.look_again(|database| database.contains(id).map(found))?,
+            found => found,
+        };
+        Ok(found.is_some())
     }
 
-    /// An object in one piece; one over [`MAX_IN_MEMORY`] is [`ReadError::TooLarge`].
+    /// An object in one piece; one over [`MAX_IN_MEMORY`](crate::MAX_IN_MEMORY) is [`ReadError::TooLarge`].
     pub fn read(&self, id: &oid) -> Result<Option<Object>, ReadError> {
         let layers = &*self.0;
         if let Some(object) = layers.memory.get(id) {
@@ -184,27 +183,17 @@ impl Database {
             }
             None => layers
                 .in_loose(|store| store.read(id))
-                .map_err(|error| match error {
-                    ReadError::Loose(LooseError::TooLarge { size, .. }) => ReadError::TooLarge {
-                        id: id.to_owned(),
-                        size,
-                        limit: MAX_IN_MEMORY,
-                    },
-                    error => error,
-                })?,
+                .map_err(|error| ReadError::in_one_piece(id, error))?,
         };
-        let object = object.or_else(|| empty_tree(id));
-        if object.is_none() {
+        let Some(object) = object.or_else(|| empty_tree(id)) else {
             return layers.look_again(|database| database.read(id));
-        }
-        if let Some(object) = &object
-            && (object.kind != ObjectKind::Blob || object.data.len() <= CACHED_BLOB_BYTES)
-        {
+        };
+        if object.kind != ObjectKind::Blob || object.data.len() <= CACHED_BLOB_BYTES {
             layers
                 .cache
-                .keep_object(layers.scope, id.to_owned(), object);
+                .keep_object(layers.scope, id.to_owned(), &object);
         }
-        Ok(object)
+        Ok(Some(object))
     }
 
     /// An object of any size, in pieces.
@@ -217,6 +206,9 @@ impl Database {
             let stream = layers.packs[pack].stream(offset, &layers.cache);
             let stream = stream.map_err(|source| ReadError::pack(id.to_owned(), source))?;
             return Ok(Some(stream.into()));
+        }
+        if let Some(Object { kind, data }) = empty_tree(id) {
+            return Ok(Some(ObjectStream::memory(kind, data)));
         }
         match layers.in_loose(|store| store.stream(id))? {
             None => layers.look_again(|database| database.stream(id)),
@@ -394,18 +386,18 @@ impl Layers {
         &self,
         find: impl Fn(&Database) -> Result<Option<T>, ReadError>,
     ) -> Result<Option<T>, ReadError> {
-        match &self.missed {
-            Some(missed) => missed
-                .look_again()?
-                .map_or(Ok(None), |database| find(&database)),
-            None => Ok(None),
-        }
+        let Some(missed) = &self.missed else {
+            return Ok(None);
+        };
+        missed
+            .look_again()?
+            .map_or(Ok(None), |database| find(&database))
     }
 
     fn in_loose<T>(
         &self,
         find: impl Fn(&LooseStore) -> Result<Option<T>, LooseError>,
-    ) -> Result<Option<T>, ReadError> {
+    ) -> Result<Option<T>, LooseError> {
         for store in self.loose.iter() {
             if let Some(found) = find(store)? {
                 return Ok(Some(found));

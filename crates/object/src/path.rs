@@ -137,9 +137,8 @@ pub fn check_entry_name(name: &[u8]) -> Result<(), PathError> {
 /// Checks one name together with what it names: a symbolic link has further names it may not take.
 pub fn check_entry(name: &[u8], mode: EntryMode) -> Result<(), PathError> {
     check_entry_name(name)?;
-    let is_link = mode == EntryMode::Symlink;
-    if is_link
-        && (is_hfs_dot(name, b"gitmodules") || windows_parts(name).any(is_ntfs_dotgitmodules))
+    if mode == EntryMode::Symlink
+        && (is_hfs_dot(name, b"gitmodules") || windows_ends(name).any(is_ntfs_dotgitmodules))
     {
         return Err(PathError::DotGitmodulesLink);
     }
@@ -149,6 +148,14 @@ pub fn check_entry(name: &[u8], mode: EntryMode) -> Result<(), PathError> {
 /// What Windows takes for separate parts: a backslash is a slash there.
 fn windows_parts(name: &[u8]) -> impl Iterator<Item = &[u8]> {
     name.split(|&byte| byte == b'\\')
+}
+
+/// What Windows takes for the last parts: the last one, the last two, and so on up to the name.
+fn windows_ends(name: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let after_backslash = |at: &usize| *at == 0 || name[at - 1] == b'\\';
+    (0..name.len())
+        .filter(after_backslash)
+        .map(|at| &name[at..])
 }
 
 /// Whether NTFS takes the name for `.git` (Git's `is_ntfs_dotgit`): in any case, by its short

@@ -1,7 +1,7 @@
 //! Why an object could not be read.
 
 use crate::loose::LooseError;
-use crate::{DecodeError, ObjectId, ObjectKind, PackError};
+use crate::{DecodeError, ObjectId, ObjectKind, PackError, oid};
 
 /// An object that is not here, is not what was asked for, or cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +85,19 @@ impl ReadError {
         }
     }
 
+    /// The error for a loose object that could not be read in one piece.
+    pub(crate) fn in_one_piece(id: &oid, error: LooseError) -> ReadError {
+        match error {
+            LooseError::TooLarge { size, limit, .. } => ReadError::TooLarge {
+                id: id.to_owned(),
+                size,
+                limit,
+            },
+            error => error.into(),
+        }
+    }
+
+    /// The error for an object that could not be read from its pack.
     pub(crate) fn pack(id: ObjectId, source: PackError) -> ReadError {
         match source {
             PackError::TooLarge { size, limit, .. } => ReadError::TooLarge { id, size, limit },

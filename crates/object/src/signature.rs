@@ -95,10 +95,10 @@ fn push_without_crud(out: &mut Vec<u8>, text: &BStr) {
 /// Seconds and minutes east of UTC after the address; zero for what cannot be read.
 fn parse_time(text: &[u8]) -> (i64, i32) {
     let mut words = text.fields();
-    let Some(seconds) = words.next().and_then(parse_digits) else {
-        return (0, 0);
-    };
-    (seconds, words.next().and_then(parse_offset).unwrap_or(0))
+    let seconds = words.next().and_then(parse_digits);
+    let offset_minutes = words.next().and_then(parse_offset);
+    // Without an offset Git does not believe the time either.
+    seconds.zip(offset_minutes).unwrap_or((0, 0))
 }
 
 /// A number without a sign.

@@ -1,0 +1,293 @@
+//! Commits, tags and signatures: read as Git shows them, written as Git writes them.
+
+use packhouse_object::{
+    Commit, DecodeError, NewObject, ObjectId, ObjectKind, Signature, Tag, TreeIter, commit_links,
+};
+use packhouse_testkit::history::HistoryOptions;
+use proptest::prelude::*;
+
+use crate::git::Git;
+use crate::repositories::random;
+
+#[test]
+fn commits_and_tags_survive_the_way_there_and_back() {
+    let git = random(&HistoryOptions {
+        commits: 120,
+        ..HistoryOptions::small(21)
+    });
+    let (mut commits, mut tags) = (0, 0);
+    for object in git.objects() {
+        match object.kind {
+            ObjectKind::Commit => {
+                let commit = Commit::parse(&object.data).unwrap();
+                assert_eq!(commit.encode(), object.data);
+                let (tree, parents, seconds) = commit_links(&object.data).unwrap();
+                assert_eq!(
+                    (tree, &parents, seconds),
+                    (commit.tree, &commit.parents, commit.committer.seconds)
+                );
+                commits += 1;
+            }
+            ObjectKind::Tag => {
+                assert_eq!(Tag::parse(&object.data).unwrap().encode(), object.data);
+                tags += 1;
+            }
+            _ => {}
+        }
+    }
+    assert!(commits == 120 && tags > 3);
+}
+
+#[test]
+fn extra_headers_survive_with_their_lines() {
+    let tree = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
+    let data = format!(
+        "tree {tree}\nparent {tree}\nauthor A <a@x> 1 +0100\ncommitter B <b@x> 2 -0230\n\
+         encoding ISO-8859-1\ngpgsig -----BEGIN-----\n \n line\n -----END-----\n \nlone\n\nmessage\n\nmore"
+    );
+    let commit = Commit::parse(data.as_bytes()).unwrap();
+    assert_eq!(commit.header("encoding").unwrap(), "ISO-8859-1");
+    assert_eq!(
+        commit.header("gpgsig").unwrap(),
+        "-----BEGIN-----\n\nline\n-----END-----\n"
+    );
+    assert_eq!(commit.header("lone").unwrap(), "");
+    assert_eq!(commit.message, "message\n\nmore");
+    assert_eq!(commit.committer.offset_minutes, -150);
+    let lone = data.replace("\nlone\n", "\nlone \n");
+    assert_eq!(
+        commit.encode(),
+        lone.as_bytes(),
+        "all but the space every header has"
+    );
+}
+
+/// What git makes of a name and an address; `None` if it refuses them.
+fn ident_of_git(git: &Git, name: &str, email: &str, date: &str) -> Option<String> {
+    let tree = git.run_with(&["mktree"], b"");
+    let tree = std::str::from_utf8(tree.trim_ascii()).unwrap().to_owned();
+    let output = std::process::Command::new("git")
+        .args(["commit-tree", &tree, "-m", "m"])
+        .current_dir(git.path())
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .env("HOME", git.path())
+        .envs([
+            ("GIT_AUTHOR_NAME", name),
+            ("GIT_AUTHOR_EMAIL", email),
+            ("GIT_AUTHOR_DATE", date),
+        ])
+        .envs([("GIT_COMMITTER_NAME", "c"), ("GIT_COMMITTER_EMAIL", "c@x")])
+        .output()
+        .unwrap();
+    let id = String::from_utf8(output.stdout).unwrap();
+    if !output.status.success() {
+        return None;
+    }
+    let commit = String::from_utf8(git.run(&["cat-file", "commit", id.trim()])).unwrap();
+    let line = commit
+        .lines()
+        .find(|line| line.starts_with("author "))
+        .unwrap();
+    Some(line["author ".len()..].to_owned())
+}
+
+#[test]
+fn signatures_are_written_as_git_writes_them() {
+    let git = Git::init();
+    let names = [
+        "Ada",
+        " Ada Lovelace. ",
+        "A <b> c",
+        "\"quoted\"",
+        "x\ny",
+        "Zoë,;:",
+        "a.b.",
+        "'",
+        "<>",
+        "\\\\x\\",
+        "日本",
+    ];
+    let emails = ["a@x", "<a@x>", " a b ", "", "a>@x", ".a@x.", "\u{1}a\u{1}"];
+    let mut compared = 0;
+    for name in names {
+        for email in emails {
+            let signature = Signature {
+                name: name.into(),
+                email: email.into(),
+                seconds: 1_234_567_890,
+                offset_minutes: -90,
+            };
+            if let Some(expected) = ident_of_git(&git, name, email, "1234567890 -0130") {
+                assert_eq!(String::from_utf8(signature.encode()).unwrap(), expected);
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared > 40);
+}
+
+#[test]
+fn signatures_are_read_as_tolerantly_as_git_reads_them() {
+    let git = Git::init();
+    let tree = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
+    for line in [
+        "A <a@x> 1 +0100",
+        "A B  <a@x> 1234567890 -0730",
+        "<a@x> 5 +0000",
+        "A <> 5 +0000",
+        "A <a@x>",
+        "A <a@x> ",
+        "A <a@x> 12 ",
+        "A <a> <b@x> 5 +0200",
+        "A <a@x> 17 +1400",
+        "A<a@x> 5 +0000",
+        "A <a@x> 5 +0545",
+    ] {
+        let data = format!("tree {tree}\nauthor {line}\ncommitter C <c@x> 1 +0000\n\nm\n");
+        let id = git.run_with(
+            &[
+                "hash-object",
+                "-t",
+                "commit",
+                "-w",
+                "--stdin",
+                "--literally",
+            ],
+            data.as_bytes(),
+        );
+        let id = std::str::from_utf8(id.trim_ascii()).unwrap();
+        let shown = git.run(&["log", "-1", "--format=%an%x00%ae%x00%ad", "--date=raw", id]);
+        let shown = String::from_utf8(shown).unwrap();
+        let [name, email, date] = shown
+            .trim_end_matches('\n')
+            .split('\0')
+            .collect::<Vec<_>>()
+            .try_into()
+            .unwrap();
+        let signature = Signature::parse(line.as_bytes()).unwrap();
+        assert_eq!(
+            (signature.name.to_string(), signature.email.to_string()),
+            (name.into(), email.into()),
+            "{line}"
+        );
+        if !date.is_empty() {
+            let mut words = date.split(' ');
+            assert_eq!(
+                signature.seconds.to_string(),
+                words.next().unwrap(),
+                "{line}"
+            );
+            let hhmm = words.next().unwrap();
+            let (sign, minutes) = (
+                signature.offset_minutes.signum(),
+                signature.offset_minutes.abs(),
+            );
+            let ours = format!(
+                "{}{:02}{:02}",
+                if sign < 0 { '-' } else { '+' },
+                minutes / 60,
+                minutes % 60
+            );
+            assert_eq!(ours, hhmm, "{line}");
+        } else {
+            assert_eq!(signature.seconds, 0, "{line}");
+        }
+    }
+    assert_eq!(Signature::parse(b"nobody"), None);
+}
+
+#[test]
+fn malformed_objects_are_refused_with_a_reason() {
+    let reason = |error: DecodeError| error.to_string();
+    let commit = |data: &[u8]| reason(Commit::parse(data).unwrap_err());
+    let tree = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
+    assert_eq!(commit(b""), "malformed commit: it names no tree");
+    assert_eq!(
+        commit(b"tree xyz\n"),
+        "malformed commit: a header names no id"
+    );
+    assert_eq!(
+        commit(format!("tree {}\n", tree.to_uppercase()).as_bytes()),
+        "malformed commit: a header names no id"
+    );
+    assert_eq!(
+        commit(format!("tree {tree}\n").as_bytes()),
+        "malformed commit: it has no author"
+    );
+    let no_end = format!("tree {tree}\nauthor A <a> 1 +0000\ncommitter A <a> 1 +0000\nrest");
+    assert_eq!(
+        commit(no_end.as_bytes()),
+        "malformed commit: the last header has no end"
+    );
+    assert_eq!(
+        reason(Tag::parse(b"object 1\n").unwrap_err()),
+        "malformed tag: a header names no id"
+    );
+    let no_kind = format!("object {tree}\ntype frog\ntag t\n\n");
+    assert_eq!(
+        reason(Tag::parse(no_kind.as_bytes()).unwrap_err()),
+        "malformed tag: its object is of an unknown kind"
+    );
+    for bad in [
+        &b"100644 name"[..],
+        b"100644 name\0short",
+        b"nonsense",
+        b"999 x\0",
+        b"777777777 x\0aaaaaaaaaaaaaaaaaaaa",
+    ] {
+        let mut entries = TreeIter::new(bad);
+        assert!(entries.next().unwrap().is_err(), "{bad:?}");
+        assert!(entries.next().is_none(), "it ends after an error");
+    }
+}
+
+fn any_signature() -> impl Strategy<Value = Signature> {
+    (
+        "[a-zA-Zé][a-z é]{0,8}[a-z]",
+        "[a-z@]{1,8}",
+        0..4_000_000_000i64,
+        -720..840i32,
+    )
+        .prop_map(|(name, email, seconds, offset_minutes)| Signature {
+            name: name.into(),
+            email: email.into(),
+            seconds,
+            offset_minutes,
+        })
+}
+
+fn any_id() -> impl Strategy<Value = ObjectId> {
+    any::<[u8; 20]>().prop_map(ObjectId::from)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_commit_is_read_back_as_it_was(
+        tree in any_id(),
+        parents in prop::collection::vec(any_id(), 0..4),
+        author in any_signature(),
+        committer in any_signature(),
+        headers in prop::collection::vec(("[a-z]{1,8}", "[a-z \n]{0,20}"), 0..3),
+        message in prop::collection::vec(any::<u8>(), 0..40),
+    ) {
+        let extra_headers = headers.into_iter()
+            .filter(|(name, _)| !["tree", "parent", "author", "committer"].contains(&name.as_str()))
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect();
+        let commit = Commit { tree, parents, author, committer, extra_headers, message: message.into() };
+        prop_assert_eq!(Commit::parse(&commit.encode()).unwrap(), commit);
+    }
+
+    #[test]
+    fn any_bytes_are_read_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = Commit::parse(&bytes);
+        let _ = commit_links(&bytes);
+        let _ = Tag::parse(&bytes);
+        let _ = Signature::parse(&bytes);
+        let _ = TreeIter::new(&bytes).count();
+        let object = NewObject::new(ObjectKind::Blob, bytes).unwrap();
+        prop_assert_eq!(object.id.as_slice().len(), 20);
+    }
+}
