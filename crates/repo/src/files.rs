@@ -80,7 +80,7 @@ impl Listing<'_> {
     }
 
     fn folder(&mut self, tree: ObjectId, path: &BString) -> Result<(), ReadError> {
-        let Tree { entries } = self.database.tree(&tree)?;
+        let Tree { entries } = self.database.tree(tree)?;
         for entry in entries {
             if self.full() {
                 return Ok(());

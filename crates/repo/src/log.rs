@@ -72,7 +72,7 @@ fn path_log(view: &View, query: &LogQuery, path: &RepoPath) -> Result<Vec<LogEnt
         Ok(find_path(database, commit.tree, path)?.map(|entry| (entry.mode, entry.id)))
     };
     let mut seen = HashSet::from([query.tip]);
-    let first = database.commit(&query.tip)?;
+    let first = database.commit(query.tip)?;
     let mut pending = BinaryHeap::from([Pending {
         seconds: first.committer.seconds,
         id: query.tip,
@@ -82,7 +82,7 @@ fn path_log(view: &View, query: &LogQuery, path: &RepoPath) -> Result<Vec<LogEnt
         if listed.len() >= query.limit {
             break;
         }
-        let commit = Arc::new(database.commit(&id)?);
+        let commit = Arc::new(database.commit(id)?);
         let here = entry_in(&commit)?;
         let mut parents = Vec::with_capacity(commit.parents.len());
         let mut same_as = None;

@@ -13,6 +13,7 @@ use packhouse_repo::{
     CommitError, CommitOutcome, CommitRequest, DeleteBranch, FoldLimits, Hosted, HostedOptions,
     LogQuery, Namespace, RefChange, RefPolicy, Repository, View, log,
 };
+use packhouse_testkit::faults::{FaultPlan, FaultyBucket};
 
 /// Where a test keeps its data; nodes come and go on it.
 struct Place {
@@ -37,6 +38,32 @@ impl Place {
         }
     }
 
+    /// On PostgreSQL and S3, with a database of its own.
+    async fn remote() -> Place {
+        let folder = tempfile::tempdir().unwrap();
+        let server = required("PACKHOUSE_TEST_POSTGRES");
+        let s3 = packhouse_bucket::S3Options {
+            access_key: Some(required("PACKHOUSE_TEST_S3_ACCESS_KEY")),
+            secret_key: Some(required("PACKHOUSE_TEST_S3_SECRET_KEY")),
+            ..Default::default()
+        };
+        let options = packhouse_bucket::Options { s3 };
+        let bucket = packhouse_bucket::open_with(&required("PACKHOUSE_TEST_S3"), &options).unwrap();
+        let name = folder
+            .path()
+            .file_name()
+            .unwrap()
+            .to_string_lossy()
+            .to_lowercase()
+            .replace('.', "t");
+        let url = own_schema(&server, &name);
+        Place {
+            folder,
+            catalog: url,
+            bucket,
+        }
+    }
+
     /// A node with its own caches.
     async fn node(&self, name: &str, fold: FoldLimits) -> Arc<Hosted> {
         let catalog = Catalog::open(&self.catalog).await.unwrap();
@@ -48,6 +75,23 @@ impl Place {
         options.fold = fold;
         Hosted::open(options).unwrap()
     }
+}
+
+/// An environment variable that the test command sets.
+fn required(name: &str) -> String {
+    std::env::var(name)
+        .unwrap_or_else(|_| panic!("{name} is not set; run the tests through `make test`"))
+}
+
+/// A schema of its own in a shared PostgreSQL, as a URL.
+fn own_schema(server: &str, name: &str) -> String {
+    let made = std::process::Command::new("psql")
+        .args([server, "-qc", &format!("CREATE SCHEMA {name}")])
+        .status()
+        .unwrap();
+    assert!(made.success(), "could not create schema {name}");
+    let separator = if server.contains('?') { '&' } else { '?' };
+    format!("{server}{separator}options[search_path]={name}")
 }
 
 const NEVER: FoldLimits = FoldLimits {
@@ -256,7 +300,15 @@ async fn a_guard_that_does_not_hold_stores_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crowd_on_one_branch_of_two_nodes_loses_nothing() {
-    let place = Place::local();
+    crowd(Place::local()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crowd_on_postgresql_and_s3_loses_nothing() {
+    crowd(Place::remote().await).await;
+}
+
+async fn crowd(place: Place) {
     let nodes = [place.node("a", OFTEN).await, place.node("b", OFTEN).await];
     let org = new_org(&nodes[0]).await;
     let first = put(
@@ -453,6 +505,75 @@ async fn a_known_view_is_brought_up_to_date_to_what_a_fresh_one_shows() {
     }
     writer.shutdown().await;
     reader.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_that_fails_costs_requests_but_no_commit() {
+    let mut place = Place::local();
+    let faulty = Arc::new(FaultyBucket::new(
+        place.bucket.clone(),
+        11,
+        FaultPlan::ROUGH,
+    ));
+    place.bucket = faulty.clone();
+    let node = place.node("a", OFTEN).await;
+    let org = new_org(&node).await;
+    let repo = new_repo(&node, org, "r").await;
+    let mut acknowledged = Vec::new();
+    let mut failed = 0;
+    for at in 0..60usize {
+        // Every third commit is too large for a tail row and goes through the bucket itself.
+        let content = if at % 3 == 0 {
+            (0..1_500_000).map(|byte| (byte * at % 251) as u8).collect()
+        } else {
+            vec![at as u8; 30]
+        };
+        match repo
+            .commit(request("main", &format!("f{at}"), content))
+            .await
+        {
+            Ok(made) => acknowledged.push(made.commit),
+            Err(CommitError::Repo(_)) => failed += 1,
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+    assert!(
+        failed > 0 && acknowledged.len() > 20,
+        "{failed} failed: the faults did not bite, or nothing got through"
+    );
+    node.shutdown().await;
+    faulty.set_plan(FaultPlan::NONE);
+    let after = place.node("b", NEVER).await;
+    let repo = after.repository(org, "r").await.unwrap().unwrap();
+    check_complete(&repo).await;
+    let mut id = repo
+        .view()
+        .await
+        .unwrap()
+        .resolve("main", Namespace::Default)
+        .unwrap()
+        .unwrap()
+        .id;
+    let mut chain = vec![id];
+    while let Some(parent) = repo
+        .view()
+        .await
+        .unwrap()
+        .database()
+        .commit(id)
+        .unwrap()
+        .parents
+        .first()
+    {
+        id = *parent;
+        chain.push(id);
+    }
+    chain.reverse();
+    assert_eq!(
+        chain, acknowledged,
+        "what was acknowledged is there, and nothing else"
+    );
+    after.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -27,13 +27,16 @@ pub(crate) struct OpenPack {
     pub pack: Arc<Pack>,
 }
 
+/// Held while a pack is being fetched and opened.
+type Turn = Arc<tokio::sync::Mutex<()>>;
+
 pub(crate) struct PackStore {
     bucket: Arc<dyn Bucket>,
     cache_dir: PathBuf,
     cache_bytes: u64,
     opened: Mutex<HashMap<(OrgId, PackKey), Weak<Pack>>>,
     /// One fetch of a key at a time: a second reader waits for the first instead of fetching again.
-    fetching: Mutex<HashMap<(OrgId, PackKey), Arc<tokio::sync::Mutex<()>>>>,
+    fetching: Mutex<HashMap<(OrgId, PackKey), Turn>>,
     stats: Arc<Stats>,
 }
 

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use imbl::Vector;
 use packhouse_catalog::{Catalog, Loaded, OrgId, RepoId, RepoRow, Since};
 use packhouse_object::{Database, NewObject, ObjectCache, ObjectId, RefName};
@@ -186,7 +185,7 @@ pub(crate) fn handles(packs: &[OpenPack]) -> Vec<Arc<packhouse_object::Pack>> {
 fn decode_rows(rows: Vec<packhouse_catalog::TailRow>) -> Result<Vec<TailRow>, RepoError> {
     rows.into_iter()
         .map(|row| {
-            let bytes = Bytes::from(row.objects);
+            let bytes = row.objects;
             Ok(TailRow {
                 generation: row.generation,
                 bytes: bytes.len() as u64,
