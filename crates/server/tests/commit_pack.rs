@@ -396,8 +396,8 @@ async fn paths_that_git_would_refuse_are_refused() {
             server
                 .commit("a", CommitBody::new("main").file(path, b"x"))
                 .await,
-            400,
-            "invalid",
+            409,
+            "conflict",
         );
         assert!(message.contains(why), "{path}: {message}");
     }
@@ -414,7 +414,7 @@ async fn paths_that_git_would_refuse_are_refused() {
         .commit(
             "a",
             CommitBody::new("main")
-                .delete("folder")
+                .delete("folder/x")
                 .file("folder", b"x"),
         )
         .await

@@ -112,6 +112,18 @@ async fn the_ephemeral_namespace_has_a_url_of_its_own() {
 }
 
 #[tokio::test]
+async fn the_url_for_importing_only_takes_pushes() {
+    let server = TestServer::with_repo("a").await;
+    let checkout = Checkout::init().await;
+    let head = checkout.commit("x", b"1").await;
+    let url = server.git_url("a+import", &Token::write("a"));
+    checkout.git(&["push", "-q", "--mirror", &url]).await;
+    assert_eq!(server.branches("a", "").await, [("main".to_owned(), head)]);
+    let refused = checkout.git_fails(&["ls-remote", &url]).await;
+    assert!(refused.contains("takes pushes only"), "{refused}");
+}
+
+#[tokio::test]
 async fn an_organisation_may_stand_in_the_path() {
     let server = TestServer::with_repo("team/site").await;
     server.put("team/site", "x", "1").await;

@@ -106,6 +106,12 @@ async fn open(
             "the token is for another repository",
         ));
     }
+    if path.is_import && scope == Scope::GitRead {
+        return Err(ApiError::new(
+            ErrorCode::Forbidden,
+            "this URL takes pushes only",
+        ));
+    }
     let repository = state.open(&caller, scope).await?;
     Ok((caller, repository))
 }

@@ -19,6 +19,8 @@ pub(crate) enum Endpoint {
 pub(crate) struct GitPath {
     /// What stands before `.git`, without the suffix that chooses a namespace.
     repo: String,
+    /// Whether it is the URL for importing, which takes pushes and answers no fetches.
+    pub is_import: bool,
     /// Which refs are meant.
     pub namespace: Namespace,
     /// What is asked for.
@@ -35,12 +37,16 @@ impl GitPath {
             "info/refs" => Endpoint::InfoRefs,
             rest => Service::parse(rest).map_or(Endpoint::Other, Endpoint::Rpc),
         };
-        let (repo, namespace) = match repo.strip_suffix("+ephemeral") {
-            Some(repo) => (repo, Namespace::Ephemeral),
-            None => (repo, Namespace::Default),
+        let (repo, is_import) = without_suffix(repo, "+import");
+        let (repo, is_ephemeral) = without_suffix(repo, "+ephemeral");
+        let namespace = if is_ephemeral {
+            Namespace::Ephemeral
+        } else {
+            Namespace::Default
         };
         (!repo.is_empty()).then(|| GitPath {
             repo: repo.to_owned(),
+            is_import,
             namespace,
             endpoint,
         })
@@ -55,6 +61,11 @@ impl GitPath {
                 .and_then(|rest| rest.strip_prefix('/'))
                 == Some(id)
     }
+}
+
+fn without_suffix<'a>(text: &'a str, suffix: &str) -> (&'a str, bool) {
+    text.strip_suffix(suffix)
+        .map_or((text, false), |text| (text, true))
 }
 
 /// Percent-decodes `path`; `None` if what comes out is no text.
@@ -82,47 +93,48 @@ mod tests {
 
     #[test]
     fn a_path_names_a_repository_a_namespace_and_what_is_asked() {
+        use Namespace::{Default, Ephemeral};
+        use Service::{ReceivePack, UploadPack};
         for (path, repo, namespace, endpoint) in [
-            (
-                "/a.git/info/refs",
-                "a",
-                Namespace::Default,
-                Endpoint::InfoRefs,
-            ),
+            ("/a.git/info/refs", "a", Default, Endpoint::InfoRefs),
             (
                 "/a/b/c.git/git-upload-pack",
                 "a/b/c",
-                Namespace::Default,
-                Endpoint::Rpc(Service::UploadPack),
+                Default,
+                Endpoint::Rpc(UploadPack),
             ),
             (
                 "/a+ephemeral.git/git-receive-pack",
                 "a",
-                Namespace::Ephemeral,
-                Endpoint::Rpc(Service::ReceivePack),
+                Ephemeral,
+                Endpoint::Rpc(ReceivePack),
+            ),
+            (
+                "/a+import.git/git-receive-pack",
+                "a",
+                Default,
+                Endpoint::Rpc(ReceivePack),
             ),
             (
                 "/a%2Fb%2bc.git/info/refs",
                 "a/b+c",
-                Namespace::Default,
+                Default,
                 Endpoint::InfoRefs,
             ),
-            ("/a.git/HEAD", "a", Namespace::Default, Endpoint::Other),
+            ("/a.git/HEAD", "a", Default, Endpoint::Other),
             (
                 "/api/v1.git/info/refs",
                 "api/v1",
-                Namespace::Default,
+                Default,
                 Endpoint::InfoRefs,
             ),
-            (
-                "/a.git/info/refs/",
-                "a",
-                Namespace::Default,
-                Endpoint::Other,
-            ),
+            ("/a.git/info/refs/", "a", Default, Endpoint::Other),
         ] {
+            let repo = repo.to_owned();
+            let is_import = path.contains("+import");
             let expected = GitPath {
-                repo: repo.to_owned(),
+                repo,
+                is_import,
                 namespace,
                 endpoint,
             };

@@ -25,7 +25,7 @@ use self::lines::LineReader;
 use self::plan::{ExpectedHead, Plan};
 use super::resolve;
 use crate::auth::{Caller, Scope};
-use crate::error::{ApiError, CommitFailure};
+use crate::error::{ApiError, CommitFailure, chain};
 use crate::state::AppState;
 
 /// Metadata lines up to this size are parsed where they arrive; larger ones would hold up other requests.
@@ -181,50 +181,34 @@ fn not_a_head(error: ApiError, name: &str) -> ApiError {
 }
 
 fn refused(error: CommitError, branch: &str) -> CommitFailure {
+    use packhouse_object::EditTreeError;
     let mut old_sha = String::new();
     let code = match &error {
         CommitError::HeadMoved { found, .. } => {
             old_sha = found.map(|id| id.to_string()).unwrap_or_default();
-            ErrorCode::HeadMoved
+            Some(ErrorCode::HeadMoved)
         }
         CommitError::BranchMissing { .. } | CommitError::BaseMissing { .. } => {
-            ErrorCode::RefNotFound
+            Some(ErrorCode::RefNotFound)
         }
-        CommitError::NameTaken { .. } => ErrorCode::Conflict,
-        CommitError::Edit(packhouse_object::EditTreeError::Read(_)) => {
-            return CommitFailure {
-                error: ApiError::internal(error),
-                branch: branch.to_owned(),
-                old_sha,
-            };
-        }
-        CommitError::Edit(_) => ErrorCode::Invalid,
-        CommitError::Repo(_) => {
-            let error = match error {
-                CommitError::Repo(error) => error.into(),
-                error => ApiError::internal(error),
-            };
-            return CommitFailure {
-                error,
-                branch: branch.to_owned(),
-                old_sha,
-            };
-        }
+        CommitError::NameTaken { .. } => Some(ErrorCode::Conflict),
+        CommitError::Edit(error) => match error {
+            EditTreeError::FileInTheWay { .. } | EditTreeError::FolderInTheWay { .. } => {
+                Some(ErrorCode::Conflict)
+            }
+            EditTreeError::Read(_) => None,
+            _ => Some(ErrorCode::Invalid),
+        },
+        CommitError::Repo(_) => None,
+    };
+    let error = match (code, error) {
+        (Some(code), error) => ApiError::new(code, chain(&error)),
+        (None, CommitError::Repo(error)) => error.into(),
+        (None, error) => ApiError::internal(chain(&error)),
     };
     CommitFailure {
-        error: ApiError::new(code, error.to_string()),
+        error,
         branch: branch.to_owned(),
         old_sha,
-    }
-}
-
-/// See the function of this name at the top of the crate.
-#[cfg(fuzzing)]
-pub(crate) fn parse_line(line: &[u8]) {
-    let _ = Plan::parse(line);
-    let _ = chunk::parse(line);
-    let _ = chunk::parse_tail(line);
-    if let Some(head) = chunk::parse_head(line) {
-        assert!(head.data_at <= line.len());
     }
 }
