@@ -8,7 +8,7 @@ fuzz_target!(|data: &[u8]| {
     let mut input = data;
     let mut reader = PacketReader::new(&mut input);
     let mut packets = 0;
-    while let Ok(Some(packet)) = reader.next() {
+    while let Ok(Some(packet)) = reader.read() {
         let _ = packet.text();
         packets += 1;
         assert!(packets <= data.len(), "a packet takes at least four bytes");

@@ -13,7 +13,12 @@ use crate::version::{Service, Version};
 /// Writes the body of `GET info/refs?service=…`.
 ///
 /// There is no version 2 of pushing: a client that asks for it gets version 0, framed as git does.
-pub fn advertise(service: Service, version: Version, source: &dyn Source, out: &mut (dyn Write + Send)) -> Result<(), WireError> {
+pub fn advertise(
+    service: Service,
+    version: Version,
+    source: &dyn Source,
+    out: &mut (dyn Write + Send),
+) -> Result<(), WireError> {
     let mut out = PacketWriter::new(out);
     // The line that announces the service belongs to versions 0 and 1 of the transport.
     if version < Version::V2 {
@@ -42,8 +47,14 @@ fn advertise_v2(out: &mut PacketWriter<'_>) -> io::Result<()> {
     out.flush()
 }
 
-fn advertise_refs(service: Service, source: &dyn Source, out: &mut PacketWriter<'_>) -> io::Result<()> {
-    let head = source.head().and_then(|name| Some((source.find(name.as_bytes())?, name)));
+fn advertise_refs(
+    service: Service,
+    source: &dyn Source,
+    out: &mut PacketWriter<'_>,
+) -> io::Result<()> {
+    let head = source
+        .head()
+        .and_then(|name| Some((source.find(name.as_bytes())?, name)));
     let mut capabilities = match service {
         Service::UploadPack => UPLOAD_PACK.as_bytes().to_vec(),
         Service::ReceivePack => RECEIVE_PACK.as_bytes().to_vec(),
@@ -54,7 +65,10 @@ fn advertise_refs(service: Service, source: &dyn Source, out: &mut PacketWriter<
     }
     write!(capabilities, " object-format={OBJECT_FORMAT} agent={AGENT}")?;
 
-    let mut lines = RefLines { out, capabilities: Some(capabilities) };
+    let mut lines = RefLines {
+        out,
+        capabilities: Some(capabilities),
+    };
     if let (Service::UploadPack, Some((id, _))) = (service, &head) {
         lines.write(*id, &[b"HEAD"])?;
     }

@@ -8,11 +8,11 @@ use crate::error::WireError;
 pub const AGENT: &str = concat!("packhouse/", env!("CARGO_PKG_VERSION"));
 
 /// What a fetch of version 0 and 1 offers, before `symref`, `object-format` and `agent`.
-pub(crate) const UPLOAD_PACK: &str =
-    "multi_ack thin-pack side-band side-band-64k ofs-delta no-progress include-tag multi_ack_detailed no-done";
+pub(crate) const UPLOAD_PACK: &str = "multi_ack thin-pack side-band side-band-64k ofs-delta no-progress include-tag multi_ack_detailed no-done";
 
 /// What a push offers, before `object-format` and `agent`.
-pub(crate) const RECEIVE_PACK: &str = "report-status report-status-v2 delete-refs side-band-64k quiet atomic ofs-delta";
+pub(crate) const RECEIVE_PACK: &str =
+    "report-status report-status-v2 delete-refs side-band-64k quiet atomic ofs-delta";
 
 /// The one hash in use, as capabilities name it.
 pub(crate) const OBJECT_FORMAT: &str = "sha1";
@@ -28,7 +28,9 @@ impl<'a> Capabilities<'a> {
     }
 
     fn words(self) -> impl Iterator<Item = &'a [u8]> {
-        self.0.split(|byte| *byte == b' ').filter(|word| !word.is_empty())
+        self.0
+            .split(|byte| *byte == b' ')
+            .filter(|word| !word.is_empty())
     }
 
     /// Whether `name` is there, without a value.
@@ -38,7 +40,8 @@ impl<'a> Capabilities<'a> {
 
     /// The value of `name=value`.
     pub(crate) fn value(self, name: &str) -> Option<&'a [u8]> {
-        self.words().find_map(|word| word.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+        self.words()
+            .find_map(|word| word.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
     }
 
     /// Refuses a client that speaks another hash than the repository.
@@ -71,7 +74,8 @@ mod tests {
 
     #[test]
     fn words_are_matched_whole() {
-        let capabilities = Capabilities::new(b" side-band-64k  agent=git/2.39.5 object-format=sha1");
+        let capabilities =
+            Capabilities::new(b" side-band-64k  agent=git/2.39.5 object-format=sha1");
         assert!(capabilities.has("side-band-64k"));
         assert!(!capabilities.has("side-band"));
         assert!(!capabilities.has("agent"));
@@ -82,8 +86,13 @@ mod tests {
 
     #[test]
     fn another_hash_is_refused() {
-        let error = Capabilities::new(b"object-format=sha256").check_object_format().unwrap_err();
-        assert_eq!(error.to_string(), "mismatched object format: server sha1; client sha256");
+        let error = Capabilities::new(b"object-format=sha256")
+            .check_object_format()
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "mismatched object format: server sha1; client sha256"
+        );
         assert!(Capabilities::new(b"").check_object_format().is_ok());
     }
 }

@@ -44,7 +44,9 @@ pub(crate) fn serve(
     mut out: PacketWriter<'_>,
     options: &FetchOptions,
 ) -> Result<(), WireError> {
-    let Some(wants) = read_wants(input, options)? else { return Ok(()) };
+    let Some(wants) = read_wants(input, options)? else {
+        return Ok(());
+    };
     check_wants(&wants.ids, source)?;
     let mut negotiation = Negotiation::new(source.database(), &wants.ids)?;
     if !negotiate(input, &wants, &mut negotiation, &mut out, options)? {
@@ -62,11 +64,14 @@ pub(crate) fn serve(
     send_pack(pack, source, out, options)
 }
 
-fn read_wants(input: &mut PacketReader<'_>, options: &FetchOptions) -> Result<Option<Wants>, WireError> {
+fn read_wants(
+    input: &mut PacketReader<'_>,
+    options: &FetchOptions,
+) -> Result<Option<Wants>, WireError> {
     let mut wants: Option<Wants> = None;
     let mut seen = IdSet::default();
     let mut lines = 0;
-    while let Some(packet) = input.next()? {
+    while let Some(packet) = input.read()? {
         let Some(line) = packet.text() else {
             return match packet {
                 Packet::Flush => Ok(wants),
@@ -99,7 +104,10 @@ fn refuse_later(line: &[u8]) -> Result<(), WireError> {
         return Err(WireError::refused("filtering capability not negotiated"));
     }
     if line.starts_with(b"shallow ") || line.starts_with(b"deepen") {
-        return Err(WireError::refused(format!("shallow capability not negotiated, got {}", quote(line))));
+        return Err(WireError::refused(format!(
+            "shallow capability not negotiated, got {}",
+            quote(line)
+        )));
     }
     Ok(())
 }
@@ -109,7 +117,12 @@ fn parse_want(line: &[u8]) -> Result<(ObjectId, &[u8]), WireError> {
         let hex = rest.split(|byte| *byte == b' ').next().unwrap_or_default();
         Some((parse_id(hex)?, &rest[hex.len()..]))
     });
-    parsed.ok_or_else(|| WireError::refused(format!("protocol error, expected to get object ID, not {}", quote(line))))
+    parsed.ok_or_else(|| {
+        WireError::refused(format!(
+            "protocol error, expected to get object ID, not {}",
+            quote(line)
+        ))
+    })
 }
 
 fn first_want(id: ObjectId, capabilities: Capabilities<'_>) -> Result<Wants, WireError> {
@@ -119,7 +132,10 @@ fn first_want(id: ObjectId, capabilities: Capabilities<'_>) -> Result<Wants, Wir
     }
     Ok(Wants {
         ids: vec![id],
-        multi_ack: match (capabilities.has("multi_ack_detailed"), capabilities.has("multi_ack")) {
+        multi_ack: match (
+            capabilities.has("multi_ack_detailed"),
+            capabilities.has("multi_ack"),
+        ) {
             (true, _) => MultiAck::Detailed,
             (false, true) => MultiAck::Continue,
             (false, false) => MultiAck::No,
@@ -129,7 +145,10 @@ fn first_want(id: ObjectId, capabilities: Capabilities<'_>) -> Result<Wants, Wir
         ofs_delta: capabilities.has("ofs-delta"),
         include_tag: capabilities.has("include-tag"),
         progress: !capabilities.has("no-progress"),
-        bands: match (capabilities.has("side-band-64k"), capabilities.has("side-band")) {
+        bands: match (
+            capabilities.has("side-band-64k"),
+            capabilities.has("side-band"),
+        ) {
             (true, _) => Bands::Large,
             (false, true) => Bands::Small,
             (false, false) => Bands::None,
@@ -172,9 +191,10 @@ fn negotiate(
     let mut only_common = true;
     let mut sent_ready = false;
     let mut lines = 0;
-    while let Some(packet) = input.next()? {
+    while let Some(packet) = input.read()? {
         let Some(line) = packet.text() else {
-            if let (MultiAck::Detailed, true, Some(last)) = (wants.multi_ack, only_common, last_common)
+            if let (MultiAck::Detailed, true, Some(last)) =
+                (wants.multi_ack, only_common, last_common)
                 && negotiation.is_ready()?
             {
                 sent_ready = true;
@@ -196,15 +216,17 @@ fn negotiate(
         }
         if line == b"done" {
             match last_common {
-                Some(last) if wants.multi_ack != MultiAck::No => out.text(format_args!("ACK {last}\n"))?,
+                Some(last) if wants.multi_ack != MultiAck::No => {
+                    out.text(format_args!("ACK {last}\n"))?
+                }
                 Some(_) => {}
                 None => out.text(format_args!("NAK\n"))?,
             }
             return Ok(true);
         }
-        let hex = line
-            .strip_prefix(b"have ")
-            .ok_or_else(|| WireError::refused(format!("expected SHA1 list, got {}", quote(line))))?;
+        let hex = line.strip_prefix(b"have ").ok_or_else(|| {
+            WireError::refused(format!("expected SHA1 list, got {}", quote(line)))
+        })?;
         let id = parse_have(hex)?;
         if negotiation.have(id)? {
             let first = last_common.replace(id).is_none();
@@ -217,7 +239,10 @@ fn negotiate(
         } else {
             only_common = false;
             // Acknowledging what is not here keeps the client from naming its ancestors.
-            if wants.multi_ack != MultiAck::No && last_common.is_some() && negotiation.is_ready_early()? {
+            if wants.multi_ack != MultiAck::No
+                && last_common.is_some()
+                && negotiation.is_ready_early()?
+            {
                 match wants.multi_ack {
                     MultiAck::Detailed => {
                         sent_ready = true;

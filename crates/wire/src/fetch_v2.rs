@@ -43,7 +43,8 @@ pub(crate) fn fetch(
             acknowledged.push(*have);
         }
     }
-    let wants_acknowledgments = !request.done && (!request.haves.is_empty() || request.wants.is_empty());
+    let wants_acknowledgments =
+        !request.done && (!request.haves.is_empty() || request.wants.is_empty());
     if wants_acknowledgments && !acknowledge(&request, &acknowledged, &mut negotiation, &mut out)? {
         out.flush()?;
         return Ok(out.send()?);
@@ -112,8 +113,12 @@ fn parse(arguments: &mut Arguments<'_, '_>, source: &dyn Source) -> Result<Fetch
 
 /// Any object that exists may be wanted, as from git: whoever knows an id has seen what leads to it.
 fn parse_want(hex: &[u8], line: &[u8], source: &dyn Source) -> Result<ObjectId, WireError> {
-    let id = parse_id(hex)
-        .ok_or_else(|| WireError::refused(format!("protocol error, expected to get oid, not {}", quote(line))))?;
+    let id = parse_id(hex).ok_or_else(|| {
+        WireError::refused(format!(
+            "protocol error, expected to get oid, not {}",
+            quote(line)
+        ))
+    })?;
     match source.database().contains(&id)? {
         true => Ok(id),
         false => Err(not_our_ref(id)),
@@ -127,5 +132,6 @@ pub(crate) fn not_our_ref(id: ObjectId) -> WireError {
 
 /// The id of a `have` line.
 pub(crate) fn parse_have(hex: &[u8]) -> Result<ObjectId, WireError> {
-    parse_id(hex).ok_or_else(|| WireError::refused(format!("expected SHA1 object, got {}", quote(hex))))
+    parse_id(hex)
+        .ok_or_else(|| WireError::refused(format!("expected SHA1 object, got {}", quote(hex))))
 }

@@ -4,7 +4,9 @@ use packhouse_object::{HashKind, ObjectId};
 
 /// An id of exactly the repository's length, in hexadecimal digits.
 pub(crate) fn parse_id(hex: &[u8]) -> Option<ObjectId> {
-    (hex.len() == HashKind::Sha1.len_in_hex()).then(|| ObjectId::from_hex(hex).ok()).flatten()
+    (hex.len() == HashKind::Sha1.len_in_hex())
+        .then(|| ObjectId::from_hex(hex).ok())
+        .flatten()
 }
 
 /// The same, with the zero id read as "does not exist".

@@ -20,11 +20,17 @@ struct LsRefs {
 }
 
 /// Answers `ls-refs`.
-pub(crate) fn ls_refs(arguments: &mut Arguments<'_, '_>, source: &dyn Source, out: &mut PacketWriter<'_>) -> Result<(), WireError> {
+pub(crate) fn ls_refs(
+    arguments: &mut Arguments<'_, '_>,
+    source: &dyn Source,
+    out: &mut PacketWriter<'_>,
+) -> Result<(), WireError> {
     let request = parse(arguments)?;
     write_head(&request, source, out)?;
     for prefix in prefix_ranges(request.prefixes.clone()) {
-        source.visit(&prefix, &mut |line| write_ref(&request, line.name, line, None, out))?;
+        source.visit(&prefix, &mut |line| {
+            write_ref(&request, line.name, line, None, out)
+        })?;
     }
     Ok(out.flush()?)
 }
@@ -56,13 +62,24 @@ pub(crate) fn unexpected(line: &[u8]) -> WireError {
 }
 
 fn write_head(request: &LsRefs, source: &dyn Source, out: &mut PacketWriter<'_>) -> io::Result<()> {
-    let Some(target) = source.head() else { return Ok(()) };
-    if !request.prefixes.is_empty() && !request.prefixes.iter().any(|prefix| b"HEAD".starts_with(prefix)) {
+    let Some(target) = source.head() else {
+        return Ok(());
+    };
+    if !request.prefixes.is_empty()
+        && !request
+            .prefixes
+            .iter()
+            .any(|prefix| b"HEAD".starts_with(prefix))
+    {
         return Ok(());
     }
     match source.find(target.as_bytes()) {
         Some(id) => {
-            let line = RefLine { name: b"HEAD", id, peeled: None };
+            let line = RefLine {
+                name: b"HEAD",
+                id,
+                peeled: None,
+            };
             write_ref(request, b"HEAD", line, Some(target.as_bytes()), out)
         }
         None if request.unborn && request.symrefs => {
@@ -72,7 +89,13 @@ fn write_head(request: &LsRefs, source: &dyn Source, out: &mut PacketWriter<'_>)
     }
 }
 
-fn write_ref(request: &LsRefs, name: &[u8], line: RefLine<'_>, symref: Option<&[u8]>, out: &mut PacketWriter<'_>) -> io::Result<()> {
+fn write_ref(
+    request: &LsRefs,
+    name: &[u8],
+    line: RefLine<'_>,
+    symref: Option<&[u8]>,
+    out: &mut PacketWriter<'_>,
+) -> io::Result<()> {
     let mut text = Vec::with_capacity(name.len() + 128);
     write!(text, "{} ", line.id)?;
     text.extend_from_slice(name);

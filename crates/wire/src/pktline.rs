@@ -66,11 +66,14 @@ impl fmt::Debug for PacketReader<'_> {
 impl<'a> PacketReader<'a> {
     /// Reads lines from `input`, buffering ahead.
     pub fn new(input: &'a mut (dyn Read + Send)) -> PacketReader<'a> {
-        PacketReader { input: BufReader::with_capacity(64 * 1024, input), line: Vec::new() }
+        PacketReader {
+            input: BufReader::with_capacity(64 * 1024, input),
+            line: Vec::new(),
+        }
     }
 
     /// The next line or mark; `None` where the input ends before one.
-    pub fn next(&mut self) -> Result<Option<Packet<'_>>, PacketError> {
+    pub fn read(&mut self) -> Result<Option<Packet<'_>>, PacketError> {
         let mut digits = [0; 4];
         let mut filled = 0;
         while filled < digits.len() {
@@ -89,18 +92,20 @@ impl<'a> PacketReader<'a> {
             length if !(4..=MAX_LINE).contains(&length) => Err(PacketError::BadLength(length)),
             length => {
                 self.line.resize(length - 4, 0);
-                self.input.read_exact(&mut self.line).map_err(|error| match error.kind() {
-                    io::ErrorKind::UnexpectedEof => PacketError::Truncated,
-                    _ => PacketError::Io(error),
-                })?;
+                self.input
+                    .read_exact(&mut self.line)
+                    .map_err(|error| match error.kind() {
+                        io::ErrorKind::UnexpectedEof => PacketError::Truncated,
+                        _ => PacketError::Io(error),
+                    })?;
                 Ok(Some(Packet::Data(&self.line)))
             }
         }
     }
 
     /// The next line or mark, where the protocol says that one follows.
-    pub fn expect(&mut self) -> Result<Packet<'_>, PacketError> {
-        self.next()?.ok_or(PacketError::Truncated)
+    pub fn require(&mut self) -> Result<Packet<'_>, PacketError> {
+        self.read()?.ok_or(PacketError::Truncated)
     }
 
     /// What follows the lines read so far, unframed.
@@ -111,7 +116,9 @@ impl<'a> PacketReader<'a> {
 
 fn parse_length(digits: [u8; 4]) -> Result<usize, PacketError> {
     digits.iter().try_fold(0, |length, &digit| {
-        let value = char::from(digit).to_digit(16).ok_or(PacketError::BadDigits(digits))?;
+        let value = char::from(digit)
+            .to_digit(16)
+            .ok_or(PacketError::BadDigits(digits))?;
         Ok(length * 16 + value as usize)
     })
 }
@@ -131,14 +138,20 @@ impl fmt::Debug for PacketWriter<'_> {
 impl<'a> PacketWriter<'a> {
     /// Writes lines to `out`.
     pub fn new(out: &'a mut (dyn Write + Send)) -> PacketWriter<'a> {
-        PacketWriter { out: BufWriter::with_capacity(64 * 1024, out), line: Vec::new() }
+        PacketWriter {
+            out: BufWriter::with_capacity(64 * 1024, out),
+            line: Vec::new(),
+        }
     }
 
     /// Writes one line made of `parts`. Together they must fit in [`MAX_DATA`].
     pub fn data(&mut self, parts: &[&[u8]]) -> io::Result<()> {
         let length = 4 + parts.iter().map(|part| part.len()).sum::<usize>();
         if length > MAX_LINE {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "line longer than a pkt-line can be"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "line longer than a pkt-line can be",
+            ));
         }
         write!(self.out, "{length:04x}")?;
         parts.iter().try_for_each(|part| self.out.write_all(part))
@@ -184,7 +197,7 @@ mod tests {
     fn read_all(mut bytes: &[u8]) -> Result<Vec<String>, PacketError> {
         let mut reader = PacketReader::new(&mut bytes);
         let mut seen = Vec::new();
-        while let Some(packet) = reader.next()? {
+        while let Some(packet) = reader.read()? {
             seen.push(match packet {
                 Packet::Data(data) => String::from_utf8_lossy(data).into_owned(),
                 mark => format!("{mark:?}"),
@@ -202,8 +215,14 @@ mod tests {
     #[test]
     fn bad_lengths_are_refused_in_gits_words() {
         let message = |bytes: &[u8]| read_all(bytes).unwrap_err().to_string();
-        assert_eq!(message(b"zzzz"), "protocol error: bad line length character: zzzz");
-        assert_eq!(message(b"+123"), "protocol error: bad line length character: +123");
+        assert_eq!(
+            message(b"zzzz"),
+            "protocol error: bad line length character: zzzz"
+        );
+        assert_eq!(
+            message(b"+123"),
+            "protocol error: bad line length character: +123"
+        );
         assert_eq!(message(b"0003"), "protocol error: bad line length 3");
         assert_eq!(message(b"fff1"), "protocol error: bad line length 65521");
         assert_eq!(message(b"00"), "the remote end hung up unexpectedly");
@@ -225,8 +244,8 @@ mod tests {
     fn what_follows_the_lines_is_read_unframed() {
         let mut bytes: &[u8] = b"0006a\n0000PACK";
         let mut reader = PacketReader::new(&mut bytes);
-        assert_eq!(reader.expect().unwrap().text(), Some(&b"a"[..]));
-        assert_eq!(reader.expect().unwrap(), Packet::Flush);
+        assert_eq!(reader.require().unwrap().text(), Some(&b"a"[..]));
+        assert_eq!(reader.require().unwrap(), Packet::Flush);
         let mut rest = String::new();
         reader.rest().read_to_string(&mut rest).unwrap();
         assert_eq!(rest, "PACK");
@@ -245,9 +264,9 @@ mod tests {
             let mut input = &bytes[..];
             let mut reader = PacketReader::new(&mut input);
             for line in &lines {
-                prop_assert_eq!(reader.next().unwrap(), Some(Packet::Data(line)));
+                prop_assert_eq!(reader.read().unwrap(), Some(Packet::Data(line)));
             }
-            prop_assert_eq!(reader.next().unwrap(), None);
+            prop_assert_eq!(reader.read().unwrap(), None);
         }
 
         #[test]

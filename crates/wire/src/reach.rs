@@ -32,8 +32,14 @@ impl Reach {
     /// Whether every one of `tips` is a goal or has one among its ancestors. Below the tips, commits older
     /// than every commit added are not looked behind: with clocks far apart the answer may be no where yes
     /// would be true, and the client then goes on naming commits for a while.
-    pub(crate) fn all_reach(&mut self, db: &Database, tips: &[ObjectId]) -> Result<bool, ReadError> {
-        let Some(oldest) = self.oldest else { return Ok(tips.is_empty()) };
+    pub(crate) fn all_reach(
+        &mut self,
+        db: &Database,
+        tips: &[ObjectId],
+    ) -> Result<bool, ReadError> {
+        let Some(oldest) = self.oldest else {
+            return Ok(tips.is_empty());
+        };
         let mut barren = IdSet::default();
         for tip in tips {
             if !self.reaches(db, *tip, oldest, &mut barren)? {
@@ -44,7 +50,13 @@ impl Reach {
     }
 
     /// Depth first, so that the path to a goal is known when one is found: all on it reach it.
-    fn reaches(&mut self, db: &Database, tip: ObjectId, oldest: i64, barren: &mut IdSet) -> Result<bool, ReadError> {
+    fn reaches(
+        &mut self,
+        db: &Database,
+        tip: ObjectId,
+        oldest: i64,
+        barren: &mut IdSet,
+    ) -> Result<bool, ReadError> {
         let mut path: Vec<Frame> = Vec::new();
         let mut entering = Some(tip);
         loop {
@@ -55,7 +67,13 @@ impl Reach {
                 }
                 if !barren.contains(&id) {
                     match links(db, id)? {
-                        Some((parents, time)) if time >= oldest || path.is_empty() => path.push(Frame { id, parents, next: 0 }),
+                        Some((parents, time)) if time >= oldest || path.is_empty() => {
+                            path.push(Frame {
+                                id,
+                                parents,
+                                next: 0,
+                            })
+                        }
                         // Not known to be barren: as a tip it would be looked behind.
                         Some(_) => {}
                         None => {
@@ -64,7 +82,9 @@ impl Reach {
                     }
                 }
             }
-            let Some(frame) = path.last_mut() else { return Ok(false) };
+            let Some(frame) = path.last_mut() else {
+                return Ok(false);
+            };
             match frame.parents.get(frame.next) {
                 Some(parent) => {
                     frame.next += 1;
@@ -80,7 +100,11 @@ impl Reach {
 }
 
 /// Those of `wanted` that are no ancestor of any of `tips`. What is not a commit is never one.
-pub(crate) fn unreachable_from(db: &Database, wanted: &IdSet, tips: impl IntoIterator<Item = ObjectId>) -> Result<IdSet, ReadError> {
+pub(crate) fn unreachable_from(
+    db: &Database,
+    wanted: &IdSet,
+    tips: impl IntoIterator<Item = ObjectId>,
+) -> Result<IdSet, ReadError> {
     let mut left = wanted.clone();
     let mut seen = IdSet::default();
     let mut stack = Vec::new();
@@ -98,7 +122,11 @@ pub(crate) fn unreachable_from(db: &Database, wanted: &IdSet, tips: impl IntoIte
         }
         if seen.insert(id) {
             left.remove(&id);
-            stack.extend(links(db, id)?.map(|(parents, _)| parents).unwrap_or_default());
+            stack.extend(
+                links(db, id)?
+                    .map(|(parents, _)| parents)
+                    .unwrap_or_default(),
+            );
         }
     }
     Ok(left)
@@ -108,9 +136,104 @@ pub(crate) fn unreachable_from(db: &Database, wanted: &IdSet, tips: impl IntoIte
 fn links(db: &Database, id: ObjectId) -> Result<Option<(Vec<ObjectId>, i64)>, ReadError> {
     match db.read(&id)? {
         Some(object) if object.kind == ObjectKind::Commit => {
-            let (_, parents, time) = commit_links(&object.data).map_err(|source| ReadError::decode(id, source))?;
+            let (_, parents, time) =
+                commit_links(&object.data).map_err(|source| ReadError::decode(id, source))?;
             Ok(Some((parents.to_vec(), time)))
         }
         _ => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use packhouse_object::{Commit, NewObject, ObjectCache, Signature};
+
+    use super::*;
+
+    /// Commits with the given times and parents (by position), and a database of them.
+    fn history(commits: &[(i64, &[usize])]) -> (Database, Vec<ObjectId>) {
+        let tree = NewObject::new(ObjectKind::Tree, Vec::new()).unwrap();
+        let mut ids: Vec<ObjectId> = Vec::new();
+        let mut objects = vec![tree.clone()];
+        for (number, (seconds, parents)) in commits.iter().enumerate() {
+            let person = Signature {
+                name: "A".into(),
+                email: "a@example.com".into(),
+                seconds: *seconds,
+                offset_minutes: 0,
+            };
+            let commit = Commit {
+                tree: tree.id,
+                parents: parents.iter().map(|parent| ids[*parent]).collect(),
+                author: person.clone(),
+                committer: person,
+                extra_headers: Vec::new(),
+                message: number.to_string().into(),
+            };
+            let object = NewObject::new(ObjectKind::Commit, commit.encode()).unwrap();
+            ids.push(object.id);
+            objects.push(object);
+        }
+        let db = Database::new(Arc::new(ObjectCache::new(1 << 20)), 1).with_objects(objects);
+        (db, ids)
+    }
+
+    fn reach(db: &Database, goals: &[ObjectId]) -> Reach {
+        let mut reach = Reach::default();
+        goals.iter().for_each(|goal| reach.add(db, *goal).unwrap());
+        reach
+    }
+
+    #[test]
+    fn every_tip_must_reach_a_goal() {
+        // 0 - 1 - 2 - 4
+        //      \ - 3      5: another root
+        let (db, ids) = history(&[
+            (10, &[]),
+            (20, &[0]),
+            (30, &[1]),
+            (31, &[1]),
+            (40, &[2]),
+            (50, &[]),
+        ]);
+        let mut from_1 = reach(&db, &[ids[1]]);
+        assert!(from_1.all_reach(&db, &[ids[4], ids[3], ids[1]]).unwrap());
+        assert!(!from_1.all_reach(&db, &[ids[4], ids[5]]).unwrap());
+        assert!(!reach(&db, &[ids[4]]).all_reach(&db, &[ids[3]]).unwrap());
+        // The parent of a goal is one: who has the commit has it too.
+        assert!(reach(&db, &[ids[3]]).all_reach(&db, &[ids[2]]).unwrap());
+        assert!(!Reach::default().all_reach(&db, &[ids[0]]).unwrap());
+    }
+
+    #[test]
+    fn goals_added_later_count() {
+        let (db, ids) = history(&[(10, &[]), (20, &[]), (30, &[1])]);
+        let mut reach = reach(&db, &[ids[0]]);
+        assert!(!reach.all_reach(&db, &[ids[2]]).unwrap());
+        reach.add(&db, ids[1]).unwrap();
+        assert!(reach.all_reach(&db, &[ids[2], ids[0]]).unwrap());
+    }
+
+    #[test]
+    fn a_clock_far_behind_delays_but_does_not_mislead() {
+        // 2 claims to be older than 0, which it descends from.
+        let (db, ids) = history(&[(100, &[]), (110, &[0]), (5, &[1]), (120, &[2])]);
+        assert!(!reach(&db, &[ids[0]]).all_reach(&db, &[ids[3]]).unwrap());
+        assert!(reach(&db, &[ids[1]]).all_reach(&db, &[ids[2]]).unwrap());
+    }
+
+    #[test]
+    fn ancestors_of_tips_are_found_and_others_are_not() {
+        let (db, ids) = history(&[(10, &[]), (20, &[0]), (30, &[1]), (31, &[1])]);
+        let wanted: IdSet = [ids[0], ids[3]].into_iter().collect();
+        let left = unreachable_from(&db, &wanted, [ids[2]]).unwrap();
+        assert_eq!(left.into_iter().collect::<Vec<_>>(), [ids[3]]);
+        assert!(
+            unreachable_from(&db, &wanted, [ids[2], ids[3]])
+                .unwrap()
+                .is_empty()
+        );
     }
 }

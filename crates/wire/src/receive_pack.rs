@@ -30,7 +30,11 @@ pub struct ReceiveOptions {
 
 impl Default for ReceiveOptions {
     fn default() -> ReceiveOptions {
-        ReceiveOptions { keepalive: Duration::from_secs(5), max_command_bytes: 64 << 20, cancelled: Arc::default() }
+        ReceiveOptions {
+            keepalive: Duration::from_secs(5),
+            max_command_bytes: 64 << 20,
+            cancelled: Arc::default(),
+        }
     }
 }
 
@@ -81,36 +85,63 @@ pub fn receive_pack(
     if options.is_cancelled() || sideband.is_broken() {
         return Err(WireError::Gone(std::io::ErrorKind::BrokenPipe.into()));
     }
-    let Updated { statuses, warnings, failure } = match &unpacked {
+    let Updated {
+        statuses,
+        warnings,
+        failure,
+    } = match &unpacked {
         Ok(()) => update_refs(&request, sink),
-        Err(error) => Updated { statuses: refuse_all(&request, error), warnings: Vec::new(), failure: None },
+        Err(error) => Updated {
+            statuses: refuse_all(&request, error),
+            warnings: Vec::new(),
+            failure: None,
+        },
     };
-    let unpack_error = unpacked.err().filter(|error| !matches!(error, UnpackError::Shallow)).map(|error| error.to_string());
+    let unpack_error = unpacked
+        .err()
+        .filter(|error| !matches!(error, UnpackError::Shallow))
+        .map(|error| error.to_string());
 
     for message in messages(&request, &statuses, &warnings) {
         sideband.progress(&message)?;
     }
     if request.report {
-        let lines: Vec<_> = request.commands.iter().map(|command| &command.name[..]).zip(statuses.iter().cloned()).collect();
+        let lines: Vec<_> = request
+            .commands
+            .iter()
+            .map(|command| &command.name[..])
+            .zip(statuses.iter().cloned())
+            .collect();
         let bytes = report(unpack_error.as_deref().map_or(Ok(()), Err), &lines)?;
         sideband.data().write_all(&bytes)?;
     }
     sideband.finish()?;
     match failure {
         Some(failure) => Err(failure.into()),
-        None => Ok(ReceiveSummary { unpack_error, commands: request.commands.into_iter().zip(statuses).collect() }),
+        None => Ok(ReceiveSummary {
+            unpack_error,
+            commands: request.commands.into_iter().zip(statuses).collect(),
+        }),
     }
 }
 
 /// What a person is told, in the order git tells it: of each command in turn, or, if all are one
 /// transaction, of how that ended at the end.
-fn messages(request: &ReceiveRequest, statuses: &[CommandStatus], warnings: &[bool]) -> Vec<String> {
+fn messages(
+    request: &ReceiveRequest,
+    statuses: &[CommandStatus],
+    warnings: &[bool],
+) -> Vec<String> {
     let mut messages: Vec<(bool, String)> = Vec::new();
     for (index, status) in statuses.iter().enumerate() {
         if warnings.get(index) == Some(&true) {
             messages.push((false, "warning: deleting a non-existent ref\n".to_owned()));
         }
-        if let CommandStatus::Rejected { detail: Some(detail), .. } = status {
+        if let CommandStatus::Rejected {
+            detail: Some(detail),
+            ..
+        } = status
+        {
             messages.push((request.atomic, format!("error: {detail}\n")));
         }
     }
@@ -153,8 +184,13 @@ struct Updated {
 
 fn update_refs(request: &ReceiveRequest, sink: &mut dyn Sink) -> Updated {
     let verdicts = judge(request, sink);
-    let warnings = verdicts.iter().map(|verdict| matches!(verdict, Verdict::NothingToDo)).collect();
-    let refused = verdicts.iter().any(|verdict| matches!(verdict, Verdict::Rejected(_)));
+    let warnings = verdicts
+        .iter()
+        .map(|verdict| matches!(verdict, Verdict::NothingToDo))
+        .collect();
+    let refused = verdicts
+        .iter()
+        .any(|verdict| matches!(verdict, Verdict::Rejected(_)));
     let tried: Vec<Command> = match request.atomic && refused {
         true => Vec::new(),
         false => verdicts.iter().filter_map(Verdict::command).collect(),
@@ -163,7 +199,10 @@ fn update_refs(request: &ReceiveRequest, sink: &mut dyn Sink) -> Updated {
         0 => (Vec::new(), None),
         count => match sink.publish(tried, request.atomic) {
             Ok(statuses) => (statuses, None),
-            Err(error) => (vec![CommandStatus::rejected("internal error"); count], Some(error)),
+            Err(error) => (
+                vec![CommandStatus::rejected("internal error"); count],
+                Some(error),
+            ),
         },
     };
     let mut published = published.into_iter();
@@ -171,20 +210,34 @@ fn update_refs(request: &ReceiveRequest, sink: &mut dyn Sink) -> Updated {
         Verdict::Rejected(status) => status,
         Verdict::NothingToDo => CommandStatus::Ok,
         Verdict::Try(_) if request.atomic && refused => CommandStatus::rejected(VICTIM),
-        Verdict::Try(_) => published.next().unwrap_or_else(|| CommandStatus::rejected("internal error")),
+        Verdict::Try(_) => published
+            .next()
+            .unwrap_or_else(|| CommandStatus::rejected("internal error")),
     });
     let statuses = statuses.collect();
-    Updated { statuses: if request.atomic { all_or_none(statuses) } else { statuses }, warnings, failure }
+    Updated {
+        statuses: if request.atomic {
+            all_or_none(statuses)
+        } else {
+            statuses
+        },
+        warnings,
+        failure,
+    }
 }
 
 /// What is reported of an atomic push: git ends it at the first ref it may not update, and speaks of the
 /// others as victims; or it gets as far as the transaction, which then fails for all of them.
 fn all_or_none(mut statuses: Vec<CommandStatus>) -> Vec<CommandStatus> {
     let first = |is: &dyn Fn(&str) -> bool| {
-        statuses.iter().position(|status| matches!(status, CommandStatus::Rejected { reason, .. } if is(reason)))
+        statuses.iter().position(
+            |status| matches!(status, CommandStatus::Rejected { reason, .. } if is(reason)),
+        )
     };
     let forbidden = first(&|reason| !matches!(reason, FAILED | VICTIM));
-    let Some(culprit) = forbidden.or_else(|| first(&|reason| reason == FAILED)) else { return statuses };
+    let Some(culprit) = forbidden.or_else(|| first(&|reason| reason == FAILED)) else {
+        return statuses;
+    };
     let forbidden = forbidden.is_some();
     for (index, status) in statuses.iter_mut().enumerate() {
         match status {
@@ -215,15 +268,25 @@ fn judge(request: &ReceiveRequest, sink: &dyn Sink) -> Vec<Verdict> {
     for command in &request.commands {
         *times.entry(&command.name).or_default() += 1;
     }
-    request.commands.iter().map(|command| judge_one(command, times[&command.name[..]] > 1, sink)).collect()
+    request
+        .commands
+        .iter()
+        .map(|command| judge_one(command, times[&command.name[..]] > 1, sink))
+        .collect()
 }
 
 fn judge_one(command: &RefCommand, repeated: bool, sink: &dyn Sink) -> Verdict {
     let reject = |reason: &str, detail: Option<String>| {
-        Verdict::Rejected(CommandStatus::Rejected { reason: reason.to_owned(), detail })
+        Verdict::Rejected(CommandStatus::Rejected {
+            reason: reason.to_owned(),
+            detail,
+        })
     };
     let Some(name) = parse_name(command) else {
-        let detail = format!("refusing to create funny ref {} remotely", quote(&command.name));
+        let detail = format!(
+            "refusing to create funny ref {} remotely",
+            quote(&command.name)
+        );
         return reject("funny refname", Some(detail));
     };
     // Namespaces are reached by their own URLs; their names are hidden from pushes as from fetches.
@@ -234,23 +297,36 @@ fn judge_one(command: &RefCommand, repeated: bool, sink: &dyn Sink) -> Verdict {
         };
     }
     if repeated {
-        return reject(FAILED, Some(format!("multiple updates for ref '{name}' not allowed")));
+        return reject(
+            FAILED,
+            Some(format!("multiple updates for ref '{name}' not allowed")),
+        );
     }
     if command.new.is_none() {
         let known = command.old.is_some_and(|old| sink.contains(old));
         match (sink.find(name.as_bytes()), command.old) {
             (None, _) if !known => return Verdict::NothingToDo,
             (None, _) => {
-                let detail = format!("cannot lock ref '{name}': unable to resolve reference '{name}'");
+                let detail =
+                    format!("cannot lock ref '{name}': unable to resolve reference '{name}'");
                 return reject(FAILED, Some(detail));
             }
             (Some(_), None) => {
-                return reject(FAILED, Some(format!("cannot lock ref '{name}': reference already exists")));
+                return reject(
+                    FAILED,
+                    Some(format!(
+                        "cannot lock ref '{name}': reference already exists"
+                    )),
+                );
             }
             (Some(_), Some(_)) => {}
         }
     }
-    Verdict::Try(Command { name, old: command.old, new: command.new })
+    Verdict::Try(Command {
+        name,
+        old: command.old,
+        new: command.new,
+    })
 }
 
 /// The name, if git would take it: below `refs/`, and for a ref that is to exist two levels below.

@@ -28,9 +28,21 @@ struct Drawn {
 
 impl<'s, 'a> ReceiveProgress<'s, 'a> {
     /// Reports on `sideband`; only keeps the connection alive unless `shown`.
-    pub(crate) fn new(sideband: &'s Sideband<'a>, options: &'s ReceiveOptions, shown: bool) -> ReceiveProgress<'s, 'a> {
-        let drawn = Mutex::new(Drawn { at: Instant::now(), complete: false });
-        ReceiveProgress { sideband, options, shown, drawn }
+    pub(crate) fn new(
+        sideband: &'s Sideband<'a>,
+        options: &'s ReceiveOptions,
+        shown: bool,
+    ) -> ReceiveProgress<'s, 'a> {
+        let drawn = Mutex::new(Drawn {
+            at: Instant::now(),
+            complete: false,
+        });
+        ReceiveProgress {
+            sideband,
+            options,
+            shown,
+            drawn,
+        }
     }
 
     /// Whether the line is to be drawn now: about once a second, and when it is complete, that once.
@@ -38,7 +50,10 @@ impl<'s, 'a> ReceiveProgress<'s, 'a> {
         let mut drawn = self.drawn.lock().expect("no holder of this lock panics");
         let due = !drawn.complete && (complete || drawn.at.elapsed() >= REDRAW);
         if due {
-            *drawn = Drawn { at: Instant::now(), complete };
+            *drawn = Drawn {
+                at: Instant::now(),
+                complete,
+            };
         }
         due
     }
@@ -51,7 +66,9 @@ impl Progress for ReceiveProgress<'_, '_> {
             let percent = done.saturating_mul(100) / total;
             let end = if complete { ", done.\n" } else { "\r" };
             // A failure is noticed by `cancelled`.
-            let _ = self.sideband.progress(&format!("Resolving deltas: {percent:3}% ({done}/{total}){end}"));
+            let _ = self.sideband.progress(&format!(
+                "Resolving deltas: {percent:3}% ({done}/{total}){end}"
+            ));
         }
         let _ = self.sideband.keep_alive();
     }

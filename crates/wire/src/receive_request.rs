@@ -38,15 +38,20 @@ pub struct ReceiveRequest {
 impl ReceiveRequest {
     /// Reads the lines up to the flush before the pack. `None`: the client has no commands, which it does
     /// to try a connection.
-    pub fn read(input: &mut PacketReader<'_>, options: &ReceiveOptions) -> Result<Option<ReceiveRequest>, WireError> {
+    pub fn read(
+        input: &mut PacketReader<'_>,
+        options: &ReceiveOptions,
+    ) -> Result<Option<ReceiveRequest>, WireError> {
         let mut request: Option<ReceiveRequest> = None;
         let mut shallow = Vec::new();
         let mut bytes = 0;
         loop {
-            let packet = input.expect()?;
+            let packet = input.require()?;
             let Packet::Data(data) = packet else {
                 return match packet {
-                    Packet::Flush => Ok(request.map(|request| ReceiveRequest { shallow, ..request })),
+                    Packet::Flush => {
+                        Ok(request.map(|request| ReceiveRequest { shallow, ..request }))
+                    }
                     _ => Err(WireError::refused("unexpected delimiter packet")),
                 };
             };
@@ -56,7 +61,12 @@ impl ReceiveRequest {
             }
             let (line, capabilities) = split_capabilities(data);
             if let Some(hex) = line.strip_prefix(b"shallow ") {
-                let id = parse_id(hex).ok_or_else(|| WireError::refused(format!("protocol error: expected shallow sha, got {}", quote(hex))))?;
+                let id = parse_id(hex).ok_or_else(|| {
+                    WireError::refused(format!(
+                        "protocol error: expected shallow sha, got {}",
+                        quote(hex)
+                    ))
+                })?;
                 shallow.push(id);
             } else if line == b"push-cert" {
                 return Err(WireError::refused("signed pushes are not supported"));
@@ -64,7 +74,9 @@ impl ReceiveRequest {
                 let command = parse_command(line)?;
                 match &mut request {
                     Some(request) => request.commands.push(command),
-                    None => request = Some(first_command(command, Capabilities::new(capabilities))?),
+                    None => {
+                        request = Some(first_command(command, Capabilities::new(capabilities))?)
+                    }
                 }
             }
         }
@@ -91,16 +103,31 @@ fn parse_command(line: &[u8]) -> Result<RefCommand, WireError> {
         let old = parse_target(words.next()?)?;
         let new = parse_target(words.next()?)?;
         let name = words.next()?;
-        (!name.is_empty()).then(|| RefCommand { name: name.to_vec(), old, new })
+        (!name.is_empty()).then(|| RefCommand {
+            name: name.to_vec(),
+            old,
+            new,
+        })
     })();
-    parsed.ok_or_else(|| WireError::refused(format!("protocol error: expected old/new/ref, got {}", quote(line))))
+    parsed.ok_or_else(|| {
+        WireError::refused(format!(
+            "protocol error: expected old/new/ref, got {}",
+            quote(line)
+        ))
+    })
 }
 
-fn first_command(command: RefCommand, capabilities: Capabilities<'_>) -> Result<ReceiveRequest, WireError> {
+fn first_command(
+    command: RefCommand,
+    capabilities: Capabilities<'_>,
+) -> Result<ReceiveRequest, WireError> {
     if let Some(format) = capabilities.value("object-format")
         && format != OBJECT_FORMAT.as_bytes()
     {
-        return Err(WireError::refused(format!("unsupported object format {}", quote(format))));
+        return Err(WireError::refused(format!(
+            "unsupported object format {}",
+            quote(format)
+        )));
     }
     // Their sections stand between commands and pack: read as a pack they would make no sense.
     if capabilities.has("push-options") {
@@ -112,7 +139,11 @@ fn first_command(command: RefCommand, capabilities: Capabilities<'_>) -> Result<
         atomic: capabilities.has("atomic"),
         quiet: capabilities.has("quiet"),
         report: capabilities.has("report-status") || capabilities.has("report-status-v2"),
-        bands: if capabilities.has("side-band-64k") { Bands::Large } else { Bands::None },
+        bands: if capabilities.has("side-band-64k") {
+            Bands::Large
+        } else {
+            Bands::None
+        },
     })
 }
 
@@ -140,14 +171,19 @@ mod tests {
 
     fn read(bytes: &[u8]) -> Result<Option<ReceiveRequest>, WireError> {
         let mut bytes = bytes;
-        ReceiveRequest::read(&mut PacketReader::new(&mut bytes), &ReceiveOptions::default())
+        ReceiveRequest::read(
+            &mut PacketReader::new(&mut bytes),
+            &ReceiveOptions::default(),
+        )
     }
 
     #[test]
     fn commands_are_read_with_the_capabilities_of_the_first() {
         let request = read(&body(&[
             &format!("shallow {A}\n"),
-            &format!("{ZERO} {A} refs/heads/new\0 report-status-v2 side-band-64k atomic object-format=sha1"),
+            &format!(
+                "{ZERO} {A} refs/heads/new\0 report-status-v2 side-band-64k atomic object-format=sha1"
+            ),
             &format!("{A} {ZERO} refs/heads/old\n"),
         ]));
         let request = request.unwrap().unwrap();
@@ -155,8 +191,16 @@ mod tests {
         assert_eq!(
             request.commands,
             [
-                RefCommand { name: b"refs/heads/new".to_vec(), old: None, new: id },
-                RefCommand { name: b"refs/heads/old".to_vec(), old: id, new: None },
+                RefCommand {
+                    name: b"refs/heads/new".to_vec(),
+                    old: None,
+                    new: id
+                },
+                RefCommand {
+                    name: b"refs/heads/old".to_vec(),
+                    old: id,
+                    new: None
+                },
             ]
         );
         assert_eq!(request.shallow, [id.unwrap()]);
@@ -166,7 +210,11 @@ mod tests {
 
     #[test]
     fn deletions_alone_have_no_pack_and_nothing_is_nothing() {
-        let request = read(&body(&[&format!("{A} {ZERO} refs/heads/old\0report-status")])).unwrap().unwrap();
+        let request = read(&body(&[&format!(
+            "{A} {ZERO} refs/heads/old\0report-status"
+        )]))
+        .unwrap()
+        .unwrap();
         assert!(!request.has_pack());
         assert_eq!(read(b"0000").unwrap(), None);
     }
@@ -175,19 +223,46 @@ mod tests {
     fn what_is_not_offered_is_refused() {
         let message = |lines: &[&str]| read(&body(lines)).unwrap_err().to_string();
         let command = format!("{ZERO} {A} refs/heads/new");
-        assert_eq!(message(&[&format!("{command}\0push-options")]), "push options are not supported");
-        assert_eq!(message(&[&format!("{command}\0object-format=sha256")]), "unsupported object format 'sha256'");
-        assert_eq!(message(&["push-cert\0push-cert=x"]), "signed pushes are not supported");
-        assert_eq!(message(&["hello"]), "protocol error: expected old/new/ref, got 'hello'");
-        assert_eq!(message(&[&format!("{ZERO} {A} ")]), format!("protocol error: expected old/new/ref, got '{ZERO} {A} '"));
-        assert_eq!(message(&["shallow 12"]), "protocol error: expected shallow sha, got '12'");
-        assert_eq!(read(&body(&[&command])[..20]).unwrap_err().to_string(), "the remote end hung up unexpectedly");
+        assert_eq!(
+            message(&[&format!("{command}\0push-options")]),
+            "push options are not supported"
+        );
+        assert_eq!(
+            message(&[&format!("{command}\0object-format=sha256")]),
+            "unsupported object format 'sha256'"
+        );
+        assert_eq!(
+            message(&["push-cert\0push-cert=x"]),
+            "signed pushes are not supported"
+        );
+        assert_eq!(
+            message(&["hello"]),
+            "protocol error: expected old/new/ref, got 'hello'"
+        );
+        assert_eq!(
+            message(&[&format!("{ZERO} {A} ")]),
+            format!("protocol error: expected old/new/ref, got '{ZERO} {A} '")
+        );
+        assert_eq!(
+            message(&["shallow 12"]),
+            "protocol error: expected shallow sha, got '12'"
+        );
+        assert_eq!(
+            read(&body(&[&command])[..20]).unwrap_err().to_string(),
+            "the remote end hung up unexpectedly"
+        );
     }
 
     #[test]
     fn a_push_of_too_many_refs_is_refused() {
-        let mut bytes = body(&[&format!("{ZERO} {A} refs/heads/new"), &format!("{ZERO} {A} refs/heads/more")]);
-        let options = ReceiveOptions { max_command_bytes: 100, ..ReceiveOptions::default() };
+        let mut bytes = body(&[
+            &format!("{ZERO} {A} refs/heads/new"),
+            &format!("{ZERO} {A} refs/heads/more"),
+        ]);
+        let options = ReceiveOptions {
+            max_command_bytes: 100,
+            ..ReceiveOptions::default()
+        };
         let mut input = &mut bytes[..] as &[u8];
         let error = ReceiveRequest::read(&mut PacketReader::new(&mut input), &options).unwrap_err();
         assert_eq!(error.to_string(), "too many ref updates in one push");

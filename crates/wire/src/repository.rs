@@ -51,13 +51,21 @@ impl Source for ViewSource {
         self.get(name)
     }
 
-    fn visit(&self, prefix: &[u8], visitor: &mut dyn FnMut(RefLine<'_>) -> io::Result<()>) -> io::Result<()> {
+    fn visit(
+        &self,
+        prefix: &[u8],
+        visitor: &mut dyn FnMut(RefLine<'_>) -> io::Result<()>,
+    ) -> io::Result<()> {
         let before = self.namespace.prefix().as_bytes();
         let stored_prefix = [before, prefix].concat();
         for (name, entry) in self.view.refs().prefixed(&stored_prefix) {
             let name = &name.as_bytes()[before.len()..];
             if !is_hidden(name) {
-                visitor(RefLine { name, id: entry.target, peeled: entry.peeled })?;
+                visitor(RefLine {
+                    name,
+                    id: entry.target,
+                    peeled: entry.peeled,
+                })?;
             }
         }
         Ok(())
@@ -103,7 +111,12 @@ pub struct RepositorySink {
 /// A sink for one push. `view` is what connectivity is checked against; `runtime` runs the publishing.
 pub fn sink_of(target: PushTarget, view: Arc<View>, runtime: Handle) -> RepositorySink {
     let source = source_of(view, target.namespace);
-    RepositorySink { target, source, runtime, received: None }
+    RepositorySink {
+        target,
+        source,
+        runtime,
+        received: None,
+    }
 }
 
 impl Sink for RepositorySink {
@@ -116,22 +129,41 @@ impl Sink for RepositorySink {
         self.source.database().contains(&id).unwrap_or(false)
     }
 
-    fn unpack(&mut self, input: &mut dyn Read, shallow: &[ObjectId], progress: &dyn Progress) -> Result<(), UnpackError> {
+    fn unpack(
+        &mut self,
+        input: &mut dyn Read,
+        shallow: &[ObjectId],
+        progress: &dyn Progress,
+    ) -> Result<(), UnpackError> {
         let dir = self.target.repository.quarantine_dir();
-        let received = receive_pack(input, dir, self.source.database(), &self.target.limits, progress)
-            .map_err(|error| unpack_error(error, shallow))?;
+        let received = receive_pack(
+            input,
+            dir,
+            self.source.database(),
+            &self.target.limits,
+            progress,
+        )
+        .map_err(|error| unpack_error(error, shallow))?;
         self.received = Some(received);
         Ok(())
     }
 
-    fn publish(&mut self, commands: Vec<Command>, atomic: bool) -> Result<Vec<CommandStatus>, SinkError> {
+    fn publish(
+        &mut self,
+        commands: Vec<Command>,
+        atomic: bool,
+    ) -> Result<Vec<CommandStatus>, SinkError> {
         let mut statuses = vec![CommandStatus::rejected("funny refname"); commands.len()];
         let mut stored = Vec::with_capacity(commands.len());
         let mut places = Vec::with_capacity(commands.len());
         for (place, command) in commands.iter().enumerate() {
             // A name may become too long by its prefix.
             if let Some(name) = stored_name(self.target.namespace, command.name.as_bytes()) {
-                stored.push(repo::Command { name, old: command.old, new: command.new });
+                stored.push(repo::Command {
+                    name,
+                    old: command.old,
+                    new: command.new,
+                });
                 places.push(place);
             }
         }
@@ -166,7 +198,10 @@ fn status_of(command: &Command, status: repo::CommandStatus) -> CommandStatus {
         repo::CommandStatus::Rejected(reason) => reason,
     };
     if reason.starts_with("cannot lock ref ") || reason.starts_with("cannot update ref ") {
-        return CommandStatus::Rejected { reason: "failed to update ref".to_owned(), detail: Some(reason) };
+        return CommandStatus::Rejected {
+            reason: "failed to update ref".to_owned(),
+            detail: Some(reason),
+        };
     }
     let detail = (reason == "deletion of the current branch prohibited")
         .then(|| format!("refusing to delete the current branch: {}", command.name));
@@ -182,7 +217,9 @@ fn unpack_error(error: ReceiveError, shallow: &[ObjectId]) -> UnpackError {
     };
     match error {
         _ if is_cut => UnpackError::Shallow,
-        ReceiveError::Base(_) | ReceiveError::Storage(_) | ReceiveError::Cancelled => UnpackError::Internal(Box::new(error)),
+        ReceiveError::Base(_) | ReceiveError::Storage(_) | ReceiveError::Cancelled => {
+            UnpackError::Internal(Box::new(error))
+        }
         error => UnpackError::Bad(with_reasons(&error)),
     }
 }

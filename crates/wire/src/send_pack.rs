@@ -29,34 +29,52 @@ pub(crate) struct PackRequest {
 }
 
 /// Counts, writes and sends the pack, which ends the answer.
-pub(crate) fn send_pack(request: PackRequest, source: &dyn Source, out: PacketWriter<'_>, options: &FetchOptions) -> Result<(), WireError> {
+pub(crate) fn send_pack(
+    request: PackRequest,
+    source: &dyn Source,
+    out: PacketWriter<'_>,
+    options: &FetchOptions,
+) -> Result<(), WireError> {
     let sideband = Sideband::new(out, request.bands, options.keepalive);
     let sent = count_and_write(&request, source, &sideband, options);
     match sent {
         Ok(()) => Ok(sideband.finish()?),
-        Err(error) if sideband.is_broken() || options.is_cancelled() => {
-            Err(WireError::Gone(std::io::Error::new(std::io::ErrorKind::BrokenPipe, error)))
-        }
+        Err(error) if sideband.is_broken() || options.is_cancelled() => Err(WireError::Gone(
+            std::io::Error::new(std::io::ErrorKind::BrokenPipe, error),
+        )),
         Err(error) => {
-            sideband.error("aborting due to possible repository corruption on the remote side.\n")?;
+            sideband
+                .error("aborting due to possible repository corruption on the remote side.\n")?;
             sideband.finish()?;
             Err(WireError::Pack(error))
         }
     }
 }
 
-fn count_and_write(request: &PackRequest, source: &dyn Source, sideband: &Sideband<'_>, options: &FetchOptions) -> Result<(), WritePackError> {
+fn count_and_write(
+    request: &PackRequest,
+    source: &dyn Source,
+    sideband: &Sideband<'_>,
+    options: &FetchOptions,
+) -> Result<(), WritePackError> {
     let progress = SendProgress::new(sideband, options, request.progress);
     let wanted = Wanted {
         wants: request.wants.clone(),
         haves: request.haves.clone(),
-        include_tags: if request.include_tags { annotated_tags(source) } else { Vec::new() },
+        include_tags: if request.include_tags {
+            annotated_tags(source)
+        } else {
+            Vec::new()
+        },
         thin: request.thin,
     };
     let db = source.database();
     let counted = count_objects(db, &wanted, &progress)?;
     progress.counted(counted.ids.len() as u64);
-    let pack_options = PackOptions { ofs_delta: request.ofs_delta, thin: request.thin };
+    let pack_options = PackOptions {
+        ofs_delta: request.ofs_delta,
+        thin: request.thin,
+    };
     let written = write_pack(db, &counted, &pack_options, &mut sideband.data(), &progress)?;
     progress.sent(&written);
     Ok(())

@@ -21,8 +21,17 @@ pub(crate) struct SendProgress<'s, 'a> {
 
 impl<'s, 'a> SendProgress<'s, 'a> {
     /// Reports on `sideband`; only keeps the connection alive unless `shown`.
-    pub(crate) fn new(sideband: &'s Sideband<'a>, options: &'s FetchOptions, shown: bool) -> SendProgress<'s, 'a> {
-        SendProgress { sideband, options, shown, drawn_at: Mutex::new(Instant::now()) }
+    pub(crate) fn new(
+        sideband: &'s Sideband<'a>,
+        options: &'s FetchOptions,
+        shown: bool,
+    ) -> SendProgress<'s, 'a> {
+        SendProgress {
+            sideband,
+            options,
+            shown,
+            drawn_at: Mutex::new(Instant::now()),
+        }
     }
 
     /// The number of objects is known.
@@ -32,7 +41,12 @@ impl<'s, 'a> SendProgress<'s, 'a> {
 
     /// The pack is written.
     pub(crate) fn sent(&self, pack: &PackStats) {
-        let PackStats { objects, deltas, reused, .. } = pack;
+        let PackStats {
+            objects,
+            deltas,
+            reused,
+            ..
+        } = pack;
         self.show(|| format!("Total {objects} (delta {deltas}), reused {reused} (delta {deltas}), pack-reused 0\n"));
     }
 

@@ -51,12 +51,24 @@ struct State<'a> {
 impl<'a> Sideband<'a> {
     /// Continues the answer begun on `out`.
     pub(crate) fn new(out: PacketWriter<'a>, bands: Bands, keepalive: Duration) -> Sideband<'a> {
-        let state = State { out, pending: Vec::new(), sent_at: Instant::now(), broken: false };
-        Sideband { bands, keepalive, state: Mutex::new(state) }
+        let state = State {
+            out,
+            pending: Vec::new(),
+            sent_at: Instant::now(),
+            broken: false,
+        };
+        Sideband {
+            bands,
+            keepalive,
+            state: Mutex::new(state),
+        }
     }
 
     fn with<T>(&self, write: impl FnOnce(&mut State<'a>) -> io::Result<T>) -> io::Result<T> {
-        let mut state = self.state.lock().expect("no holder of this lock panics: they only write");
+        let mut state = self
+            .state
+            .lock()
+            .expect("no holder of this lock panics: they only write");
         if state.broken {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
@@ -67,7 +79,10 @@ impl<'a> Sideband<'a> {
 
     /// Whether the client has gone.
     pub(crate) fn is_broken(&self) -> bool {
-        self.state.lock().expect("no holder of this lock panics: they only write").broken
+        self.state
+            .lock()
+            .expect("no holder of this lock panics: they only write")
+            .broken
     }
 
     /// Shows `text` to the person at the other end; it brings its own line ends.
@@ -169,7 +184,8 @@ impl Write for DataBand<'_, '_> {
 
     fn flush(&mut self) -> io::Result<()> {
         let bands = self.0.bands;
-        self.0.with(|state| state.flush_data(bands).and_then(|()| state.send()))
+        self.0
+            .with(|state| state.flush_data(bands).and_then(|()| state.send()))
     }
 }
 
@@ -181,7 +197,7 @@ mod tests {
     fn packets(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
         let mut reader = PacketReader::new(&mut bytes);
         let mut seen = Vec::new();
-        while let Some(packet) = reader.next().unwrap() {
+        while let Some(packet) = reader.read().unwrap() {
             match packet {
                 Packet::Data(data) => seen.push((data[0], data[1..].to_vec())),
                 _ => seen.push((0, Vec::new())),
@@ -206,8 +222,14 @@ mod tests {
             sideband.data().write_all(b"y").unwrap();
         });
         let seen = packets(&bytes);
-        let shape: Vec<_> = seen.iter().map(|(band, data)| (*band, data.len())).collect();
-        assert_eq!(shape, [(DATA, 995), (DATA, 505), (PROGRESS, 5), (DATA, 1), (0, 0)]);
+        let shape: Vec<_> = seen
+            .iter()
+            .map(|(band, data)| (*band, data.len()))
+            .collect();
+        assert_eq!(
+            shape,
+            [(DATA, 995), (DATA, 505), (PROGRESS, 5), (DATA, 1), (0, 0)]
+        );
     }
 
     #[test]
@@ -222,9 +244,13 @@ mod tests {
 
     #[test]
     fn silence_is_filled_with_empty_packets() {
-        let bytes = write(Bands::Large, Duration::ZERO, |sideband| sideband.keep_alive().unwrap());
+        let bytes = write(Bands::Large, Duration::ZERO, |sideband| {
+            sideband.keep_alive().unwrap()
+        });
         assert_eq!(bytes, b"0005\x010000");
-        let bytes = write(Bands::Large, Duration::from_secs(60), |sideband| sideband.keep_alive().unwrap());
+        let bytes = write(Bands::Large, Duration::from_secs(60), |sideband| {
+            sideband.keep_alive().unwrap()
+        });
         assert_eq!(bytes, b"0000");
     }
 

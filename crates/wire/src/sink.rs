@@ -33,7 +33,10 @@ pub enum CommandStatus {
 impl CommandStatus {
     /// A rejection with nothing more to say.
     pub fn rejected(reason: impl Into<String>) -> CommandStatus {
-        CommandStatus::Rejected { reason: reason.into(), detail: None }
+        CommandStatus::Rejected {
+            reason: reason.into(),
+            detail: None,
+        }
     }
 }
 
@@ -67,9 +70,18 @@ pub trait Sink {
 
     /// Reads and checks the pack that stands at the start of `input`, and keeps it for `publish`. Nothing
     /// becomes visible. `shallow` are commits whose parents the client does not have.
-    fn unpack(&mut self, input: &mut dyn Read, shallow: &[ObjectId], progress: &dyn Progress) -> Result<(), UnpackError>;
+    fn unpack(
+        &mut self,
+        input: &mut dyn Read,
+        shallow: &[ObjectId],
+        progress: &dyn Progress,
+    ) -> Result<(), UnpackError>;
 
     /// Makes the pack and the ref updates visible in one step, each ref by compare-and-set. Returns one
     /// status per command, in their order. If `atomic`, either all refs move or none does.
-    fn publish(&mut self, commands: Vec<Command>, atomic: bool) -> Result<Vec<CommandStatus>, SinkError>;
+    fn publish(
+        &mut self,
+        commands: Vec<Command>,
+        atomic: bool,
+    ) -> Result<Vec<CommandStatus>, SinkError>;
 }

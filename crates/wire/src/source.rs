@@ -27,7 +27,11 @@ pub trait Source: Send + Sync {
 
     /// Visits the refs whose names start with `prefix`, in byte order, until the visitor fails.
     /// `HEAD` is not among them.
-    fn visit(&self, prefix: &[u8], visitor: &mut dyn FnMut(RefLine<'_>) -> io::Result<()>) -> io::Result<()>;
+    fn visit(
+        &self,
+        prefix: &[u8],
+        visitor: &mut dyn FnMut(RefLine<'_>) -> io::Result<()>,
+    ) -> io::Result<()>;
 
     /// The objects. Whatever a ref reaches is among them; others may be too.
     fn database(&self) -> &Database;

@@ -25,7 +25,11 @@ pub struct FetchOptions {
 
 impl Default for FetchOptions {
     fn default() -> FetchOptions {
-        FetchOptions { keepalive: Duration::from_secs(5), max_lines: 1_000_000, cancelled: Arc::default() }
+        FetchOptions {
+            keepalive: Duration::from_secs(5),
+            max_lines: 1_000_000,
+            cancelled: Arc::default(),
+        }
     }
 }
 
@@ -48,9 +52,13 @@ pub fn upload_pack(
     let mut reader = PacketReader::new(input);
     let answered = match version {
         Version::V2 => v2::serve(&mut reader, source, PacketWriter::new(out), options),
-        Version::V0 | Version::V1 => fetch_v0::serve(&mut reader, source, PacketWriter::new(out), options),
+        Version::V0 | Version::V1 => {
+            fetch_v0::serve(&mut reader, source, PacketWriter::new(out), options)
+        }
     };
-    if let Err(error @ (WireError::Refused(_) | WireError::Packet(_) | WireError::Read(_))) = &answered {
+    if let Err(error @ (WireError::Refused(_) | WireError::Packet(_) | WireError::Read(_))) =
+        &answered
+    {
         let mut writer = PacketWriter::new(out);
         writer.text(format_args!("ERR upload-pack: {}", error.message()))?;
         writer.send()?;

@@ -41,7 +41,7 @@ pub(crate) fn serve(
     let mut command = None;
     let mut lines = 0;
     let has_arguments = loop {
-        let Some(packet) = input.next()? else {
+        let Some(packet) = input.read()? else {
             return match lines {
                 0 => Ok(()),
                 _ => Err(crate::pktline::PacketError::Truncated.into()),
@@ -51,7 +51,9 @@ pub(crate) fn serve(
             Packet::Flush if lines == 0 => return Ok(()),
             Packet::Flush => break false,
             Packet::Delim => break true,
-            Packet::ResponseEnd => return Err(WireError::refused("unexpected response end packet")),
+            Packet::ResponseEnd => {
+                return Err(WireError::refused("unexpected response end packet"));
+            }
             Packet::Data(_) => {
                 lines += 1;
                 if lines > options.max_lines {
@@ -61,7 +63,12 @@ pub(crate) fn serve(
             }
         }
     };
-    let mut arguments = Arguments { input, left: options.max_lines, ended: !has_arguments, command };
+    let mut arguments = Arguments {
+        input,
+        left: options.max_lines,
+        ended: !has_arguments,
+        command,
+    };
     match command {
         None => Err(WireError::refused("no command requested")),
         Some(CommandName::LsRefs) => {
@@ -92,7 +99,10 @@ fn read_capability(line: &[u8], command: &mut Option<CommandName>) -> Result<(),
         // Options are for servers that define some; they mean nothing here, as in git itself.
         (b"agent" | b"server-option", _) => Ok(()),
         (b"object-format", Some(format)) => check_object_format(Some(format)),
-        _ => Err(WireError::refused(format!("unknown capability {}", quote(line)))),
+        _ => Err(WireError::refused(format!(
+            "unknown capability {}",
+            quote(line)
+        ))),
     }
 }
 
@@ -115,13 +125,15 @@ impl Arguments<'_, '_> {
             return Err(WireError::refused(format!("too many {name} arguments")));
         }
         self.left -= 1;
-        match self.input.expect()? {
+        match self.input.require()? {
             Packet::Flush => {
                 self.ended = true;
                 Ok(None)
             }
             Packet::Data(data) => Ok(Some(data.strip_suffix(b"\n").unwrap_or(data))),
-            Packet::Delim | Packet::ResponseEnd => Err(WireError::refused(format!("expected flush after {name} arguments"))),
+            Packet::Delim | Packet::ResponseEnd => Err(WireError::refused(format!(
+                "expected flush after {name} arguments"
+            ))),
         }
     }
 }

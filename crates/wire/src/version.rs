@@ -20,7 +20,9 @@ impl Service {
 
     /// The service called `name`, as the query of `info/refs` gives it.
     pub fn parse(name: &str) -> Option<Service> {
-        [Service::UploadPack, Service::ReceivePack].into_iter().find(|service| service.as_str() == name)
+        [Service::UploadPack, Service::ReceivePack]
+            .into_iter()
+            .find(|service| service.as_str() == name)
     }
 }
 
@@ -78,7 +80,10 @@ mod tests {
     #[test]
     fn services_are_known_by_their_names() {
         assert_eq!(Service::parse("git-upload-pack"), Some(Service::UploadPack));
-        assert_eq!(Service::parse("git-receive-pack"), Some(Service::ReceivePack));
+        assert_eq!(
+            Service::parse("git-receive-pack"),
+            Some(Service::ReceivePack)
+        );
         assert_eq!(Service::parse("git-upload-archive"), None);
     }
 }

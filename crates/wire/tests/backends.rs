@@ -31,14 +31,32 @@ impl World {
     pub(crate) fn new() -> World {
         let tmp = TempDir::new().unwrap();
         let runtime = Runtime::new().unwrap();
-        directory::init(tmp.path().join("directory.git"), &RefName::branch("main").unwrap()).unwrap();
+        directory::init(
+            tmp.path().join("directory.git"),
+            &RefName::branch("main").unwrap(),
+        )
+        .unwrap();
         init_bare(&tmp.path().join("stock.git"));
-        let directory = directory::open(tmp.path().join("directory.git"), directory::DirectoryOptions::default()).unwrap();
+        let directory = directory::open(
+            tmp.path().join("directory.git"),
+            directory::DirectoryOptions::default(),
+        )
+        .unwrap();
         let hosted = runtime.block_on(open_hosted(tmp.path().to_owned()));
-        let org = runtime.block_on(hosted.catalog().create_org("acme")).unwrap();
-        runtime.block_on(hosted.catalog().create_repo(org.id, "hosted", "main")).unwrap();
-        let in_catalog = runtime.block_on(hosted.repository(org.id, "hosted")).unwrap().unwrap();
-        let repositories = BTreeMap::from([("directory".to_owned(), directory), ("hosted".to_owned(), in_catalog)]);
+        let org = runtime
+            .block_on(hosted.catalog().create_org("acme"))
+            .unwrap();
+        runtime
+            .block_on(hosted.catalog().create_repo(org.id, "hosted", "main"))
+            .unwrap();
+        let in_catalog = runtime
+            .block_on(hosted.repository(org.id, "hosted"))
+            .unwrap()
+            .unwrap();
+        let repositories = BTreeMap::from([
+            ("directory".to_owned(), directory),
+            ("hosted".to_owned(), in_catalog),
+        ]);
         let site = OurSite::new(runtime.handle().clone(), repositories);
         World {
             ours: Responder::start(site.clone()),
@@ -88,8 +106,11 @@ impl Drop for World {
 }
 
 async fn open_hosted(root: PathBuf) -> Arc<Hosted> {
-    let catalog = Catalog::open(&format!("sqlite:{}", root.join("catalog.db").display())).await.unwrap();
-    let bucket = packhouse_bucket::open(&format!("file://{}", root.join("bucket").display())).unwrap();
+    let catalog = Catalog::open(&format!("sqlite:{}", root.join("catalog.db").display()))
+        .await
+        .unwrap();
+    let bucket =
+        packhouse_bucket::open(&format!("file://{}", root.join("bucket").display())).unwrap();
     let options = HostedOptions::new(catalog, bucket, root.join("cache"), root.join("temp"));
     Hosted::open(options).unwrap()
 }

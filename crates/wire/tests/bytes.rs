@@ -14,7 +14,9 @@ fn publish(seed: u64) -> (World, History) {
     history.grow(60);
     history.move_refs(30);
     for remote in ["directory", "hosted", "stock"] {
-        history.git.run(&["push", "-q", "--mirror", &world.url(remote)]);
+        history
+            .git
+            .run(&["push", "-q", "--mirror", &world.url(remote)]);
     }
     (world, history)
 }
@@ -27,13 +29,20 @@ fn adapted(bytes: &[u8]) -> Vec<String> {
         .map(|line| {
             let words: Vec<_> = line
                 .split(' ')
-                .filter(|word| !matches!(*word, "shallow" | "deepen-since" | "deepen-not" | "deepen-relative"))
+                .filter(|word| {
+                    !matches!(
+                        *word,
+                        "shallow" | "deepen-since" | "deepen-not" | "deepen-relative"
+                    )
+                })
                 .map(|word| match word.split_once("agent=git/") {
                     Some((before, _)) => format!("{before}agent={AGENT}\n"),
                     None => word.replace("fetch=shallow", "fetch=wait-for-done"),
                 })
                 .collect();
-            words.join(" ").replace("fetch=wait-for-done wait-for-done", "fetch=wait-for-done")
+            words
+                .join(" ")
+                .replace("fetch=wait-for-done wait-for-done", "fetch=wait-for-done")
         })
         .collect()
 }
@@ -49,7 +58,10 @@ fn advertisements_are_gits() {
                 let path = format!("{remote}.git/info/refs?service=git-{service}");
                 let mut lines = decode(&ours(&world, &path, version, None));
                 if version < 2 {
-                    assert_eq!(lines.drain(..2).collect::<Vec<_>>(), [format!("# service=git-{service}\n"), "Flush".to_owned()]);
+                    assert_eq!(
+                        lines.drain(..2).collect::<Vec<_>>(),
+                        [format!("# service=git-{service}\n"), "Flush".to_owned()]
+                    );
                 }
                 assert_eq!(lines, expected, "{service} {version} {remote}");
             }
@@ -65,13 +77,25 @@ fn an_empty_repository_says_what_it_can_do() {
             let path = format!("{remote}.git/info/refs?service=git-upload-pack");
             let lines = decode(&ours(&world, &path, version, None));
             let line = &lines[2 + more];
-            assert!(line.starts_with(&format!("{} capabilities^{{}}\0multi_ack ", "0".repeat(40))), "{lines:?}");
+            assert!(
+                line.starts_with(&format!("{} capabilities^{{}}\0multi_ack ", "0".repeat(40))),
+                "{lines:?}"
+            );
             assert!(!line.contains("symref"), "{line}");
             assert_eq!(lines.last().unwrap(), "Flush");
         }
         let path = format!("{remote}.git/info/refs?service=git-receive-pack");
         let lines = decode(&ours(&world, &path, 0, None));
-        assert_eq!(lines[2..], adapted(&gits(&world, "stock", &["receive-pack", "--http-backend-info-refs"], 0, b"")));
+        assert_eq!(
+            lines[2..],
+            adapted(&gits(
+                &world,
+                "stock",
+                &["receive-pack", "--http-backend-info-refs"],
+                0,
+                b""
+            ))
+        );
     }
 }
 
@@ -84,22 +108,52 @@ fn listings_are_gits() {
         &["peel"],
         &["symrefs\n", "peel\n"],
         &["symrefs", "unborn", "ref-prefix HEAD"],
-        &["peel", "ref-prefix refs/tags/", "ref-prefix refs/heads/b", "ref-prefix refs/tags/note1"],
+        &[
+            "peel",
+            "ref-prefix refs/tags/",
+            "ref-prefix refs/heads/b",
+            "ref-prefix refs/tags/note1",
+        ],
         &["ref-prefix refs/heads/none"],
-        &["ref-prefix refs/heads/", "ref-prefix HE", "ref-prefix refs/heads/", "symrefs"],
+        &[
+            "ref-prefix refs/heads/",
+            "ref-prefix HE",
+            "ref-prefix refs/heads/",
+            "symrefs",
+        ],
         &["ref-prefix ", "unborn", "symrefs"],
     ];
     for arguments in argument_lists {
-        let mut lines = vec![text("command=ls-refs\n"), text("agent=git/x"), text("object-format=sha1"), text("server-option=a")];
+        let mut lines = vec![
+            text("command=ls-refs\n"),
+            text("agent=git/x"),
+            text("object-format=sha1"),
+            text("server-option=a"),
+        ];
         lines.push(Line::Delim);
         lines.extend(arguments.iter().map(|argument| text(*argument)));
         lines.push(Line::Flush);
         let body = encode(&lines);
         for world in [&world, &empty] {
-            let expected = gits(world, "stock", &["upload-pack", "--stateless-rpc"], 2, &body);
+            let expected = gits(
+                world,
+                "stock",
+                &["upload-pack", "--stateless-rpc"],
+                2,
+                &body,
+            );
             for remote in OURS {
-                let answer = ours(world, &format!("{remote}.git/git-upload-pack"), 2, Some(&body));
-                assert_eq!(String::from_utf8_lossy(&answer), String::from_utf8_lossy(&expected), "{remote} {arguments:?}");
+                let answer = ours(
+                    world,
+                    &format!("{remote}.git/git-upload-pack"),
+                    2,
+                    Some(&body),
+                );
+                assert_eq!(
+                    String::from_utf8_lossy(&answer),
+                    String::from_utf8_lossy(&expected),
+                    "{remote} {arguments:?}"
+                );
             }
         }
     }
@@ -119,7 +173,9 @@ fn some_haves(history: &mut History, known: &[String], count: usize) -> Vec<Stri
 
 /// What the refs below `prefix` point to.
 fn tips(history: &History, prefix: &str) -> Vec<String> {
-    let refs = history.git.run(&["for-each-ref", "--format=%(objectname)", prefix]);
+    let refs = history
+        .git
+        .run(&["for-each-ref", "--format=%(objectname)", prefix]);
     let mut ids: Vec<_> = refs.lines().map(str::to_owned).collect();
     ids.sort();
     ids.dedup();
@@ -132,12 +188,22 @@ fn acknowledgments_of_version_2_are_gits() {
         let (world, mut history) = publish(seed);
         let (branches, tips) = (tips(&history, "refs/heads/"), tips(&history, "refs/"));
         for round in 0..25 {
-            let mut lines = vec![text("command=fetch"), Line::Delim, text("thin-pack"), text("ofs-delta"), text("no-progress")];
+            let mut lines = vec![
+                text("command=fetch"),
+                Line::Delim,
+                text("thin-pack"),
+                text("ofs-delta"),
+                text("no-progress"),
+            ];
             for _ in 0..history.random.below(3) + 1 {
                 lines.push(text(format!("want {}\n", history.random.pick(&tips))));
             }
             let count = history.random.below(12);
-            lines.extend(some_haves(&mut history, &branches, count).iter().map(|id| text(format!("have {id}\n"))));
+            lines.extend(
+                some_haves(&mut history, &branches, count)
+                    .iter()
+                    .map(|id| text(format!("have {id}\n"))),
+            );
             for flag in ["wait-for-done", "done", "include-tag"] {
                 if history.random.once_in(5) {
                     lines.push(text(flag));
@@ -145,10 +211,24 @@ fn acknowledgments_of_version_2_are_gits() {
             }
             lines.push(Line::Flush);
             let body = encode(&lines);
-            let expected = decode(&gits(&world, "stock", &["upload-pack", "--stateless-rpc"], 2, &body));
+            let expected = decode(&gits(
+                &world,
+                "stock",
+                &["upload-pack", "--stateless-rpc"],
+                2,
+                &body,
+            ));
             for remote in OURS {
-                let answer = decode(&ours(&world, &format!("{remote}.git/git-upload-pack"), 2, Some(&body)));
-                assert_eq!(answer, expected, "seed {seed} round {round} {remote} {lines:?}");
+                let answer = decode(&ours(
+                    &world,
+                    &format!("{remote}.git/git-upload-pack"),
+                    2,
+                    Some(&body),
+                ));
+                assert_eq!(
+                    answer, expected,
+                    "seed {seed} round {round} {remote} {lines:?}"
+                );
             }
         }
     }
@@ -160,20 +240,87 @@ fn acknowledgments_of_version_0_are_gits() {
         let (world, mut history) = publish(seed);
         let (branches, tips) = (tips(&history, "refs/heads/"), tips(&history, "refs/"));
         for round in 0..25 {
-            let ack = *history.random.pick(&["multi_ack_detailed", "multi_ack_detailed no-done", "multi_ack"]);
-            let mut lines = vec![text(format!("want {} {ack} side-band-64k ofs-delta no-progress\n", history.random.pick(&tips)))];
+            let ack = *history.random.pick(&[
+                "multi_ack_detailed",
+                "multi_ack_detailed no-done",
+                "multi_ack",
+            ]);
+            let mut lines = vec![text(format!(
+                "want {} {ack} side-band-64k ofs-delta no-progress\n",
+                history.random.pick(&tips)
+            ))];
             for _ in 0..history.random.below(3) {
                 lines.push(text(format!("want {}\n", history.random.pick(&tips))));
             }
             lines.push(Line::Flush);
             let count = history.random.below(12);
-            lines.extend(some_haves(&mut history, &branches, count).iter().map(|id| text(format!("have {id}\n"))));
-            lines.push(if history.random.once_in(2) { text("done\n") } else { Line::Flush });
+            lines.extend(
+                some_haves(&mut history, &branches, count)
+                    .iter()
+                    .map(|id| text(format!("have {id}\n"))),
+            );
+            lines.push(if history.random.once_in(2) {
+                text("done\n")
+            } else {
+                Line::Flush
+            });
             let body = encode(&lines);
-            let expected = decode(&gits(&world, "stock", &["upload-pack", "--stateless-rpc"], 0, &body));
+            let expected = decode(&gits(
+                &world,
+                "stock",
+                &["upload-pack", "--stateless-rpc"],
+                0,
+                &body,
+            ));
             for remote in OURS {
-                let answer = decode(&ours(&world, &format!("{remote}.git/git-upload-pack"), 0, Some(&body)));
-                assert_eq!(answer, expected, "seed {seed} round {round} {remote} {lines:?}");
+                let answer = decode(&ours(
+                    &world,
+                    &format!("{remote}.git/git-upload-pack"),
+                    0,
+                    Some(&body),
+                ));
+                assert_eq!(
+                    answer, expected,
+                    "seed {seed} round {round} {remote} {lines:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_client_that_knows_no_multi_ack_hears_of_the_first_common_commit() {
+    let (world, history) = publish(30);
+    let tips = tips(&history, "refs/heads/");
+    let (first, last) = (&history.commits[0], history.commits.last().unwrap());
+    let none = "1".repeat(40);
+    for haves in [
+        &[][..],
+        &[none.as_str()],
+        &[none.as_str(), first, last],
+        &[first, none.as_str()],
+    ] {
+        for end in [text("done"), Line::Flush] {
+            let mut lines = vec![text(format!("want {} ofs-delta", tips[0])), Line::Flush];
+            lines.extend(haves.iter().map(|id| text(format!("have {id}"))));
+            lines.push(end);
+            let body = encode(&lines);
+            // Behind the acknowledgments the pack stands unframed, where decoding ends.
+            let expected = gits(
+                &world,
+                "stock",
+                &["upload-pack", "--stateless-rpc"],
+                0,
+                &body,
+            );
+            for remote in OURS {
+                let answer = ours(
+                    &world,
+                    &format!("{remote}.git/git-upload-pack"),
+                    0,
+                    Some(&body),
+                );
+                assert_eq!(decode(&answer), decode(&expected), "{remote} {lines:?}");
             }
         }
     }

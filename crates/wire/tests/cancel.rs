@@ -40,11 +40,22 @@ fn repository(dir: &std::path::Path) -> (Git, Vec<u8>) {
     history.grow(200);
     history.move_refs(5);
     let want = history.git.run(&["rev-parse", "main"]);
-    let body = encode(&[text("command=fetch"), Line::Delim, text(format!("want {want}")), text("done"), Line::Flush]);
+    let body = encode(&[
+        text("command=fetch"),
+        Line::Delim,
+        text(format!("want {want}")),
+        text("done"),
+        Line::Flush,
+    ]);
     (history.git, body)
 }
 
-fn fetch(git: &Git, body: &[u8], out: &mut (dyn Write + Send), options: &FetchOptions) -> Result<(), WireError> {
+fn fetch(
+    git: &Git,
+    body: &[u8],
+    out: &mut (dyn Write + Send),
+    options: &FetchOptions,
+) -> Result<(), WireError> {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let repository = directory::open(&git.dir, directory::DirectoryOptions::default()).unwrap();
     let view = runtime.block_on(repository.view()).unwrap();
@@ -59,7 +70,10 @@ fn work_ends_when_the_client_has_gone() {
     let (git, body) = repository(tmp.path());
     for most in [0, 1, 100] {
         let taken = Arc::new(AtomicUsize::new(0));
-        let mut out = Impatient { most, taken: taken.clone() };
+        let mut out = Impatient {
+            most,
+            taken: taken.clone(),
+        };
         let error = fetch(&git, &body, &mut out, &FetchOptions::default()).unwrap_err();
         assert!(matches!(error, WireError::Gone(_)), "{error:?}");
         assert!(taken.load(Ordering::SeqCst) < 70_000);
@@ -70,7 +84,10 @@ fn work_ends_when_the_client_has_gone() {
 fn work_ends_when_it_is_cancelled() {
     let tmp = tempfile::TempDir::new().unwrap();
     let (git, body) = repository(tmp.path());
-    let options = FetchOptions { cancelled: Arc::new(AtomicBool::new(true)), ..FetchOptions::default() };
+    let options = FetchOptions {
+        cancelled: Arc::new(AtomicBool::new(true)),
+        ..FetchOptions::default()
+    };
     let mut out = Vec::new();
     let error = fetch(&git, &body, &mut out, &options).unwrap_err();
     assert!(matches!(error, WireError::Gone(_)), "{error:?}");
@@ -81,16 +98,22 @@ fn work_ends_when_it_is_cancelled() {
 fn a_client_that_waits_is_kept_awake() {
     let tmp = tempfile::TempDir::new().unwrap();
     let (git, body) = repository(tmp.path());
-    let options = FetchOptions { keepalive: Duration::ZERO, ..FetchOptions::default() };
+    let options = FetchOptions {
+        keepalive: Duration::ZERO,
+        ..FetchOptions::default()
+    };
     let mut out = Vec::new();
     fetch(&git, &body, &mut out, &options).unwrap();
-    let keepalives = out.windows(5).filter(|window| *window == b"0005\x01").count();
+    let keepalives = out
+        .windows(5)
+        .filter(|window| *window == b"0005\x01")
+        .count();
     assert!(keepalives > 0);
     // The pack is whole nevertheless.
     let mut bytes = &out[..];
     let mut reader = packhouse_wire::pktline::PacketReader::new(&mut bytes);
     let mut pack = Vec::new();
-    while let Some(packet) = reader.next().unwrap() {
+    while let Some(packet) = reader.read().unwrap() {
         if let packhouse_wire::pktline::Packet::Data([1, data @ ..]) = packet {
             pack.extend_from_slice(data);
         }
@@ -107,16 +130,31 @@ fn a_client_killed_in_a_clone_leaves_the_server_well() {
     history.grow(300);
     history.move_refs(10);
     for remote in crate::backends::OURS {
-        history.git.run(&["push", "-q", "--mirror", &world.url(remote)]);
+        history
+            .git
+            .run(&["push", "-q", "--mirror", &world.url(remote)]);
         for wait_ms in [1, 5, 20, 50] {
             let name = format!("killed-{remote}-{wait_ms}");
-            let mut child = Command::new("git").args(["clone", "-q", "--bare", &world.url(remote), &name])
-                .current_dir(world.root().dir).stderr(std::process::Stdio::null()).spawn().unwrap();
+            let mut child = Command::new("git")
+                .args(["clone", "-q", "--bare", &world.url(remote), &name])
+                .current_dir(world.root().dir)
+                .stderr(std::process::Stdio::null())
+                .spawn()
+                .unwrap();
             std::thread::sleep(Duration::from_millis(wait_ms));
             child.kill().unwrap();
             child.wait().unwrap();
         }
-        world.root().run(&["clone", "-q", "--mirror", &world.url(remote), &format!("whole-{remote}")]);
-        assert_eq!(Git::at(world.path(&format!("whole-{remote}"))).refs(), history.git.refs());
+        world.root().run(&[
+            "clone",
+            "-q",
+            "--mirror",
+            &world.url(remote),
+            &format!("whole-{remote}"),
+        ]);
+        assert_eq!(
+            Git::at(world.path(&format!("whole-{remote}"))).refs(),
+            history.git.refs()
+        );
     }
 }

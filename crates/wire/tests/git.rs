@@ -34,17 +34,30 @@ pub(crate) fn command() -> Command {
         .env("LC_ALL", "C")
         .env("NO_PROXY", "127.0.0.1")
         .args(["-c", "user.name=A", "-c", "user.email=a@example.com"])
-        .args(["-c", "init.defaultBranch=main", "-c", "advice.detachedHead=false", "-c", "gc.auto=0"]);
+        .args([
+            "-c",
+            "init.defaultBranch=main",
+            "-c",
+            "advice.detachedHead=false",
+            "-c",
+            "gc.auto=0",
+        ]);
     command
 }
 
 impl Git {
     pub(crate) fn at(dir: impl Into<PathBuf>) -> Git {
-        Git { dir: dir.into(), version: 2 }
+        Git {
+            dir: dir.into(),
+            version: 2,
+        }
     }
 
     pub(crate) fn speaking(&self, version: u8) -> Git {
-        Git { dir: self.dir.clone(), version }
+        Git {
+            dir: self.dir.clone(),
+            version,
+        }
     }
 
     /// Runs a command and says how it went.
@@ -60,7 +73,13 @@ impl Git {
     /// The same, with something to read.
     pub(crate) fn feed(&self, args: &[&str], input: &[u8]) -> String {
         let outcome = self.run_with(args, input);
-        assert!(outcome.ok, "git {args:?} in {}: {}{}", self.dir.display(), outcome.stdout, outcome.stderr);
+        assert!(
+            outcome.ok,
+            "git {args:?} in {}: {}{}",
+            self.dir.display(),
+            outcome.stdout,
+            outcome.stderr
+        );
         outcome.stdout.trim_end_matches('\n').to_owned()
     }
 
@@ -106,13 +125,21 @@ impl Git {
 
 /// A new bare repository.
 pub(crate) fn init_bare(dir: &Path) -> Git {
-    command().args(["init", "-q", "--bare", "-b", "main"]).arg(dir).status().unwrap();
+    command()
+        .args(["init", "-q", "--bare", "-b", "main"])
+        .arg(dir)
+        .status()
+        .unwrap();
     Git::at(dir)
 }
 
 /// A new repository with a working tree.
 pub(crate) fn init(dir: &Path) -> Git {
-    command().args(["init", "-q", "-b", "main"]).arg(dir).status().unwrap();
+    command()
+        .args(["init", "-q", "-b", "main"])
+        .arg(dir)
+        .status()
+        .unwrap();
     Git::at(dir)
 }
 

@@ -48,7 +48,12 @@ pub(crate) struct History {
 impl History {
     /// Nothing yet, in the empty repository `git`.
     pub(crate) fn new(git: Git, seed: u64) -> History {
-        History { git, random: Random::new(seed), commits: Vec::new(), time: 1_700_000_000 }
+        History {
+            git,
+            random: Random::new(seed),
+            commits: Vec::new(),
+            time: 1_700_000_000,
+        }
     }
 
     /// Adds `count` commits, some of them on old ones, some merges, a few roots.
@@ -62,7 +67,16 @@ impl History {
         stream.push_str("done\n");
         let marks = self.git.dir.join("marks");
         let marks = marks.to_str().unwrap();
-        self.git.feed(&["fast-import", "--quiet", "--done", "--force", &format!("--export-marks={marks}")], stream.as_bytes());
+        self.git.feed(
+            &[
+                "fast-import",
+                "--quiet",
+                "--done",
+                "--force",
+                &format!("--export-marks={marks}"),
+            ],
+            stream.as_bytes(),
+        );
         self.git.run(&["update-ref", "-d", "refs/grow/x"]);
         let text = std::fs::read_to_string(marks).unwrap();
         let mut new: Vec<(usize, String)> = text
@@ -78,7 +92,11 @@ impl History {
         let random = &mut self.random;
         // Mostly forwards; sometimes a clock is far behind.
         self.time += random.below(100) as i64;
-        let time = if random.once_in(12) { self.time - 5000 } else { self.time };
+        let time = if random.once_in(12) {
+            self.time - 5000
+        } else {
+            self.time
+        };
         let name = |commit: usize, commits: &[String]| match commit < first {
             true => commits[commit].clone(),
             false => format!(":{}", commit + 1),
@@ -94,7 +112,11 @@ impl History {
         writeln!(stream, "data {}\n{message}", message.len()).unwrap();
         if !root {
             let near = random.below(index.min(6)) + 1;
-            let parent = if random.once_in(5) { random.below(index) } else { index - near };
+            let parent = if random.once_in(5) {
+                random.below(index)
+            } else {
+                index - near
+            };
             writeln!(stream, "from {}", name(parent, &self.commits)).unwrap();
             let other = random.below(index);
             if random.once_in(5) && other != parent {
@@ -111,7 +133,12 @@ impl History {
                 let variant = random.below(500);
                 let mut content = "a line that all files share\n".repeat(random.below(80));
                 writeln!(content, "variant {variant}").unwrap();
-                writeln!(stream, "M 100644 inline {file}\ndata {}\n{content}", content.len()).unwrap();
+                writeln!(
+                    stream,
+                    "M 100644 inline {file}\ndata {}\n{content}",
+                    content.len()
+                )
+                .unwrap();
             }
         }
         stream.push('\n');
@@ -144,7 +171,8 @@ impl History {
     }
 
     fn tag(&mut self, name: &str, target: &str) {
-        self.git.run(&["tag", "-f", "-a", "-m", "a note", name, target]);
+        self.git
+            .run(&["tag", "-f", "-a", "-m", "a note", name, target]);
     }
 
     fn delete(&mut self, name: &str) {

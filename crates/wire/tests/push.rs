@@ -15,7 +15,11 @@ pub(crate) fn told(outcome: &Outcome, url: &str) -> (bool, Vec<String>, Vec<Stri
         .map(str::trim_end)
         .filter(|line| !line.is_empty() && *line != "remote:")
         // Progress, and the page of advice that git's server adds for a person at its configuration.
-        .filter(|line| !line.contains("objects: ") && !line.contains("deltas: ") && !line.contains("Delta compression"))
+        .filter(|line| {
+            !line.contains("objects: ")
+                && !line.contains("deltas: ")
+                && !line.contains("Delta compression")
+        })
         .filter(|line| !line.contains("Total ") && !line.contains("POST git-receive-pack"))
         .filter(|line| !ADVICE.iter().any(|advice| line.contains(advice)))
         .map(without_url)
@@ -39,7 +43,10 @@ fn same_everywhere(world: &World, work: &Git, args: &[&str]) -> (bool, Vec<Strin
     let mut answers = REMOTES.map(|remote| {
         let url = world.url(remote);
         let mut all = vec!["push", "--porcelain"];
-        all.extend(args.iter().map(|arg| if *arg == "URL" { url.as_str() } else { arg }));
+        all.extend(
+            args.iter()
+                .map(|arg| if *arg == "URL" { url.as_str() } else { arg }),
+        );
         told(&work.try_run(&all), &url)
     });
     let refs = |remote: &str| work.run(&["ls-remote", &world.url(remote)]);
@@ -66,12 +73,22 @@ fn branches_are_created_moved_and_deleted() {
     let work = published(&world);
     work.commit_file("b", "three\n");
     assert!(same_everywhere(&world, &work, &["URL", "main"]).0);
-    assert!(same_everywhere(&world, &work, &["URL", "main:refs/heads/fresh", "main:refs/tags/light"]).0);
+    assert!(
+        same_everywhere(
+            &world,
+            &work,
+            &["URL", "main:refs/heads/fresh", "main:refs/tags/light"]
+        )
+        .0
+    );
     work.run(&["tag", "-a", "-m", "note", "v1"]);
     assert!(same_everywhere(&world, &work, &["URL", "v1", "--follow-tags"]).0);
     assert!(same_everywhere(&world, &work, &["URL", ":fresh", "other:other2"]).0);
     assert!(same_everywhere(&world, &work, &["URL", "--delete", "other2"]).0);
-    assert!(same_everywhere(&world, &work, &["URL", "main"]).0, "nothing to do");
+    assert!(
+        same_everywhere(&world, &work, &["URL", "main"]).0,
+        "nothing to do"
+    );
     world.bare("directory").fsck();
 }
 
@@ -91,22 +108,53 @@ fn the_current_branch_is_not_deleted() {
     let work = published(&world);
     let (ok, stdout, stderr) = same_everywhere(&world, &work, &["URL", ":main"]);
     assert!(!ok);
-    assert!(stdout.iter().any(|line| line.contains("[remote rejected] (deletion of the current branch prohibited)")), "{stdout:?}");
-    assert!(stderr.iter().any(|line| line == "remote: error: refusing to delete the current branch: refs/heads/main"), "{stderr:?}");
+    assert!(
+        stdout
+            .iter()
+            .any(|line| line
+                .contains("[remote rejected] (deletion of the current branch prohibited)")),
+        "{stdout:?}"
+    );
+    assert!(
+        stderr
+            .iter()
+            .any(|line| line
+                == "remote: error: refusing to delete the current branch: refs/heads/main"),
+        "{stderr:?}"
+    );
     // Alone, what can be done is done; together, nothing is.
     assert!(!same_everywhere(&world, &work, &["URL", ":main", "main:refs/heads/beside"]).0);
-    let (_, stdout, _) = same_everywhere(&world, &work, &["--atomic", "URL", ":main", "main:refs/heads/beside2"]);
-    assert!(stdout.iter().any(|line| line.contains("[remote rejected] (atomic push failure)")), "{stdout:?}");
+    let (_, stdout, _) = same_everywhere(
+        &world,
+        &work,
+        &["--atomic", "URL", ":main", "main:refs/heads/beside2"],
+    );
+    assert!(
+        stdout
+            .iter()
+            .any(|line| line.contains("[remote rejected] (atomic push failure)")),
+        "{stdout:?}"
+    );
 }
 
 #[test]
 fn a_ref_is_not_created_below_another() {
     let world = World::new();
     let work = published(&world);
-    let (ok, stdout, stderr) = same_everywhere(&world, &work, &["URL", "main:refs/heads/other/below"]);
+    let (ok, stdout, stderr) =
+        same_everywhere(&world, &work, &["URL", "main:refs/heads/other/below"]);
     assert!(!ok);
-    assert!(stdout.iter().any(|line| line.contains("[remote rejected] (failed to update ref)")), "{stdout:?}");
-    assert!(stderr.iter().any(|line| line.contains("'refs/heads/other' exists; cannot create 'refs/heads/other/below'")), "{stderr:?}");
+    assert!(
+        stdout
+            .iter()
+            .any(|line| line.contains("[remote rejected] (failed to update ref)")),
+        "{stdout:?}"
+    );
+    assert!(
+        stderr.iter().any(|line| line
+            .contains("'refs/heads/other' exists; cannot create 'refs/heads/other/below'")),
+        "{stderr:?}"
+    );
 }
 
 #[test]
@@ -115,12 +163,32 @@ fn a_branch_is_a_commit() {
     let work = published(&world);
     work.run(&["tag", "-a", "-m", "note", "v1"]);
     let tag = work.run(&["rev-parse", "v1"]);
-    let (ok, _, stderr) = same_everywhere(&world, &work, &["URL", &format!("{tag}:refs/heads/tagged")]);
+    let (ok, _, stderr) =
+        same_everywhere(&world, &work, &["URL", &format!("{tag}:refs/heads/tagged")]);
     assert!(!ok);
-    assert!(stderr.iter().any(|line| line.contains("trying to write non-commit object")), "{stderr:?}");
+    assert!(
+        stderr
+            .iter()
+            .any(|line| line.contains("trying to write non-commit object")),
+        "{stderr:?}"
+    );
     let blob = work.run(&["rev-parse", "main:a"]);
-    assert!(same_everywhere(&world, &work, &["URL", &format!("{blob}:refs/tags/content")]).0);
-    assert!(!same_everywhere(&world, &work, &["URL", &format!("{blob}:refs/heads/content")]).0);
+    assert!(
+        same_everywhere(
+            &world,
+            &work,
+            &["URL", &format!("{blob}:refs/tags/content")]
+        )
+        .0
+    );
+    assert!(
+        !same_everywhere(
+            &world,
+            &work,
+            &["URL", &format!("{blob}:refs/heads/content")]
+        )
+        .0
+    );
 }
 
 #[test]
@@ -131,7 +199,13 @@ fn a_policy_speaks_to_the_person_who_pushes() {
     for remote in ["directory", "hosted"] {
         let outcome = work.try_run(&["push", &world.url(remote), ":kept"]);
         assert!(!outcome.ok);
-        assert!(outcome.stderr.contains("! [remote rejected] kept (this branch is kept)"), "{}", outcome.stderr);
+        assert!(
+            outcome
+                .stderr
+                .contains("! [remote rejected] kept (this branch is kept)"),
+            "{}",
+            outcome.stderr
+        );
     }
 }
 
@@ -142,7 +216,11 @@ fn a_push_may_be_quiet() {
     work.commit_file("c", "quiet\n");
     for remote in REMOTES {
         let outcome = work.try_run(&["push", "-q", &world.url(remote), "main"]);
-        assert_eq!((outcome.ok, outcome.stderr.as_str()), (true, ""), "{remote}");
+        assert_eq!(
+            (outcome.ok, outcome.stderr.as_str()),
+            (true, ""),
+            "{remote}"
+        );
     }
 }
 
@@ -152,16 +230,29 @@ fn a_large_push_arrives_whole() {
     let work = init(&world.path("work"));
     let mut random = crate::history::Random::new(7);
     for n in 0..3 {
-        let noise: String = (0..400_000).map(|_| char::from(b'!' + random.below(90) as u8)).collect();
+        let noise: String = (0..400_000)
+            .map(|_| char::from(b'!' + random.below(90) as u8))
+            .collect();
         work.commit_file(&format!("noise{n}"), &noise);
     }
-    let updates: String = (0..3).map(|n| format!("create refs/heads/b{n} HEAD~{n}\n")).collect();
+    let updates: String = (0..3)
+        .map(|n| format!("create refs/heads/b{n} HEAD~{n}\n"))
+        .collect();
     work.feed(&["update-ref", "--stdin"], updates.as_bytes());
     for remote in REMOTES {
         // Over the client's buffer: chunked, and preceded by an empty request.
-        work.run(&["-c", "http.postBuffer=65536", "push", "-q", "--mirror", &world.url(remote)]);
+        work.run(&[
+            "-c",
+            "http.postBuffer=65536",
+            "push",
+            "-q",
+            "--mirror",
+            &world.url(remote),
+        ]);
         let name = format!("clone-{remote}");
-        world.root().run(&["clone", "-q", "--mirror", &world.url(remote), &name]);
+        world
+            .root()
+            .run(&["clone", "-q", "--mirror", &world.url(remote), &name]);
         let cloned = Git::at(world.path(&name));
         cloned.fsck();
         assert_eq!(cloned.refs(), work.refs());

@@ -21,7 +21,10 @@ fn random_fetch(client: &mut Client, url: &str, branches: &[String]) -> String {
         _ => {}
     }
     // The shape of negotiation and of the pack.
-    for (option, chosen) in [("fetch.negotiationAlgorithm=skipping", random.once_in(3)), ("fetch.unpackLimit=1", random.once_in(3))] {
+    for (option, chosen) in [
+        ("fetch.negotiationAlgorithm=skipping", random.once_in(3)),
+        ("fetch.unpackLimit=1", random.once_in(3)),
+    ] {
         if chosen {
             args.splice(0..0, ["-c".to_owned(), option.to_owned()]);
         }
@@ -47,8 +50,13 @@ fn run(seed: u64) {
     let mut clients = Vec::new();
     for version in [0, 1, 2] {
         for remote in [&["stock"][..], &OURS].concat() {
-            let git = init_bare(&world.path(&format!("client-{remote}-{version}"))).speaking(version);
-            clients.push(Client { remote, git, random: Random::new(seed * 31 + u64::from(version)) });
+            let git =
+                init_bare(&world.path(&format!("client-{remote}-{version}"))).speaking(version);
+            clients.push(Client {
+                remote,
+                git,
+                random: Random::new(seed * 31 + u64::from(version)),
+            });
         }
     }
     for stage in 0..5 {
@@ -56,7 +64,9 @@ fn run(seed: u64) {
         history.grow(count);
         history.move_refs(10);
         for remote in [&["stock"][..], &OURS].concat() {
-            history.git.run(&["push", "-q", "--mirror", &world.url(remote)]);
+            history
+                .git
+                .run(&["push", "-q", "--mirror", &world.url(remote)]);
         }
         let branches: Vec<String> = history
             .git
@@ -70,8 +80,18 @@ fn run(seed: u64) {
                 random_fetch(client, &url, &branches);
             }
             for client in &trio[1..] {
-                assert_eq!(client.git.refs(), trio[0].git.refs(), "seed {seed} stage {stage} {}", client.remote);
-                assert_eq!(client.git.objects(), trio[0].git.objects(), "seed {seed} stage {stage} {}", client.remote);
+                assert_eq!(
+                    client.git.refs(),
+                    trio[0].git.refs(),
+                    "seed {seed} stage {stage} {}",
+                    client.remote
+                );
+                assert_eq!(
+                    client.git.objects(),
+                    trio[0].git.objects(),
+                    "seed {seed} stage {stage} {}",
+                    client.remote
+                );
             }
         }
     }

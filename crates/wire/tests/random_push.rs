@@ -21,7 +21,11 @@ fn random_refspec(history: &mut History, tags: &[String], present: &str) -> Stri
     };
     match random.below(6) {
         // Git reports an error where a name that does not exist is deleted above or below another.
-        0 if present.contains(&format!("\t{name}\n")) || !present.contains(&format!("/b{number}")) => format!(":{name}"),
+        0 if present.contains(&format!("\t{name}\n"))
+            || !present.contains(&format!("/b{number}")) =>
+        {
+            format!(":{name}")
+        }
         1 if !tags.is_empty() => format!("{force}{}:{name}", random.pick(tags)),
         _ => format!("{force}{}:{name}", random.pick(&commits)),
     }
@@ -30,7 +34,10 @@ fn random_refspec(history: &mut History, tags: &[String], present: &str) -> Stri
 /// Where two things are wrong with one ref, either may be told.
 fn first_fault(message: String) -> String {
     let faults = ["cannot lock ref ", "cannot update ref "];
-    match faults.iter().find_map(|fault| message.strip_prefix("remote: error: ")?.strip_prefix(fault)) {
+    match faults
+        .iter()
+        .find_map(|fault| message.strip_prefix("remote: error: ")?.strip_prefix(fault))
+    {
         Some(rest) => rest.split(':').next().unwrap().to_owned(),
         None => message,
     }
@@ -49,7 +56,12 @@ fn run(seed: u64) {
         }
         let tags: Vec<String> = history
             .git
-            .run(&["for-each-ref", "--format=%(objectname)", "refs/tags/note*", "refs/tags/outer*"])
+            .run(&[
+                "for-each-ref",
+                "--format=%(objectname)",
+                "refs/tags/note*",
+                "refs/tags/outer*",
+            ])
             .lines()
             .map(str::to_owned)
             .collect();
@@ -63,7 +75,10 @@ fn run(seed: u64) {
                 let other = other.split(':').nth(1).unwrap();
                 // Git's client refuses the same name twice by itself. One below the other in one transaction
                 // is an error with both; which name it tells first is not worth following.
-                other == name || atomic && (other.starts_with(&format!("{name}/")) || name.starts_with(&format!("{other}/")))
+                other == name
+                    || atomic
+                        && (other.starts_with(&format!("{name}/"))
+                            || name.starts_with(&format!("{other}/")))
             };
             if !refspecs.iter().any(is_in_the_way) {
                 refspecs.push(refspec);
@@ -78,10 +93,17 @@ fn run(seed: u64) {
             args.push(&url);
             args.extend(refspecs.iter().map(String::as_str));
             let (ok, report, messages) = told(&history.git.try_run(&args), &url);
-            (ok, report, messages.into_iter().map(first_fault).collect::<Vec<_>>())
+            (
+                ok,
+                report,
+                messages.into_iter().map(first_fault).collect::<Vec<_>>(),
+            )
         });
         for (remote, answer) in REMOTES.iter().zip(&answers) {
-            assert_eq!(answer, &answers[0], "seed {seed} step {step} {remote} atomic {atomic} {refspecs:?}");
+            assert_eq!(
+                answer, &answers[0],
+                "seed {seed} step {step} {remote} atomic {atomic} {refspecs:?}"
+            );
             assert_eq!(
                 history.git.run(&["ls-remote", &world.url(remote)]),
                 history.git.run(&["ls-remote", &world.url("stock")]),

@@ -42,7 +42,7 @@ pub(crate) fn encode(lines: &[Line]) -> Vec<u8> {
 pub(crate) fn decode(mut bytes: &[u8]) -> Vec<String> {
     let mut reader = PacketReader::new(&mut bytes);
     let mut lines = Vec::new();
-    while let Ok(Some(packet)) = reader.next() {
+    while let Ok(Some(packet)) = reader.read() {
         match packet {
             Packet::Data([1..=3, ..]) => break,
             Packet::Data(data) => lines.push(String::from_utf8_lossy(data).into_owned()),
@@ -55,7 +55,12 @@ pub(crate) fn decode(mut bytes: &[u8]) -> Vec<String> {
 /// Sends a request to our server and returns the body of the answer.
 pub(crate) fn ours(world: &World, path: &str, version: u8, body: Option<&[u8]>) -> Vec<u8> {
     let url = world.url(path.split(".git").next().unwrap());
-    let address = url.strip_prefix("http://").unwrap().split('/').next().unwrap();
+    let address = url
+        .strip_prefix("http://")
+        .unwrap()
+        .split('/')
+        .next()
+        .unwrap();
     let mut stream = TcpStream::connect(address).unwrap();
     let method = if body.is_some() { "POST" } else { "GET" };
     let body = body.unwrap_or_default();
@@ -67,12 +72,21 @@ pub(crate) fn ours(world: &World, path: &str, version: u8, body: Option<&[u8]>) 
     stream.write_all(body).unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();
-    let end = answer.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
+    let end = answer
+        .windows(4)
+        .position(|window| window == b"\r\n\r\n")
+        .unwrap();
     answer.split_off(end + 4)
 }
 
 /// What one of git's programs answers about a bare repository.
-pub(crate) fn gits(world: &World, repository: &str, program: &[&str], version: u8, body: &[u8]) -> Vec<u8> {
+pub(crate) fn gits(
+    world: &World,
+    repository: &str,
+    program: &[&str],
+    version: u8,
+    body: &[u8],
+) -> Vec<u8> {
     let mut child = git::command()
         .args(program)
         .arg(format!("{repository}.git"))

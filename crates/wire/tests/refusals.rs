@@ -23,8 +23,16 @@ fn fetch_errors(world: &World, version: u8, lines: &[Line]) -> Vec<String> {
     let body = encode(lines);
     OURS.iter()
         .map(|remote| {
-            let lines = decode(&ours(world, &format!("{remote}.git/git-upload-pack"), version, Some(&body)));
-            assert!(matches!(world.site.errors.lock().unwrap().pop(), Some(WireError::Refused(_) | WireError::Packet(_))));
+            let lines = decode(&ours(
+                world,
+                &format!("{remote}.git/git-upload-pack"),
+                version,
+                Some(&body),
+            ));
+            assert!(matches!(
+                world.site.errors.lock().unwrap().pop(),
+                Some(WireError::Refused(_) | WireError::Packet(_))
+            ));
             lines.last().cloned().unwrap_or_default()
         })
         .collect()
@@ -40,19 +48,74 @@ fn assert_fetch_refused(world: &World, version: u8, lines: &[Line], message: &st
 fn fetches_that_make_no_sense_are_refused_in_gits_words() {
     let world = World::new();
     let (_, commit) = published(&world);
-    let refused = |version, lines: &[Line], message: &str| assert_fetch_refused(&world, version, lines, message);
+    let refused = |version, lines: &[Line], message: &str| {
+        assert_fetch_refused(&world, version, lines, message)
+    };
 
-    refused(0, &[text(format!("want {NONE} side-band-64k")), Line::Flush, text("done")], &format!("not our ref {NONE}"));
-    refused(0, &[text("wnt x")], "protocol error, expected to get object ID, not 'wnt x'");
-    refused(0, &[text(format!("want {commit}0"))], &format!("protocol error, expected to get object ID, not 'want {commit}0'"));
-    refused(0, &[text(format!("want {commit}")), Line::Flush, text("have x")], "expected SHA1 object, got 'x'");
-    refused(0, &[text(format!("want {commit}")), Line::Flush, text("hve x")], "expected SHA1 list, got 'hve x'");
-    refused(0, &[text(format!("want {commit}")), text("deepen 1"), Line::Flush, text("done")], "shallow capability not negotiated, got 'deepen 1'");
-    refused(0, &[text(format!("shallow {commit}"))], &format!("shallow capability not negotiated, got 'shallow {commit}'"));
-    refused(0, &[text(format!("want {commit} filter")), Line::Flush], "filtering capability not negotiated");
-    refused(0, &[text(format!("want {commit}")), text("filter blob:none")], "filtering capability not negotiated");
-    refused(0, &[text(format!("want {commit} object-format=sha256"))], "mismatched object format: server sha1; client sha256");
-    refused(0, &[text(format!("want {commit}"))], "the remote end hung up unexpectedly");
+    refused(
+        0,
+        &[
+            text(format!("want {NONE} side-band-64k")),
+            Line::Flush,
+            text("done"),
+        ],
+        &format!("not our ref {NONE}"),
+    );
+    refused(
+        0,
+        &[text("wnt x")],
+        "protocol error, expected to get object ID, not 'wnt x'",
+    );
+    refused(
+        0,
+        &[text(format!("want {commit}0"))],
+        &format!("protocol error, expected to get object ID, not 'want {commit}0'"),
+    );
+    refused(
+        0,
+        &[text(format!("want {commit}")), Line::Flush, text("have x")],
+        "expected SHA1 object, got 'x'",
+    );
+    refused(
+        0,
+        &[text(format!("want {commit}")), Line::Flush, text("hve x")],
+        "expected SHA1 list, got 'hve x'",
+    );
+    refused(
+        0,
+        &[
+            text(format!("want {commit}")),
+            text("deepen 1"),
+            Line::Flush,
+            text("done"),
+        ],
+        "shallow capability not negotiated, got 'deepen 1'",
+    );
+    refused(
+        0,
+        &[text(format!("shallow {commit}"))],
+        &format!("shallow capability not negotiated, got 'shallow {commit}'"),
+    );
+    refused(
+        0,
+        &[text(format!("want {commit} filter")), Line::Flush],
+        "filtering capability not negotiated",
+    );
+    refused(
+        0,
+        &[text(format!("want {commit}")), text("filter blob:none")],
+        "filtering capability not negotiated",
+    );
+    refused(
+        0,
+        &[text(format!("want {commit} object-format=sha256"))],
+        "mismatched object format: server sha1; client sha256",
+    );
+    refused(
+        0,
+        &[text(format!("want {commit}"))],
+        "the remote end hung up unexpectedly",
+    );
 
     let fetch = |arguments: &[&str]| {
         let mut lines = vec![text("command=fetch"), Line::Delim];
@@ -61,22 +124,70 @@ fn fetches_that_make_no_sense_are_refused_in_gits_words() {
         lines
     };
     refused(2, &[text("agent=x"), Line::Flush], "no command requested");
-    refused(2, &[text("command=object-info"), Line::Flush], "invalid command 'object-info'");
-    refused(2, &[text("command=fetch"), text("session-id=x"), Line::Flush], "unknown capability 'session-id=x'");
-    refused(2, &[text("command=fetch"), text("command=ls-refs"), Line::Flush], "command 'ls-refs' requested after already requesting command 'fetch'");
-    refused(2, &[text("command=fetch"), text("object-format=sha256")], "mismatched object format: server sha1; client sha256");
-    refused(2, &[text("command=ls-refs"), Line::Delim, text("foo")], "unexpected line: 'foo'");
-    refused(2, &[text("command=ls-refs"), Line::Delim, Line::Delim], "expected flush after ls-refs arguments");
-    refused(2, &[text("command=ls-refs"), Line::Delim], "the remote end hung up unexpectedly");
-    for later in ["deepen 1", "shallow x", "deepen-since 1", "deepen-not x", "deepen-relative", "filter blob:none", "sideband-all", "packfile-uris https", "want-ref refs/heads/main"] {
+    refused(
+        2,
+        &[text("command=object-info"), Line::Flush],
+        "invalid command 'object-info'",
+    );
+    refused(
+        2,
+        &[text("command=fetch"), text("session-id=x"), Line::Flush],
+        "unknown capability 'session-id=x'",
+    );
+    refused(
+        2,
+        &[text("command=fetch"), text("command=ls-refs"), Line::Flush],
+        "command 'ls-refs' requested after already requesting command 'fetch'",
+    );
+    refused(
+        2,
+        &[text("command=fetch"), text("object-format=sha256")],
+        "mismatched object format: server sha1; client sha256",
+    );
+    refused(
+        2,
+        &[text("command=ls-refs"), Line::Delim, text("foo")],
+        "unexpected line: 'foo'",
+    );
+    refused(
+        2,
+        &[text("command=ls-refs"), Line::Delim, Line::Delim],
+        "expected flush after ls-refs arguments",
+    );
+    refused(
+        2,
+        &[text("command=ls-refs"), Line::Delim],
+        "the remote end hung up unexpectedly",
+    );
+    for later in [
+        "deepen 1",
+        "shallow x",
+        "deepen-since 1",
+        "deepen-not x",
+        "deepen-relative",
+        "filter blob:none",
+        "sideband-all",
+        "packfile-uris https",
+        "want-ref refs/heads/main",
+    ] {
         refused(2, &fetch(&[later]), &format!("unexpected line: '{later}'"));
     }
-    refused(2, &fetch(&[&format!("want {NONE}")]), &format!("not our ref {NONE}"));
-    refused(2, &fetch(&["want x"]), "protocol error, expected to get oid, not 'want x'");
+    refused(
+        2,
+        &fetch(&[&format!("want {NONE}")]),
+        &format!("not our ref {NONE}"),
+    );
+    refused(
+        2,
+        &fetch(&["want x"]),
+        "protocol error, expected to get oid, not 'want x'",
+    );
     refused(2, &fetch(&["have x"]), "expected SHA1 object, got 'x'");
     let long = "x".repeat(60000);
     let answers = fetch_errors(&world, 2, &fetch(&[&long]));
-    assert!(answers.iter().all(|answer| answer.starts_with("ERR upload-pack: unexpected line: 'xxx") && answer.len() < 400));
+    assert!(answers.iter().all(
+        |answer| answer.starts_with("ERR upload-pack: unexpected line: 'xxx") && answer.len() < 400
+    ));
 }
 
 #[test]
@@ -92,7 +203,16 @@ fn requests_that_ask_for_nothing_get_nothing() {
         ("git-receive-pack", 0, b"0000"),
     ] {
         for remote in OURS {
-            assert_eq!(ours(&world, &format!("{remote}.git/{service}"), version, Some(body)), b"", "{service} {version}");
+            assert_eq!(
+                ours(
+                    &world,
+                    &format!("{remote}.git/{service}"),
+                    version,
+                    Some(body)
+                ),
+                b"",
+                "{service} {version}"
+            );
         }
     }
     assert!(world.site.errors.lock().unwrap().is_empty());
@@ -104,11 +224,23 @@ fn a_person_sees_why_a_fetch_was_refused() {
     let (work, _) = published(&world);
     for version in [0, 1, 2] {
         for remote in OURS {
-            let outcome = work.speaking(version).try_run(&["fetch", &world.url(remote), &format!("{NONE}:refs/heads/x")]);
+            let outcome = work.speaking(version).try_run(&[
+                "fetch",
+                &world.url(remote),
+                &format!("{NONE}:refs/heads/x"),
+            ]);
             assert!(!outcome.ok);
             // Version 0 clients do not even ask for what is not advertised.
-            let expected = if version == 2 { format!("fatal: remote error: upload-pack: not our ref {NONE}") } else { "Server does not allow request for unadvertised object".to_owned() };
-            assert!(outcome.stderr.contains(&expected), "{version}: {}", outcome.stderr);
+            let expected = if version == 2 {
+                format!("fatal: remote error: upload-pack: not our ref {NONE}")
+            } else {
+                "Server does not allow request for unadvertised object".to_owned()
+            };
+            assert!(
+                outcome.stderr.contains(&expected),
+                "{version}: {}",
+                outcome.stderr
+            );
             for args in [&["--depth=1"][..], &["--shallow-since=2020-01-01"]] {
                 let mut all = vec!["clone"];
                 all.extend_from_slice(args);
@@ -116,7 +248,11 @@ fn a_person_sees_why_a_fetch_was_refused() {
                 all.extend_from_slice(&[url.as_str(), "shallow"]);
                 let outcome = world.root().speaking(version).try_run(&all);
                 assert!(!outcome.ok, "{}", outcome.stderr);
-                assert!(outcome.stderr.contains("fatal: Server does not support "), "{}", outcome.stderr);
+                assert!(
+                    outcome.stderr.contains("fatal: Server does not support "),
+                    "{}",
+                    outcome.stderr
+                );
             }
         }
     }
@@ -127,13 +263,24 @@ fn push(world: &World, remote: &str, lines: &[Line], pack: &[u8]) -> (String, Ve
     let mut body = encode(lines);
     body.extend_from_slice(pack);
     let answer = match remote {
-        "stock" => gits(world, "stock", &["receive-pack", "--stateless-rpc"], 0, &body),
-        _ => ours(world, &format!("{remote}.git/git-receive-pack"), 0, Some(&body)),
+        "stock" => gits(
+            world,
+            "stock",
+            &["receive-pack", "--stateless-rpc"],
+            0,
+            &body,
+        ),
+        _ => ours(
+            world,
+            &format!("{remote}.git/git-receive-pack"),
+            0,
+            Some(&body),
+        ),
     };
     let mut bytes = &answer[..];
     let mut reader = PacketReader::new(&mut bytes);
     let (mut messages, mut report) = (String::new(), Vec::new());
-    while let Some(packet) = reader.next().unwrap() {
+    while let Some(packet) = reader.read().unwrap() {
         match packet {
             Packet::Data([1, data @ ..]) => report.extend_from_slice(data),
             Packet::Data([2, text @ ..]) => messages.push_str(&String::from_utf8_lossy(text)),
@@ -154,7 +301,10 @@ fn empty_pack(work: &Git) -> Vec<u8> {
     let name = std::fs::read_dir(&work.dir)
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .find(|path| path.extension().is_some_and(|extension| extension == "pack"));
+        .find(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "pack")
+        });
     match name {
         Some(path) => std::fs::read(path).unwrap(),
         // Git writes no file for it: header and checksum are known.
@@ -176,24 +326,46 @@ fn pushes_that_claim_what_is_not_so_are_answered_as_by_git() {
         vec![format!("{NONE} {commit} refs/heads/feat{FEATURES}")],
         vec![format!("{NONE} {commit} refs/heads/absent{FEATURES}")],
         vec![format!("{ZERO} {NONE} refs/heads/new{FEATURES}")],
-        vec![format!("{ZERO} {commit} refs/heads/a..b{FEATURES}"), format!("{ZERO} {commit} foo"), format!("{ZERO} {commit} refs/heads/fine")],
-        vec![format!("{ZERO} {commit} refs/one{FEATURES}"), format!("{ZERO} {commit} HEAD")],
-        vec![format!("{ZERO} {commit} refs/heads/a..b{ATOMIC}"), format!("{ZERO} {commit} refs/heads/fine2")],
-        vec![format!("{commit} {ZERO} refs/heads/main{ATOMIC}"), format!("{ZERO} {commit} refs/heads/fine3")],
+        vec![
+            format!("{ZERO} {commit} refs/heads/a..b{FEATURES}"),
+            format!("{ZERO} {commit} foo"),
+            format!("{ZERO} {commit} refs/heads/fine"),
+        ],
+        vec![
+            format!("{ZERO} {commit} refs/one{FEATURES}"),
+            format!("{ZERO} {commit} HEAD"),
+        ],
+        vec![
+            format!("{ZERO} {commit} refs/heads/a..b{ATOMIC}"),
+            format!("{ZERO} {commit} refs/heads/fine2"),
+        ],
+        vec![
+            format!("{commit} {ZERO} refs/heads/main{ATOMIC}"),
+            format!("{ZERO} {commit} refs/heads/fine3"),
+        ],
         vec![format!("{ZERO} {commit} refs/heads/feat/below{FEATURES}")],
     ];
     for lines in cases {
         let mut request: Vec<Line> = lines.iter().map(|line| text(line.clone())).collect();
         request.push(Line::Flush);
-        let deletes_only = lines.iter().all(|line| line.split(' ').nth(1) == Some(ZERO));
+        let deletes_only = lines
+            .iter()
+            .all(|line| line.split(' ').nth(1) == Some(ZERO));
         let pack: &[u8] = if deletes_only { b"" } else { &pack };
         let (expected_messages, expected) = push(&world, "stock", &request, pack);
         for remote in OURS {
             let (messages, report) = push(&world, remote, &request, pack);
             assert_eq!(report, expected, "{remote} {lines:?} {messages}");
             // Git's page about its configuration and its connectivity program's own words are not ours.
-            for line in expected_messages.lines().filter(|line| line.contains("lock ref") || line.contains("refusing") || line.starts_with("warning")) {
-                assert!(messages.lines().any(|ours| ours == line), "{remote} {lines:?}\n{messages}\nlacks {line}");
+            for line in expected_messages.lines().filter(|line| {
+                line.contains("lock ref")
+                    || line.contains("refusing")
+                    || line.starts_with("warning")
+            }) {
+                assert!(
+                    messages.lines().any(|ours| ours == line),
+                    "{remote} {lines:?}\n{messages}\nlacks {line}"
+                );
             }
         }
     }
@@ -208,10 +380,38 @@ fn a_stale_deletion_is_refused() {
     let (_, commit) = published(&world);
     for remote in OURS {
         // Git lets this pass when it does not know the object; the branch may have been moved by someone else.
-        let (messages, report) = push(&world, remote, &[text(format!("{NONE} {ZERO} refs/heads/feat{FEATURES}")), Line::Flush], b"");
-        assert_eq!(report, ["unpack ok\n", "ng refs/heads/feat failed to update ref\n", "Flush"]);
-        assert_eq!(messages, format!("error: cannot lock ref 'refs/heads/feat': is at {commit} but expected {NONE}\n"));
-        let (_, report) = push(&world, remote, &[text(format!("{ZERO} {ZERO} refs/heads/feat{FEATURES}")), Line::Flush], b"");
+        let (messages, report) = push(
+            &world,
+            remote,
+            &[
+                text(format!("{NONE} {ZERO} refs/heads/feat{FEATURES}")),
+                Line::Flush,
+            ],
+            b"",
+        );
+        assert_eq!(
+            report,
+            [
+                "unpack ok\n",
+                "ng refs/heads/feat failed to update ref\n",
+                "Flush"
+            ]
+        );
+        assert_eq!(
+            messages,
+            format!(
+                "error: cannot lock ref 'refs/heads/feat': is at {commit} but expected {NONE}\n"
+            )
+        );
+        let (_, report) = push(
+            &world,
+            remote,
+            &[
+                text(format!("{ZERO} {ZERO} refs/heads/feat{FEATURES}")),
+                Line::Flush,
+            ],
+            b"",
+        );
         assert_eq!(report[1], "ng refs/heads/feat failed to update ref\n");
     }
 }
@@ -230,8 +430,19 @@ fn one_ref_is_moved_once_in_a_push() {
         ];
         let (messages, report) = push(&world, remote, &lines, &pack);
         let refused = "ng refs/heads/twice failed to update ref\n";
-        assert_eq!(report, ["unpack ok\n", refused, refused, &format!("ok refs/heads/once-{remote}\n"), "Flush"]);
-        assert!(messages.contains("error: multiple updates for ref 'refs/heads/twice' not allowed\n"));
+        assert_eq!(
+            report,
+            [
+                "unpack ok\n",
+                refused,
+                refused,
+                &format!("ok refs/heads/once-{remote}\n"),
+                "Flush"
+            ]
+        );
+        assert!(
+            messages.contains("error: multiple updates for ref 'refs/heads/twice' not allowed\n")
+        );
     }
 }
 
@@ -244,12 +455,30 @@ fn a_bad_pack_moves_nothing_and_is_named() {
     let ids = work.run(&["rev-list", "--objects", &child, &format!("^{commit}")]);
     let ids: Vec<&str> = ids.lines().map(|line| &line[..40]).collect();
     work.feed(&["pack-objects", "-q", "whole"], ids.join("\n").as_bytes());
-    let pack_file = std::fs::read_dir(&work.dir).unwrap().map(|entry| entry.unwrap().path())
-        .find(|path| path.file_name().unwrap().to_string_lossy().starts_with("whole") && path.extension().is_some_and(|e| e == "pack")).unwrap();
+    let pack_file = std::fs::read_dir(&work.dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| {
+            path.file_name()
+                .unwrap()
+                .to_string_lossy()
+                .starts_with("whole")
+                && path.extension().is_some_and(|e| e == "pack")
+        })
+        .unwrap();
     let whole = std::fs::read(pack_file).unwrap();
     work.feed(&["pack-objects", "-q", "lone"], ids[0].as_bytes());
-    let lone_file = std::fs::read_dir(&work.dir).unwrap().map(|entry| entry.unwrap().path())
-        .find(|path| path.file_name().unwrap().to_string_lossy().starts_with("lone") && path.extension().is_some_and(|e| e == "pack")).unwrap();
+    let lone_file = std::fs::read_dir(&work.dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| {
+            path.file_name()
+                .unwrap()
+                .to_string_lossy()
+                .starts_with("lone")
+                && path.extension().is_some_and(|e| e == "pack")
+        })
+        .unwrap();
     let lone = std::fs::read(lone_file).unwrap();
     let mut flipped = whole.clone();
     let middle = flipped.len() / 2;
@@ -257,17 +486,39 @@ fn a_bad_pack_moves_nothing_and_is_named() {
     let mut wrong_sum = whole.clone();
     *wrong_sum.last_mut().unwrap() ^= 1;
 
-    let bad: [&[u8]; 7] = [b"", b"PACK", b"hello, this is no pack at all......", &whole[..whole.len() - 30], &flipped, &wrong_sum, &lone];
+    let bad: [&[u8]; 7] = [
+        b"",
+        b"PACK",
+        b"hello, this is no pack at all......",
+        &whole[..whole.len() - 30],
+        &flipped,
+        &wrong_sum,
+        &lone,
+    ];
     for remote in OURS {
         for pack in bad {
-            let request = [text(format!("{commit} {child} refs/heads/main{FEATURES}")), text(format!("{commit} {ZERO} refs/heads/feat")), Line::Flush];
+            let request = [
+                text(format!("{commit} {child} refs/heads/main{FEATURES}")),
+                text(format!("{commit} {ZERO} refs/heads/feat")),
+                Line::Flush,
+            ];
             let (messages, report) = push(&world, remote, &request, pack);
             assert_ne!(report[0], "unpack ok\n", "{messages}");
             assert!(report[0].starts_with("unpack "), "{report:?}");
-            assert_eq!(report[1..], ["ng refs/heads/main unpacker error\n", "ng refs/heads/feat unpacker error\n", "Flush"]);
+            assert_eq!(
+                report[1..],
+                [
+                    "ng refs/heads/main unpacker error\n",
+                    "ng refs/heads/feat unpacker error\n",
+                    "Flush"
+                ]
+            );
         }
         assert_eq!(work.run(&["ls-remote", &world.url(remote)]), refs);
-        let request = [text(format!("{commit} {child} refs/heads/main{FEATURES}")), Line::Flush];
+        let request = [
+            text(format!("{commit} {child} refs/heads/main{FEATURES}")),
+            Line::Flush,
+        ];
         let (_, report) = push(&world, remote, &request, &whole);
         assert_eq!(report, ["unpack ok\n", "ok refs/heads/main\n", "Flush"]);
     }
@@ -279,13 +530,25 @@ fn a_push_from_a_cut_history_is_accepted_where_nothing_is_missing() {
     let (work, commit) = published(&world);
     work.commit_file("a", "two\n");
     work.commit_file("a", "three\n");
-    world.root().run(&["clone", "-q", "--depth=1", &format!("file://{}", work.dir.display()), "cut"]);
+    world.root().run(&[
+        "clone",
+        "-q",
+        "--depth=1",
+        &format!("file://{}", work.dir.display()),
+        "cut",
+    ]);
     let cut = Git::at(world.path("cut"));
     let boundary = cut.run(&["rev-parse", "HEAD"]);
     for remote in OURS {
         let outcome = cut.try_run(&["push", &world.url(remote), "main:refs/heads/cut"]);
         assert!(!outcome.ok);
-        assert!(outcome.stderr.contains("[remote rejected] main -> cut (shallow update not allowed)"), "{}", outcome.stderr);
+        assert!(
+            outcome
+                .stderr
+                .contains("[remote rejected] main -> cut (shallow update not allowed)"),
+            "{}",
+            outcome.stderr
+        );
     }
     for remote in OURS {
         work.run(&["push", "-q", &world.url(remote), "main"]);
@@ -306,9 +569,23 @@ fn pushes_in_a_wrong_form_are_refused() {
     let (_, commit) = published(&world);
     for remote in OURS {
         let answer = |line: String| push(&world, remote, &[text(line), Line::Flush], b"").0;
-        assert_eq!(answer("hello".to_owned()), "ERR receive-pack: protocol error: expected old/new/ref, got 'hello'");
-        assert_eq!(answer(format!("{ZERO} {commit} refs/heads/x\0push-options")), "ERR receive-pack: push options are not supported");
-        assert_eq!(answer(format!("{ZERO} {commit} refs/heads/x\0object-format=sha256")), "ERR receive-pack: unsupported object format 'sha256'");
-        assert_eq!(answer("push-cert\0 report-status".to_owned()), "ERR receive-pack: signed pushes are not supported");
+        assert_eq!(
+            answer("hello".to_owned()),
+            "ERR receive-pack: protocol error: expected old/new/ref, got 'hello'"
+        );
+        assert_eq!(
+            answer(format!("{ZERO} {commit} refs/heads/x\0push-options")),
+            "ERR receive-pack: push options are not supported"
+        );
+        assert_eq!(
+            answer(format!(
+                "{ZERO} {commit} refs/heads/x\0object-format=sha256"
+            )),
+            "ERR receive-pack: unsupported object format 'sha256'"
+        );
+        assert_eq!(
+            answer("push-cert\0 report-status".to_owned()),
+            "ERR receive-pack: signed pushes are not supported"
+        );
     }
 }

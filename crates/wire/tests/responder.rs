@@ -21,7 +21,10 @@ pub(crate) struct Request<'a> {
 
 impl Request<'_> {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
     }
 }
 
@@ -55,7 +58,11 @@ impl Responder {
                 });
             }
         });
-        Responder { address, stop, listening: Some(listening) }
+        Responder {
+            address,
+            stop,
+            listening: Some(listening),
+        }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -79,18 +86,31 @@ fn converse(stream: &TcpStream, site: &dyn Site) -> io::Result<()> {
     let mut line = String::new();
     input.read_line(&mut line)?;
     let mut words = line.split_whitespace();
-    let (Some(method), Some(target)) = (words.next(), words.next()) else { return Ok(()) };
+    let (Some(method), Some(target)) = (words.next(), words.next()) else {
+        return Ok(());
+    };
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let headers = read_headers(&mut input)?;
-    let find = |name: &str| headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str());
+    let find = |name: &str| {
+        headers
+            .iter()
+            .find(|(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
+    };
     if find("expect").is_some() {
         out.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
     }
     {
         let chunked = find("transfer-encoding") == Some("chunked");
-        let length = find("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+        let length = find("content-length")
+            .and_then(|length| length.parse().ok())
+            .unwrap_or(0);
         let mut framed: Box<dyn Read + Send + '_> = match chunked {
-            true => Box::new(Chunked { input: &mut input, left: 0, ended: false }),
+            true => Box::new(Chunked {
+                input: &mut input,
+                left: 0,
+                ended: false,
+            }),
             false => Box::new((&mut input).take(length)),
         };
         let gzip = find("content-encoding") == Some("gzip");
@@ -98,7 +118,13 @@ fn converse(stream: &TcpStream, site: &dyn Site) -> io::Result<()> {
             true => Box::new(GzDecoder::new(&mut framed)),
             false => Box::new(&mut framed),
         };
-        let request = Request { method: method.to_owned(), path: path.to_owned(), query: query.to_owned(), headers: headers.clone(), body };
+        let request = Request {
+            method: method.to_owned(),
+            path: path.to_owned(),
+            query: query.to_owned(),
+            headers: headers.clone(),
+            body,
+        };
         site.answer(request, &mut out)?;
         // The client reads only when it has written everything.
         io::copy(&mut framed, &mut io::sink())?;

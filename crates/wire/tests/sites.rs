@@ -32,7 +32,9 @@ pub(crate) struct TestPolicy;
 impl RefPolicy for TestPolicy {
     fn allows(&self, name: &RefName, change: RefChange) -> Result<(), String> {
         match change {
-            RefChange::Delete if name.as_bytes() == b"refs/heads/kept" => Err("this branch is kept".to_owned()),
+            RefChange::Delete if name.as_bytes() == b"refs/heads/kept" => {
+                Err("this branch is kept".to_owned())
+            }
             _ => Ok(()),
         }
     }
@@ -48,19 +50,37 @@ pub(crate) struct OurSite {
 
 impl OurSite {
     pub(crate) fn new(runtime: Handle, repositories: BTreeMap<String, Repository>) -> Arc<OurSite> {
-        Arc::new(OurSite { runtime, repositories, errors: Mutex::default() })
+        Arc::new(OurSite {
+            runtime,
+            repositories,
+            errors: Mutex::default(),
+        })
     }
 
-    fn serve(&self, repository: &Repository, namespace: Namespace, tail: &str, request: &mut Request<'_>, out: &mut (dyn Write + Send)) -> Result<(), WireError> {
+    fn serve(
+        &self,
+        repository: &Repository,
+        namespace: Namespace,
+        tail: &str,
+        request: &mut Request<'_>,
+        out: &mut (dyn Write + Send),
+    ) -> Result<(), WireError> {
         let version = Version::from_header(request.header("git-protocol"));
         let view = self.runtime.block_on(repository.view()).unwrap();
         let source = source_of(view.clone(), namespace);
         match tail {
             "info/refs" => {
-                let service = Service::parse(request.query.strip_prefix("service=").unwrap()).unwrap();
+                let service =
+                    Service::parse(request.query.strip_prefix("service=").unwrap()).unwrap();
                 advertise(service, version, &source, out)
             }
-            "git-upload-pack" => upload_pack(version, &mut request.body, &source, out, &FetchOptions::default()),
+            "git-upload-pack" => upload_pack(
+                version,
+                &mut request.body,
+                &source,
+                out,
+                &FetchOptions::default(),
+            ),
             "git-receive-pack" => {
                 let target = PushTarget {
                     repository: repository.clone(),
@@ -70,7 +90,13 @@ impl OurSite {
                     limits: ReceiveLimits::default(),
                 };
                 let mut sink = sink_of(target, view, self.runtime.clone());
-                receive_pack(&mut request.body, &mut sink, out, &ReceiveOptions::default()).map(drop)
+                receive_pack(
+                    &mut request.body,
+                    &mut sink,
+                    out,
+                    &ReceiveOptions::default(),
+                )
+                .map(drop)
             }
             other => panic!("no route {other}"),
         }
@@ -81,16 +107,28 @@ impl Site for OurSite {
     fn answer(&self, mut request: Request<'_>, out: &mut (dyn Write + Send)) -> io::Result<()> {
         let path = request.path.clone();
         let Some((repository, ephemeral, tail)) =
-            route(&path).and_then(|(name, ephemeral, tail)| Some((self.repositories.get(name)?, ephemeral, tail)))
+            route(&path).and_then(|(name, ephemeral, tail)| {
+                Some((self.repositories.get(name)?, ephemeral, tail))
+            })
         else {
             return out.write_all(b"HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n");
         };
         let content_type = match tail {
-            "info/refs" => format!("application/x-{}-advertisement", request.query.strip_prefix("service=").unwrap_or("")),
+            "info/refs" => format!(
+                "application/x-{}-advertisement",
+                request.query.strip_prefix("service=").unwrap_or("")
+            ),
             service => format!("application/x-{service}-result"),
         };
-        write!(out, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: {content_type}\r\n\r\n")?;
-        let namespace = if ephemeral { Namespace::Ephemeral } else { Namespace::Default };
+        write!(
+            out,
+            "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: {content_type}\r\n\r\n"
+        )?;
+        let namespace = if ephemeral {
+            Namespace::Ephemeral
+        } else {
+            Namespace::Default
+        };
         if let Err(error) = self.serve(repository, namespace, tail, &mut request, out) {
             self.errors.lock().unwrap().push(error);
         }
@@ -105,7 +143,9 @@ pub(crate) struct GitSite {
 
 impl GitSite {
     pub(crate) fn new(root: &Path) -> Arc<GitSite> {
-        Arc::new(GitSite { root: root.to_owned() })
+        Arc::new(GitSite {
+            root: root.to_owned(),
+        })
     }
 }
 
@@ -125,7 +165,10 @@ impl Site for GitSite {
         if ephemeral {
             command.env("GIT_NAMESPACE", "ephemeral");
         }
-        for (variable, header) in [("CONTENT_TYPE", "content-type"), ("GIT_PROTOCOL", "git-protocol")] {
+        for (variable, header) in [
+            ("CONTENT_TYPE", "content-type"),
+            ("GIT_PROTOCOL", "git-protocol"),
+        ] {
             if let Some(value) = request.header(header) {
                 command.env(variable, value);
             }
@@ -144,7 +187,10 @@ impl Site for GitSite {
         feeder.join().unwrap();
         let response = output.stdout;
         let status = match response.strip_prefix(b"Status: ") {
-            Some(rest) => String::from_utf8_lossy(rest.split(|byte| *byte == b'\r').next().unwrap()).into_owned(),
+            Some(rest) => {
+                String::from_utf8_lossy(rest.split(|byte| *byte == b'\r').next().unwrap())
+                    .into_owned()
+            }
             None => "200 OK".to_owned(),
         };
         write!(out, "HTTP/1.1 {status}\r\nConnection: close\r\n")?;
