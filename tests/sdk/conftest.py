@@ -24,6 +24,17 @@ for variable in [name for name in os.environ if name.lower().endswith("_proxy") 
 
 openapi.watch()
 
+if not SDK_1:
+    # 0.6.1 drops the context of a streamed answer when it returns it, and the garbage collector closes the stream
+    # under the reader: only what has arrived by then can be read. Here the client holds on to the context.
+    _stream = httpx.AsyncClient.stream
+
+    def _stream_kept(self, *args, **options):
+        self.kept = _stream(self, *args, **options)
+        return self.kept
+
+    httpx.AsyncClient.stream = _stream_kept
+
 # The SDKs make a client per call, and each would read the system's certificates again: 25 ms of every call.
 ssl.create_default_context = functools.lru_cache(ssl.create_default_context)
 

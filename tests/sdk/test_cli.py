@@ -5,8 +5,10 @@ import json
 import os
 import re
 import shutil
+import signal
 import stat
 import subprocess
+import time
 import uuid
 
 import httpx
@@ -369,3 +371,30 @@ def test_fold_of_everything(tmp_path):
     assert (folded["repositories"], folded["writes"]) == (2, 2)
     assert len(list((tmp_path / "data" / "bucket").rglob("*.pack"))) == 2
     assert json.loads(run("fsck", "--data", tmp_path / "data", "--json").stdout)["clean"] is True
+
+
+def test_an_interrupted_export_leaves_nothing(tmp_path):
+    data = ["--data", tmp_path / "data"]
+    work = tmp_path / "work"
+    git("init", "-q", "-b", "main", work)
+    for number in range(60):
+        (work / str(number)).write_bytes(os.urandom(1 << 20))
+    git("add", ".", cwd=work)
+    git("commit", "-q", "-m", "large", cwd=work)
+    key = tmp_path / "k.pem"
+    key.write_text(public_pem(new_key("ES256")))
+    run("admin", "org", "create", "acme", "--public-key", key, *data)
+    run("import", work, "acme/large", *data)
+    out = tmp_path / "out"
+    out.mkdir()
+    process = subprocess.Popen(
+        [BINARY, "export", "acme/large", out / "copy.git", *data], env=clean_environment(), stderr=subprocess.PIPE, text=True
+    )
+    while not list(out.iterdir()) and process.poll() is None:
+        time.sleep(0.001)
+    process.send_signal(signal.SIGINT)
+    _, complaint = process.communicate(timeout=60)
+    assert process.returncode == 130, complaint
+    assert complaint.startswith("error: could not export `acme/large`")
+    assert list(out.iterdir()) == []
+    run("export", "acme/large", out / "copy.git", *data)

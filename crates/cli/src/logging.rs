@@ -17,13 +17,13 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// Starts logging. `PACKHOUSE_LOG` filters as `RUST_LOG` does elsewhere (`debug`, `packhouse_server=trace,info`);
-/// without it, events of `default_level` and above are shown.
+/// Starts logging. `PACKHOUSE_LOG`, else `RUST_LOG`, says what is shown (`debug`, `packhouse_server=trace,info`);
+/// without them, events of `default_level` and above are.
 pub(crate) fn start(format: LogFormat, default_level: &str) {
-    let filter =
-        EnvFilter::try_from_env("PACKHOUSE_LOG").unwrap_or_else(|_| EnvFilter::new(default_level));
+    let wanted = |name| EnvFilter::try_from_env(name).ok();
+    let filter = ["PACKHOUSE_LOG", "RUST_LOG"].into_iter().find_map(wanted);
     let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_env_filter(filter.unwrap_or_else(|| EnvFilter::new(default_level)))
         .with_writer(std::io::stderr);
     match format {
         LogFormat::Text => subscriber.with_ansi(std::io::stderr().is_terminal()).init(),

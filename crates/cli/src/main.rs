@@ -10,6 +10,7 @@ mod key;
 mod logging;
 mod names;
 mod settings;
+mod signals;
 mod size;
 mod storage;
 mod ui;
@@ -72,7 +73,11 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             complain(&error.to_string());
-            error.exit_code()
+            if signals::stopped() {
+                ExitCode::from(signals::INTERRUPTED)
+            } else {
+                error.exit_code()
+            }
         }
     }
 }

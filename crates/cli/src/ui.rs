@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use crate::error::CliError;
+use crate::signals;
 
 /// Where results go and in which form.
 #[derive(Clone, Copy, Debug)]
@@ -44,8 +45,10 @@ impl Ui {
         }
     }
 
-    /// A line on stderr that says what is going on, until the returned value is dropped.
+    /// A line on stderr that says what is going on, until the returned value is dropped. From now on Ctrl-C ends
+    /// the work in order.
     pub(crate) fn progress(self, doing: impl Into<String>) -> Progress {
+        signals::stop_in_order();
         let doing = doing.into();
         if self.json || !io::stderr().is_terminal() {
             return Progress {
@@ -101,6 +104,10 @@ impl packhouse_object::Progress for Progress {
 
     fn writing(&self, done: u64, total: u64) {
         self.at("writing object", done, Some(total));
+    }
+
+    fn cancelled(&self) -> bool {
+        signals::stopped()
     }
 }
 

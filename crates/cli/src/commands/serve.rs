@@ -7,17 +7,14 @@ use clap::Args;
 use packhouse_repo::FoldLimits;
 use packhouse_server::{Config, Limits, Server, StartError, TlsFiles};
 use serde::Serialize;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::dev::{self, Guide};
 use crate::error::CliError;
 use crate::logging::{self, LogFormat};
 use crate::settings::{ServeFlags, Settings, StorageFlags};
+use crate::signals::{INTERRUPTED, StopSignals};
 use crate::storage::{self, Start};
 use crate::ui::Ui;
-
-/// Exit status of a server that was told to stop twice: 128 and the number of SIGINT.
-const INTERRUPTED: i32 = 130;
 
 /// Run the server
 ///
@@ -101,7 +98,7 @@ pub(crate) async fn run(
     tracing::info!("stopping: finishing the requests in flight");
     tokio::select! {
         () = server.shutdown() => {}
-        () = stop.wait() => std::process::exit(INTERRUPTED),
+        () = stop.wait() => std::process::exit(INTERRUPTED.into()),
     }
     tracing::info!("stopped");
     Ok(())
@@ -201,36 +198,6 @@ fn announce(started: &Started, cert: Option<&Path>, ui: Ui) -> Result<(), CliErr
         }
         .write(out)
     })
-}
-
-/// Ctrl-C and SIGTERM.
-struct StopSignals {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl StopSignals {
-    /// From now on the signals are counted here instead of ending the process.
-    fn listen() -> Result<StopSignals, CliError> {
-        let failed = |error| {
-            CliError::because(
-                "could not listen for signals",
-                &error,
-                "check the limits of this process",
-            )
-        };
-        Ok(StopSignals {
-            interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
-            terminate: signal(SignalKind::terminate()).map_err(failed)?,
-        })
-    }
-
-    async fn wait(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,66 @@
+//! Ctrl-C and SIGTERM: the first asks for an orderly end, the second ends the process.
+
+use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::error::CliError;
+
+/// Exit status of a command that was told to stop: 128 and the number of SIGINT.
+pub(crate) const INTERRUPTED: u8 = 130;
+
+/// Whether long work has been told to stop.
+static STOPPED: AtomicBool = AtomicBool::new(false);
+
+/// The two signals, which no longer end the process by themselves.
+pub(crate) struct StopSignals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl StopSignals {
+    /// From now on the signals are delivered to [`StopSignals::wait`]. Call from within a Tokio runtime.
+    pub(crate) fn listen() -> Result<StopSignals, CliError> {
+        let failed = |error| {
+            CliError::because(
+                "could not listen for signals",
+                &error,
+                "check the limits of this process",
+            )
+        };
+        Ok(StopSignals {
+            interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
+            terminate: signal(SignalKind::terminate()).map_err(failed)?,
+        })
+    }
+
+    /// Returns at the next signal.
+    pub(crate) async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+/// Lets long work end by itself at the first signal, removing what it has half written.
+pub(crate) fn stop_in_order() {
+    static LISTENING: Once = Once::new();
+    LISTENING.call_once(|| match StopSignals::listen() {
+        Ok(mut signals) => {
+            tokio::spawn(async move {
+                signals.wait().await;
+                STOPPED.store(true, Ordering::Relaxed);
+                signals.wait().await;
+                std::process::exit(INTERRUPTED.into());
+            });
+        }
+        Err(error) => tracing::warn!(%error, "a signal will end this command at once"),
+    });
+}
+
+/// Whether a signal has asked long work to stop.
+pub(crate) fn stopped() -> bool {
+    STOPPED.load(Ordering::Relaxed)
+}
