@@ -10,6 +10,7 @@
 
 use bytes::Bytes;
 
+use crate::tree::common_entries;
 use crate::{Database, EntryMode, ObjectId, ReadError, TreeEntryRef, TreeIter, compare_entries};
 
 /// More parents than this are not compared with: it only costs finding some things again.
@@ -83,9 +84,21 @@ impl Introduced {
             });
         }
         let data = db.tree_bytes(tree)?;
-        for entry in TreeIter::new(&data) {
-            let entry = entry.map_err(|source| ReadError::decode(tree, source))?;
-            introduced.take(entry, &mut readers);
+        let mut at = 0;
+        while at < data.len() {
+            if let Some(shared) = readers
+                .iter_mut()
+                .find_map(|base| base.skip_shared(&data[at..]))
+            {
+                at += shared;
+                continue;
+            }
+            let mut entries = TreeIter::new(&data[at..]);
+            if let Some(entry) = entries.next() {
+                let entry = entry.map_err(|source| ReadError::decode(tree, source))?;
+                introduced.take(entry, &mut readers);
+            }
+            at = data.len() - entries.rest_len();
         }
         Ok(introduced)
     }
@@ -141,6 +154,13 @@ struct Base {
 }
 
 impl Base {
+    /// Passes over entries that come next in both trees; returns their length, if there are any.
+    fn skip_shared(&mut self, tree: &[u8]) -> Option<usize> {
+        let shared = common_entries(tree, &self.data[self.at..]);
+        self.at += shared;
+        (shared > 0).then_some(shared)
+    }
+
     /// The id of the entry of the same name, and both are trees or neither is.
     ///
     /// In a tree out of order it may be missed, which costs sending something again.

@@ -56,8 +56,14 @@ pub use kind::{ObjectKind, UnknownKind};
 pub use loose::{LooseError, LooseStore, LooseStream};
 pub use mode::EntryMode;
 pub use object::{NewObject, Object, ObjectHeader};
-pub use pack::*;
-pub use path::{MAX_PART_BYTES, MAX_PATH_BYTES, PathError, RepoPath, check_entry, check_entry_name};
+pub use pack::{
+    BlobSpool, CopyError, EntryHeader, EntryKind, FinishedPack, MAX_DELTA_DEPTH, MAX_IN_MEMORY,
+    Pack, PackError, PackFileWriter, PackStream, RawEntry, ReceiveError, ReceiveLimits, Received,
+    SpoolError, SpooledBlob, SpooledContent, WritePackFileError, check, receive_pack,
+};
+pub use path::{
+    MAX_PART_BYTES, MAX_PATH_BYTES, PathError, RepoPath, check_entry, check_entry_name,
+};
 pub use progress::Progress;
 pub use read_error::ReadError;
 pub use ref_name::{EPHEMERAL_PREFIX, RefName, RefNameError, RefNameProblem, check_ref_format};

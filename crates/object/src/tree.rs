@@ -137,24 +137,56 @@ impl<'a> TreeIter<'a> {
     }
 
     fn entry(&mut self) -> Result<TreeEntryRef<'a>, &'static str> {
-        let space = self.rest.iter().take(8).position(|&byte| byte == b' ');
-        let space = space.ok_or("an entry has no mode")?;
-        let mode =
-            EntryMode::from_octal_str(&self.rest[..space]).ok_or("an entry's mode is unknown")?;
-        let rest = &self.rest[space + 1..];
+        let (mode, rest) = take_mode(self.rest)?;
         let nul = rest.find_byte(0).ok_or("an entry's name has no end")?;
-        let id_end = nul + 1 + ID_LEN;
-        let id = rest
-            .get(nul + 1..id_end)
+        let (name, rest) = rest.split_at(nul);
+        let (id, rest) = rest[1..]
+            .split_first_chunk::<ID_LEN>()
             .ok_or("the last entry is cut off")?;
-        let id = ObjectId::from_bytes_or_panic(id);
-        self.rest = &rest[id_end..];
+        self.rest = rest;
         Ok(TreeEntryRef {
             mode,
-            name: rest[..nul].as_bstr(),
-            id,
+            name: name.as_bstr(),
+            id: ObjectId::Sha1(*id),
         })
     }
+}
+
+/// Takes an entry's mode and the space behind it.
+fn take_mode(data: &[u8]) -> Result<(EntryMode, &[u8]), &'static str> {
+    // Nearly all entries have one of these two.
+    if let Some(rest) = data.strip_prefix(b"100644 ") {
+        return Ok((EntryMode::Blob, rest));
+    }
+    if let Some(rest) = data.strip_prefix(b"40000 ") {
+        return Ok((EntryMode::Tree, rest));
+    }
+    let space = data.iter().take(8).position(|&byte| byte == b' ');
+    let space = space.ok_or("an entry has no mode")?;
+    let mode = EntryMode::from_octal_str(&data[..space]).ok_or("an entry's mode is unknown")?;
+    Ok((mode, &data[space + 1..]))
+}
+
+/// How many bytes at the start of both trees' bytes are the same entries.
+pub(crate) fn common_entries(a: &[u8], b: &[u8]) -> usize {
+    const STRIDE: usize = 64;
+    let strides = a.chunks_exact(STRIDE).zip(b.chunks_exact(STRIDE));
+    let start = strides.take_while(|(a, b)| a == b).count() * STRIDE;
+    let tail = a[start..]
+        .iter()
+        .zip(&b[start..])
+        .take_while(|(a, b)| a == b)
+        .count();
+    let common = &a[..start + tail];
+    let mut end = 0;
+    while let Some(nul) = common[end..].find_byte(0) {
+        let next = end + nul + 1 + ID_LEN;
+        if next > common.len() {
+            break;
+        }
+        end = next;
+    }
+    end
 }
 
 impl<'a> Iterator for TreeIter<'a> {

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -118,7 +119,7 @@ struct File {
     mode: &'static str,
     /// A mark, or the id of a submodule's commit.
     content: String,
-    text: Vec<u8>,
+    text: Arc<[u8]>,
 }
 
 /// Names that sort differently as files and as folders, and some that need quotes.
@@ -203,7 +204,7 @@ impl History<'_> {
                 let text = self.edited(&file.text);
                 if file.mode != "160000" {
                     file.content = self.blob(&text);
-                    file.text = text;
+                    file.text = text.into();
                 }
                 put(tip, path, file, edits);
             }
@@ -250,7 +251,7 @@ impl History<'_> {
                 File {
                     mode: "160000",
                     content,
-                    text: Vec::new(),
+                    text: Arc::from([]),
                 }
             }
             kind => {
@@ -267,7 +268,7 @@ impl History<'_> {
                 File {
                     mode,
                     content: self.blob(&text),
-                    text,
+                    text: text.into(),
                 }
             }
         };
@@ -420,14 +421,10 @@ fn take(tip: &mut Tip, path: &[u8], edits: &mut Vec<u8>) {
 }
 
 fn take_folder(tip: &mut Tip, folder: &[u8], edits: &mut Vec<u8>) {
-    let is_below = |path: &[u8]| {
-        path.strip_prefix(folder)
-            .is_some_and(|rest| rest.starts_with(b"/"))
-    };
-    let inside: Vec<_> = tip
-        .files
-        .keys()
-        .filter(|path| is_below(path))
+    let begin = [folder, b"/"].concat();
+    let after = tip.files.range(begin.clone()..).map(|(path, _)| path);
+    let inside: Vec<_> = after
+        .take_while(|path| path.starts_with(&begin))
         .cloned()
         .collect();
     for path in inside {
