@@ -66,8 +66,15 @@ pub struct Limits {
     pub line_pool_bytes: usize,
     /// Lines up to this length count against no pool.
     pub line_free_bytes: usize,
+    /// Largest body of a commit.
+    pub commit_bytes: u64,
     /// Bytes of file contents one commit may hold in memory; more goes to a pack file.
     pub commit_memory_bytes: usize,
+    /// Bytes of file contents that all commits together may hold in memory beyond their first
+    /// [`Limits::commit_free_bytes`]; a commit that finds none left goes to a pack file, too.
+    pub commit_pool_bytes: usize,
+    /// Contents up to this size count against no pool.
+    pub commit_free_bytes: usize,
     /// Commits that may be writing pack files at a time.
     pub spools: usize,
     /// How long a request waits for its turn before it is told to come back.
@@ -103,8 +110,11 @@ impl Default for Limits {
             metadata_bytes: 64 << 20,
             line_pool_bytes: 128 << 20,
             line_free_bytes: 64 << 10,
+            commit_bytes: 64 << 30,
             commit_memory_bytes: 1 << 20,
-            spools: 64,
+            commit_pool_bytes: 64 << 20,
+            commit_free_bytes: 16 << 10,
+            spools: 32,
             queue_wait: Duration::from_secs(20),
             drain_bytes: 8 << 30,
             drain_time: Duration::from_secs(30),

@@ -38,9 +38,3 @@ pub use config::{Config, Limits, TlsFiles};
 pub use rest::commit_pack::parse_commit_line;
 pub use server::{Server, StartError};
 pub use tls::TlsError;
-
-/// Parses a line of a `commit-pack` body in every way the server would; for the fuzzer alone.
-#[cfg(fuzzing)]
-pub fn parse_commit_line(line: &[u8]) {
-    rest::parse_commit_line(line);
-}

@@ -1,5 +1,6 @@
 //! Every request gets an id, a span, and a place in the counters.
 
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -10,12 +11,14 @@ use std::time::Instant;
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use futures::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use hyper::body::{Frame, SizeHint};
 use tracing::Instrument;
 
+use crate::error::ApiError;
 use crate::git;
 use crate::metrics::Metrics;
 use crate::state::AppState;
@@ -39,7 +42,15 @@ pub(crate) async fn observe(
         None => git::route_label(request.uri().path()).to_owned(),
     };
     let span = tracing::info_span!("request", id = id.to_str().unwrap_or_default(), %method, route);
-    let mut response = next.run(request).instrument(span.clone()).await;
+    let answered = AssertUnwindSafe(next.run(request))
+        .catch_unwind()
+        .instrument(span.clone())
+        .await;
+    let mut response = answered.unwrap_or_else(|_| {
+        // The panic itself is in the log already; it ends this request and nothing else.
+        span.in_scope(|| ApiError::internal("a handler panicked"))
+            .into_response()
+    });
     let (status, took) = (response.status(), began.elapsed());
     state
         .metrics

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -43,6 +44,9 @@ const HTTP2_PING: Duration = Duration::from_secs(20);
 
 /// Requests one HTTP/2 connection may have under way.
 const HTTP2_STREAMS: u32 = 100;
+
+/// What one HTTP/1 connection may have read ahead; also the largest head of a request.
+const HTTP1_BUFFER_BYTES: usize = 128 << 10;
 
 /// Largest head of an HTTP/2 request: a token with many ref rules has several kilobytes.
 const HEADER_BYTES: u32 = 64 << 10;
@@ -143,6 +147,7 @@ impl Server {
             builder: Arc::new(connection_builder(&limits)),
             slots: Arc::new(Semaphore::new(limits.connections)),
             handshake: limits.handshake,
+            header: limits.header,
             write_idle: limits.write_idle,
             metrics,
             stop: CancellationToken::new(),
@@ -218,7 +223,8 @@ fn connection_builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(limits.header);
+        .header_read_timeout(limits.header)
+        .max_buf_size(HTTP1_BUFFER_BYTES);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -238,6 +244,7 @@ struct Acceptor {
     builder: Arc<auto::Builder<TokioExecutor>>,
     slots: Arc<Semaphore>,
     handshake: Duration,
+    header: Duration,
     write_idle: Duration,
     metrics: Arc<Metrics>,
     /// No new requests.
@@ -301,14 +308,27 @@ impl Acceptor {
             rules,
             builder,
             stop,
+            header,
             ..
         } = self;
-        let service =
-            service_fn(move |request| router.clone().oneshot(with_rules(request, &rules)));
+        let has_begun = Arc::new(AtomicBool::new(false));
+        let begins = has_begun.clone();
+        let service = service_fn(move |request| {
+            begins.store(true, Ordering::Relaxed);
+            router.clone().oneshot(with_rules(request, &rules))
+        });
+        // Hyper watches the head of a request, but not for its first byte.
+        let silent = async {
+            tokio::time::sleep(header).await;
+            if has_begun.load(Ordering::Relaxed) {
+                std::future::pending::<()>().await;
+            }
+        };
         let connection = builder.serve_connection(TokioIo::new(stream), service);
         tokio::pin!(connection);
         let served = tokio::select! {
             served = connection.as_mut() => served,
+            () = silent => return tracing::debug!("connection sent no request"),
             () = stop.cancelled() => {
                 connection.as_mut().graceful_shutdown();
                 connection.await

@@ -49,6 +49,8 @@ pub struct Shared {
     pub fetches: Arc<Semaphore>,
     /// Turns for pushes.
     pub pushes: Arc<Semaphore>,
+    /// Memory for the contents of commits, in KiB.
+    pub commit_pool: Arc<Semaphore>,
     /// Memory for long lines, in KiB.
     pub line_pool: Arc<Semaphore>,
     authenticator: Authenticator,
@@ -77,6 +79,7 @@ impl AppState {
             spools: Arc::new(Semaphore::new(limits.spools)),
             fetches: Arc::new(Semaphore::new(limits.fetches)),
             pushes: Arc::new(Semaphore::new(limits.pushes)),
+            commit_pool: Arc::new(Semaphore::new(limits.commit_pool_bytes / 1024)),
             line_pool: Arc::new(Semaphore::new(limits.line_pool_bytes / 1024)),
             last_commits: Cache::new(MAX_LAST_COMMITS),
             hosted,

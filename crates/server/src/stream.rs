@@ -97,7 +97,14 @@ impl Write for BodyWriter {
 
 impl Drop for BodyWriter {
     fn drop(&mut self) {
-        let _ = self.send();
+        if std::thread::panicking() {
+            // What came so far is not the whole, and must not look like it.
+            let _ = self
+                .sender
+                .blocking_send(Err(io::Error::other("the answer broke off")));
+        } else {
+            let _ = self.send();
+        }
     }
 }
 
@@ -153,6 +160,15 @@ mod tests {
         let after = written.load(Ordering::SeqCst);
         tokio::time::sleep(Duration::from_millis(100)).await;
         assert_eq!(written.load(Ordering::SeqCst), after);
+    }
+
+    #[tokio::test]
+    async fn a_panic_does_not_look_like_the_end() {
+        let body = written_by(|out| {
+            out.write_all(b"half")?;
+            panic!("a decoder met something it did not expect");
+        });
+        assert!(body.collect().await.is_err());
     }
 
     #[tokio::test]

@@ -637,3 +637,41 @@ async fn large_metadata_has_a_limit() {
     assert_eq!(refusal.code(), "too_large");
     refused(refusal, 413, "invalid");
 }
+
+#[tokio::test]
+async fn a_body_has_a_limit() {
+    let server = TestServer::with_limits(|limits| limits.commit_bytes = 1 << 20).await;
+    server.create("a").await;
+    let large = CommitBody::new("main").file("f", &vec![0; 1 << 20]);
+    let refusal = server.commit("a", large).await;
+    assert_eq!(refusal.code(), "too_large");
+    refused(refusal, 413, "invalid");
+}
+
+#[tokio::test]
+async fn contents_go_to_a_pack_where_memory_is_short() {
+    let server = TestServer::with_limits(|limits| {
+        limits.commit_pool_bytes = 0;
+        limits.commit_free_bytes = 2_000;
+    })
+    .await;
+    server.create("a").await;
+    let mut body = CommitBody::new("main");
+    for at in 0..20u8 {
+        body = body.file(&format!("f{at}"), &[at; 500]);
+    }
+    // The same content again, in memory and in the pack.
+    body = body.file("again", &[0; 500]).file("last", &[19; 500]);
+    server.commit("a", body).await.expect(201);
+    for (path, byte) in [("f0", 0), ("f19", 19), ("again", 0), ("last", 19)] {
+        let found = server
+            .file("a", &format!("path={path}"))
+            .await
+            .bytes()
+            .await
+            .unwrap();
+        assert_eq!(found, vec![byte; 500], "{path}");
+    }
+    let stats = server.server.hosted().stats();
+    assert_eq!(stats.packs.load(std::sync::atomic::Ordering::Relaxed), 1);
+}

@@ -231,11 +231,19 @@ async fn a_client_that_falls_silent_is_given_up() {
             "{path}: {answer}"
         );
     }
-    let began = Instant::now();
-    let mut stream = connect(&server).await;
-    stream.write_all(b"GET / HTTP/1.1\r\nHost:").await.unwrap();
-    read_for(&mut stream, Duration::from_secs(5)).await;
-    assert!(began.elapsed() < Duration::from_secs(3));
+    // The beginning of a head, nothing at all, and the beginning of HTTP/2.
+    let starts = [
+        "GET / HTTP/1.1\r\nHost:",
+        "",
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ];
+    for start in starts {
+        let began = Instant::now();
+        let mut stream = connect(&server).await;
+        stream.write_all(start.as_bytes()).await.unwrap();
+        read_for(&mut stream, Duration::from_secs(5)).await;
+        assert!(began.elapsed() < Duration::from_secs(3), "{start:?}");
+    }
 }
 
 #[tokio::test]

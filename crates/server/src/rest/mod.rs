@@ -46,9 +46,3 @@ fn resolve(view: &View, rev: Option<&str>, namespace: Namespace) -> Result<Resol
     };
     view.resolve(&rev, namespace)?.ok_or_else(missing)
 }
-
-/// See the function of this name at the top of the crate.
-#[cfg(fuzzing)]
-pub(crate) fn parse_commit_line(line: &[u8]) {
-    commit_pack::parse_line(line);
-}

@@ -6,6 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use packhouse_object::{FinishedPack, IdSet, NewObject, ObjectId, ObjectKind};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::chunk::{self, DataSplitter, Head, MAX_CHUNK_BYTES, MAX_ENCODED_BYTES, MAX_LINE_BYTES};
 use super::lines::{LineReader, Next};
@@ -16,7 +17,7 @@ use crate::rest::input::shown;
 use crate::state::AppState;
 
 /// Contents that may be half-received at a time. The SDKs send one after the other.
-const MAX_OPEN: usize = 64;
+const MAX_OPEN: usize = 16;
 
 /// What has become of a content so far.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -44,6 +45,9 @@ pub(super) struct Contents<'a> {
     /// The ids of `blobs`: a content that comes twice is kept once.
     known: IdSet,
     blob_bytes: usize,
+    /// What of `blob_bytes` is paid for, and with what.
+    paid_bytes: usize,
+    paid: Vec<OwnedSemaphorePermit>,
     /// Where contents go that are too large for memory, once there is one.
     spool: Option<Spool>,
 }
@@ -56,6 +60,8 @@ pub(super) struct Stored {
     pub blobs: Vec<NewObject>,
     /// Packs with blobs.
     pub packs: Vec<FinishedPack>,
+    /// The memory that the blobs take, held until they are stored.
+    pub paid: Vec<OwnedSemaphorePermit>,
 }
 
 impl<'a> Contents<'a> {
@@ -70,6 +76,8 @@ impl<'a> Contents<'a> {
             blobs: Vec::new(),
             known: IdSet::default(),
             blob_bytes: 0,
+            paid_bytes: state.limits.commit_free_bytes,
+            paid: Vec::new(),
             spool: None,
         }
     }
@@ -128,6 +136,7 @@ impl<'a> Contents<'a> {
             ids,
             blobs: self.blobs,
             packs,
+            paid: self.paid,
         })
     }
 
@@ -229,10 +238,23 @@ impl<'a> Contents<'a> {
         }
         self.blob_bytes += blob.data.len() + size_of::<NewObject>();
         self.blobs.push(blob);
-        if self.blob_bytes > self.state.limits.commit_memory_bytes {
+        if self.blob_bytes > self.state.limits.commit_memory_bytes || !self.pay() {
             self.spool().await?;
         }
         Ok(())
+    }
+
+    /// Pays for the memory that the blobs take; false if there is none left.
+    fn pay(&mut self) -> bool {
+        while self.blob_bytes > self.paid_bytes {
+            let pool = self.state.commit_pool.clone();
+            let Ok(permit) = pool.try_acquire_many_owned((POOL_STEP_BYTES / 1024) as u32) else {
+                return false;
+            };
+            self.paid.push(permit);
+            self.paid_bytes += POOL_STEP_BYTES;
+        }
+        true
     }
 
     async fn begin(&mut self, content: usize) -> Result<(), ApiError> {
@@ -265,6 +287,7 @@ impl<'a> Contents<'a> {
             for blob in self.blobs.drain(..) {
                 spool.add(blob).await?;
             }
+            self.paid.clear();
             self.spool = Some(spool);
         }
         self.spool
@@ -272,6 +295,9 @@ impl<'a> Contents<'a> {
             .ok_or_else(|| ApiError::internal("the spool is gone"))
     }
 }
+
+/// Bytes that are taken from the pool for contents at a time.
+const POOL_STEP_BYTES: usize = 64 << 10;
 
 /// Blobs from this size on are hashed off the asynchronous threads, in bytes.
 const LARGE_BLOB_BYTES: usize = 256 << 10;

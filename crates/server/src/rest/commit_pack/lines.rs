@@ -36,6 +36,8 @@ pub(super) struct LineReader {
     pool: Arc<Semaphore>,
     wait: Duration,
     free_bytes: usize,
+    /// How much more of the body may come.
+    left_bytes: u64,
     /// Held until the reader is dropped: what was parsed from a long line is about as large as the line.
     held: Vec<OwnedSemaphorePermit>,
 }
@@ -49,6 +51,7 @@ impl LineReader {
             pool,
             wait: limits.queue_wait,
             free_bytes: limits.line_free_bytes,
+            left_bytes: limits.commit_bytes,
             held: Vec::new(),
         }
     }
@@ -150,6 +153,13 @@ impl LineReader {
                 None => return Ok(false),
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) if !data.is_empty() => {
+                        let left = self.left_bytes.checked_sub(data.len() as u64);
+                        self.left_bytes = left.ok_or_else(|| {
+                            ApiError::new(
+                                ErrorCode::TooLarge,
+                                "the commit is too large for this server",
+                            )
+                        })?;
                         self.piece = data;
                         return Ok(true);
                     }

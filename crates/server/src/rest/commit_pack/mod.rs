@@ -94,6 +94,8 @@ pub(crate) async fn commit(
         committer: plan.committer,
         who: caller.who().to_owned(),
     };
+    // Held until the blobs are stored.
+    let _paid = stored.paid;
     let made = repository
         .commit(request)
         .await

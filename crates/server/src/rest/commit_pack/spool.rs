@@ -20,7 +20,7 @@ use crate::state::{AppState, turn};
 const WAITING: usize = 4;
 
 /// A blob is held in memory up to this size and deflated to a file beyond, in bytes.
-const BLOB_MEMORY_BYTES: usize = 256 << 10;
+const BLOB_MEMORY_BYTES: usize = 128 << 10;
 
 /// What the thread is told. Contents go by their number.
 enum Work {
