@@ -35,6 +35,5 @@ mod tls;
 
 pub use config::{Config, Limits, TlsFiles};
 #[doc(hidden)]
-pub use rest::commit_pack::parse_commit_line;
 pub use server::{Server, StartError};
 pub use tls::TlsError;

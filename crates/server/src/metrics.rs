@@ -79,14 +79,22 @@ impl Metrics {
             .observe(took.as_secs_f64());
     }
 
-    /// Everything, with what the storage engine counts.
-    pub fn render(&self, engine: &Stats) -> String {
+    /// Everything, with what the storage engine counts and how much heavy work of each kind is under way.
+    pub(crate) fn render(&self, engine: &Stats, under_way: &[(&str, usize)]) -> String {
         let mut text = Vec::new();
         if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
             tracing::error!(%error, "could not encode metrics");
         }
         let mut text = String::from_utf8_lossy(&text).into_owned();
         render_engine(&mut text, engine);
+        let name = "packhouse_under_way";
+        let _ = write!(
+            text,
+            "# HELP {name} Requests of the kinds that take turns\n# TYPE {name} gauge\n"
+        );
+        for (kind, count) in under_way {
+            let _ = writeln!(text, "{name}{{kind=\"{kind}\"}} {count}");
+        }
         text
     }
 }

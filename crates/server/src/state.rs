@@ -109,6 +109,16 @@ impl AppState {
         })
     }
 
+    /// How many requests of each kind that takes turns are under way.
+    pub(crate) fn under_way(&self) -> [(&'static str, usize); 3] {
+        let taken = |turns: &Semaphore, all: usize| all.saturating_sub(turns.available_permits());
+        [
+            ("fetch", taken(&self.fetches, self.limits.fetches)),
+            ("push", taken(&self.pushes, self.limits.pushes)),
+            ("large commit", taken(&self.spools, self.limits.spools)),
+        ]
+    }
+
     /// Scheme and host as the client that sent `headers` sees them.
     pub fn base_url(&self, headers: &HeaderMap) -> String {
         if let Some(base) = &self.public_base {

@@ -51,6 +51,7 @@ async fn health_readiness_and_metrics_are_there() {
         "packhouse_publish_seconds_bucket{le=\"+Inf\"} 1",
         "packhouse_fold_seconds_count 0",
         "packhouse_http_connections ",
+        "packhouse_under_way{kind=\"fetch\"} ",
         "packhouse_http_request_bytes_total ",
     ] {
         assert!(

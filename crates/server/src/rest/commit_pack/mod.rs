@@ -124,34 +124,6 @@ pub(crate) async fn commit(
     Ok((StatusCode::CREATED, Json(response)))
 }
 
-/// Parses one line of a body in every way that a body's lines are parsed, for fuzzing.
-#[doc(hidden)]
-pub fn parse_commit_line(line: &[u8]) -> Result<(), String> {
-    let whole = chunk::parse(line).map(|chunk| chunk.data.len());
-    if let Some(head) = chunk::parse_head(line) {
-        let mut split = chunk::DataSplitter::default();
-        let mut pieces = base64_pieces::Pieces::default();
-        let (mut rest, mut decoded) = (Bytes::copy_from_slice(&line[head.data_at..]), Vec::new());
-        while let Some(data) = split
-            .next(&mut rest)
-            .map_err(|error| error.message().to_owned())?
-        {
-            pieces
-                .decode(&data, &mut decoded)
-                .map_err(|error| error.to_string())?;
-        }
-        chunk::parse_tail(&split.tail).map_err(|error| error.message().to_owned())?;
-        assert!(
-            whole.is_ok(),
-            "a line that is read in parts must be one that can be read whole"
-        );
-    }
-    whole
-        .map(drop)
-        .or_else(|_| Plan::parse(line).map(drop))
-        .map_err(|error| error.message().to_owned())
-}
-
 async fn read_plan(lines: &mut LineReader, limit: usize) -> Result<Plan, ApiError> {
     let line = lines
         .whole(limit)
