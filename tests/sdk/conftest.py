@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from packhouse import Backend, Server
 from pierre_storage import GitStorage
 from pierre_storage.version import PACKAGE_VERSION
+from wire import AUTHOR, Api
 
 SDK_1 = not PACKAGE_VERSION.startswith("0.")
 
@@ -156,9 +157,6 @@ async def repo(storage):
     return await storage.create_repo(id=f"test/{uuid.uuid4().hex}")
 
 
-AUTHOR = {"name": "Ada Lovelace", "email": "ada@example.com"}
-
-
 async def commit(repo, files=None, message="Change", branch="main", delete=(), **options):
     """Commits text or bytes by path through the SDK's builder."""
     builder = repo.create_commit(target_branch=branch, commit_message=message, author=AUTHOR, **options)
@@ -180,19 +178,6 @@ async def create_branch(repo, base, target, **options):
     """By the argument that this SDK prefers."""
     name = "base_ref" if SDK_1 else "base_branch"
     return await repo.create_branch(**{name: base}, target_branch=target, **options)
-
-
-class Api:
-    """Requests without an SDK, where it could not send what is to be tested."""
-
-    def __init__(self, server, org):
-        self.server, self.org = server, org
-        self.http = httpx.Client(base_url=f"{server.url}/api/v1", timeout=60)
-
-    def __call__(self, method, path, repo=None, *, token=None, scopes=("git:read", "git:write"), headers=None, **options):
-        token = token or self.org.token(repo, scopes)
-        headers = {"Authorization": f"Bearer {token}"} | (headers or {})
-        return self.http.request(method, path, headers=headers, **options)
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import httpx
 import pytest
 from conftest import SDK_1, commit, create_branch, read
 from pierre_storage import ApiError
+from wire import chunk, metadata, send
 
 
 async def branches(repo, **options):
@@ -108,12 +109,7 @@ async def test_create_moves_a_branch_forward_and_never_back(started):
 
 @pytest.mark.once
 def test_create_with_force_moves_a_branch_anywhere(api):
-    import uuid
-
-    from test_commit_raw import chunk, metadata, send
-
-    name = f"force-{uuid.uuid4().hex}"
-    api("POST", "/repos", name, scopes=["repo:write"], json={})
+    name = api.create()
     first = send(api, name, metadata("x"), chunk("x", b"1")).json()["commit"]["commit_sha"]
     send(api, name, metadata("x"), chunk("x", b"2"))
     body = {"base_ref": first, "target_branch": "main"}
@@ -143,8 +139,8 @@ async def test_a_name_that_git_refuses_is_refused(started, name):
 
 async def test_a_name_above_or_below_a_branch_conflicts(started):
     await create_branch(started, "main", "topic/sub")
-    await refused(create_branch(started, "main", "topic"), 400, 409)
-    await refused(create_branch(started, "main", "topic/sub/sub"), 400, 409)
+    await refused(create_branch(started, "main", "topic"), 409)
+    await refused(create_branch(started, "main", "topic/sub/sub"), 409)
 
 
 @pytest.mark.sdk1
@@ -210,7 +206,7 @@ async def test_delete(started):
 
 @pytest.mark.sdk1
 async def test_the_default_branch_cannot_be_deleted(started):
-    await refused(started.delete_branch(name="main"), 400, 403, 409)
+    await refused(started.delete_branch(name="main"), 409)
     assert set(await branches(started)) == {"main"}
 
 
@@ -236,10 +232,7 @@ async def test_a_deleted_branch_can_be_made_again(started):
 @pytest.mark.once
 @pytest.mark.parametrize("body", [b"", b"{", b"{}", b'{"name": ""}', b'{"name": 5}', b'{"name": "a..b"}'])
 def test_delete_refuses_a_body_that_names_no_branch(api, body):
-    import uuid
-
-    name = f"d-{uuid.uuid4().hex}"
-    api("POST", "/repos", name, scopes=["repo:write"], json={})
+    name = api.create()
     headers = {"Content-Type": "application/json"}
     assert api("DELETE", "/repos/branches", name, content=body, headers=headers).status_code == 400
 
@@ -250,8 +243,4 @@ def test_delete_refuses_a_body_that_names_no_branch(api, body):
              {"base_ref": "main", "target_branch": "x", "base_is_ephemeral": "yes"}],
 )  # fmt: skip
 def test_create_refuses_a_body_that_is_no_request(api, body):
-    import uuid
-
-    name = f"d-{uuid.uuid4().hex}"
-    api("POST", "/repos", name, scopes=["repo:write"], json={})
-    assert api("POST", "/repos/branches/create", name, json=body).status_code == 400
+    assert api("POST", "/repos/branches/create", api.create(), json=body).status_code == 400

@@ -16,7 +16,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from packhouse import BINARY, ROOT, clean_environment
+from packhouse import BINARY, ROOT, clean_environment, run
 
 pytestmark = pytest.mark.once
 
@@ -148,9 +148,7 @@ def test_page(page, tmp_path):
 
 
 def test_every_command_has_a_page():
-    import packhouse
-
-    shown = packhouse.run("--help").stdout.split("Commands:")[1].split("Options:")[0]
+    shown = run("--help").stdout.split("Commands:")[1].split("Options:")[0]
     names = {line.split()[0] for line in shown.strip().splitlines()} - {"help"}
     assert names == {page.stem for page in (ROOT / "docs/cli").glob("*.md")} - {"README"}
     index = (ROOT / "docs/cli/README.md").read_text()

@@ -52,7 +52,7 @@ async def test_what_is_not_there_is_not_found(filled, options):
 
 @pytest.mark.parametrize("path", ["../x", "a//b", "a/../b", "."])
 async def test_a_path_that_is_no_path_is_refused(filled, path):
-    assert await status_of(filled.get_file_stream(path=path)) in (400, 404)
+    assert await status_of(filled.get_file_stream(path=path)) == 400
 
 
 async def test_an_empty_repository_has_nothing(repo):
@@ -209,12 +209,9 @@ async def test_an_unknown_ref_is_not_found(filled):
 async def test_a_folder_alone(filled):
     assert (await filled.list_files(path="src"))["paths"] == ["src/lib/a.rs", "src/main.rs"]
     assert (await filled.list_files(path="src/lib"))["paths"] == ["src/lib/a.rs"]
-    for path in ("src/", "nothing", "README.md/x"):
-        try:
-            listed = await filled.list_files(path=path)
-            assert listed["paths"] in (["src/lib/a.rs", "src/main.rs"], [])
-        except httpx.HTTPStatusError as error:
-            assert error.response.status_code in (400, 404)
+    assert (await filled.list_files(path="src/"))["paths"] == ["src/lib/a.rs", "src/main.rs"]
+    for path in ("nothing", "README.md/x"):
+        assert await status_of(filled.list_files(path=path)) == 404
 
 
 @pytest.mark.sdk1
@@ -264,10 +261,6 @@ async def test_pages_below_a_folder(repo):
     "query", ["limit=-1", "limit=x", "recursive=maybe", "ephemeral=1", "path=../x", "path=a//b"]
 )
 def test_bad_queries(api, query):
-    import uuid
-
-    name = f"q-{uuid.uuid4().hex}"
-    api("POST", "/repos", name, scopes=["repo:write"], json={})
-    response = api("GET", f"/repos/files?{query}", name)
+    response = api("GET", f"/repos/files?{query}", api.create())
     assert response.status_code == 400, response.text
     assert response.json()["code"] == "invalid"

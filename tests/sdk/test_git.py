@@ -8,6 +8,7 @@ import httpx
 import pytest
 from conftest import commit, create_branch, read
 from packhouse import clean_environment
+from pierre_storage.types import GitFileMode
 
 IDENTITY = {
     "GIT_AUTHOR_NAME": "Grace Hopper", "GIT_AUTHOR_EMAIL": "grace@example.com",
@@ -283,16 +284,17 @@ async def test_paths_that_are_no_repository(server, org):
     token = org.token("x")
     with httpx.Client(auth=("t", token)) as plain:
         for path in ("/", "/x", "/x.git", "/x.git/HEAD", "/x.git/objects/info/packs", "/../x.git/info/refs", "/.git/info/refs"):
-            assert plain.get(server.url + path).status_code in (400, 403, 404), path
-        dumb = plain.get(f"{server.url}/x.git/info/refs")
-        assert dumb.status_code in (400, 403, 404)
-        unknown = plain.get(f"{server.url}/x.git/info/refs?service=git-upload-archive")
-        assert unknown.status_code in (400, 403, 404)
+            assert plain.get(server.url + path).status_code == 404, path
+
+
+@pytest.mark.once
+async def test_git_without_smart_http_and_other_services_are_refused(started, server, org):
+    with httpx.Client(auth=("t", org.token(started.id))) as plain:
+        for path in ("info/refs", "info/refs?service=git-upload-archive", "HEAD", "objects/info/packs"):
+            assert plain.get(f"{server.url}/{started.id}.git/{path}").status_code in (400, 403, 404), path
 
 
 async def test_a_symlink_a_mode_and_a_submodule_travel(started, tmp_path):
-    from pierre_storage.types import GitFileMode
-
     builder = started.create_commit(target_branch="main", commit_message="kinds", author={"name": "a", "email": "a@b"})
     await (
         builder.add_file("run.sh", b"#!/bin/sh\n", mode=GitFileMode.EXECUTABLE)
@@ -321,13 +323,12 @@ async def test_many_refs(started, tmp_path, protocol):
 async def test_names_that_git_would_refuse_are_refused(started, tmp_path):
     clone = Clone(await started.get_remote_url(), tmp_path / "c")
     clone.commit("x", "1")
-    for bad in ("refs/namespaces/ephemeral/refs/heads/sneaky", "HEAD", "refs/../x"):
-        result = clone.git("push", "origin", f"HEAD:{bad}", check=False)
-        if bad == "HEAD":
-            continue
-        assert result.returncode != 0, bad
-    names = {b["name"] for b in (await started.list_branches())["branches"]}
-    assert names <= {"main", "HEAD"}
+    before = git("ls-remote", await started.get_remote_url()).stdout
+    for bad in ("refs/namespaces/ephemeral/refs/heads/sneaky", "refs/heads/a..b", "refs/heads/x.lock"):
+        assert clone.git("push", "origin", f"HEAD:{bad}", check=False).returncode != 0, bad
+    assert git("ls-remote", await started.get_remote_url()).stdout == before
+    ephemeral = await started.get_ephemeral_remote_url()
+    assert git("ls-remote", ephemeral).stdout == ""
 
 
 async def test_a_tree_with_a_dot_git_entry_is_refused(started, tmp_path):

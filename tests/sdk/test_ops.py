@@ -10,6 +10,7 @@ import time
 import uuid
 
 import httpx
+import jwt
 import pytest
 from conftest import commit, read
 from packhouse import Server
@@ -93,8 +94,6 @@ def test_stopping_lets_a_request_in_flight_finish(tmp_path, signum):
     """The body of a commit arrives slowly while the server is told to stop; it is still answered and kept."""
     server = Server(tmp_path / "data", flags=["--dev"])
     try:
-        import jwt
-
         key = (server.data / "dev-key.pem").read_text()
         now = int(time.time())
         token = jwt.encode(

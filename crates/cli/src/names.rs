@@ -6,6 +6,9 @@ use std::str::FromStr;
 /// Longest name of an organisation.
 const MAX_ORG_BYTES: usize = 64;
 
+/// Longest name of a repository.
+const MAX_REPO_BYTES: usize = 255;
+
 /// First parts of the server's own paths; an organisation of that name would hide behind them.
 const RESERVED: [&str; 4] = ["api", "healthz", "readyz", "metrics"];
 
@@ -68,13 +71,31 @@ impl FromStr for RepoSpec {
         let (org, name) = text
             .split_once('/')
             .ok_or("a repository is written ORG/NAME")?;
-        if name.is_empty() {
-            return Err("a repository is written ORG/NAME; the name is missing".to_owned());
-        }
+        check_repo_name(name)?;
         Ok(RepoSpec {
             org: org.parse()?,
             name: name.to_owned(),
         })
+    }
+}
+
+/// Refuses what the server would not create, since no Git URL could name it. `tests/sdk/test_cli.py` holds the two
+/// to the same answers.
+fn check_repo_name(name: &str) -> Result<(), &'static str> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~@+/".contains(&byte);
+    if name.len() > MAX_REPO_BYTES {
+        Err("the repository's name is too long")
+    } else if !name.bytes().all(allowed) {
+        Err("a repository's name consists of letters, digits and -_.~@+/")
+    } else if name.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        Err("a part of the repository's name is empty, `.` or `..`")
+    } else if name.split('/').any(|part| part.ends_with(".git"))
+        || name.ends_with("+ephemeral")
+        || name.ends_with("+import")
+    {
+        Err("`.git`, `+ephemeral` and `+import` have a meaning of their own in URLs")
+    } else {
+        Ok(())
     }
 }
 
@@ -97,7 +118,16 @@ mod tests {
         for bad in ["", ".hidden", "-flag", "a b", "a/b", "api", &"x".repeat(65)] {
             assert!(bad.parse::<OrgName>().is_err(), "{bad}");
         }
-        for bad in ["acme", "acme/", "/name"] {
+        for bad in [
+            "acme",
+            "acme/",
+            "/name",
+            "acme/a//b",
+            "acme/../b",
+            "acme/a.git",
+            "acme/a+import",
+            "acme/a b",
+        ] {
             assert!(bad.parse::<RepoSpec>().is_err(), "{bad}");
         }
     }
