@@ -34,6 +34,5 @@ mod stream;
 mod tls;
 
 pub use config::{Config, Limits, TlsFiles};
-#[doc(hidden)]
 pub use server::{Server, StartError};
 pub use tls::TlsError;

@@ -14,7 +14,6 @@ mod spool;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use packhouse_api::{CommitResponse, CommitSummary, ErrorCode, RefUpdate, ResultStatus};
 use packhouse_object::{HashKind, ObjectId};
