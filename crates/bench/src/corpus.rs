@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use crate::{Bench, Result};
 
 /// Commits of small edits on top of the imported sources.
-const EDITS: usize = 3000;
+const EDITS: usize = 4000;
 const FILES_PER_EDIT: usize = 6;
 
 /// A bare repository with branch `main`, made once and kept.

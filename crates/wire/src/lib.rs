@@ -32,6 +32,7 @@ mod receive_pack;
 mod receive_progress;
 mod receive_request;
 mod report;
+#[cfg(feature = "repository")]
 pub mod repository;
 mod send_pack;
 mod send_progress;
