@@ -209,6 +209,8 @@ enum Outcome {
 /// What the writes of a group come to together.
 struct Sum {
     who: String,
+    /// When it was prepared: the time that refs and reflog get, here as in the catalog.
+    at_ms: i64,
     objects: Vec<NewObject>,
     edits: Vec<CatalogEdit>,
     packs: Vec<StoredPack>,
@@ -243,6 +245,7 @@ fn prepare_in_order(group: Vec<Waiting>, base: &View, packs: &[OpenPack]) -> Pre
         left: Vec::new(),
         sum: Sum {
             who: String::new(),
+            at_ms: now,
             objects: Vec::new(),
             edits: Vec::new(),
             packs: Vec::new(),
@@ -341,6 +344,7 @@ async fn publish(
 ) -> Result<State, CommitFailure> {
     let Sum {
         who,
+        at_ms,
         objects,
         edits,
         packs,
@@ -373,7 +377,7 @@ async fn publish(
         packs: stored.iter().map(|pack| pack.row.clone()).collect(),
         edits,
         who,
-        at_ms: now_ms(),
+        at_ms,
     };
     let published = match engine.catalog.publish(request).await {
         Ok(published) => published,
