@@ -3,10 +3,11 @@
 //! The pack was checked before this point; here the refs are decided, on the newest state. The words of a
 //! rejection are those of git's receive-pack, which scripts read.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use packhouse_object::{
-    NewObject, ObjectId, ObjectKind, ReadError, Received, RefName, is_ancestor,
+    FinishedPack, NewObject, ObjectId, ObjectKind, ReadError, Received, RefName, is_ancestor,
 };
 
 use crate::change::{Change, RefEdit};
@@ -69,6 +70,9 @@ pub enum CommandStatus {
 
 impl Repository {
     /// Decides a push. The answer has one status per command, in their order.
+    ///
+    /// A ref that is deleted to make room for one above or below it goes first, unless the push is atomic:
+    /// one transaction cannot hold both, as in git.
     pub async fn receive(&self, push: Push) -> Result<Vec<CommandStatus>, RepoError> {
         let Push {
             commands,
@@ -82,8 +86,54 @@ impl Repository {
             Some(Received::Large(pack)) => (Vec::new(), vec![pack]),
             None => (Vec::new(), Vec::new()),
         };
+        let first = match atomic {
+            true => Vec::new(),
+            false => making_room(&commands),
+        };
+        if first.is_empty() {
+            let refs = RefMoves {
+                commands,
+                atomic,
+                policy,
+                who: &who,
+            };
+            return self.move_refs(refs, objects, packs).await;
+        }
+        let (mut early, mut late) = (Vec::new(), Vec::new());
+        for (position, command) in commands.into_iter().enumerate() {
+            match first.contains(&position) {
+                true => early.push(command),
+                false => late.push(command),
+            }
+        }
+        let refs = |commands| RefMoves {
+            commands,
+            atomic,
+            policy: policy.clone(),
+            who: &who,
+        };
+        let deleted = self.move_refs(refs(early), Vec::new(), Vec::new()).await?;
+        let mut statuses = self.move_refs(refs(late), objects, packs).await?;
+        for (position, status) in first.into_iter().zip(deleted) {
+            statuses.insert(position, status);
+        }
+        Ok(statuses)
+    }
+
+    async fn move_refs(
+        &self,
+        refs: RefMoves<'_>,
+        objects: Vec<NewObject>,
+        packs: Vec<FinishedPack>,
+    ) -> Result<Vec<CommandStatus>, RepoError> {
+        let RefMoves {
+            commands,
+            atomic,
+            policy,
+            who,
+        } = refs;
         let decided = self
-            .publish(&who, packs, move |view| {
+            .publish(who, packs, move |view| {
                 decide(view, &commands, &objects, atomic, policy.as_ref())
             })
             .await;
@@ -93,6 +143,47 @@ impl Repository {
             Err(PublishError::Repo(error)) => Err(error),
         }
     }
+}
+
+/// The part of a push that is about refs.
+struct RefMoves<'a> {
+    commands: Vec<Command>,
+    atomic: bool,
+    policy: Arc<dyn RefPolicy>,
+    who: &'a str,
+}
+
+/// The positions of deletions that a later command needs done before it can have its name.
+fn making_room(commands: &[Command]) -> Vec<usize> {
+    let creations: BTreeMap<&[u8], usize> = commands
+        .iter()
+        .enumerate()
+        .filter(|(_, command)| command.new.is_some())
+        .map(|(position, command)| (command.name.as_bytes(), position))
+        .collect();
+    let is_later =
+        |position: usize, name: &[u8]| creations.get(name).is_some_and(|at| *at > position);
+    let makes_room = |position: usize, name: &[u8]| {
+        let mut above = name
+            .iter()
+            .enumerate()
+            .filter(|(_, byte)| **byte == b'/')
+            .map(|(at, _)| &name[..at]);
+        let inside = [name, b"/"].concat();
+        above.any(|name| is_later(position, name))
+            || creations
+                .range(&inside[..]..)
+                .take_while(|(name, _)| name.starts_with(&inside))
+                .any(|(name, _)| is_later(position, name))
+    };
+    commands
+        .iter()
+        .enumerate()
+        .filter(|(position, command)| {
+            command.new.is_none() && makes_room(*position, command.name.as_bytes())
+        })
+        .map(|(position, _)| position)
+        .collect()
 }
 
 fn decide(
@@ -113,7 +204,14 @@ fn decide(
     let mut edits = Vec::new();
     let mut statuses = Vec::with_capacity(commands.len());
     for command in commands {
-        match check(&trial, view, command, policy)? {
+        let checked = match atomic
+            .then(|| conflict_within(view, commands, command))
+            .flatten()
+        {
+            Some(reason) => Err(reason),
+            None => check(&trial, view, command, policy)?,
+        };
+        match checked {
             Ok(edit) => {
                 if let Some(edit) = edit {
                     trial = trial.with_change(
@@ -155,6 +253,17 @@ fn decide(
         },
         statuses,
     ))
+}
+
+/// Why a ref cannot be created by a transaction that also deletes what is in its way.
+fn conflict_within(view: &View, commands: &[Command], command: &Command) -> Option<String> {
+    let name = &command.name;
+    command.new?;
+    let other = view.refs().in_the_way(name)?;
+    commands
+        .iter()
+        .any(|command| command.name == other && command.new.is_none())
+        .then(|| format!("cannot lock ref '{name}': '{other}' exists; cannot create '{name}'"))
 }
 
 /// The edit a command comes to (`None`: nothing to do), or why not.

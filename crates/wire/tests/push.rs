@@ -158,6 +158,40 @@ fn a_ref_is_not_created_below_another() {
 }
 
 #[test]
+fn a_deleted_ref_makes_room_below_it() {
+    let world = World::new();
+    let work = published(&world);
+    assert!(
+        same_everywhere(
+            &world,
+            &work,
+            &["URL", ":other", "main:refs/heads/other/below"]
+        )
+        .0
+    );
+    assert!(same_everywhere(&world, &work, &["URL", ":other/below", "main:other"]).0);
+    // One transaction cannot do both.
+    let (_, stdout, stderr) = same_everywhere(
+        &world,
+        &work,
+        &["--atomic", "URL", ":other", "main:refs/heads/other/below"],
+    );
+    assert!(
+        stdout
+            .iter()
+            .any(|line| line.contains("[remote rejected] (atomic transaction failed)")),
+        "{stdout:?}"
+    );
+    assert!(
+        stderr
+            .iter()
+            .any(|line| line.contains("'refs/heads/other' exists; cannot create")),
+        "{stderr:?}"
+    );
+    world.bare("directory").fsck();
+}
+
+#[test]
 fn a_branch_is_a_commit() {
     let world = World::new();
     let work = published(&world);
