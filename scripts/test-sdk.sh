@@ -16,5 +16,5 @@ for env in py061 py1171; do
     say "$(grep -o '^pierre-storage==.*' "scripts/requirements/$env.txt")"
     "$TEST_ENV/$env/bin/python" -m pytest -q --durations=5 tests/sdk "$@" || status=1
 done
-[ $status = 0 ] && say "passed" || say "failed"
-exit $status
+[ $status = 0 ] || die "failed"
+say "passed"

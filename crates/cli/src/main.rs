@@ -9,6 +9,7 @@ mod error;
 mod key;
 mod logging;
 mod names;
+mod s3;
 mod settings;
 mod signals;
 mod size;
