@@ -98,7 +98,10 @@ fn fetches_that_make_no_sense_are_refused_in_gits_words() {
     );
     refused(
         0,
-        &[text(format!("want {commit} filter")), Line::Flush],
+        &[
+            text(format!("want {commit} filter")),
+            text("filter blob:none"),
+        ],
         "filtering capability not negotiated",
     );
     refused(
