@@ -182,6 +182,18 @@ async fn content(repo: &Repository, name: &str, path: &str) -> Option<Vec<u8>> {
     )
 }
 
+/// The commits of `main` by first parent, newest first.
+async fn first_parents(repo: &Repository) -> Vec<ObjectId> {
+    let view = repo.view().await.unwrap();
+    let tip = view
+        .resolve("main", Namespace::Default)
+        .unwrap()
+        .unwrap()
+        .id;
+    let parent = |id: &ObjectId| view.database().commit(id).unwrap().parents.first().copied();
+    std::iter::successors(Some(tip), parent).collect()
+}
+
 /// Everything reachable from every ref can be read.
 async fn check_complete(repo: &Repository) {
     let view = repo.view().await.unwrap();
@@ -346,28 +358,7 @@ async fn crowd(place: Place) {
     }
     for node in &nodes {
         let repo = node.repository(org, "r").await.unwrap().unwrap();
-        let mut id = repo
-            .view()
-            .await
-            .unwrap()
-            .resolve("main", Namespace::Default)
-            .unwrap()
-            .unwrap()
-            .id;
-        let mut listed = vec![id];
-        while let Some(parent) = repo
-            .view()
-            .await
-            .unwrap()
-            .database()
-            .commit(id)
-            .unwrap()
-            .parents
-            .first()
-        {
-            id = *parent;
-            listed.push(id);
-        }
+        let listed = first_parents(&repo).await;
         assert_eq!(listed.len(), 201);
         assert_eq!(listed.iter().copied().collect::<HashSet<_>>(), acknowledged);
         check_reflog(&repo, listed).await;
@@ -546,28 +537,7 @@ async fn a_bucket_that_fails_costs_requests_but_no_commit() {
     let after = place.node("b", NEVER).await;
     let repo = after.repository(org, "r").await.unwrap().unwrap();
     check_complete(&repo).await;
-    let mut id = repo
-        .view()
-        .await
-        .unwrap()
-        .resolve("main", Namespace::Default)
-        .unwrap()
-        .unwrap()
-        .id;
-    let mut chain = vec![id];
-    while let Some(parent) = repo
-        .view()
-        .await
-        .unwrap()
-        .database()
-        .commit(id)
-        .unwrap()
-        .parents
-        .first()
-    {
-        id = *parent;
-        chain.push(id);
-    }
+    let mut chain = first_parents(&repo).await;
     chain.reverse();
     assert_eq!(
         chain, acknowledged,
