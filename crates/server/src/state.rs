@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::uri::Authority;
+use http::{HeaderMap, Uri};
 use packhouse_api::ErrorCode;
 use packhouse_object::ObjectId;
 use packhouse_repo::{Hosted, Repository};
@@ -119,14 +120,16 @@ impl AppState {
         ]
     }
 
-    /// Scheme and host as the client that sent `headers` sees them.
-    pub fn base_url(&self, headers: &HeaderMap) -> String {
+    /// Scheme and host as the client that sent a request to `uri` with `headers` sees them.
+    pub fn base_url(&self, uri: &Uri, headers: &HeaderMap) -> String {
         if let Some(base) = &self.public_base {
             return base.trim_end_matches('/').to_owned();
         }
-        let host = headers
-            .get(http::header::HOST)
-            .and_then(|host| host.to_str().ok())
+        // HTTP/2 has the host in the request's URI and sends no `Host`.
+        let host = uri
+            .authority()
+            .map(Authority::as_str)
+            .or_else(|| headers.get(http::header::HOST)?.to_str().ok())
             .unwrap_or("localhost");
         let scheme = if self.is_tls { "https" } else { "http" };
         format!("{scheme}://{host}")

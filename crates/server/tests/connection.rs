@@ -124,6 +124,24 @@ async fn a_client_that_waits_to_be_told_to_continue_is_told() {
 }
 
 #[tokio::test]
+async fn urls_in_answers_have_the_host_that_was_asked() {
+    let server = TestServer::start().await;
+    let token = Token::new("a", &["repo:write"]);
+    let mut stream = connect(&server).await;
+    // With the host in the request's URI, as every HTTP/2 request has it.
+    let path = "http://git.example:81/api/v1/repos";
+    stream
+        .write_all(head("POST", path, &token, "Content-Length: 0\r\n").as_bytes())
+        .await
+        .unwrap();
+    let answer = read_answer(&mut stream).await;
+    assert!(
+        answer.contains(r#""http_url":"http://git.example:81/a.git""#),
+        "{answer}"
+    );
+}
+
+#[tokio::test]
 async fn a_request_that_stops_halfway_stores_nothing() {
     let server = TestServer::with_repo("a").await;
     let large = vec![7u8; 3 << 20];

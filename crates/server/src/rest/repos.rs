@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, Uri};
 use packhouse_api::{
     CreateRepo, CreateRepoQuery, CreatedRepo, DeletedRepo, ErrorBody, ErrorCode, ListReposQuery,
     ListedRepos, RepoDetails, RepoInfo,
@@ -32,6 +32,7 @@ const MAX_ID_BYTES: usize = 255;
 pub(crate) async fn create(
     State(state): State<AppState>,
     caller: Caller,
+    uri: Uri,
     headers: HeaderMap,
     Query(query): Query<CreateRepoQuery>,
     body: Body,
@@ -71,7 +72,7 @@ pub(crate) async fn create(
         })?;
     let created = CreatedRepo {
         repo_id: id.to_owned(),
-        http_url: format!("{}/{id}.git", state.base_url(&headers)),
+        http_url: format!("{}/{id}.git", state.base_url(&uri, &headers)),
         message: "repository created".to_owned(),
     };
     Ok((StatusCode::CREATED, Json(created)))
