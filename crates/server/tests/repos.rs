@@ -99,7 +99,14 @@ async fn what_cannot_be_a_repository_is_refused() {
         );
     }
     let token = Token::new("a", &["repo:write"]);
-    for branch in ["", "a..b", "-x", "a b", "refs/heads/../x"] {
+    for branch in [
+        "",
+        "a..b",
+        "-x",
+        "a b",
+        "refs/heads/../x",
+        "refs/heads/main",
+    ] {
         let answer = server
             .post("/repos", &token, &json!({ "default_branch": branch }))
             .await

@@ -9,9 +9,9 @@ use packhouse_api::{
     ListedRepos, RepoDetails, RepoInfo,
 };
 use packhouse_catalog::{CreateRepoError, DeleteRepoError, RepoRow};
-use packhouse_object::RefName;
+use packhouse_repo::Namespace;
 
-use super::input::{Query, parse_json, read_body, shown};
+use super::input::{self, Query, parse_json, read_body, shown};
 use super::{page, time};
 use crate::auth::{Caller, Scope};
 use crate::error::ApiError;
@@ -56,8 +56,7 @@ pub(crate) async fn create(
         .or(query.default_branch)
         .unwrap_or_else(|| DEFAULT_BRANCH.to_owned());
     let branch = branch.trim();
-    RefName::branch(branch)
-        .map_err(|error| ApiError::invalid(format!("`default_branch`: {error}")))?;
+    input::branch("default_branch", branch, Namespace::Default)?;
     state
         .hosted
         .catalog()
