@@ -4,7 +4,8 @@ use std::fmt::Write;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use packhouse_repo::hosted::{BUCKETS_SECONDS, Histogram, Stats};
+use packhouse_repo::Hosted;
+use packhouse_repo::hosted::{BUCKETS_SECONDS, Histogram, OpenNow, Stats};
 use prometheus::{
     Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
     TextEncoder,
@@ -80,13 +81,14 @@ impl Metrics {
     }
 
     /// Everything, with what the storage engine counts and how much heavy work of each kind is under way.
-    pub(crate) fn render(&self, engine: &Stats, under_way: &[(&str, usize)]) -> String {
+    pub(crate) fn render(&self, hosted: &Hosted, under_way: &[(&str, usize)]) -> String {
         let mut text = Vec::new();
         if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
             tracing::error!(%error, "could not encode metrics");
         }
         let mut text = String::from_utf8_lossy(&text).into_owned();
-        render_engine(&mut text, engine);
+        render_engine(&mut text, hosted.stats());
+        render_open(&mut text, hosted.open_now());
         let name = "packhouse_under_way";
         let _ = write!(
             text,
@@ -160,6 +162,31 @@ fn render_engine(text: &mut String, engine: &Stats) {
         let _ = write!(
             text,
             "# HELP {name} {help}\n# TYPE {name} counter\n{name} {value}\n"
+        );
+    }
+}
+
+fn render_open(text: &mut String, open: OpenNow) {
+    for (name, help, value) in [
+        (
+            "packhouse_open_repositories",
+            "Repositories in this node's memory",
+            open.repositories,
+        ),
+        (
+            "packhouse_open_tail_rows",
+            "Tail rows of the open repositories",
+            open.tail_rows,
+        ),
+        (
+            "packhouse_open_packs",
+            "Packs of the open repositories",
+            open.packs,
+        ),
+    ] {
+        let _ = write!(
+            text,
+            "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}\n"
         );
     }
 }

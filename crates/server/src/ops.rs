@@ -37,8 +37,6 @@ pub(crate) async fn metrics(
 ) -> ([(HeaderName, &'static str); 1], String) {
     (
         [(CONTENT_TYPE, "text/plain; version=0.0.4")],
-        state
-            .metrics
-            .render(state.hosted.stats(), &state.under_way()),
+        state.metrics.render(&state.hosted, &state.under_way()),
     )
 }

@@ -118,6 +118,17 @@ impl quick_cache::Weighter<RepoId, Weighed> for SlotWeight {
     }
 }
 
+/// What a node has open: the repositories in its memory, and the tail rows and packs these have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OpenNow {
+    /// Repositories.
+    pub repositories: u64,
+    /// Tail rows of all of them.
+    pub tail_rows: u64,
+    /// Packs of all of them.
+    pub packs: u64,
+}
+
 /// The engine of a server: every repository of a catalog and a bucket.
 pub struct Hosted {
     engine: Arc<Engine>,
@@ -189,6 +200,19 @@ impl Hosted {
     /// What was counted so far.
     pub fn stats(&self) -> &Stats {
         &self.engine.stats
+    }
+
+    /// What this node has open at the moment.
+    pub fn open_now(&self) -> OpenNow {
+        let mut open = OpenNow::default();
+        for (_, weighed) in self.engine.slots.iter() {
+            if let Some((tail_rows, packs)) = weighed.slot.counts() {
+                open.repositories += 1;
+                open.tail_rows += tail_rows;
+                open.packs += packs;
+            }
+        }
+        open
     }
 
     /// Folds the tail of a repository into a pack now. `None`: the tail is empty, or another node is folding it.

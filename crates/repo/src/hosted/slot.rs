@@ -92,6 +92,14 @@ impl Slot {
         }
     }
 
+    /// Tail rows and packs of the newest known state.
+    pub(crate) fn counts(&self) -> Option<(u64, u64)> {
+        let state = self.state.lock();
+        state
+            .as_ref()
+            .map(|state| (state.tail.len() as u64, state.packs.len() as u64))
+    }
+
     /// About how much memory the slot takes.
     pub(crate) fn weight_bytes(&self) -> u64 {
         self.state.lock().as_ref().map_or(1024, State::weight_bytes)
