@@ -1,7 +1,13 @@
 //! The files of a tree, by path.
+//!
+//! Trees come from strangers: open folders are kept on a stack, never in recursion, and a tree below which there is
+//! no file is read once, however often it is named.
+
+use std::collections::HashSet;
+use std::vec;
 
 use packhouse_object::{
-    BString, Database, EntryMode, ObjectId, ReadError, RepoPath, Tree, find_path,
+    BString, Database, EntryMode, ObjectId, ReadError, RepoPath, TreeEntry, find_path,
 };
 
 /// Which entries to list.
@@ -40,18 +46,21 @@ pub fn list_files(
         query,
         after: cursor_key(database, query)?,
         found: Vec::new(),
+        folders: Vec::new(),
+        path: BString::default(),
+        barren: HashSet::new(),
     };
     match &query.path {
-        None => listing.folder(query.tree, &BString::default())?,
+        None => listing.below(query.tree)?,
         Some(path) => {
             let Some(entry) = find_path(database, query.tree, path)? else {
                 return Ok(None);
             };
-            let whole = BString::from(path.as_bytes());
+            listing.path = BString::from(path.as_bytes());
             if entry.mode.is_tree() {
-                listing.folder(entry.id, &whole)?;
+                listing.below(entry.id)?;
             } else {
-                listing.add(whole, entry.mode, entry.id);
+                listing.add(entry.mode, entry.id);
             }
         }
     }
@@ -64,6 +73,21 @@ struct Listing<'a> {
     /// The sort key of the cursor.
     after: Option<Vec<u8>>,
     found: Vec<FileEntry>,
+    /// From the outermost to the innermost.
+    folders: Vec<Folder>,
+    /// The path of the innermost open folder, or of the entry at hand.
+    path: BString,
+    /// Trees below which there is no file.
+    barren: HashSet<ObjectId>,
+}
+
+/// A folder that is being listed.
+struct Folder {
+    tree: ObjectId,
+    entries: vec::IntoIter<TreeEntry>,
+    /// How much of the path is the folder's own.
+    path_len: usize,
+    has_files: bool,
 }
 
 impl Listing<'_> {
@@ -71,34 +95,67 @@ impl Listing<'_> {
         self.found.len() >= self.query.limit
     }
 
-    fn add(&mut self, path: BString, mode: EntryMode, id: ObjectId) {
-        let key = sort_key(&path, mode);
+    /// Adds what is at the path.
+    fn add(&mut self, mode: EntryMode, id: ObjectId) {
+        let key = sort_key(&self.path, mode);
         let passed = self.after.as_ref().is_some_and(|after| key <= *after);
         if !passed && !self.full() {
+            let path = self.path.clone();
             self.found.push(FileEntry { path, mode, id });
         }
     }
 
-    fn folder(&mut self, tree: ObjectId, path: &BString) -> Result<(), ReadError> {
-        let Tree { entries } = self.database.tree(tree)?;
-        for entry in entries {
+    /// Lists `tree`, the folder at the path.
+    fn below(&mut self, tree: ObjectId) -> Result<(), ReadError> {
+        self.open(tree)?;
+        while let Some(folder) = self.folders.last_mut() {
+            self.path.truncate(folder.path_len);
+            let Some(entry) = folder.entries.next() else {
+                self.close();
+                continue;
+            };
             if self.full() {
                 return Ok(());
             }
-            let mut whole = path.clone();
-            if !whole.is_empty() {
-                whole.push(b'/');
+            if !self.path.is_empty() {
+                self.path.push(b'/');
             }
-            whole.extend_from_slice(&entry.name);
-            if self.query.recursive && entry.mode.is_tree() {
-                if !self.wholly_passed(&whole) {
-                    self.folder(entry.id, &whole)?;
-                }
-            } else {
-                self.add(whole, entry.mode, entry.id);
+            self.path.extend_from_slice(&entry.name);
+            if !self.query.recursive || !entry.mode.is_tree() {
+                self.note_files();
+                self.add(entry.mode, entry.id);
+            } else if self.wholly_passed(&self.path) {
+                self.note_files();
+            } else if !self.barren.contains(&entry.id) {
+                self.open(entry.id)?;
             }
         }
         Ok(())
+    }
+
+    fn open(&mut self, tree: ObjectId) -> Result<(), ReadError> {
+        self.folders.push(Folder {
+            tree,
+            entries: self.database.tree(tree)?.entries.into_iter(),
+            path_len: self.path.len(),
+            has_files: false,
+        });
+        Ok(())
+    }
+
+    fn close(&mut self) {
+        match self.folders.pop() {
+            Some(closed) if closed.has_files => self.note_files(),
+            Some(closed) => drop(self.barren.insert(closed.tree)),
+            None => {}
+        }
+    }
+
+    /// The innermost open folder is not barren, as far as is known.
+    fn note_files(&mut self) {
+        if let Some(folder) = self.folders.last_mut() {
+            folder.has_files = true;
+        }
     }
 
     /// Whether everything in the folder stands before the cursor.
@@ -131,4 +188,71 @@ fn sort_key(path: &BString, mode: EntryMode) -> Vec<u8> {
         key.push(b'/');
     }
     key
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use packhouse_object::{NewObject, ObjectCache, ObjectKind, Tree};
+
+    use super::*;
+
+    fn database() -> Database {
+        Database::new(Arc::new(ObjectCache::new(1 << 20)), 1)
+    }
+
+    /// Adds a tree whose entries are `names`, all with the same content.
+    fn add(database: &mut Database, mode: EntryMode, id: ObjectId, names: &[&str]) -> ObjectId {
+        let entries = names.iter().map(|name| TreeEntry {
+            mode,
+            name: (*name).into(),
+            id,
+        });
+        let tree = Tree {
+            entries: entries.collect(),
+        };
+        let object = NewObject::new(ObjectKind::Tree, tree.encode()).unwrap();
+        let id = object.id;
+        *database = database.with_objects([object]);
+        id
+    }
+
+    fn everything(database: &Database, tree: ObjectId) -> Vec<FileEntry> {
+        let query = ListFiles {
+            tree,
+            path: None,
+            recursive: true,
+            after: None,
+            limit: 10,
+        };
+        list_files(database, &query).unwrap().unwrap()
+    }
+
+    #[test]
+    fn folders_nest_deeper_than_a_stack_is() {
+        let mut database = database();
+        let blob = NewObject::new(ObjectKind::Blob, &b"x"[..]).unwrap().id;
+        let mut tree = add(&mut database, EntryMode::Blob, blob, &["f"]);
+        for _ in 0..20_000 {
+            tree = add(&mut database, EntryMode::Tree, tree, &["d"]);
+        }
+        let files = everything(&database, tree);
+        assert_eq!(files.len(), 1);
+        assert_eq!(files[0].path, "d/".repeat(20_000) + "f");
+    }
+
+    #[test]
+    fn folders_without_files_cost_no_more_than_their_number() {
+        let mut database = database();
+        let nothing = ObjectId::empty_tree(packhouse_object::HashKind::Sha1);
+        let mut tree = add(&mut database, EntryMode::Tree, nothing, &[]);
+        // A hundred to the power of thirty ways down.
+        let names: Vec<String> = (10..110).map(|n| format!("d{n:03}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        for _ in 0..30 {
+            tree = add(&mut database, EntryMode::Tree, tree, &names);
+        }
+        assert_eq!(everything(&database, tree), []);
+    }
 }
