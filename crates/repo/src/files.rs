@@ -23,6 +23,17 @@ pub struct ListFiles {
     pub after: Option<BString>,
     /// How many entries at most.
     pub limit: usize,
+    /// End behind the entry that brings the paths to this many bytes.
+    pub path_bytes: usize,
+}
+
+/// The entries that a query asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileList {
+    /// In git's order.
+    pub entries: Vec<FileEntry>,
+    /// Whether a limit left some out.
+    pub has_more: bool,
 }
 
 /// One entry of a listing.
@@ -36,16 +47,17 @@ pub struct FileEntry {
     pub id: ObjectId,
 }
 
-/// The entries a query asks for, in git's order; `None` if the path does not exist.
-pub fn list_files(
-    database: &Database,
-    query: &ListFiles,
-) -> Result<Option<Vec<FileEntry>>, ReadError> {
+/// The entries a query asks for; `None` if the path does not exist.
+pub fn list_files(database: &Database, query: &ListFiles) -> Result<Option<FileList>, ReadError> {
     let mut listing = Listing {
         database,
         query,
         after: cursor_key(database, query)?,
-        found: Vec::new(),
+        found: FileList {
+            entries: Vec::new(),
+            has_more: false,
+        },
+        found_bytes: 0,
         folders: Vec::new(),
         path: BString::default(),
         barren: HashSet::new(),
@@ -72,7 +84,9 @@ struct Listing<'a> {
     query: &'a ListFiles,
     /// The sort key of the cursor.
     after: Option<Vec<u8>>,
-    found: Vec<FileEntry>,
+    found: FileList,
+    /// The length of the paths found.
+    found_bytes: usize,
     /// From the outermost to the innermost.
     folders: Vec<Folder>,
     /// The path of the innermost open folder, or of the entry at hand.
@@ -92,17 +106,23 @@ struct Folder {
 
 impl Listing<'_> {
     fn full(&self) -> bool {
-        self.found.len() >= self.query.limit
+        self.found.entries.len() >= self.query.limit || self.found_bytes >= self.query.path_bytes
     }
 
     /// Adds what is at the path.
     fn add(&mut self, mode: EntryMode, id: ObjectId) {
         let key = sort_key(&self.path, mode);
         let passed = self.after.as_ref().is_some_and(|after| key <= *after);
-        if !passed && !self.full() {
-            let path = self.path.clone();
-            self.found.push(FileEntry { path, mode, id });
+        if passed {
+            return;
         }
+        if self.full() {
+            self.found.has_more = true;
+            return;
+        }
+        let path = self.path.clone();
+        self.found_bytes += path.len();
+        self.found.entries.push(FileEntry { path, mode, id });
     }
 
     /// Lists `tree`, the folder at the path.
@@ -114,7 +134,7 @@ impl Listing<'_> {
                 self.close();
                 continue;
             };
-            if self.full() {
+            if self.found.has_more {
                 return Ok(());
             }
             if !self.path.is_empty() {
@@ -218,13 +238,14 @@ mod tests {
         id
     }
 
-    fn everything(database: &Database, tree: ObjectId) -> Vec<FileEntry> {
+    fn list(database: &Database, tree: ObjectId, path_bytes: usize) -> FileList {
         let query = ListFiles {
             tree,
             path: None,
             recursive: true,
             after: None,
             limit: 10,
+            path_bytes,
         };
         list_files(database, &query).unwrap().unwrap()
     }
@@ -237,9 +258,9 @@ mod tests {
         for _ in 0..20_000 {
             tree = add(&mut database, EntryMode::Tree, tree, &["d"]);
         }
-        let files = everything(&database, tree);
-        assert_eq!(files.len(), 1);
-        assert_eq!(files[0].path, "d/".repeat(20_000) + "f");
+        let FileList { entries, has_more } = list(&database, tree, usize::MAX);
+        assert_eq!((entries.len(), has_more), (1, false));
+        assert_eq!(entries[0].path, "d/".repeat(20_000) + "f");
     }
 
     #[test]
@@ -253,6 +274,27 @@ mod tests {
         for _ in 0..30 {
             tree = add(&mut database, EntryMode::Tree, tree, &names);
         }
-        assert_eq!(everything(&database, tree), []);
+        assert_eq!(list(&database, tree, usize::MAX).entries, []);
+    }
+
+    #[test]
+    fn a_list_ends_at_either_limit() {
+        let mut database = database();
+        let blob = NewObject::new(ObjectKind::Blob, &b"x"[..]).unwrap().id;
+        let names: Vec<String> = (10..21).map(|n| format!("f{n}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let eleven = add(&mut database, EntryMode::Blob, blob, &names);
+        let ten = add(&mut database, EntryMode::Blob, blob, &names[..10]);
+        for (tree, path_bytes, expected) in [
+            (eleven, usize::MAX, (10, true)),
+            (ten, usize::MAX, (10, false)),
+            (ten, 30, (10, false)),
+            (ten, 27, (9, true)),
+            // A page always gets on.
+            (ten, 1, (1, true)),
+        ] {
+            let FileList { entries, has_more } = list(&database, tree, path_bytes);
+            assert_eq!((entries.len(), has_more), expected, "{path_bytes}");
+        }
     }
 }

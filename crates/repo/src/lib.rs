@@ -28,7 +28,7 @@ pub use change::{Change, RefEdit};
 pub use commit::{CommitError, CommitOutcome, CommitRequest};
 pub use error::{PublishError, RepoError};
 pub use export::{CopyError, ExportError, ExportReport, export};
-pub use files::{FileEntry, ListFiles, list_files};
+pub use files::{FileEntry, FileList, ListFiles, list_files};
 pub use fsck::{FsckProblem, FsckReport, fsck};
 pub use hosted::{FoldLimits, FoldReport, Hosted, HostedOptions};
 pub use import::{ImportError, ImportReport, import};

@@ -11,7 +11,7 @@ use packhouse_api::{EntryKind, ErrorBody, ErrorCode, FileEntry, ListFilesQuery, 
 use packhouse_object::{
     BString, Database, EntryMode, ObjectId, ReadError, RepoPath, TreeChange, diff_trees, find_path,
 };
-use packhouse_repo::{self as repo, ListFiles, Resolved, View, list_files};
+use packhouse_repo::{self as repo, FileList, ListFiles, Resolved, View, list_files};
 
 use super::input::{self, Query, shown};
 use super::{namespace, page, resolve};
@@ -19,6 +19,10 @@ use crate::auth::{Caller, Scope};
 use crate::error::ApiError;
 use crate::state::AppState;
 use crate::stream::written_by;
+
+/// A page ends early when its paths have this many bytes. Folders nest as deep as a push makes them, and every path
+/// names all of them.
+const MAX_PAGE_PATH_BYTES: usize = 4 << 20;
 
 /// Lists files. Everything at once unless `cursor` or `limit` is given.
 #[utoipa::path(
@@ -49,10 +53,10 @@ pub(crate) async fn list(
             return everything(&view, root, folder, name);
         }
         let paginated = query.cursor.is_some() || query.limit.is_some();
-        let limit = if paginated {
-            page::limit(query.limit, 1000, 5000)
+        let (limit, path_bytes) = if paginated {
+            (page::limit(query.limit, 1000, 5000), MAX_PAGE_PATH_BYTES)
         } else {
-            usize::MAX - 1
+            (usize::MAX, usize::MAX)
         };
         let after = query
             .cursor
@@ -63,11 +67,11 @@ pub(crate) async fn list(
             path: folder.clone(),
             recursive,
             after,
-            limit: limit + 1,
+            limit,
+            path_bytes,
         };
-        let mut entries =
+        let FileList { entries, has_more } =
             list_files(view.database(), &asked)?.ok_or_else(|| no_folder(folder.as_ref()))?;
-        let has_more = page::cut(&mut entries, limit);
         let next_cursor = entries
             .last()
             .filter(|_| has_more)
