@@ -50,7 +50,7 @@ pub(crate) fn corpus(bench: &Bench) -> Result<PathBuf> {
     run(Command::new("git")
         .arg("-C")
         .arg(&repo)
-        .args(["repack", "-adfqb"]))?;
+        .args(["repack", "-adqb"]))?;
     std::fs::write(done, b"")?;
     Ok(repo)
 }

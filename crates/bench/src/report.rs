@@ -66,7 +66,7 @@ impl Report {
     pub(crate) fn markdown(&self) -> String {
         let notes = include_str!("notes.md");
         format!(
-            "# Benchmarks\n\nWritten by `make bench`; do not edit by hand.\n\n{}\n\n{}\n{notes}",
+            "# Benchmarks\n\nWritten by `make bench`; do not edit by hand.\n\n{}\n\n{}{notes}",
             machine(),
             self.table()
         )

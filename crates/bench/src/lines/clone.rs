@@ -12,7 +12,7 @@ use crate::sample::{median, seconds};
 use crate::server::Server;
 use crate::{Bench, Result};
 
-const RUNS: usize = 5;
+const RUNS: usize = 3;
 const LIMIT: f64 = 1.5;
 
 pub(crate) fn line(bench: &Bench, _: &Runtime) -> Result<Vec<Row>> {
