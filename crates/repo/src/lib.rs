@@ -32,7 +32,7 @@ pub use files::{FileEntry, FileList, ListFiles, list_files};
 pub use fsck::{FsckProblem, FsckReport, fsck};
 pub use hosted::{FoldLimits, FoldReport, Hosted, HostedOptions};
 pub use import::{ImportError, ImportReport, import};
-pub use log::{LogEntry, LogQuery, last_commit_touching, log};
+pub use log::{LogEntry, LogQuery, log};
 pub use receive::{Command, CommandStatus, Push, RefChange, RefPolicy};
 pub use reflog::{ReflogEntry, ReflogPage};
 pub use refs::{Ref, Refs};

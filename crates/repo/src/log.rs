@@ -42,21 +42,6 @@ pub fn log(view: &View, query: &LogQuery) -> Result<Vec<LogEntry>, ReadError> {
     }
 }
 
-/// The newest commit reachable from `tip` that changed `path`. `None`: no commit has the path.
-pub fn last_commit_touching(
-    view: &View,
-    tip: ObjectId,
-    path: &RepoPath,
-) -> Result<Option<LogEntry>, ReadError> {
-    let query = LogQuery {
-        tip,
-        path: Some(path.clone()),
-        skip: 0,
-        limit: 1,
-    };
-    Ok(path_log(view, &query, path)?.pop())
-}
-
 type Entry = Option<(EntryMode, ObjectId)>;
 
 /// A commit waiting to be looked at, ordered by commit date and then by id.

@@ -17,6 +17,7 @@ mod tail;
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
@@ -188,7 +189,7 @@ impl Hosted {
             engine: self.engine.clone(),
             slot,
             seen: row.generation,
-            fresh: row_is_fresh(),
+            fresh: AtomicBool::new(true),
         }))
     }
 
@@ -284,17 +285,13 @@ struct HostedRepository {
     /// The generation the catalog gave when the repository was looked up.
     seen: i64,
     /// Whether the lookup may still stand in for asking the catalog: true until the first view.
-    fresh: std::sync::atomic::AtomicBool,
-}
-
-fn row_is_fresh() -> std::sync::atomic::AtomicBool {
-    std::sync::atomic::AtomicBool::new(true)
+    fresh: AtomicBool,
 }
 
 #[async_trait]
 impl Backend for HostedRepository {
     async fn view(&self) -> Result<Arc<View>, RepoError> {
-        let state = if self.fresh.swap(false, std::sync::atomic::Ordering::Relaxed) {
+        let state = if self.fresh.swap(false, Ordering::Relaxed) {
             self.slot.state(&self.engine, self.seen).await?
         } else {
             self.slot.newest(&self.engine).await?
