@@ -2,7 +2,7 @@
 
 use packhouse_object::{Database, IdSet, ObjectId, ObjectKind, ReadError};
 
-use crate::reach::Reach;
+use crate::reach::{Reach, oldest_first};
 
 /// How often one request may have the server look, in the middle of the client's list, whether enough is
 /// known. Each look can walk history; the one at the end of the list is always made.
@@ -70,6 +70,9 @@ impl<'a> Negotiation<'a> {
     /// not make the pack much smaller.
     pub(crate) fn is_ready(&mut self) -> Result<bool, ReadError> {
         if !self.ready && self.looked_at != self.common.len() {
+            if self.looked_at == 0 {
+                self.wanted_commits = oldest_first(self.db, &self.wanted_commits)?;
+            }
             self.looked_at = self.common.len();
             self.ready = self.reach.all_reach(self.db, &self.wanted_commits)?;
         }

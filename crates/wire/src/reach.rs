@@ -31,7 +31,8 @@ impl Reach {
 
     /// Whether every one of `tips` is a goal or has one among its ancestors. Below the tips, commits older
     /// than every commit added are not looked behind: with clocks far apart the answer may be no where yes
-    /// would be true, and the client then goes on naming commits for a while.
+    /// would be true, and the client then goes on naming commits for a while. Since a tip is looked behind
+    /// whatever its age, tips are best given oldest first, as by git: younger ones then find what it reaches.
     pub(crate) fn all_reach(
         &mut self,
         db: &Database,
@@ -97,6 +98,19 @@ impl Reach {
             }
         }
     }
+}
+
+/// `commits` by their committer's time, the order in which [`Reach::all_reach`] finds most.
+pub(crate) fn oldest_first(
+    db: &Database,
+    commits: &[ObjectId],
+) -> Result<Vec<ObjectId>, ReadError> {
+    let mut dated = Vec::with_capacity(commits.len());
+    for id in commits {
+        dated.push((links(db, *id)?.map(|(_, time)| time), *id));
+    }
+    dated.sort_by_key(|(time, _)| *time);
+    Ok(dated.into_iter().map(|(_, id)| id).collect())
 }
 
 /// Those of `wanted` that are no ancestor of any of `tips`. What is not a commit is never one.
@@ -222,6 +236,15 @@ mod tests {
         let (db, ids) = history(&[(100, &[]), (110, &[0]), (5, &[1]), (120, &[2])]);
         assert!(!reach(&db, &[ids[0]]).all_reach(&db, &[ids[3]]).unwrap());
         assert!(reach(&db, &[ids[1]]).all_reach(&db, &[ids[2]]).unwrap());
+    }
+
+    #[test]
+    fn an_old_tip_is_looked_behind_for_the_others_too() {
+        // 1 is older than the goal it reaches; 3 reaches the goal by it alone.
+        let (db, ids) = history(&[(100, &[]), (5, &[0]), (110, &[1]), (120, &[2])]);
+        let tips = oldest_first(&db, &[ids[3], ids[1]]).unwrap();
+        assert_eq!(tips, [ids[1], ids[3]]);
+        assert!(reach(&db, &[ids[0]]).all_reach(&db, &tips).unwrap());
     }
 
     #[test]
