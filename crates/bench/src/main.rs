@@ -34,6 +34,9 @@ struct Args {
     /// A PostgreSQL URL; without one its lines are left out.
     #[arg(long, env = "PACKHOUSE_TEST_POSTGRES")]
     postgres: Option<String>,
+    /// A Python with Packhouse's wheel, `vost` and `pygit2`; without one the lines of the store fail.
+    #[arg(long)]
+    python: Option<PathBuf>,
     /// Run only lines whose names contain one of these.
     #[arg(long)]
     only: Vec<String>,
@@ -47,6 +50,7 @@ pub(crate) struct Bench {
     pub binary: PathBuf,
     pub work: PathBuf,
     pub postgres: Option<String>,
+    pub python: Option<PathBuf>,
     pub seconds: u64,
 }
 
@@ -62,6 +66,7 @@ fn main() -> Result<()> {
         })?,
         work: std::fs::canonicalize(&args.work)?,
         postgres: args.postgres,
+        python: args.python,
         seconds: args.seconds,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()

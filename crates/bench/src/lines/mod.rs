@@ -7,6 +7,7 @@ mod large;
 mod million;
 mod push;
 mod sequential;
+mod store;
 
 use crate::report::Row;
 use crate::{Bench, Result};
@@ -25,5 +26,14 @@ pub(crate) fn all() -> Vec<(&'static str, Line)> {
         ("push", push::line),
         ("million", million::line),
         ("large", large::line),
+        ("store-sequential", store::sequential),
+        ("store-wide", store::wide),
+        ("store-one-commit", store::one_commit),
+        ("store-copy-in", store::copy_in),
+        ("store-read", store::read),
+        ("store-listings", store::listings),
+        ("store-path-log", store::path_log),
+        ("store-large", store::large),
+        ("store-crowd", store::crowd),
     ]
 }

@@ -46,7 +46,7 @@ async fn sequential(server: &Server) -> Result<Duration> {
 }
 
 /// The median time to append 4 KiB to a file and sync its data.
-fn sync_time(folder: &Path) -> Result<Duration> {
+pub(crate) fn sync_time(folder: &Path) -> Result<Duration> {
     let mut file = std::fs::File::create(folder.join("sync-probe"))?;
     let mut took = Vec::new();
     for _ in 0..200 {

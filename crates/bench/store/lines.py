@@ -1,0 +1,286 @@
+"""One measurement of one engine, printed as a line of JSON.
+
+    lines.py LINE ENGINE FOLDER
+
+ENGINE is `packhouse`, `vost` or `pygit2`. FOLDER holds what `fixtures` of the bench made, and is the disk that is
+measured. Every run is a process of its own, so that no engine profits from what another one left in memory.
+"""
+
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+SMALL = 400  # bytes of a small file
+FILES = 10_000
+
+
+def store_module(engine):
+    """The two engines of the same family have the same calls."""
+    if engine == "packhouse":
+        import packhouse.store as module
+    else:
+        import vost as module
+    return module
+
+
+def open_store(engine, path, durability="relaxed", **options):
+    module = store_module(engine)
+    if engine == "packhouse":
+        options["durability"] = durability
+    return module.GitStore.open(path, **options)
+
+
+def created(engine, folder, durability="relaxed"):
+    """A new repository with the branch `main`."""
+    if engine == "packhouse":
+        return open_store(engine, f"{folder}/store.git", durability, create=True, branch="main", exist_ok=True)
+    return open_store(engine, f"{folder}/store.git")
+
+
+def content(number, size=SMALL):
+    """Text that deflates like a small source file and differs from file to file."""
+    line = f"entry {number} of many, with a value of {number * 7919 % 10_007}\n"
+    return (line * (size // len(line) + 1))[:size].encode()
+
+
+def timed(work):
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+class Pygit2:
+    """One-file commits as a program writes them with pygit2's own calls."""
+
+    def __init__(self, folder, durability):
+        import pygit2
+
+        self.pygit2 = pygit2
+        pygit2.option(pygit2.enums.Option.ENABLE_FSYNC_GITDIR, durability == "full")
+        self.repo = pygit2.init_repository(f"{folder}/store.git", bare=True)
+        self.who = pygit2.Signature("bench", "bench@example.com", 1_700_000_000, 0)
+        self.tip = None
+
+    def write(self, path, data):
+        repo = self.repo
+        tree = repo.TreeBuilder(repo[self.tip].tree) if self.tip else repo.TreeBuilder()
+        tree.insert(path, repo.create_blob(data), self.pygit2.enums.FileMode.BLOB)
+        parents = [self.tip] if self.tip else []
+        self.tip = repo.create_commit("refs/heads/main", self.who, self.who, "write", tree.write(), parents)
+
+
+def sequential(engine, folder, durability, count):
+    """One-file commits, one after the other."""
+    if engine == "pygit2":
+        repo = Pygit2(folder, durability)
+        seconds = timed(lambda: [repo.write("file.txt", content(number, 60)) for number in range(count)])
+        return {"seconds": seconds, "count": count}
+    fs = created(engine, folder, durability).branches["main"]
+
+    def run():
+        nonlocal fs
+        for number in range(count):
+            fs = fs.write("file.txt", content(number, 60))
+
+    return {"seconds": timed(run), "count": count}
+
+
+def sequential_relaxed(engine, folder):
+    return sequential(engine, folder, "relaxed", 3000)
+
+
+def sequential_full(engine, folder):
+    return sequential(engine, folder, "full", 500)
+
+
+def many(fs, count=FILES):
+    return fs.apply({f"folder/file-{number:05}.txt": content(number) for number in range(count)})
+
+
+def wide_folder(engine, folder):
+    """One-file commits into a folder of 10,000 entries."""
+    count = {"packhouse": 500, "vost": 20}[engine]
+    fs = many(created(engine, folder).branches["main"])
+
+    def run():
+        nonlocal fs
+        for number in range(count):
+            fs = fs.write(f"folder/file-{number:05}.txt", b"changed %d" % number)
+
+    return {"seconds": timed(run), "count": count}
+
+
+def one_commit(engine, folder):
+    """One commit of 10,000 small files."""
+    writes = {f"f{number % 100:02}/file-{number:05}.txt": content(number) for number in range(FILES)}
+    fs = created(engine, folder).branches["main"]
+    return {"seconds": timed(lambda: fs.apply(writes)), "count": FILES}
+
+
+def local_files(folder):
+    source = f"{folder}/source"
+    for number in range(FILES):
+        path = f"{source}/d{number % 100:02}/file-{number:05}.txt"
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as out:
+            out.write(content(number))
+    # Files that were written just now are looked at again by everybody: their clocks tell nothing.
+    past = time.time() - 3600
+    for parent, _, names in os.walk(source):
+        for name in names:
+            os.utime(f"{parent}/{name}", (past, past))
+    return source
+
+
+def copy_in(engine, folder):
+    """A folder of 10,000 files, the first time and unchanged."""
+    source = local_files(folder)
+    fs = created(engine, folder).branches["main"]
+
+    def first():
+        nonlocal fs
+        fs = fs.copy_in([source + "/"], "")
+
+    seconds = timed(first)
+    fs.copy_in([source + "/"], "")
+    again = min(timed(lambda: fs.copy_in([source + "/"], "")) for _ in range(3))
+    return {"seconds": seconds, "again": again, "count": FILES}
+
+
+def git_status(_, folder):
+    """What `git status` takes over the same files, all of them committed and unchanged."""
+    source = local_files(folder)
+    git = ["git", "-C", source, "-c", "user.name=b", "-c", "user.email=b@example.com"]
+    for arguments in (["init", "-q"], ["add", "."], ["commit", "-qm", "all"], ["status"]):
+        subprocess.run(git + arguments, check=True, stdout=subprocess.DEVNULL)
+    run = lambda: subprocess.run(git + ["status"], check=True, stdout=subprocess.DEVNULL)
+    return {"seconds": min(timed(run) for _ in range(3)), "count": FILES}
+
+
+def read_files(engine, folder):
+    """10,000 files read from a snapshot."""
+    fs = many(created(engine, folder).branches["main"])
+    # A process that has just come: nothing is in memory yet.
+    fs = open_store(engine, f"{folder}/store.git").branches["main"]
+    names = [f"folder/file-{number:05}.txt" for number in range(FILES)]
+
+    total = 0
+
+    def run():
+        nonlocal total
+        for name in names:
+            total += len(fs.read(name))
+
+    seconds = timed(run)
+    assert total == FILES * SMALL, total
+    return {"seconds": seconds, "count": FILES}
+
+
+def list_folder(engine, folder):
+    """A folder of 100,000 entries listed."""
+    fs = open_store(engine, f"{folder}/../wide.git").branches["main"]
+    seconds = []
+    for _ in range(3):
+        seconds.append(timed(lambda: len(fs.ls("folder")) == 100_000 or sys.exit("entries are missing")))
+    return {"seconds": min(seconds), "count": 100_000}
+
+
+def walk(engine, folder):
+    """1,000,000 paths walked."""
+    fs = open_store(engine, f"{folder}/../million.git").branches["main"]
+    found = 0
+
+    def run():
+        nonlocal found
+        for _, _, files in fs.walk():
+            found += len(files)
+
+    seconds = timed(run)
+    assert found == 1_000_000, found
+    return {"seconds": seconds, "count": found}
+
+
+def path_log(engine, folder):
+    """The history of one path over 50,000 commits."""
+    fs = open_store(engine, f"{folder}/../long.git").branches["main"]
+    found = 0
+
+    def run():
+        nonlocal found
+        found = sum(1 for _ in fs.log("d7/file"))
+
+    return {"seconds": timed(run), "count": found}
+
+
+def large(engine, folder):
+    """One GiB that does not deflate, in and out."""
+    source, back = f"{folder}/../large.bin", f"{folder}/back"
+    os.makedirs(back)
+    fs = created(engine, folder).branches["main"]
+
+    def put():
+        nonlocal fs
+        fs = fs.copy_in([source], "")
+
+    def get():
+        fs.copy_out(["large.bin"], back)
+
+    seconds_in, seconds_out = timed(put), timed(get)
+    subprocess.run(["cmp", source, f"{back}/large.bin"], check=True)
+    return {"in": seconds_in, "out": seconds_out}
+
+
+def writer(engine, path, name, count, threads):
+    """`threads` writers of one branch in this process."""
+    import concurrent.futures
+
+    module = store_module(engine)
+    store = open_store(engine, path)
+
+    def write(thread):
+        for number in range(count):
+            file = f"{name}-{thread}/{number}.txt"
+            module.retry_write(store, "main", file, content(number, 60), retries=200)
+
+    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+        list(pool.map(write, range(threads)))
+
+
+def crowd(engine, folder):
+    """16 threads in 4 processes, all writing one branch."""
+    created(engine, folder)
+    path, each = f"{folder}/store.git", 100
+    command = [sys.executable, __file__, "writer", engine, path]
+
+    def run():
+        crew = [subprocess.Popen(command + [f"p{number}", str(each), "4"]) for number in range(4)]
+        if any(process.wait() for process in crew):
+            sys.exit("a writer failed")
+
+    seconds = timed(run)
+    fs = open_store(engine, path).branches["main"]
+    found = sum(len(files) for _, _, files in fs.walk())
+    history = sum(1 for _ in fs.log())
+    return {"seconds": seconds, "count": 16 * each, "found": found, "history": history - 1}
+
+
+def main():
+    line, engine, folder = sys.argv[1:4]
+    if line == "writer":
+        writer(engine, folder, sys.argv[4], int(sys.argv[5]), int(sys.argv[6]))
+        return
+    work = tempfile.mkdtemp(dir=folder)
+    try:
+        found = globals()[line](engine, work)
+    finally:
+        shutil.rmtree(work)
+    found["peak_kib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(json.dumps(found))
+
+
+main()
