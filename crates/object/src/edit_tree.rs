@@ -39,6 +39,10 @@ impl PathEdit {
             PathEdit::Upsert { path, .. } | PathEdit::Delete { path } => path,
         }
     }
+
+    fn is_upsert(&self) -> bool {
+        matches!(self, PathEdit::Upsert { .. })
+    }
 }
 
 /// Why edits cannot be applied.
@@ -64,7 +68,7 @@ pub enum EditTreeError {
         /// The path of the edit.
         path: RepoPath,
     },
-    /// Two edits of one path.
+    /// Two edits of one path, other than a folder's deletion and a file in its place.
     #[error("`{path}` is given twice")]
     Duplicate {
         /// The path of both.
@@ -93,10 +97,19 @@ pub enum EditTreeError {
     Read(#[from] ReadError),
 }
 
+impl EditTreeError {
+    fn duplicate(edit: &PathEdit) -> EditTreeError {
+        EditTreeError::Duplicate {
+            path: edit.path().clone(),
+        }
+    }
+}
+
 /// Applies `edits` to the tree `root` (`None`: an empty one) and returns the resulting root.
 ///
 /// All edits happen at once: deletions first, each of something that was there before, then what
-/// is written. Folders left empty disappear. Trees that did not exist before go into `out`.
+/// is written. So a folder may be deleted and a file written in its place; any other path is given
+/// once. Folders left empty disappear. Trees that did not exist before go into `out`.
 pub fn edit_tree(
     db: &Database,
     root: Option<ObjectId>,
@@ -104,7 +117,10 @@ pub fn edit_tree(
     out: &mut Vec<NewObject>,
 ) -> Result<ObjectId, EditTreeError> {
     let mut sorted: Vec<&PathEdit> = edits.iter().collect();
-    sorted.sort_by(|a, b| a.path().components().cmp(b.path().components()));
+    sorted.sort_by(|a, b| {
+        let paths = a.path().components().cmp(b.path().components());
+        paths.then_with(|| a.is_upsert().cmp(&b.is_upsert()))
+    });
     let mut editor = Editor {
         db,
         out,
@@ -114,13 +130,16 @@ pub fn edit_tree(
     editor.folders.push(Folder::open(db, root, false)?);
     let mut edits = sorted.into_iter().peekable();
     while let Some(edit) = edits.next() {
-        let next = edits.peek().map(|edit| edit.path());
-        if next == Some(edit.path()) {
-            return Err(EditTreeError::Duplicate {
-                path: edit.path().clone(),
-            });
-        }
         editor.enter(edit)?;
+        let twice = edits.next_if(|next| next.path() == edit.path());
+        let next = edits.peek().map(|edit| edit.path());
+        if let Some(second) = twice {
+            if next == Some(edit.path()) {
+                return Err(EditTreeError::duplicate(edit));
+            }
+            editor.replace(edit, second)?;
+            continue;
+        }
         editor.apply(edit, next.is_some_and(|next| is_below(next, edit.path())))?;
     }
     editor.finish(root)
@@ -149,6 +168,8 @@ struct Folder<'a> {
     cleared: bool,
     /// By name, in the order of names.
     changes: Vec<(&'a [u8], Change)>,
+    /// The last name at which a folder was deleted and a file written.
+    replaced: Option<&'a [u8]>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -186,8 +207,9 @@ impl<'a> Editor<'a> {
             .last()
             .filter(|(own, _)| *own == name)
             .map(|(_, change)| *change);
-        let cleared = folder.cleared || own == Some(Change::Gone);
-        let writes = matches!(edit, PathEdit::Upsert { .. });
+        let is_deleted = own == Some(Change::Gone) || folder.replaced == Some(name);
+        let cleared = folder.cleared || is_deleted;
+        let writes = edit.is_upsert();
         let in_the_way = match (found, own) {
             (_, Some(Change::Set(..))) => true,
             (Some((mode, _)), None) => !mode.is_tree() && !cleared,
@@ -235,6 +257,20 @@ impl<'a> Editor<'a> {
         };
         folder.changes.push((name, change));
         Ok(())
+    }
+
+    /// Applies two edits of one path: the deletion of a folder, and a file in its place.
+    fn replace(&mut self, first: &'a PathEdit, second: &'a PathEdit) -> Result<(), EditTreeError> {
+        let name: &'a [u8] = first.path().file_name();
+        let folder = self.innermost();
+        let found = folder.entries.find(name)?;
+        let is_folder = found.is_some_and(|(mode, _)| mode.is_tree());
+        if first.is_upsert() || !second.is_upsert() || !is_folder {
+            return Err(EditTreeError::duplicate(first));
+        }
+        folder.replaced = Some(name);
+        // With the folder deleted, nothing is in the way of the file but what else is written there.
+        self.apply(second, true)
     }
 
     /// Closes the innermost folder: what it became is a change of the one before it.
@@ -329,6 +365,7 @@ impl Folder<'_> {
             entries,
             cleared,
             changes: Vec::new(),
+            replaced: None,
         })
     }
 

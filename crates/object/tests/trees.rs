@@ -334,6 +334,23 @@ fn edits_that_contradict_the_tree_are_refused_by_name() {
         "`a/d` is given twice"
     );
     assert_eq!(
+        refused(&[delete("x"), upsert("x", 2)]),
+        "`x` is given twice"
+    );
+    assert_eq!(refused(&[delete("a"), delete("a")]), "`a` is given twice");
+    assert_eq!(
+        refused(&[upsert("a", 1), upsert("a", 2)]),
+        "`a` is given twice"
+    );
+    assert_eq!(
+        refused(&[delete("a"), upsert("a", 1), upsert("a", 2)]),
+        "`a` is given twice"
+    );
+    assert_eq!(
+        refused(&[delete("a"), upsert("a", 1), upsert("a/b/c", 2)]),
+        "`a/b/c` cannot be written: `a` is a file"
+    );
+    assert_eq!(
         refused(&[delete("a/d"), upsert("a", 2)]),
         "`a` cannot be written: it is a folder"
     );
@@ -386,6 +403,16 @@ fn deletions_come_first_and_empty_folders_go() {
         "a f"
     );
     assert_eq!(after(&[delete("a/b/c"), upsert("a/b", 1)]), "a/b a/d f");
+    assert_eq!(after(&[delete("a"), upsert("a", 1)]), "a f");
+    assert_eq!(after(&[upsert("a/b", 1), delete("a/b")]), "a/b a/d f");
+    assert_eq!(
+        after(&[delete("a"), upsert("a", 1), delete("a/d"), delete("a/b")]),
+        "a f"
+    );
+    assert_eq!(
+        after(&[delete("a"), delete("a/b"), upsert("a/b", 1)]),
+        "a/b f"
+    );
 }
 
 #[test]
@@ -475,8 +502,12 @@ fn on_map(
     let is_in =
         |path: &str, folder: &str| path == folder || path.starts_with(&format!("{folder}/"));
     for (at, (path, write, _)) in edits.iter().enumerate() {
-        if edits[..at].iter().any(|(other, ..)| other == path) {
-            return None;
+        let mut others = edits[..at].iter().filter(|(other, ..)| other == path);
+        if let Some((_, other_write, _)) = others.next() {
+            let is_folder = files.keys().any(|file| file != path && is_in(file, path));
+            if other_write == write || others.next().is_some() || !is_folder {
+                return None;
+            }
         }
         if !write {
             files.keys().find(|file| is_in(file, path))?;
