@@ -17,10 +17,13 @@ mod fsck;
 pub mod hosted;
 mod import;
 mod log;
+pub mod merge;
 mod receive;
 mod reflog;
 mod refs;
 mod repository;
+pub mod store;
+mod revision;
 mod view;
 
 pub use branch::{BranchError, CreateBranch, CreatedBranch, DeleteBranch};

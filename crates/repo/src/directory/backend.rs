@@ -32,21 +32,21 @@ const ATTEMPTS_UNLOCKED: u32 = 3;
 
 /// A bare repository that is open. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Directory {
-    inner: Arc<Inner>,
+pub(crate) struct Directory {
+    pub(super) inner: Arc<Inner>,
 }
 
-struct Inner {
-    layout: Layout,
-    options: DirectoryOptions,
-    quarantine: PathBuf,
-    refs: RefStore,
-    objects: Arc<ObjectFolders>,
+pub(super) struct Inner {
+    pub(super) layout: Layout,
+    pub(super) options: DirectoryOptions,
+    pub(super) quarantine: PathBuf,
+    pub(super) refs: RefStore,
+    pub(super) objects: Arc<ObjectFolders>,
     /// What views say of `HEAD` where it names no branch; `None`: there are no views then.
     detached_head: Option<RefName>,
     current: Mutex<Current>,
     /// Writes of this process take turns, and so do not make each other start again.
-    writing: Mutex<()>,
+    pub(super) writing: Mutex<()>,
 }
 
 /// The newest state that was read. Held while the next one is read, so that a later view is never an older one.
@@ -75,6 +75,24 @@ impl Directory {
         Directory::new(layout, options, quarantine, Some(detached_head))
     }
 
+    /// Opens for reading and writing, whatever `HEAD` says.
+    pub(super) fn open_any_head(
+        layout: Layout,
+        options: DirectoryOptions,
+        detached_head: RefName,
+    ) -> Result<Directory, OpenError> {
+        let quarantine = match options.read_only {
+            true => layout.objects(),
+            false => quarantine::prepare(&layout.objects())?,
+        };
+        Ok(Directory::new(
+            layout,
+            options,
+            quarantine,
+            Some(detached_head),
+        ))
+    }
+
     fn new(
         layout: Layout,
         options: DirectoryOptions,
@@ -99,7 +117,7 @@ impl Directory {
     }
 
     /// The newest state.
-    pub(super) fn read_view(&self) -> Result<Arc<View>, RepoError> {
+    pub(crate) fn read_view(&self) -> Result<Arc<View>, RepoError> {
         self.inner.read_view()
     }
 
@@ -135,9 +153,9 @@ impl Backend for Directory {
         &self,
         who: String,
         packs: Vec<FinishedPack>,
-        prepare: Box<dyn Prepare>,
+        mut prepare: Box<dyn Prepare>,
     ) -> Result<Option<Arc<View>>, RepoError> {
-        self.blocking(move |inner| inner.publish(&who, packs, prepare))
+        self.blocking(move |inner| inner.publish(&who, packs, &mut |view| prepare.prepare(view)))
             .await
     }
 
@@ -172,7 +190,10 @@ impl Inner {
     fn read_view(&self) -> Result<Arc<View>, RepoError> {
         let mut current = self.current.lock();
         // Refs first: the objects that they name were there before them.
-        let state = self.refs.read()?;
+        let state = match self.detached_head {
+            Some(_) => self.refs.read_any_head()?,
+            None => self.refs.read()?,
+        };
         let (database, round) = self.objects.database()?;
         if let Some((view, before, before_round)) = &current.view
             && *before_round == round
@@ -209,11 +230,11 @@ impl Inner {
         Ok(view)
     }
 
-    fn publish(
+    pub(super) fn publish(
         &self,
         who: &str,
         packs: Vec<FinishedPack>,
-        mut prepare: Box<dyn Prepare>,
+        prepare: &mut dyn FnMut(&View) -> Result<Change, Refused>,
     ) -> Result<Option<Arc<View>>, RepoError> {
         self.check_writable()?;
         let mut incoming = Incoming::open(packs)?;
@@ -227,7 +248,7 @@ impl Inner {
                 None
             };
             let view = incoming.laid_over(&*self.read_view()?);
-            let change = match prepare.prepare(&view) {
+            let change = match prepare(&view) {
                 Ok(change) => change,
                 Err(Refused) => return Ok(None),
             };
@@ -276,7 +297,7 @@ impl Inner {
         })
     }
 
-    fn check_writable(&self) -> Result<(), DirectoryError> {
+    pub(super) fn check_writable(&self) -> Result<(), DirectoryError> {
         let reason = match (self.options.read_only, self.layout.shallow) {
             (true, _) => "it was opened for reading",
             (_, true) => "it is a shallow clone, whose history is not complete",
@@ -348,7 +369,7 @@ fn check_targets(change: &Change, after: &View) -> Result<(), RepoError> {
     Ok(())
 }
 
-fn now_ms() -> i64 {
+pub(super) fn now_ms() -> i64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_millis() as i64)

@@ -213,6 +213,15 @@ fn read_config(git_dir: &Path) -> Result<Config, OpenError> {
     }
 }
 
+/// What the config file of a repository says of `section.key`.
+pub(super) fn config_value(
+    git_dir: &Path,
+    section: &str,
+    key: &str,
+) -> Result<Option<String>, OpenError> {
+    Ok(read_config(git_dir)?.text(section, &key.to_ascii_lowercase()))
+}
+
 /// As Git decides it: by `core.bare`, or by the folder's name where that is not set.
 fn is_of_working_copy(git_dir: &Path, config: &Config) -> bool {
     let named_git = git_dir.file_name().is_some_and(|name| name == ".git");

@@ -10,6 +10,7 @@
 
 mod alternates;
 mod backend;
+mod blocking;
 mod config;
 pub(crate) mod durable;
 mod error;
@@ -36,13 +37,13 @@ use packhouse_object::{ObjectCache, RefName};
 pub use error::{DirectoryError, OpenError};
 pub use ref_map::SkippedRef;
 
+pub(crate) use backend::Directory;
 pub(crate) use layout::write_skeleton;
 pub(crate) use packed_refs::{PackedRef, Peeled, packed_refs_path, write_entries};
 pub(crate) use source::{Source, SourceError};
 pub(crate) use store::move_pack;
 
 use crate::repository::Repository;
-use backend::Directory;
 use layout::{Accept, Layout};
 
 /// How a bare repository is opened.

@@ -72,7 +72,7 @@ impl RefStore {
         &self,
         names: &BTreeSet<RefName>,
     ) -> Result<BTreeMap<RefName, Route>, DirectoryError> {
-        let head = self.head()?;
+        let head = self.any_head()?;
         let mut routes = BTreeMap::new();
         for requested in names {
             let mut route = Route {

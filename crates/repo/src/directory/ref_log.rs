@@ -218,6 +218,11 @@ impl RefLogs {
             .collect())
     }
 
+    /// Whether there is a log of `name`, empty or not.
+    pub(super) fn exists(&self, name: &BStr) -> bool {
+        self.path(name).is_file()
+    }
+
     fn path(&self, name: &BStr) -> PathBuf {
         ref_path(&self.git_dir.join("logs"), name)
     }

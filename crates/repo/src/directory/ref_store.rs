@@ -66,13 +66,25 @@ impl RefStore {
 
     /// Every ref.
     pub(super) fn read(&self) -> Result<RefState, DirectoryError> {
+        self.read_with(RefStore::head)
+    }
+
+    /// Every ref, of a repository whose `HEAD` need not make sense.
+    pub(super) fn read_any_head(&self) -> Result<RefState, DirectoryError> {
+        self.read_with(RefStore::any_head)
+    }
+
+    fn read_with(
+        &self,
+        head: fn(&RefStore) -> Result<Head, DirectoryError>,
+    ) -> Result<RefState, DirectoryError> {
         let _still = self.moving.read();
         let mut attempts = 1;
         loop {
             let packed = self.packed()?;
             let loose = scan(&self.git_dir)
                 .map_err(DirectoryError::io("list", &self.git_dir.join("refs")))?;
-            let head = self.head()?;
+            let head = head(self)?;
             if self.is_current(&packed)? {
                 return Ok(RefState {
                     head,
@@ -128,6 +140,14 @@ impl RefStore {
                 path,
                 reason: "it is missing".to_owned(),
             }),
+        }
+    }
+
+    /// What `HEAD` says now; one that names no branch in any way counts as detached.
+    pub(super) fn any_head(&self) -> Result<Head, DirectoryError> {
+        match self.head() {
+            Err(DirectoryError::Damaged { .. }) => Ok(Head::Detached),
+            head => head,
         }
     }
 

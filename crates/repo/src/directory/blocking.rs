@@ -1,0 +1,184 @@
+//! The backend as the embedded store uses it: without an executor, and ref by ref.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bstr::BStr;
+use packhouse_object::{Database, FinishedPack, IdSet, ObjectId, RefName};
+
+use super::DirectoryOptions;
+use super::backend::Directory;
+use super::error::{DirectoryError, OpenError};
+use super::layout::{Accept, Layout, config_value};
+use super::lock::{LockFile, NotLocked, Patience};
+use super::loose_refs::RawRef;
+use super::ref_store::{Head, SYMBOLIC_DEPTH_MAX};
+use crate::change::Change;
+use crate::error::RepoError;
+use crate::reflog::ReflogEntry;
+use crate::repository::Refused;
+use crate::view::View;
+
+impl Directory {
+    /// Opens a bare repository whatever its `HEAD` says. The repository of a working copy can only be read.
+    pub(crate) fn open_store(
+        path: &Path,
+        mut options: DirectoryOptions,
+    ) -> Result<Directory, OpenError> {
+        let layout = match Layout::find(path, Accept::Bare) {
+            Err(OpenError::WorkingCopy { .. }) => {
+                options.read_only = true;
+                Layout::find(path, Accept::WorkingCopies)?
+            }
+            layout => layout?,
+        };
+        let unknown = RefName::branch("main").expect("the name is valid");
+        Directory::open_any_head(layout, options, unknown)
+    }
+
+    /// The repository's folder, without symbolic links.
+    pub(crate) fn git_dir(&self) -> &Path {
+        &self.inner.layout.git_dir
+    }
+
+    /// The folder for files under way, on the file system where packs end up.
+    pub(crate) fn quarantine(&self) -> &Path {
+        &self.inner.quarantine
+    }
+
+    /// An error if nothing may be written.
+    pub(crate) fn check_writable(&self) -> Result<(), DirectoryError> {
+        self.inner.check_writable()
+    }
+
+    /// The objects that are there now.
+    pub(crate) fn database(&self) -> Result<Database, RepoError> {
+        Ok(self.inner.objects.database()?.0)
+    }
+
+    /// Where one ref points, through symbolic refs; `None` if there is no such ref.
+    pub(crate) fn ref_target(&self, name: &RefName) -> Result<Option<ObjectId>, DirectoryError> {
+        let refs = &self.inner.refs;
+        let mut name = name.clone();
+        for _ in 0..=SYMBOLIC_DEPTH_MAX {
+            match refs.raw(name.as_bstr())? {
+                Some(RawRef::Id(id)) => return Ok(Some(id)),
+                Some(RawRef::Symbolic(target)) => match RefName::parse(&target) {
+                    Ok(target) => name = target,
+                    Err(_) => return Ok(None),
+                },
+                Some(RawRef::Broken) => {
+                    return Err(DirectoryError::Damaged {
+                        path: refs.path(name.as_bstr()),
+                        reason: "it does not name an object".to_owned(),
+                    });
+                }
+                None => {
+                    let packed = refs.packed()?;
+                    if let Some(entry) = packed.get(name.as_bstr()) {
+                        return Ok(Some(entry.target));
+                    }
+                    // Packing moves a value before it removes the file, deleting the other way round:
+                    // only a file that appeared meanwhile can have been missed.
+                    return match refs.raw(name.as_bstr())? {
+                        Some(RawRef::Id(id)) => Ok(Some(id)),
+                        _ => Ok(None),
+                    };
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The branch that `HEAD` names, whether it exists or not; `None` if `HEAD` names a commit or nothing.
+    pub(crate) fn head_branch(&self) -> Result<Option<RefName>, DirectoryError> {
+        Ok(match self.inner.refs.any_head()? {
+            Head::Branch(name) => Some(name),
+            Head::Detached => None,
+        })
+    }
+
+    /// Points `HEAD` to a branch, durably.
+    pub(crate) fn set_head(&self, branch: &RefName) -> Result<(), RepoError> {
+        self.check_writable()?;
+        let refs = &self.inner.refs;
+        let path = refs.path(BStr::new("HEAD"));
+        let mut lock = self.lock_file(&path)?;
+        lock.write(&[b"ref: ", branch.as_bytes(), b"\n"].concat())?;
+        let _moving = refs.moving.write();
+        lock.commit()
+            .map_err(DirectoryError::io("replace", &path))?;
+        Ok(())
+    }
+
+    /// Sets `core.<key>` in the repository's config file, unless it says so already.
+    pub(crate) fn set_core(&self, key: &str, value: u64) -> Result<(), RepoError> {
+        let git_dir = self.git_dir();
+        let path = git_dir.join("config");
+        let known = config_value(git_dir, "core", key).map_err(|error| {
+            let reason = error.to_string();
+            let path = path.clone();
+            DirectoryError::Damaged { path, reason }
+        })?;
+        if known.as_deref() == Some(value.to_string().as_str()) {
+            return Ok(());
+        }
+        self.check_writable()?;
+        let mut lock = self.lock_file(&path)?;
+        // A later setting counts, so the file is only added to.
+        let mut text = std::fs::read(&path).unwrap_or_default();
+        if text.last().is_some_and(|&byte| byte != b'\n') {
+            text.push(b'\n');
+        }
+        text.extend_from_slice(format!("[core]\n\t{key} = {value}\n").as_bytes());
+        lock.write(&text)?;
+        lock.commit()
+            .map_err(DirectoryError::io("replace", &path))?;
+        Ok(())
+    }
+
+    fn lock_file(&self, path: &Path) -> Result<LockFile, DirectoryError> {
+        let refs = &self.inner.refs;
+        let mut patience = Patience::new(refs.lock_timeout);
+        LockFile::take(&refs.git_dir, path, &mut patience).map_err(|error| match error {
+            NotLocked::Error(error) => error,
+            NotLocked::FileInTheWay => {
+                DirectoryError::io("lock", path)(std::io::ErrorKind::NotADirectory.into())
+            }
+        })
+    }
+
+    /// Writes what `prepare` asks for on the newest state, as [`Repository::publish`](crate::Repository::publish) does.
+    pub(crate) fn publish_blocking(
+        &self,
+        who: &str,
+        packs: Vec<FinishedPack>,
+        prepare: &mut dyn FnMut(&View) -> Result<Change, Refused>,
+    ) -> Result<Option<Arc<View>>, RepoError> {
+        self.inner.publish(who, packs, prepare)
+    }
+
+    /// The whole log of one ref, oldest line first.
+    pub(crate) fn reflog_of(&self, name: &RefName) -> Result<Vec<ReflogEntry>, DirectoryError> {
+        let logs = &self.inner.refs.logs;
+        logs.of_ref(name.as_bstr(), None, usize::MAX)
+    }
+
+    /// Whether the ref has a log at all.
+    pub(crate) fn has_reflog(&self, name: &RefName) -> bool {
+        self.inner.refs.logs.exists(name.as_bstr())
+    }
+
+    /// The commits whose parents a shallow clone left out.
+    pub(crate) fn shallow_commits(&self) -> Result<IdSet, DirectoryError> {
+        if !self.inner.layout.shallow {
+            return Ok(IdSet::default());
+        }
+        let path = self.git_dir().join("shallow");
+        let text = std::fs::read(&path).map_err(DirectoryError::io("read", &path))?;
+        let lines = text.split(|&byte| byte == b'\n');
+        Ok(lines
+            .filter_map(|line| ObjectId::from_hex(line).ok())
+            .collect())
+    }
+}

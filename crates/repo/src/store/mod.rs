@@ -1,0 +1,41 @@
+//! The embedded store: a versioned file system in an ordinary bare Git repository, without a server and without `git`.
+//!
+//! What always holds:
+//! - a [`Snapshot`] never changes: it is the tree of one commit, and writing gives another snapshot;
+//! - a write is one commit on the branch the snapshot came from, made only if the branch is still where the snapshot
+//!   was taken ([`StoreError::Stale`] otherwise), whoever else is writing, threads, processes or `git` itself;
+//! - what a write stores is durable before its ref moves (see [`Durability`]);
+//! - a write that changes nothing makes no commit and gives the same snapshot back.
+//!
+//! Paths are bytes; every call blocks. A [`Store`] and a [`Snapshot`] are cheap to clone and can be used by many threads.
+
+mod create;
+mod error;
+mod file_type;
+mod history;
+mod message;
+mod open;
+mod options;
+mod path;
+mod read;
+mod reader;
+mod refs;
+mod report;
+mod scan;
+mod snapshot;
+mod walk;
+
+pub use error::{StoreError, StoreErrorKind};
+pub use file_type::FileType;
+pub use message::auto_message;
+pub use open::Store;
+pub use options::{
+    Create, Durability, Identity, Messages, NoProgress, StoreOptions, StoreProgress,
+};
+pub use path::{join, normalize, normalize_file};
+pub use read::{Entry, Stat};
+pub use reader::FileReader;
+pub use refs::{RefKind, RefMap};
+pub use report::{ChangeAction, ChangeError, ChangeKind, ChangeReport, FileEntry};
+pub use snapshot::Snapshot;
+pub use walk::{FileWalk, Walk, WalkDir};

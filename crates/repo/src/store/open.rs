@@ -1,0 +1,318 @@
+//! Opening and creating stores.
+
+use std::fs;
+use std::io::{ErrorKind, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use bstr::ByteSlice;
+use packhouse_object::{
+    Database, FinishedPack, IdSet, ObjectCache, ObjectId, ObjectKind, ReadError, RefName,
+};
+
+use super::create::create;
+use super::reader::{FileReader, read_range};
+use super::refs::{RefKind, RefMap};
+use super::{Create, Identity, Snapshot, StoreError, StoreOptions};
+use crate::change::Change;
+use crate::directory::{Directory, DirectoryOptions};
+use crate::error::RepoError;
+use crate::repository::Refused;
+use crate::view::View;
+
+/// Decoded objects kept in memory for each open store.
+const CACHE_BYTES: u64 = 64 << 20;
+
+/// A versioned file store in a bare Git repository. Cheap to clone; every clone is the same store.
+#[derive(Clone)]
+pub struct Store {
+    pub(super) inner: Arc<Inner>,
+}
+
+pub(super) struct Inner {
+    pub(super) directory: Directory,
+    pub(super) cache: Arc<ObjectCache>,
+    pub(super) options: StoreOptions,
+    /// The identity as reflogs have it.
+    pub(super) who: String,
+    shallow: OnceLock<IdSet>,
+}
+
+impl Store {
+    /// Opens the store at `path`, making it first if the options say so.
+    ///
+    /// A working copy's repository can be opened for reading. SHA-256 repositories, partial clones and reftables are
+    /// refused.
+    pub fn open(path: impl AsRef<Path>, options: StoreOptions) -> Result<Store, StoreError> {
+        let path = path.as_ref();
+        let is_there = match fs::read_dir(path) {
+            Ok(mut entries) => match options.create {
+                // An empty folder is as good as none.
+                Create::IfMissing { .. } => entries.next().is_some(),
+                _ => true,
+            },
+            Err(error) if error.kind() == ErrorKind::NotFound => false,
+            Err(_) => true,
+        };
+        match &options.create {
+            Create::Never if !is_there => {
+                return Err(StoreError::NotFound {
+                    path: path.as_os_str().as_encoded_bytes().into(),
+                });
+            }
+            Create::New { .. } if is_there => return Err(already_there(path)),
+            Create::New { branch } if !create(path, branch.as_deref(), &options)? => {
+                return Err(already_there(path));
+            }
+            Create::IfMissing { branch } if !is_there => {
+                create(path, branch.as_deref(), &options)?;
+            }
+            _ => {}
+        }
+        Store::open_existing(path, options)
+    }
+
+    fn open_existing(path: &Path, options: StoreOptions) -> Result<Store, StoreError> {
+        let cache = Arc::new(ObjectCache::new(CACHE_BYTES));
+        let directory = Directory::open_store(
+            path,
+            DirectoryOptions {
+                read_only: options.read_only,
+                cache: cache.clone(),
+                ..DirectoryOptions::default()
+            },
+        )?;
+        for (key, value) in [
+            ("compression", options.compression.map(u64::from)),
+            ("bigFileThreshold", options.big_file_threshold),
+        ] {
+            if let Some(value) = value {
+                directory.set_core(key, value)?;
+            }
+        }
+        Ok(Store {
+            inner: Arc::new(Inner {
+                directory,
+                cache,
+                who: options.identity.to_string(),
+                options,
+                shallow: OnceLock::new(),
+            }),
+        })
+    }
+
+    /// The repository's folder, absolute and without symbolic links.
+    pub fn path(&self) -> &Path {
+        self.inner.directory.git_dir()
+    }
+
+    /// Who commits.
+    pub fn identity(&self) -> &Identity {
+        &self.inner.options.identity
+    }
+
+    /// How the store was opened.
+    pub fn options(&self) -> &StoreOptions {
+        &self.inner.options
+    }
+
+    /// The branches.
+    pub fn branches(&self) -> RefMap {
+        RefMap::new(self, RefKind::Branch)
+    }
+
+    /// The tags.
+    pub fn tags(&self) -> RefMap {
+        RefMap::new(self, RefKind::Tag)
+    }
+
+    /// The snapshot a revision names: a branch, else a tag, else a commit by its id, whole or shortened to at least
+    /// four digits; and from there `back` commits along first parents. It can be written if it is a branch.
+    pub fn snapshot(&self, rev: &str, back: u64) -> Result<Snapshot, StoreError> {
+        let found = match self.branches().find(rev)? {
+            None => self.tags().find(rev)?,
+            found => found,
+        };
+        let found = match found {
+            None => self.by_hash(rev)?,
+            found => found,
+        };
+        let found = found.ok_or_else(|| StoreError::NoSuchRef {
+            name: rev.to_owned(),
+        })?;
+        found.back(back)
+    }
+
+    fn by_hash(&self, hex: &str) -> Result<Option<Snapshot>, StoreError> {
+        let database = self.database()?;
+        let id = match database.prefix(hex)?[..] {
+            [] => return Ok(None),
+            [id] => id,
+            _ => {
+                return Err(StoreError::invalid(format!("Ambiguous commit hash: {hex}")));
+            }
+        };
+        match database.peel(id)? {
+            (id, ObjectKind::Commit) => Snapshot::load(self, database, id).map(Some),
+            (_, kind) => Err(StoreError::invalid(format!(
+                "{hex} is a {kind}, not a commit"
+            ))),
+        }
+    }
+
+    /// The snapshot of a commit as if it had been found through `ref_name`.
+    pub fn snapshot_at(
+        &self,
+        commit: ObjectId,
+        ref_name: Option<String>,
+        writable: bool,
+    ) -> Result<Snapshot, StoreError> {
+        let snapshot = Snapshot::load(self, self.database()?, commit)?;
+        Ok(snapshot.bound(ref_name.map(Into::into), writable))
+    }
+
+    /// `size` bytes of a blob from `offset` on, less at its end; `None` for all of them.
+    pub fn read_blob(
+        &self,
+        id: &ObjectId,
+        offset: u64,
+        size: Option<u64>,
+    ) -> Result<Vec<u8>, StoreError> {
+        read_range(&self.database_with_blob(id)?, id, offset, size)
+    }
+
+    /// A blob's size, and its content in pieces.
+    pub fn blob_reader(
+        &self,
+        id: &ObjectId,
+    ) -> Result<(u64, impl Read + Send + use<>), StoreError> {
+        let reader = FileReader::open(self.database_with_blob(id)?, *id)?;
+        Ok((reader.size(), reader))
+    }
+
+    fn database_with_blob(&self, id: &ObjectId) -> Result<Database, StoreError> {
+        let database = self.database()?;
+        match database.header(id)? {
+            Some(header) if header.kind == ObjectKind::Blob => Ok(database),
+            _ => Err(StoreError::NoSuchObject { id: id.to_string() }),
+        }
+    }
+
+    /// Whether there is a blob of this id. Other objects do not count.
+    pub fn has_blob(&self, id: &ObjectId) -> Result<bool, StoreError> {
+        let header = self.database()?.header(id)?;
+        Ok(header.is_some_and(|header| header.kind == ObjectKind::Blob))
+    }
+
+    /// Whether both are the same folder, however each was opened.
+    pub fn same_repository(&self, other: &Store) -> bool {
+        let identity = |store: &Store| {
+            let metadata = fs::metadata(store.path()).ok()?;
+            Some((metadata.dev(), metadata.ino()))
+        };
+        Arc::ptr_eq(&self.inner, &other.inner)
+            || identity(self).is_some() && identity(self) == identity(other)
+    }
+
+    /// The newest state: all refs, and the objects.
+    pub fn view(&self) -> Result<Arc<View>, StoreError> {
+        Ok(self.inner.directory.read_view()?)
+    }
+
+    /// The objects that are there now.
+    pub fn database(&self) -> Result<Database, StoreError> {
+        Ok(self.inner.directory.database()?)
+    }
+
+    /// Moves refs, with the objects they need, as one change prepared on the newest state. `prepare` is called again
+    /// if that state moves meanwhile, and must not have effects of its own. Durable when this returns.
+    pub fn publish<T>(
+        &self,
+        packs: Vec<FinishedPack>,
+        mut prepare: impl FnMut(&View) -> Result<(Change, T), StoreError>,
+    ) -> Result<(T, Arc<View>), StoreError> {
+        let mut outcome = None;
+        let view = self
+            .inner
+            .directory
+            .publish_blocking(&self.inner.who, packs, &mut |view| {
+                let (change, result) = match prepare(view) {
+                    Ok((change, value)) => (Ok(change), Ok(value)),
+                    Err(error) => (Err(Refused), Err(error)),
+                };
+                outcome = Some(result);
+                change
+            })?;
+        match (outcome, view) {
+            (Some(Ok(value)), Some(view)) => Ok((value, view)),
+            (Some(Err(error)), _) => Err(error),
+            _ => Err(RepoError::Stopped.into()),
+        }
+    }
+
+    /// The folder for files under way, on the file system where packs end up.
+    pub fn quarantine_dir(&self) -> &Path {
+        self.inner.directory.quarantine()
+    }
+
+    /// The parents of a commit, as far as the history goes: a shallow clone ends early.
+    pub(super) fn parents_of<'a>(
+        &self,
+        id: &ObjectId,
+        parents: &'a [ObjectId],
+    ) -> Result<&'a [ObjectId], StoreError> {
+        let shallow = match self.inner.shallow.get() {
+            Some(shallow) => shallow,
+            None => {
+                let shallow = self.inner.directory.shallow_commits()?;
+                self.inner.shallow.get_or_init(|| shallow)
+            }
+        };
+        Ok(match shallow.contains(id) {
+            true => &[],
+            false => parents,
+        })
+    }
+}
+
+fn already_there(path: &Path) -> StoreError {
+    StoreError::Exists {
+        path: path.as_os_str().as_encoded_bytes().into(),
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Store").field(&self.path()).finish()
+    }
+}
+
+/// The full name of a branch or tag.
+pub(super) fn full_name(kind: RefKind, name: &str) -> Result<RefName, StoreError> {
+    let bad = |reason: String| StoreError::BadRefName {
+        name: name.to_owned(),
+        reason,
+    };
+    if name.contains(':') {
+        return Err(bad("contains colon".to_owned()));
+    }
+    RefName::parse([kind.prefix(), name.as_bytes()].concat())
+        .map_err(|error| bad(error.problem.to_string()))
+}
+
+/// Where a path leads that need not exist: absolute.
+pub(super) fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// The short name of a branch or tag, if it is text.
+pub(super) fn short_name(kind: RefKind, name: &RefName) -> Option<String> {
+    let short = name.strip_prefix(kind.prefix())?;
+    Some(short.to_str().ok()?.to_owned())
+}
+
+/// An id that must be there.
+pub(super) fn missing(id: &ObjectId) -> StoreError {
+    ReadError::NotFound { id: *id }.into()
+}

@@ -1,0 +1,159 @@
+//! Branches and tags as maps from names to snapshots.
+
+use std::sync::Arc;
+
+use packhouse_object::{ObjectKind, RefName};
+
+use super::open::{full_name, short_name};
+use super::{Snapshot, Store, StoreError};
+
+/// Which refs a map holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefKind {
+    /// `refs/heads/`.
+    Branch,
+    /// `refs/tags/`.
+    Tag,
+}
+
+impl RefKind {
+    /// What stands before the names in the repository.
+    pub fn prefix(self) -> &'static [u8] {
+        match self {
+            RefKind::Branch => b"refs/heads/",
+            RefKind::Tag => b"refs/tags/",
+        }
+    }
+}
+
+/// The branches, or the tags, of a store. Each call sees the newest state. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct RefMap {
+    store: Store,
+    kind: RefKind,
+}
+
+impl RefMap {
+    pub(super) fn new(store: &Store, kind: RefKind) -> RefMap {
+        RefMap {
+            store: store.clone(),
+            kind,
+        }
+    }
+
+    /// Which refs it holds.
+    pub fn kind(&self) -> RefKind {
+        self.kind
+    }
+
+    /// The store they are in.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The names, sorted by bytes. Names that are no text are left out.
+    pub fn names(&self) -> Result<Vec<String>, StoreError> {
+        let view = self.store.view()?;
+        let refs = view.refs().prefixed(self.kind.prefix());
+        Ok(refs
+            .filter_map(|(name, _)| short_name(self.kind, name))
+            .collect())
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> Result<usize, StoreError> {
+        Ok(self.names()?.len())
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> Result<bool, StoreError> {
+        Ok(self.len()? == 0)
+    }
+
+    /// Whether there is one of this name.
+    pub fn contains(&self, name: &str) -> Result<bool, StoreError> {
+        let Ok(name) = full_name(self.kind, name) else {
+            return Ok(false);
+        };
+        Ok(self.store.inner.directory.ref_target(&name)?.is_some())
+    }
+
+    /// The snapshot a branch or tag names; one of a branch can be written.
+    pub fn get(&self, name: &str) -> Result<Snapshot, StoreError> {
+        self.find(name)?.ok_or_else(|| self.no_such(name))
+    }
+
+    /// As [`RefMap::get`]; `None` if there is no such ref.
+    pub(super) fn find(&self, name: &str) -> Result<Option<Snapshot>, StoreError> {
+        let Ok(full) = full_name(self.kind, name) else {
+            return Ok(None);
+        };
+        let Some(target) = self.store.inner.directory.ref_target(&full)? else {
+            return Ok(None);
+        };
+        let database = self.store.database()?;
+        let (id, kind) = database.peel(target)?;
+        if kind != ObjectKind::Commit {
+            let what = match self.kind {
+                RefKind::Branch => "Branch",
+                RefKind::Tag => "Tag",
+            };
+            return Err(StoreError::invalid(format!(
+                "{what} '{name}' does not point to a commit"
+            )));
+        }
+        let snapshot = Snapshot::load(&self.store, database, id)?;
+        Ok(Some(self.bound(snapshot, name)))
+    }
+
+    pub(super) fn bound(&self, snapshot: Snapshot, name: &str) -> Snapshot {
+        let name: Arc<str> = name.into();
+        snapshot.bound(Some(name), self.kind == RefKind::Branch)
+    }
+
+    fn no_such(&self, name: &str) -> StoreError {
+        let name = name.to_owned();
+        match self.kind {
+            RefKind::Branch => StoreError::NoSuchBranch { name },
+            RefKind::Tag => StoreError::NoSuchTag { name },
+        }
+    }
+
+    fn only_branches(&self, what: &str) -> Result<(), StoreError> {
+        match self.kind {
+            RefKind::Branch => Ok(()),
+            RefKind::Tag => Err(StoreError::invalid(format!("Tags do not have {what}"))),
+        }
+    }
+
+    /// The branch `HEAD` names, if it exists.
+    pub fn current_name(&self) -> Result<Option<String>, StoreError> {
+        self.only_branches("a current name")?;
+        let directory = &self.store.inner.directory;
+        let Some(name) = directory.head_branch()? else {
+            return Ok(None);
+        };
+        match directory.ref_target(&name)? {
+            Some(_) => Ok(short_name(self.kind, &name)),
+            None => Ok(None),
+        }
+    }
+
+    /// The snapshot of the branch `HEAD` names, if it exists.
+    pub fn current(&self) -> Result<Option<Snapshot>, StoreError> {
+        match self.current_name()? {
+            Some(name) => self.find(&name),
+            None => Ok(None),
+        }
+    }
+
+    /// Points `HEAD` to a branch, which must exist.
+    pub fn set_current(&self, name: &str) -> Result<(), StoreError> {
+        self.only_branches("a current name")?;
+        if !self.contains(name)? {
+            return Err(self.no_such(name));
+        }
+        let full: RefName = full_name(self.kind, name)?;
+        Ok(self.store.inner.directory.set_head(&full)?)
+    }
+}
