@@ -10,7 +10,7 @@ use bytes::Bytes;
 use crate::tree::encode_entry;
 use crate::{
     CollisionError, Database, EntryMode, IdSet, NewObject, ObjectId, ObjectKind, PathError,
-    ReadError, RepoPath, TreeIter, check_entry, compare_entries,
+    ReadError, RepoPath, SpecialFileError, TreeIter, check_entry, compare_entries, special_entry,
 };
 
 /// A change to one path.
@@ -89,6 +89,15 @@ pub enum EditTreeError {
         #[source]
         source: PathError,
     },
+    /// The content of a file that Git reads is refused.
+    #[error("`{path}` cannot be written")]
+    SpecialFile {
+        /// The path of the edit.
+        path: RepoPath,
+        /// Why.
+        #[source]
+        source: SpecialFileError,
+    },
     /// A new tree is a SHA-1 collision attack.
     #[error(transparent)]
     Collision(#[from] CollisionError),
@@ -109,7 +118,8 @@ impl EditTreeError {
 ///
 /// All edits happen at once: deletions first, each of something that was there before, then what
 /// is written. So a folder may be deleted and a file written in its place; any other path is given
-/// once. Folders left empty disappear. Trees that did not exist before go into `out`.
+/// once. Folders left empty disappear. A file that Git itself reads ([`crate::SpecialFile`]) is judged, so its blob must
+/// be in `db`; other blobs need not be. Trees that did not exist before go into `out`.
 pub fn edit_tree(
     db: &Database,
     root: Option<ObjectId>,
@@ -183,6 +193,15 @@ impl<'a> Editor<'a> {
     fn enter(&mut self, edit: &'a PathEdit) -> Result<(), EditTreeError> {
         let mut parts: Vec<&'a [u8]> = edit.path().components().map(|part| &**part).collect();
         parts.pop();
+        if edit.is_upsert() {
+            let checked = parts
+                .iter()
+                .try_for_each(|part| check_entry(part, EntryMode::Tree));
+            checked.map_err(|source| EditTreeError::Name {
+                path: edit.path().clone(),
+                source,
+            })?;
+        }
         let open = self.folders[1..].iter().map(|folder| folder.name);
         let common = open
             .zip(&parts)
@@ -231,6 +250,7 @@ impl<'a> Editor<'a> {
     fn apply(&mut self, edit: &'a PathEdit, has_edits_below: bool) -> Result<(), EditTreeError> {
         let path = edit.path();
         let name: &'a [u8] = path.file_name();
+        let db = self.db;
         let folder = self.innermost();
         let found = folder.entries.find(name)?;
         let change = match edit {
@@ -243,10 +263,17 @@ impl<'a> Editor<'a> {
                 return Err(EditTreeError::FolderMode { path: path.clone() });
             }
             PathEdit::Upsert { mode, id, .. } => {
-                check_entry(name, *mode).map_err(|source| EditTreeError::Name {
+                let special = special_entry(name, *mode).map_err(|source| EditTreeError::Name {
                     path: path.clone(),
                     source,
                 })?;
+                if let Some(file) = special {
+                    let judged = file.check_blob(db, *id)?;
+                    judged.map_err(|source| EditTreeError::SpecialFile {
+                        path: path.clone(),
+                        source,
+                    })?;
+                }
                 // With edits below, the folder may be emptied yet: that is seen when it is closed.
                 let is_folder = found.is_some_and(|(mode, _)| mode.is_tree()) && !folder.cleared;
                 if is_folder && !has_edits_below {

@@ -11,6 +11,7 @@
 mod ancestry;
 mod cache;
 mod commit;
+mod config_text;
 mod count;
 mod database;
 mod decode_error;
@@ -33,6 +34,7 @@ mod progress;
 mod read_error;
 mod ref_name;
 mod signature;
+mod special_file;
 mod stream;
 mod tag;
 mod tree;
@@ -44,6 +46,7 @@ pub use bstr::{BStr, BString};
 pub use ancestry::{is_ancestor, merge_bases};
 pub use cache::ObjectCache;
 pub use commit::{Commit, commit_links};
+pub use config_text::{BadConfigLine, ConfigItem, ConfigReading, read_config};
 pub use count::{Counted, Wanted, count_objects};
 pub use database::{Database, MissedObject};
 pub use decode_error::DecodeError;
@@ -63,11 +66,16 @@ pub use pack::{
 };
 pub use path::{
     MAX_PART_BYTES, MAX_PATH_BYTES, PathError, RepoPath, check_entry, check_entry_name,
+    special_entry,
 };
 pub use progress::Progress;
 pub use read_error::ReadError;
 pub use ref_name::{EPHEMERAL_PREFIX, RefName, RefNameError, RefNameProblem, check_ref_format};
 pub use signature::Signature;
+pub use special_file::{
+    MAX_ATTRIBUTES_BYTES, MAX_ATTRIBUTES_LINE_BYTES, MAX_MODULES_BYTES, SpecialFile,
+    SpecialFileError,
+};
 pub use stream::ObjectStream;
 pub use tag::{Tag, tag_target};
 pub use tree::{Tree, TreeEntry, TreeEntryRef, TreeIter, compare_entries};

@@ -8,6 +8,7 @@ use std::fmt;
 use bstr::{BStr, BString, ByteSlice};
 
 use crate::EntryMode;
+use crate::special_file::{SpecialFile, special_file};
 
 /// Longest part of a path in bytes: what file systems hold.
 pub const MAX_PART_BYTES: usize = 255;
@@ -101,6 +102,9 @@ pub enum PathError {
     /// A symbolic link called `.gitmodules`, which Git would follow.
     #[error("`.gitmodules` may not be a symbolic link")]
     DotGitmodulesLink,
+    /// A folder or a submodule called like a file that Git reads.
+    #[error("`{0}` may not be a folder or a submodule")]
+    NoFile(SpecialFile),
     /// NUL or another control character.
     #[error("the path contains a control character")]
     Control,
@@ -134,28 +138,27 @@ pub fn check_entry_name(name: &[u8]) -> Result<(), PathError> {
     Ok(())
 }
 
-/// Checks one name together with what it names: a symbolic link has further names it may not take.
+/// Checks one name together with what it names: some names are for files only.
 pub fn check_entry(name: &[u8], mode: EntryMode) -> Result<(), PathError> {
+    special_entry(name, mode).map(|_| ())
+}
+
+/// Like [`check_entry`]; returns which file Git takes it for, whose content has rules too.
+pub fn special_entry(name: &[u8], mode: EntryMode) -> Result<Option<SpecialFile>, PathError> {
     check_entry_name(name)?;
-    if mode == EntryMode::Symlink
-        && (is_hfs_dot(name, b"gitmodules") || windows_ends(name).any(is_ntfs_dotgitmodules))
-    {
-        return Err(PathError::DotGitmodulesLink);
+    let special = special_file(name);
+    match (special, mode) {
+        (None, _) | (_, EntryMode::Blob | EntryMode::Executable) => Ok(special),
+        (Some(SpecialFile::Modules), EntryMode::Symlink) => Err(PathError::DotGitmodulesLink),
+        // Git does not read it then.
+        (Some(SpecialFile::Attributes), EntryMode::Symlink) => Ok(None),
+        (Some(file), EntryMode::Tree | EntryMode::Submodule) => Err(PathError::NoFile(file)),
     }
-    Ok(())
 }
 
 /// What Windows takes for separate parts: a backslash is a slash there.
 fn windows_parts(name: &[u8]) -> impl Iterator<Item = &[u8]> {
     name.split(|&byte| byte == b'\\')
-}
-
-/// What Windows takes for the last parts: the last one, the last two, and so on up to the name.
-fn windows_ends(name: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let after_backslash = |at: &usize| *at == 0 || name[at - 1] == b'\\';
-    (0..name.len())
-        .filter(after_backslash)
-        .map(|at| &name[at..])
 }
 
 /// Whether NTFS takes the name for `.git` (Git's `is_ntfs_dotgit`): in any case, by its short
@@ -178,16 +181,19 @@ fn only_dots_and_spaces(tail: &[u8]) -> bool {
         .all(|byte| matches!(byte, b'.' | b' '))
 }
 
-/// Whether NTFS takes the name for `.gitmodules` (Git's `is_ntfs_dot_generic`): the name itself,
-/// one of the first four short names, or one of those NTFS makes by hashing.
-fn is_ntfs_dotgitmodules(name: &[u8]) -> bool {
-    if let Some(tail) = strip_ascii_prefix(name, b".gitmodules") {
+/// Whether NTFS takes the name for a dot and `word` (Git's `is_ntfs_dot_generic`): the name itself, one of the first
+/// four short names, which begin with `short`, or one of those NTFS makes by hashing.
+pub(crate) fn is_ntfs_dot(name: &[u8], word: &[u8], short: &[u8; 6], hashed: &[u8; 6]) -> bool {
+    if let Some(tail) = name
+        .strip_prefix(b".")
+        .and_then(|rest| strip_ascii_prefix(rest, word))
+    {
         return only_dots_and_spaces(tail);
     }
-    if let Some([b'1'..=b'4', tail @ ..]) = strip_ascii_prefix(name, b"gitmod~") {
+    if let Some([b'~', b'1'..=b'4', tail @ ..]) = strip_ascii_prefix(name, short) {
         return only_dots_and_spaces(tail);
     }
-    is_hashed_short_name(name, b"gi7eba")
+    is_hashed_short_name(name, hashed)
 }
 
 /// Whether the name is six bytes of `hashed`, cut off by `~` and digits to eight bytes in all.
@@ -223,7 +229,7 @@ fn strip_ascii_prefix<'a>(name: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
 
 /// Whether HFS+ takes the name for a dot and `word` (Git's `is_hfs_dot_generic`): in any case,
 /// with code points in it that HFS+ ignores.
-fn is_hfs_dot(name: &[u8], word: &[u8]) -> bool {
+pub(crate) fn is_hfs_dot(name: &[u8], word: &[u8]) -> bool {
     let mut chars = HfsChars(name);
     if chars.next() != Some('.') {
         return false;

@@ -8,6 +8,7 @@ mod names;
 mod packs;
 mod repositories;
 mod sending;
+mod special_files;
 mod storing;
 mod trees;
 mod walks;

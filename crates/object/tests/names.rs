@@ -15,7 +15,7 @@ fn git_takes_ref(git: &Git, name: &str) -> bool {
 }
 
 /// Strings of `count` parts from `parts`, by seed.
-fn strings<'a>(parts: &'a [&'a [u8]], count: u64) -> impl Iterator<Item = Vec<u8>> + 'a {
+pub(crate) fn strings<'a>(parts: &'a [&'a [u8]], count: u64) -> impl Iterator<Item = Vec<u8>> + 'a {
     (0..count).map(|seed| {
         let len = 1 + pick(seed, 1, 6) as u64;
         (0..len)

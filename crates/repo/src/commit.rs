@@ -144,7 +144,9 @@ fn prepare(view: &View, request: &CommitRequest) -> Result<(Change, CommitOutcom
         }
     }
     let mut trees = Vec::new();
-    let tree = edit_tree(database, parent_tree, &request.edits, &mut trees)?;
+    // The packs of the request are in the database: any of the blobs may be a file that is judged.
+    let complete = database.with_objects(objects.iter().cloned());
+    let tree = edit_tree(&complete, parent_tree, &request.edits, &mut trees)?;
     for new_tree in trees {
         // The database knows the empty tree by heart; git wants it stored where something names it.
         if new_tree.id.is_empty_tree() || !database.contains(&new_tree.id)? {

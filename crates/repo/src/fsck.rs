@@ -3,13 +3,15 @@
 //! What is wrong is reported, not returned as an error, so that one damaged object does not hide the
 //! next. Memory grows with the number of objects (some 30 bytes each), not with their sizes.
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::ops::ControlFlow;
 
 use packhouse_object::check::check_object;
 use packhouse_object::{
     Database, EntryMode, IdSet, MAX_IN_MEMORY, ObjectCache, ObjectHasher, ObjectId, ObjectKind,
-    Pack, Progress, ReadError, RefName, TreeIter, commit_links, hash_object, oid, tag_target,
+    Pack, Progress, ReadError, RefName, SpecialFile, TreeIter, commit_links, hash_object, oid,
+    tag_target,
 };
 
 use crate::view::View;
@@ -35,6 +37,8 @@ pub struct FsckReport {
     pub problems: Vec<FsckProblem>,
     /// How many more problems there are.
     pub more_problems: u64,
+    /// The blobs that some tree names as a file Git itself reads, until they are judged.
+    special: BTreeSet<(ObjectId, SpecialFile)>,
 }
 
 impl FsckReport {
@@ -122,6 +126,7 @@ fn named(by: &Option<ObjectId>) -> String {
 pub fn fsck(view: &View, progress: &dyn Progress) -> Result<FsckReport, ReadError> {
     let mut report = FsckReport::default();
     check_content(view.database(), &mut report, progress)?;
+    check_special(view.database(), &mut report, progress)?;
     let mut walk = Walk {
         database: view.database(),
         reached: IdSet::default(),
@@ -170,6 +175,28 @@ fn check_content(
         }
     })?;
     others
+}
+
+/// Judges the files that Git itself reads. One that is missing or of another kind is found on the way from the refs.
+fn check_special(
+    database: &Database,
+    report: &mut FsckReport,
+    progress: &dyn Progress,
+) -> Result<(), ReadError> {
+    for (id, file) in std::mem::take(&mut report.special) {
+        if progress.cancelled() {
+            return Err(ReadError::Cancelled);
+        }
+        // What cannot be read was reported when the content was checked.
+        if let Ok(Err(error)) = file.check_blob(database, id) {
+            report.add(FsckProblem::Malformed {
+                id,
+                kind: ObjectKind::Blob,
+                reason: format!("as `{file}`, {error}"),
+            });
+        }
+    }
+    Ok(())
 }
 
 fn counted(report: &mut FsckReport, progress: &dyn Progress) -> Result<(), ReadError> {
@@ -257,7 +284,12 @@ fn check_whole(id: ObjectId, kind: ObjectKind, data: &[u8], report: &mut FsckRep
             });
         }
     }
-    if let Err(error) = check_object(kind, data, |_, _| {}) {
+    let checked = check_object(kind, data, |link| {
+        if let Some(file) = link.special {
+            report.special.insert((link.id, file));
+        }
+    });
+    if let Err(error) = checked {
         report.add(FsckProblem::Malformed {
             id,
             kind,

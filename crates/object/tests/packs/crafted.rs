@@ -8,13 +8,13 @@ use packhouse_object::pack::entry::write_header;
 use packhouse_object::{EntryKind, HashKind, ObjectId, ObjectKind};
 
 /// A pack with entries of any content, a count of any number, and a checksum that fits.
-pub(super) struct Crafted {
+pub(crate) struct Crafted {
     bytes: Vec<u8>,
     count: u32,
 }
 
 impl Crafted {
-    pub(super) fn new() -> Crafted {
+    pub(crate) fn new() -> Crafted {
         Crafted {
             bytes: b"PACK\0\0\0\x02\0\0\0\0".to_vec(),
             count: 0,
@@ -22,12 +22,12 @@ impl Crafted {
     }
 
     /// Adds an entry and returns where it begins.
-    pub(super) fn entry(&mut self, kind: EntryKind, data: &[u8]) -> u64 {
+    pub(crate) fn entry(&mut self, kind: EntryKind, data: &[u8]) -> u64 {
         self.entry_claiming(kind, data.len() as u64, data)
     }
 
     /// Adds an entry whose header claims another size.
-    pub(super) fn entry_claiming(&mut self, kind: EntryKind, size: u64, data: &[u8]) -> u64 {
+    pub(crate) fn entry_claiming(&mut self, kind: EntryKind, size: u64, data: &[u8]) -> u64 {
         let offset = self.bytes.len() as u64;
         write_header(kind, size, &mut self.bytes);
         self.bytes.extend_from_slice(&zlib(data));
@@ -35,53 +35,53 @@ impl Crafted {
         offset
     }
 
-    pub(super) fn object(&mut self, kind: ObjectKind, data: &[u8]) -> u64 {
+    pub(crate) fn object(&mut self, kind: ObjectKind, data: &[u8]) -> u64 {
         self.entry(EntryKind::Object(kind), data)
     }
 
     /// Adds bytes that need not be an entry, but count as one.
-    pub(super) fn raw(&mut self, bytes: &[u8]) {
+    pub(crate) fn raw(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
         self.count += 1;
     }
 
-    pub(super) fn next_offset(&self) -> u64 {
+    pub(crate) fn next_offset(&self) -> u64 {
         self.bytes.len() as u64
     }
 
-    pub(super) fn finish(self) -> Vec<u8> {
+    pub(crate) fn finish(self) -> Vec<u8> {
         let count = self.count;
         self.finish_counting(count)
     }
 
-    pub(super) fn finish_counting(mut self, count: u32) -> Vec<u8> {
+    pub(crate) fn finish_counting(mut self, count: u32) -> Vec<u8> {
         self.bytes[8..12].copy_from_slice(&count.to_be_bytes());
         seal(self.bytes)
     }
 }
 
 /// Adds the checksum.
-pub(super) fn seal(mut content: Vec<u8>) -> Vec<u8> {
+pub(crate) fn seal(mut content: Vec<u8>) -> Vec<u8> {
     let mut hasher = gix_hash::hasher(HashKind::Sha1);
     hasher.update(&content);
     content.extend_from_slice(hasher.try_finalize().unwrap().as_slice());
     content
 }
 
-pub(super) fn zlib(data: &[u8]) -> Vec<u8> {
+pub(crate) fn zlib(data: &[u8]) -> Vec<u8> {
     let mut encoder = ZlibEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(data).unwrap();
     encoder.finish().unwrap()
 }
 
 /// Instructions of a delta.
-pub(super) enum Op<'a> {
+pub(crate) enum Op<'a> {
     Copy(u64, u64),
     Insert(&'a [u8]),
 }
 
 /// A delta that claims these sizes, whatever the instructions make.
-pub(super) fn delta(base: u64, result: u64, ops: &[Op<'_>]) -> Vec<u8> {
+pub(crate) fn delta(base: u64, result: u64, ops: &[Op<'_>]) -> Vec<u8> {
     let mut out = Vec::new();
     for mut size in [base, result] {
         while size >= 0x80 {
@@ -123,7 +123,7 @@ fn copy(offset: u64, len: u64, out: &mut Vec<u8>) {
 }
 
 /// The content of a tree; entries are mode, name and id.
-pub(super) fn tree(entries: &[(&[u8], &[u8], ObjectId)]) -> Vec<u8> {
+pub(crate) fn tree(entries: &[(&[u8], &[u8], ObjectId)]) -> Vec<u8> {
     let mut data = Vec::new();
     for (mode, name, id) in entries {
         data.extend_from_slice(mode);

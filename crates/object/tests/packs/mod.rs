@@ -1,6 +1,6 @@
 //! Packs: read, written and received.
 
-mod crafted;
+pub(crate) mod crafted;
 mod history;
 mod hostile;
 mod memory;

@@ -30,7 +30,7 @@ impl Judges {
     }
 
     fn agree(&self, kind: ObjectKind, data: &[u8]) {
-        let ours = check_object(kind, data, |_, _| {});
+        let ours = check_object(kind, data, |_| {});
         let theirs = self.git_takes(kind, data);
         let shown = String::from_utf8_lossy(data);
         assert_eq!(ours.is_ok(), theirs, "{kind} {shown:?}: {ours:?}");
@@ -39,7 +39,7 @@ impl Judges {
     /// Git takes it, and we do not.
     fn we_are_stricter(&self, kind: ObjectKind, data: &[u8], error: SyntaxError) {
         assert!(self.git_takes(kind, data));
-        assert_eq!(check_object(kind, data, |_, _| {}), Err(error));
+        assert_eq!(check_object(kind, data, |_| {}), Err(error));
     }
 }
 
@@ -270,7 +270,7 @@ fn signatures() {
     let line = "author A <a@b> +1 +0000\n";
     let data = commit(line, &format!("committer {IDENT}\n"), "\nx");
     assert_eq!(
-        check_object(ObjectKind::Commit, &data, |_, _| {}),
+        check_object(ObjectKind::Commit, &data, |_| {}),
         Err(SyntaxError::BadDate)
     );
 }
@@ -304,7 +304,7 @@ fn tags() {
 fn links_are_told_with_their_kinds() {
     let links = |kind, data: &[u8]| {
         let mut links = Vec::new();
-        check_object(kind, data, |id, kind| links.push((id, kind))).unwrap();
+        check_object(kind, data, |link| links.push((link.id, link.kind))).unwrap();
         links
     };
     let parent = ObjectId::from([7; 20]);

@@ -1,6 +1,6 @@
 //! What may be wrong with an object; the messages begin with Git's name for it.
 
-use crate::PathError;
+use crate::{PathError, SpecialFile};
 
 /// An object that does not follow Git's rules.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -83,6 +83,8 @@ fn path_rule(error: &PathError) -> &'static str {
         PathError::Dots => "hasDot",
         PathError::DotGit => "hasDotgit",
         PathError::DotGitmodulesLink => "gitmodulesSymlink",
+        PathError::NoFile(SpecialFile::Modules) => "gitmodulesBlob",
+        PathError::NoFile(SpecialFile::Attributes) => "gitattributesBlob",
         PathError::Slash => "fullPathname",
         PathError::TooLong => "largePathname",
         PathError::Control => "controlCharacter",

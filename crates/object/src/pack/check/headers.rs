@@ -1,17 +1,16 @@
 //! Commits and tags: lines in a given order, then a message.
 
-use super::SyntaxError;
+use super::{Link, SyntaxError};
 use crate::{ObjectId, ObjectKind};
 
-pub(super) fn check_commit(
-    data: &[u8],
-    mut link: impl FnMut(ObjectId, ObjectKind),
-) -> Result<(), SyntaxError> {
+pub(super) fn check_commit(data: &[u8], mut link: impl FnMut(Link)) -> Result<(), SyntaxError> {
     let mut lines = Lines::new(data)?;
     let tree = lines.take("tree ").ok_or(SyntaxError::MissingTree)?;
-    link(id(tree, SyntaxError::BadTreeId)?, ObjectKind::Tree);
+    let tree = id(tree, SyntaxError::BadTreeId)?;
+    link(Link::new(tree, ObjectKind::Tree));
     while let Some(parent) = lines.take("parent ") {
-        link(id(parent, SyntaxError::BadParentId)?, ObjectKind::Commit);
+        let parent = id(parent, SyntaxError::BadParentId)?;
+        link(Link::new(parent, ObjectKind::Commit));
     }
     check_signature(lines.take("author ").ok_or(SyntaxError::MissingAuthor)?)?;
     if lines.take("author ").is_some() {
@@ -29,18 +28,13 @@ pub(super) fn check_commit(
     }
 }
 
-pub(super) fn check_tag(
-    data: &[u8],
-    mut link: impl FnMut(ObjectId, ObjectKind),
-) -> Result<(), SyntaxError> {
+pub(super) fn check_tag(data: &[u8], mut link: impl FnMut(Link)) -> Result<(), SyntaxError> {
     let mut lines = Lines::new(data)?;
     let object = lines.take("object ").ok_or(SyntaxError::MissingObject)?;
     let object = id(object, SyntaxError::BadObjectId)?;
     let kind = lines.take("type ").ok_or(SyntaxError::MissingType)?;
-    link(
-        object,
-        ObjectKind::from_bytes(kind).ok_or(SyntaxError::BadType)?,
-    );
+    let kind = ObjectKind::from_bytes(kind).ok_or(SyntaxError::BadType)?;
+    link(Link::new(object, kind));
     lines.take("tag ").ok_or(SyntaxError::MissingTagName)?;
     // Tags of the first years of Git have none.
     lines.take("tagger ").map_or(Ok(()), check_signature)

@@ -10,14 +10,32 @@ mod tree;
 
 pub use error::SyntaxError;
 
-use crate::{ObjectId, ObjectKind};
+use crate::{ObjectId, ObjectKind, SpecialFile};
 
-/// Checks an object's syntax and tells `link` every object it names, with the kind that one must
-/// be of. Commits of other repositories are not told; blobs name nothing and are never wrong.
+/// An object that another one names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// The object.
+    pub id: ObjectId,
+    /// What it must be.
+    pub kind: ObjectKind,
+    /// The file that Git will take it for; then [`SpecialFile::check`] judges its content.
+    pub special: Option<SpecialFile>,
+}
+
+impl Link {
+    pub(crate) fn new(id: ObjectId, kind: ObjectKind) -> Link {
+        let special = None;
+        Link { id, kind, special }
+    }
+}
+
+/// Checks an object's syntax and tells `link` every object it names. Commits of other repositories are not told; blobs
+/// name nothing and are never wrong by themselves.
 pub fn check_object(
     kind: ObjectKind,
     data: &[u8],
-    link: impl FnMut(ObjectId, ObjectKind),
+    link: impl FnMut(Link),
 ) -> Result<(), SyntaxError> {
     match kind {
         ObjectKind::Commit => headers::check_commit(data, link),

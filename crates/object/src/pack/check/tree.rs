@@ -2,15 +2,12 @@
 
 use std::cmp::Ordering;
 
-use super::SyntaxError;
-use crate::{EntryMode, HashKind, ObjectId, ObjectKind, check_entry};
+use super::{Link, SyntaxError};
+use crate::{EntryMode, HashKind, ObjectId, ObjectKind, special_entry};
 
 const HASH_LEN: usize = HashKind::Sha1.len_in_bytes();
 
-pub(super) fn check_tree(
-    mut rest: &[u8],
-    mut link: impl FnMut(ObjectId, ObjectKind),
-) -> Result<(), SyntaxError> {
+pub(super) fn check_tree(mut rest: &[u8], mut link: impl FnMut(Link)) -> Result<(), SyntaxError> {
     let mut order = Order::default();
     while !rest.is_empty() {
         let (entry, tail) = split_entry(rest).ok_or(SyntaxError::BadTree)?;
@@ -19,18 +16,18 @@ pub(super) fn check_tree(
             return Err(SyntaxError::ZeroPaddedMode);
         }
         let mode = EntryMode::from_octal_str(entry.mode).ok_or(SyntaxError::BadMode)?;
-        check_entry(entry.name, mode)?;
+        let special = special_entry(entry.name, mode)?;
         if entry.id.is_null() {
             return Err(SyntaxError::NullId);
         }
         order.check_next(entry.name, mode.is_tree())?;
-        match mode {
-            EntryMode::Submodule => {}
-            EntryMode::Tree => link(entry.id, ObjectKind::Tree),
-            EntryMode::Blob | EntryMode::Executable | EntryMode::Symlink => {
-                link(entry.id, ObjectKind::Blob);
-            }
-        }
+        let kind = match mode {
+            EntryMode::Submodule => continue,
+            EntryMode::Tree => ObjectKind::Tree,
+            EntryMode::Blob | EntryMode::Executable | EntryMode::Symlink => ObjectKind::Blob,
+        };
+        let id = entry.id;
+        link(Link { id, kind, special });
     }
     Ok(())
 }
@@ -119,7 +116,7 @@ mod tests {
 
     fn check(entries: &[(&str, &str)]) -> Result<usize, SyntaxError> {
         let mut links = 0;
-        check_tree(&tree(entries), |_, _| links += 1).map(|()| links)
+        check_tree(&tree(entries), |_| links += 1).map(|()| links)
     }
 
     #[test]
@@ -172,7 +169,7 @@ mod tests {
         let data = tree(&[("100644", "a"), ("40000", "b")]);
         for len in 0..=data.len() {
             let whole = len == 0 || len == 29 || len == data.len();
-            assert_eq!(check_tree(&data[..len], |_, _| {}).is_ok(), whole, "{len}");
+            assert_eq!(check_tree(&data[..len], |_| {}).is_ok(), whole, "{len}");
         }
     }
 }

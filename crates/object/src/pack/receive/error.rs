@@ -5,7 +5,7 @@ use std::io;
 use crate::pack::check::SyntaxError;
 use crate::pack::delta::DeltaError;
 use crate::pack::entry::EntryError;
-use crate::{CollisionError, ObjectId, ObjectKind, ReadError};
+use crate::{CollisionError, ObjectId, ObjectKind, ReadError, SpecialFile, SpecialFileError};
 
 /// A pack that was refused, or could not be kept. Nothing of it is.
 #[derive(Debug, thiserror::Error)]
@@ -153,6 +153,24 @@ pub enum ReceiveError {
         kind: ObjectKind,
         /// What is wrong with it.
         reason: SyntaxError,
+    },
+    /// A file that Git reads would harm who clones it, or be an error to `git fsck`.
+    #[error("{id}, which {named_by} names as `{file}`, is refused: {reason}")]
+    BadSpecialFile {
+        /// The blob.
+        id: ObjectId,
+        /// What it is named as.
+        file: SpecialFile,
+        /// The tree of the pack that names it.
+        named_by: ObjectId,
+        /// What is wrong with it.
+        reason: SpecialFileError,
+    },
+    /// The trees of the pack name more files that Git reads than is sensible.
+    #[error("the pack names over {limit} different files as `.gitmodules` or `.gitattributes`")]
+    TooManySpecialFiles {
+        /// The limit.
+        limit: u64,
     },
     /// The same object is in the pack more than once.
     #[error("{id} is in the pack more than once")]

@@ -2,9 +2,13 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+use std::sync::Arc;
 
+use super::budget::Budget;
+use super::input::Arrived;
 use super::resolve::resolve;
 use super::scan::Scanned;
+use super::special::SpecialFiles;
 use super::table::{Content, Entry, Table};
 use super::{Context, ReceiveError};
 use crate::pack::FinishedPack;
@@ -14,7 +18,7 @@ use crate::pack::index::IndexEntry;
 use crate::pack::inflate;
 use crate::pack::seal::{SealedPack, seal, sync_with_index};
 use crate::pack::writer::read_full;
-use crate::{NewObject, ObjectId, ObjectKind, oid};
+use crate::{Database, NewObject, ObjectId, ObjectKind, Pack, oid};
 
 /// Turns a small pack into objects, in its order.
 pub(super) fn into_objects(
@@ -40,8 +44,13 @@ pub(super) fn into_objects(
     objects.append(&mut resolve(&mut scanned, context, true)?.objects);
     objects.sort_unstable_by_key(|(position, _)| *position);
     let order = order_by_id(&scanned.table)?;
-    check_links(&mut scanned, context, &order)?;
-    Ok(objects.into_iter().map(|(_, object)| object).collect())
+    let special = check_links(&mut scanned, context, &order)?;
+    let objects: Vec<NewObject> = objects.into_iter().map(|(_, object)| object).collect();
+    if !special.is_empty() {
+        let complete = context.base.with_objects(objects.iter().cloned());
+        check_special(special, &complete, context, &scanned.table, &scanned.budget)?;
+    }
+    Ok(objects)
 }
 
 /// Turns a pack into a file with its index.
@@ -51,10 +60,35 @@ pub(super) fn into_pack(
 ) -> Result<FinishedPack, ReceiveError> {
     let outside = resolve(&mut scanned, context, false)?.outside_bases;
     let order = order_by_id(&scanned.table)?;
-    check_links(&mut scanned, context, &order)?;
-    let Scanned { arrived, table, .. } = scanned;
+    let special = check_links(&mut scanned, context, &order)?;
+    let Scanned {
+        arrived,
+        table,
+        budget,
+        ..
+    } = scanned;
+    let finished = complete_pack(arrived, &table, &order, outside, context)?;
+    if !special.is_empty() {
+        let pack = Pack::open(&finished.pack, &finished.idx)
+            .map_err(|error| ReceiveError::Storage(io::Error::other(error)))?;
+        let packs = [Arc::new(pack)].into_iter();
+        let packs = packs.chain(context.base.packs().iter().cloned()).collect();
+        let complete = context.base.with_packs(packs);
+        check_special(special, &complete, context, &table, &budget)?;
+    }
+    Ok(finished)
+}
+
+/// Adds the bases that the pack lacks, and writes its index.
+fn complete_pack(
+    arrived: Arrived,
+    table: &Table,
+    order: &[u32],
+    outside: Vec<ObjectId>,
+    context: Context<'_>,
+) -> Result<FinishedPack, ReceiveError> {
     // A base of the repository that the pack turned out to hold as well is not added to it.
-    let missing = |id: &ObjectId| find(&table, &order, id).is_none();
+    let missing = |id: &ObjectId| find(table, order, id).is_none();
     let outside: Vec<ObjectId> = outside.into_iter().filter(missing).collect();
     let mut index: Vec<IndexEntry> = order
         .iter()
@@ -113,7 +147,7 @@ fn check_links(
     scanned: &mut Scanned,
     context: Context<'_>,
     order: &[u32],
-) -> Result<(), ReceiveError> {
+) -> Result<SpecialFiles, ReceiveError> {
     let table = &scanned.table;
     let links = std::mem::take(&mut scanned.links);
     links.check(
@@ -121,6 +155,18 @@ fn check_links(
         |id| find(table, order, id),
         |position| table.entry(position).id,
     )
+}
+
+fn check_special(
+    special: SpecialFiles,
+    complete: &Database,
+    context: Context<'_>,
+    table: &Table,
+    budget: &Budget,
+) -> Result<(), ReceiveError> {
+    special.check(complete, context, budget, table.end, |position| {
+        table.entry(position).id
+    })
 }
 
 /// Writes objects of the repository behind the entries of a thin pack; returns where they end.

@@ -9,8 +9,9 @@ use std::collections::HashMap;
 use std::collections::hash_map::{Entry, RandomState};
 use std::hash::BuildHasher;
 
+use super::special::SpecialFiles;
 use super::{Context, ReceiveError};
-use crate::pack::check;
+use crate::pack::check::{self, Link};
 use crate::{HashKind, ObjectId, ObjectKind, oid};
 
 /// A batch of this many is handed on.
@@ -21,10 +22,9 @@ const RECENT_LEN: usize = 8 << 10;
 /// Beside what the pack may hold, this many ids are gathered before any is looked up.
 const SLACK: u64 = 1 << 18;
 
-/// An id that an object names.
+/// An object that another names.
 struct Named {
-    id: ObjectId,
-    kind: ObjectKind,
+    link: Link,
     /// The position in the pack of the object that names it.
     by: u32,
 }
@@ -32,7 +32,7 @@ struct Named {
 /// What the objects of a pack name, gathered by one thread.
 pub(super) struct NamedBatch {
     named: Vec<Named>,
-    recent: Vec<(ObjectId, ObjectKind)>,
+    recent: Vec<Link>,
     hash: RandomState,
 }
 
@@ -56,20 +56,20 @@ impl NamedBatch {
         if kind == ObjectKind::Blob {
             return Ok(());
         }
-        check::check_object(kind, data, |id, kind| self.push(id, kind, position))
+        check::check_object(kind, data, |link| self.push(link, position))
             .map_err(|reason| ReceiveError::BadObject { id, kind, reason })
     }
 
-    fn push(&mut self, id: ObjectId, kind: ObjectKind, by: u32) {
+    fn push(&mut self, link: Link, by: u32) {
         if self.recent.is_empty() {
             // Most workers on a small pack never come here.
-            let nothing = (ObjectId::null(HashKind::Sha1), ObjectKind::Blob);
+            let nothing = Link::new(ObjectId::null(HashKind::Sha1), ObjectKind::Blob);
             self.recent = vec![nothing; RECENT_LEN];
         }
-        let slot = self.hash.hash_one(id) as usize % RECENT_LEN;
-        if self.recent[slot] != (id, kind) {
-            self.recent[slot] = (id, kind);
-            self.named.push(Named { id, kind, by });
+        let slot = self.hash.hash_one(link.id) as usize % RECENT_LEN;
+        if self.recent[slot] != link {
+            self.recent[slot] = link;
+            self.named.push(Named { link, by });
         }
     }
 
@@ -84,6 +84,7 @@ pub(super) struct Links {
     /// Hashed with a key nobody knows over the whole id: strangers choose these ids freely, and
     /// need not even find objects that have them.
     open: HashMap<ObjectId, Expected>,
+    special: SpecialFiles,
     pack_objects: u64,
     cross_off_at: u64,
 }
@@ -111,6 +112,7 @@ impl Links {
     pub(super) fn new(pack_objects: u64) -> Links {
         Links {
             open: HashMap::new(),
+            special: SpecialFiles::default(),
             pack_objects,
             cross_off_at: pack_objects + SLACK,
         }
@@ -122,7 +124,12 @@ impl Links {
         batch: &mut NamedBatch,
         context: Context<'_>,
     ) -> Result<(), ReceiveError> {
-        for Named { id, kind, by } in batch.named.drain(..) {
+        for Named { link, by } in batch.named.drain(..) {
+            let Link { id, kind, special } = link;
+            if let Some(file) = special {
+                let limit = self.pack_objects + SLACK;
+                self.special.add(id, file, by, limit)?;
+            }
             match self.open.entry(id) {
                 Entry::Occupied(mut known) => known.get_mut().kinds |= kind_bit(kind),
                 Entry::Vacant(new) => {
@@ -169,13 +176,14 @@ impl Links {
     }
 
     /// Checks that every id that was named is an object of the pack, of which `in_pack` gives the
-    /// kind, or of the repository. `id_at` gives the id of the object at a position in the pack.
+    /// kind, or of the repository. `id_at` gives the id of the object at a position in the pack. Returns which of
+    /// them are files that Git reads.
     pub(super) fn check(
         self,
         context: Context<'_>,
         in_pack: impl Fn(&oid) -> Option<ObjectKind>,
         id_at: impl Fn(u32) -> ObjectId,
-    ) -> Result<(), ReceiveError> {
+    ) -> Result<SpecialFiles, ReceiveError> {
         for (count, (id, expected)) in self.open.into_iter().enumerate() {
             if count % 1024 == 0 {
                 context.check_cancelled()?;
@@ -198,7 +206,7 @@ impl Links {
                 });
             }
         }
-        Ok(())
+        Ok(self.special)
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! The pack is read once, into a quarantine, while every entry is inflated and every whole object
 //! hashed ([`scan`]). Then the deltas are applied, bases first ([`resolve`]), every object is
-//! checked, and so is that nothing is missing ([`links`]). At the end a thin pack is given the
+//! checked, and so is that nothing is missing ([`links`]) and that no file Git reads does harm
+//! ([`special`]). At the end a thin pack is given the
 //! bases it lacks, and an index is written ([`finish`]). A small pack becomes objects in memory
 //! instead, and no file is written for it.
 //!
@@ -20,6 +21,7 @@ mod links;
 mod quarantine;
 mod resolve;
 mod scan;
+mod special;
 mod table;
 mod worker;
 
@@ -63,7 +65,8 @@ impl Context<'_> {
 /// Reads a pack from `input`, exactly up to its end, and checks it.
 ///
 /// When this returns, every object in the pack is well formed and hashes to its id, and every
-/// object that one of them names is in the pack or in `base`. Temporary files are in `dir`, and
+/// object that one of them names is in the pack or in `base`, and the files among these that Git
+/// itself reads ([`crate::SpecialFile`]) are sound. Temporary files are in `dir`, and
 /// none is left there unless it is in the result. After an error, whatever was not read of `input`
 /// is still there.
 pub fn receive_pack(
