@@ -3,6 +3,7 @@
 //! Included files are not read: what decides about the form of storage stands in the file itself.
 
 use bstr::{BString, ByteSlice};
+use packhouse_object::{BadConfigLine, ConfigItem, ConfigReading, read_config};
 
 /// The settings of one file, in order.
 #[derive(Debug, Default)]
@@ -19,28 +20,34 @@ struct Entry {
     value: Option<BString>,
 }
 
-/// A line that does not follow the format.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct BadLine {
-    pub(super) line: usize,
-    pub(super) reason: &'static str,
-}
-
 impl Config {
     /// Reads the text of a config file.
-    pub(super) fn parse(text: &[u8]) -> Result<Config, BadLine> {
-        let mut parser = Parser {
-            rest: text,
-            line: 1,
-            section: None,
-            entries: Vec::new(),
-        };
-        while !parser.rest.is_empty() {
-            parser.statement()?;
-        }
-        Ok(Config {
-            entries: parser.entries,
-        })
+    pub(super) fn parse(text: &[u8]) -> Result<Config, BadConfigLine> {
+        let mut entries = Vec::new();
+        let mut header = None;
+        read_config(text, ConfigReading::File, &mut |_, item| {
+            match item {
+                ConfigItem::Section(name) => {
+                    let (section, subsection) = match name.split_once_str(b".") {
+                        Some((section, subsection)) => (section, Some(BString::from(subsection))),
+                        None => (name, None),
+                    };
+                    header = Some((section.to_str_lossy().into_owned(), subsection));
+                }
+                ConfigItem::Setting { key, value } => {
+                    let (section, subsection) =
+                        header.clone().ok_or("a setting outside of any section")?;
+                    entries.push(Entry {
+                        section,
+                        subsection,
+                        key: key.to_str_lossy().into_owned(),
+                        value: value.map(BString::from),
+                    });
+                }
+            }
+            Ok(())
+        })?;
+        Ok(Config { entries })
     }
 
     /// The value of `section.key`; the last one counts.
@@ -104,176 +111,6 @@ impl Entry {
     }
 }
 
-struct Parser<'a> {
-    rest: &'a [u8],
-    line: usize,
-    section: Option<(String, Option<BString>)>,
-    entries: Vec<Entry>,
-}
-
-impl Parser<'_> {
-    fn statement(&mut self) -> Result<(), BadLine> {
-        match self.rest[0] {
-            b'\n' => {
-                self.take();
-            }
-            byte if byte.is_ascii_whitespace() => {
-                self.take();
-            }
-            b'#' | b';' => self.skip_comment(),
-            b'[' => self.header()?,
-            byte if byte.is_ascii_alphabetic() => self.setting()?,
-            // A byte order mark, which Git skips too.
-            0xef if self.rest.starts_with(b"\xef\xbb\xbf") && self.entries.is_empty() => {
-                self.rest = &self.rest[3..]
-            }
-            _ => return Err(self.bad("neither a section nor a setting")),
-        }
-        Ok(())
-    }
-
-    fn header(&mut self) -> Result<(), BadLine> {
-        self.take();
-        let name =
-            self.take_while(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.');
-        let mut section = String::from_utf8_lossy(&name).to_ascii_lowercase();
-        self.take_while(|byte| byte == b' ' || byte == b'\t');
-        let mut subsection = None;
-        if self.rest.first() == Some(&b'"') {
-            self.take();
-            subsection = Some(self.quoted_subsection()?);
-        } else if let Some((outer, inner)) = section.clone().split_once('.') {
-            subsection = Some(BString::from(inner));
-            section = outer.to_owned();
-        }
-        if section.is_empty() || self.take() != Some(b']') {
-            return Err(self.bad("a section header that does not end"));
-        }
-        self.section = Some((section, subsection));
-        Ok(())
-    }
-
-    fn quoted_subsection(&mut self) -> Result<BString, BadLine> {
-        let mut name = BString::default();
-        loop {
-            match self.take() {
-                Some(b'"') => return Ok(name),
-                Some(b'\\') => match self.take() {
-                    Some(byte) if byte != b'\n' => name.push(byte),
-                    _ => return Err(self.bad("a section header that does not end")),
-                },
-                Some(b'\n') | None => return Err(self.bad("a section header that does not end")),
-                Some(byte) => name.push(byte),
-            }
-        }
-    }
-
-    fn setting(&mut self) -> Result<(), BadLine> {
-        let key = self.take_while(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-        self.take_while(|byte| byte == b' ' || byte == b'\t');
-        let value = match self.rest.first() {
-            Some(b'=') => {
-                self.take();
-                Some(self.value()?)
-            }
-            Some(b'\n' | b'\r' | b'#' | b';') | None => None,
-            Some(_) => return Err(self.bad("a key that is not followed by `=`")),
-        };
-        let Some((section, subsection)) = self.section.clone() else {
-            return Err(self.bad("a setting outside of any section"));
-        };
-        let key = String::from_utf8_lossy(&key).to_ascii_lowercase();
-        self.entries.push(Entry {
-            section,
-            subsection,
-            key,
-            value,
-        });
-        Ok(())
-    }
-
-    fn value(&mut self) -> Result<BString, BadLine> {
-        self.take_while(|byte| byte == b' ' || byte == b'\t');
-        let mut value = BString::default();
-        let mut quoted = false;
-        // Blanks at the end do not count, blanks in quotes do.
-        let mut significant = 0;
-        loop {
-            match self.rest.first() {
-                None if quoted => return Err(self.bad("a quote that does not end")),
-                None | Some(b'\n') if !quoted => break,
-                Some(b'\n') => return Err(self.bad("a quote that does not end")),
-                Some(b'#' | b';') if !quoted => {
-                    self.skip_comment();
-                    break;
-                }
-                _ => {}
-            }
-            match self.take() {
-                Some(b'"') => {
-                    quoted = !quoted;
-                    significant = value.len();
-                }
-                Some(b'\\') => {
-                    self.escape(&mut value)?;
-                    significant = value.len();
-                }
-                Some(b'\r') if self.rest.first() == Some(&b'\n') => {}
-                Some(byte) => {
-                    value.push(byte);
-                    if quoted || !byte.is_ascii_whitespace() {
-                        significant = value.len();
-                    }
-                }
-                None => break,
-            }
-        }
-        value.truncate(significant);
-        Ok(value)
-    }
-
-    fn escape(&mut self, value: &mut BString) -> Result<(), BadLine> {
-        match self.take() {
-            Some(b'\n') => {}
-            Some(b'n') => value.push(b'\n'),
-            Some(b't') => value.push(b'\t'),
-            Some(b'b') => value.push(8),
-            Some(byte @ (b'"' | b'\\')) => value.push(byte),
-            _ => return Err(self.bad("an unknown escape")),
-        }
-        Ok(())
-    }
-
-    fn skip_comment(&mut self) {
-        self.take_while(|byte| byte != b'\n');
-    }
-
-    fn take_while(&mut self, wanted: impl Fn(u8) -> bool) -> Vec<u8> {
-        let len = self
-            .rest
-            .iter()
-            .position(|&byte| !wanted(byte))
-            .unwrap_or(self.rest.len());
-        let (taken, rest) = self.rest.split_at(len);
-        self.rest = rest;
-        taken.to_vec()
-    }
-
-    fn take(&mut self) -> Option<u8> {
-        let (&byte, rest) = self.rest.split_first()?;
-        self.rest = rest;
-        self.line += usize::from(byte == b'\n');
-        Some(byte)
-    }
-
-    fn bad(&self, reason: &'static str) -> BadLine {
-        BadLine {
-            line: self.line,
-            reason,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -303,7 +140,7 @@ mod tests {
         let bad = |text: &[u8]| Config::parse(text).unwrap_err().line;
         assert_eq!(bad(b"[core]\n\n!x\n"), 3);
         assert_eq!(bad(b"x = 1"), 1);
-        assert_eq!(bad(b"[core\nx = 1"), 2);
+        assert_eq!(bad(b"[core\nx = 1"), 1);
         assert_eq!(bad(b"[core]\nx = \"a\n"), 2);
         assert_eq!(bad(b"[core]\nx = \\q\n"), 2);
     }
