@@ -10,8 +10,8 @@ use crate::id::BuildIdHasher;
 use crate::loose::{LooseError, LooseStore};
 use crate::stream::ObjectStream;
 use crate::{
-    Commit, NewObject, Object, ObjectCache, ObjectHeader, ObjectId, ObjectKind, Pack, ReadError,
-    Tag, Tree, oid, tag_target,
+    Commit, NewObject, Object, ObjectCache, ObjectHeader, ObjectId, ObjectKind, Pack, PackError,
+    ReadError, Tag, Tree, oid, tag_target,
 };
 
 /// Blobs up to this size are worth a place in the cache; trees and commits always are.
@@ -25,8 +25,9 @@ const MIN_PREFIX_DIGITS: usize = 4;
 
 /// An immutable view of objects, cheap to clone and to extend.
 ///
-/// An object is looked for in memory, then in the packs, then in the loose folders. The empty
-/// tree is always here, as it is in Git.
+/// An object is looked for in memory, then in the packs, then in the loose folders. Where a pack
+/// has it and cannot be read there, the other packs that have it are tried. The empty tree is
+/// always here, as it is in Git.
 #[derive(Clone)]
 pub struct Database(Arc<Layers>);
 
@@ -138,11 +139,9 @@ impl Database {
         if let Some(object) = self.0.cache.object(self.0.scope, id) {
             return Ok(Some(object.header()));
         }
-        if let Some((pack, offset)) = self.0.find(id) {
-            let header = self.0.packs[pack].header(offset);
-            return header
-                .map(Some)
-                .map_err(|source| ReadError::pack(id.to_owned(), source));
+        let packed = self.0.in_packs(id, |pack, offset| pack.header(offset))?;
+        if packed.is_some() {
+            return Ok(packed);
         }
         if let Some(tree) = empty_tree(id) {
             return Ok(Some(tree.header()));
@@ -176,11 +175,9 @@ impl Database {
         if let Some(object) = layers.cache.object(layers.scope, id) {
             return Ok(Some(object));
         }
-        let object = match layers.find(id) {
-            Some((pack, offset)) => {
-                let object = layers.packs[pack].read(offset, &layers.cache);
-                Some(object.map_err(|source| ReadError::pack(id.to_owned(), source))?)
-            }
+        let packed = layers.in_packs(id, |pack, offset| pack.read(offset, &layers.cache))?;
+        let object = match packed {
+            Some(object) => Some(object),
             None => layers
                 .in_loose(|store| store.read(id))
                 .map_err(|error| ReadError::in_one_piece(id, error))?,
@@ -202,9 +199,8 @@ impl Database {
         if let Some(object) = layers.memory.get(id) {
             return Ok(Some(ObjectStream::memory(object.kind, object.data.clone())));
         }
-        if let Some((pack, offset)) = layers.find(id) {
-            let stream = layers.packs[pack].stream(offset, &layers.cache);
-            let stream = stream.map_err(|source| ReadError::pack(id.to_owned(), source))?;
+        let packed = layers.in_packs(id, |pack, offset| pack.stream(offset, &layers.cache))?;
+        if let Some(stream) = packed {
             return Ok(Some(stream.into()));
         }
         if let Some(Object { kind, data }) = empty_tree(id) {
@@ -380,6 +376,45 @@ impl Layers {
         let found = others.find_map(|(at, pack)| Some((at, pack.lookup(id)?)))?;
         self.last_pack.store(found.0, Ordering::Relaxed);
         Some(found)
+    }
+
+    /// What `read` gets from the first pack that has the object and can be read.
+    fn in_packs<T>(
+        &self,
+        id: &oid,
+        read: impl Fn(&Arc<Pack>, u64) -> Result<T, PackError>,
+    ) -> Result<Option<T>, ReadError> {
+        let Some((first, offset)) = self.find(id) else {
+            return Ok(None);
+        };
+        match read(&self.packs[first], offset) {
+            Ok(found) => Ok(Some(found)),
+            Err(error) => self.in_another_pack(id, first, error, read).map(Some),
+        }
+    }
+
+    /// What `read` gets from a pack other than `damaged`, which has the object and cannot be read.
+    #[cold]
+    fn in_another_pack<T>(
+        &self,
+        id: &oid,
+        damaged: usize,
+        error: PackError,
+        read: impl Fn(&Arc<Pack>, u64) -> Result<T, PackError>,
+    ) -> Result<T, ReadError> {
+        let is_damage = !matches!(error, PackError::TooLarge { .. });
+        let others = self.packs.iter().enumerate();
+        for (at, pack) in others.filter(|(at, _)| is_damage && *at != damaged) {
+            if let Some(offset) = pack.lookup(id)
+                && let Ok(found) = read(pack, offset)
+            {
+                let damaged = self.packs[damaged].path().display();
+                tracing::warn!(%id, pack = %damaged, %error, "object is damaged in a pack, and was read from another");
+                self.last_pack.store(at, Ordering::Relaxed);
+                return Ok(found);
+            }
+        }
+        Err(ReadError::pack(id.to_owned(), error))
     }
 
     fn look_again<T>(

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use packhouse_object::{
     Database, HashKind, LooseError, LooseStore, NewObject, ObjectCache, ObjectHeader, ObjectId,
-    ObjectKind, ReadError,
+    ObjectKind, Pack, ReadError,
 };
 use packhouse_testkit::history::HistoryOptions;
 
@@ -62,6 +62,30 @@ fn packed_and_loose_objects_of_git_are_read() {
     assert_all_read(&git, &db);
     let ids: BTreeSet<_> = git.objects().into_iter().map(|object| object.id).collect();
     assert_eq!(all_ids(&db), ids);
+}
+
+#[test]
+fn what_one_pack_has_damaged_is_read_from_another() {
+    let git = random(&HistoryOptions::small(32));
+    git.run(&["repack", "-adfq"]);
+    let whole = database(&git).packs()[0].clone();
+    let mut bytes = std::fs::read(whole.path()).unwrap();
+    // Where the deflated bytes begin: neither an object nor the size that a delta makes can be read.
+    for (_, offset) in whole.iter().step_by(2) {
+        bytes[whole.raw_entry(offset).unwrap().data.start as usize] ^= 0xff;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("damaged.pack");
+    std::fs::write(&path, bytes).unwrap();
+    let damaged = Arc::new(Pack::open(&path, &whole.path().with_extension("idx")).unwrap());
+    let with = |packs| Database::new(Arc::new(ObjectCache::new(1 << 20)), 7).with_packs(packs);
+
+    let alone = with(vec![damaged.clone()]);
+    let is_unreadable = |id| matches!(alone.read(id), Err(ReadError::Pack { .. }));
+    let objects = git.objects();
+    let unreadable = objects.iter().filter(|object| is_unreadable(&object.id));
+    assert!(unreadable.count() >= objects.len() / 2);
+    assert_all_read(&git, &with(vec![damaged, whole]));
 }
 
 #[test]
