@@ -43,7 +43,7 @@ pub enum ReadError {
         source: DecodeError,
     },
     /// Tags of tags that go on too long.
-    #[error("tag {id} is {limit} tags away from what it names")]
+    #[error("tag {id} is {limit} or more tags away from what it names")]
     TagsTooDeep {
         /// The outermost tag.
         id: ObjectId,

@@ -299,6 +299,15 @@ fn check(
             "cannot update ref '{name}': trying to write non-commit object {new} to branch '{name}'"
         )));
     }
+    if header.kind == ObjectKind::Tag {
+        match trial.database().peel(new) {
+            Ok(_) => {}
+            Err(error @ ReadError::TagsTooDeep { .. }) => {
+                return Ok(Err(format!("cannot update ref '{name}': {error}")));
+            }
+            Err(error) => return Err(error),
+        }
+    }
     let change = match found {
         None => {
             if let Some(by) = trial.refs().in_the_way(name) {

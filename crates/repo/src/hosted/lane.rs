@@ -4,6 +4,10 @@
 //! result of the one before, and published as one row and one ref transaction. So a branch is not limited to one
 //! commit per durable write, and a write whose expected head is not what the group reached is refused exactly as
 //! if it had come later. A refusal is answered only on a state that is durable and was the newest when checked.
+//!
+//! A write fails alone: whatever goes wrong while it is prepared or laid over the view is answered to it, leaves
+//! nothing behind, and the writes after it are prepared as if it had never been queued. Only what fails for the whole
+//! group, which is to read the state and to make the group durable, is answered to all of it.
 
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
@@ -135,9 +139,6 @@ async fn commit_group(
             Err(error) => return fail_none(error),
         };
         group = prepared.writes;
-        if let Some(error) = prepared.failed {
-            return fail(group.into_iter().chain(prepared.left).collect(), error);
-        }
         if !verified && prepared.has_refusal {
             let newest = match slot.newest(engine).await {
                 Ok(newest) => newest,
@@ -151,12 +152,12 @@ async fn commit_group(
             }
         }
         if prepared.sum.edits.is_empty() && prepared.sum.objects.is_empty() {
-            answer(engine, group, &prepared.outcomes, &state.view);
+            answer(engine, group, prepared.outcomes, &state.view);
             return prepared.left;
         }
         match publish(engine, slot, &state, prepared.sum).await {
             Ok(next) => {
-                answer(engine, group, &prepared.outcomes, &next.view);
+                answer(engine, group, prepared.outcomes, &next.view);
                 return prepared.left;
             }
             Err(CommitFailure::Moved) => {
@@ -199,11 +200,12 @@ async fn ready_state(
     Ok(state)
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// What became of one write of a group.
 enum Outcome {
     Written,
     Nothing,
     Refused,
+    Failed(RepoError),
 }
 
 /// What the writes of a group come to together.
@@ -226,7 +228,6 @@ struct Prepared {
     sum: Sum,
     /// Some write was refused or had nothing to do, which is only true on the newest state.
     has_refusal: bool,
-    failed: Option<RepoError>,
 }
 
 async fn prepare_group(group: Vec<Waiting>, state: &State) -> Result<Prepared, RepoError> {
@@ -252,11 +253,10 @@ fn prepare_in_order(group: Vec<Waiting>, base: &View, packs: &[OpenPack]) -> Pre
             view: base.clone(),
         },
         has_refusal: false,
-        failed: None,
     };
     let mut bytes = 0;
     for mut write in group {
-        if bytes >= ROW_BYTES || !prepared.left.is_empty() || prepared.failed.is_some() {
+        if bytes >= ROW_BYTES || !prepared.left.is_empty() {
             prepared.left.push(write);
             continue;
         }
@@ -295,13 +295,10 @@ fn prepare_in_order(group: Vec<Waiting>, base: &View, packs: &[OpenPack]) -> Pre
                     packs = with_packs.unwrap_or(packs);
                     Outcome::Written
                 }
-                Err(error) => {
-                    prepared.failed = Some(error.into());
-                    Outcome::Nothing
-                }
+                Err(error) => Outcome::Failed(error.into()),
             },
         };
-        prepared.has_refusal |= outcome != Outcome::Written;
+        prepared.has_refusal |= matches!(outcome, Outcome::Nothing | Outcome::Refused);
         prepared.outcomes.push(outcome);
         prepared.writes.push(write);
     }
@@ -426,16 +423,20 @@ async fn store_as_pack(
         .await
 }
 
-fn answer(engine: &Engine, group: Vec<Waiting>, outcomes: &[Outcome], view: &Arc<View>) {
+fn answer(engine: &Engine, group: Vec<Waiting>, outcomes: Vec<Outcome>, view: &Arc<View>) {
     for (write, outcome) in group.into_iter().zip(outcomes) {
         engine.stats.publish.observe(write.since.elapsed());
-        if *outcome == Outcome::Written {
-            Stats::add(&engine.stats.published, 1);
-        }
+        let reply = match outcome {
+            Outcome::Written => {
+                Stats::add(&engine.stats.published, 1);
+                Ok(Some(view.clone()))
+            }
+            Outcome::Nothing => Ok(Some(view.clone())),
+            Outcome::Refused => Ok(None),
+            Outcome::Failed(error) => Err(error),
+        };
         // A caller that went away does not take its write back.
-        let _ = write
-            .reply
-            .send(Ok((*outcome != Outcome::Refused).then(|| view.clone())));
+        let _ = write.reply.send(reply);
     }
 }
 
