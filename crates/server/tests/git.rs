@@ -222,6 +222,11 @@ async fn the_http_of_git_is_that_of_http_backend() {
             .unwrap()
             .starts_with("Basic realm=\"Packhouse\"")
     );
+    let told = anonymous.text().await.unwrap();
+    assert!(
+        told.contains("password of the URL") && !told.contains("Bearer"),
+        "{told}"
+    );
 
     let (get, post) = (Method::GET, Method::POST);
     let refs = raw(
@@ -242,6 +247,27 @@ async fn the_http_of_git_is_that_of_http_backend() {
     );
     assert_eq!(refs.headers()["pragma"], "no-cache");
     assert_eq!(refs.headers()["expires"], "Fri, 01 Jan 1980 00:00:00 GMT");
+    let head = raw(
+        &server,
+        Method::HEAD,
+        "/a.git/info/refs?service=git-upload-pack",
+        &[],
+        vec![],
+    )
+    .await;
+    assert_eq!(head.status(), 200);
+    let names = |response: &Response| {
+        let names = response.headers().keys().map(ToString::to_string);
+        // How the body is sent is the one thing that an answer without a body does not say.
+        let mut names: Vec<String> = names.filter(|name| name != "transfer-encoding").collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names(&head), names(&refs));
+    for name in ["content-type", "cache-control", "pragma", "expires"] {
+        assert_eq!(head.headers()[name], refs.headers()[name]);
+    }
+    assert!(head.bytes().await.unwrap().is_empty());
     assert!(
         refs.text()
             .await

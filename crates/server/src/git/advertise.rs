@@ -1,4 +1,4 @@
-//! `GET info/refs`: what the repository has, before a fetch or a push.
+//! `GET info/refs` (or `HEAD`): what the repository has, before a fetch or a push.
 
 use axum::extract::Request;
 use axum::response::Response;
@@ -17,7 +17,10 @@ pub(super) async fn serve(
     path: GitPath,
     request: Request,
 ) -> Result<Response, ApiError> {
-    super::expect_method(&request, Method::GET, "GET, HEAD")?;
+    let is_head = request.method() == Method::HEAD;
+    if !is_head {
+        super::expect_method(&request, Method::GET, "GET, HEAD")?;
+    }
     let service = service(request.uri().query());
     let scope = super::scope_of(service.unwrap_or(Service::UploadPack));
     let (_, repository) = super::open(&state, &path, request.headers(), scope).await?;
@@ -29,8 +32,9 @@ pub(super) async fn serve(
     })?;
     let version = super::version(request.headers());
     let source = source_of(repository.view().await?, path.namespace);
-    let body = written_by(move |out| {
-        advertise(service, version, &source, out).map_err(std::io::Error::other)
+    let body = written_by(move |out| match is_head {
+        true => Ok(()),
+        false => advertise(service, version, &source, out).map_err(std::io::Error::other),
     });
     super::answer(
         format!("application/x-{}-advertisement", service.as_str()),

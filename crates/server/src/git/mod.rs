@@ -19,9 +19,13 @@ use packhouse_repo::Repository;
 use packhouse_wire::{Service, Version};
 
 use self::path::Endpoint;
-use crate::auth::{Caller, Scope};
+use crate::auth::{Caller, Scope, token};
 use crate::error::ApiError;
 use crate::state::AppState;
+
+/// What a person reads whose `git` sent no token.
+const NO_TOKEN: &str =
+    "a token is needed; it is the password of the URL: https://t:TOKEN@HOST/REPOSITORY.git";
 
 /// How the metrics call a request for `path`, which may be no path of Git's.
 pub(crate) fn route_label(path: &str) -> &'static str {
@@ -97,6 +101,9 @@ async fn open(
     headers: &HeaderMap,
     scope: Scope,
 ) -> Result<(Caller, Repository), ApiError> {
+    if token(headers).is_none() {
+        return Err(ApiError::new(ErrorCode::Unauthorized, NO_TOKEN));
+    }
     let caller = state.authenticate(headers).await?;
     // A token is for one repository, and the URL has to name that one.
     let named = caller.repo()?;
