@@ -3,6 +3,7 @@
 //! The first line is a [`MetadataLine`], every other one a [`BlobChunkLine`].
 
 use crate::error::ResultStatus;
+use crate::object::{object, objects, optional_object};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use utoipa::ToSchema;
@@ -11,6 +12,7 @@ use utoipa::ToSchema;
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 pub struct MetadataLine {
     /// What to commit, and where.
+    #[serde(deserialize_with = "object")]
     pub metadata: CommitMetadata,
 }
 
@@ -22,9 +24,14 @@ pub struct CommitMetadata {
     /// Message of the commit.
     pub commit_message: String,
     /// Who wrote it.
+    #[serde(deserialize_with = "object")]
     pub author: Person,
     /// Who commits it; the author if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "optional_object",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub committer: Option<Person>,
     /// Commit that the branch must be at (or its base, if the branch is created).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -39,7 +46,7 @@ pub struct CommitMetadata {
     #[serde(default)]
     pub ephemeral_base: bool,
     /// What changes.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "objects")]
     pub files: Vec<FileChange>,
 }
 
@@ -86,7 +93,7 @@ pub enum FileOperation {
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 pub struct BlobChunkLine<'a> {
     /// A piece of one content.
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "object")]
     pub blob_chunk: BlobChunk<'a>,
 }
 

@@ -17,6 +17,7 @@ mod commit_pack;
 mod commits;
 mod error;
 mod files;
+mod object;
 pub mod paths;
 mod repos;
 

@@ -1,5 +1,6 @@
 //! Repositories: create, describe, list, delete.
 
+use crate::object::optional_object;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -11,7 +12,11 @@ pub struct CreateRepo {
     #[schema(nullable = false)]
     pub default_branch: Option<String>,
     /// Where the repository comes from.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "optional_object",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schema(nullable = false)]
     pub base_repo: Option<BaseRepo>,
 }

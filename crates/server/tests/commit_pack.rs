@@ -207,6 +207,40 @@ async fn malformed_bodies_are_refused_and_nothing_is_stored() {
         ("no JSON", "hello\n".to_owned(), "metadata"),
         ("no metadata", format!("{chunk}\n"), "metadata"),
         (
+            "an array instead of the line",
+            json!([one().metadata]).to_string(),
+            "must be a JSON object",
+        ),
+        (
+            "an array instead of the metadata",
+            json!({ "metadata": ["main", "x", { "name": "a", "email": "b" }] }).to_string(),
+            "a JSON object",
+        ),
+        (
+            "an array instead of the author",
+            CommitBody::new("main")
+                .set("author", json!(["a", "b", null]))
+                .text(),
+            "a JSON object",
+        ),
+        (
+            "an array instead of a file",
+            CommitBody::new("main")
+                .set("files", json!([["f", "id", "delete", null]]))
+                .text(),
+            "a JSON object",
+        ),
+        (
+            "an array instead of a chunk line",
+            one().line(r#"[["id","eA==",true]]"#).text(),
+            "must be a JSON object",
+        ),
+        (
+            "an array instead of a chunk",
+            one().line(r#"{"blob_chunk":["id","eA==",true]}"#).text(),
+            "a JSON object",
+        ),
+        (
             "metadata without a branch",
             json!({ "metadata": { "commit_message": "x" } }).to_string(),
             "target_branch",

@@ -65,6 +65,21 @@ async fn a_repository_is_created_found_and_deleted() {
 }
 
 #[tokio::test]
+async fn a_body_that_is_no_object_creates_nothing() {
+    let server = TestServer::start().await;
+    let token = Token::new("a", &["repo:write"]);
+    for body in ["[]", " [\"main\"]", "[null, null]", "\"main\"", "1", "null"] {
+        let request = server.request(Method::POST, "/repos", &token);
+        let answer = server.send(request.body(body)).await.expect(400);
+        assert_eq!(answer.error(), "the body must be a JSON object", "{body}");
+    }
+    let nested = json!({ "base_repo": ["github", "o", "n"] });
+    let answer = server.post("/repos", &token, &nested).await.expect(400);
+    assert!(answer.error().contains("a JSON object"), "{}", answer.body);
+    server.get("/repo", &Token::read("a")).await.expect(404);
+}
+
+#[tokio::test]
 async fn a_body_is_not_needed_and_a_query_may_name_the_branch() {
     let server = TestServer::start().await;
     for (id, path) in [("a", "/repos"), ("b", "/repos?default_branch=dev")] {

@@ -67,8 +67,18 @@ pub(super) async fn read_json<T: DeserializeOwned>(
 
 /// The JSON object in `bytes`.
 pub(super) fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    expect_object("the body", bytes)?;
     serde_json::from_slice(bytes)
         .map_err(|error| ApiError::invalid(format!("the body is not valid: {error}")))
+}
+
+/// Refuses JSON that is no object: serde would take an array for a struct's fields. What the struct has inside is held
+/// to the same by its own type. `what` names the text in the message.
+pub(super) fn expect_object(what: &str, bytes: &[u8]) -> Result<(), ApiError> {
+    if bytes.trim_ascii_start().starts_with(b"{") {
+        return Ok(());
+    }
+    Err(ApiError::invalid(format!("{what} must be a JSON object")))
 }
 
 /// The ref of a branch that a request calls `name`; `field` says where.

@@ -11,6 +11,7 @@ use bytes::{Buf, Bytes};
 use packhouse_api::BlobChunkLine;
 
 use crate::error::ApiError;
+use crate::rest::input::expect_object;
 
 /// Largest decoded chunk, in bytes: a limit of the wire contract.
 pub(super) const MAX_CHUNK_BYTES: usize = 4 << 20;
@@ -38,6 +39,7 @@ pub(super) struct Chunk<'a> {
 
 /// Parses a whole line.
 pub(super) fn parse(line: &[u8]) -> Result<Chunk<'_>, ApiError> {
+    expect_object("a `blob_chunk` line", line)?;
     let BlobChunkLine { blob_chunk } =
         serde_json::from_slice(line).map_err(|error| malformed(&error))?;
     Ok(Chunk {

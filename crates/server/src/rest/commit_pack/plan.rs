@@ -70,6 +70,7 @@ pub(super) enum ContentUse {
 impl Plan {
     /// Reads and checks the first line.
     pub(super) fn parse(line: &[u8]) -> Result<Plan, ApiError> {
+        input::expect_object("the first line, the commit's `metadata`,", line)?;
         let MetadataLine { metadata } = serde_json::from_slice(line).map_err(|error| {
             ApiError::invalid(format!(
                 "the first line is not the commit's `metadata`: {error}"
