@@ -162,7 +162,8 @@ def test_token_errors(tmp_path, keys):
     failed(*base, private, "--scope", "everything", status=2)
     failed(*base, private, "--ttl", "forever", status=2)
     failed(*base, private, "--url", "--base", "git.example.com", status=2)
-    failed("token", "mint", "--org", "acme", "--repo", "", "--key", private, status=2)
+    for name in ("", "x.git", "a/../b", "a+ephemeral", "a+import", "/a", "a b", "x" * 256):
+        failed("token", "mint", "--org", "acme", f"--repo={name}", "--key", private, status=2)
 
 
 # serve
@@ -174,10 +175,41 @@ def test_dev_makes_a_key_once_and_keeps_it_private(tmp_path):
         assert stat.S_IMODE(key.stat().st_mode) == 0o600
         assert stat.S_IMODE(server.data.stat().st_mode) == 0o700
         text = key.read_text()
-        assert server.started["dev"] == {"org": "dev", "key": str(key)}
+        assert server.started["dev"] == {"org": "dev", "key": str(key), "accepted": True}
     with Server(tmp_path / "data", flags=["--dev"]) as server:
         assert key.read_text() == text
         token = run("token", "mint", "--org", "dev", "--key", key, "--repo", "org", "--scope", "org:read")
+        bearer = {"Authorization": f"Bearer {token.stdout.strip()}"}
+        assert httpx.get(f"{server.url}/api/v1/repos", headers=bearer).status_code == 200
+
+
+def test_dev_with_a_revoked_key_says_so_and_how_to_get_a_new_one(tmp_path):
+    data = tmp_path / "data"
+    with Server(data, flags=["--dev"]) as server:
+        [key] = json.loads(server.admin("admin", "key", "list", "dev", "--json").stdout)["keys"]
+        server.admin("admin", "key", "revoke", "dev", key["fingerprint"])
+    with Server(data, flags=["--dev"]) as server:
+        assert server.started["dev"]["accepted"] is False
+        assert "has revoked it" in server.log_text()
+    process = subprocess.Popen(
+        [BINARY, "serve", "--dev", "--listen", "127.0.0.1:0", "--data", data],
+        env=clean_environment(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    try:
+        shown = ""
+        while not shown.splitlines()[-1:] or not shown.splitlines()[-1].startswith("hint: "):
+            line = process.stdout.readline()
+            assert line, shown
+            shown += line
+        assert "warning: the server refuses every token" in shown and "curl" not in shown
+    finally:
+        process.terminate()
+        assert process.wait(30) == 0
+    # What the hint says.
+    (data / "dev-key.pem").rename(data / "gone.pem")
+    with Server(data, flags=["--dev"]) as server:
+        assert server.started["dev"]["accepted"] is True
+        token = run("token", "mint", "--org", "dev", "--key", data / "dev-key.pem", "--repo", "org", "--scope", "org:read")
         bearer = {"Authorization": f"Bearer {token.stdout.strip()}"}
         assert httpx.get(f"{server.url}/api/v1/repos", headers=bearer).status_code == 200
 

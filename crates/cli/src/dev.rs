@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use packhouse_catalog::{Catalog, CreateOrgError, NewKey};
 use packhouse_server::auth::PublicKey;
+use serde::Serialize;
 
 use crate::error::CliError;
 use crate::key::PrivateKey;
@@ -15,18 +16,32 @@ pub(crate) const ORG: &str = "dev";
 /// Its private key, in the data folder.
 const KEY_FILE: &str = "dev-key.pem";
 
-/// Makes the organisation and its key, once; returns where the private key is.
+/// The organisation's private key.
+#[derive(Debug, Serialize)]
+pub(crate) struct DevKey {
+    pub(crate) org: &'static str,
+    /// The file it is in.
+    pub(crate) key: PathBuf,
+    /// Whether the server accepts what it signs.
+    pub(crate) accepted: bool,
+}
+
+/// Makes the organisation and its key, once; returns the private key.
 ///
-/// What is there is left alone: a key that was revoked stays revoked.
-pub(crate) async fn prepare(catalog: &Catalog, data: &Path) -> Result<PathBuf, CliError> {
+/// What is there is left alone: a key that was revoked stays revoked, and is not accepted.
+pub(crate) async fn prepare(catalog: &Catalog, data: &Path) -> Result<DevKey, CliError> {
     storage::create_folder(data)?;
     let path = data.join(KEY_FILE);
-    let org = match catalog.create_org(ORG).await {
-        Ok(org) => org,
-        Err(CreateOrgError::Exists { .. }) if path.exists() => return Ok(path),
+    let dev_key = |accepted| DevKey {
+        org: ORG,
+        key: path.clone(),
+        accepted,
+    };
+    let (org, is_new) = match catalog.create_org(ORG).await {
+        Ok(org) => (org, true),
         Err(CreateOrgError::Exists { .. }) => {
             match catalog.org(ORG).await.map_err(storage::catalog_failed)? {
-                Some(org) => org,
+                Some(org) => (org, false),
                 None => {
                     return Err(CliError::failure(
                         "organisation `dev` is there and is not",
@@ -37,6 +52,14 @@ pub(crate) async fn prepare(catalog: &Catalog, data: &Path) -> Result<PathBuf, C
         }
         Err(CreateOrgError::Catalog { source, .. }) => return Err(storage::catalog_failed(source)),
     };
+    if path.exists() && !is_new {
+        let keys = catalog
+            .keys(org.id)
+            .await
+            .map_err(storage::catalog_failed)?;
+        let registered = keys.iter().map(|key| key.public_pem.as_str());
+        return Ok(dev_key(is_accepted(&path, registered)));
+    }
     let public_pem = new_key(&path)?;
     let key = PublicKey::from_pem(&public_pem).map_err(|error| {
         CliError::because("could not register the new key", &error, "try again")
@@ -50,7 +73,20 @@ pub(crate) async fn prepare(catalog: &Catalog, data: &Path) -> Result<PathBuf, C
         .add_key(org.id, key)
         .await
         .map_err(storage::catalog_failed)?;
-    Ok(path)
+    Ok(dev_key(true))
+}
+
+/// Whether one of the registered keys is the public half of the private one at `path`.
+fn is_accepted<'a>(path: &Path, mut registered: impl Iterator<Item = &'a str>) -> bool {
+    let signed = PrivateKey::read(path).map(|key| key.sign(&serde_json::Map::new()));
+    let Ok(Ok(token)) = signed else {
+        return false;
+    };
+    token.rsplit_once('.').is_some_and(|(message, signature)| {
+        registered.any(|pem| {
+            PublicKey::from_pem(pem).is_ok_and(|key| key.verifies(signature, message.as_bytes()))
+        })
+    })
 }
 
 /// Writes a new private key to `path` and returns the public one. A key that is there from another catalog, which
@@ -79,8 +115,8 @@ fn new_key(path: &Path) -> Result<String, CliError> {
 pub(crate) struct Guide<'a> {
     /// Scheme, host and port as a client on this machine reaches the server.
     pub(crate) url: &'a str,
-    /// The private key's file.
-    pub(crate) key: &'a Path,
+    /// The private key.
+    pub(crate) key: &'a DevKey,
     /// The certificate that clients must trust, if the server speaks https.
     pub(crate) cert: Option<&'a Path>,
     /// This program as it was called.
@@ -88,10 +124,19 @@ pub(crate) struct Guide<'a> {
 }
 
 impl Guide<'_> {
-    /// Writes the lines.
+    /// Writes the lines, or where the key is not accepted, what to do about that.
     pub(crate) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         let Guide { url, program, .. } = self;
-        let key = self.key.display();
+        let key = self.key.key.display();
+        if !self.key.accepted {
+            return write!(
+                out,
+                "
+warning: the server refuses every token that {key} signs: the key was revoked, or never was one of organisation {ORG}
+hint: for a new key, stop the server, move {key} away, and run `serve --dev` again
+"
+            );
+        }
         let host = url.split_once("://").map_or(*url, |(_, host)| host);
         let (curl, git, python, why) = match self.cert {
             Some(cert) => {
@@ -153,9 +198,14 @@ mod tests {
         };
         let settings = Settings::of_storage(&flags).unwrap();
         let tested = storage::with_catalog(&settings, Start::Create, async |catalog| {
-            let path = prepare(catalog, folder.path()).await?;
+            let DevKey {
+                key: path,
+                accepted,
+                ..
+            } = prepare(catalog, folder.path()).await?;
+            assert!(accepted);
             let key = std::fs::read(&path).unwrap();
-            prepare(catalog, folder.path()).await?;
+            assert!(prepare(catalog, folder.path()).await?.accepted);
             assert_eq!(std::fs::read(&path).unwrap(), key);
             let org = catalog.org(ORG).await.unwrap().unwrap();
             let keys = catalog.keys(org.id).await.unwrap();
@@ -165,11 +215,26 @@ mod tests {
                 .revoke_key(org.id, &keys[0].fingerprint)
                 .await
                 .unwrap();
-            prepare(catalog, folder.path()).await?;
+            let revoked = prepare(catalog, folder.path()).await?;
+            assert!(!revoked.accepted);
             assert!(catalog.keys(org.id).await.unwrap().is_empty());
+            let mut shown = Vec::new();
+            let guide = Guide {
+                url: "http://127.0.0.1:1",
+                key: &revoked,
+                cert: None,
+                program: "packhouse",
+            };
+            guide.write(&mut shown).unwrap();
+            let shown = String::from_utf8(shown).unwrap();
+            assert!(
+                shown.contains("revoked") && shown.contains("hint: "),
+                "{shown}"
+            );
+            assert!(!shown.contains("curl"), "{shown}");
 
             std::fs::remove_file(&path).unwrap();
-            prepare(catalog, folder.path()).await?;
+            assert!(prepare(catalog, folder.path()).await?.accepted);
             assert_eq!(
                 catalog.keys(org.id).await.unwrap().len(),
                 1,

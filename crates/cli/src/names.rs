@@ -79,6 +79,26 @@ impl FromStr for RepoSpec {
     }
 }
 
+/// What a token is for: a repository of the organisation that signs it, by its id, or the word `org` for calls that
+/// concern no single one.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct TokenRepo(String);
+
+impl TokenRepo {
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for TokenRepo {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<TokenRepo, &'static str> {
+        check_repo_name(text)?;
+        Ok(TokenRepo(text.to_owned()))
+    }
+}
+
 /// Refuses what the server would not create, since no Git URL could name it. `tests/sdk/test_cli.py` holds the two
 /// to the same answers.
 fn check_repo_name(name: &str) -> Result<(), &'static str> {
@@ -129,6 +149,21 @@ mod tests {
             "acme/a b",
         ] {
             assert!(bad.parse::<RepoSpec>().is_err(), "{bad}");
+        }
+        for bad in [
+            "",
+            "x.git",
+            "a/../b",
+            "a+ephemeral",
+            "/a",
+            "a/",
+            "a b",
+            &"x".repeat(256),
+        ] {
+            assert!(bad.parse::<TokenRepo>().is_err(), "{bad}");
+        }
+        for good in ["org", "a", "team/site", "a+b@c~d"] {
+            assert_eq!(good.parse::<TokenRepo>().unwrap().as_str(), good);
         }
     }
 }

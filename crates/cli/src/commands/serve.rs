@@ -8,7 +8,7 @@ use packhouse_repo::FoldLimits;
 use packhouse_server::{Config, Limits, Server, StartError, TlsFiles};
 use serde::Serialize;
 
-use crate::dev::{self, Guide};
+use crate::dev::{self, DevKey, Guide};
 use crate::error::CliError;
 use crate::logging::{self, LogFormat};
 use crate::settings::{ServeFlags, Settings, StorageFlags};
@@ -37,12 +37,6 @@ struct Started {
     bucket: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     dev: Option<DevKey>,
-}
-
-#[derive(Serialize)]
-struct DevKey {
-    org: &'static str,
-    key: PathBuf,
 }
 
 pub(crate) async fn run(
@@ -80,13 +74,16 @@ pub(crate) async fn run(
         } else {
             "local files"
         },
-        dev: dev_key.map(|key| DevKey { org: dev::ORG, key }),
+        dev: dev_key,
     };
     announce(
         &started,
         settings.tls.as_ref().map(|tls| tls.cert.as_path()),
         ui,
     )?;
+    if let Some(dev) = started.dev.as_ref().filter(|dev| !dev.accepted) {
+        tracing::warn!(key = %dev.key.display(), "the organisation `dev` has not registered this key, or has revoked it");
+    }
     tracing::info!(
         url = started.url,
         catalog = started.catalog,
@@ -104,7 +101,7 @@ pub(crate) async fn run(
     Ok(())
 }
 
-async fn prepare_dev(settings: &Settings) -> Result<PathBuf, CliError> {
+async fn prepare_dev(settings: &Settings) -> Result<DevKey, CliError> {
     let data = &settings.data;
     storage::with_catalog(settings, Start::Create, async |catalog| {
         dev::prepare(catalog, data).await
@@ -192,7 +189,7 @@ fn announce(started: &Started, cert: Option<&Path>, ui: Ui) -> Result<(), CliErr
             .unwrap_or_else(|| "packhouse".to_owned());
         Guide {
             url,
-            key: &dev.key,
+            key: dev,
             cert,
             program: &program,
         }

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::error::CliError;
 use crate::key::PrivateKey;
-use crate::names::OrgName;
+use crate::names::{OrgName, TokenRepo};
 use crate::size::parse_duration;
 use crate::ui::{Ui, time};
 
@@ -31,7 +31,7 @@ pub(crate) struct MintArgs {
     key: PathBuf,
     /// The repository; `org` for calls that concern no single one
     #[arg(long, value_name = "ID")]
-    repo: String,
+    repo: TokenRepo,
     /// What it allows; may be repeated [default: git:read git:write]
     #[arg(long, value_enum, value_name = "SCOPE")]
     scope: Vec<Scope>,
@@ -102,12 +102,6 @@ pub(crate) fn run(command: TokenCommand, ui: Ui) -> Result<(), CliError> {
 }
 
 fn mint(args: &MintArgs, now: u64) -> Result<Minted, CliError> {
-    if args.repo.is_empty() {
-        return Err(CliError::usage(
-            "--repo is empty",
-            "name the repository the token is for",
-        ));
-    }
     let scopes = if args.scope.is_empty() {
         vec![Scope::GitRead, Scope::GitWrite]
     } else {
@@ -117,7 +111,7 @@ fn mint(args: &MintArgs, now: u64) -> Result<Minted, CliError> {
     let claims = Claims {
         iss: args.org.as_str(),
         sub: "packhouse-cli",
-        repo: &args.repo,
+        repo: args.repo.as_str(),
         scopes,
         iat: now,
         exp,
@@ -130,7 +124,7 @@ fn mint(args: &MintArgs, now: u64) -> Result<Minted, CliError> {
         )
     })?;
     let url = if args.url {
-        Some(git_url(&args.base, &token, &args.repo)?)
+        Some(git_url(&args.base, &token, args.repo.as_str())?)
     } else {
         None
     };
