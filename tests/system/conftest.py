@@ -1,8 +1,10 @@
 import os
+import subprocess
+import uuid
 
 import pytest
 
-from harness import Server
+from harness import Backend, Server
 
 
 @pytest.fixture
@@ -14,7 +16,25 @@ def server(tmp_path):
     server.stop()
 
 
-def postgres_url():
-    url = os.environ.get("PACKHOUSE_TEST_POSTGRES")
-    assert url, "PACKHOUSE_TEST_POSTGRES is not set; run these tests through `make test`"
-    return url
+@pytest.fixture
+def remote():
+    """PostgreSQL and S3, with a schema and a prefix of its own."""
+    name = f"system_{uuid.uuid4().hex}"
+    postgres, s3 = required("PACKHOUSE_TEST_POSTGRES"), required("PACKHOUSE_TEST_S3")
+    psql = ["psql", postgres, "-q", "-v", "ON_ERROR_STOP=1", "-c"]
+    subprocess.run([*psql, f"CREATE SCHEMA {name}"], check=True)
+    bucket, query = s3.split("?", 1)
+    yield Backend(
+        catalog=f"{postgres}{'&' if '?' in postgres else '?'}options[search_path]={name}",
+        bucket=f"{bucket}/{name}?{query}",
+        variables={f"PACKHOUSE_S3_{key}": required(f"PACKHOUSE_TEST_S3_{key}") for key in ("ACCESS_KEY", "SECRET_KEY")},
+    )
+    subprocess.run([*psql, f"SET client_min_messages = warning; DROP SCHEMA {name} CASCADE"], check=True)
+
+
+def required(name):
+    value = os.environ.get(name)
+    if not value and name.startswith("PACKHOUSE_TEST_S3") and os.environ.get("PACKHOUSE_TEST_SKIP_S3") == "1":
+        pytest.skip("PACKHOUSE_TEST_SKIP_S3=1")
+    assert value, f"{name} is not set; run these tests through `make test`"
+    return value

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import jwt
@@ -23,16 +24,25 @@ def free_port():
         return probe.getsockname()[1]
 
 
+@dataclass
+class Backend:
+    """A database and a bucket that are not in the data folder."""
+
+    catalog: str
+    bucket: str
+    variables: dict
+
+
 class Server:
     """`packhouse serve --dev` on a data folder that outlives it."""
 
-    def __init__(self, data, catalog=None, bucket=None):
+    def __init__(self, data, backend=None):
         self.data = Path(data)
         self.settings = ["--data", str(self.data)]
-        if catalog:
-            self.settings += ["--catalog", catalog]
-        if bucket:
-            self.settings += ["--bucket", bucket]
+        self.environment = dict(os.environ)
+        if backend:
+            self.settings += ["--catalog", backend.catalog, "--bucket", backend.bucket]
+            self.environment |= backend.variables
         self.port = None
         self.process = None
         self.key = None
@@ -44,6 +54,7 @@ class Server:
                 [BINARY, "serve", "--dev", "--listen", f"127.0.0.1:{self.port}", *self.settings],
                 stdout=log,
                 stderr=log,
+                env=self.environment,
             )
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
@@ -80,7 +91,9 @@ class Server:
 
     def command(self, *arguments):
         """Runs another `packhouse` command with the settings of this server."""
-        done = subprocess.run([BINARY, *arguments, *self.settings], capture_output=True, text=True)
+        done = subprocess.run(
+            [BINARY, *arguments, *self.settings], capture_output=True, text=True, env=self.environment
+        )
         assert done.returncode == 0, f"{arguments}: {done.stderr}"
         return done.stdout
 

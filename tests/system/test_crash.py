@@ -12,17 +12,24 @@ import time
 
 from harness import Client, Server, git
 
-ROUNDS = 15
 REPOS = [f"crash-{at}" for at in range(4)]
 WRITERS = 12
 
 
 def test_acknowledged_commits_survive_kill_9(tmp_path):
+    crash_again_and_again(tmp_path, None, rounds=15)
+
+
+def test_acknowledged_commits_survive_kill_9_on_postgresql_and_s3(tmp_path, remote):
+    crash_again_and_again(tmp_path, remote, rounds=12)
+
+
+def crash_again_and_again(tmp_path, backend, rounds):
     seed = random.randrange(1 << 32)
     print("seed", seed)
     rng = random.Random(seed)
     (tmp_path / "data").mkdir()
-    server = Server(tmp_path / "data").start()
+    server = Server(tmp_path / "data", backend).start()
     acknowledged = {repo: [] for repo in REPOS}
     try:
         for repo in REPOS:
@@ -30,21 +37,31 @@ def test_acknowledged_commits_survive_kill_9(tmp_path):
             status, body = Client(server, repo).commit("main", {"README": b"start\n"})
             assert status == 201, body
             acknowledged[repo].append(("main", body["commit"]["commit_sha"]))
-        for round_number in range(ROUNDS):
+        for round_number in range(rounds):
             load = Load(server, rng.randrange(1 << 32), round_number, tmp_path / f"push-{round_number}")
             load.start()
             time.sleep(rng.uniform(0.1, 1.5))
             server.kill()
             for repo, branch, sha in load.join():
                 acknowledged[repo].append((branch, sha))
-            server = Server(tmp_path / "data").start()
+            if backend and rng.random() < 0.5:
+                lose_the_disk(tmp_path / "data")
+            server = Server(tmp_path / "data", backend).start()
             if round_number % 5 == 4:
                 check(server, acknowledged, tmp_path / f"export-{round_number}")
         check(server, acknowledged, tmp_path / "export-last")
-        assert sum(map(len, acknowledged.values())) > ROUNDS * WRITERS, "the load was too small to mean anything"
+        assert sum(map(len, acknowledged.values())) > rounds * WRITERS, "the load was too small to mean anything"
         print(server.command("fsck"))
     finally:
         server.stop()
+
+
+def lose_the_disk(data):
+    """With everything that lasts elsewhere, a node's disk is a cache; only the key of `--dev` is of this test."""
+    key = (data / "dev-key.pem").read_text()
+    shutil.rmtree(data)
+    data.mkdir()
+    (data / "dev-key.pem").write_text(key)
 
 
 class Load:
