@@ -1,7 +1,7 @@
 # Every target works on a fresh machine: it installs what is missing first (see scripts/setup.sh).
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build check test demo bench soak clean
+.PHONY: help setup build check test wheel demo bench soak clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,6 +21,10 @@ test: ## every test, with a PostgreSQL and an S3 server of its own
 	scripts/setup.sh test
 	cargo test --workspace --no-run
 	scripts/with-services.sh scripts/test.sh
+
+wheel: ## the Python packages, optimised, in dist/
+	scripts/setup.sh wheel
+	scripts/wheel.sh
 
 demo: ## a server, the SDK and git at work, step by step
 	scripts/setup.sh demo

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# setup.sh [check|demo|test|bench]: installs what is missing for the make target of that name.
+# setup.sh [check|demo|test|bench|wheel]: installs what is missing for the make target of that name.
 #
 # Programs come from Debian's packages and need root; Python, npm and cargo packages go below the target folder.
 # Nothing that is there already is touched, no service is started, and a second run changes nothing.
@@ -11,8 +11,8 @@ RUST_MINIMUM=1.95
 CARGO_DENY=0.20.2
 purpose=${1:-test}
 case $purpose in
-    check | demo | test | bench) ;;
-    *) die "usage: setup.sh [check|demo|test|bench]" ;;
+    check | demo | test | bench | wheel) ;;
+    *) die "usage: setup.sh [check|demo|test|bench|wheel]" ;;
 esac
 
 missing=()
@@ -47,7 +47,8 @@ list_missing() {
     need pkg-config pkg-config
     [ "$purpose" != check ] || return 0
     find_python >/dev/null || missing+=(python3 python3-venv)
-    if [ "$purpose" != demo ]; then
+    need strip binutils
+    if [ "$purpose" != demo ] && [ "$purpose" != wheel ]; then
         postgres_is_there || missing+=(postgresql)
     fi
     if [ "$purpose" = test ]; then
@@ -136,7 +137,7 @@ check_rust() {
 python_env() {
     local wanted=$PWD/scripts/requirements/$1.txt env=$TEST_ENV/$1
     cmp -s "$wanted" "$env/installed.txt" && return
-    say "Python environment $1: $(grep -o '^pierre-storage==.*' "$wanted")"
+    say "Python environment $1: $(head -1 "$wanted")"
     rm -rf "$env"
     mkdir -p "$TEST_ENV"
     "$(find_python)" -m venv "$env"
@@ -174,8 +175,11 @@ case $purpose in
     test)
         python_env py061
         python_env py1171
+        python_env wheel
+        python_env pytest
         npm_packages
         ;;
+    wheel) python_env wheel ;;
     bench) ;;
 esac
 say "everything for \`make $purpose\` is there (${SECONDS} s)"

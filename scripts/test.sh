@@ -8,6 +8,8 @@ say "Rust"
 cargo test --workspace
 say "the SDKs, from Python and Node"
 scripts/test-sdk.sh
+say "the Python packages"
+scripts/test-python.sh
 say "crashes and crowds"
 scripts/test-system.sh
 say "a short run of each fuzz target"

@@ -1,0 +1,5 @@
+"""Excludes, as ``gitstore._exclude``."""
+
+from packhouse.store import ExcludeFilter
+
+__all__ = ["ExcludeFilter"]

@@ -1,0 +1,5 @@
+"""Batches, as ``gitstore.batch``."""
+
+from packhouse.store import Batch
+
+__all__ = ["Batch"]

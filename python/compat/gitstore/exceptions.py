@@ -1,0 +1,5 @@
+"""Errors, as ``gitstore.exceptions``."""
+
+from packhouse.store import GitError, StaleSnapshotError
+
+__all__ = ["GitError", "StaleSnapshotError"]

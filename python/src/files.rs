@@ -1,0 +1,73 @@
+//! Files read in pieces.
+//!
+//! Each is behind a lock that is only ever taken while other Python threads may run: one that waited for it while it held
+//! the interpreter would wait for ever.
+
+use std::io::{Read, Seek, SeekFrom};
+
+use packhouse_repo::store;
+use parking_lot::Mutex;
+use pyo3::exceptions::{PyOSError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+/// A file of a snapshot, read from any place.
+#[pyclass(frozen, module = "packhouse._native")]
+pub(crate) struct FileReader {
+    size: u64,
+    file: Mutex<store::FileReader>,
+}
+
+impl From<store::FileReader> for FileReader {
+    fn from(file: store::FileReader) -> Self {
+        FileReader {
+            size: file.size(),
+            file: Mutex::new(file),
+        }
+    }
+}
+
+#[pymethods]
+impl FileReader {
+    #[getter]
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// `size` bytes, less at the end of the file; all that are left for `None`.
+    fn read<'py>(&self, py: Python<'py>, size: Option<usize>) -> PyResult<Bound<'py, PyBytes>> {
+        let position = py.detach(|| self.file.lock().stream_position())?;
+        let left = usize::try_from(self.size.saturating_sub(position)).unwrap_or(usize::MAX);
+        read_exactly(py, &self.file, size.unwrap_or(left).min(left))
+    }
+
+    fn seek(&self, py: Python<'_>, offset: i64, whence: u8) -> PyResult<u64> {
+        let to =
+            match whence {
+                0 => SeekFrom::Start(u64::try_from(offset).map_err(|_| {
+                    PyValueError::new_err(format!("negative seek position {offset}"))
+                })?),
+                1 => SeekFrom::Current(offset),
+                2 => SeekFrom::End(offset),
+                _ => return Err(PyValueError::new_err(format!("invalid whence {whence}"))),
+            };
+        let moved = py.detach(|| self.file.lock().seek(to));
+        moved.map_err(|error| PyValueError::new_err(error.to_string()))
+    }
+
+    fn tell(&self, py: Python<'_>) -> PyResult<u64> {
+        Ok(py.detach(|| self.file.lock().stream_position())?)
+    }
+}
+
+/// The next `len` bytes, read into the memory that Python gets. The file is known to have them.
+pub(crate) fn read_exactly<'py>(
+    py: Python<'py>,
+    file: &Mutex<store::FileReader>,
+    len: usize,
+) -> PyResult<Bound<'py, PyBytes>> {
+    PyBytes::new_with(py, len, |buffer| {
+        py.detach(|| file.lock().read_exact(buffer))
+            .map_err(|error| PyOSError::new_err(error.to_string()))
+    })
+}
