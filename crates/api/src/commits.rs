@@ -70,7 +70,7 @@ pub struct CommitInfo {
 #[derive(Clone, Debug, Default, Deserialize, IntoParams, Serialize)]
 #[into_params(parameter_in = Query)]
 pub struct GetCommitQuery {
-    /// Branch, tag, commit or abbreviated commit.
+    /// Branch, tag, commit or abbreviated commit; steps from it as in `main~2` or `v1^2`.
     pub sha: String,
 }
 

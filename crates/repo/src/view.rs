@@ -8,6 +8,7 @@ use packhouse_object::{Database, EPHEMERAL_PREFIX, ObjectId, ObjectKind, ReadErr
 
 use crate::change::Change;
 use crate::refs::Refs;
+use crate::revision;
 
 /// One of the two sets of branch names of a repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +34,7 @@ impl Namespace {
 pub struct Resolved {
     /// The commit.
     pub id: ObjectId,
-    /// The ref it was found through, if it was a name.
+    /// The ref it was found through, if it was a name and nothing more.
     pub name: Option<RefName>,
 }
 
@@ -76,9 +77,23 @@ impl View {
         &self.head
     }
 
-    /// The commit a revision names: a branch, a tag, a full ref name, `HEAD`, or an object id, whole or
-    /// abbreviated to at least four digits. Tags are peeled. `None` if there is no such thing or it is no commit.
+    /// The commit a revision names: a branch, a tag, a full ref name, `HEAD` or `@`, or an object id, whole or
+    /// abbreviated to at least four digits; then any number of `~N`, `^N`, `^{commit}` and `^{}`, as in Git. Tags are
+    /// peeled. `None` if there is no such thing or it is no commit, or is more than 100,000 commits away from the name.
     pub fn resolve(&self, rev: &str, namespace: Namespace) -> Result<Option<Resolved>, ReadError> {
+        let (name, steps) = revision::split(rev);
+        let found = self.resolve_name(name, namespace)?;
+        let Some(named) = found else {
+            return Ok(None);
+        };
+        if steps.is_empty() {
+            return Ok(Some(named));
+        }
+        let id = revision::follow(&self.database, named.id, steps)?;
+        Ok(id.map(|id| Resolved { id, name: None }))
+    }
+
+    fn resolve_name(&self, rev: &str, namespace: Namespace) -> Result<Option<Resolved>, ReadError> {
         if let Some(id) = full_id(rev) {
             return self.commit_at(id, None);
         }
@@ -100,7 +115,7 @@ impl View {
     }
 
     fn find_ref(&self, rev: &str, namespace: Namespace) -> Option<RefName> {
-        if rev == "HEAD" && namespace == Namespace::Default {
+        if matches!(rev, "HEAD" | "@") && namespace == Namespace::Default {
             return self.refs.get(&self.head).map(|_| self.head.clone());
         }
         let prefix = namespace.prefix();
@@ -127,7 +142,11 @@ impl View {
         if self.database.header(&id)?.is_none() {
             return Ok(None);
         }
-        let (id, kind) = self.database.peel(id)?;
+        let (id, kind) = match self.database.peel(id) {
+            // An object of a push may be such a tag, though no ref is.
+            Err(ReadError::TagsTooDeep { .. }) => return Ok(None),
+            peeled => peeled?,
+        };
         Ok((kind == ObjectKind::Commit).then_some(Resolved { id, name }))
     }
 

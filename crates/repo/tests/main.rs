@@ -8,3 +8,4 @@ mod directory;
 mod export_import;
 mod hosted;
 mod plain_git;
+mod revisions;

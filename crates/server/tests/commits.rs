@@ -137,6 +137,35 @@ async fn any_revision_names_a_commit() {
         assert_eq!(found.body["commit"]["message"], "one line");
         assert!(found.body["commit"].get("signature").is_none());
     }
+    let next = server.put("a", "x", "2").await;
+    for (rev, sha) in [
+        ("main~1", &head),
+        ("main%5E", &head),
+        ("@", &next),
+        ("@~0", &next),
+        ("main%5E%7Bcommit%7D~", &head),
+    ] {
+        let found = server
+            .get(&format!("/repos/commit?sha={rev}"), &Token::read("a"))
+            .await
+            .expect(200);
+        assert_eq!(found.body["commit"]["sha"], **sha, "{rev}");
+        let file = server.file("a", &format!("path=x&ref={rev}")).await;
+        let expected = if *sha == head { "1" } else { "2" };
+        assert_eq!(file.text().await.unwrap(), expected, "{rev}");
+    }
+    for rev in [
+        "main~2",
+        "main~999999999",
+        "main%5E2",
+        "main%5E%7Btree%7D",
+        "~1",
+    ] {
+        server
+            .get(&format!("/repos/commit?sha={rev}"), &Token::read("a"))
+            .await
+            .expect(404);
+    }
     server
         .get("/repos/commit?sha=", &Token::read("a"))
         .await
