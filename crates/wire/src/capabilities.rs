@@ -15,31 +15,32 @@ pub(crate) const RECEIVE_PACK: &str =
     "report-status report-status-v2 delete-refs side-band-64k quiet atomic ofs-delta";
 
 /// The one hash in use, as capabilities name it.
-pub(crate) const OBJECT_FORMAT: &str = "sha1";
+pub const OBJECT_FORMAT: &str = "sha1";
 
-/// The capabilities that a client of version 0 or 1 names: words, or words with a value.
+/// The capabilities that a side of version 0 or 1 names: words, or words with a value.
 #[derive(Clone, Copy)]
-pub(crate) struct Capabilities<'a>(&'a [u8]);
+pub struct Capabilities<'a>(&'a [u8]);
 
 impl<'a> Capabilities<'a> {
     /// Capabilities separated by spaces.
-    pub(crate) fn new(words: &'a [u8]) -> Capabilities<'a> {
+    pub fn new(words: &'a [u8]) -> Capabilities<'a> {
         Capabilities(words)
     }
 
-    fn words(self) -> impl Iterator<Item = &'a [u8]> {
+    /// All of them, with their values.
+    pub fn words(self) -> impl Iterator<Item = &'a [u8]> {
         self.0
             .split(|byte| *byte == b' ')
             .filter(|word| !word.is_empty())
     }
 
     /// Whether `name` is there, without a value.
-    pub(crate) fn has(self, name: &str) -> bool {
+    pub fn has(self, name: &str) -> bool {
         self.words().any(|word| word == name.as_bytes())
     }
 
     /// The value of `name=value`.
-    pub(crate) fn value(self, name: &str) -> Option<&'a [u8]> {
+    pub fn value(self, name: &str) -> Option<&'a [u8]> {
         self.words()
             .find_map(|word| word.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
     }

@@ -1,4 +1,5 @@
-//! The server side of the Git protocol: advertisements, fetches and pushes as smart HTTP carries them.
+//! The server side of the Git protocol: advertisements, fetches and pushes as smart HTTP carries them; and the
+//! framing and words that both sides share.
 //!
 //! What always holds:
 //!
@@ -44,8 +45,9 @@ mod v2;
 mod version;
 
 pub use advertise::advertise;
-pub use capabilities::AGENT;
+pub use capabilities::{AGENT, Capabilities, OBJECT_FORMAT};
 pub use error::WireError;
+pub use ids::{parse_id, parse_target};
 pub use receive_pack::{ReceiveOptions, ReceiveSummary, receive_pack};
 pub use receive_request::{ReceiveRequest, RefCommand};
 pub use sink::{Command, CommandStatus, Sink, SinkError, UnpackError};

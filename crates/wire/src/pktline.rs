@@ -47,13 +47,13 @@ pub enum PacketError {
     #[error("protocol error: bad line length {0}")]
     BadLength(usize),
     /// The input could not be read.
-    #[error("could not read the request")]
+    #[error("could not read from the other side")]
     Io(#[from] io::Error),
 }
 
 /// Reads pkt-lines, and what follows them unframed.
 pub struct PacketReader<'a> {
-    input: BufReader<&'a mut (dyn Read + Send)>,
+    input: BufReader<Box<dyn Read + Send + 'a>>,
     line: Vec<u8>,
 }
 
@@ -65,9 +65,9 @@ impl fmt::Debug for PacketReader<'_> {
 
 impl<'a> PacketReader<'a> {
     /// Reads lines from `input`, buffering ahead.
-    pub fn new(input: &'a mut (dyn Read + Send)) -> PacketReader<'a> {
+    pub fn new(input: impl Read + Send + 'a) -> PacketReader<'a> {
         PacketReader {
-            input: BufReader::with_capacity(64 * 1024, input),
+            input: BufReader::with_capacity(64 * 1024, Box::new(input)),
             line: Vec::new(),
         }
     }
