@@ -1,6 +1,7 @@
 //! The files that differ between two trees.
 //!
-//! The cost follows the difference: subtrees with equal ids are not read.
+//! The cost follows the difference: subtrees with equal ids are not read. At most [`MAX_TREE_DEPTH`] folders are open
+//! at a time on either side.
 
 use std::cmp::Ordering;
 use std::collections::HashSet;
@@ -9,7 +10,10 @@ use std::ops::ControlFlow;
 use bstr::{BString, ByteVec};
 use bytes::Bytes;
 
-use crate::{Database, EntryMode, ObjectId, ReadError, TreeEntryRef, TreeIter, compare_entries};
+use crate::{
+    Database, EntryMode, MAX_TREE_DEPTH, ObjectId, ReadError, TreeEntryRef, TreeIter,
+    compare_entries,
+};
 
 /// A file that is in one tree only, or not the same in both.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,6 +103,12 @@ impl Diff<'_> {
     fn open(&mut self, name: &[u8], trees: Trees) -> Result<(), ReadError> {
         if self.barren.contains(&trees) {
             return Ok(());
+        }
+        if self.folders.len() > MAX_TREE_DEPTH
+            && let Some(id) = trees.1.or(trees.0)
+        {
+            let limit = MAX_TREE_DEPTH;
+            return Err(ReadError::TreeTooDeep { id, limit });
         }
         let path_len = self.path.len();
         self.path.push_str(name);

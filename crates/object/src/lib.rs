@@ -78,6 +78,6 @@ pub use special_file::{
 };
 pub use stream::ObjectStream;
 pub use tag::{Tag, tag_target};
-pub use tree::{Tree, TreeEntry, TreeEntryRef, TreeIter, compare_entries};
+pub use tree::{MAX_TREE_DEPTH, Tree, TreeEntry, TreeEntryRef, TreeIter, compare_entries};
 pub use walk::CommitWalk;
 pub use write_pack::{PackOptions, PackStats, WritePackError, write_pack};

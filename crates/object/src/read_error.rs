@@ -50,6 +50,14 @@ pub enum ReadError {
         /// The most tags in a row.
         limit: u32,
     },
+    /// Folders in folders that go on too long.
+    #[error("tree {id} is over {limit} folders down, deeper than Git reads")]
+    TreeTooDeep {
+        /// The first tree past the limit.
+        id: ObjectId,
+        /// The most folders in one another.
+        limit: usize,
+    },
     /// The pack that has it cannot be read.
     #[error("object {id} could not be read from its pack")]
     Pack {

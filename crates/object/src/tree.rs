@@ -5,6 +5,12 @@ use std::cmp::Ordering;
 
 use crate::{DecodeError, EntryMode, HashKind, ObjectId, ObjectKind};
 
+/// The most folders in one another, below the root, that are walked: Git's default of `core.maxTreeDepth`.
+///
+/// Packs are not held to it: how deep a tree is that was here before is not known without walking it, and each push may
+/// add another one on top. So whoever holds what is open of each folder refuses to go deeper instead.
+pub const MAX_TREE_DEPTH: usize = 2048;
+
 /// A folder's entries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tree {

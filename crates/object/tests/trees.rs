@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use packhouse_object::{
-    Database, EditTreeError, EntryMode, NewObject, ObjectId, ObjectKind, PathEdit, RepoPath, Tree,
-    TreeIter, diff_trees, edit_tree, find_path,
+    Database, EditTreeError, EntryMode, MAX_TREE_DEPTH, NewObject, ObjectId, ObjectKind, PathEdit,
+    ReadError, RepoPath, Tree, TreeIter, diff_trees, edit_tree, find_path,
 };
 use packhouse_testkit::history::HistoryOptions;
 use proptest::prelude::*;
@@ -155,6 +155,31 @@ fn every_path_is_found_and_no_other() {
             let id = git.id(&format!("{tree}:{folder}"));
             assert_eq!((found.mode, found.id), (EntryMode::Tree, id));
         }
+    }
+}
+
+#[test]
+fn folders_are_walked_as_deep_as_git_reads_them() {
+    let blob = NewObject::new(ObjectKind::Blob, b"x".to_vec()).unwrap();
+    let around = |mode: EntryMode, id: ObjectId| {
+        let name = "d".into();
+        let entries = vec![packhouse_object::TreeEntry { mode, name, id }];
+        NewObject::new(ObjectKind::Tree, Tree { entries }.encode()).unwrap()
+    };
+    let mut objects = vec![around(EntryMode::Blob, blob.id)];
+    for depth in 0..=MAX_TREE_DEPTH {
+        objects.push(around(EntryMode::Tree, objects[depth].id));
+    }
+    let ids: Vec<ObjectId> = objects.iter().map(|object| object.id).collect();
+    let db = crate::repositories::memory(objects);
+    assert_eq!(files(&db, Some(ids[MAX_TREE_DEPTH])).len(), 1);
+    let deeper = Some(ids[MAX_TREE_DEPTH + 1]);
+    for (old, new) in [(None, deeper), (deeper, None)] {
+        let refused = diff_trees(&db, old, new, &mut |_| ControlFlow::Continue(()));
+        assert!(
+            matches!(refused, Err(ReadError::TreeTooDeep { .. })),
+            "{refused:?}"
+        );
     }
 }
 

@@ -1,13 +1,14 @@
 //! The files of a tree, by path.
 //!
-//! Trees come from strangers: open folders are kept on a stack, never in recursion, and a tree below which there is
-//! no file is read once, however often it is named.
+//! Trees come from strangers: open folders are kept on a stack, never in recursion, and no more than
+//! [`MAX_TREE_DEPTH`] of them; a tree below which there is no file is read once, however often it is named.
 
 use std::collections::HashSet;
 use std::vec;
 
 use packhouse_object::{
-    BString, Database, EntryMode, ObjectId, ReadError, RepoPath, TreeEntry, find_path,
+    BString, Database, EntryMode, MAX_TREE_DEPTH, ObjectId, ReadError, RepoPath, TreeEntry,
+    find_path,
 };
 
 /// Which entries to list.
@@ -154,6 +155,10 @@ impl Listing<'_> {
     }
 
     fn open(&mut self, tree: ObjectId) -> Result<(), ReadError> {
+        if self.folders.len() > MAX_TREE_DEPTH {
+            let (id, limit) = (tree, MAX_TREE_DEPTH);
+            return Err(ReadError::TreeTooDeep { id, limit });
+        }
         self.folders.push(Folder {
             tree,
             entries: self.database.tree(tree)?.entries.into_iter(),
@@ -251,16 +256,28 @@ mod tests {
     }
 
     #[test]
-    fn folders_nest_deeper_than_a_stack_is() {
+    fn folders_nest_as_deep_as_git_reads_them() {
         let mut database = database();
         let blob = NewObject::new(ObjectKind::Blob, &b"x"[..]).unwrap().id;
         let mut tree = add(&mut database, EntryMode::Blob, blob, &["f"]);
-        for _ in 0..20_000 {
+        for _ in 0..MAX_TREE_DEPTH {
             tree = add(&mut database, EntryMode::Tree, tree, &["d"]);
         }
         let FileList { entries, has_more } = list(&database, tree, usize::MAX);
         assert_eq!((entries.len(), has_more), (1, false));
-        assert_eq!(entries[0].path, "d/".repeat(20_000) + "f");
+        assert_eq!(entries[0].path, "d/".repeat(MAX_TREE_DEPTH) + "f");
+
+        let deeper = add(&mut database, EntryMode::Tree, tree, &["d"]);
+        let query = ListFiles {
+            tree: deeper,
+            path: None,
+            recursive: true,
+            after: None,
+            limit: 1,
+            path_bytes: 1,
+        };
+        let refused = list_files(&database, &query);
+        assert!(matches!(refused, Err(ReadError::TreeTooDeep { .. })));
     }
 
     #[test]

@@ -128,7 +128,13 @@ impl From<CatalogError> for ApiError {
 
 impl From<ReadError> for ApiError {
     fn from(error: ReadError) -> Self {
-        ApiError::internal(chain(&error))
+        match error {
+            // Whoever may read the tree could count its folders too.
+            ReadError::TreeTooDeep { .. } => {
+                ApiError::new(ErrorCode::NotSupported, error.to_string())
+            }
+            error => ApiError::internal(chain(&error)),
+        }
     }
 }
 
