@@ -109,6 +109,36 @@ pub enum StoreError {
         /// The placeholder.
         name: String,
     },
+    /// A local file that is to be copied is not there.
+    #[error("Local file not found: {}", path.display())]
+    LocalNotFound {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A local folder was expected.
+    #[error("Not a directory: {}", path.display())]
+    LocalNotADirectory {
+        /// What is there instead, if anything.
+        path: PathBuf,
+    },
+    /// A file of a snapshot that is to be copied is not there.
+    #[error("File not found in repo: {path}")]
+    SourceNotFound {
+        /// The path.
+        path: BString,
+    },
+    /// A folder of a snapshot was expected.
+    #[error("Not a directory in repo: {path}")]
+    SourceNotADirectory {
+        /// The path.
+        path: BString,
+    },
+    /// Folders are only removed or moved on request.
+    #[error("{path} is a directory (use recursive=True)")]
+    NeedsRecursive {
+        /// The folder.
+        path: BString,
+    },
     /// A file outside the store could not be read or written.
     #[error("{}: {source}", path.display())]
     Local {
@@ -182,10 +212,16 @@ impl StoreError {
     /// What kind of error it is.
     pub fn kind(&self) -> StoreErrorKind {
         match self {
-            StoreError::NotFound { .. } => StoreErrorKind::NotFound,
+            StoreError::NotFound { .. }
+            | StoreError::LocalNotFound { .. }
+            | StoreError::SourceNotFound { .. } => StoreErrorKind::NotFound,
             StoreError::Exists { .. } => StoreErrorKind::Exists,
-            StoreError::IsADirectory { .. } => StoreErrorKind::IsADirectory,
-            StoreError::NotADirectory { .. } => StoreErrorKind::NotADirectory,
+            StoreError::IsADirectory { .. } | StoreError::NeedsRecursive { .. } => {
+                StoreErrorKind::IsADirectory
+            }
+            StoreError::NotADirectory { .. }
+            | StoreError::LocalNotADirectory { .. }
+            | StoreError::SourceNotADirectory { .. } => StoreErrorKind::NotADirectory,
             StoreError::ReadOnly { .. }
             | StoreError::Repo(RepoError::Directory(DirectoryError::ReadOnly { .. })) => {
                 StoreErrorKind::Permission

@@ -1,15 +1,17 @@
 //! Finding files and folders of a snapshot by pattern.
 //!
 //! A pattern is segments between slashes. `*` and `?` do not match a leading dot unless the segment begins with one;
-//! `**` is any number of folders whose names do not begin with a dot. Symbolic links are not followed.
+//! `**` is any number of folders whose names do not begin with a dot. Symbolic links are not followed. Every folder
+//! is read once at most, whatever the pattern.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 
-use bstr::{BStr, BString, ByteSlice};
-use packhouse_object::ObjectId;
+use bstr::{BString, ByteSlice};
+use packhouse_object::{ObjectId, ObjectKind, ReadError};
 
 use super::fnmatch::Fnmatch;
 use super::path::join;
+use super::scan::Scan;
 use super::{FileType, Snapshot, StoreError};
 
 /// A segment of a pattern.
@@ -24,19 +26,27 @@ pub(super) enum Segment {
 }
 
 impl Segment {
-    pub(super) fn parse(segment: &[u8]) -> Segment {
-        match segment {
-            b"**" => Segment::Folders,
-            _ if segment.contains(&b'*') || segment.contains(&b'?') => Segment::Wild {
-                pattern: Fnmatch::new(segment),
-                dots: segment.starts_with(b"."),
-            },
-            _ => Segment::Literal(segment.into()),
+    /// The segments of a pattern; none if it is empty. `**/**` is one `**`.
+    pub(super) fn parse_all(pattern: &[u8]) -> Vec<Segment> {
+        let mut segments = Vec::new();
+        for segment in pattern.split(|&byte| byte == b'/') {
+            let segment = match segment {
+                b"" if pattern.is_empty() => break,
+                b"**" if matches!(segments.last(), Some(Segment::Folders)) => continue,
+                b"**" => Segment::Folders,
+                _ if segment.contains(&b'*') || segment.contains(&b'?') => Segment::Wild {
+                    pattern: Fnmatch::new(segment),
+                    dots: segment.starts_with(b"."),
+                },
+                _ => Segment::Literal(segment.into()),
+            };
+            segments.push(segment);
         }
+        segments
     }
 
     /// Whether the segment alone takes a name; `**` takes every one without a leading dot.
-    pub(super) fn takes(&self, name: &[u8]) -> bool {
+    fn takes(&self, name: &[u8]) -> bool {
         let dot = name.starts_with(b".");
         match self {
             Segment::Folders => !dot,
@@ -46,17 +56,68 @@ impl Segment {
     }
 }
 
+/// Which segments of a pattern may come next, from the root down to some folder.
+pub(super) type Nexts = Vec<usize>;
+
+/// What it means for a pattern that a folder has an entry.
+pub(super) struct Taken {
+    /// The entry itself matches.
+    pub(super) is_match: bool,
+    /// What may come next in it, if it is a folder; empty if nothing in it can match.
+    pub(super) below: Nexts,
+}
+
+/// The segments that may come first.
+pub(super) fn first(segments: &[Segment]) -> Nexts {
+    let mut nexts = Nexts::new();
+    if !segments.is_empty() {
+        add(segments, &mut nexts, 0);
+    }
+    nexts
+}
+
+/// Adds a segment, and the one behind it if it may stand for nothing.
+fn add(segments: &[Segment], nexts: &mut Nexts, at: usize) {
+    if !nexts.contains(&at) {
+        nexts.push(at);
+    }
+    if matches!(segments[at], Segment::Folders) && at + 1 < segments.len() {
+        add(segments, nexts, at + 1);
+    }
+}
+
+/// Looks at one entry of a folder where `nexts` may come next.
+pub(super) fn take(segments: &[Segment], nexts: &Nexts, name: &[u8]) -> Taken {
+    let mut taken = Taken {
+        is_match: false,
+        below: Nexts::new(),
+    };
+    for &at in nexts {
+        let segment = &segments[at];
+        if !segment.takes(name) {
+            continue;
+        }
+        let is_last = at + 1 == segments.len();
+        taken.is_match |= is_last;
+        if matches!(segment, Segment::Folders) {
+            add(segments, &mut taken.below, at);
+        } else if !is_last {
+            add(segments, &mut taken.below, at + 1);
+        }
+    }
+    taken
+}
+
 /// Paths that match a pattern, each once, found as they are asked for.
 pub struct GlobMatches {
     snapshot: Snapshot,
     segments: Vec<Segment>,
-    /// What stands before `/./` in the pattern, and how its matches begin.
-    pivot: Option<BString>,
-    /// Folders to look into, with the segment that comes next.
-    ahead: Vec<(BString, ObjectId, usize)>,
-    /// Matches of the folder looked into last.
+    /// How many segments of the pattern stand before its `/./`.
+    pivot: Option<usize>,
+    /// Folders to look into.
+    ahead: Vec<(BString, ObjectId, Nexts)>,
+    /// Matches in the folder looked into last.
     found: VecDeque<BString>,
-    seen: HashSet<BString>,
 }
 
 impl Snapshot {
@@ -73,106 +134,57 @@ impl Snapshot {
     /// As [`Snapshot::glob`], in no particular order, reading folders as the iterator goes on.
     pub fn iglob(&self, pattern: impl AsRef<[u8]>) -> GlobMatches {
         let pattern = pattern.as_ref().trim_with(|c| c == '/');
-        let pivot = pattern.find(b"/./").filter(|&at| at > 0);
-        let (flat, pivot) = match pivot {
-            Some(at) => (
-                join_nonempty(&pattern[..at], &pattern[at + 3..]),
-                Some(pattern[..at].into()),
-            ),
-            None => (pattern.into(), None),
+        let (segments, pivot) = match pattern.find(b"/./") {
+            Some(at) if at > 0 => {
+                let mut segments = Segment::parse_all(&pattern[..at]);
+                let pivot = segments.len();
+                segments.extend(Segment::parse_all(&pattern[at + 3..]));
+                (segments, Some(pivot))
+            }
+            _ => (Segment::parse_all(pattern), None),
         };
-        let segments: Vec<Segment> = match flat.is_empty() {
-            true => Vec::new(),
-            false => flat
-                .split(|&byte| byte == b'/')
-                .map(Segment::parse)
-                .collect(),
-        };
-        let root = (BString::default(), self.tree(), 0);
         GlobMatches {
-            ahead: if segments.is_empty() {
-                Vec::new()
-            } else {
-                vec![root]
-            },
+            ahead: vec![(BString::default(), self.tree(), first(&segments))],
             snapshot: self.clone(),
             segments,
             pivot,
             found: VecDeque::new(),
-            seen: HashSet::new(),
         }
-    }
-}
-
-fn join_nonempty(base: &[u8], rest: &[u8]) -> BString {
-    match rest.is_empty() {
-        true => base.into(),
-        false => join(base, rest),
     }
 }
 
 impl GlobMatches {
-    /// Looks into one folder for everything from the segment `next` on.
-    fn look_into(&mut self, folder: &BStr, tree: ObjectId, next: usize) -> Result<(), StoreError> {
-        let entries = self.snapshot.entries(tree)?;
-        // `**` may stand for no folder at all, so that the segments behind it look at the same entries.
-        let mut nexts = vec![next];
-        while let Some(Segment::Folders) = nexts.last().map(|&at| &self.segments[at])
-            && nexts[nexts.len() - 1] + 1 < self.segments.len()
-        {
-            nexts.push(nexts[nexts.len() - 1] + 1);
-        }
-        for entry in entries {
-            let is_folder = entry.file_type == FileType::Tree;
-            for &at in &nexts {
-                let segment = &self.segments[at];
-                if !segment.takes(&entry.name) {
-                    continue;
-                }
-                let path = join(folder, &entry.name);
-                let is_last = at + 1 == self.segments.len();
-                if is_folder && matches!(segment, Segment::Folders) {
-                    self.ahead.push((path.clone(), entry.id, at));
-                } else if is_folder && !is_last {
-                    self.ahead.push((path.clone(), entry.id, at + 1));
-                }
-                if is_last && self.seen.insert(path.clone()) {
-                    self.found.push_back(path);
-                }
+    fn look_into(
+        &mut self,
+        folder: &[u8],
+        tree: ObjectId,
+        nexts: &Nexts,
+    ) -> Result<(), StoreError> {
+        let data = self.snapshot.database().bytes_of(tree, ObjectKind::Tree)?;
+        for entry in Scan::new(&data) {
+            let entry = entry.map_err(|source| ReadError::decode(tree, source))?;
+            let taken = take(&self.segments, nexts, entry.name);
+            if taken.is_match {
+                self.found.push_back(join(folder, entry.name));
+            }
+            if !taken.below.is_empty() && entry.file_type() == FileType::Tree {
+                self.ahead
+                    .push((join(folder, entry.name), entry.id, taken.below));
             }
         }
         Ok(())
     }
 
-    /// The path as the pattern would have it: with the `/./` of the pattern.
+    /// The path with the `/./` of the pattern.
     fn shown(&self, path: BString) -> BString {
-        let Some(base) = &self.pivot else {
-            return path;
-        };
-        let depth = base.split(|&byte| byte == b'/').count();
-        let cut = path.match_indices_of_slash().nth(depth - 1);
-        match cut {
-            Some(at) => {
-                let mut shown = BString::from(&path[..at]);
-                shown.extend_from_slice(b"/./");
-                shown.extend_from_slice(&path[at + 1..]);
-                shown
-            }
+        let slash = self.pivot.and_then(|depth| {
+            let slashes = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+            slashes.map(|(at, _)| at).nth(depth - 1)
+        });
+        match slash {
+            Some(at) => [&path[..at], b"/./", &path[at + 1..]].concat().into(),
             None => path,
         }
-    }
-}
-
-trait Slashes {
-    fn match_indices_of_slash(&self) -> impl Iterator<Item = usize>;
-}
-
-impl Slashes for BString {
-    fn match_indices_of_slash(&self) -> impl Iterator<Item = usize> {
-        self.iter()
-            .enumerate()
-            .filter(|(_, byte)| **byte == b'/')
-            .map(|(at, _)| at)
     }
 }
 
@@ -184,8 +196,8 @@ impl Iterator for GlobMatches {
             if let Some(path) = self.found.pop_front() {
                 return Some(Ok(self.shown(path)));
             }
-            let (folder, tree, next) = self.ahead.pop()?;
-            if let Err(error) = self.look_into(folder.as_bstr(), tree, next) {
+            let (folder, tree, nexts) = self.ahead.pop()?;
+            if let Err(error) = self.look_into(&folder, tree, &nexts) {
                 self.ahead.clear();
                 return Some(Err(error));
             }

@@ -10,8 +10,12 @@
 //! Paths are bytes; every call blocks. A [`Store`] and a [`Snapshot`] are cheap to clone and can be used by many threads.
 
 mod create;
+mod disk_glob;
 mod error;
+mod exclude;
 mod file_type;
+mod fnmatch;
+mod glob;
 mod history;
 mod message;
 mod open;
@@ -25,8 +29,11 @@ mod scan;
 mod snapshot;
 mod walk;
 
+pub use disk_glob::disk_glob;
 pub use error::{StoreError, StoreErrorKind};
+pub use exclude::ExcludeFilter;
 pub use file_type::FileType;
+pub use glob::GlobMatches;
 pub use message::auto_message;
 pub use open::Store;
 pub use options::{

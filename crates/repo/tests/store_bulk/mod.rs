@@ -1,0 +1,3 @@
+//! Copies between a store and local folders, globs and excludes.
+
+mod excludes;
