@@ -1,0 +1,75 @@
+//! How trees are merged, and why they could not be.
+
+use bstr::BString;
+use packhouse_object::{CollisionError, EditTreeError, MAX_IN_MEMORY, PathError, ReadError};
+
+use super::text::{ConflictStyle, MergeFavor};
+
+/// How trees are merged.
+#[derive(Clone, Debug)]
+pub struct TreeMergeOptions {
+    /// What our side is called, in conflict marks and in the names of files that make room.
+    pub our_label: BString,
+    /// What their side is called.
+    pub their_label: BString,
+    /// What the base is called in conflict marks of the style `Diff3`.
+    pub base_label: BString,
+    /// How conflicts are written into texts.
+    pub style: ConflictStyle,
+    /// Whether a side wins where both changed the same.
+    pub favor: MergeFavor,
+    /// Files with more bytes are merged as if they were binary.
+    pub text_bytes: u64,
+    /// The most bytes that all merged texts have together; a merge with more is refused.
+    pub merged_bytes: u64,
+}
+
+impl Default for TreeMergeOptions {
+    /// Sides called `ours` and `theirs`, Git's marks, texts up to 64 MiB each and 1 GiB in all.
+    fn default() -> Self {
+        TreeMergeOptions {
+            our_label: "ours".into(),
+            their_label: "theirs".into(),
+            base_label: "base".into(),
+            style: ConflictStyle::default(),
+            favor: MergeFavor::default(),
+            text_bytes: MAX_IN_MEMORY,
+            merged_bytes: 1 << 30,
+        }
+    }
+}
+
+/// A merge was not made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MergeError {
+    /// The two commits have no ancestor in common.
+    #[error(
+        "the histories have nothing in common; allow unrelated histories to merge them all the same"
+    )]
+    Unrelated,
+    /// The merged texts are too many or too large.
+    #[error("the merged files have more than {limit} bytes together")]
+    TooLarge {
+        /// The most bytes that they may have.
+        limit: u64,
+    },
+    /// A changed path has a name that cannot be written.
+    #[error("`{path}` cannot be part of a merge")]
+    Path {
+        /// The path.
+        path: BString,
+        /// Why.
+        #[source]
+        source: PathError,
+    },
+    /// The merged tree could not be made.
+    #[error("the merged tree could not be made")]
+    Edit(#[from] EditTreeError),
+    /// A merged object is a SHA-1 collision attack.
+    #[error(transparent)]
+    Collision(#[from] CollisionError),
+    /// An object could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}

@@ -1,0 +1,5 @@
+//! Three-way merges, held against `git merge-tree`.
+
+mod against_git;
+mod conflicts;
+mod world;
