@@ -14,4 +14,5 @@ mod large;
 mod ops;
 mod policy;
 mod repos;
+mod special_files;
 mod support;

@@ -19,3 +19,4 @@ mod raw;
 mod refusals;
 mod responder;
 mod sites;
+mod special_files;
