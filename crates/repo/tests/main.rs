@@ -9,3 +9,5 @@ mod export_import;
 mod hosted;
 mod plain_git;
 mod revisions;
+mod special_files;
+mod store_bulk;

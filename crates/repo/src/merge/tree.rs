@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bstr::{BStr, BString, ByteSlice};
+use bstr::{BString, ByteSlice};
 use packhouse_object::{Database, NewObject, ObjectId, PathEdit, RepoPath, edit_tree};
 
 use super::Conflict;
@@ -72,7 +72,9 @@ pub(super) fn merge_at_depth(
     let outcome = resolve_all(&mut merger, &changed, names)?;
     let (path_edits, edits) = outcome.edits(&changed)?;
     let mut objects = merger.objects;
-    let tree = edit_tree(database, Some(ours), &path_edits, &mut objects)?;
+    // Merged texts may be files whose content is judged.
+    let complete = database.with_objects(objects.iter().cloned());
+    let tree = edit_tree(&complete, Some(ours), &path_edits, &mut objects)?;
     let mut conflicts = outcome.conflicts;
     conflicts.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(MergedTree {
