@@ -10,4 +10,5 @@ mod hosted;
 mod plain_git;
 mod revisions;
 mod special_files;
+mod store;
 mod store_bulk;

@@ -205,6 +205,23 @@ impl PackFileWriter {
         }
     }
 
+    /// As [`PackFileWriter::add_deflated`], of a stream that is in memory.
+    pub fn add_zlib(
+        &mut self,
+        kind: ObjectKind,
+        size: u64,
+        id: ObjectId,
+        zlib: &[u8],
+    ) -> Result<(), WritePackFileError> {
+        if self.contains(&id) {
+            return Ok(());
+        }
+        let mut entry = self.begin_entry(kind, size)?;
+        entry.write(&mut self.out, zlib)?;
+        self.keep_entry(id, entry);
+        Ok(())
+    }
+
     fn copy_stream(
         &mut self,
         zlib: &mut dyn Read,

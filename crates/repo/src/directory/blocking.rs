@@ -1,10 +1,10 @@
 //! The backend as the embedded store uses it: without an executor, and ref by ref.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bstr::BStr;
-use packhouse_object::{Database, FinishedPack, IdSet, ObjectId, RefName};
+use packhouse_object::{Database, FinishedPack, IdSet, NewObject, ObjectId, RefName};
 
 use super::DirectoryOptions;
 use super::backend::Directory;
@@ -44,6 +44,16 @@ impl Directory {
     /// The folder for files under way, on the file system where packs end up.
     pub(crate) fn quarantine(&self) -> &Path {
         &self.inner.quarantine
+    }
+
+    /// The folder of objects.
+    pub(crate) fn objects_dir(&self) -> PathBuf {
+        self.inner.layout.objects()
+    }
+
+    /// Keeps an object that was just stored where reading finds it without a look at the disk.
+    pub(crate) fn remember(&self, object: &NewObject) {
+        self.inner.objects.remember(object);
     }
 
     /// An error if nothing may be written.

@@ -98,6 +98,13 @@ impl LockFile {
         written.map_err(DirectoryError::io("write", &self.lock))
     }
 
+    /// Puts the new content in place of the file and gives up the lock. The caller syncs what has to be durable.
+    pub(super) fn rename(mut self) -> io::Result<()> {
+        fs::rename(&self.lock, &self.path)?;
+        self.held = false;
+        Ok(())
+    }
+
     /// Puts the new content in place of the file, durably, and gives up the lock.
     pub(super) fn commit(mut self) -> io::Result<()> {
         fs::rename(&self.lock, &self.path)?;

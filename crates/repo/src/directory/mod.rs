@@ -8,15 +8,18 @@
 //!
 //! Hooks are not run. What was never named by a ref is left to `git gc`, like all that Git leaves behind.
 
+mod advance;
 mod alternates;
 mod backend;
 mod blocking;
 mod config;
 pub(crate) mod durable;
 mod error;
+mod gate;
 mod layout;
 mod lock;
 mod loose_refs;
+mod loose_write;
 mod object_folders;
 mod packed_refs;
 mod quarantine;
@@ -35,10 +38,13 @@ use std::time::Duration;
 use packhouse_object::{ObjectCache, RefName};
 
 pub use error::{DirectoryError, OpenError};
+pub use gate::Turn;
 pub use ref_map::SkippedRef;
 
+pub(crate) use advance::{Advance, Advanced};
 pub(crate) use backend::Directory;
 pub(crate) use layout::write_skeleton;
+pub(crate) use loose_write::{StagedObject, stage_stream, zlib_of};
 pub(crate) use packed_refs::{PackedRef, Peeled, packed_refs_path, write_entries};
 pub(crate) use source::{Source, SourceError};
 pub(crate) use store::move_pack;

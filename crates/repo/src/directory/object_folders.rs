@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use packhouse_object::{
-    Database, LooseStore, MissedObject, ObjectCache, Pack, PackError, ReadError,
+    Database, LooseStore, MissedObject, NewObject, Object, ObjectCache, Pack, PackError, ReadError,
 };
 use parking_lot::Mutex;
 
@@ -78,6 +78,13 @@ impl ObjectFolders {
             round,
         };
         Ok((database.with_missed(Arc::new(again)), round))
+    }
+
+    /// Keeps an object in the cache.
+    pub(super) fn remember(&self, object: &NewObject) {
+        let NewObject { id, kind, data } = object.clone();
+        self.cache
+            .keep_object(self.scope, id, &Object { kind, data });
     }
 
     fn list(&self) -> Result<(Database, u64), RepoError> {

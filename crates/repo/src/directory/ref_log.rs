@@ -8,6 +8,7 @@ use std::collections::BinaryHeap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use bstr::{BStr, BString, ByteSlice};
@@ -44,6 +45,28 @@ pub(super) struct Move<'a> {
     pub(super) at_ms: i64,
 }
 
+/// A line that was written, and is not durable yet.
+#[derive(Debug)]
+pub(super) struct Appended {
+    file: File,
+    path: PathBuf,
+    created: bool,
+}
+
+impl Appended {
+    pub(super) fn sync(&self) -> Result<(), DirectoryError> {
+        self.file
+            .sync_data()
+            .map_err(DirectoryError::io("sync", &self.path))?;
+        match self.path.parent() {
+            Some(folder) if self.created => {
+                sync_folder(folder).map_err(DirectoryError::io("sync", folder))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 impl RefLogs {
     pub(super) fn new(git_dir: PathBuf, create: LogRefs) -> RefLogs {
         RefLogs { git_dir, create }
@@ -66,12 +89,24 @@ impl RefLogs {
         }
     }
 
-    /// Appends a line to the log of `name`, if that ref is logged. The caller holds the lock of the ref.
+    /// Appends a line to the log of `name`, if that ref is logged, durably. The caller holds the lock of the ref.
     pub(super) fn append(&self, name: &BStr, entry: &Move<'_>) -> Result<(), DirectoryError> {
+        match self.append_unsynced(name, entry)? {
+            Some(appended) => appended.sync(),
+            None => Ok(()),
+        }
+    }
+
+    /// As [`RefLogs::append`], but the line is durable only once what is returned is synced.
+    pub(super) fn append_unsynced(
+        &self,
+        name: &BStr,
+        entry: &Move<'_>,
+    ) -> Result<Option<Appended>, DirectoryError> {
         let path = self.path(name);
         let failed = || DirectoryError::io("append to", &path);
         let Some((mut file, created)) = self.open(name, &path).map_err(failed())? else {
-            return Ok(());
+            return Ok(None);
         };
         let mut text = Vec::new();
         // HEAD's log also tells which branch it was pointed to, so its lines need not join.
@@ -79,14 +114,28 @@ impl RefLogs {
             text = repair(&mut file, entry).map_err(failed())?;
         }
         text.extend_from_slice(&line(entry));
-        file.write_all(&text)
-            .and_then(|()| file.sync_data())
-            .map_err(failed())?;
-        if created {
-            let folder = path.parent().unwrap_or(&self.git_dir);
-            sync_folder(folder).map_err(DirectoryError::io("sync", folder))?;
+        file.write_all(&text).map_err(failed())?;
+        Ok(Some(Appended {
+            file,
+            path,
+            created,
+        }))
+    }
+
+    /// Appends a line to the log of `HEAD` if there is one: bare repositories of others keep it.
+    pub(super) fn append_to_head(&self, entry: &Move<'_>) -> Result<(), DirectoryError> {
+        let path = self.path(BStr::new("HEAD"));
+        match OpenOptions::new().append(true).open(&path) {
+            Ok(mut file) => file.write_all(&line(entry)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
         }
-        Ok(())
+        .map_err(DirectoryError::io("append to", &path))
+    }
+
+    /// Whether `HEAD` has a log.
+    pub(super) fn head_is_logged(&self) -> bool {
+        self.path(BStr::new("HEAD")).exists()
     }
 
     /// The log file, made if it has to be; `None` if the ref is not logged.
@@ -251,13 +300,23 @@ impl PartialEq for ByPage {
 
 impl Eq for ByPage {}
 
+/// How much of a log's end is read first: mostly its last line is in it.
+const TAIL_BYTES: u64 = 1 << 10;
+
 /// Cuts off a line that a crash has torn, and gives the line that joins the log to `next`, if it needs one.
 fn repair(file: &mut File, next: &Move<'_>) -> io::Result<Vec<u8>> {
     let length = file.seek(SeekFrom::End(0))?;
-    let start = length.saturating_sub(2 * LINE_BYTES_MAX as u64);
-    file.seek(SeekFrom::Start(start))?;
-    let mut tail = Vec::new();
-    file.take(length - start).read_to_end(&mut tail)?;
+    let read_tail = |bytes: u64| {
+        let mut tail = vec![0; bytes.min(length) as usize];
+        file.read_exact_at(&mut tail, length - bytes.min(length))
+            .map(|()| tail)
+    };
+    let mut tail = read_tail(TAIL_BYTES)?;
+    // Complete, and more than one line: then the last one is whole.
+    if tail.last() != Some(&b'\n') || tail[..tail.len() - 1].find_byte(b'\n').is_none() {
+        tail = read_tail(2 * LINE_BYTES_MAX as u64)?;
+    }
+    let start = length - tail.len() as u64;
     let whole = tail.rfind_byte(b'\n').map_or(0, |at| at + 1);
     if whole < tail.len() && (whole > 0 || start == 0) {
         file.set_len(start + whole as u64)?;

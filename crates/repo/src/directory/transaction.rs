@@ -98,7 +98,8 @@ impl LockedRefs<'_> {
         Ok(Outcome::Moved)
     }
 
-    fn current(
+    /// Where a ref is that is locked.
+    pub(super) fn current(
         &self,
         name: &RefName,
         packed: &PackedRefs,

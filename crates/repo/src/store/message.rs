@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bstr::{BString, ByteSlice};
 use packhouse_object::{Commit, ObjectId, Signature};
 
-use super::{ChangeReport, FileEntry, FileType, Identity, Messages};
+use super::{ChangeReport, FileEntry, FileType, Identity, Messages, StoreError};
 
 /// The commit a store writes: one person, one time in UTC, UTF-8, and a message that ends with one line break.
 pub(super) fn new_commit(
@@ -73,6 +73,63 @@ pub fn auto_message(report: &ChangeReport, operation: Option<&str>, style: Messa
     }
 }
 
+/// The message for a write: the caller's, with its placeholders filled in, or an automatic one.
+///
+/// A message with a `{` is a template as Python's `str.format` takes it, over `default`, `add_count`, `update_count`,
+/// `delete_count`, `total_count` and `op`. An empty one is automatic.
+pub fn format_message(
+    message: Option<&str>,
+    report: &ChangeReport,
+    operation: Option<&str>,
+    style: Messages,
+) -> Result<String, StoreError> {
+    match message {
+        None | Some("") => Ok(auto_message(report, operation, style)),
+        Some(template) if template.contains('{') => fill(template, &|name| {
+            Some(match name {
+                "default" => auto_message(report, operation, style),
+                "add_count" => report.add.len().to_string(),
+                "update_count" => report.update.len().to_string(),
+                "delete_count" => report.delete.len().to_string(),
+                "total_count" => report.total().to_string(),
+                "op" => operation.unwrap_or_default().to_owned(),
+                _ => return None,
+            })
+        }),
+        Some(message) => Ok(message.to_owned()),
+    }
+}
+
+fn fill(template: &str, value: &dyn Fn(&str) -> Option<String>) -> Result<String, StoreError> {
+    let mut filled = String::with_capacity(template.len());
+    let mut rest = template;
+    while let Some(at) = rest.find(['{', '}']) {
+        filled.push_str(&rest[..at]);
+        let brace = &rest[at..=at];
+        rest = &rest[at + 1..];
+        if let Some(after) = rest.strip_prefix(brace) {
+            filled.push_str(brace);
+            rest = after;
+        } else if brace == "}" {
+            return Err(StoreError::invalid(
+                "Single '}' encountered in format string",
+            ));
+        } else {
+            let end = rest
+                .find('}')
+                .ok_or_else(|| StoreError::invalid("expected '}' before end of string"))?;
+            let name = &rest[..end];
+            let value = value(name).ok_or_else(|| StoreError::UnknownPlaceholder {
+                name: name.to_owned(),
+            })?;
+            filled.push_str(&value);
+            rest = &rest[end + 1..];
+        }
+    }
+    filled.push_str(rest);
+    Ok(filled)
+}
+
 fn each(report: &ChangeReport) -> impl Iterator<Item = (char, &FileEntry)> {
     let signs = [
         ('+', &report.add),
@@ -118,4 +175,67 @@ fn counts(report: &ChangeReport) -> String {
         .map(|(sign, count)| format!("{sign}{count}"))
         .collect();
     parts.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(add: &[(&str, FileType)], update: &[&str], delete: &[&str]) -> ChangeReport {
+        let blob = |path: &&str| FileEntry::new(*path, FileType::Blob);
+        ChangeReport {
+            add: add
+                .iter()
+                .map(|(path, of)| FileEntry::new(*path, *of))
+                .collect(),
+            update: update.iter().map(blob).collect(),
+            delete: delete.iter().map(blob).collect(),
+            ..ChangeReport::default()
+        }
+    }
+
+    #[test]
+    fn automatic_messages_follow_the_style() {
+        use Messages::{Classic, Compact};
+        let auto = |report: &ChangeReport, op, style| auto_message(report, op, style);
+        let one = report(&[("a", FileType::Executable)], &[], &[]);
+        assert_eq!(auto(&one, None, Classic), "Write a");
+        assert_eq!(auto(&one, None, Compact), "+ a (executable)");
+        let link = report(&[("l", FileType::Link)], &[], &[]);
+        assert_eq!(auto(&link, Some("cp"), Compact), "+ l (link)");
+        let gone = report(&[], &[], &["old.txt"]);
+        assert_eq!(auto(&gone, None, Classic), "Remove old.txt");
+        assert_eq!(auto(&gone, None, Compact), "- old.txt");
+        assert_eq!(auto(&report(&[], &["u"], &[]), None, Compact), "~ u");
+        let mixed = report(&[("a", FileType::Blob), ("b", FileType::Blob)], &[], &["c"]);
+        assert_eq!(auto(&mixed, None, Compact), "Batch: +2 -1");
+        assert_eq!(auto(&mixed, Some("sync"), Classic), "Batch sync: +2 -1");
+        assert_eq!(
+            auto(&mixed, None, Classic),
+            "Batch: Write a; Write b; Remove c"
+        );
+        assert_eq!(auto(&report(&[], &[], &[]), None, Classic), "No changes");
+    }
+
+    #[test]
+    fn templates_are_filled_in_and_mistakes_are_told() {
+        let mixed = report(&[("a", FileType::Blob)], &["u"], &[]);
+        let format =
+            |text| format_message(Some(text), &mixed, Some("cp"), Messages::Compact).unwrap();
+        assert_eq!(format("plain"), "plain");
+        assert_eq!(format("x }"), "x }");
+        assert_eq!(format("{default}!"), "Batch cp: +1 ~1!");
+        assert_eq!(
+            format("{op} {add_count}{update_count}{delete_count}{total_count} {{x}}"),
+            "cp 1102 {x}"
+        );
+        assert_eq!(format(""), "Batch cp: +1 ~1");
+        let fails = |text| format_message(Some(text), &mixed, None, Messages::Compact).unwrap_err();
+        assert!(
+            matches!(fails("{what}"), StoreError::UnknownPlaceholder { name } if name == "what")
+        );
+        for bad in ["{", "{default", "{default}}"] {
+            assert!(matches!(fails(bad), StoreError::Invalid { .. }), "{bad}");
+        }
+    }
 }

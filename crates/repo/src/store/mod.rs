@@ -9,6 +9,7 @@
 //!
 //! Paths are bytes; every call blocks. A [`Store`] and a [`Snapshot`] are cheap to clone and can be used by many threads.
 
+mod batch;
 mod create;
 mod disk_glob;
 mod error;
@@ -25,16 +26,22 @@ mod read;
 mod reader;
 mod refs;
 mod report;
+mod retry;
 mod scan;
+mod sink;
 mod snapshot;
+mod spool;
+mod tree_edit;
 mod walk;
+mod write;
 
+pub use batch::{Batch, BatchWriter};
 pub use disk_glob::disk_glob;
 pub use error::{StoreError, StoreErrorKind};
 pub use exclude::ExcludeFilter;
 pub use file_type::FileType;
 pub use glob::GlobMatches;
-pub use message::auto_message;
+pub use message::{auto_message, format_message};
 pub use open::Store;
 pub use options::{
     Create, Durability, Identity, Messages, NoProgress, StoreOptions, StoreProgress,
@@ -44,5 +51,8 @@ pub use read::{Entry, Stat};
 pub use reader::FileReader;
 pub use refs::{RefKind, RefMap};
 pub use report::{ChangeAction, ChangeError, ChangeKind, ChangeReport, FileEntry};
+pub use retry::{pause, retry_write};
+pub use sink::BlobSink;
 pub use snapshot::Snapshot;
 pub use walk::{FileWalk, Walk, WalkDir};
+pub use write::{CommitOptions, Edits, FileWriter, NewContent, WriteOptions};

@@ -7,9 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use bstr::ByteSlice;
-use packhouse_object::{
-    Database, FinishedPack, IdSet, ObjectCache, ObjectId, ObjectKind, ReadError, RefName,
-};
+use packhouse_object::{Database, FinishedPack, IdSet, ObjectCache, ObjectId, ObjectKind, RefName};
 
 use super::create::create;
 use super::reader::{FileReader, read_range};
@@ -32,7 +30,6 @@ pub struct Store {
 
 pub(super) struct Inner {
     pub(super) directory: Directory,
-    pub(super) cache: Arc<ObjectCache>,
     pub(super) options: StoreOptions,
     /// The identity as reflogs have it.
     pub(super) who: String,
@@ -74,12 +71,11 @@ impl Store {
     }
 
     fn open_existing(path: &Path, options: StoreOptions) -> Result<Store, StoreError> {
-        let cache = Arc::new(ObjectCache::new(CACHE_BYTES));
         let directory = Directory::open_store(
             path,
             DirectoryOptions {
                 read_only: options.read_only,
-                cache: cache.clone(),
+                cache: Arc::new(ObjectCache::new(CACHE_BYTES)),
                 ..DirectoryOptions::default()
             },
         )?;
@@ -94,7 +90,6 @@ impl Store {
         Ok(Store {
             inner: Arc::new(Inner {
                 directory,
-                cache,
                 who: options.identity.to_string(),
                 options,
                 shallow: OnceLock::new(),
@@ -310,9 +305,4 @@ pub(super) fn absolute(path: &Path) -> PathBuf {
 pub(super) fn short_name(kind: RefKind, name: &RefName) -> Option<String> {
     let short = name.strip_prefix(kind.prefix())?;
     Some(short.to_str().ok()?.to_owned())
-}
-
-/// An id that must be there.
-pub(super) fn missing(id: &ObjectId) -> StoreError {
-    ReadError::NotFound { id: *id }.into()
 }

@@ -1,0 +1,260 @@
+//! One ref moved from one commit to the next: the write that happens most, in few system calls and few syncs.
+//!
+//! The ref is locked and compared first, so a writer that is too late stores nothing. Then, in full durability, three
+//! rounds of syncs that run side by side: the content of objects and of the new ref; the names of the objects; the
+//! reflog and the name of the ref.
+
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use packhouse_object::{FinishedPack, NewObject, ObjectId, RefName};
+
+use super::backend::{Directory, Inner, now_ms};
+use super::durable::sync_folder;
+use super::error::DirectoryError;
+use super::gate::{Gate, Turn};
+use super::lock::{LockFile, NotLocked, Patience};
+use super::loose_refs::RawRef;
+use super::loose_write::{StagedObject, stage};
+use super::ref_locks::LockedRefs;
+use super::ref_log::Move;
+use super::ref_store::Head;
+use super::store::move_pack;
+use super::transaction::{Mover, Outcome};
+use crate::change::RefEdit;
+use crate::error::RepoError;
+
+/// A move of one ref that exists.
+pub(crate) struct Advance<'a> {
+    /// The ref.
+    pub(crate) name: &'a RefName,
+    /// Where it must be.
+    pub(crate) old: ObjectId,
+    /// Where it goes.
+    pub(crate) new: ObjectId,
+    /// Who moves it, as `Name <email>`.
+    pub(crate) who: &'a str,
+    /// The line of the reflog.
+    pub(crate) message: &'a str,
+    /// Whether all is to be durable when this is done.
+    pub(crate) durable: bool,
+    /// The zlib level of the objects, if not ours.
+    pub(crate) level: Option<u32>,
+    /// Objects to store as files.
+    pub(crate) objects: Vec<NewObject>,
+    /// Objects that are files already.
+    pub(crate) staged: Vec<StagedObject>,
+    /// Packs to take in.
+    pub(crate) packs: Vec<FinishedPack>,
+}
+
+/// How a move ended. If the ref was not moved nothing was stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Advanced {
+    /// It is made.
+    Moved,
+    /// The ref is somewhere else.
+    Stale,
+    /// There is no such ref.
+    Gone,
+}
+
+impl Directory {
+    /// Waits for this thread's turn to write.
+    pub(crate) fn enter(&self) -> Result<Turn, DirectoryError> {
+        self.check_writable()?;
+        let git_dir = self.git_dir();
+        Gate::of(git_dir)
+            .and_then(|gate| gate.enter())
+            .map_err(DirectoryError::io("lock", git_dir))
+    }
+
+    /// Whether a ref is at `old`, without moving it.
+    pub(crate) fn is_at(&self, name: &RefName, old: ObjectId) -> Result<Advanced, DirectoryError> {
+        Ok(match self.ref_target(name)? {
+            Some(found) if found == old => Advanced::Moved,
+            Some(_) => Advanced::Stale,
+            None => Advanced::Gone,
+        })
+    }
+
+    /// Moves a ref, with the objects it needs.
+    pub(crate) fn advance(&self, advance: Advance<'_>) -> Result<Advanced, RepoError> {
+        let _turn = self.enter()?;
+        let inner = &*self.inner;
+        let refs = &inner.refs;
+        let path = refs.path(advance.name.as_bstr());
+        // A name that is packed may have no folder yet, or one with nothing in it where its file goes.
+        let mut patience = Patience::new(refs.lock_timeout);
+        let lock = match LockFile::take(&refs.git_dir, &path, &mut patience) {
+            Ok(lock) => lock,
+            Err(NotLocked::Error(error)) => return Err(error.into()),
+            Err(NotLocked::FileInTheWay) => return Ok(Advanced::Gone),
+        };
+        match refs.raw(advance.name.as_bstr())? {
+            Some(RawRef::Id(found)) if found == advance.old => inner.advance_file(advance, lock),
+            Some(RawRef::Id(_)) => Ok(Advanced::Stale),
+            _ => {
+                drop(lock);
+                inner.advance_any(advance)
+            }
+        }
+    }
+}
+
+impl Inner {
+    /// Moves a ref that has a file, under its lock.
+    fn advance_file(
+        &self,
+        mut advance: Advance<'_>,
+        mut lock: LockFile,
+    ) -> Result<Advanced, RepoError> {
+        let path = lock.path().to_owned();
+        lock.file()
+            .write_all(format!("{}\n", advance.new).as_bytes())
+            .map_err(DirectoryError::io("write", &path))?;
+        self.store(&mut advance, Some(&mut lock))?;
+
+        let _moving = self.refs.moving.write();
+        let logs = &self.refs.logs;
+        let entry = Move {
+            old: Some(advance.old),
+            new: Some(advance.new),
+            who: advance.who,
+            message: advance.message,
+            at_ms: now_ms(),
+        };
+        let appended = logs.append_unsynced(advance.name.as_bstr(), &entry)?;
+        if logs.head_is_logged() && self.refs.any_head()? == Head::Branch(advance.name.clone()) {
+            logs.append_to_head(&entry)?;
+        }
+        lock.rename()
+            .map_err(DirectoryError::io("replace", &path))?;
+        if advance.durable {
+            let folder = path.parent().unwrap_or(&path);
+            let sync_ref = || sync_folder(folder).map_err(DirectoryError::io("sync", folder));
+            let sync_log = || appended.as_ref().map_or(Ok(()), |appended| appended.sync());
+            side_by_side(&[&sync_ref, &sync_log])?;
+        }
+        Ok(Advanced::Moved)
+    }
+
+    /// Stores the objects of a move, and makes the new content of the ref durable beside them.
+    fn store(
+        &self,
+        advance: &mut Advance<'_>,
+        lock: Option<&mut LockFile>,
+    ) -> Result<(), DirectoryError> {
+        let objects = self.layout.objects();
+        let mut staged = std::mem::take(&mut advance.staged);
+        for object in &advance.objects {
+            staged.push(stage(&objects, object, advance.level)?);
+        }
+        if advance.durable {
+            let contents = staged
+                .iter()
+                .map(|object| {
+                    let objects = &objects;
+                    move || object.sync().map_err(DirectoryError::io("sync", objects))
+                })
+                .collect::<Vec<_>>();
+            let mut syncs: Vec<Sync<'_>> = contents.iter().map(|sync| sync as Sync<'_>).collect();
+            let file = lock.map(|lock| &*lock.file());
+            let of_ref = || match file {
+                Some(file) => file
+                    .sync_data()
+                    .map_err(DirectoryError::io("sync", &objects)),
+                None => Ok(()),
+            };
+            syncs.push(&of_ref);
+            side_by_side(&syncs)?;
+        }
+        let mut folders = BTreeSet::new();
+        for object in &mut staged {
+            let (folder, made) = object.place(&objects)?;
+            if made {
+                folders.insert(objects.clone());
+            }
+            folders.insert(folder);
+        }
+        for pack in advance.packs.drain(..) {
+            move_pack(pack, &objects)?;
+        }
+        if advance.durable {
+            sync_folders(folders)?;
+        }
+        Ok(())
+    }
+
+    /// Moves a ref that is packed, or symbolic.
+    fn advance_any(&self, mut advance: Advance<'_>) -> Result<Advanced, RepoError> {
+        let names = BTreeSet::from([advance.name.clone()]);
+        let locked: LockedRefs<'_> = self.refs.lock(&names)?;
+        let packed = self.refs.packed()?;
+        let name = locked.routes[advance.name].name.clone();
+        match locked.current(&name, &packed)? {
+            Some(found) if found == advance.old => {}
+            Some(_) => return Ok(Advanced::Stale),
+            None => return Ok(Advanced::Gone),
+        }
+        self.store(&mut advance, None)?;
+        let edit = RefEdit {
+            name: advance.name.clone(),
+            old: Some(advance.old),
+            new: Some(advance.new),
+            message: advance.message.to_owned(),
+        };
+        let mover = Mover {
+            who: advance.who,
+            at_ms: now_ms(),
+        };
+        let (database, _) = self.objects.database()?;
+        match locked.commit(&[edit], mover, &database)? {
+            Outcome::Moved => Ok(Advanced::Moved),
+            Outcome::Stale => Ok(Advanced::Stale),
+        }
+    }
+}
+
+type Sync<'a> = &'a (dyn Fn() -> Result<(), DirectoryError> + std::marker::Sync + 'a);
+
+/// The most threads that sync at the same time.
+const THREADS_MAX: usize = 8;
+
+/// Runs syncs at the same time: the file system answers them with one write of its journal.
+fn side_by_side(syncs: &[Sync<'_>]) -> Result<(), DirectoryError> {
+    let Some((first, others)) = syncs.split_first() else {
+        return Ok(());
+    };
+    if others.is_empty() {
+        return first();
+    }
+    thread::scope(|scope| {
+        let share = others.len().div_ceil(THREADS_MAX);
+        let threads: Vec<_> = others
+            .chunks(share)
+            .map(|share| scope.spawn(move || share.iter().try_for_each(|sync| sync())))
+            .collect();
+        let mut result = first();
+        for thread in threads {
+            let synced = thread.join().unwrap_or_else(|_| {
+                Err(DirectoryError::io("sync", Path::new("objects"))(
+                    io::Error::other("a thread failed"),
+                ))
+            });
+            result = result.and(synced);
+        }
+        result
+    })
+}
+
+fn sync_folders(folders: BTreeSet<PathBuf>) -> Result<(), DirectoryError> {
+    let syncs: Vec<_> = folders
+        .iter()
+        .map(|folder| move || sync_folder(folder).map_err(DirectoryError::io("sync", folder)))
+        .collect();
+    let syncs: Vec<Sync<'_>> = syncs.iter().map(|sync| sync as Sync<'_>).collect();
+    side_by_side(&syncs)
+}

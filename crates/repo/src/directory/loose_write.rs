@@ -1,0 +1,389 @@
+//! Writing loose objects with as few system calls as it takes.
+//!
+//! A file is written under a name that `git prune` knows to remove, in `objects` itself, and gets its own name by
+//! renaming: whole, and in full durability synced, before it is an object.
+
+use std::cell::RefCell;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use flate2::{Compress, Compression, FlushCompress, Status};
+use packhouse_object::{NewObject, ObjectHasher, ObjectId, ObjectKind, WritePackFileError};
+
+use super::error::DirectoryError;
+
+/// Git's mode for files that never change.
+const READ_ONLY: u32 = 0o444;
+
+/// How often a folder is made again because `git gc` found it empty and removed it.
+const FOLDER_ATTEMPTS: u32 = 100;
+
+/// Content from this size on is tried first: what does not shrink is stored as it is.
+const TRY_FROM: usize = 32 << 10;
+
+/// How much of it is tried.
+const SAMPLE_LEN: usize = 16 << 10;
+
+/// Streams pass through memory in pieces of this size.
+const PIECE_LEN: usize = 256 << 10;
+
+/// A loose object that is complete but not in its place; dropping it removes the file.
+#[derive(Debug)]
+pub(crate) struct StagedObject {
+    id: ObjectId,
+    temporary: PathBuf,
+    file: File,
+    placed: bool,
+}
+
+impl StagedObject {
+    /// The object.
+    pub(crate) fn id(&self) -> ObjectId {
+        self.id
+    }
+
+    /// Makes the content durable.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    /// Moves the file to its place. Returns its folder, and whether that had to be made.
+    pub(super) fn place(&mut self, objects: &Path) -> Result<(PathBuf, bool), DirectoryError> {
+        let hex = self.id.to_string();
+        let folder = objects.join(&hex[..2]);
+        let path = folder.join(&hex[2..]);
+        let mut made = false;
+        let mut attempts = 1;
+        loop {
+            match fs::rename(&self.temporary, &path) {
+                Ok(()) => {
+                    self.placed = true;
+                    return Ok((folder, made));
+                }
+                Err(error) if error.kind() == ErrorKind::NotFound && attempts < FOLDER_ATTEMPTS => {
+                    attempts += 1;
+                    match fs::create_dir(&folder) {
+                        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                            return Err(DirectoryError::io("make", &folder)(error));
+                        }
+                        _ => made = true,
+                    }
+                }
+                Err(error) => return Err(DirectoryError::io("make", &path)(error)),
+            }
+        }
+    }
+}
+
+impl Drop for StagedObject {
+    fn drop(&mut self) {
+        if !self.placed {
+            // `git prune` removes what is left.
+            let _ = fs::remove_file(&self.temporary);
+        }
+    }
+}
+
+fn create(objects: &Path) -> Result<(PathBuf, File), DirectoryError> {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    loop {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path = objects.join(format!("tmp_obj_{:x}_{number:x}", std::process::id()));
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .mode(READ_ONLY)
+            .open(&path);
+        match file {
+            // A process of this number was killed.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(DirectoryError::io("make", &path)(error)),
+            Ok(file) => return Ok((path, file)),
+        }
+    }
+}
+
+/// Writes an object that is in memory.
+pub(crate) fn stage(
+    objects: &Path,
+    object: &NewObject,
+    level: Option<u32>,
+) -> Result<StagedObject, DirectoryError> {
+    let (temporary, file) = create(objects)?;
+    let mut staged = StagedObject {
+        id: object.id,
+        temporary,
+        file,
+        placed: false,
+    };
+    let written = DEFLATER.with_borrow_mut(|deflater| {
+        let header = format!("{} {}\0", object.kind, object.data.len());
+        deflater.begin(level, &object.data);
+        deflater.out.clear();
+        deflater.push(header.as_bytes(), FlushCompress::None, None)?;
+        deflater.push(&object.data, FlushCompress::Finish, None)?;
+        staged.file.write_all(&deflater.out)
+    });
+    written.map_err(DirectoryError::io("write", &staged.temporary))?;
+    Ok(staged)
+}
+
+/// Writes a blob of any size, which must end after `size` bytes.
+pub(crate) fn stage_stream(
+    objects: &Path,
+    size: u64,
+    data: &mut dyn Read,
+    level: Option<u32>,
+) -> Result<StagedObject, WritePackFileError> {
+    let (temporary, file) = create(objects).map_err(|error| match error {
+        DirectoryError::Io { source, .. } => WritePackFileError::Io(source),
+        other => WritePackFileError::Io(io::Error::other(other)),
+    })?;
+    let mut staged = StagedObject {
+        id: ObjectId::null(packhouse_object::HashKind::Sha1),
+        temporary,
+        file,
+        placed: false,
+    };
+    let file = &staged.file;
+    let mut hasher = ObjectHasher::new(ObjectKind::Blob, size);
+    let header = format!("{} {size}\0", ObjectKind::Blob);
+    let mut deflater = Deflater::new();
+    let mut found = 0;
+    // One thread deflates and writes what another one hashes.
+    thread::scope(|scope| -> Result<(), WritePackFileError> {
+        let (pieces, hashed) = std::sync::mpsc::sync_channel::<Vec<u8>>(2);
+        let (back, spare) = std::sync::mpsc::channel::<Vec<u8>>();
+        let hashing = scope.spawn(move || {
+            for piece in hashed {
+                hasher.update(&piece);
+                let _ = back.send(piece);
+            }
+            hasher
+        });
+        let mut first = true;
+        loop {
+            let mut piece = match spare.try_recv() {
+                Ok(piece) => piece,
+                Err(_) => vec![0; PIECE_LEN],
+            };
+            piece.resize(PIECE_LEN, 0);
+            let n = read_full(data, &mut piece).map_err(WritePackFileError::Source)?;
+            piece.truncate(n);
+            found += n as u64;
+            if first {
+                deflater.begin(level, &piece);
+                deflater.push(header.as_bytes(), FlushCompress::None, Some(file))?;
+                first = false;
+            }
+            if found > size || (n < PIECE_LEN && found < size) {
+                let expected = size;
+                return Err(WritePackFileError::Size { expected, found });
+            }
+            let is_last = n < PIECE_LEN;
+            let flush = match is_last {
+                true => FlushCompress::Finish,
+                false => FlushCompress::None,
+            };
+            deflater.push(&piece, flush, Some(file))?;
+            let sent = pieces.send(piece);
+            sent.map_err(|_| io::Error::other("the hashing thread is gone"))?;
+            if is_last {
+                break;
+            }
+        }
+        drop(pieces);
+        let hasher = hashing
+            .join()
+            .map_err(|_| io::Error::other("the hashing thread is gone"))?;
+        staged.id = hasher.finish()?;
+        Ok(())
+    })?;
+    Ok(staged)
+}
+
+fn read_full(from: &mut dyn Read, out: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < out.len() {
+        match from.read(&mut out[filled..]) {
+            Ok(0) => break,
+            Ok(n) => filled += n,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
+
+/// The zlib stream of an object that is in memory, for a pack.
+pub(crate) fn zlib_of(data: &[u8], level: Option<u32>) -> io::Result<Vec<u8>> {
+    DEFLATER.with_borrow_mut(|deflater| {
+        deflater.begin(level, data);
+        deflater.out.clear();
+        deflater.push(data, FlushCompress::Finish, None)?;
+        Ok(deflater.out.as_slice().to_vec())
+    })
+}
+
+thread_local! {
+    /// Kept: setting up its tables costs more than deflating a small object.
+    static DEFLATER: RefCell<Deflater> = RefCell::new(Deflater::new());
+}
+
+/// Makes zlib streams one after the other.
+struct Deflater {
+    /// The level of the one in use, and those that were.
+    level: u32,
+    streams: [Option<Compress>; 10],
+    out: Vec<u8>,
+}
+
+/// Level 1: deflating is what writing costs, and `git gc` does it again.
+const LEVEL: u32 = 1;
+
+impl Deflater {
+    fn new() -> Deflater {
+        Deflater {
+            level: LEVEL,
+            streams: [const { None }; 10],
+            out: Vec::with_capacity(2 * PIECE_LEN),
+        }
+    }
+
+    fn stream(&mut self, level: u32) -> &mut Compress {
+        self.streams[level as usize]
+            .get_or_insert_with(|| Compress::new(Compression::new(level), true))
+    }
+
+    /// Begins a stream; `sample` is how its content begins.
+    fn begin(&mut self, level: Option<u32>, sample: &[u8]) {
+        self.level = level.unwrap_or(LEVEL).min(9);
+        if level.is_none() && sample.len() >= TRY_FROM && !self.shrinks(&sample[..SAMPLE_LEN]) {
+            self.level = 0;
+        }
+        let level = self.level;
+        self.stream(level).reset();
+    }
+
+    /// Whether deflating takes off at least a thirty-second part.
+    fn shrinks(&mut self, sample: &[u8]) -> bool {
+        let level = self.level;
+        self.out.clear();
+        self.stream(level).reset();
+        let done = self.push(sample, FlushCompress::Finish, None);
+        let deflated = self.out.len();
+        self.out.clear();
+        done.is_ok() && deflated < sample.len() - sample.len() / 32
+    }
+
+    /// Adds content. What comes out is appended to `out`, or goes to the file.
+    fn push(
+        &mut self,
+        mut data: &[u8],
+        flush: FlushCompress,
+        file: Option<&File>,
+    ) -> io::Result<()> {
+        let level = self.level;
+        let mut out = std::mem::take(&mut self.out);
+        let stream = self.stream(level);
+        let result = loop {
+            if out.capacity() - out.len() < 64 {
+                match file {
+                    Some(mut file) => {
+                        if let Err(error) = file.write_all(&out) {
+                            break Err(error);
+                        }
+                        out.clear();
+                    }
+                    None => out.reserve(out.capacity().max(4096)),
+                }
+            }
+            let before = stream.total_in();
+            let status = match stream.compress_vec(data, &mut out, flush) {
+                Ok(status) => status,
+                Err(error) => break Err(io::Error::other(error)),
+            };
+            data = &data[(stream.total_in() - before) as usize..];
+            let has_room = out.len() < out.capacity();
+            match flush {
+                FlushCompress::Finish if status == Status::StreamEnd => break Ok(()),
+                FlushCompress::Finish => {}
+                _ if data.is_empty() && has_room => break Ok(()),
+                _ => {}
+            }
+        };
+        let result = match (result, file) {
+            (Ok(()), Some(mut file)) if matches!(flush, FlushCompress::Finish) => {
+                let written = file.write_all(&out);
+                out.clear();
+                written
+            }
+            (result, _) => result,
+        };
+        self.out = out;
+        result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use packhouse_object::LooseStore;
+
+    use super::*;
+
+    fn noise(len: usize) -> Vec<u8> {
+        let mut state = 1u64;
+        let mut next = || {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1);
+            (state >> 56) as u8
+        };
+        (0..len).map(|_| next()).collect()
+    }
+
+    #[test]
+    fn what_is_staged_is_read_back_after_it_is_placed() {
+        let folder = tempfile::tempdir().unwrap();
+        let loose = LooseStore::open(folder.path());
+        for data in [
+            Vec::new(),
+            b"x".to_vec(),
+            vec![7; 200_000],
+            noise(300_000),
+            noise(40_000),
+        ] {
+            for level in [None, Some(0), Some(6)] {
+                let object = NewObject::new(ObjectKind::Blob, data.clone()).unwrap();
+                let mut staged = stage(folder.path(), &object, level).unwrap();
+                staged.sync().unwrap();
+                staged.place(folder.path()).unwrap();
+                assert_eq!(loose.read(&object.id).unwrap().unwrap().data, data);
+
+                let size = data.len() as u64;
+                let mut staged =
+                    stage_stream(folder.path(), size, &mut Cursor::new(&data), level).unwrap();
+                assert_eq!(staged.id(), object.id);
+                staged.place(folder.path()).unwrap();
+                assert_eq!(loose.read(&object.id).unwrap().unwrap().data, data);
+            }
+        }
+    }
+
+    #[test]
+    fn streams_of_another_size_and_dropped_objects_leave_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        for size in [0, 4, 6, 1 << 20] {
+            let error = stage_stream(folder.path(), size, &mut Cursor::new(b"hello"), None);
+            assert!(matches!(error, Err(WritePackFileError::Size { .. })));
+        }
+        let object = NewObject::new(ObjectKind::Blob, &b"x"[..]).unwrap();
+        drop(stage(folder.path(), &object, None).unwrap());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}

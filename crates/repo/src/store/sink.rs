@@ -1,0 +1,241 @@
+//! Where new blobs go before a commit names them.
+//!
+//! A few small ones wait in memory and become loose objects; many become one pack, deflated by all processors; a large
+//! one becomes a loose object at once, in pieces, hashed and stored on the way. What is never committed is removed.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::Path;
+
+use bytes::Bytes;
+use packhouse_object::{
+    FinishedPack, IdSet, NewObject, ObjectId, ObjectKind, PackFileWriter, WritePackFileError,
+};
+use rayon::prelude::*;
+
+use super::spool::{MEMORY_BYTES_MAX, Spool, Spooled};
+use super::{Store, StoreError};
+use crate::directory::{StagedObject, stage_stream, zlib_of};
+
+/// The most objects of one write that become loose; more become a pack.
+const LOOSE_OBJECTS_MAX: usize = 48;
+
+/// The most bytes that wait in memory.
+const PENDING_BYTES_MAX: usize = 8 << 20;
+
+/// The most objects that wait in memory to go into a pack.
+const PENDING_OBJECTS_MAX: usize = 4096;
+
+/// Takes blobs of any size and number, in bounded memory.
+pub struct BlobSink {
+    store: Store,
+    pending: Vec<NewObject>,
+    pending_bytes: usize,
+    staged: Vec<StagedObject>,
+    pack: Option<PackFileWriter>,
+    seen: IdSet,
+}
+
+/// Everything a commit brings, ready to become part of the repository.
+pub(super) struct Stored {
+    pub(super) objects: Vec<NewObject>,
+    pub(super) staged: Vec<StagedObject>,
+    pub(super) packs: Vec<FinishedPack>,
+}
+
+impl BlobSink {
+    /// An empty sink of a store.
+    pub fn new(store: &Store) -> BlobSink {
+        BlobSink {
+            store: store.clone(),
+            pending: Vec::new(),
+            pending_bytes: 0,
+            staged: Vec::new(),
+            pack: None,
+            seen: IdSet::default(),
+        }
+    }
+
+    /// Takes a blob and returns its id.
+    pub fn add(&mut self, data: &[u8]) -> Result<ObjectId, StoreError> {
+        if data.len() > MEMORY_BYTES_MAX {
+            return self.stage(data.len() as u64, &mut &*data);
+        }
+        self.add_bytes(Bytes::copy_from_slice(data))
+    }
+
+    /// As [`BlobSink::add`], without a copy.
+    pub fn add_bytes(&mut self, data: Bytes) -> Result<ObjectId, StoreError> {
+        if data.len() > MEMORY_BYTES_MAX {
+            return self.stage(data.len() as u64, &mut &*data);
+        }
+        self.add_object(NewObject::new(ObjectKind::Blob, data)?)
+    }
+
+    /// Takes blobs that are hashed by all processors; their ids are in the same order.
+    pub fn add_all(&mut self, blobs: Vec<Bytes>) -> Result<Vec<ObjectId>, StoreError> {
+        let hashed: Vec<NewObject> = blobs
+            .into_par_iter()
+            .map(|data| NewObject::new(ObjectKind::Blob, data))
+            .collect::<Result<_, _>>()?;
+        hashed
+            .into_iter()
+            .map(|object| self.add_object(object))
+            .collect()
+    }
+
+    /// Takes a blob that is hashed already.
+    pub fn add_object(&mut self, object: NewObject) -> Result<ObjectId, StoreError> {
+        let id = object.id;
+        if self.seen.insert(id) {
+            self.pending_bytes += object.data.len();
+            self.pending.push(object);
+            let limit = match self.pack {
+                Some(_) => PENDING_OBJECTS_MAX,
+                None => LOOSE_OBJECTS_MAX,
+            };
+            if self.pending_bytes > PENDING_BYTES_MAX
+                || self.pack.is_none() && self.pending.len() > limit
+            {
+                self.open_pack()?;
+            }
+            if self.pending_bytes > PENDING_BYTES_MAX || self.pending.len() >= PENDING_OBJECTS_MAX {
+                self.flush()?;
+            }
+        }
+        Ok(id)
+    }
+
+    /// Takes a blob of any size; `known_size` saves a copy of a large one and must be right.
+    pub fn add_reader(
+        &mut self,
+        data: &mut dyn Read,
+        known_size: Option<u64>,
+    ) -> Result<ObjectId, StoreError> {
+        match known_size {
+            Some(size) if size > MEMORY_BYTES_MAX as u64 => self.stage(size, data),
+            _ => {
+                let mut spool = self.spool()?;
+                io::copy(data, &mut spool).map_err(StoreError::Source)?;
+                self.add_spooled(spool)
+            }
+        }
+    }
+
+    /// Takes the content of a file outside the store.
+    pub fn add_file(&mut self, path: impl AsRef<Path>) -> Result<ObjectId, StoreError> {
+        let path = path.as_ref();
+        let local = || StoreError::local(path);
+        let mut file = File::open(path).map_err(local())?;
+        let metadata = file.metadata().map_err(local())?;
+        if metadata.is_dir() {
+            return Err(local()(io::ErrorKind::IsADirectory.into()));
+        }
+        let size = metadata.is_file().then_some(metadata.len());
+        if size.is_some_and(|size| size <= MEMORY_BYTES_MAX as u64) {
+            let data = fs::read(path).map_err(local())?;
+            return self.add_bytes(data.into());
+        }
+        match self.add_reader(&mut file, size) {
+            // It grows or shrinks while it is read.
+            Err(StoreError::Repo(crate::RepoError::WritePack(WritePackFileError::Size {
+                ..
+            }))) => {
+                let mut file = File::open(path).map_err(local())?;
+                self.add_reader(&mut file, None)
+            }
+            result => result,
+        }
+        .map_err(|error| match error {
+            StoreError::Source(source) => local()(source),
+            error => error,
+        })
+    }
+
+    /// Data of unknown size, to be given to [`BlobSink::add_spooled`].
+    pub(super) fn spool(&self) -> Result<Spool, StoreError> {
+        self.store.inner.directory.check_writable()?;
+        Ok(Spool::new(self.store.quarantine_dir()))
+    }
+
+    pub(super) fn add_spooled(&mut self, spool: Spool) -> Result<ObjectId, StoreError> {
+        match spool.finish().map_err(WritePackFileError::Io)? {
+            Spooled::Memory(data) => self.add_bytes(data.into()),
+            Spooled::File(mut file, size) => self.stage(size, &mut file),
+        }
+    }
+
+    fn stage(&mut self, size: u64, data: &mut dyn Read) -> Result<ObjectId, StoreError> {
+        let directory = &self.store.inner.directory;
+        directory.check_writable()?;
+        let staged = stage_stream(&directory.objects_dir(), size, data, self.level())?;
+        let id = staged.id();
+        if self.seen.insert(id) {
+            self.staged.push(staged);
+        }
+        Ok(id)
+    }
+
+    fn level(&self) -> Option<u32> {
+        self.store.inner.options.compression
+    }
+
+    fn open_pack(&mut self) -> Result<(), StoreError> {
+        if self.pack.is_none() {
+            self.store.inner.directory.check_writable()?;
+            self.pack = Some(PackFileWriter::create(self.store.quarantine_dir())?);
+        }
+        Ok(())
+    }
+
+    /// Moves what waits in memory into the pack, which must be open.
+    fn flush(&mut self) -> Result<(), StoreError> {
+        let level = self.level();
+        let pending = std::mem::take(&mut self.pending);
+        self.pending_bytes = 0;
+        let Some(pack) = &mut self.pack else {
+            return Ok(());
+        };
+        let deflated: Vec<Vec<u8>> = pending
+            .par_iter()
+            .map(|object| zlib_of(&object.data, level))
+            .collect::<io::Result<_>>()
+            .map_err(WritePackFileError::Io)?;
+        for (object, zlib) in pending.iter().zip(deflated) {
+            pack.add_zlib(object.kind, object.data.len() as u64, object.id, &zlib)?;
+        }
+        Ok(())
+    }
+
+    /// Everything, with the trees and the commit that name it.
+    pub(super) fn finish(mut self, others: Vec<NewObject>) -> Result<Stored, StoreError> {
+        let loose = self.pack.is_none() && self.pending.len() + others.len() <= LOOSE_OBJECTS_MAX;
+        let mut objects = std::mem::take(&mut self.pending);
+        objects.extend(others);
+        if loose {
+            return Ok(Stored {
+                objects,
+                staged: self.staged,
+                packs: Vec::new(),
+            });
+        }
+        self.open_pack()?;
+        self.pending = objects;
+        self.flush()?;
+        let packs = match self.pack {
+            Some(pack) => vec![pack.finish()?],
+            None => Vec::new(),
+        };
+        Ok(Stored {
+            objects: Vec::new(),
+            staged: self.staged,
+            packs,
+        })
+    }
+}
+
+impl std::fmt::Debug for BlobSink {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "BlobSink({} blobs)", self.seen.len())
+    }
+}

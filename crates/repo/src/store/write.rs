@@ -1,0 +1,386 @@
+//! Writing: every change is one commit on the branch its snapshot came from.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use bstr::BString;
+use packhouse_object::{NewObject, ObjectId, ObjectKind};
+
+use super::message::{format_message, new_commit};
+use super::open::full_name;
+use super::path::normalize_file;
+use super::refs::RefKind;
+use super::sink::{BlobSink, Stored};
+use super::spool::Spool;
+use super::tree_edit::{Change, edit_tree};
+use super::{ChangeReport, Durability, FileType, Snapshot, Store, StoreError};
+use crate::directory::{Advance, Advanced, Turn};
+
+/// What a commit changes: the final state of each path that is named, and the new blobs for it.
+#[derive(Debug)]
+pub struct Edits {
+    /// By normalised path; `None` removes the file or the folder that is there, or nothing.
+    ///
+    /// Where a file and something below it are both set, the folder wins. What is set below a folder that is removed
+    /// starts an empty one.
+    pub entries: BTreeMap<BString, Option<(FileType, ObjectId)>>,
+    /// The blobs that are not in the store yet.
+    pub sink: BlobSink,
+}
+
+impl Edits {
+    /// No edits.
+    pub fn new(store: &Store) -> Edits {
+        Edits {
+            entries: BTreeMap::new(),
+            sink: BlobSink::new(store),
+        }
+    }
+
+    /// Sets a file to a blob that is in the store or the sink.
+    pub fn set(
+        &mut self,
+        path: impl AsRef<[u8]>,
+        file_type: FileType,
+        id: ObjectId,
+    ) -> Result<(), StoreError> {
+        let path = normalize_file(path)?;
+        self.entries.insert(path, Some((file_type, id)));
+        Ok(())
+    }
+
+    /// Removes a file, or a folder with all that is in it.
+    pub fn remove(&mut self, path: impl AsRef<[u8]>) -> Result<(), StoreError> {
+        self.entries.insert(normalize_file(path)?, None);
+        Ok(())
+    }
+
+    /// Sets a file to new content.
+    pub fn put(
+        &mut self,
+        path: impl AsRef<[u8]>,
+        content: NewContent,
+        mode: Option<FileType>,
+    ) -> Result<(), StoreError> {
+        let path = normalize_file(path)?;
+        let change = content.store(&mut self.sink, mode)?;
+        self.entries.insert(path, Some(change));
+        Ok(())
+    }
+}
+
+/// New content of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NewContent {
+    /// These bytes.
+    Bytes(Vec<u8>),
+    /// What is in a file outside the store, symbolic links followed. It may be run if anybody may run that one.
+    File(PathBuf),
+    /// A symbolic link to this target.
+    Symlink(BString),
+}
+
+impl NewContent {
+    /// Stores the content; `mode` overrides what the content itself suggests.
+    fn store(
+        self,
+        sink: &mut BlobSink,
+        mode: Option<FileType>,
+    ) -> Result<(FileType, ObjectId), StoreError> {
+        match self {
+            NewContent::Bytes(data) => {
+                Ok((mode.unwrap_or(FileType::Blob), sink.add_bytes(data.into())?))
+            }
+            NewContent::File(path) => {
+                let id = sink.add_file(&path)?;
+                Ok((mode.map_or_else(|| type_on_disk(&path), Ok)?, id))
+            }
+            NewContent::Symlink(target) => {
+                if mode.is_some_and(|mode| mode != FileType::Link) {
+                    return Err(StoreError::invalid("Cannot specify mode for symlinks"));
+                }
+                Ok((FileType::Link, sink.add(&target)?))
+            }
+        }
+    }
+}
+
+/// Executable if anybody may run the file.
+fn type_on_disk(path: &Path) -> Result<FileType, StoreError> {
+    use std::os::unix::fs::PermissionsExt;
+    let metadata = path.metadata().map_err(StoreError::local(path))?;
+    Ok(match metadata.permissions().mode() & 0o111 {
+        0 => FileType::Blob,
+        _ => FileType::Executable,
+    })
+}
+
+/// How a commit is made.
+#[derive(Clone, Debug, Default)]
+pub struct CommitOptions {
+    /// The message, perhaps with placeholders; automatic if missing or empty.
+    pub message: Option<String>,
+    /// The short name of a bulk operation, for automatic messages.
+    pub operation: Option<String>,
+    /// Further parents of the commit, after the branch's tip. Nothing is merged.
+    pub parents: Vec<ObjectId>,
+    /// The report of the result, instead of one that compares with the old tree.
+    pub report: Option<ChangeReport>,
+}
+
+/// How one file is written.
+#[derive(Clone, Debug, Default)]
+pub struct WriteOptions {
+    /// The message, perhaps with placeholders; automatic if missing or empty.
+    pub message: Option<String>,
+    /// What the file becomes; a plain file, or what the file it comes from is, if missing.
+    pub mode: Option<FileType>,
+    /// Further parents of the commit, after the branch's tip.
+    pub parents: Vec<ObjectId>,
+}
+
+impl From<&WriteOptions> for CommitOptions {
+    fn from(options: &WriteOptions) -> Self {
+        CommitOptions {
+            message: options.message.clone(),
+            operation: None,
+            parents: options.parents.clone(),
+            report: None,
+        }
+    }
+}
+
+impl Store {
+    /// Waits for this thread's turn to write, and holds it until the result is dropped: neither threads nor processes
+    /// that use this crate write meanwhile, so a snapshot taken now stays the newest. `git` is not kept out.
+    pub fn exclusive(&self) -> Result<Turn, StoreError> {
+        Ok(self.inner.directory.enter()?)
+    }
+}
+
+impl Snapshot {
+    /// Makes one commit of all edits. If they change nothing there is no commit, and the snapshot itself is returned.
+    pub fn commit_edits(
+        &self,
+        edits: Edits,
+        options: CommitOptions,
+    ) -> Result<Snapshot, StoreError> {
+        let branch = self.check_writable("write to")?;
+        let name = full_name(RefKind::Branch, branch)?;
+        let store = self.store();
+        let directory = &store.inner.directory;
+        let told = |advanced: Advanced| match advanced {
+            Advanced::Moved => Ok(()),
+            Advanced::Stale => Err(StoreError::Stale {
+                branch: branch.to_owned(),
+            }),
+            Advanced::Gone => Err(StoreError::NoSuchBranch {
+                name: branch.to_owned(),
+            }),
+        };
+        let edited = edit_tree(self.database(), self.tree(), &edits.entries)?;
+        if edited.tree == self.tree() {
+            directory.check_writable()?;
+            told(directory.is_at(&name, self.commit())?)?;
+            return Ok(match options.report {
+                Some(report) => self.with_changes(report.unless_empty()),
+                None => self.clone(),
+            });
+        }
+        let report = options.report.unwrap_or(edited.report);
+        let message = format_message(
+            options.message.as_deref(),
+            &report,
+            options.operation.as_deref(),
+            store.inner.options.messages,
+        )?;
+        let mut parents = vec![self.commit()];
+        for parent in options.parents {
+            if !parents.contains(&parent) {
+                parents.push(parent);
+            }
+        }
+        let identity = store.identity();
+        let reflog = format!("commit: {message}");
+        let commit = new_commit(edited.tree, parents, identity, message.into());
+        let object = NewObject::new(ObjectKind::Commit, commit.encode())?;
+        let id = object.id;
+        let mut others = edited.new;
+        others.push(object);
+        let Stored {
+            objects,
+            staged,
+            packs,
+        } = edits.sink.finish(others.clone())?;
+        let has_packs = !packs.is_empty();
+        told(directory.advance(Advance {
+            name: &name,
+            old: self.commit(),
+            new: id,
+            who: &store.inner.who,
+            message: &reflog,
+            durable: store.inner.options.durability == Durability::Full,
+            level: store.inner.options.compression,
+            objects,
+            staged,
+            packs,
+        })?)?;
+        others.iter().for_each(|object| directory.remember(object));
+        let database = match has_packs {
+            true => store.database()?,
+            false => self.database().clone(),
+        };
+        Ok(Snapshot::of(store, database, id, commit)
+            .bound(self.ref_name.clone(), true)
+            .with_changes(Some(report)))
+    }
+
+    fn write_one(
+        &self,
+        path: &[u8],
+        options: &WriteOptions,
+        content: impl FnOnce(&mut BlobSink) -> Result<(FileType, ObjectId), StoreError>,
+    ) -> Result<Snapshot, StoreError> {
+        self.check_writable("write to")?;
+        let path = normalize_file(path)?;
+        let mut edits = Edits::new(self.store());
+        let change: Change = Some(content(&mut edits.sink)?);
+        edits.entries.insert(path, change);
+        self.commit_edits(edits, options.into())
+    }
+
+    /// Writes a file.
+    pub fn write(
+        &self,
+        path: impl AsRef<[u8]>,
+        data: &[u8],
+        options: &WriteOptions,
+    ) -> Result<Snapshot, StoreError> {
+        let file_type = check_file_mode(options.mode)?;
+        self.write_one(path.as_ref(), options, |sink| {
+            Ok((file_type, sink.add(data)?))
+        })
+    }
+
+    /// Writes a file of any size.
+    pub fn write_reader(
+        &self,
+        path: impl AsRef<[u8]>,
+        data: &mut dyn Read,
+        options: &WriteOptions,
+    ) -> Result<Snapshot, StoreError> {
+        let file_type = check_file_mode(options.mode)?;
+        self.write_one(path.as_ref(), options, |sink| {
+            Ok((file_type, sink.add_reader(data, None)?))
+        })
+    }
+
+    /// Writes a file with the content of one outside the store, symbolic links followed.
+    pub fn write_from_file(
+        &self,
+        path: impl AsRef<[u8]>,
+        local: impl AsRef<Path>,
+        options: &WriteOptions,
+    ) -> Result<Snapshot, StoreError> {
+        let content = NewContent::File(local.as_ref().to_owned());
+        self.write_one(path.as_ref(), options, |sink| {
+            content.store(sink, options.mode)
+        })
+    }
+
+    /// Writes a symbolic link.
+    pub fn write_symlink(
+        &self,
+        path: impl AsRef<[u8]>,
+        target: impl AsRef<[u8]>,
+        options: &WriteOptions,
+    ) -> Result<Snapshot, StoreError> {
+        let content = NewContent::Symlink(target.as_ref().into());
+        self.write_one(path.as_ref(), options, |sink| {
+            content.store(sink, options.mode)
+        })
+    }
+
+    /// Writes and removes files as one commit. A path that is both written and removed is removed; removing what is
+    /// not there does nothing.
+    pub fn apply<P: AsRef<[u8]>, R: AsRef<[u8]>>(
+        &self,
+        writes: impl IntoIterator<Item = (P, NewContent, Option<FileType>)>,
+        removes: impl IntoIterator<Item = R>,
+        options: CommitOptions,
+    ) -> Result<Snapshot, StoreError> {
+        self.check_writable("write to")?;
+        let mut edits = Edits::new(self.store());
+        for (path, content, mode) in writes {
+            edits.put(path, content, mode)?;
+        }
+        for path in removes {
+            edits.remove(path)?;
+        }
+        if edits.entries.is_empty() {
+            return Ok(self.clone());
+        }
+        self.commit_edits(edits, options)
+    }
+
+    /// A file to be written in pieces; [`FileWriter::finish`] commits it.
+    pub fn writer(
+        &self,
+        path: impl AsRef<[u8]>,
+        options: WriteOptions,
+    ) -> Result<FileWriter, StoreError> {
+        self.check_writable("write to")?;
+        check_file_mode(options.mode)?;
+        let edits = Edits::new(self.store());
+        Ok(FileWriter {
+            snapshot: self.clone(),
+            path: normalize_file(path)?,
+            options,
+            spool: edits.sink.spool()?,
+            edits,
+        })
+    }
+}
+
+/// A file that is written in pieces, in bounded memory. Dropping it writes nothing.
+#[derive(Debug)]
+pub struct FileWriter {
+    snapshot: Snapshot,
+    path: BString,
+    options: WriteOptions,
+    edits: Edits,
+    spool: Spool,
+}
+
+impl FileWriter {
+    /// Commits the file.
+    pub fn finish(mut self) -> Result<Snapshot, StoreError> {
+        let file_type = check_file_mode(self.options.mode)?;
+        let id = self.edits.sink.add_spooled(self.spool)?;
+        self.edits.entries.insert(self.path, Some((file_type, id)));
+        self.snapshot
+            .commit_edits(self.edits, (&self.options).into())
+    }
+}
+
+impl Write for FileWriter {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.spool.write(data)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.spool.flush()
+    }
+}
+
+/// A mode that data can have.
+pub(super) fn check_file_mode(mode: Option<FileType>) -> Result<FileType, StoreError> {
+    match mode {
+        None => Ok(FileType::Blob),
+        Some(mode @ (FileType::Blob | FileType::Executable | FileType::Link)) => Ok(mode),
+        Some(mode) => Err(StoreError::invalid(format!(
+            "a file cannot have the mode of a {mode}"
+        ))),
+    }
+}

@@ -1,0 +1,247 @@
+//! Repositories that others made.
+
+use packhouse_repo::store::{FileType, Store, StoreErrorKind, StoreOptions, WriteOptions};
+
+use super::{World, git_in, options, put};
+
+fn open(path: impl AsRef<std::path::Path>) -> Store {
+    Store::open(path, StoreOptions::default()).unwrap()
+}
+
+#[test]
+fn odd_modes_and_submodules_are_read_and_kept() {
+    let world = World::new();
+    let blob = put(&world.main(), "seed", "x")
+        .entry("seed")
+        .unwrap()
+        .unwrap()
+        .id;
+    // Git itself does not write such modes any more.
+    let mut tree = Vec::new();
+    for (mode, name, id) in [
+        ("100664", "group", blob),
+        ("100775", "run", blob),
+        ("160000", "sub", world.main().commit()),
+    ] {
+        tree.extend_from_slice(format!("{mode} {name}\0").as_bytes());
+        tree.extend_from_slice(id.as_slice());
+    }
+    let file = world.folder.path().join("tree");
+    std::fs::write(&file, tree).unwrap();
+    let tree = world.git(&[
+        "hash-object",
+        "-w",
+        "-t",
+        "tree",
+        "--literally",
+        file.to_str().unwrap(),
+    ]);
+    let commit = world.git(&["commit-tree", &tree, "-p", "main", "-m", "odd"]);
+    world.git(&["update-ref", "refs/heads/main", &commit]);
+    let main = world.main();
+    let stat = main.stat("group").unwrap();
+    assert_eq!((stat.mode, stat.file_type), (0o100664, FileType::Blob));
+    assert_eq!(main.stat("run").unwrap().file_type, FileType::Executable);
+    let sub = main.stat("sub").unwrap();
+    assert_eq!((sub.file_type, sub.size), (FileType::Commit, 0));
+    assert!(main.exists("sub").unwrap() && !main.is_dir("sub").unwrap());
+    assert_eq!(
+        main.read("sub", 0, None).unwrap_err().kind(),
+        StoreErrorKind::IsADirectory
+    );
+    assert!(!main.exists("sub/x").unwrap());
+    // A write beside them leaves them as they are.
+    let after = put(&main, "new", "1");
+    assert_eq!(after.stat("group").unwrap().mode, 0o100664);
+    let lines = world.git(&["ls-tree", "main"]);
+    assert!(lines.contains("160000 commit"), "{lines}");
+    let updated = put(&after, "group", "x");
+    assert_eq!(updated.message(), "~ group");
+}
+
+#[test]
+fn tags_of_tags_lead_to_their_commit_and_others_are_refused() {
+    let world = World::new();
+    let main = put(&world.main(), "a", "1");
+    world.git(&["tag", "-a", "one", "-m", "1", "main"]);
+    world.git(&["tag", "-a", "two", "-m", "2", "one"]);
+    world.git(&["tag", "light", "main"]);
+    world.git(&["tag", "blob", "main:a"]);
+    let tags = world.store.tags();
+    for name in ["one", "two", "light"] {
+        let tagged = tags.get(name).unwrap();
+        assert_eq!(tagged.commit(), main.commit());
+        assert_eq!((tagged.ref_name(), tagged.writable()), (Some(name), false));
+    }
+    let error = tags.get("blob").unwrap_err();
+    assert_eq!(error.to_string(), "Tag 'blob' does not point to a commit");
+    assert_eq!(error.kind(), StoreErrorKind::Value);
+    assert_eq!(tags.names().unwrap(), ["blob", "light", "one", "two"]);
+    assert_eq!(tags.get("none").unwrap_err().kind(), StoreErrorKind::Key);
+    assert_eq!(
+        tags.current_name().unwrap_err().kind(),
+        StoreErrorKind::Value
+    );
+}
+
+#[test]
+fn a_head_that_names_no_branch_hinders_nobody() {
+    let world = World::new();
+    let commit = put(&world.main(), "a", "1").commit().to_string();
+    let head = world.path().join("HEAD");
+    for text in [
+        format!("{commit}\n"),
+        "ref: refs/heads/gone\n".to_owned(),
+        "junk\n".to_owned(),
+        "ref: main\n".to_owned(),
+    ] {
+        std::fs::write(&head, &text).unwrap();
+        let store = open(world.path());
+        assert_eq!(store.branches().current_name().unwrap(), None, "{text}");
+        assert_eq!(store.branches().names().unwrap(), ["main"]);
+        let before = store.branches().get("main").unwrap();
+        put(&before, "b", &text);
+        assert_eq!(std::fs::read(&head).unwrap(), text.as_bytes());
+    }
+    open(world.path()).branches().set_current("main").unwrap();
+    assert_eq!(
+        open(world.path())
+            .branches()
+            .current_name()
+            .unwrap()
+            .as_deref(),
+        Some("main")
+    );
+    world.fsck();
+}
+
+#[test]
+fn packed_refs_and_objects_are_written_upon() {
+    let world = World::new();
+    let first = put(&world.main(), "a/b", "1");
+    world.git(&["pack-refs", "--all", "--prune"]);
+    world.git(&["gc", "--prune=now", "--quiet"]);
+    assert!(!world.path().join("refs/heads/main").exists());
+    let second = put(&first, "a/c", "2");
+    let third = put(&second, "a/d", "3");
+    assert_eq!(world.main().commit(), third.commit());
+    world.git(&["gc", "--prune=now", "--quiet"]);
+    assert_eq!(first.read("a/b", 0, None).unwrap(), b"1");
+    assert_eq!(world.git(&["rev-list", "--count", "main"]), "4");
+    world.fsck();
+}
+
+#[test]
+fn other_forms_of_storage_are_refused_in_one_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sha256");
+    git_in(
+        folder.path(),
+        &[
+            "init",
+            "-q",
+            "--bare",
+            "--object-format=sha256",
+            path.to_str().unwrap(),
+        ],
+    );
+    let error = Store::open(&path, options(Some("main"))).unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Git);
+    assert!(
+        error.to_string().contains("object format sha256"),
+        "{error}"
+    );
+}
+
+#[test]
+fn working_copies_and_shallow_clones_can_be_read() {
+    let world = World::new();
+    let mut at = world.main();
+    for n in 0..3 {
+        at = put(&at, "a", &n.to_string());
+    }
+    let clone = world.folder.path().join("clone");
+    let url = format!("file://{}", world.path().display());
+    git_in(
+        world.folder.path(),
+        &["clone", "-q", "--depth", "2", &url, clone.to_str().unwrap()],
+    );
+    let store = open(&clone);
+    let main = store.branches().get("main").unwrap();
+    assert_eq!(main.read("a", 0, None).unwrap(), b"2");
+    let parent = main.parent().unwrap().unwrap();
+    assert_eq!(parent.read("a", 0, None).unwrap(), b"1");
+    assert_eq!(parent.parent().unwrap(), None);
+    let error = main.write("a", b"x", &WriteOptions::default()).unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Permission);
+}
+
+#[test]
+fn borrowed_objects_are_read_and_not_needed_for_writing() {
+    let world = World::new();
+    let main = put(&world.main(), "a", "1");
+    let borrower = world.folder.path().join("borrower.git");
+    git_in(
+        world.folder.path(),
+        &[
+            "clone",
+            "-q",
+            "--bare",
+            "--shared",
+            world.path().to_str().unwrap(),
+            borrower.to_str().unwrap(),
+        ],
+    );
+    let store = open(&borrower);
+    let there = store.branches().get("main").unwrap();
+    assert_eq!(there.commit(), main.commit());
+    let written = put(&there, "b", "2");
+    assert_eq!(written.read("a", 0, None).unwrap(), b"1");
+    assert_eq!(git_in(&borrower, &["fsck", "--full", "--strict"]), "");
+    assert!(!store.same_repository(&world.store));
+    assert!(
+        !world
+            .store
+            .has_blob(&written.entry("b").unwrap().unwrap().id)
+            .unwrap()
+    );
+}
+
+#[test]
+fn a_head_log_of_others_is_carried_on() {
+    let world = World::new();
+    put(&world.main(), "a", "1");
+    std::fs::write(world.path().join("logs/HEAD"), b"").unwrap();
+    let after = put(&world.main(), "a", "2");
+    let log = world.git(&["reflog", "show", "HEAD", "--format=%H %gs"]);
+    assert_eq!(log, format!("{} commit: ~ a", after.commit()));
+    world.fsck();
+}
+
+#[test]
+fn revisions_are_branches_then_tags_then_hashes() {
+    let world = World::new();
+    let first = put(&world.main(), "a", "1");
+    let second = put(&first, "a", "2");
+    world.git(&["tag", "main", &first.commit().to_string()]);
+    world.git(&["tag", "v", &first.commit().to_string()]);
+    let find = |rev: &str, back| world.store.snapshot(rev, back);
+    assert_eq!(find("main", 0).unwrap(), second.with_changes(None));
+    assert_eq!(find("main", 1).unwrap().commit(), first.commit());
+    assert!(!find("v", 0).unwrap().writable());
+    let hex = second.commit().to_string();
+    let found = find(&hex[..10], 0).unwrap();
+    assert_eq!((found.commit(), found.ref_name()), (second.commit(), None));
+    assert_eq!(
+        find(&hex.to_uppercase(), 0).unwrap().commit(),
+        second.commit()
+    );
+    assert_eq!(find("nope", 0).unwrap_err().kind(), StoreErrorKind::Key);
+    assert_eq!(
+        find(&"0".repeat(40), 0).unwrap_err().kind(),
+        StoreErrorKind::Key
+    );
+    assert_eq!(find("main", 9).unwrap_err().kind(), StoreErrorKind::Value);
+    let tree = second.tree().to_string();
+    assert_eq!(find(&tree, 0).unwrap_err().kind(), StoreErrorKind::Value);
+}

@@ -1,0 +1,101 @@
+//! Several writers at once.
+
+use std::thread;
+
+use packhouse_repo::store::{Store, StoreError, WriteOptions, retry_write};
+
+use super::{World, options};
+
+#[test]
+fn writers_that_retry_lose_nothing() {
+    let world = World::new();
+    let (threads, writes) = (8, 20);
+    thread::scope(|scope| {
+        for thread in 0..threads {
+            let path = world.path();
+            scope.spawn(move || {
+                // Opened anew, as another process would.
+                let store = Store::open(path, options(None)).unwrap();
+                for n in 0..writes {
+                    let name = format!("{thread}/{n}");
+                    let write = WriteOptions::default();
+                    retry_write(&store, "main", &name, name.as_bytes(), &write, 0).unwrap();
+                }
+            });
+        }
+    });
+    let files = world.main().files("").unwrap().count();
+    assert_eq!(files, threads * writes);
+    let commits = (threads * writes + 1).to_string();
+    assert_eq!(world.git(&["rev-list", "--count", "main"]), commits);
+    world.fsck();
+}
+
+#[test]
+fn of_writers_from_one_snapshot_one_wins() {
+    let world = World::new();
+    let start = world.main();
+    let results: Vec<_> = thread::scope(|scope| {
+        let start = &start;
+        let threads: Vec<_> = (0..8)
+            .map(|n: u8| scope.spawn(move || start.write("a", &[n], &WriteOptions::default())))
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect()
+    });
+    let won = results.iter().filter(|result| result.is_ok()).count();
+    assert_eq!(won, 1);
+    assert!(
+        results
+            .iter()
+            .all(|result| matches!(result, Ok(_) | Err(StoreError::Stale { .. })))
+    );
+    world.fsck();
+}
+
+#[test]
+fn git_writing_the_same_branch_makes_a_snapshot_stale() {
+    let world = World::new();
+    let start = world.main();
+    let commit = world.git(&["commit-tree", "main^{tree}", "-p", "main", "-m", "by git"]);
+    world.git(&["update-ref", "refs/heads/main", &commit]);
+    let error = start.write("a", b"", &WriteOptions::default()).unwrap_err();
+    assert!(matches!(error, StoreError::Stale { .. }));
+    assert_eq!(world.main().message(), "by git");
+}
+
+#[test]
+fn writers_get_on_beside_git_that_packs() {
+    let world = World::new();
+    let path = world.path();
+    thread::scope(|scope| {
+        let packing = scope.spawn(|| {
+            for _ in 0..6 {
+                super::git_in(&path, &["gc", "--quiet", "--prune=1.hour.ago"]);
+                super::git_in(&path, &["pack-refs", "--all", "--prune"]);
+            }
+        });
+        let mut n = 0;
+        while !packing.is_finished() || n < 50 {
+            let name = format!("f{}", n % 7);
+            retry_write(
+                &world.store,
+                "main",
+                &name,
+                format!("{n}").as_bytes(),
+                &WriteOptions::default(),
+                5,
+            )
+            .unwrap();
+            n += 1;
+        }
+        packing.join().unwrap();
+        assert_eq!(
+            world.git(&["rev-list", "--count", "main"]),
+            (n + 1).to_string()
+        );
+    });
+    world.fsck();
+}
