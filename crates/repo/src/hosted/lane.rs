@@ -21,7 +21,7 @@ use packhouse_object::{NewObject, ObjectId, PackFileWriter};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use crate::change::RefEdit;
+use crate::change::{Change, RefEdit};
 use crate::error::RepoError;
 use crate::hosted::packs::OpenPack;
 use crate::hosted::slot::SharedSlot;
@@ -226,7 +226,7 @@ struct Prepared {
     /// Writes for which the group's row was full already.
     left: Vec<Waiting>,
     sum: Sum,
-    /// Some write was refused or had nothing to do, which is only true on the newest state.
+    /// Some write was refused, failed or had nothing to do, which is only true on the newest state.
     has_refusal: bool,
 }
 
@@ -270,39 +270,48 @@ fn prepare_in_order(group: Vec<Waiting>, base: &View, packs: &[OpenPack]) -> Pre
             with_packs = Some(more);
         }
         // A panic ends the write that caused it, not its neighbours: its reply channel closes with it.
-        let Ok(result) =
-            std::panic::catch_unwind(AssertUnwindSafe(|| write.prepare.prepare(&view)))
+        let Ok(laid) =
+            std::panic::catch_unwind(AssertUnwindSafe(|| lay_over(&mut write, &view, now)))
         else {
             continue;
         };
-        let outcome = match result {
-            Err(_) => Outcome::Refused,
-            Ok(change) if change.edits.is_empty() && change.objects.is_empty() => Outcome::Nothing,
-            Ok(change) => match view.with_change(&change, now) {
-                Ok(next) => {
-                    bytes += change.object_bytes();
-                    let sum = &mut prepared.sum;
-                    sum.edits.extend(
-                        change
-                            .edits
-                            .into_iter()
-                            .map(|edit| catalog_edit(edit, &next, &write.who)),
-                    );
-                    sum.objects.extend(change.objects);
-                    sum.packs.extend(write.packs.iter().cloned());
-                    sum.who = write.who.clone();
-                    sum.view = next;
-                    packs = with_packs.unwrap_or(packs);
-                    Outcome::Written
-                }
-                Err(error) => Outcome::Failed(error.into()),
-            },
+        let outcome = match laid {
+            Err(outcome) => outcome,
+            Ok((change, next)) => {
+                bytes += change.object_bytes();
+                let sum = &mut prepared.sum;
+                sum.edits.extend(
+                    change
+                        .edits
+                        .into_iter()
+                        .map(|edit| catalog_edit(edit, &next, &write.who)),
+                );
+                sum.objects.extend(change.objects);
+                sum.packs.extend(write.packs.iter().cloned());
+                sum.who = write.who.clone();
+                sum.view = next;
+                packs = with_packs.unwrap_or(packs);
+                Outcome::Written
+            }
         };
-        prepared.has_refusal |= matches!(outcome, Outcome::Nothing | Outcome::Refused);
+        prepared.has_refusal |= !matches!(outcome, Outcome::Written);
         prepared.outcomes.push(outcome);
         prepared.writes.push(write);
     }
     prepared
+}
+
+/// The change a write asks for on `view`, and the view with it; or what became of the write instead.
+fn lay_over(write: &mut Waiting, view: &View, now_ms: i64) -> Result<(Change, View), Outcome> {
+    let prepared = write.prepare.prepare(view);
+    let change = prepared.map_err(|_| Outcome::Refused)?;
+    if change.edits.is_empty() && change.objects.is_empty() {
+        return Err(Outcome::Nothing);
+    }
+    match view.with_change(&change, now_ms) {
+        Ok(next) => Ok((change, next)),
+        Err(error) => Err(Outcome::Failed(error.into())),
+    }
 }
 
 enum CommitFailure {
