@@ -76,14 +76,14 @@ pub(crate) async fn run(
         },
         dev: dev_key,
     };
+    if let Some(dev) = started.dev.as_ref().filter(|dev| !dev.accepted) {
+        tracing::warn!(key = %dev.key.display(), "the organisation `dev` has not registered this key, or has revoked it");
+    }
     announce(
         &started,
         settings.tls.as_ref().map(|tls| tls.cert.as_path()),
         ui,
     )?;
-    if let Some(dev) = started.dev.as_ref().filter(|dev| !dev.accepted) {
-        tracing::warn!(key = %dev.key.display(), "the organisation `dev` has not registered this key, or has revoked it");
-    }
     tracing::info!(
         url = started.url,
         catalog = started.catalog,
