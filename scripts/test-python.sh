@@ -21,10 +21,11 @@ site=$("$env/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib
     --no-compile "$wheels"/packhouse*.whl
 
 export PYTHONDONTWRITEBYTECODE=1
-cd python
+# From a folder where no module called packhouse is but the installed one.
+cd python/tests
 say "tests"
 "$env/bin/python" -m pytest -q --durations=5 "$@"
 say "types and stubs"
-"$env/bin/python" -m mypy --no-error-summary --cache-dir="$TEST_ENV/mypy"
-"$env/bin/python" -m mypy.stubtest --mypy-config-file pyproject.toml packhouse gitstore | tail -20
+"$env/bin/python" -m mypy --config-file ../pyproject.toml --cache-dir "$TEST_ENV/mypy"
+"$env/bin/python" -m mypy.stubtest --mypy-config-file ../pyproject.toml packhouse gitstore
 say "passed"

@@ -3,23 +3,36 @@
 //! Thin on purpose: arguments and results are converted here, everything a caller sees is in the Python package around it.
 //! No work on a repository is done while other Python threads have to wait.
 
+mod batch;
 mod errors;
+mod exclude;
 mod files;
+mod glob;
+mod history;
+mod options;
 mod paths;
 mod reading;
 mod refs;
 mod reports;
 mod snapshot;
 mod store;
+mod writer;
+mod writing;
 
 use pyo3::prelude::*;
 
 #[pymodule]
 mod _native {
     #[pymodule_export]
+    use crate::batch::Batch;
+    #[pymodule_export]
     use crate::errors::{GitError, StaleSnapshotError};
     #[pymodule_export]
+    use crate::exclude::{ExcludeFilter, disk_glob};
+    #[pymodule_export]
     use crate::files::FileReader;
+    #[pymodule_export]
+    use crate::glob::Glob;
     #[pymodule_export]
     use crate::reading::Walk;
     #[pymodule_export]
@@ -28,4 +41,6 @@ mod _native {
     use crate::snapshot::Snapshot;
     #[pymodule_export]
     use crate::store::Store;
+    #[pymodule_export]
+    use crate::writer::FileWriter;
 }

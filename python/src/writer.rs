@@ -1,16 +1,17 @@
-//! Files written in pieces, each its own commit or part of a batch.
+//! Files written in pieces, each a commit of its own or part of a batch.
 //!
 //! The lock is only taken while other Python threads may run, see `files.rs`.
 
-use std::io::Write;
+use std::io::{self, Write};
+use std::sync::Arc;
 
-use packhouse_repo::store;
+use packhouse_repo::store::{self, StoreError};
 use parking_lot::Mutex;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 
-use crate::errors::detached;
+use crate::errors::{detached, exception};
 use crate::snapshot::Snapshot;
 
 /// A file being written; nothing of it is visible before `finish`.
@@ -18,14 +19,41 @@ use crate::snapshot::Snapshot;
 pub(crate) struct FileWriter(Mutex<State>);
 
 struct State {
-    file: Option<store::FileWriter>,
+    target: Option<Target>,
     written: u64,
 }
 
-impl From<store::FileWriter> for FileWriter {
-    fn from(file: store::FileWriter) -> Self {
+enum Target {
+    Commit(store::FileWriter),
+    Batch(store::BatchWriter, Arc<Mutex<store::Batch>>),
+}
+
+impl Target {
+    fn write_all(&mut self, data: &[u8]) -> io::Result<()> {
+        match self {
+            Target::Commit(file) => file.write_all(data),
+            Target::Batch(file, _) => file.write_all(data),
+        }
+    }
+}
+
+impl FileWriter {
+    /// A file that is committed when it is finished.
+    pub(crate) fn committing(file: store::FileWriter) -> FileWriter {
+        FileWriter::of(Target::Commit(file))
+    }
+
+    /// A file that is part of a batch once it is finished.
+    pub(crate) fn in_batch(
+        file: store::BatchWriter,
+        batch: Arc<Mutex<store::Batch>>,
+    ) -> FileWriter {
+        FileWriter::of(Target::Batch(file, batch))
+    }
+
+    fn of(target: Target) -> FileWriter {
         FileWriter(Mutex::new(State {
-            file: Some(file),
+            target: Some(target),
             written: 0,
         }))
     }
@@ -36,16 +64,13 @@ impl FileWriter {
     fn write(&self, py: Python<'_>, data: PyBackedBytes) -> PyResult<()> {
         let written = py.detach(|| {
             let mut state = self.0.lock();
+            let target = state.target.as_mut()?;
+            let written = target.write_all(&data);
             state.written += data.len() as u64;
-            match &mut state.file {
-                Some(file) => file.write_all(&data).map(|()| true),
-                None => Ok(false),
-            }
-        })?;
-        match written {
-            true => Ok(()),
-            false => Err(closed()),
-        }
+            Some(written)
+        });
+        let written = written.ok_or_else(closed)?;
+        written.map_err(|error| exception(StoreError::Source(error)))
     }
 
     fn tell(&self, py: Python<'_>) -> u64 {
@@ -54,12 +79,21 @@ impl FileWriter {
 
     /// Ends the file; the snapshot that has it, unless it belongs to a batch.
     fn finish(&self, py: Python<'_>) -> PyResult<Option<Snapshot>> {
-        let file = py.detach(|| self.0.lock().file.take()).ok_or_else(closed)?;
-        detached(py, || file.finish()).map(|snapshot| Some(snapshot.into()))
+        let target = py.detach(|| self.0.lock().target.take());
+        match target.ok_or_else(closed)? {
+            Target::Commit(file) => {
+                let snapshot = detached(py, || file.finish())?;
+                Ok(Some(snapshot.into()))
+            }
+            Target::Batch(file, batch) => {
+                detached(py, || batch.lock().add_writer(file))?;
+                Ok(None)
+            }
+        }
     }
 
     fn discard(&self, py: Python<'_>) {
-        py.detach(|| drop(self.0.lock().file.take()));
+        py.detach(|| drop(self.0.lock().target.take()));
     }
 }
 

@@ -86,4 +86,4 @@ def optional_path(path: Optional[RepoPath]) -> RepoPath:
 
 
 Removes = Union[RepoPath, Iterable[RepoPath], None]
-Content = Tuple[RepoPath, str, object, Optional[str]]
+Content = Tuple[RepoPath, Tuple[str, object], Optional[str]]

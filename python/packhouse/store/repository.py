@@ -88,6 +88,8 @@ class GitStore:
         """Who makes the commits."""
         return Signature(*self._native.identity)
 
+    _signature = signature
+
     @property
     def branches(self) -> RefDict:
         """The branches, as a dictionary of writable snapshots."""

@@ -197,11 +197,15 @@ def retry_write(
         StaleSnapshotError: somebody else was faster ``retries`` times in a row.
         KeyError: there is no such branch.
     """
+
+    def write_to_newest() -> FS:
+        return store.branches[branch].write(path, data, message=message, mode=mode)
+
     attempt = 0
     while True:
-        fs = store.branches[branch]
         try:
-            return fs.write(path, data, message=message, mode=mode)
+            # In one turn, only programs that know nothing of turns, such as Git, can be faster.
+            return store._native.exclusively(write_to_newest)
         except StaleSnapshotError:
             attempt += 1
             if attempt >= retries:

@@ -144,18 +144,18 @@ class SnapshotWriting(SnapshotReading):
 
 
 def _content(path: RepoPath, entry: object) -> Content:
-    """The path, what ``entry`` is, its content, and its mode."""
+    """The path, its content with what that is, and its mode."""
     mode: Mode = None
     if isinstance(entry, WriteEntry):
         if entry.target is not None:
-            return path, "link", entry.target, None
+            return path, ("link", entry.target), None
         mode, entry = entry.mode, entry.data
     if isinstance(entry, bytes):
-        return path, "bytes", entry, mode_name(mode)
+        return path, ("bytes", entry), mode_name(mode)
     if isinstance(entry, str):
-        return path, "bytes", entry.encode("utf-8"), mode_name(mode)
+        return path, ("bytes", entry.encode("utf-8")), mode_name(mode)
     if isinstance(entry, os.PathLike):
-        return path, "file", entry, mode_name(mode)
+        return path, ("file", entry), mode_name(mode)
     raise TypeError(
         f"Expected WriteEntry, bytes, str or Path for {path!r}, got {type(entry).__name__}"
     )
