@@ -38,15 +38,29 @@ pub(crate) struct Advance<'a> {
     pub(crate) who: &'a str,
     /// The line of the reflog.
     pub(crate) message: &'a str,
+    /// How objects are stored.
+    pub(crate) storing: Storing,
+    /// What is stored before.
+    pub(crate) bring: Bring,
+}
+
+/// How objects are stored.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Storing {
     /// Whether all is to be durable when this is done.
     pub(crate) durable: bool,
     /// The zlib level of the objects, if not ours.
     pub(crate) level: Option<u32>,
-    /// Objects to store as files.
+}
+
+/// Objects on their way into the repository.
+#[derive(Debug, Default)]
+pub(crate) struct Bring {
+    /// To be stored as files.
     pub(crate) objects: Vec<NewObject>,
-    /// Objects that are files already.
+    /// Files already.
     pub(crate) staged: Vec<StagedObject>,
-    /// Packs to take in.
+    /// To be taken in as they are.
     pub(crate) packs: Vec<FinishedPack>,
 }
 
@@ -80,6 +94,12 @@ impl Directory {
         })
     }
 
+    /// Stores objects that no ref names yet.
+    pub(crate) fn bring(&self, bring: Bring, storing: Storing) -> Result<(), DirectoryError> {
+        self.check_writable()?;
+        self.inner.store(bring, storing, None)
+    }
+
     /// Moves a ref, with the objects it needs.
     pub(crate) fn advance(&self, advance: Advance<'_>) -> Result<Advanced, RepoError> {
         let _turn = self.enter()?;
@@ -108,14 +128,14 @@ impl Inner {
     /// Moves a ref that has a file, under its lock.
     fn advance_file(
         &self,
-        mut advance: Advance<'_>,
+        advance: Advance<'_>,
         mut lock: LockFile,
     ) -> Result<Advanced, RepoError> {
         let path = lock.path().to_owned();
         lock.file()
             .write_all(format!("{}\n", advance.new).as_bytes())
             .map_err(DirectoryError::io("write", &path))?;
-        self.store(&mut advance, Some(&mut lock))?;
+        self.store(advance.bring, advance.storing, Some(&mut lock))?;
 
         let _moving = self.refs.moving.write();
         let logs = &self.refs.logs;
@@ -132,7 +152,7 @@ impl Inner {
         }
         lock.rename()
             .map_err(DirectoryError::io("replace", &path))?;
-        if advance.durable {
+        if advance.storing.durable {
             let folder = path.parent().unwrap_or(&path);
             let sync_ref = || sync_folder(folder).map_err(DirectoryError::io("sync", folder));
             let sync_log = || appended.as_ref().map_or(Ok(()), |appended| appended.sync());
@@ -141,18 +161,19 @@ impl Inner {
         Ok(Advanced::Moved)
     }
 
-    /// Stores the objects of a move, and makes the new content of the ref durable beside them.
+    /// Stores objects, and makes the new content of the ref durable beside them.
     fn store(
         &self,
-        advance: &mut Advance<'_>,
+        bring: Bring,
+        storing: Storing,
         lock: Option<&mut LockFile>,
     ) -> Result<(), DirectoryError> {
         let objects = self.layout.objects();
-        let mut staged = std::mem::take(&mut advance.staged);
-        for object in &advance.objects {
-            staged.push(stage(&objects, object, advance.level)?);
+        let mut staged = bring.staged;
+        for object in &bring.objects {
+            staged.push(stage(&objects, object, storing.level)?);
         }
-        if advance.durable {
+        if storing.durable {
             let contents = staged
                 .iter()
                 .map(|object| {
@@ -179,17 +200,17 @@ impl Inner {
             }
             folders.insert(folder);
         }
-        for pack in advance.packs.drain(..) {
+        for pack in bring.packs {
             move_pack(pack, &objects)?;
         }
-        if advance.durable {
+        if storing.durable {
             sync_folders(folders)?;
         }
         Ok(())
     }
 
     /// Moves a ref that is packed, or symbolic.
-    fn advance_any(&self, mut advance: Advance<'_>) -> Result<Advanced, RepoError> {
+    fn advance_any(&self, advance: Advance<'_>) -> Result<Advanced, RepoError> {
         let names = BTreeSet::from([advance.name.clone()]);
         let locked: LockedRefs<'_> = self.refs.lock(&names)?;
         let packed = self.refs.packed()?;
@@ -199,7 +220,7 @@ impl Inner {
             Some(_) => return Ok(Advanced::Stale),
             None => return Ok(Advanced::Gone),
         }
-        self.store(&mut advance, None)?;
+        self.store(advance.bring, advance.storing, None)?;
         let edit = RefEdit {
             name: advance.name.clone(),
             old: Some(advance.old),

@@ -41,7 +41,7 @@ pub use error::{DirectoryError, OpenError};
 pub use gate::Turn;
 pub use ref_map::SkippedRef;
 
-pub(crate) use advance::{Advance, Advanced};
+pub(crate) use advance::{Advance, Advanced, Bring, Storing};
 pub(crate) use backend::Directory;
 pub(crate) use layout::write_skeleton;
 pub(crate) use loose_write::{StagedObject, stage_stream, zlib_of};

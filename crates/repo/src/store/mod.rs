@@ -10,6 +10,7 @@
 //! Paths are bytes; every call blocks. A [`Store`] and a [`Snapshot`] are cheap to clone and can be used by many threads.
 
 mod batch;
+mod copy;
 mod create;
 mod disk_glob;
 mod error;
@@ -18,12 +19,15 @@ mod file_type;
 mod fnmatch;
 mod glob;
 mod history;
+mod merge;
 mod message;
+mod notes;
 mod open;
 mod options;
 mod path;
 mod read;
 mod reader;
+mod reflog;
 mod refs;
 mod report;
 mod retry;
@@ -36,12 +40,16 @@ mod walk;
 mod write;
 
 pub use batch::{Batch, BatchWriter};
+pub use copy::{CopyBetween, CopyIn, CopyOut, Remove, Rename, SyncIn, SyncOut};
 pub use disk_glob::disk_glob;
 pub use error::{StoreError, StoreErrorKind};
 pub use exclude::ExcludeFilter;
 pub use file_type::FileType;
 pub use glob::GlobMatches;
+pub use merge::{MergeOptions, MergeOutcome};
+pub use history::{Log, LogFilter};
 pub use message::{auto_message, format_message};
+pub use notes::Notes;
 pub use open::Store;
 pub use options::{
     Create, Durability, Identity, Messages, NoProgress, StoreOptions, StoreProgress,
@@ -49,6 +57,7 @@ pub use options::{
 pub use path::{join, normalize, normalize_file};
 pub use read::{Entry, Stat};
 pub use reader::FileReader;
+pub use reflog::ReflogLine;
 pub use refs::{RefKind, RefMap};
 pub use report::{ChangeAction, ChangeError, ChangeKind, ChangeReport, FileEntry};
 pub use retry::{pause, retry_write};

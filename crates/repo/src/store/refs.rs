@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use packhouse_object::{ObjectKind, RefName};
+use bstr::ByteSlice;
+use packhouse_object::ObjectKind;
 
 use super::open::{full_name, short_name};
 use super::{Snapshot, Store, StoreError};
+use crate::change::{Change, RefEdit};
 
 /// Which refs a map holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,7 +113,7 @@ impl RefMap {
         snapshot.bound(Some(name), self.kind == RefKind::Branch)
     }
 
-    fn no_such(&self, name: &str) -> StoreError {
+    pub(super) fn no_such(&self, name: &str) -> StoreError {
         let name = name.to_owned();
         match self.kind {
             RefKind::Branch => StoreError::NoSuchBranch { name },
@@ -119,11 +121,76 @@ impl RefMap {
         }
     }
 
-    fn only_branches(&self, what: &str) -> Result<(), StoreError> {
+    pub(super) fn only_branches(&self, what: &str) -> Result<(), StoreError> {
         match self.kind {
             RefKind::Branch => Ok(()),
             RefKind::Tag => Err(StoreError::invalid(format!("Tags do not have {what}"))),
         }
+    }
+
+    /// Points a name to a snapshot of this repository and returns the snapshot found through it.
+    ///
+    /// A branch is moved wherever it was; a tag that exists is [`StoreError::TagExists`].
+    pub fn set(&self, name: &str, snapshot: &Snapshot) -> Result<Snapshot, StoreError> {
+        let full = full_name(self.kind, name)?;
+        if !self.store.same_repository(snapshot.store()) {
+            return Err(StoreError::invalid(
+                "the snapshot belongs to another repository",
+            ));
+        }
+        let _turn = self.store.exclusive()?;
+        let target = snapshot.commit();
+        let subject = snapshot.message().lines().next().unwrap_or_default();
+        let subject = subject.to_str_lossy();
+        let kind = self.kind;
+        self.store.publish(Vec::new(), |view| {
+            let old = view.refs().get(&full).map(|present| present.target);
+            if old.is_some() && kind == RefKind::Tag {
+                return Err(StoreError::TagExists {
+                    name: name.to_owned(),
+                });
+            }
+            let verb = match old {
+                Some(_) => "set to",
+                None => "Created from",
+            };
+            let edit = RefEdit {
+                name: full.clone(),
+                old,
+                new: Some(target),
+                message: format!("branch: {verb} {subject}"),
+            };
+            let edits = match old == Some(target) {
+                true => Vec::new(),
+                false => vec![edit],
+            };
+            let objects = Vec::new();
+            Ok((Change { objects, edits }, ()))
+        })?;
+        let found = Snapshot {
+            data: snapshot.data.clone(),
+            ..snapshot.detached()
+        };
+        Ok(self.bound(found, name))
+    }
+
+    /// Deletes a branch or tag, which must exist, with its reflog.
+    pub fn delete(&self, name: &str) -> Result<(), StoreError> {
+        let full = full_name(self.kind, name).map_err(|_| self.no_such(name))?;
+        let _turn = self.store.exclusive()?;
+        self.store.publish(Vec::new(), |view| {
+            let found = view.refs().get(&full);
+            let old = found.ok_or_else(|| self.no_such(name))?.target;
+            let edit = RefEdit {
+                name: full.clone(),
+                old: Some(old),
+                new: None,
+                message: "branch: deleted".to_owned(),
+            };
+            let (objects, edits) = (Vec::new(), vec![edit]);
+            Ok((Change { objects, edits }, ()))
+        })?;
+        Ok(())
     }
 
     /// The branch `HEAD` names, if it exists.
@@ -153,7 +220,8 @@ impl RefMap {
         if !self.contains(name)? {
             return Err(self.no_such(name));
         }
-        let full: RefName = full_name(self.kind, name)?;
+        let full = full_name(self.kind, name)?;
+        let _turn = self.store.exclusive()?;
         Ok(self.store.inner.directory.set_head(&full)?)
     }
 }

@@ -9,13 +9,13 @@ use std::path::Path;
 
 use bytes::Bytes;
 use packhouse_object::{
-    FinishedPack, IdSet, NewObject, ObjectId, ObjectKind, PackFileWriter, WritePackFileError,
+    IdSet, NewObject, ObjectId, ObjectKind, PackFileWriter, WritePackFileError,
 };
 use rayon::prelude::*;
 
 use super::spool::{MEMORY_BYTES_MAX, Spool, Spooled};
 use super::{Store, StoreError};
-use crate::directory::{StagedObject, stage_stream, zlib_of};
+use crate::directory::{Bring, StagedObject, stage_stream, zlib_of};
 
 /// The most objects of one write that become loose; more become a pack.
 const LOOSE_OBJECTS_MAX: usize = 48;
@@ -34,13 +34,6 @@ pub struct BlobSink {
     staged: Vec<StagedObject>,
     pack: Option<PackFileWriter>,
     seen: IdSet,
-}
-
-/// Everything a commit brings, ready to become part of the repository.
-pub(super) struct Stored {
-    pub(super) objects: Vec<NewObject>,
-    pub(super) staged: Vec<StagedObject>,
-    pub(super) packs: Vec<FinishedPack>,
 }
 
 impl BlobSink {
@@ -208,12 +201,12 @@ impl BlobSink {
     }
 
     /// Everything, with the trees and the commit that name it.
-    pub(super) fn finish(mut self, others: Vec<NewObject>) -> Result<Stored, StoreError> {
+    pub(super) fn finish(mut self, others: Vec<NewObject>) -> Result<Bring, StoreError> {
         let loose = self.pack.is_none() && self.pending.len() + others.len() <= LOOSE_OBJECTS_MAX;
         let mut objects = std::mem::take(&mut self.pending);
         objects.extend(others);
         if loose {
-            return Ok(Stored {
+            return Ok(Bring {
                 objects,
                 staged: self.staged,
                 packs: Vec::new(),
@@ -226,7 +219,7 @@ impl BlobSink {
             Some(pack) => vec![pack.finish()?],
             None => Vec::new(),
         };
-        Ok(Stored {
+        Ok(Bring {
             objects: Vec::new(),
             staged: self.staged,
             packs,

@@ -11,11 +11,11 @@ use super::message::{format_message, new_commit};
 use super::open::full_name;
 use super::path::normalize_file;
 use super::refs::RefKind;
-use super::sink::{BlobSink, Stored};
+use super::sink::BlobSink;
 use super::spool::Spool;
 use super::tree_edit::{Change, edit_tree};
 use super::{ChangeReport, Durability, FileType, Snapshot, Store, StoreError};
-use crate::directory::{Advance, Advanced, Turn};
+use crate::directory::{Advance, Advanced, Bring, Storing, Turn};
 
 /// What a commit changes: the final state of each path that is named, and the new blobs for it.
 #[derive(Debug)]
@@ -157,6 +157,15 @@ impl Store {
     pub fn exclusive(&self) -> Result<Turn, StoreError> {
         Ok(self.inner.directory.enter()?)
     }
+
+    /// How objects are stored.
+    pub(super) fn storing(&self) -> Storing {
+        let options = &self.inner.options;
+        Storing {
+            durable: options.durability == Durability::Full,
+            level: options.compression,
+        }
+    }
 }
 
 impl Snapshot {
@@ -170,19 +179,10 @@ impl Snapshot {
         let name = full_name(RefKind::Branch, branch)?;
         let store = self.store();
         let directory = &store.inner.directory;
-        let told = |advanced: Advanced| match advanced {
-            Advanced::Moved => Ok(()),
-            Advanced::Stale => Err(StoreError::Stale {
-                branch: branch.to_owned(),
-            }),
-            Advanced::Gone => Err(StoreError::NoSuchBranch {
-                name: branch.to_owned(),
-            }),
-        };
         let edited = edit_tree(self.database(), self.tree(), &edits.entries)?;
         if edited.tree == self.tree() {
             directory.check_writable()?;
-            told(directory.is_at(&name, self.commit())?)?;
+            told(branch, directory.is_at(&name, self.commit())?)?;
             return Ok(match options.report {
                 Some(report) => self.with_changes(report.unless_empty()),
                 None => self.clone(),
@@ -208,24 +208,9 @@ impl Snapshot {
         let id = object.id;
         let mut others = edited.new;
         others.push(object);
-        let Stored {
-            objects,
-            staged,
-            packs,
-        } = edits.sink.finish(others.clone())?;
-        let has_packs = !packs.is_empty();
-        told(directory.advance(Advance {
-            name: &name,
-            old: self.commit(),
-            new: id,
-            who: &store.inner.who,
-            message: &reflog,
-            durable: store.inner.options.durability == Durability::Full,
-            level: store.inner.options.compression,
-            objects,
-            staged,
-            packs,
-        })?)?;
+        let bring = edits.sink.finish(others.clone())?;
+        let has_packs = !bring.packs.is_empty();
+        self.move_branch(branch, id, &reflog, bring)?;
         others.iter().for_each(|object| directory.remember(object));
         let database = match has_packs {
             true => store.database()?,
@@ -234,6 +219,27 @@ impl Snapshot {
         Ok(Snapshot::of(store, database, id, commit)
             .bound(self.ref_name.clone(), true)
             .with_changes(Some(report)))
+    }
+
+    /// Moves the branch from this snapshot's commit to another one, storing what that needs.
+    pub(super) fn move_branch(
+        &self,
+        branch: &str,
+        new: ObjectId,
+        message: &str,
+        bring: Bring,
+    ) -> Result<(), StoreError> {
+        let store = self.store();
+        let advanced = store.inner.directory.advance(Advance {
+            name: &full_name(RefKind::Branch, branch)?,
+            old: self.commit(),
+            new,
+            who: &store.inner.who,
+            message,
+            storing: store.storing(),
+            bring,
+        })?;
+        told(branch, advanced)
     }
 
     fn write_one(
@@ -371,6 +377,15 @@ impl Write for FileWriter {
 
     fn flush(&mut self) -> io::Result<()> {
         self.spool.flush()
+    }
+}
+
+fn told(branch: &str, advanced: Advanced) -> Result<(), StoreError> {
+    let branch = branch.to_owned();
+    match advanced {
+        Advanced::Moved => Ok(()),
+        Advanced::Stale => Err(StoreError::Stale { branch }),
+        Advanced::Gone => Err(StoreError::NoSuchBranch { name: branch }),
     }
 }
 

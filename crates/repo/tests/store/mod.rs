@@ -2,6 +2,7 @@
 
 mod creating;
 mod foreign;
+mod history;
 mod model;
 mod racing;
 mod reading;
