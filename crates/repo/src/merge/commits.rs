@@ -3,7 +3,7 @@
 use packhouse_object::{Commit, Database, NewObject, ObjectId, ObjectKind, Signature, merge_bases};
 
 use super::options::{MergeError, TreeMergeOptions};
-use super::tree::{MergedTree, merge_at_depth};
+use super::tree::{MergedTree, merge_at_depth, merge_trees};
 
 /// Merges of merges that cross, over and over, cost so many merges of bases; what is left is passed over.
 const BASE_MERGES_MAX: u32 = 256;
@@ -17,10 +17,18 @@ pub struct MergedCommits {
     pub bases: Vec<ObjectId>,
 }
 
-/// Merges the commits `ours` and `theirs`. Several best common ancestors are merged with one
-/// another first, oldest first, and that is the base, conflicts and all, as in Git.
-///
-/// [`MergeError::Unrelated`] without a common ancestor, unless `allow_unrelated` is set.
+/// What two commits come from.
+#[derive(Clone, Debug)]
+pub struct MergeBase {
+    /// The tree; `None` for unrelated histories.
+    pub tree: Option<ObjectId>,
+    /// The database, with what was made for the tree in memory.
+    pub database: Database,
+    /// The best common ancestors, newest first.
+    pub bases: Vec<ObjectId>,
+}
+
+/// Merges the commits `ours` and `theirs`, from what [`merge_base`] finds.
 pub fn merge_commits(
     database: &Database,
     ours: ObjectId,
@@ -28,20 +36,41 @@ pub fn merge_commits(
     allow_unrelated: bool,
     options: &TreeMergeOptions,
 ) -> Result<MergedCommits, MergeError> {
+    let base = merge_base(database, ours, theirs, allow_unrelated, options)?;
+    let (our_tree, their_tree) = (database.commit(ours)?.tree, database.commit(theirs)?.tree);
+    // Nothing that was made for the base is in the result, which has only what the sides have.
+    let merged = merge_trees(&base.database, base.tree, our_tree, their_tree, options)?;
+    let bases = base.bases;
+    Ok(MergedCommits { merged, bases })
+}
+
+/// Finds what two commits come from. Several best common ancestors are merged with one another
+/// first, oldest first, and that is the base, conflicts and all, as in Git.
+///
+/// [`MergeError::Unrelated`] without a common ancestor, unless `allow_unrelated` is set.
+pub fn merge_base(
+    database: &Database,
+    ours: ObjectId,
+    theirs: ObjectId,
+    allow_unrelated: bool,
+    options: &TreeMergeOptions,
+) -> Result<MergeBase, MergeError> {
     let bases = merge_bases(database, ours, theirs)?;
     if bases.is_empty() && !allow_unrelated {
         return Err(MergeError::Unrelated);
     }
-    let mut base = BaseMerger {
+    let mut merger = BaseMerger {
         database: database.clone(),
         options,
         merges_left: BASE_MERGES_MAX,
     };
-    let base_tree = base.tree_of(&bases, 0)?;
-    let (our_tree, their_tree) = (database.commit(ours)?.tree, database.commit(theirs)?.tree);
-    // Nothing that was made for the base is in the result, which has only what the sides have.
-    let merged = merge_at_depth(&base.database, base_tree, our_tree, their_tree, options, 0)?;
-    Ok(MergedCommits { merged, bases })
+    let tree = merger.tree_of(&bases, 0)?;
+    let database = merger.database;
+    Ok(MergeBase {
+        tree,
+        database,
+        bases,
+    })
 }
 
 /// Makes one base of several.

@@ -22,11 +22,11 @@ mod stages;
 mod text;
 mod tree;
 
-pub use commits::{MergedCommits, merge_commits};
+pub use commits::{MergeBase, MergedCommits, merge_base, merge_commits};
 pub use options::{MergeError, TreeMergeOptions};
 pub use stages::{Stage, Stages};
 pub use text::{ConflictStyle, MergeFavor, MergedText, TextMerge, is_binary, merge_text};
-pub use tree::{MergedTree, merge_trees};
+pub use tree::{MergedChanges, MergedTree, merge_changes, merge_trees};
 
 use bstr::BString;
 

@@ -56,32 +56,45 @@ pub(super) fn merge_at_depth(
     depth: usize,
 ) -> Result<MergedTree, MergeError> {
     let changed = changed_paths(database, base, ours, theirs)?;
-    let mut merger = Merger {
-        database,
-        options,
-        depth,
-        objects: Vec::new(),
-        bytes: 0,
-    };
-    let names = FreeNames {
-        database,
-        trees: base.into_iter().chain([ours, theirs]).collect(),
-        changed: &changed,
-        given: BTreeSet::new(),
-    };
-    let outcome = resolve_all(&mut merger, &changed, names)?;
-    let (path_edits, edits) = outcome.edits(&changed)?;
-    let mut objects = merger.objects;
+    let (outcome, mut objects) =
+        resolve_all(database, base, [ours, theirs], options, depth, &changed)?;
+    let path_edits = outcome.path_edits(&changed)?;
     // Merged texts may be files whose content is judged.
     let complete = database.with_objects(objects.iter().cloned());
     let tree = edit_tree(&complete, Some(ours), &path_edits, &mut objects)?;
-    let mut conflicts = outcome.conflicts;
-    conflicts.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(MergedTree {
         tree,
+        edits: outcome.edits(&changed),
         objects,
-        edits,
-        conflicts,
+        conflicts: outcome.conflicts,
+    })
+}
+
+/// What a merge changes in our tree. Nothing of it is stored yet.
+#[derive(Clone, Debug)]
+pub struct MergedChanges {
+    /// As in [`MergedTree`].
+    pub edits: BTreeMap<BString, Option<Stage>>,
+    /// The texts that were not there.
+    pub objects: Vec<NewObject>,
+    /// As in [`MergedTree`].
+    pub conflicts: Vec<Conflict>,
+}
+
+/// As [`merge_trees`], for callers who make the tree themselves; no path is refused.
+pub fn merge_changes(
+    database: &Database,
+    base: Option<ObjectId>,
+    ours: ObjectId,
+    theirs: ObjectId,
+    options: &TreeMergeOptions,
+) -> Result<MergedChanges, MergeError> {
+    let changed = changed_paths(database, base, ours, theirs)?;
+    let (outcome, objects) = resolve_all(database, base, [ours, theirs], options, 0, &changed)?;
+    Ok(MergedChanges {
+        edits: outcome.edits(&changed),
+        objects,
+        conflicts: outcome.conflicts,
     })
 }
 
@@ -92,10 +105,26 @@ struct Outcome {
 }
 
 fn resolve_all(
-    merger: &mut Merger<'_>,
+    database: &Database,
+    base: Option<ObjectId>,
+    sides: [ObjectId; 2],
+    options: &TreeMergeOptions,
+    depth: usize,
     changed: &StageMap,
-    mut names: FreeNames<'_>,
-) -> Result<Outcome, MergeError> {
+) -> Result<(Outcome, Vec<NewObject>), MergeError> {
+    let mut merger = Merger {
+        database,
+        options,
+        depth,
+        objects: Vec::new(),
+        bytes: 0,
+    };
+    let mut names = FreeNames {
+        database,
+        trees: base.into_iter().chain(sides).collect(),
+        changed,
+        given: BTreeSet::new(),
+    };
     let mut outcome = Outcome {
         files: BTreeMap::new(),
         conflicts: Vec::new(),
@@ -113,52 +142,59 @@ fn resolve_all(
             outcome.files.insert(at, merged.stage);
         }
     }
-    Ok(outcome)
+    outcome.conflicts.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok((outcome, merger.objects))
 }
 
-type Edits = (Vec<PathEdit>, BTreeMap<BString, Option<Stage>>);
-
 impl Outcome {
-    /// What has to be changed in our tree.
-    fn edits(&self, changed: &StageMap) -> Result<Edits, MergeError> {
-        let mut edits = BTreeMap::new();
-        let mut path_edits = Vec::new();
-        let mut replaced: Option<&BString> = None;
-        for (path, stage) in &self.files {
-            let ours = changed.get(path).and_then(|stages| stages.ours);
-            let is_replaced = replaced.is_some_and(|folder| is_inside(path, folder));
-            if is_replaced || *stage == ours {
-                continue;
-            }
+    /// What has to be changed in our tree, for a caller that knows that a file replaces a folder.
+    fn edits(&self, changed: &StageMap) -> BTreeMap<BString, Option<Stage>> {
+        let folder_comes =
+            |path: &BString| inside(&self.files, path.as_bstr()).any(|(_, stage)| stage.is_some());
+        self.differing(changed)
+            .filter(|(path, stage)| stage.is_some() || !folder_comes(path))
+            .map(|(path, stage)| (path.clone(), stage))
+            .collect()
+    }
+
+    fn path_edits(&self, changed: &StageMap) -> Result<Vec<PathEdit>, MergeError> {
+        let mut edits = Vec::new();
+        for (path, stage) in self.differing(changed) {
             let parsed = RepoPath::parse(path).map_err(|source| MergeError::Path {
                 path: path.clone(),
                 source,
             })?;
-            let our_folder =
-                inside(changed, path.as_bstr()).any(|(_, stages)| stages.ours.is_some());
-            if ours.is_some() && stage.is_none() || our_folder {
-                path_edits.push(PathEdit::Delete {
-                    path: parsed.clone(),
-                });
+            if stage.is_none() || is_folder_of_ours(changed, path) {
+                let path = parsed.clone();
+                edits.push(PathEdit::Delete { path });
             }
-            if let Some((mode, id)) = *stage {
-                path_edits.push(PathEdit::Upsert {
-                    path: parsed,
-                    mode,
-                    id,
-                });
-                if our_folder {
-                    replaced = Some(path);
-                }
-            }
-            let folder_comes =
-                inside(&self.files, path.as_bstr()).any(|(_, stage)| stage.is_some());
-            if stage.is_some() || !folder_comes {
-                edits.insert(path.clone(), *stage);
+            if let Some((mode, id)) = stage {
+                let path = parsed;
+                edits.push(PathEdit::Upsert { path, mode, id });
             }
         }
-        Ok((path_edits, edits))
+        Ok(edits)
     }
+
+    /// The files that are not what our tree has, but for those in folders that a file replaces.
+    fn differing(&self, changed: &StageMap) -> impl Iterator<Item = (&BString, Option<Stage>)> {
+        let mut replaced: Option<&BString> = None;
+        self.files.iter().filter_map(move |(path, stage)| {
+            let ours = changed.get(path).and_then(|stages| stages.ours);
+            let is_replaced = replaced.is_some_and(|folder| is_inside(path, folder));
+            if is_replaced || *stage == ours {
+                return None;
+            }
+            if stage.is_some() && is_folder_of_ours(changed, path) {
+                replaced = Some(path);
+            }
+            Some((path, *stage))
+        })
+    }
+}
+
+fn is_folder_of_ours(changed: &StageMap, path: &BString) -> bool {
+    inside(changed, path.as_bstr()).any(|(_, stages)| stages.ours.is_some())
 }
 
 fn is_inside(path: &[u8], folder: &[u8]) -> bool {

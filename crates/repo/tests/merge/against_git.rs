@@ -87,7 +87,7 @@ fn random_edits_merge_as_git_merges_them() {
 fn histories_that_cross_merge_as_git_merges_them() {
     let mut world = World::new();
     let mut pairs = Vec::new();
-    for seed in 0..60u64 {
+    for seed in 0..120u64 {
         let mut chance = Chance::new(1_000_000 + seed);
         // A file that makes room in a merged base would be followed as a rename by Git.
         chance.paths = &PLAIN_PATHS;

@@ -1,0 +1,5 @@
+//! What keeps a store: merges, notes, archives, packs and their collection; `git` reads along.
+
+mod merge;
+mod notes;
+mod place;
