@@ -41,3 +41,8 @@ pub use reflog::{ReflogEntry, ReflogPage};
 pub use refs::{Ref, Refs};
 pub use repository::{Backend, Prepare, Refused, Repository};
 pub use view::{Namespace, Resolved, View, display_name};
+
+/// The guide's page for Rust, so that its programs run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/src/rust.md")]
+struct GuidePage;
