@@ -8,7 +8,7 @@ use std::fmt;
 use bstr::{BStr, BString, ByteSlice};
 
 use crate::EntryMode;
-use crate::special_file::{SpecialFile, special_file};
+use crate::special_file::{SpecialFile, special_names};
 
 /// Longest part of a path in bytes: what file systems hold.
 pub const MAX_PART_BYTES: usize = 255;
@@ -105,6 +105,9 @@ pub enum PathError {
     /// A folder or a submodule called like a file that Git reads.
     #[error("`{0}` may not be a folder or a submodule")]
     NoFile(SpecialFile),
+    /// The name of a stream of `.gitattributes` that ends like `.gitmodules`, which could not be judged as one of them.
+    #[error("a name stands both for `.gitmodules` and for `.gitattributes`")]
+    TwoFiles,
     /// NUL or another control character.
     #[error("the path contains a control character")]
     Control,
@@ -146,7 +149,12 @@ pub fn check_entry(name: &[u8], mode: EntryMode) -> Result<(), PathError> {
 /// Like [`check_entry`]; returns which file Git takes it for, whose content has rules too.
 pub fn special_entry(name: &[u8], mode: EntryMode) -> Result<Option<SpecialFile>, PathError> {
     check_entry_name(name)?;
-    let special = special_file(name);
+    let special = match special_names(name) {
+        (false, false) => None,
+        (true, false) => Some(SpecialFile::Modules),
+        (false, true) => Some(SpecialFile::Attributes),
+        (true, true) => return Err(PathError::TwoFiles),
+    };
     match (special, mode) {
         (None, _) | (_, EntryMode::Blob | EntryMode::Executable) => Ok(special),
         (Some(SpecialFile::Modules), EntryMode::Symlink) => Err(PathError::DotGitmodulesLink),

@@ -387,6 +387,22 @@ fn they_are_files_and_nothing_else() {
     }
 }
 
+#[test]
+fn a_name_that_stands_for_both_is_refused() {
+    // Git judges it as either.
+    let name = b".gitattributes:\\.gitmodules";
+    for content in [BAD_MODULES, &[b'a'; 2048]] {
+        assert!(git_says(&pack(&[(name, content)])).is_some());
+    }
+    let both = special_entry(name, EntryMode::Blob);
+    assert_eq!(both, Err(PathError::TwoFiles));
+    let refused = receive(&pack(&[(name, b"")]), &nothing());
+    assert!(
+        matches!(refused, Err(ReceiveError::BadObject { .. })),
+        "{refused:?}"
+    );
+}
+
 fn told(error: ReceiveError) -> (ObjectId, SpecialFile, SpecialFileError) {
     match error {
         ReceiveError::BadSpecialFile {

@@ -124,24 +124,23 @@ pub enum SpecialFileError {
     },
 }
 
-/// What Git takes a name in a tree for, in any spelling that some file system takes for it.
-pub(crate) fn special_file(name: &[u8]) -> Option<SpecialFile> {
+/// Which of the files Git takes a name in a tree for, in any spelling that some file system takes for it: whether for
+/// `.gitmodules`, and whether for `.gitattributes`.
+pub(crate) fn special_names(name: &[u8]) -> (bool, bool) {
     use crate::path::{is_hfs_dot, is_ntfs_dot};
+    let is_modules = |tail: &[u8]| is_ntfs_dot(tail, b"gitmodules", b"gitmod", b"gi7eba");
+    let (mut modules, mut attributes) = (false, false);
     // The bytes that such a name can begin with: nearly all names are done here.
-    let starts_like_one = matches!(name.first(), Some(b'.' | b'g' | b'G' | 0xe2 | 0xef));
-    if starts_like_one {
-        if is_hfs_dot(name, b"gitattributes")
-            || is_ntfs_dot(name, b"gitattributes", b"gitatt", b"gi7d29")
-        {
-            return Some(SpecialFile::Attributes);
-        }
-        if is_hfs_dot(name, b"gitmodules") {
-            return Some(SpecialFile::Modules);
-        }
+    if matches!(name.first(), Some(b'.' | b'g' | b'G' | 0xe2 | 0xef)) {
+        modules = is_hfs_dot(name, b"gitmodules") || is_modules(name);
+        attributes = is_hfs_dot(name, b"gitattributes")
+            || is_ntfs_dot(name, b"gitattributes", b"gitatt", b"gi7d29");
     }
     // Windows takes a backslash for a slash. Git looks behind each for this one file only.
-    let is_modules = |tail: &[u8]| is_ntfs_dot(tail, b"gitmodules", b"gitmod", b"gi7eba");
-    let mut behind = name.find_iter(b"\\").map(|at| &name[at + 1..]);
-    ((starts_like_one && is_modules(name)) || behind.any(is_modules))
-        .then_some(SpecialFile::Modules)
+    let mut tail = name;
+    while let Some(at) = tail.find_byte(b'\\') {
+        tail = &tail[at + 1..];
+        modules |= is_modules(tail);
+    }
+    (modules, attributes)
 }

@@ -83,7 +83,7 @@ fn path_rule(error: &PathError) -> &'static str {
         PathError::Dots => "hasDot",
         PathError::DotGit => "hasDotgit",
         PathError::DotGitmodulesLink => "gitmodulesSymlink",
-        PathError::NoFile(SpecialFile::Modules) => "gitmodulesBlob",
+        PathError::TwoFiles | PathError::NoFile(SpecialFile::Modules) => "gitmodulesBlob",
         PathError::NoFile(SpecialFile::Attributes) => "gitattributesBlob",
         PathError::Slash => "fullPathname",
         PathError::TooLong => "largePathname",
