@@ -180,6 +180,9 @@ case $purpose in
         npm_packages
         ;;
     wheel) python_env wheel ;;
-    bench) ;;
+    bench)
+        python_env wheel
+        python_env bench
+        ;;
 esac
 say "everything for \`make $purpose\` is there (${SECONDS} s)"
