@@ -4,14 +4,18 @@
 //! No work on a repository is done while other Python threads have to wait.
 
 mod batch;
+mod copying;
 mod errors;
 mod exclude;
 mod files;
 mod glob;
 mod history;
+mod notes;
 mod options;
 mod paths;
+mod progress;
 mod reading;
+mod rearranging;
 mod refs;
 mod reports;
 mod snapshot;
@@ -33,6 +37,8 @@ mod _native {
     use crate::files::FileReader;
     #[pymodule_export]
     use crate::glob::Glob;
+    #[pymodule_export]
+    use crate::notes::Notes;
     #[pymodule_export]
     use crate::reading::Walk;
     #[pymodule_export]

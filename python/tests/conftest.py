@@ -56,7 +56,14 @@ def fs(store):
 
 @pytest.fixture
 def git(store, path):
+    """Stock Git on the store's repository."""
     return Git(path)
+
+
+@pytest.fixture
+def git_of():
+    """Stock Git on any repository."""
+    return Git
 
 
 @pytest.fixture

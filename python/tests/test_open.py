@@ -68,11 +68,11 @@ def test_the_author_makes_the_commits_from_now_on(path):
     assert store.signature.name == "alice" and store.signature.email == "alice@example.com"
 
 
-def test_an_author_that_would_break_a_commit_is_refused(path):
-    with pytest.raises(ValueError):
-        GitStore.open(path, create="main", author="a\nb")
-    with pytest.raises(ValueError):
-        GitStore.open(path, create="main", email="a>b")
+def test_what_would_break_a_commit_is_dropped_from_the_author(path, git_of):
+    store = GitStore.open(path, create="main", author="a\nb<", email="a>b\n")
+    fs = store.branches["main"].write("a", b"1")
+    assert (fs.author_name, fs.author_email) == ("ab", "ab")
+    git_of(path).check()
 
 
 def test_what_is_no_repository_is_refused(tmp_path):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Iterable, Optional, Union
 
 from .arguments import LocalPath, Mode, RepoPath, mode_name, parent_hashes, path_list
 from .exclude import ExcludeFilter
+from .mirror import Progress
 from .writing import SnapshotWriting
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class SnapshotCopying(SnapshotWriting):
         exclude: Optional[ExcludeFilter] = None,
         keep_excluded: bool = False,
         parents: Optional[Iterable[FS]] = None,
+        progress: Progress = None,
     ) -> Self:
         """Copies local files and directories into the directory ``dest`` as one commit.
 
@@ -54,6 +56,7 @@ class SnapshotCopying(SnapshotWriting):
             ignore_errors: note files that cannot be read in ``changes.errors`` and go on.
             checksum: with ``delete``, compare content; ``False`` takes files older than the snapshot for unchanged.
             exclude: what to leave out.
+            progress: called with the number of files done and the total or ``None``; an exception it raises ends the copy.
             keep_excluded: with ``delete``, keep what the filter's own patterns exclude, as rsync does.
         """
         return self._reported(
@@ -71,6 +74,7 @@ class SnapshotCopying(SnapshotWriting):
                 exclude=None if exclude is None else exclude._native,
                 keep_excluded=keep_excluded,
                 parents=parent_hashes(parents),
+                progress=progress,
             )
         )
 
@@ -84,6 +88,7 @@ class SnapshotCopying(SnapshotWriting):
         delete: bool = False,
         ignore_errors: bool = False,
         checksum: bool = True,
+        progress: Progress = None,
     ) -> Self:
         """Copies files and directories of the snapshot into the local directory ``dest``, and returns the same snapshot.
 
@@ -98,6 +103,7 @@ class SnapshotCopying(SnapshotWriting):
                 delete=delete,
                 ignore_errors=ignore_errors,
                 checksum=checksum,
+                progress=progress,
             )
         )
 
@@ -117,6 +123,7 @@ class SnapshotCopying(SnapshotWriting):
         exclude: Optional[ExcludeFilter] = None,
         keep_excluded: bool = False,
         parents: Optional[Iterable[FS]] = None,
+        progress: Progress = None,
     ) -> Self:
         """Makes ``repo_path`` equal to a local directory; a missing one counts as empty."""
         return self._reported(
@@ -130,6 +137,7 @@ class SnapshotCopying(SnapshotWriting):
                 exclude=None if exclude is None else exclude._native,
                 keep_excluded=keep_excluded,
                 parents=parent_hashes(parents),
+                progress=progress,
             )
         )
 
@@ -141,6 +149,7 @@ class SnapshotCopying(SnapshotWriting):
         dry_run: bool = False,
         ignore_errors: bool = False,
         checksum: bool = True,
+        progress: Progress = None,
     ) -> Self:
         """Makes a local directory equal to ``repo_path``, and returns the same snapshot; a missing path counts as empty."""
         return self._reported(
@@ -150,6 +159,7 @@ class SnapshotCopying(SnapshotWriting):
                 dry_run=dry_run,
                 ignore_errors=ignore_errors,
                 checksum=checksum,
+                progress=progress,
             )
         )
 

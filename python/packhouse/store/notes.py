@@ -136,10 +136,11 @@ class NotesBatch:
         error: Optional[BaseException],
         trace: Optional[TracebackType],
     ) -> None:
-        if kind is not None:
+        try:
+            if kind is None and not self._closed:
+                self.commit()
+        finally:
             self._closed = True
-        elif not self._closed:
-            self.commit()
 
 
 def _key(key: NoteKey) -> str:

@@ -1,0 +1,140 @@
+"""Several writers at once: threads, processes, and Git."""
+
+import subprocess
+import sys
+import threading
+from unittest.mock import patch
+
+import pytest
+
+from packhouse.store import FS, GitStore, StaleSnapshotError, retry_write
+
+
+def test_retry_write_writes_to_the_newest_state(store, fs):
+    fs.write("other", b"1")
+    new = retry_write(store, "main", "a", b"2", message="mine", mode=0o100755)
+    assert new.read("a") == b"2" and new.exists("other")
+    assert new.message == "mine" and new.stat("a").mode == 0o100755
+    with pytest.raises(KeyError):
+        retry_write(store, "nope", "a", b"1")
+
+
+def test_retry_write_goes_through_the_visible_write(store, fs):
+    original, calls = FS.write, []
+
+    def write(self, path, data, *, message=None, mode=None):
+        calls.append((path, data, message, mode))
+        if len(calls) < 3:
+            raise StaleSnapshotError("somebody else")
+        return original(self, path, data, message=message, mode=mode)
+
+    with patch.object(FS, "write", write):
+        fs = retry_write(store, "main", "a", b"1", message="m")
+    assert calls == [("a", b"1", "m", None)] * 3
+    assert fs.read("a") == b"1"
+
+
+def test_retry_write_gives_up(store, fs):
+    calls = []
+
+    def write(self, path, data, *, message=None, mode=None):
+        calls.append(path)
+        raise StaleSnapshotError("somebody else")
+
+    with patch.object(FS, "write", write):
+        with pytest.raises(StaleSnapshotError):
+            retry_write(store, "main", "a", b"1", retries=3)
+    assert len(calls) == 3
+
+
+def test_a_write_inside_a_write_is_seen(store, fs):
+    original = FS.write
+    interrupted = []
+
+    def write(self, path, data, *, message=None, mode=None):
+        if not interrupted:
+            interrupted.append(original(store.branches["main"], "between", b"1"))
+        return original(self, path, data, message=message, mode=mode)
+
+    with patch.object(FS, "write", write):
+        fs = retry_write(store, "main", "a", b"1")
+    assert fs.exists("between") and fs.exists("a")
+
+
+def test_threads_lose_no_write(store, path):
+    failures = []
+
+    def work(number):
+        try:
+            mine = GitStore.open(path, durability="relaxed") if number % 2 else store
+            for turn in range(10):
+                retry_write(mine, "main", f"t{number}/{turn}", b"%d" % turn)
+        except Exception as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert len(store.branches["main"].ls(recursive=True)) == 80
+    assert sum(1 for _ in store.branches["main"].log()) == 81
+
+
+WORKER = """
+import sys
+from packhouse.store import GitStore, retry_write
+store = GitStore.open(sys.argv[1], durability="relaxed")
+for turn in range(20):
+    retry_write(store, "main", f"p{sys.argv[2]}/{turn}", b"x", retries=50)
+"""
+
+
+def test_processes_lose_no_write(store, path):
+    workers = [
+        subprocess.Popen([sys.executable, "-c", WORKER, path, str(number)]) for number in range(3)
+    ]
+    for turn in range(20):
+        retry_write(store, "main", f"here/{turn}", b"x", retries=50)
+    assert [worker.wait(60) for worker in workers] == [0, 0, 0]
+    assert len(store.branches["main"].ls(recursive=True)) == 80
+
+
+def test_of_many_writers_of_one_snapshot_one_wins(store, fs):
+    outcomes = []
+    barrier = threading.Barrier(6)
+
+    def work(number):
+        barrier.wait()
+        try:
+            outcomes.append(fs.write(f"w{number}", b"1").commit_hash)
+        except StaleSnapshotError:
+            outcomes.append(None)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (winner,) = filter(None, outcomes)
+    assert len(outcomes) == 6 and store.branches["main"].commit_hash == winner
+
+
+def test_other_threads_run_during_a_write(fs, tmp_path):
+    """The interpreter is free while the engine works: a counter goes on counting."""
+    large = tmp_path / "large"
+    with large.open("wb") as file:
+        file.truncate(192 << 20)
+    ticks, done = 0, threading.Event()
+
+    def write():
+        fs.write_from_file("large", large)
+        done.set()
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    while not done.wait(0.002):
+        ticks += 1
+    thread.join()
+    assert ticks >= 10
