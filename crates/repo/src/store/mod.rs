@@ -13,6 +13,7 @@ mod batch;
 mod copy;
 mod create;
 mod disk_glob;
+mod empty_branch;
 mod error;
 mod exclude;
 mod file_type;

@@ -1,0 +1,515 @@
+//! Copying local files and folders into a store.
+
+use std::collections::{HashMap, HashSet};
+use std::ffi::{OsStr, OsString};
+use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use bstr::{BString, ByteSlice};
+use packhouse_object::ObjectId;
+
+use super::FolderId;
+use super::existing::{Existing, at_targets, files_below};
+use super::ingest::{Candidate, Reading, State};
+use super::local_file;
+use super::overlap::{Pair, Winner, above, settle};
+use super::problems::Problems;
+use super::source::{Kind, LocalSource, below, last_name, resolve_local};
+use super::stat_cache::StatCache;
+use super::walk_local::{LocalKind, WalkOptions, walk_local};
+use crate::store::path::{check_new_name, join, normalize};
+use crate::store::{
+    BlobSink, ChangeError, ChangeReport, CommitOptions, Edits, ExcludeFilter, FileEntry, FileType,
+    NoProgress, Snapshot, StoreError, StoreProgress,
+};
+
+/// What is copied into a store, and how.
+#[derive(Clone)]
+pub struct CopyIn<'a> {
+    /// Local files and folders; `folder/` is what is in the folder, `base/./rest` goes below the folder part of `rest`.
+    pub sources: Vec<OsString>,
+    /// The folder they are put into; empty for the root.
+    pub dest: BString,
+    /// Only report.
+    pub dry_run: bool,
+    /// Links count as what they lead to.
+    pub follow_symlinks: bool,
+    /// The commit's message; `None` or empty for one that says what changed.
+    pub message: Option<String>,
+    /// What every file becomes, whatever its permissions: [`FileType::Blob`] or [`FileType::Executable`].
+    pub mode: Option<FileType>,
+    /// Leave what exists already as it is.
+    pub ignore_existing: bool,
+    /// Make the destination hold what the sources hold and nothing else, writing only what differs.
+    pub delete: bool,
+    /// Collect errors about single files in the report and go on. Nothing is deleted then.
+    pub ignore_errors: bool,
+    /// Compare contents where `delete` compares; otherwise files not modified since the commit count as unchanged.
+    pub checksum: bool,
+    /// What is left out.
+    pub exclude: Option<ExcludeFilter>,
+    /// What the filter's base patterns exclude is not deleted either.
+    pub keep_excluded: bool,
+    /// The name of the operation in automatic messages; `None` for `cp`.
+    pub operation: Option<String>,
+    /// Further parents of the commit.
+    pub parents: Vec<ObjectId>,
+    /// Told how far the copy is.
+    pub progress: Option<&'a dyn StoreProgress>,
+}
+
+impl Default for CopyIn<'_> {
+    fn default() -> Self {
+        CopyIn {
+            sources: Vec::new(),
+            dest: BString::default(),
+            dry_run: false,
+            follow_symlinks: false,
+            message: None,
+            mode: None,
+            ignore_existing: false,
+            delete: false,
+            ignore_errors: false,
+            checksum: true,
+            exclude: None,
+            keep_excluded: false,
+            operation: None,
+            parents: Vec::new(),
+            progress: None,
+        }
+    }
+}
+
+impl Snapshot {
+    /// Copies local files into the store in one commit. The snapshot's [`changes`](Snapshot::changes) say what was
+    /// done, paths relative to the destination; a dry run gives this snapshot with what would be done.
+    ///
+    /// Without `delete` every file is written and reported, as added or updated by whether something was there. A
+    /// source that comes later wins a place that several want; with `delete` the first one does, with a warning.
+    pub fn copy_in(&self, options: &CopyIn<'_>) -> Result<Snapshot, StoreError> {
+        if let Some(mode @ (FileType::Link | FileType::Tree | FileType::Commit)) = options.mode {
+            return Err(StoreError::invalid(format!(
+                "a file cannot be stored as {mode}"
+            )));
+        }
+        let dest = normalize(&options.dest)?.unwrap_or_default();
+        if !options.dry_run {
+            self.check_writable("write to")?;
+        }
+        let mut copy = Copy {
+            snapshot: self,
+            options,
+            dest,
+            problems: Problems::new(options.ignore_errors),
+            warnings: Vec::new(),
+            complete: true,
+        };
+        let pairs = copy.pairs()?;
+        match copy.problems.all_failed() {
+            Some(error) if pairs.is_empty() && !options.dry_run => Err(error),
+            _ if options.delete => copy.mirror(pairs),
+            _ => copy.add(pairs),
+        }
+    }
+}
+
+/// A local file that is to be copied.
+struct Source {
+    local: PathBuf,
+    /// It is not named by the caller but was come by, so that it may vanish.
+    walked: bool,
+}
+
+struct Copy<'a> {
+    snapshot: &'a Snapshot,
+    options: &'a CopyIn<'a>,
+    dest: BString,
+    problems: Problems,
+    warnings: Vec<ChangeError>,
+    /// Everything in the sources was seen.
+    complete: bool,
+}
+
+impl Copy<'_> {
+    /// Every file and where it goes, each place once, sorted by place.
+    fn pairs(&mut self) -> Result<Vec<Pair<Source>>, StoreError> {
+        let mut pairs = Vec::new();
+        for source in &self.options.sources {
+            let resolved = resolve_local(source, self.options.follow_symlinks);
+            match self.problems.check(source.as_bytes(), resolved)? {
+                Some(source) => self.pairs_of(source, &mut pairs)?,
+                None => self.complete = false,
+            }
+        }
+        let winner = match self.options.delete {
+            true => Winner::First,
+            false => Winner::Last,
+        };
+        let (kept, lost) = settle(pairs, winner);
+        if self.options.delete {
+            for pair in lost {
+                let error = format!(
+                    "Overlapping destination '{}': skipping (kept earlier source)",
+                    pair.target
+                );
+                self.warn(&pair.source.local, error);
+            }
+        }
+        self.with_legal_names(kept)
+    }
+
+    fn pairs_of(
+        &mut self,
+        source: LocalSource,
+        pairs: &mut Vec<Pair<Source>>,
+    ) -> Result<(), StoreError> {
+        if source.kind == Kind::File {
+            let name = last_name(&source.path);
+            let exclude = self.options.exclude.as_ref();
+            if !exclude.is_some_and(|exclude| exclude.is_excluded(name, false)) {
+                pairs.push(Pair {
+                    target: below(&source.below, name)?,
+                    source: Source {
+                        local: source.path,
+                        walked: false,
+                    },
+                });
+            }
+            return Ok(());
+        }
+        let walked = walk_local(
+            &source.path,
+            &WalkOptions {
+                follow: self.options.follow_symlinks,
+                exclude: self
+                    .options
+                    .exclude
+                    .as_ref()
+                    .filter(|exclude| exclude.active()),
+                kept_out: FolderId::of(self.snapshot.store().path())
+                    .map_err(StoreError::local(self.snapshot.store().path()))?,
+            },
+        );
+        for (folder, error) in walked.errors {
+            let path = folder.as_os_str().as_bytes();
+            self.problems
+                .check(path, Err::<(), _>(StoreError::local(&folder)(error)))?;
+            self.complete = false;
+        }
+        for folder in walked.left_out {
+            self.warn(&folder, "the store itself is not copied".to_owned());
+        }
+        for file in walked.files {
+            let local = source.path.join(OsStr::from_bytes(&file.path));
+            if file.kind == LocalKind::Special {
+                self.warn(&local, "not a regular file: skipping".to_owned());
+                continue;
+            }
+            pairs.push(Pair {
+                target: join(&source.below, &file.path),
+                source: Source {
+                    local,
+                    walked: true,
+                },
+            });
+        }
+        Ok(())
+    }
+
+    fn warn(&mut self, path: &Path, error: String) {
+        self.warnings.push(ChangeError {
+            path: path.as_os_str().as_bytes().into(),
+            error,
+        });
+    }
+
+    /// Drops, or refuses, files with names that a tree cannot hold.
+    fn with_legal_names(
+        &mut self,
+        pairs: Vec<Pair<Source>>,
+    ) -> Result<Vec<Pair<Source>>, StoreError> {
+        let mut legal = Vec::with_capacity(pairs.len());
+        // Neighbours mostly share a folder that has been checked.
+        let mut checked = BString::default();
+        for pair in pairs {
+            let (folder, name) = super::destination::split(&pair.target);
+            let names = match folder == checked {
+                true => vec![name],
+                false => pair.target.split(|&byte| byte == b'/').collect(),
+            };
+            let result = names.into_iter().try_for_each(|name| {
+                check_new_name(name, FileType::Blob).map_err(|source| {
+                    StoreError::invalid(format!("'{}' cannot be stored: {source}", pair.target))
+                })
+            });
+            if result.is_ok() {
+                checked = folder.into();
+            }
+            let local = pair.source.local.as_os_str().as_bytes();
+            if self.problems.check(local, result)?.is_some() {
+                legal.push(pair);
+            }
+        }
+        Ok(legal)
+    }
+
+    /// Writes every file.
+    fn add(mut self, pairs: Vec<Pair<Source>>) -> Result<Snapshot, StoreError> {
+        let targets = pairs.iter().map(|pair| pair.target.as_bstr());
+        let existing = at_targets(self.snapshot, self.dest.as_bstr(), targets)?;
+        let todo: Vec<Todo> = pairs
+            .into_iter()
+            .zip(existing)
+            .filter(|(_, existing)| existing.is_none() || !self.options.ignore_existing)
+            .map(|(pair, existing)| Todo { pair, existing })
+            .collect();
+        if self.options.dry_run {
+            return self.report_unread(todo);
+        }
+        let mut edits = Edits::new(self.snapshot.store());
+        let states = self.read(&todo, Some(&mut edits.sink))?;
+        let mut report = ChangeReport::default();
+        for (todo, state) in todo.iter().zip(&states) {
+            let Some(state) = state else { continue };
+            self.list(&mut report, todo, state.file_type);
+            self.edit(&mut edits, todo, *state);
+        }
+        self.finish(edits, report, &states, true)
+    }
+
+    /// A dry run that reads nothing: what is there already counts as updated.
+    fn report_unread(mut self, todo: Vec<Todo>) -> Result<Snapshot, StoreError> {
+        let mut report = ChangeReport::default();
+        for todo in &todo {
+            let local = &todo.pair.source.local;
+            let found = local_file::look_at(local, self.options.follow_symlinks);
+            match self.taken(todo, found.map(|found| local_file::file_type_of(&found)))? {
+                Some(file_type) => self.list(&mut report, todo, self.stored_as(file_type)),
+                None => continue,
+            }
+        }
+        Ok(self.reported(report))
+    }
+
+    /// Makes the destination hold what the sources hold.
+    fn mirror(mut self, pairs: Vec<Pair<Source>>) -> Result<Snapshot, StoreError> {
+        // No sources at all is a mistake, not an empty folder.
+        if self.options.sources.is_empty() {
+            return Ok(self.snapshot.with_changes(None));
+        }
+        let existing = files_below(self.snapshot, self.dest.as_bstr())?;
+        let targets: HashSet<BString> = pairs.iter().map(|pair| pair.target.clone()).collect();
+        let mut unread = Vec::new();
+        for pair in pairs {
+            let existing = existing.get(&pair.target).copied();
+            let skip = existing.is_some()
+                && (self.options.ignore_existing || self.is_old(&pair.source.local));
+            if !skip {
+                unread.push(Todo { pair, existing });
+            }
+        }
+        let mut edits = Edits::new(self.snapshot.store());
+        let sink = (!self.options.dry_run).then_some(&mut edits.sink);
+        let states = self.read(&unread, sink)?;
+        let mut report = ChangeReport::default();
+        let mut written: HashSet<&[u8]> = HashSet::new();
+        for (todo, state) in unread.iter().zip(&states) {
+            let Some(state) = state else { continue };
+            if todo.existing != Some((*state).into()) {
+                self.list(&mut report, todo, state.file_type);
+                self.edit(&mut edits, todo, *state);
+                written.insert(&todo.pair.target);
+            }
+        }
+        if self.complete {
+            report.delete = self.deletions(&existing, &targets, &written);
+        }
+        for entry in &report.delete {
+            edits.entries.insert(join(&self.dest, &entry.path), None);
+        }
+        if self.options.dry_run {
+            return Ok(self.reported(report));
+        }
+        let changes = !edits.entries.is_empty();
+        self.finish(edits, report, &states, changes)
+    }
+
+    /// Whether a file counts as unchanged by its time alone.
+    fn is_old(&self, local: &Path) -> bool {
+        use std::os::unix::fs::MetadataExt;
+        if self.options.checksum {
+            return false;
+        }
+        let found = local_file::look_at(local, self.options.follow_symlinks);
+        found.is_ok_and(|found| !found.is_symlink() && found.mtime() <= self.snapshot.seconds())
+    }
+
+    /// What is in the destination and not in the sources. What a written file or folder replaces goes without saying.
+    fn deletions(
+        &self,
+        existing: &HashMap<BString, Existing>,
+        targets: &HashSet<BString>,
+        written: &HashSet<&[u8]>,
+    ) -> Vec<FileEntry> {
+        let folders: HashSet<&[u8]> = written.iter().flat_map(|path| above(path)).collect();
+        let exclude = self
+            .options
+            .exclude
+            .as_ref()
+            .filter(|_| self.options.keep_excluded);
+        let is_deleted = |path: &BString| {
+            !targets.contains(path)
+                && !exclude.is_some_and(|exclude| exclude.is_excluded(path, false))
+                && !folders.contains(path.as_slice())
+                && !above(path).any(|folder| written.contains(folder))
+        };
+        existing
+            .iter()
+            .filter(|(path, _)| is_deleted(path))
+            .map(|(path, existing)| FileEntry {
+                path: path.clone(),
+                file_type: existing.file_type,
+                source: Some(join(&self.dest, path)),
+            })
+            .collect()
+    }
+
+    /// What each file is; `None` for one that failed or vanished.
+    fn read(
+        &mut self,
+        todo: &[Todo],
+        sink: Option<&mut BlobSink>,
+    ) -> Result<Vec<Option<State>>, StoreError> {
+        let sources = self.options.sources.iter().map(Path::new);
+        let cache = StatCache::load(self.snapshot.store(), sources, todo.len());
+        let candidates: Vec<Candidate> = todo
+            .iter()
+            .map(|todo| Candidate {
+                local: todo.pair.source.local.clone(),
+                existing: todo.existing,
+            })
+            .collect();
+        let read = Reading {
+            snapshot: self.snapshot,
+            follow: self.options.follow_symlinks,
+            cache: &cache,
+            progress: self.options.progress.unwrap_or(&NoProgress),
+        }
+        .states(&candidates, sink)?;
+        let mut states = Vec::with_capacity(read.len());
+        for (todo, state) in todo.iter().zip(read) {
+            let state = self.taken(todo, state)?;
+            states.push(state.map(|state| State {
+                file_type: self.stored_as(state.file_type),
+                ..state
+            }));
+        }
+        if !self.options.dry_run {
+            cache.save();
+        }
+        Ok(states)
+    }
+
+    /// The value for a file, unless it failed and errors are collected, or it vanished on the way.
+    fn taken<T>(
+        &mut self,
+        todo: &Todo,
+        result: Result<T, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
+        let source = &todo.pair.source;
+        match &result {
+            Err(StoreError::Local { source: error, .. })
+                if source.walked
+                    && error.kind() == ErrorKind::NotFound
+                    && !source.local.is_symlink() =>
+            {
+                self.warn(
+                    &source.local,
+                    "vanished while it was copied: skipping".to_owned(),
+                );
+                Ok(None)
+            }
+            _ => self
+                .problems
+                .check(source.local.as_os_str().as_bytes(), result),
+        }
+    }
+
+    fn stored_as(&self, file_type: FileType) -> FileType {
+        match (file_type, self.options.mode) {
+            (FileType::Link, _) | (_, None) => file_type,
+            (_, Some(mode)) => mode,
+        }
+    }
+
+    fn list(&self, report: &mut ChangeReport, todo: &Todo, file_type: FileType) {
+        let list = match todo.existing {
+            Some(_) => &mut report.update,
+            None => &mut report.add,
+        };
+        list.push(FileEntry {
+            path: todo.pair.target.clone(),
+            file_type,
+            source: Some(todo.pair.source.local.as_os_str().as_bytes().into()),
+        });
+    }
+
+    fn edit(&self, edits: &mut Edits, todo: &Todo, state: State) {
+        if todo.existing != Some(state.into()) {
+            let path = join(&self.dest, &todo.pair.target);
+            edits
+                .entries
+                .insert(path, Some((state.file_type, state.id)));
+        }
+    }
+
+    fn finish(
+        self,
+        edits: Edits,
+        report: ChangeReport,
+        states: &[Option<State>],
+        commits: bool,
+    ) -> Result<Snapshot, StoreError> {
+        let succeeded = states.iter().any(Option::is_some) || !report.in_sync();
+        if let (false, Some(error)) = (succeeded, self.problems.all_failed()) {
+            return Err(error);
+        }
+        if !commits {
+            return Ok(self.reported(report));
+        }
+        let operation = self.options.operation.as_deref().unwrap_or("cp");
+        let written = self.snapshot.commit_edits(
+            edits,
+            CommitOptions {
+                message: self.options.message.clone(),
+                operation: Some(operation.to_owned()),
+                parents: self.options.parents.clone(),
+                report: None,
+            },
+        )?;
+        Ok(written.with_changes(self.reported(report).changes().cloned()))
+    }
+
+    /// The snapshot as it was, with the report.
+    fn reported(self, mut report: ChangeReport) -> Snapshot {
+        report.sort();
+        report.errors = self.problems.into_errors();
+        report.warnings = self.warnings;
+        self.snapshot.with_changes(report.unless_empty())
+    }
+}
+
+struct Todo {
+    pair: Pair<Source>,
+    existing: Option<Existing>,
+}
+
+impl From<State> for Existing {
+    fn from(state: State) -> Self {
+        Existing {
+            file_type: state.file_type,
+            id: state.id,
+        }
+    }
+}

@@ -1,0 +1,504 @@
+//! Copying files of a snapshot into a local folder.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bstr::{BString, ByteSlice};
+use rayon::prelude::*;
+
+use super::FolderId;
+use super::destination::{Content, Destination, Place, split};
+use super::existing::Existing;
+use super::ingest::{Candidate, Reading};
+use super::local_file;
+use super::overlap::{Pair, Winner, above, settle};
+use super::problems::Problems;
+use super::source::{Kind, StoredSource, resolve_stored};
+use super::stat_cache::StatCache;
+use super::walk_local::{WalkOptions, Walked, walk_local};
+use crate::store::path::join;
+use crate::store::reader::FileReader;
+use crate::store::{
+    ChangeError, ChangeReport, FileEntry, FileType, NoProgress, Snapshot, StoreError, StoreProgress,
+};
+
+/// The most files of a folder that one thread writes at a stretch.
+const GROUP_FILES: usize = 64;
+const PIECE_LEN: usize = 256 << 10;
+
+/// What is copied out of a snapshot, and how.
+#[derive(Clone)]
+pub struct CopyOut<'a> {
+    /// Files and folders; `folder/` is what is in the folder, `base/./rest` goes below the folder part of `rest`, and
+    /// the empty path is everything.
+    pub sources: Vec<BString>,
+    /// The folder they are put into; it is made if it is missing.
+    pub dest: PathBuf,
+    /// Only report.
+    pub dry_run: bool,
+    /// Leave what exists already as it is.
+    pub ignore_existing: bool,
+    /// Make the destination hold what the sources hold and nothing else, writing only what differs.
+    pub delete: bool,
+    /// Collect errors about single files in the report and go on.
+    pub ignore_errors: bool,
+    /// Compare contents where `delete` compares; otherwise files not modified since the commit count as unchanged.
+    pub checksum: bool,
+    /// Told how far the copy is.
+    pub progress: Option<&'a dyn StoreProgress>,
+}
+
+impl Default for CopyOut<'_> {
+    fn default() -> Self {
+        CopyOut {
+            sources: Vec::new(),
+            dest: PathBuf::new(),
+            dry_run: false,
+            ignore_existing: false,
+            delete: false,
+            ignore_errors: false,
+            checksum: true,
+            progress: None,
+        }
+    }
+}
+
+impl Snapshot {
+    /// Copies files into a local folder, and gives this snapshot with a report of what was done, or in a dry run would
+    /// be; its paths are relative to the destination.
+    ///
+    /// Files appear whole, with the commit's time. A link or file where a folder has to be is replaced, never
+    /// followed. Without `delete` every file is written; a source that comes later wins a place that several want.
+    /// With `delete` the first one does, with a warning.
+    pub fn copy_out(&self, options: &CopyOut<'_>) -> Result<Snapshot, StoreError> {
+        let mut copy = Copy::new(self, options)?;
+        let mut sources = Vec::new();
+        for source in &options.sources {
+            let resolved = resolve_stored(self, source);
+            sources.extend(copy.problems.check(source.clone(), resolved)?);
+        }
+        match copy.problems.all_failed() {
+            Some(error) if sources.is_empty() && !options.dry_run => return Err(error),
+            _ if sources.is_empty() => return Ok(copy.reported(ChangeReport::default())),
+            _ => {}
+        }
+        copy.run(sources)
+    }
+}
+
+/// Copies sources that have been looked at; none at all are an empty folder.
+pub(super) fn copy_resolved(
+    snapshot: &Snapshot,
+    sources: Vec<StoredSource>,
+    options: &CopyOut<'_>,
+) -> Result<Snapshot, StoreError> {
+    Copy::new(snapshot, options)?.run(sources)
+}
+
+/// A file of the snapshot that is to be copied.
+struct Source {
+    path: BString,
+    stored: Existing,
+}
+
+struct Copy<'a> {
+    snapshot: &'a Snapshot,
+    options: &'a CopyOut<'a>,
+    kept_out: FolderId,
+    problems: Problems,
+    warnings: Vec<ChangeError>,
+}
+
+/// What is to be done.
+#[derive(Default)]
+struct Plan {
+    /// Sorted by target; whether something is there already.
+    writes: Vec<(Pair<Source>, bool)>,
+    deletes: Vec<BString>,
+    /// Folders that may be empty afterwards, each behind those above it.
+    folders: Vec<BString>,
+}
+
+impl<'a> Copy<'a> {
+    fn new(snapshot: &'a Snapshot, options: &'a CopyOut<'a>) -> Result<Copy<'a>, StoreError> {
+        let repository = snapshot.store().path();
+        Ok(Copy {
+            snapshot,
+            options,
+            kept_out: FolderId::of(repository).map_err(StoreError::local(repository))?,
+            problems: Problems::new(options.ignore_errors),
+            warnings: Vec::new(),
+        })
+    }
+
+    fn run(mut self, sources: Vec<StoredSource>) -> Result<Snapshot, StoreError> {
+        let pairs = self.pairs(sources)?;
+        let write = !self.options.dry_run;
+        let destination = match pairs.is_empty() && !self.options.delete {
+            true => None,
+            false => Destination::open(&self.options.dest, write, self.kept_out)?,
+        };
+        let plan = match (&destination, self.options.delete) {
+            (None, _) => Plan {
+                writes: pairs.into_iter().map(|pair| (pair, false)).collect(),
+                ..Plan::default()
+            },
+            (Some(destination), false) => self.plan_all(destination, pairs)?,
+            (Some(destination), true) => self.plan_mirror(destination, pairs)?,
+        };
+        match destination {
+            Some(destination) if write => self.carry_out(&destination, plan),
+            _ => {
+                let report = report_of(
+                    plan.writes.iter().map(|(pair, there)| (pair, *there)),
+                    plan.deletes,
+                );
+                Ok(self.reported(report))
+            }
+        }
+    }
+
+    /// Every file and where it goes, each place once, sorted by place.
+    fn pairs(&mut self, sources: Vec<StoredSource>) -> Result<Vec<Pair<Source>>, StoreError> {
+        let mut pairs = Vec::new();
+        for source in sources {
+            files_of(self.snapshot, &source, &mut |path, target, stored| {
+                let source = Source { path, stored };
+                pairs.push(Pair { target, source });
+            })?;
+        }
+        // A submodule has no content here.
+        let (pairs, submodules): (Vec<_>, Vec<_>) = pairs
+            .into_iter()
+            .partition(|pair: &Pair<Source>| pair.source.stored.file_type != FileType::Commit);
+        for pair in submodules {
+            self.warn(pair.source.path, "a submodule: skipping".to_owned());
+        }
+        let winner = match self.options.delete {
+            true => Winner::First,
+            false => Winner::Last,
+        };
+        let (kept, lost) = settle(pairs, winner);
+        if self.options.delete {
+            for pair in lost {
+                let error = format!(
+                    "Overlapping destination '{}': skipping (kept earlier source)",
+                    pair.target
+                );
+                self.warn(pair.source.path, error);
+            }
+        }
+        Ok(kept)
+    }
+
+    fn warn(&mut self, path: BString, error: String) {
+        self.warnings.push(ChangeError { path, error });
+    }
+
+    /// Everything is written.
+    fn plan_all(
+        &mut self,
+        destination: &Destination,
+        pairs: Vec<Pair<Source>>,
+    ) -> Result<Plan, StoreError> {
+        let mut plan = Plan::default();
+        for pair in pairs {
+            let local = destination.local_path(pair.target.as_bstr());
+            let place = destination
+                .place(pair.target.as_bstr())
+                .map_err(StoreError::local(&local));
+            let place = self.problems.check(local.as_os_str().as_bytes(), place)?;
+            match place {
+                None => {}
+                Some(Place::Taken | Place::Blocked) if self.options.ignore_existing => {}
+                Some(place) => plan.writes.push((pair, place == Place::Taken)),
+            }
+        }
+        Ok(plan)
+    }
+
+    /// What differs is written, what is in no source is deleted.
+    fn plan_mirror(
+        &mut self,
+        destination: &Destination,
+        pairs: Vec<Pair<Source>>,
+    ) -> Result<Plan, StoreError> {
+        let walked = self.walk()?;
+        let there: HashSet<&BString> = walked.files.iter().map(|file| &file.path).collect();
+        let mut plan = Plan::default();
+        let mut both = Vec::new();
+        let sources: HashSet<BString> = pairs.iter().map(|pair| pair.target.clone()).collect();
+        for pair in pairs {
+            match there.contains(&pair.target) {
+                true if self.options.ignore_existing => {}
+                true => both.push(pair),
+                false => plan.writes.push((pair, false)),
+            }
+        }
+        let differing = self.differing(destination, both)?;
+        plan.writes
+            .extend(differing.into_iter().map(|pair| (pair, true)));
+        plan.writes
+            .sort_unstable_by(|(a, _), (b, _)| a.target.cmp(&b.target));
+        // A folder stays if a file in it stays.
+        let kept: HashSet<&[u8]> = sources.iter().flat_map(|path| above(path)).collect();
+        plan.folders = walked.folders;
+        plan.folders
+            .retain(|folder| !kept.contains(folder.as_slice()));
+        plan.deletes = walked.files.into_iter().map(|file| file.path).collect();
+        plan.deletes.retain(|path| !sources.contains(path));
+        plan.deletes.sort_unstable();
+        Ok(plan)
+    }
+
+    fn walk(&mut self) -> Result<Walked, StoreError> {
+        let mut walked = walk_local(
+            &self.options.dest,
+            &WalkOptions {
+                follow: false,
+                exclude: None,
+                kept_out: self.kept_out,
+            },
+        );
+        for (folder, error) in std::mem::take(&mut walked.errors) {
+            let path = folder.as_os_str().as_bytes();
+            let error = StoreError::local(&folder)(error);
+            self.problems.check(path, Err::<(), _>(error))?;
+        }
+        for folder in std::mem::take(&mut walked.left_out) {
+            let path = folder.as_os_str().as_bytes().into();
+            self.warn(path, "the store itself is left alone".to_owned());
+        }
+        Ok(walked)
+    }
+
+    /// Those of the files that are there in another form.
+    fn differing(
+        &mut self,
+        destination: &Destination,
+        pairs: Vec<Pair<Source>>,
+    ) -> Result<Vec<Pair<Source>>, StoreError> {
+        let (old, unread): (Vec<_>, Vec<_>) = pairs
+            .into_iter()
+            .partition(|pair| self.is_old(&destination.local_path(pair.target.as_bstr())));
+        drop(old);
+        let candidates: Vec<Candidate> = unread
+            .iter()
+            .map(|pair| Candidate {
+                local: destination.local_path(pair.target.as_bstr()),
+                existing: Some(pair.source.stored),
+            })
+            .collect();
+        let cache = StatCache::load(
+            self.snapshot.store(),
+            [self.options.dest.as_path()],
+            candidates.len(),
+        );
+        let states = Reading {
+            snapshot: self.snapshot,
+            follow: false,
+            cache: &cache,
+            progress: &NoProgress,
+        }
+        .states(&candidates, None)?;
+        if !self.options.dry_run {
+            cache.save();
+        }
+        let mut differing = Vec::new();
+        for ((pair, candidate), state) in unread.into_iter().zip(candidates).zip(states) {
+            // What cannot be read can perhaps be replaced.
+            let same = match state {
+                Ok(state) => pair.source.stored == state.into(),
+                Err(StoreError::Local { .. }) => false,
+                Err(error) => {
+                    let local = candidate.local.as_os_str().as_bytes();
+                    self.problems.check(local, Err::<(), _>(error))?;
+                    continue;
+                }
+            };
+            if !same {
+                differing.push(pair);
+            }
+        }
+        Ok(differing)
+    }
+
+    /// Whether a file counts as unchanged by its time alone.
+    fn is_old(&self, local: &Path) -> bool {
+        if self.options.checksum {
+            return false;
+        }
+        let found = local_file::look_at(local, false);
+        found.is_ok_and(|found| found.is_file() && found.mtime() <= self.snapshot.seconds())
+    }
+
+    fn carry_out(mut self, destination: &Destination, plan: Plan) -> Result<Snapshot, StoreError> {
+        let earlier = self.problems.len();
+        let steps = plan.writes.len() + plan.deletes.len();
+        for path in &plan.deletes {
+            let deleted = destination.delete(path.as_bstr());
+            let local = destination.local_path(path.as_bstr());
+            self.problems.check(local.as_os_str().as_bytes(), deleted)?;
+        }
+        let written = self.write(destination, &plan.writes);
+        let mut done = Vec::with_capacity(plan.writes.len());
+        for ((pair, there), written) in plan.writes.iter().zip(written) {
+            let local = destination.local_path(pair.target.as_bstr());
+            let written = self.problems.check(local.as_os_str().as_bytes(), written)?;
+            if written.is_some() {
+                done.push((pair, *there));
+            }
+        }
+        for folder in plan.folders.iter().rev() {
+            destination.prune(folder.as_bstr());
+        }
+        match self.problems.all_failed() {
+            Some(error) if steps > 0 && self.problems.len() - earlier >= steps => Err(error),
+            _ => Ok(self.reported(report_of(done.into_iter(), plan.deletes))),
+        }
+    }
+
+    /// Writes files by all processors, a stretch of a folder at a time.
+    fn write(
+        &self,
+        destination: &Destination,
+        writes: &[(Pair<Source>, bool)],
+    ) -> Vec<Result<(), StoreError>> {
+        let folder_of = |(pair, _): &(Pair<Source>, bool)| split(&pair.target).0.to_owned();
+        let groups: Vec<&[(Pair<Source>, bool)]> = writes
+            .chunk_by(|a, b| folder_of(a) == folder_of(b))
+            .flat_map(|folder| folder.chunks(GROUP_FILES))
+            .collect();
+        let progress = self.options.progress.unwrap_or(&NoProgress);
+        let done = AtomicU64::new(0);
+        let results: Vec<Vec<_>> = groups
+            .into_par_iter()
+            .map(|group| {
+                let results = self.write_group(destination, group, progress);
+                let len = group.len() as u64;
+                let done = done.fetch_add(len, Ordering::Relaxed) + len;
+                progress.step(done, Some(writes.len() as u64));
+                results
+            })
+            .collect();
+        results.into_iter().flatten().collect()
+    }
+
+    fn write_group(
+        &self,
+        destination: &Destination,
+        group: &[(Pair<Source>, bool)],
+        progress: &dyn StoreProgress,
+    ) -> Vec<Result<(), StoreError>> {
+        let seconds = self.snapshot.seconds();
+        let parent = split(&group[0].0.target).0.as_bstr();
+        let mut folder = None;
+        let mut write = |pair: &Pair<Source>| {
+            if progress.cancelled() {
+                return Err(StoreError::Cancelled);
+            }
+            let folder = match &folder {
+                Some(folder) => folder,
+                None => folder.insert(destination.make_folder(parent)?),
+            };
+            let target = pair.target.as_bstr();
+            let mut data =
+                FileReader::open(self.snapshot.database().clone(), pair.source.stored.id)?;
+            if pair.source.stored.file_type == FileType::Link {
+                let mut link = Vec::new();
+                io::Read::read_to_end(&mut data, &mut link).map_err(StoreError::Source)?;
+                return destination.write(folder, target, Content::Link(&link), seconds);
+            }
+            let local = destination.local_path(target);
+            let mut fill = |file: &mut File| pour(&mut data, file, &local);
+            let content = Content::File {
+                executable: pair.source.stored.file_type == FileType::Executable,
+                write: &mut fill,
+            };
+            destination.write(folder, target, content, seconds)
+        };
+        group.iter().map(|(pair, _)| write(pair)).collect()
+    }
+
+    /// The snapshot with the report.
+    fn reported(self, mut report: ChangeReport) -> Snapshot {
+        report.sort();
+        report.errors = self.problems.into_errors();
+        report.warnings = self.warnings;
+        self.snapshot.with_changes(report.unless_empty())
+    }
+}
+
+fn report_of<'a>(
+    writes: impl Iterator<Item = (&'a Pair<Source>, bool)>,
+    deletes: Vec<BString>,
+) -> ChangeReport {
+    let mut report = ChangeReport::default();
+    for (pair, there) in writes {
+        let list = if there {
+            &mut report.update
+        } else {
+            &mut report.add
+        };
+        list.push(FileEntry {
+            path: pair.target.clone(),
+            file_type: pair.source.stored.file_type,
+            source: Some(pair.source.path.clone()),
+        });
+    }
+    let deleted = deletes.into_iter();
+    report.delete = deleted
+        .map(|path| FileEntry::new(path, FileType::Blob))
+        .collect();
+    report
+}
+
+/// Calls `visit` with each file of a source: its path, its place below the destination, and what it is.
+pub(super) fn files_of(
+    snapshot: &Snapshot,
+    source: &StoredSource,
+    visit: &mut dyn FnMut(BString, BString, Existing),
+) -> Result<(), StoreError> {
+    let name = split(&source.path).1;
+    if source.kind == Kind::File {
+        let entry = snapshot.existing(&source.path)?;
+        let (file_type, id) = (entry.file_type, entry.id);
+        let target = join(&source.prefix, name);
+        visit(source.path.clone(), target, Existing { file_type, id });
+        return Ok(());
+    }
+    let below = match source.kind {
+        Kind::Folder => join(&source.prefix, name),
+        _ => source.prefix.clone(),
+    };
+    let skip = if source.path.is_empty() {
+        0
+    } else {
+        source.path.len() + 1
+    };
+    for file in snapshot.files(&source.path)? {
+        let (path, mode, id) = file?;
+        let target = join(&below, &path[skip..]);
+        let file_type = FileType::from(mode);
+        visit(path, target, Existing { file_type, id });
+    }
+    Ok(())
+}
+
+/// Writes what a reader has left into a file, and tells trouble with one from trouble with the other.
+fn pour(data: &mut FileReader, file: &mut File, local: &Path) -> Result<(), StoreError> {
+    let mut piece = vec![0; PIECE_LEN.min(data.size() as usize)];
+    loop {
+        let n = io::Read::read(data, &mut piece).map_err(StoreError::Source)?;
+        if n == 0 {
+            return Ok(());
+        }
+        file.write_all(&piece[..n])
+            .map_err(StoreError::local(local))?;
+    }
+}

@@ -1,0 +1,189 @@
+//! Finding out what local files hold, by all processors, and storing what a store has not got.
+
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use packhouse_object::{NewObject, ObjectId, WritePackFileError};
+use rayon::prelude::*;
+
+use super::existing::Existing;
+use super::local_file::{self, Content};
+use super::stat_cache::StatCache;
+use crate::RepoError;
+use crate::store::{BlobSink, FileType, Snapshot, StoreError, StoreProgress};
+
+/// The most small files that are in memory at a time, each of a mebibyte at most.
+const CHUNK_FILES: usize = 48;
+
+/// A local file to be looked into.
+pub(super) struct Candidate {
+    pub(super) local: PathBuf,
+    /// What is where it is to go.
+    pub(super) existing: Option<Existing>,
+}
+
+/// What a local file is, as a store would have it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct State {
+    pub(super) file_type: FileType,
+    pub(super) id: ObjectId,
+}
+
+/// How local files are read.
+pub(super) struct Reading<'a> {
+    pub(super) snapshot: &'a Snapshot,
+    /// Links count as what they lead to.
+    pub(super) follow: bool,
+    pub(super) cache: &'a StatCache,
+    pub(super) progress: &'a dyn StoreProgress,
+}
+
+/// What was read of a file.
+enum Looked {
+    Known(State),
+    /// Not in the store, as far as is known.
+    New(FileType, NewObject),
+    /// The same, to be stored in pieces.
+    Large(FileType),
+}
+
+impl Reading<'_> {
+    /// What each file is, in the same order. With a sink, what differs from what exists is stored in it.
+    pub(super) fn states(
+        &self,
+        files: &[Candidate],
+        mut sink: Option<&mut BlobSink>,
+    ) -> Result<Vec<Result<State, StoreError>>, StoreError> {
+        let mut states: Vec<Option<Result<State, StoreError>>> =
+            files.par_iter().map(|file| self.remembered(file)).collect();
+        let unread: Vec<usize> = (0..files.len())
+            .filter(|&at| states[at].is_none())
+            .collect();
+        let total = files.len() as u64;
+        let mut done = total - unread.len() as u64;
+        for chunk in unread.chunks(CHUNK_FILES) {
+            if self.progress.cancelled() {
+                return Err(StoreError::Cancelled);
+            }
+            let stores = sink.is_some();
+            let looked: Vec<_> = chunk
+                .par_iter()
+                .map(|&at| self.look_into(&files[at], stores))
+                .collect();
+            for (&at, looked) in chunk.iter().zip(looked) {
+                states[at] = Some(match looked {
+                    Ok(looked) => self.store(&files[at], looked, sink.as_deref_mut())?,
+                    Err(error) => Err(error),
+                });
+            }
+            done += chunk.len() as u64;
+            self.progress.step(done, Some(total));
+        }
+        Ok(states.into_iter().flatten().collect())
+    }
+
+    /// What a file is, if that need not be read: links, and files that have not changed.
+    fn remembered(&self, file: &Candidate) -> Option<Result<State, StoreError>> {
+        let found = match local_file::look_at(&file.local, self.follow) {
+            Ok(found) if found.is_file() => found,
+            Ok(_) => return None,
+            Err(error) => return Some(Err(error)),
+        };
+        let id = self.cache.get(&found)?;
+        let here = match file.existing {
+            Some(existing) if existing.id == id => true,
+            // A repository forgets what nothing names.
+            _ => self.snapshot.database().contains(&id).ok()?,
+        };
+        let file_type = local_file::file_type_of(&found);
+        here.then_some(Ok(State { file_type, id }))
+    }
+
+    fn look_into(&self, file: &Candidate, stores: bool) -> Result<Looked, StoreError> {
+        if !self.follow && local_file::look_at(&file.local, false)?.is_symlink() {
+            let link = local_file::read_link(&file.local)?;
+            return Ok(self.compared(file, FileType::Link, link, stores));
+        }
+        let began = SystemTime::now();
+        // A large file that is new is hashed while it is stored.
+        let hash = !stores || file.existing.is_some();
+        let (content, found) = local_file::read(&file.local, self.follow, hash)?;
+        let file_type = local_file::file_type_of(&found);
+        let learn = |id| self.cache.learn(&file.local, &found, began, id);
+        Ok(match content {
+            Content::Whole(object) => {
+                learn(object.id);
+                self.compared(file, file_type, object, stores)
+            }
+            Content::Hashed(id) => {
+                let is_same = file.existing.is_some_and(|existing| existing.id == id);
+                if is_same || !stores {
+                    learn(id);
+                    Looked::Known(State { file_type, id })
+                } else {
+                    Looked::Large(file_type)
+                }
+            }
+            Content::Large => Looked::Large(file_type),
+        })
+    }
+
+    fn compared(
+        &self,
+        file: &Candidate,
+        file_type: FileType,
+        object: NewObject,
+        stores: bool,
+    ) -> Looked {
+        let id = object.id;
+        match file.existing {
+            Some(existing) if existing.id == id => Looked::Known(State { file_type, id }),
+            _ if !stores => Looked::Known(State { file_type, id }),
+            _ => Looked::New(file_type, object),
+        }
+    }
+
+    /// Puts what was read into the sink. The outer error ends the copy, the inner one is about the file.
+    fn store(
+        &self,
+        file: &Candidate,
+        looked: Looked,
+        sink: Option<&mut BlobSink>,
+    ) -> Result<Result<State, StoreError>, StoreError> {
+        let (file_type, id) = match (looked, sink) {
+            (Looked::Known(state), _) => return Ok(Ok(state)),
+            (Looked::New(file_type, object), Some(sink)) => (file_type, sink.add_object(object)?),
+            (Looked::Large(file_type), Some(sink)) => match self.store_large(file, sink) {
+                Ok(id) => (file_type, id),
+                Err(StoreError::Source(error)) => {
+                    return Ok(Err(StoreError::local(&file.local)(error)));
+                }
+                Err(error @ (StoreError::Local { .. } | StoreError::LocalNotFound { .. })) => {
+                    return Ok(Err(error));
+                }
+                Err(error) => return Err(error),
+            },
+            (Looked::New(..) | Looked::Large(_), None) => {
+                return Err(StoreError::invalid("nothing is stored without a sink"));
+            }
+        };
+        Ok(Ok(State { file_type, id }))
+    }
+
+    fn store_large(&self, file: &Candidate, sink: &mut BlobSink) -> Result<ObjectId, StoreError> {
+        let began = SystemTime::now();
+        let (mut data, found) = local_file::open(&file.local, self.follow)?;
+        match sink.add_reader(&mut data, Some(found.len())) {
+            Ok(id) => {
+                self.cache.learn(&file.local, &found, began, id);
+                Ok(id)
+            }
+            // It grows or shrinks while it is read: what is there now is taken.
+            Err(StoreError::Repo(RepoError::WritePack(WritePackFileError::Size { .. }))) => {
+                let (mut data, _) = local_file::open(&file.local, self.follow)?;
+                sink.add_reader(&mut data, None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}

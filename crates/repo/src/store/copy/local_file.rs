@@ -1,0 +1,130 @@
+//! Reading one local file or link.
+
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+use packhouse_object::{NewObject, ObjectHasher, ObjectId, ObjectKind};
+use rustix::fs::OFlags;
+
+use crate::store::{FileType, StoreError};
+
+/// Larger files are read in pieces.
+pub(super) const WHOLE_BYTES_MAX: u64 = 1 << 20;
+const PIECE_LEN: usize = 256 << 10;
+
+/// What a local file has in it.
+pub(super) enum Content {
+    /// All of it.
+    Whole(NewObject),
+    /// It is large, and only its id is known.
+    Hashed(ObjectId),
+    /// It is large and nobody asked for its id.
+    Large,
+}
+
+/// What `path` is, or what it leads to.
+pub(super) fn look_at(path: &Path, follow: bool) -> Result<Metadata, StoreError> {
+    let found = if follow {
+        fs::metadata(path)
+    } else {
+        fs::symlink_metadata(path)
+    };
+    found.map_err(StoreError::local(path))
+}
+
+/// What becomes of a local file in a store.
+pub(super) fn file_type_of(found: &Metadata) -> FileType {
+    match found.mode() & 0o111 {
+        _ if found.is_symlink() => FileType::Link,
+        0 => FileType::Blob,
+        _ => FileType::Executable,
+    }
+}
+
+/// Opens a plain file: never a link unless `follow`, and without waiting for the other end of a pipe.
+pub(super) fn open(path: &Path, follow: bool) -> Result<(File, Metadata), StoreError> {
+    let mut flags = OFlags::NONBLOCK;
+    if !follow {
+        flags |= OFlags::NOFOLLOW;
+    }
+    let opened = File::options()
+        .read(true)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)
+        .and_then(|file| file.metadata().map(|found| (file, found)));
+    let (file, found) = opened.map_err(StoreError::local(path))?;
+    match found.is_file() {
+        true => Ok((file, found)),
+        false if found.is_dir() => Err(StoreError::local(path)(io::ErrorKind::IsADirectory.into())),
+        false => Err(StoreError::local(path)(io::Error::other(
+            "not a regular file",
+        ))),
+    }
+}
+
+/// The target of a link as an object.
+pub(super) fn read_link(path: &Path) -> Result<NewObject, StoreError> {
+    let target = fs::read_link(path).map_err(StoreError::local(path))?;
+    let target = target.into_os_string().into_vec();
+    Ok(NewObject::new(ObjectKind::Blob, target)?)
+}
+
+/// Reads a file, a large one only if its id is asked for. The metadata are those of the open file before reading.
+pub(super) fn read(
+    path: &Path,
+    follow: bool,
+    hash: bool,
+) -> Result<(Content, Metadata), StoreError> {
+    let (mut file, found) = open(path, follow)?;
+    if found.len() <= WHOLE_BYTES_MAX {
+        let mut data = Vec::with_capacity(found.len() as usize + 1);
+        let limit = WHOLE_BYTES_MAX + 1;
+        (&mut file)
+            .take(limit)
+            .read_to_end(&mut data)
+            .map_err(StoreError::local(path))?;
+        if (data.len() as u64) < limit {
+            let object = NewObject::new(ObjectKind::Blob, data)?;
+            return Ok((Content::Whole(object), found));
+        }
+    }
+    if !hash {
+        return Ok((Content::Large, found));
+    }
+    for _ in 0..3 {
+        let (mut file, found) = open(path, follow)?;
+        if let Some(id) = hash_pieces(&mut file, found.len()).map_err(StoreError::local(path))? {
+            return Ok((Content::Hashed(id?), found));
+        }
+    }
+    Err(StoreError::local(path)(io::Error::other(
+        "the file changes while it is read",
+    )))
+}
+
+type Hashed = Result<ObjectId, packhouse_object::CollisionError>;
+
+/// The id of a file's content; `None` if its size is another.
+fn hash_pieces(file: &mut File, size: u64) -> io::Result<Option<Hashed>> {
+    let mut hasher = ObjectHasher::new(ObjectKind::Blob, size);
+    let mut piece = vec![0; PIECE_LEN];
+    let mut done = 0;
+    loop {
+        match file.read(&mut piece) {
+            Ok(0) => break,
+            Ok(n) => {
+                done += n as u64;
+                if done > size {
+                    return Ok(None);
+                }
+                hasher.update(&piece[..n]);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((done == size).then(|| hasher.finish()))
+}

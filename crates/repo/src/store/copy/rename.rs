@@ -1,0 +1,131 @@
+//! Moving files and folders within a store.
+
+use std::collections::BTreeMap;
+
+use bstr::{BString, ByteSlice};
+use packhouse_object::ObjectId;
+
+use super::copy_out::files_of;
+use super::existing::{Existing, is_folder};
+use super::overlap::{Pair, Winner, settle};
+use super::remove::{deletions, files_to_remove, no_matches};
+use super::source::{Kind, StoredSource, resolve_stored};
+use crate::store::path::{join, normalize};
+use crate::store::{ChangeReport, CommitOptions, Edits, FileEntry, Snapshot, StoreError};
+
+/// How files are moved.
+#[derive(Clone, Debug, Default)]
+pub struct Rename {
+    /// Move folders too.
+    pub recursive: bool,
+    /// Only report.
+    pub dry_run: bool,
+    /// The commit's message; `None` or empty for one that says what changed.
+    pub message: Option<String>,
+    /// Further parents of the commit.
+    pub parents: Vec<ObjectId>,
+}
+
+/// A file that moves.
+struct Moved {
+    from: BString,
+    file: Existing,
+}
+
+impl Snapshot {
+    /// Moves files, and folders if so told, in one commit.
+    ///
+    /// A single file or folder gets the name `dest`, unless that is a folder or ends in a slash; otherwise everything
+    /// is put into `dest`. What is in the way is replaced, but no two sources may want the same place.
+    pub fn rename<S: AsRef<[u8]>>(
+        &self,
+        sources: &[S],
+        dest: impl AsRef<[u8]>,
+        options: &Rename,
+    ) -> Result<Snapshot, StoreError> {
+        let mut resolved = Vec::new();
+        for source in sources {
+            resolved.push(resolve_stored(self, source.as_ref())?);
+        }
+        let pairs = self.moves(&resolved, dest.as_ref())?;
+        if pairs.is_empty() {
+            return Err(no_matches(sources));
+        }
+        if let Some(same) = pairs.iter().find(|pair| pair.target == pair.source.from) {
+            return Err(StoreError::invalid(format!(
+                "Source and destination are the same: {}",
+                same.target
+            )));
+        }
+        let removed = files_to_remove(self, &resolved, options.recursive)?;
+        let report = ChangeReport {
+            add: pairs.iter().map(addition).collect(),
+            delete: deletions(&removed),
+            ..ChangeReport::default()
+        };
+        if options.dry_run {
+            return Ok(self.with_changes(report.unless_empty()));
+        }
+        let mut edits = Edits::new(self.store());
+        edits.entries = removed.into_keys().map(|path| (path, None)).collect();
+        // One file may take the place that another leaves.
+        let moved = pairs.into_iter().map(|pair| {
+            let file = pair.source.file;
+            (pair.target, Some((file.file_type, file.id)))
+        });
+        edits.entries.extend(moved.collect::<BTreeMap<_, _>>());
+        let written = self.commit_edits(
+            edits,
+            CommitOptions {
+                message: options.message.clone(),
+                operation: Some("mv".to_owned()),
+                parents: options.parents.clone(),
+                report: None,
+            },
+        )?;
+        Ok(written.with_changes(report.unless_empty()))
+    }
+
+    /// Every file that moves and where to, sorted by that.
+    fn moves(&self, sources: &[StoredSource], dest: &[u8]) -> Result<Vec<Pair<Moved>>, StoreError> {
+        let into = dest.ends_with(b"/") || sources.len() != 1;
+        let dest = normalize(dest)?.unwrap_or_default();
+        let renames = !into && !is_folder(self, dest.as_bstr())?;
+        let mut pairs = Vec::new();
+        for source in sources {
+            let renamed = renames && source.kind != Kind::Contents;
+            let source = match (renamed, source.kind) {
+                (true, Kind::Folder) => &StoredSource {
+                    kind: Kind::Contents,
+                    prefix: BString::default(),
+                    ..source.clone()
+                },
+                _ => source,
+            };
+            files_of(self, source, &mut |from, target, file| {
+                let target = match (renamed, source.kind) {
+                    (true, Kind::File) => dest.clone(),
+                    _ => join(&dest, &target),
+                };
+                let source = Moved { from, file };
+                pairs.push(Pair { target, source });
+            })?;
+        }
+        let (pairs, lost) = settle(pairs, Winner::First);
+        match lost.first() {
+            Some(lost) => Err(StoreError::invalid(format!(
+                "several sources would become '{}'",
+                lost.target
+            ))),
+            None => Ok(pairs),
+        }
+    }
+}
+
+fn addition(pair: &Pair<Moved>) -> FileEntry {
+    FileEntry {
+        path: pair.target.clone(),
+        file_type: pair.source.file.file_type,
+        source: Some(pair.source.from.clone()),
+    }
+}

@@ -1,0 +1,165 @@
+//! Walking a local folder: every file and link in it, links to folders being links unless they are followed.
+
+use std::fs::{self, DirEntry};
+use std::io::{self, ErrorKind};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bstr::BString;
+
+use super::FolderId;
+use crate::store::exclude::{ExcludeFilter, Level};
+use crate::store::path::join;
+
+/// How to walk.
+pub(super) struct WalkOptions<'a> {
+    /// Links count as what they lead to.
+    pub(super) follow: bool,
+    /// What is left out.
+    pub(super) exclude: Option<&'a ExcludeFilter>,
+    /// The store's own folder, which is never entered.
+    pub(super) kept_out: FolderId,
+}
+
+/// What a walk came by, in no particular order.
+#[derive(Default)]
+pub(super) struct Walked {
+    pub(super) files: Vec<WalkedFile>,
+    /// The folders in the one walked, each behind those above it.
+    pub(super) folders: Vec<BString>,
+    /// Folders that could not be read.
+    pub(super) errors: Vec<(PathBuf, io::Error)>,
+    /// The store itself was come by and left out.
+    pub(super) left_out: Vec<PathBuf>,
+}
+
+/// One file, by its path from where the walk began.
+pub(super) struct WalkedFile {
+    pub(super) path: BString,
+    pub(super) kind: LocalKind,
+}
+
+/// What a local name is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LocalKind {
+    File,
+    Link,
+    /// A pipe, a socket or a device, which has no content to copy.
+    Special,
+}
+
+struct Ahead {
+    path: BString,
+    local: PathBuf,
+    level: Level,
+    /// The folders it is in, when links are followed.
+    above: Option<Arc<Above>>,
+}
+
+/// A folder that the walk is in. Only those can make a circle: two names of one folder are two folders.
+struct Above {
+    id: FolderId,
+    above: Option<Arc<Above>>,
+}
+
+impl Above {
+    fn holds(above: &Option<Arc<Above>>, id: FolderId) -> bool {
+        std::iter::successors(above.as_deref(), |above| above.above.as_deref())
+            .any(|above| above.id == id)
+    }
+}
+
+/// Walks the folder at `root`, which may itself be a link. An error about the root is an error like any.
+pub(super) fn walk_local(root: &Path, options: &WalkOptions<'_>) -> Walked {
+    let mut walked = Walked::default();
+    let mut ahead = vec![Ahead {
+        path: BString::default(),
+        local: root.to_owned(),
+        level: options
+            .exclude
+            .map(|exclude| exclude.start(root))
+            .unwrap_or_default(),
+        above: None,
+    }];
+    while let Some(mut folder) = ahead.pop() {
+        match walked.enter(&mut folder, options, &mut ahead) {
+            Ok(()) => {}
+            // A folder that has gone meanwhile is as good as one that never was.
+            Err(error) if error.kind() == ErrorKind::NotFound && !folder.path.is_empty() => {}
+            Err(error) => walked.errors.push((folder.local, error)),
+        }
+    }
+    walked
+}
+
+impl Walked {
+    fn enter(
+        &mut self,
+        folder: &mut Ahead,
+        options: &WalkOptions<'_>,
+        ahead: &mut Vec<Ahead>,
+    ) -> io::Result<()> {
+        let id = FolderId::of(&folder.local)?;
+        if id == options.kept_out {
+            self.left_out.push(folder.local.clone());
+            return Ok(());
+        }
+        if options.follow {
+            if Above::holds(&folder.above, id) {
+                return Ok(());
+            }
+            folder.above = Some(Arc::new(Above {
+                id,
+                above: folder.above.take(),
+            }));
+        }
+        for entry in fs::read_dir(&folder.local)? {
+            let entry = entry?;
+            let path = join(&folder.path, entry.file_name().as_bytes());
+            let kind = kind_of(&entry, options.follow)?;
+            let excluded = |is_dir| {
+                let exclude = options.exclude;
+                exclude.is_some_and(|exclude| exclude.excludes(&folder.level, &path, is_dir))
+            };
+            match kind {
+                Some(kind) if !excluded(false) => self.files.push(WalkedFile { path, kind }),
+                None if !excluded(true) => {
+                    let local = entry.path();
+                    let level = match options.exclude {
+                        Some(exclude) => exclude.enter(&folder.level, &local, &path),
+                        None => Level::default(),
+                    };
+                    self.folders.push(path.clone());
+                    ahead.push(Ahead {
+                        path,
+                        local,
+                        level,
+                        above: folder.above.clone(),
+                    });
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What an entry is; `None` for a folder. A dangling link is a file when links are followed, which cannot be read.
+fn kind_of(entry: &DirEntry, follow: bool) -> io::Result<Option<LocalKind>> {
+    let mut found = entry.file_type()?;
+    if found.is_symlink() {
+        if !follow {
+            return Ok(Some(LocalKind::Link));
+        }
+        found = match fs::metadata(entry.path()) {
+            Ok(found) => found.file_type(),
+            Err(_) => return Ok(Some(LocalKind::File)),
+        };
+    }
+    Ok(match found {
+        _ if found.is_dir() => None,
+        _ if found.is_file() => Some(LocalKind::File),
+        _ => Some(LocalKind::Special),
+    })
+}
