@@ -22,6 +22,7 @@ mod body;
 mod config;
 mod error;
 mod git;
+mod listening;
 mod metrics;
 mod observe;
 mod ops;
@@ -34,5 +35,8 @@ mod stream;
 mod tls;
 
 pub use config::{Config, Limits, TlsFiles};
+pub use git::{GitAccess, git_router};
+pub use listening::Listening;
 pub use server::{Server, StartError};
+pub use stream::{BodyWriter, written_by};
 pub use tls::TlsError;

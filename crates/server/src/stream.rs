@@ -55,14 +55,14 @@ impl Read for BlockingBody {
 }
 
 /// A response body that a thread writes. What was written is sent when a piece is full, on `flush`, and at the end.
-pub(crate) struct BodyWriter {
+pub struct BodyWriter {
     gathered: BytesMut,
     sender: mpsc::Sender<io::Result<Bytes>>,
 }
 
 impl BodyWriter {
     /// Ends the body with an error, so that the client does not take what came so far for the whole.
-    pub(crate) fn abort(mut self, error: io::Error) {
+    fn abort(mut self, error: io::Error) {
         self.gathered.clear();
         // A client that is gone needs no error.
         let _ = self.sender.blocking_send(Err(error));
@@ -109,9 +109,7 @@ impl Drop for BodyWriter {
 }
 
 /// Runs `write` on a thread that may block; what it writes is the body. An error ends the body early.
-pub(crate) fn written_by(
-    write: impl FnOnce(&mut BodyWriter) -> io::Result<()> + Send + 'static,
-) -> Body {
+pub fn written_by(write: impl FnOnce(&mut BodyWriter) -> io::Result<()> + Send + 'static) -> Body {
     let (sender, receiver) = mpsc::channel(PIECES);
     let span = tracing::Span::current();
     tokio::task::spawn_blocking(move || {

@@ -4,8 +4,9 @@ use axum::extract::Request;
 use axum::response::Response;
 use http::Method;
 use packhouse_api::ErrorCode;
+use packhouse_repo::{Namespace, Repository};
 use packhouse_wire::repository::source_of;
-use packhouse_wire::{Service, advertise};
+use packhouse_wire::{Service, Version, advertise};
 
 use super::GitPath;
 use crate::error::ApiError;
@@ -17,21 +18,37 @@ pub(super) async fn serve(
     path: GitPath,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let is_head = request.method() == Method::HEAD;
-    if !is_head {
-        super::expect_method(&request, Method::GET, "GET, HEAD")?;
-    }
-    let service = service(request.uri().query());
+    let (service, is_head) = asked(&request)?;
     let scope = super::scope_of(service.unwrap_or(Service::UploadPack));
     let (_, repository) = super::open(&state, &path, request.headers(), scope).await?;
+    let version = super::version(request.headers());
+    tell(service, version, repository, path.namespace, is_head).await
+}
+
+/// The service that is asked about, and whether nothing but the head of the answer is.
+pub(super) fn asked(request: &Request) -> Result<(Option<Service>, bool), ApiError> {
+    let is_head = request.method() == Method::HEAD;
+    if !is_head {
+        super::expect_method(request, Method::GET, "GET, HEAD")?;
+    }
+    Ok((service(request.uri().query()), is_head))
+}
+
+/// Answers someone who may know.
+pub(super) async fn tell(
+    service: Option<Service>,
+    version: Version,
+    repository: Repository,
+    namespace: Namespace,
+    is_head: bool,
+) -> Result<Response, ApiError> {
     let service = service.ok_or_else(|| {
         ApiError::new(
             ErrorCode::Forbidden,
             "only Git's smart protocol is served here; ask for ?service=git-upload-pack",
         )
     })?;
-    let version = super::version(request.headers());
-    let source = source_of(repository.view().await?, path.namespace);
+    let source = source_of(repository.view().await?, namespace);
     let body = written_by(move |out| match is_head {
         true => Ok(()),
         false => advertise(service, version, &source, out).map_err(std::io::Error::other),

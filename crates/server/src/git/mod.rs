@@ -6,8 +6,10 @@ mod advertise;
 mod inflate;
 mod path;
 mod rpc;
+mod single;
 
 pub(crate) use path::GitPath;
+pub use single::{GitAccess, git_router};
 
 use axum::body::Body;
 use axum::extract::Request;

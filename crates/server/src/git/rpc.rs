@@ -12,17 +12,17 @@ use http::Method;
 use http::header::CONTENT_TYPE;
 use packhouse_api::ErrorCode;
 use packhouse_object::ReceiveLimits;
-use packhouse_repo::{Repository, View};
+use packhouse_repo::{Namespace, RefPolicy, Repository, View};
 use packhouse_wire::repository::{PushTarget, sink_of, source_of};
 use packhouse_wire::{
     FetchOptions, ReceiveOptions, Service, Version, WireError, receive_pack, upload_pack,
 };
 use tokio::runtime::Handle;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::GitPath;
 use super::inflate::Encoding;
-use crate::auth::Caller;
+use crate::config::Limits;
 use crate::error::ApiError;
 use crate::state::{AppState, turn};
 use crate::stream::{BlockingBody, BodyWriter, written_by};
@@ -36,6 +36,35 @@ pub(super) async fn serve(
     super::expect_method(&request, Method::POST, "POST")?;
     let (caller, repository) =
         super::open(&state, &path, request.headers(), super::scope_of(service)).await?;
+    let access = Access {
+        repository,
+        namespace: path.namespace,
+        policy: caller.policy().clone(),
+        who: caller.who().to_owned(),
+    };
+    let turns = match service {
+        Service::UploadPack => &state.fetches,
+        Service::ReceivePack => &state.pushes,
+    };
+    exchange(service, request, access, turns, &state.limits).await
+}
+
+/// Which refs of a repository are used, by whom, and what may be done to them.
+pub(super) struct Access {
+    pub repository: Repository,
+    pub namespace: Namespace,
+    pub policy: Arc<dyn RefPolicy>,
+    pub who: String,
+}
+
+/// Answers a request from someone who may make it, once it is its turn.
+pub(super) async fn exchange(
+    service: Service,
+    request: Request,
+    access: Access,
+    turns: &Arc<Semaphore>,
+    limits: &Limits,
+) -> Result<Response, ApiError> {
     let expected = format!("application/x-{}-request", service.as_str());
     let content_type = request
         .headers()
@@ -49,16 +78,15 @@ pub(super) async fn serve(
     }
     let encoding = Encoding::of(request.headers())?;
     let version = super::version(request.headers());
-    let view = repository.view().await?;
-    let limits = &state.limits;
-    let (turns, what) = match service {
-        Service::UploadPack => (&state.fetches, "fetches"),
-        Service::ReceivePack => (&state.pushes, "pushes"),
+    let view = access.repository.view().await?;
+    let what = match service {
+        Service::UploadPack => "fetches",
+        Service::ReceivePack => "pushes",
     };
     let turn = turn(turns, limits.queue_wait, what).await?;
     let body = BlockingBody::new(request.into_body());
     let exchange = Exchange {
-        path,
+        access,
         view,
         body,
         encoding,
@@ -71,7 +99,7 @@ pub(super) async fn serve(
         }
         Service::ReceivePack => {
             let runtime = Handle::current();
-            written_by(move |out| exchange.push(caller, repository, runtime, out))
+            written_by(move |out| exchange.push(runtime, out))
         }
     };
     super::answer(format!("application/x-{}-result", service.as_str()), body)
@@ -79,7 +107,7 @@ pub(super) async fn serve(
 
 /// One request and its answer.
 struct Exchange {
-    path: GitPath,
+    access: Access,
     view: Arc<View>,
     body: BlockingBody,
     encoding: Encoding,
@@ -88,30 +116,24 @@ struct Exchange {
 
 impl Exchange {
     fn fetch(self, version: Version, limit: u64, out: &mut BodyWriter) -> io::Result<()> {
-        let source = source_of(self.view, self.path.namespace);
+        let source = source_of(self.view, self.access.namespace);
         let mut input = self.encoding.decode(self.body, limit);
         let served = upload_pack(version, &mut input, &source, out, &FetchOptions::default());
         drop(self.turn);
         ended(served)
     }
 
-    fn push(
-        self,
-        caller: Caller,
-        repository: Repository,
-        runtime: Handle,
-        out: &mut BodyWriter,
-    ) -> io::Result<()> {
+    fn push(self, runtime: Handle, out: &mut BodyWriter) -> io::Result<()> {
         let limits = ReceiveLimits::default();
         // Commands stand before the pack and have a limit of their own.
         let limit = limits
             .pack_bytes
             .saturating_add(ReceiveOptions::default().max_command_bytes as u64);
         let target = PushTarget {
-            repository,
-            namespace: self.path.namespace,
-            policy: caller.policy().clone(),
-            who: caller.who().to_owned(),
+            repository: self.access.repository,
+            namespace: self.access.namespace,
+            policy: self.access.policy,
+            who: self.access.who,
             limits,
         };
         let mut sink = sink_of(target, self.view, runtime);

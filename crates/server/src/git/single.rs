@@ -1,0 +1,106 @@
+//! Git's routes over one repository, for whoever can connect: no tokens, no names.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use http::Method;
+use packhouse_api::ErrorCode;
+use packhouse_object::RefName;
+use packhouse_repo::{Namespace, RefChange, RefPolicy, Repository};
+use packhouse_wire::Service;
+use tokio::sync::Semaphore;
+
+use super::rpc::Access;
+use super::{advertise, rpc};
+use crate::config::Limits;
+use crate::error::ApiError;
+
+/// What callers of [`git_router`] may do.
+#[derive(Clone, Debug)]
+pub struct GitAccess {
+    /// Whether pushes are taken.
+    pub writable: bool,
+    /// Who pushes, for the reflog: `Name <address>`.
+    pub who: String,
+}
+
+/// Fetches from `repository`, and pushes to it if they are allowed, at the root of a server.
+pub fn git_router(repository: Repository, access: GitAccess, limits: Limits) -> Router {
+    let state = Single {
+        repository,
+        access,
+        fetches: Arc::new(Semaphore::new(limits.fetches)),
+        pushes: Arc::new(Semaphore::new(limits.pushes)),
+        limits,
+    };
+    Router::new().fallback(serve).with_state(Arc::new(state))
+}
+
+struct Single {
+    repository: Repository,
+    access: GitAccess,
+    fetches: Arc<Semaphore>,
+    pushes: Arc<Semaphore>,
+    limits: Limits,
+}
+
+/// Every ref may be moved.
+struct Anything;
+
+impl RefPolicy for Anything {
+    fn allows(&self, _: &RefName, _: RefChange) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+async fn serve(State(state): State<Arc<Single>>, request: Request) -> Response {
+    state
+        .answer(request)
+        .await
+        .unwrap_or_else(ApiError::into_git_response)
+}
+
+impl Single {
+    async fn answer(&self, request: Request) -> Result<Response, ApiError> {
+        let repository = self.repository.clone();
+        let path = request.uri().path().trim_start_matches('/');
+        if path == "info/refs" {
+            let (service, is_head) = advertise::asked(&request)?;
+            self.check(service)?;
+            let version = super::version(request.headers());
+            return advertise::tell(service, version, repository, Namespace::Default, is_head)
+                .await;
+        }
+        let service = Service::parse(path).ok_or_else(|| {
+            ApiError::new(
+                ErrorCode::RouteNotFound,
+                "a Git repository is served here; clone it",
+            )
+        })?;
+        super::expect_method(&request, Method::POST, "POST")?;
+        self.check(Some(service))?;
+        let turns = match service {
+            Service::UploadPack => &self.fetches,
+            Service::ReceivePack => &self.pushes,
+        };
+        let access = Access {
+            repository,
+            namespace: Namespace::Default,
+            policy: Arc::new(Anything),
+            who: self.access.who.clone(),
+        };
+        rpc::exchange(service, request, access, turns, &self.limits).await
+    }
+
+    fn check(&self, service: Option<Service>) -> Result<(), ApiError> {
+        match service {
+            Some(Service::ReceivePack) if !self.access.writable => Err(ApiError::new(
+                ErrorCode::Forbidden,
+                "this repository is served read-only",
+            )),
+            _ => Ok(()),
+        }
+    }
+}
