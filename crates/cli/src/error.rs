@@ -1,10 +1,11 @@
 //! What a command says when it fails: the failure with its causes, then one line of advice.
 
 use std::fmt::{self, Display};
-use std::process::ExitCode;
 
+/// Exit status of a command that did what it was asked to.
+pub(crate) const SUCCESS: u8 = 0;
 /// Exit status of a command that failed.
-const FAILURE: u8 = 1;
+pub(crate) const FAILURE: u8 = 1;
 /// Exit status of a command that was called wrongly; clap's own.
 pub(crate) const USAGE: u8 = 2;
 
@@ -44,9 +45,14 @@ impl CliError {
         CliError::failure(format!("{doing}: {}", causes(source)), hint)
     }
 
+    /// What failed, without the advice.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// The exit status.
-    pub(crate) fn exit_code(&self) -> ExitCode {
-        ExitCode::from(self.code)
+    pub(crate) fn exit_code(&self) -> u8 {
+        self.code
     }
 }
 

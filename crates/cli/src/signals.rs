@@ -3,6 +3,7 @@
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::error::CliError;
@@ -47,17 +48,51 @@ impl StopSignals {
 /// Lets long work end by itself at the first signal, removing what it has half written.
 pub(crate) fn stop_in_order() {
     static LISTENING: Once = Once::new();
-    LISTENING.call_once(|| match StopSignals::listen() {
-        Ok(mut signals) => {
-            tokio::spawn(async move {
-                signals.wait().await;
-                STOPPED.store(true, Ordering::Relaxed);
-                signals.wait().await;
-                std::process::exit(INTERRUPTED.into());
-            });
+    LISTENING.call_once(|| {
+        let started = match Handle::try_current() {
+            Ok(runtime) => {
+                let _entered = runtime.enter();
+                StopSignals::listen().map(|signals| {
+                    runtime.spawn(note(signals));
+                })
+            }
+            // Commands that need no runtime get a thread that waits for signals and nothing else.
+            Err(_) => note_on_a_thread(),
+        };
+        if let Err(error) = started {
+            tracing::warn!(%error, "a signal will end this command at once");
         }
-        Err(error) => tracing::warn!(%error, "a signal will end this command at once"),
     });
+}
+
+async fn note(mut signals: StopSignals) {
+    signals.wait().await;
+    STOPPED.store(true, Ordering::Relaxed);
+    signals.wait().await;
+    std::process::exit(INTERRUPTED.into());
+}
+
+fn note_on_a_thread() -> Result<(), CliError> {
+    let failed = |error| {
+        CliError::because(
+            "could not start a thread",
+            &error,
+            "check the limits of this process",
+        )
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(failed)?;
+    let entered = runtime.enter();
+    let signals = StopSignals::listen()?;
+    drop(entered);
+    let wait = move || runtime.block_on(note(signals));
+    std::thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(wait)
+        .map_err(failed)?;
+    Ok(())
 }
 
 /// Whether a signal has asked long work to stop.

@@ -84,26 +84,36 @@ impl Progress {
         if !self.bar.is_hidden() && (done.is_multiple_of(1024) || Some(done) == total) {
             let of = total.map_or(String::new(), |total| format!(" of {total}"));
             self.bar
-                .set_message(format!("{}: {what} {done}{of}", self.doing));
+                .set_message(format!("{}:{what} {done}{of}", self.doing));
         }
     }
 }
 
 impl packhouse_object::Progress for Progress {
     fn receiving(&self, done: u64, total: u64) {
-        self.at("reading object", done, Some(total));
+        self.at(" reading object", done, Some(total));
     }
 
     fn resolving(&self, done: u64, total: u64) {
-        self.at("resolving delta", done, Some(total));
+        self.at(" resolving delta", done, Some(total));
     }
 
     fn counting(&self, n: u64) {
-        self.at("found object", n, None);
+        self.at(" found object", n, None);
     }
 
     fn writing(&self, done: u64, total: u64) {
-        self.at("writing object", done, Some(total));
+        self.at(" writing object", done, Some(total));
+    }
+
+    fn cancelled(&self) -> bool {
+        signals::stopped()
+    }
+}
+
+impl packhouse_repo::store::StoreProgress for Progress {
+    fn step(&self, done: u64, total: Option<u64>) {
+        self.at("", done, total);
     }
 
     fn cancelled(&self) -> bool {

@@ -1,13 +1,12 @@
 //! `packhouse fsck`: checks what is stored.
 
 use std::io::{self, Write};
-use std::process::ExitCode;
 
 use clap::Args;
 use packhouse_repo::{FsckReport, Repository};
 use serde::Serialize;
 
-use crate::error::CliError;
+use crate::error::{CliError, FAILURE, SUCCESS};
 use crate::names::RepoSpec;
 use crate::settings::{Settings, StorageFlags};
 use crate::storage::{self, SEE_LOG};
@@ -41,7 +40,7 @@ struct Shown<'a> {
     repositories: &'a [Checked],
 }
 
-pub(crate) async fn run(args: FsckArgs, ui: Ui) -> Result<ExitCode, CliError> {
+pub(crate) async fn run(args: FsckArgs, ui: Ui) -> Result<u8, CliError> {
     let settings = Settings::of_storage(&args.storage)?;
     let checked = storage::with_hosted(&settings, async |hosted| {
         let mut checked = Vec::new();
@@ -70,11 +69,7 @@ pub(crate) async fn run(args: FsckArgs, ui: Ui) -> Result<ExitCode, CliError> {
         repositories: &checked,
     };
     ui.show(&shown, |out| tell(&checked, damaged, out))?;
-    Ok(if damaged == 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(if damaged == 0 { SUCCESS } else { FAILURE })
 }
 
 fn tell(checked: &[Checked], damaged: usize, out: &mut dyn Write) -> io::Result<()> {
@@ -116,6 +111,7 @@ async fn check(repository: &Repository, name: String, ui: Ui) -> Result<Checked,
         refs,
         problems,
         more_problems,
+        ..
     } = report;
     let problems = problems.iter().map(ToString::to_string).collect();
     Ok(Checked {

@@ -1,16 +1,16 @@
 //! The commands, one file each: its arguments (`XArgs`) and what it does (`run`).
 
 mod admin;
+pub(crate) mod completions;
 mod export;
 mod fsck;
 mod import;
 mod maintain;
 mod serve;
+pub(crate) mod store;
 mod token;
 
-use std::process::ExitCode;
-
-use crate::error::CliError;
+use crate::error::{CliError, SUCCESS};
 use crate::logging::{self, LogFormat};
 use crate::ui::Ui;
 
@@ -27,23 +27,20 @@ pub(crate) enum Command {
     Fsck(fsck::FsckArgs),
     #[command(subcommand)]
     Maintain(maintain::MaintainCommand),
+    Store(store::StoreArgs),
+    Completions(completions::CompletionsArgs),
 }
 
 impl Command {
     /// Does it; `Ok` may still carry the exit status of a check that found something.
-    pub(crate) async fn run(
-        self,
-        ui: Ui,
-        log_format: Option<LogFormat>,
-    ) -> Result<ExitCode, CliError> {
+    pub(crate) async fn run(self, ui: Ui, log_format: Option<LogFormat>) -> Result<u8, CliError> {
         if let Command::Serve(args) = self {
-            return serve::run(args, ui, log_format)
-                .await
-                .map(|()| ExitCode::SUCCESS);
+            return serve::run(args, ui, log_format).await.map(|()| SUCCESS);
         }
         logging::start(log_format.unwrap_or_default(), "warn");
         match self {
             Command::Serve(_) => unreachable!("served above"),
+            Command::Store(_) | Command::Completions(_) => unreachable!("run without a runtime"),
             Command::Admin(command) => admin::run(command, ui).await?,
             Command::Token(command) => token::run(command, ui)?,
             Command::Export(args) => export::run(args, ui).await?,
@@ -51,6 +48,6 @@ impl Command {
             Command::Fsck(args) => return fsck::run(args, ui).await,
             Command::Maintain(command) => maintain::run(command, ui).await?,
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(SUCCESS)
     }
 }

@@ -1,0 +1,192 @@
+//! `branch`: lists, makes, moves and deletes branches.
+
+use clap::{Args, Subcommand};
+use packhouse_repo::store::{Snapshot, Store};
+use serde::Serialize;
+
+use super::failure::Failure;
+use super::flags::{BranchFlag, SnapshotFlags};
+use super::output::{self, FormatFlag};
+use super::select;
+use super::session::Session;
+use crate::error::{FAILURE, SUCCESS};
+
+/// List, make, move and delete branches
+#[derive(Args, Debug)]
+pub(crate) struct BranchArgs {
+    #[command(subcommand)]
+    command: Option<BranchCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+enum BranchCommand {
+    /// List the branches
+    List(ListArgs),
+    Set(SetArgs),
+    /// Exit with 0 if there is such a branch, else with 1
+    Exists(NameArg),
+    /// Delete a branch; its commits stay until gc removes them
+    Delete(NameArg),
+    Hash(HashArgs),
+    Current(CurrentArgs),
+}
+
+#[derive(Args, Debug)]
+struct ListArgs {
+    #[command(flatten)]
+    format: FormatFlag,
+}
+
+#[derive(Args, Debug)]
+struct NameArg {
+    /// The branch
+    name: String,
+}
+
+/// Make a branch at the current branch or another commit
+#[derive(Args, Debug)]
+struct SetArgs {
+    /// The branch to make
+    name: String,
+    #[command(flatten)]
+    source: BranchFlag,
+    #[command(flatten)]
+    snapshot: SnapshotFlags,
+    /// Move the branch if it exists
+    #[arg(short, long)]
+    force: bool,
+    /// Begin with an empty commit
+    #[arg(long)]
+    empty: bool,
+    /// One commit with the same files and no history
+    #[arg(long)]
+    squash: bool,
+    /// Put the files on top of the branch, as one commit
+    #[arg(long)]
+    append: bool,
+}
+
+/// Print the commit of a branch
+#[derive(Args, Debug)]
+struct HashArgs {
+    /// The branch
+    name: String,
+    #[command(flatten)]
+    snapshot: SnapshotFlags,
+    #[command(flatten)]
+    format: FormatFlag,
+}
+
+/// Print the current branch, or choose it with -b
+#[derive(Args, Debug)]
+struct CurrentArgs {
+    /// Make this the current branch
+    #[arg(short, long, value_name = "NAME")]
+    branch: Option<String>,
+    #[command(flatten)]
+    format: FormatFlag,
+}
+
+#[derive(Serialize)]
+struct Tip<'a> {
+    branch: &'a str,
+    hash: String,
+}
+
+#[derive(Serialize)]
+struct Current<'a> {
+    name: &'a str,
+}
+
+pub(crate) fn run(args: BranchArgs, session: &Session) -> Result<u8, Failure> {
+    let store = session.open()?;
+    match args.command {
+        None => list(&store, session, FormatFlag::default())?,
+        Some(BranchCommand::List(args)) => list(&store, session, args.format)?,
+        Some(BranchCommand::Set(args)) => set(&store, session, &args)?,
+        Some(BranchCommand::Exists(args)) => {
+            return Ok(match store.branches().contains(&args.name)? {
+                true => SUCCESS,
+                false => FAILURE,
+            });
+        }
+        Some(BranchCommand::Delete(args)) => {
+            store.branches().delete(&args.name)?;
+            session.tell(format_args!("Deleted branch {}", args.name));
+        }
+        Some(BranchCommand::Hash(args)) => hash(&store, session, &args)?,
+        Some(BranchCommand::Current(args)) => current(&store, session, &args)?,
+    }
+    Ok(SUCCESS)
+}
+
+fn list(store: &Store, session: &Session, format: FormatFlag) -> Result<(), Failure> {
+    let mut names = store.branches().names()?;
+    names.sort_unstable();
+    output::names(session.format(format), &names)
+}
+
+fn set(store: &Store, session: &Session, args: &SetArgs) -> Result<(), Failure> {
+    let branches = store.branches();
+    let exists = branches.contains(&args.name)?;
+    if args.empty
+        && (args.snapshot.any() || args.source.branch.is_some() || args.squash || args.append)
+    {
+        return Err(
+            Failure::new("--empty cannot be combined with what names a commit").hint(
+                "leave out -b, --ref, --path, --match, --before, --back, --squash and --append",
+            ),
+        );
+    }
+    if args.append && !exists {
+        return Err(Failure::new(format!("Branch not found: {}", args.name))
+            .hint("--append needs a branch to append to"));
+    }
+    if exists && !args.force && !args.append {
+        return Err(
+            Failure::new(format!("Branch already exists: {}", args.name)).hint("--force moves it"),
+        );
+    }
+    if args.empty {
+        branches.set_empty(&args.name)?;
+    } else {
+        let source = select::chosen(store, &args.source, &args.snapshot)?;
+        let target = match (args.append, args.squash) {
+            (true, _) => source.squash(Some(&branches.get(&args.name)?), None)?,
+            (false, true) => source.squash(None, None)?,
+            (false, false) => source,
+        };
+        branches.set(&args.name, &target)?;
+    }
+    session.tell(format_args!("Set branch {}", args.name));
+    Ok(())
+}
+
+fn hash(store: &Store, session: &Session, args: &HashArgs) -> Result<(), Failure> {
+    let tip = select::tip(store, &args.name)?;
+    let found: Snapshot = select::filtered(tip, &args.snapshot)?;
+    let shown = Tip {
+        branch: &args.name,
+        hash: found.commit().to_string(),
+    };
+    output::value(session.format(args.format), &shown, |out| {
+        writeln!(out, "{}", shown.hash)
+    })
+}
+
+fn current(store: &Store, session: &Session, args: &CurrentArgs) -> Result<(), Failure> {
+    if let Some(name) = &args.branch {
+        store.branches().set_current(name)?;
+        session.tell(format_args!("Current branch set to {name}"));
+        return Ok(());
+    }
+    let name = store.branches().current_name()?.ok_or_else(|| {
+        Failure::new("HEAD does not name a branch that exists")
+            .hint("choose one with `branch current -b NAME`")
+    })?;
+    output::value(
+        session.format(args.format),
+        &Current { name: &name },
+        |out| writeln!(out, "{name}"),
+    )
+}

@@ -1,0 +1,209 @@
+//! What a write has changed or would change: its lines, its JSON form, and its complaints.
+
+use std::io::Write;
+
+use bstr::{BStr, BString};
+use packhouse_repo::store::{ChangeKind, ChangeReport, FileEntry, Snapshot, Store};
+use serde::Serialize;
+
+use super::failure::Failure;
+use super::flags::TagFlags;
+use super::output::{self, Format, text_of};
+use super::session::{Session, warn};
+use crate::error::FAILURE;
+
+/// What a write did, in our own JSON form.
+#[derive(Serialize)]
+struct Written {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    branch: Option<String>,
+    commit: String,
+    dry_run: bool,
+    add: Vec<String>,
+    update: Vec<String>,
+    delete: Vec<String>,
+}
+
+/// How paths of a report are shown.
+pub(crate) struct Shown<'a> {
+    /// What stands before every path: `:`, or a local folder.
+    pub(crate) before: &'a BStr,
+    /// Whether nothing has been done.
+    pub(crate) dry_run: bool,
+    /// Past tense of what was done: `Copied`.
+    pub(crate) done: &'a str,
+}
+
+/// Ends a command that wrote: the lines of a dry run, our JSON form if asked for, and what could not be done.
+///
+/// # Errors
+///
+/// Some files could not be handled, or the result not be written.
+pub(crate) fn finish(
+    session: &Session,
+    snapshot: &Snapshot,
+    shown: &Shown<'_>,
+) -> Result<(), Failure> {
+    let nothing = ChangeReport::default();
+    let report = snapshot.changes().unwrap_or(&nothing);
+    for warning in &report.warnings {
+        warn(format_args!("WARNING: {}: {}", warning.path, warning.error));
+    }
+    if session.json() {
+        let written = Written {
+            branch: snapshot.ref_name().map(str::to_owned),
+            commit: snapshot.commit().to_string(),
+            dry_run: shown.dry_run,
+            add: paths(&report.add),
+            update: paths(&report.update),
+            delete: paths(&report.delete),
+        };
+        output::value(Format::Json, &written, |_| Ok(()))?;
+    } else if shown.dry_run {
+        lines(report, shown.before)?;
+    } else {
+        session.tell(format_args!("{} {} file(s)", shown.done, report.total()));
+    }
+    complain(report)
+}
+
+fn paths(entries: &[FileEntry]) -> Vec<String> {
+    entries.iter().map(|entry| text_of(&entry.path)).collect()
+}
+
+fn lines(report: &ChangeReport, before: &BStr) -> Result<(), Failure> {
+    let mut out = output::stdout();
+    for action in report.actions() {
+        let sign = match action.kind {
+            ChangeKind::Add => "+ ",
+            ChangeKind::Update => "~ ",
+            ChangeKind::Delete => "- ",
+        };
+        out.write_all(sign.as_bytes())?;
+        out.write_all(before)?;
+        out.write_all(&action.path)?;
+        out.write_all(b"\n")?;
+    }
+    Ok(out.flush()?)
+}
+
+fn complain(report: &ChangeReport) -> Result<(), Failure> {
+    for error in &report.errors {
+        warn(format_args!("ERROR: {}: {}", error.path, error.error));
+    }
+    match report.errors.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::silent(FAILURE)),
+    }
+}
+
+/// `+1 ~2 -3`, without what is zero; `no changes` if all is.
+pub(crate) fn summary(report: Option<&ChangeReport>) -> String {
+    let Some(report) = report else {
+        return "no changes".to_owned();
+    };
+    let counts = [
+        ('+', report.add.len()),
+        ('~', report.update.len()),
+        ('-', report.delete.len()),
+    ];
+    let parts: Vec<String> = counts
+        .iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(sign, count)| format!("{sign}{count}"))
+        .collect();
+    match parts.is_empty() {
+        true => "no changes".to_owned(),
+        false => parts.join(" "),
+    }
+}
+
+/// What stands before the paths of a report about `dest`: `:` and the folder.
+pub(crate) fn stored_prefix(dest: &[u8]) -> BString {
+    let mut prefix = BString::from(":");
+    if !dest.is_empty() {
+        prefix.extend_from_slice(dest);
+        prefix.push(b'/');
+    }
+    prefix
+}
+
+/// Checks that `--tag` can be done, before anything is written.
+///
+/// # Errors
+///
+/// The tag exists.
+pub(crate) fn check_tag(store: &Store, flags: &TagFlags) -> Result<(), Failure> {
+    match &flags.tag {
+        Some(name) if !flags.force_tag && store.tags().contains(name)? => {
+            Err(Failure::new(format!("Tag already exists: {name}")).hint("--force-tag replaces it"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Makes the tag of `--tag` at the commit of `snapshot`.
+///
+/// # Errors
+///
+/// It exists, or its name is none.
+pub(crate) fn tag(
+    session: &Session,
+    store: &Store,
+    snapshot: &Snapshot,
+    flags: &TagFlags,
+) -> Result<(), Failure> {
+    let Some(name) = &flags.tag else {
+        return Ok(());
+    };
+    set_tag(store, name, snapshot, flags.force_tag)?;
+    session.tell(format_args!("Set tag {name}"));
+    Ok(())
+}
+
+/// Makes a tag, in place of an old one if forced to.
+///
+/// # Errors
+///
+/// It exists, or its name is none.
+pub(crate) fn set_tag(
+    store: &Store,
+    name: &str,
+    snapshot: &Snapshot,
+    force: bool,
+) -> Result<(), Failure> {
+    let tags = store.tags();
+    if tags.contains(name)? {
+        if !force {
+            return Err(Failure::new(format!("Tag already exists: {name}")));
+        }
+        tags.delete(name)?;
+    }
+    tags.set(name, snapshot)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use packhouse_repo::store::FileType;
+
+    #[test]
+    fn a_summary_counts_what_changed() {
+        let entry = |path: &str| FileEntry::new(path, FileType::Blob);
+        let report = ChangeReport {
+            add: vec![entry("a")],
+            update: vec![entry("b"), entry("c")],
+            ..ChangeReport::default()
+        };
+        assert_eq!(summary(Some(&report)), "+1 ~2");
+        assert_eq!(summary(Some(&ChangeReport::default())), "no changes");
+        assert_eq!(summary(None), "no changes");
+    }
+
+    #[test]
+    fn paths_of_a_report_are_below_its_destination() {
+        assert_eq!(stored_prefix(b""), ":");
+        assert_eq!(stored_prefix(b"a/b"), ":a/b/");
+    }
+}

@@ -1,0 +1,169 @@
+//! From disk into the store.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, Metadata};
+use std::io::Write;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
+
+use bstr::{BStr, BString, ByteSlice};
+use packhouse_repo::store::{CommitOptions, CopyIn, NewContent, Snapshot, Store, disk_glob, join};
+
+use super::{CpArgs, basename, delete_needs_a_folder, has_pivot};
+use crate::commands::store::changes::{self, Shown};
+use crate::commands::store::failure::Failure;
+use crate::commands::store::ls::has_wildcard;
+use crate::commands::store::output;
+use crate::commands::store::ref_path::RefPath;
+use crate::commands::store::rm::no_match;
+use crate::commands::store::select;
+use crate::commands::store::session::Session;
+
+pub(super) fn run(
+    args: &CpArgs,
+    session: &Session,
+    sources: Vec<OsString>,
+    dest: &RefPath,
+) -> Result<(), Failure> {
+    let dry_run = args.dry_run.dry_run;
+    let first = select::first_branch(dest, &args.branch);
+    let store = session.open_or_create(first, !args.create.no_create && !dry_run)?;
+    let branch = select::writable_branch(&store, [dest], &args.branch)?;
+    changes::check_tag(&store, &args.tag)?;
+    let tip = select::tip(&store, &branch)?;
+    if let Some((source, metadata)) = single_file(args, &sources) {
+        if args.delete {
+            return Err(delete_needs_a_folder());
+        }
+        return copy_one(args, session, &store, &tip, source, &metadata, dest);
+    }
+    let dest = dest.path.trim_end_with(|char| char == '/');
+    let progress = session.progress("copying");
+    let options = CopyIn {
+        sources: expand(&sources, args.glob.no_glob)?,
+        dest: dest.into(),
+        dry_run,
+        follow_symlinks: args.follow_symlinks,
+        message: args.message.message.clone(),
+        mode: args.file_type(),
+        ignore_existing: args.ignore_existing,
+        delete: args.delete,
+        ignore_errors: args.ignore_errors,
+        checksum: args.checksum,
+        exclude: args.excludes()?,
+        keep_excluded: args.keep_excluded,
+        operation: Some("cp".to_owned()),
+        parents: select::parents(&store, &args.parents.parents)?,
+        progress: Some(&progress),
+    };
+    let copied = tip.copy_in(&options)?;
+    drop(progress);
+    if !dry_run {
+        changes::tag(session, &store, &copied, &args.tag)?;
+    }
+    let before = changes::stored_prefix(dest);
+    let shown = Shown {
+        before: before.as_ref(),
+        dry_run,
+        done: "Copied",
+    };
+    changes::finish(session, &copied, &shown)
+}
+
+/// The source, if it is one that is copied to exactly the destination: one file, not a pattern, not a folder.
+fn single_file<'a>(args: &CpArgs, sources: &'a [OsString]) -> Option<(&'a OsStr, Metadata)> {
+    let [source] = sources else {
+        return None;
+    };
+    let bytes = source.as_bytes();
+    if (!args.glob.no_glob && has_wildcard(bytes)) || bytes.ends_with(b"/") || has_pivot(bytes) {
+        return None;
+    }
+    let metadata = match args.follow_symlinks {
+        true => fs::metadata(source),
+        false => fs::symlink_metadata(source),
+    };
+    let metadata = metadata.ok().filter(|metadata| !metadata.is_dir())?;
+    Some((source, metadata))
+}
+
+fn copy_one(
+    args: &CpArgs,
+    session: &Session,
+    store: &Store,
+    tip: &Snapshot,
+    source: &OsStr,
+    metadata: &Metadata,
+    dest: &RefPath,
+) -> Result<(), Failure> {
+    let name = basename(source);
+    let folder = dest.path.trim_end_with(|char| char == '/');
+    let is_folder = dest.path.is_empty() || dest.path.ends_with(b"/") || tip.is_dir(folder)?;
+    let path = match is_folder {
+        true => join(folder, &name),
+        false => BString::from(folder),
+    };
+    let excluded = args
+        .excludes()?
+        .is_some_and(|filter| filter.is_excluded(&name, false));
+    let kept = args.ignore_existing && tip.exists(&path)?;
+    if excluded || kept {
+        session.tell("Copied 0 file(s)");
+        return changes::tag(session, store, tip, &args.tag);
+    }
+    if args.dry_run.dry_run && !session.json() {
+        return show(source, &path);
+    }
+    let content = match metadata.is_symlink() {
+        true => NewContent::Symlink(link_target(source.as_ref())?),
+        false => NewContent::File(source.into()),
+    };
+    let mode = args.file_type().filter(|_| !metadata.is_symlink());
+    let options = CommitOptions {
+        message: args.message.message.clone(),
+        operation: Some("cp".to_owned()),
+        parents: select::parents(store, &args.parents.parents)?,
+        ..CommitOptions::default()
+    };
+    let no_removes: [&[u8]; 0] = [];
+    let copied = match args.dry_run.dry_run {
+        true => tip.clone(),
+        false => tip.apply([(&path, content, mode)], no_removes, options)?,
+    };
+    changes::tag(session, store, &copied, &args.tag)?;
+    let shown = Shown {
+        before: BStr::new(":"),
+        dry_run: args.dry_run.dry_run,
+        done: "Copied",
+    };
+    changes::finish(session, &copied, &shown)
+}
+
+fn show(source: &OsStr, path: &[u8]) -> Result<(), Failure> {
+    let mut out = output::stdout();
+    out.write_all(source.as_bytes())?;
+    output::path_line(&mut out, " -> :", path.as_bstr())?;
+    Ok(out.flush()?)
+}
+
+fn link_target(link: &Path) -> Result<BString, Failure> {
+    let target = fs::read_link(link).map_err(|error| Failure::local(link, &error))?;
+    Ok(target.into_os_string().into_vec().into())
+}
+
+/// Replaces patterns by the files they find.
+fn expand(sources: &[OsString], no_glob: bool) -> Result<Vec<OsString>, Failure> {
+    let mut found = Vec::new();
+    for source in sources {
+        if no_glob || !has_wildcard(source.as_bytes()) {
+            found.push(source.clone());
+            continue;
+        }
+        let matches = disk_glob(source);
+        if matches.is_empty() {
+            return Err(no_match(source.as_bytes().as_bstr()));
+        }
+        found.extend(matches);
+    }
+    Ok(found)
+}

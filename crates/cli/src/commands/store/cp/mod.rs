@@ -1,0 +1,218 @@
+//! `cp`: copies files and folders between disk and store, and within the store.
+
+mod from_disk;
+mod to_disk;
+mod within;
+
+pub(crate) use to_disk::local_prefix;
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use bstr::{BString, ByteSlice};
+use clap::{Args, ValueEnum};
+use packhouse_repo::store::{ExcludeFilter, FileType};
+
+use super::failure::Failure;
+use super::flags::{
+    BranchFlag, CreateFlag, DryRunFlag, GlobFlag, MessageFlag, ParentFlags, SnapshotFlags, TagFlags,
+};
+use super::ref_path::{Place, RefPath};
+use super::select;
+use super::session::Session;
+
+/// Copy files and folders between disk and repository, or within it
+///
+/// The last path is where to copy to. Paths of the repository begin with `:` or `ref:`. A source that ends in `/` stands
+/// for what is in the folder; `base/./rest` keeps `rest` below the destination. One file is copied to exactly the
+/// destination, unless that is a folder.
+#[derive(Args, Debug)]
+pub(crate) struct CpArgs {
+    /// What to copy, then where to
+    #[arg(required = true, value_name = "SRC|DEST")]
+    paths: Vec<OsString>,
+    #[command(flatten)]
+    branch: BranchFlag,
+    #[command(flatten)]
+    snapshot: SnapshotFlags,
+    #[command(flatten)]
+    message: MessageFlag,
+    #[command(flatten)]
+    dry_run: DryRunFlag,
+    #[command(flatten)]
+    tag: TagFlags,
+    #[command(flatten)]
+    create: CreateFlag,
+    #[command(flatten)]
+    glob: GlobFlag,
+    #[command(flatten)]
+    parents: ParentFlags,
+    /// What files become [default: as on disk]
+    #[arg(long = "type", value_enum, value_name = "TYPE")]
+    file_type: Option<KindFlag>,
+    /// The same in older versions
+    #[arg(long, value_enum, hide = true, conflicts_with = "file_type")]
+    mode: Option<ModeFlag>,
+    /// Copy what symbolic links name, and not the links
+    #[arg(long)]
+    follow_symlinks: bool,
+    /// Leave files alone that are there
+    #[arg(long)]
+    ignore_existing: bool,
+    /// Delete files at the destination that the source does not have
+    #[arg(long)]
+    delete: bool,
+    /// Leave out what matches (gitignore syntax, repeatable)
+    #[arg(long, value_name = "PATTERN")]
+    exclude: Vec<String>,
+    /// Leave out what matches a line of this file
+    #[arg(long, value_name = "FILE")]
+    exclude_from: Option<PathBuf>,
+    /// With --delete: keep files at the destination that are left out
+    #[arg(long)]
+    keep_excluded: bool,
+    /// Go on after files that cannot be copied
+    #[arg(long)]
+    ignore_errors: bool,
+    /// Compare content instead of times
+    #[arg(short, long)]
+    checksum: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum KindFlag {
+    Blob,
+    Executable,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ModeFlag {
+    #[value(name = "644")]
+    Plain,
+    #[value(name = "755")]
+    Executable,
+}
+
+pub(crate) fn run(args: CpArgs, session: &Session) -> Result<(), Failure> {
+    let mut sources = args
+        .paths
+        .iter()
+        .map(|path| Place::parse(path))
+        .collect::<Result<Vec<_>, _>>()?;
+    let dest = sources.pop().filter(|_| !sources.is_empty());
+    let dest =
+        dest.ok_or_else(|| Failure::new("cp requires at least two arguments (SRC... DEST)"))?;
+    let (mut local, mut stored) = (Vec::new(), Vec::new());
+    for source in sources {
+        match source {
+            Place::Local(path) => local.push(path),
+            Place::Stored(place) => stored.push(place),
+        }
+    }
+    check(&args, &stored, &dest)?;
+    match (local.is_empty(), stored.is_empty(), dest) {
+        (false, false, _) => Err(
+            Failure::new("Mixed local and repo sources are not supported")
+                .hint("use one cp for each kind"),
+        ),
+        (_, true, Place::Stored(dest)) => from_disk::run(&args, session, local, &dest),
+        (true, _, Place::Local(dest)) => to_disk::run(&args, session, &stored, dest.into()),
+        (true, _, Place::Stored(dest)) => within::run(&args, session, &stored, &dest),
+        (_, true, Place::Local(_)) => Err(Failure::new("Neither sources nor DEST is a repo path")
+            .hint("begin paths in the repository with ':'")),
+    }
+}
+
+/// Checks what the arguments and options say together.
+fn check(args: &CpArgs, stored: &[RefPath], dest: &Place) -> Result<(), Failure> {
+    let dest = match dest {
+        Place::Stored(dest) => Some(dest),
+        Place::Local(_) => None,
+    };
+    if let Some(dest) = dest {
+        // The destination is in a branch and not in the past: filters are about the sources.
+        select::check([dest], &args.branch, &SnapshotFlags::default())?;
+    }
+    let flags = &args.snapshot;
+    select::check(stored, &args.branch, flags)?;
+    let from_disk = stored.is_empty();
+    let refused = [
+        (
+            from_disk && flags.any(),
+            "--ref, --path, --match, --before and --back only apply when reading from repo",
+        ),
+        (
+            dest.is_none() && args.tag.tag.is_some(),
+            "--tag only applies when writing to repo",
+        ),
+        (
+            dest.is_none() && args.message.message.is_some(),
+            "-m only applies when writing to repo",
+        ),
+        (
+            dest.is_none() && !args.parents.parents.is_empty(),
+            "--parent only applies when writing to repo",
+        ),
+        (
+            !from_disk && (!args.exclude.is_empty() || args.exclude_from.is_some()),
+            "--exclude and --exclude-from only apply when copying from disk to repo",
+        ),
+        (
+            !from_disk && args.follow_symlinks,
+            "--follow-symlinks only applies when copying from disk to repo",
+        ),
+        (
+            !from_disk && args.file_type().is_some(),
+            "--type only applies when copying from disk to repo",
+        ),
+    ];
+    match refused.iter().find(|(refused, _)| *refused) {
+        Some((_, why)) => Err(Failure::new(*why)),
+        None => Ok(()),
+    }
+}
+
+impl CpArgs {
+    fn file_type(&self) -> Option<FileType> {
+        match (self.file_type, self.mode) {
+            (Some(KindFlag::Blob), _) | (_, Some(ModeFlag::Plain)) => Some(FileType::Blob),
+            (Some(KindFlag::Executable), _) | (_, Some(ModeFlag::Executable)) => {
+                Some(FileType::Executable)
+            }
+            (None, None) => None,
+        }
+    }
+
+    fn excludes(&self) -> Result<Option<ExcludeFilter>, Failure> {
+        excludes(&self.exclude, self.exclude_from.as_deref(), false)
+    }
+}
+
+/// The filter that options ask for, if they do.
+pub(crate) fn excludes(
+    patterns: &[String],
+    from: Option<&std::path::Path>,
+    gitignore: bool,
+) -> Result<Option<ExcludeFilter>, Failure> {
+    let filter = ExcludeFilter::new(patterns, from, gitignore)?;
+    Ok(filter.active().then_some(filter))
+}
+
+/// Whether a source names a part of its path that is kept: `base/./rest`.
+fn has_pivot(path: &[u8]) -> bool {
+    path.find(b"/./").is_some_and(|at| at > 0)
+}
+
+/// The last part of a path.
+fn basename(path: &OsStr) -> BString {
+    let path = path.as_bytes().trim_end_with(|char| char == '/');
+    let start = path.rfind_byte(b'/').map_or(0, |slash| slash + 1);
+    path[start..].into()
+}
+
+/// The failure of `--delete` for a file.
+fn delete_needs_a_folder() -> Failure {
+    Failure::new("Cannot use --delete with a single file source")
+        .hint("end the source with '/' to copy what is in a folder")
+}

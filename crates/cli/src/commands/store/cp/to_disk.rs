@@ -1,0 +1,160 @@
+//! From the store to disk.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::Write;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use bstr::{BString, ByteSlice};
+use packhouse_repo::store::{CopyOut, Snapshot};
+
+use super::{CpArgs, basename, delete_needs_a_folder, has_pivot};
+use crate::commands::store::changes::{self, Shown};
+use crate::commands::store::failure::Failure;
+use crate::commands::store::ls::has_wildcard;
+use crate::commands::store::output;
+use crate::commands::store::ref_path::RefPath;
+use crate::commands::store::rm::expand;
+use crate::commands::store::select;
+use crate::commands::store::session::Session;
+
+pub(super) fn run(
+    args: &CpArgs,
+    session: &Session,
+    sources: &[RefPath],
+    dest: PathBuf,
+) -> Result<(), Failure> {
+    let store = session.open()?;
+    let mut groups: Vec<(Snapshot, Vec<BString>)> = Vec::new();
+    for place in sources {
+        let snapshot = select::snapshot(&store, place, &args.branch, &args.snapshot)?;
+        let paths = expand(&snapshot, [&place.path], args.glob)?;
+        match groups
+            .iter_mut()
+            .find(|(other, _)| other.commit() == snapshot.commit())
+        {
+            Some((_, group)) => group.extend(paths),
+            None => groups.push((snapshot, paths)),
+        }
+    }
+    if let Some((snapshot, path)) = single_file(args, sources, &groups)? {
+        if args.delete {
+            return Err(delete_needs_a_folder());
+        }
+        if !is_folder(&dest) {
+            return copy_one(args, session, &snapshot, &path, &dest);
+        }
+    }
+    if args.delete && groups.len() > 1 {
+        return Err(
+            Failure::new("Cannot use --delete with sources in different refs")
+                .hint("use one cp for each ref"),
+        );
+    }
+    let progress = session.progress("copying");
+    for (snapshot, sources) in groups {
+        let options = CopyOut {
+            sources,
+            dest: dest.clone(),
+            dry_run: args.dry_run.dry_run,
+            ignore_existing: args.ignore_existing,
+            delete: args.delete,
+            ignore_errors: args.ignore_errors,
+            checksum: args.checksum,
+            progress: Some(&progress),
+        };
+        let copied = snapshot.copy_out(&options)?;
+        let before = local_prefix(&dest);
+        let shown = Shown {
+            before: before.as_ref(),
+            dry_run: args.dry_run.dry_run,
+            done: "Copied",
+        };
+        changes::finish(session, &copied, &shown)?;
+    }
+    Ok(())
+}
+
+/// The source, if it is one that is copied to exactly the destination.
+fn single_file(
+    args: &CpArgs,
+    sources: &[RefPath],
+    groups: &[(Snapshot, Vec<BString>)],
+) -> Result<Option<(Snapshot, BString)>, Failure> {
+    let ([source], [(snapshot, paths)]) = (sources, groups) else {
+        return Ok(None);
+    };
+    let path = &source.path;
+    let is_pattern = !args.glob.no_glob && has_wildcard(path);
+    if is_pattern || path.is_empty() || path.ends_with(b"/") || has_pivot(path) {
+        return Ok(None);
+    }
+    let is_dir = snapshot.is_dir(path)?;
+    Ok((!is_dir && paths.len() == 1).then(|| (snapshot.clone(), path.clone())))
+}
+
+fn is_folder(dest: &Path) -> bool {
+    dest.as_os_str().as_bytes().ends_with(b"/") || dest.is_dir()
+}
+
+/// Copies into a folder beside the destination and moves the file from there, so that what was there before stays
+/// until the new file is whole.
+fn copy_one(
+    args: &CpArgs,
+    session: &Session,
+    snapshot: &Snapshot,
+    path: &BString,
+    dest: &Path,
+) -> Result<(), Failure> {
+    if snapshot.entry(path)?.is_none() {
+        return Err(Failure::new(format!("File not found in repo: {path}")));
+    }
+    if args.ignore_existing && fs::symlink_metadata(dest).is_ok() {
+        session.tell("Copied 0 file(s)");
+        return Ok(());
+    }
+    if args.dry_run.dry_run {
+        return show(path, dest);
+    }
+    let folder = match dest.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let failed = |error: std::io::Error| Failure::local(dest, &error);
+    fs::create_dir_all(folder).map_err(failed)?;
+    let beside = tempfile::Builder::new()
+        .prefix(".cp-")
+        .tempdir_in(folder)
+        .map_err(failed)?;
+    let progress = session.progress("copying");
+    let options = CopyOut {
+        sources: vec![path.clone()],
+        dest: beside.path().to_owned(),
+        dry_run: false,
+        ignore_existing: false,
+        delete: false,
+        ignore_errors: false,
+        checksum: true,
+        progress: Some(&progress),
+    };
+    snapshot.copy_out(&options)?;
+    let name = basename(OsStr::from_bytes(path));
+    let copied = beside.path().join(OsStr::from_bytes(&name));
+    fs::rename(copied, dest).map_err(failed)?;
+    session.tell("Copied 1 file(s)");
+    Ok(())
+}
+
+fn show(path: &BString, dest: &Path) -> Result<(), Failure> {
+    let mut out = output::stdout();
+    out.write_all(b":")?;
+    out.write_all(path)?;
+    output::path_line(&mut out, " -> ", dest.as_os_str().as_bytes().as_bstr())?;
+    Ok(out.flush()?)
+}
+
+/// What stands before the paths of a report about `dest`.
+pub(crate) fn local_prefix(dest: &Path) -> BString {
+    BString::from(dest.join("").into_os_string().into_vec())
+}

@@ -1,0 +1,159 @@
+//! `mount`: a commit as a read-only folder, through FUSE.
+//!
+//! What is mounted is one commit; it does not change when the branch moves on, so that the kernel may keep what it has
+//! read for as long as it likes.
+
+mod filesystem;
+mod inodes;
+
+use std::env;
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use clap::Args;
+use fuser::{Config, MountOption, Session as FuseSession, SessionACL};
+
+use self::filesystem::Files;
+use super::failure::Failure;
+use super::flags::{BranchFlag, SnapshotFlags};
+use super::output;
+use super::select;
+use super::session::Session;
+use crate::error::{FAILURE, SUCCESS};
+use crate::signals;
+
+/// What the process in the background says when the folder is there.
+const READY: &str = "mounted";
+
+/// Threads that answer the kernel.
+const THREADS: usize = 4;
+
+/// How often a signal is looked for.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Mount a commit as a read-only folder (FUSE)
+///
+/// It goes on in the background until `umount` or `fusermount3 -u`; with -f, until Ctrl-C.
+#[derive(Args, Debug)]
+pub(crate) struct MountArgs {
+    /// An empty folder
+    mountpoint: PathBuf,
+    #[command(flatten)]
+    branch: BranchFlag,
+    #[command(flatten)]
+    snapshot: SnapshotFlags,
+    /// Stay in the foreground
+    #[arg(short, long)]
+    foreground: bool,
+    /// Show what the kernel asks, and stay in the foreground
+    #[arg(long)]
+    debug: bool,
+    /// Answer one request after the other
+    #[arg(long)]
+    nothreads: bool,
+    /// Let other users read it too
+    #[arg(long)]
+    allow_other: bool,
+    /// Say on standard output when the folder is there
+    #[arg(long, hide = true)]
+    announce: bool,
+}
+
+pub(crate) fn run(args: MountArgs, session: &Session) -> Result<u8, Failure> {
+    let metadata =
+        fs::metadata(&args.mountpoint).map_err(|error| Failure::local(&args.mountpoint, &error))?;
+    if !metadata.is_dir() {
+        return Err(Failure::new(format!(
+            "Not a directory: {}",
+            args.mountpoint.display()
+        )));
+    }
+    if !Path::new("/dev/fuse").exists() && cfg!(target_os = "linux") {
+        return Err(Failure::new("Cannot mount: this system has no /dev/fuse")
+            .hint("load the kernel's fuse module, or copy files out with cp"));
+    }
+    let store = session.open()?;
+    let snapshot = select::chosen(&store, &args.branch, &args.snapshot)?;
+    if !args.foreground && !args.debug && !args.announce {
+        return in_background(&args.mountpoint, session);
+    }
+    // Files belong to whoever mounts them.
+    let owner = fs::metadata("/proc/self").unwrap_or(metadata);
+    let files = Files::new(snapshot, (owner.uid(), owner.gid()), args.debug);
+    let mut config = Config::default();
+    config.mount_options = vec![
+        MountOption::RO,
+        MountOption::FSName("packhouse".to_owned()),
+        MountOption::NoSuid,
+        MountOption::NoDev,
+    ];
+    config.acl = match args.allow_other {
+        true => SessionACL::All,
+        false => SessionACL::Owner,
+    };
+    config.n_threads = Some(if args.nothreads { 1 } else { THREADS });
+    let mut fuse = FuseSession::new(files, &args.mountpoint, &config).map_err(|error| {
+        Failure::because(
+            format_args!("Cannot mount {}", args.mountpoint.display()),
+            &error,
+        )
+        .hint("only root mounts without the fusermount3 program")
+    })?;
+    session.tell(format_args!("Mounted {}", args.mountpoint.display()));
+    if args.announce {
+        let mut out = output::stdout();
+        writeln!(out, "{READY}")?;
+        out.flush()?;
+    }
+    signals::stop_in_order();
+    let mut unmounter = fuse.unmount_callable();
+    thread::spawn(move || {
+        while !signals::stopped() {
+            thread::sleep(LOOK);
+        }
+        // Someone else may have been faster.
+        let _ = unmounter.unmount();
+    });
+    // Returns when it is unmounted, by us or by others.
+    fuse.run()
+        .map_err(|error| Failure::because("The mount broke off", &error))?;
+    Ok(SUCCESS)
+}
+
+/// Runs the same command again, as a process that stays, and returns once the folder is there.
+fn in_background(mountpoint: &Path, session: &Session) -> Result<u8, Failure> {
+    let failed = |error: std::io::Error| Failure::because("Could not start a process", &error);
+    let mut words = env::args_os();
+    let mut command = Command::new(env::current_exe().map_err(failed)?);
+    if let Some(name) = words.next() {
+        command.arg0(name);
+    }
+    let mut process = command
+        .args(words)
+        .arg("--announce")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .process_group(0)
+        .spawn()
+        .map_err(failed)?;
+    let mut line = String::new();
+    if let Some(out) = process.stdout.take() {
+        BufReader::new(out).read_line(&mut line).map_err(failed)?;
+    }
+    if line.trim_end() == READY {
+        session.tell(format_args!("Mounted {}", mountpoint.display()));
+        return Ok(SUCCESS);
+    }
+    // It has said why on stderr, which is ours.
+    let status = process.wait().map_err(failed)?;
+    Err(Failure::silent(match status.code() {
+        Some(0) | None => FAILURE,
+        Some(code) => code.try_into().unwrap_or(FAILURE),
+    }))
+}

@@ -1,0 +1,101 @@
+//! `rm`: removes files and folders.
+
+use std::ffi::OsString;
+
+use bstr::{BStr, BString};
+use clap::Args;
+use packhouse_repo::store::{Remove, Snapshot};
+
+use super::changes::{self, Shown};
+use super::failure::Failure;
+use super::flags::{
+    BranchFlag, DryRunFlag, GlobFlag, MessageFlag, ParentFlags, SnapshotFlags, TagFlags,
+};
+use super::ls::has_wildcard;
+use super::ref_path::RefPath;
+use super::select;
+use super::session::Session;
+
+/// Remove files, and folders with -R
+#[derive(Args, Debug)]
+pub(crate) struct RmArgs {
+    /// Files, folders or patterns, all in one branch
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<OsString>,
+    /// Folders with everything in them
+    #[arg(short = 'R', long)]
+    recursive: bool,
+    #[command(flatten)]
+    glob: GlobFlag,
+    #[command(flatten)]
+    branch: BranchFlag,
+    #[command(flatten)]
+    message: MessageFlag,
+    #[command(flatten)]
+    dry_run: DryRunFlag,
+    #[command(flatten)]
+    tag: TagFlags,
+    #[command(flatten)]
+    parents: ParentFlags,
+}
+
+pub(crate) fn run(args: RmArgs, session: &Session) -> Result<(), Failure> {
+    let places = args
+        .paths
+        .iter()
+        .map(|path| RefPath::parse(path))
+        .collect::<Result<Vec<_>, _>>()?;
+    select::check(&places, &args.branch, &SnapshotFlags::default())?;
+    let store = session.open()?;
+    let branch = select::writable_branch(&store, &places, &args.branch)?;
+    changes::check_tag(&store, &args.tag)?;
+    let tip = select::tip(&store, &branch)?;
+    let sources = expand(&tip, places.iter().map(|place| &place.path), args.glob)?;
+    let options = Remove {
+        recursive: args.recursive,
+        dry_run: args.dry_run.dry_run,
+        message: args.message.message,
+        parents: select::parents(&store, &args.parents.parents)?,
+    };
+    let removed = tip.remove(&sources, &options)?;
+    if !options.dry_run {
+        changes::tag(session, &store, &removed, &args.tag)?;
+    }
+    let shown = Shown {
+        before: BStr::new(":"),
+        dry_run: options.dry_run,
+        done: "Removed",
+    };
+    changes::finish(session, &removed, &shown)
+}
+
+/// Replaces patterns by what they find in `snapshot`.
+///
+/// # Errors
+///
+/// One finds nothing.
+pub(crate) fn expand<'a>(
+    snapshot: &Snapshot,
+    paths: impl IntoIterator<Item = &'a BString>,
+    flag: GlobFlag,
+) -> Result<Vec<BString>, Failure> {
+    let mut found = Vec::new();
+    for path in paths {
+        if flag.no_glob || !has_wildcard(path) {
+            found.push(path.clone());
+            continue;
+        }
+        let matches = snapshot.glob(path)?;
+        if matches.is_empty() {
+            return Err(no_match(path.as_ref()));
+        }
+        found.extend(matches);
+    }
+    Ok(found)
+}
+
+/// The failure of a pattern that finds nothing.
+pub(crate) fn no_match(pattern: &BStr) -> Failure {
+    Failure::new(format!("File not found: nothing matches {pattern}"))
+        .hint("--no-glob takes `*` and `?` as they are")
+}

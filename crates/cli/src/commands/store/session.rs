@@ -1,0 +1,144 @@
+//! One run of a command: which repository it works on, and what it tells on the side.
+
+use std::env;
+use std::fmt::Display;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use packhouse_repo::store::{Create, Store, StoreOptions};
+
+use super::failure::Failure;
+use super::output::{Format, FormatFlag};
+use crate::ui::{Progress, Ui};
+
+/// Where the repository is named if no option does; the first that is set counts.
+const VARIABLES: [&str; 3] = ["PACKHOUSE_REPO", "GITSTORE_REPO", "VOST_REPO"];
+
+/// Flags of every command, before or after its name.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub(crate) struct SessionFlags {
+    /// The repository, a folder [env: PACKHOUSE_REPO, GITSTORE_REPO or VOST_REPO]
+    #[arg(short, long, global = true, value_name = "PATH")]
+    repo: Option<PathBuf>,
+    /// Tell on stderr what is done
+    #[arg(short, long, global = true)]
+    verbose: bool,
+}
+
+/// A command under way.
+#[derive(Clone, Debug)]
+pub(crate) struct Session {
+    flags: SessionFlags,
+    ui: Ui,
+}
+
+impl Session {
+    /// A run with these flags.
+    pub(crate) fn new(flags: SessionFlags, ui: Ui) -> Session {
+        Session { flags, ui }
+    }
+
+    /// The repository's folder.
+    ///
+    /// # Errors
+    ///
+    /// Nobody says which.
+    pub(crate) fn path(&self) -> Result<PathBuf, Failure> {
+        let of_environment = || {
+            let values = VARIABLES.iter().filter_map(env::var_os);
+            values
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from)
+                .next()
+        };
+        self.flags
+            .repo
+            .clone()
+            .or_else(of_environment)
+            .ok_or_else(|| {
+                Failure::new("No repository specified. Use --repo or set GITSTORE_REPO.")
+            })
+    }
+
+    /// The store, which must exist.
+    ///
+    /// # Errors
+    ///
+    /// It does not, or cannot be opened.
+    pub(crate) fn open(&self) -> Result<Store, Failure> {
+        let path = self.path()?;
+        if !path.exists() {
+            return Err(
+                Failure::new(format!("Repository not found: {}", path.display()))
+                    .hint("make one with `init`, or let a command that writes make it"),
+            );
+        }
+        Ok(Store::open(path, StoreOptions::default())?)
+    }
+
+    /// The store, made with `branch` (or `main`) if it is missing and may be.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::open`].
+    pub(crate) fn open_or_create(
+        &self,
+        branch: Option<&str>,
+        may_create: bool,
+    ) -> Result<Store, Failure> {
+        if !may_create {
+            return self.open();
+        }
+        let path = self.path()?;
+        let is_new = !path.exists();
+        let create = Create::IfMissing {
+            branch: Some(branch.unwrap_or("main").to_owned()),
+        };
+        let store = open_with(&path, create)?;
+        if is_new {
+            self.tell(format_args!("Initialized {}", path.display()));
+        }
+        Ok(store)
+    }
+
+    /// A line on stderr under `-v`.
+    pub(crate) fn tell(&self, text: impl Display) {
+        if self.flags.verbose {
+            warn(text);
+        }
+    }
+
+    /// Whether results are wanted in our own JSON form.
+    pub(crate) fn json(&self) -> bool {
+        self.ui.json
+    }
+
+    /// The form of a result.
+    pub(crate) fn format(&self, flag: FormatFlag) -> Format {
+        flag.or(self.ui.json)
+    }
+
+    /// Shows that work is under way, on a terminal; from now on Ctrl-C ends it in order.
+    pub(crate) fn progress(&self, doing: &str) -> Progress {
+        self.ui.progress(doing)
+    }
+}
+
+/// The store at `path`, which is made as `create` says.
+///
+/// # Errors
+///
+/// It cannot be made or opened.
+pub(crate) fn open_with(path: &Path, create: Create) -> Result<Store, Failure> {
+    let options = StoreOptions {
+        create,
+        ..StoreOptions::default()
+    };
+    Ok(Store::open(path, options)?)
+}
+
+/// A line on stderr.
+pub(crate) fn warn(text: impl Display) {
+    // Nobody is left to tell if stderr is closed.
+    let _ = writeln!(std::io::stderr(), "{text}");
+}

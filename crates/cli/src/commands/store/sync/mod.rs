@@ -1,0 +1,301 @@
+//! `sync`: makes one place the same as another, and keeps it so with `--watch`.
+
+mod watch;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bstr::{BStr, BString, ByteSlice};
+use clap::Args;
+use packhouse_repo::store::{CopyBetween, Snapshot, Store, SyncIn, SyncOut};
+
+use super::changes::{self, Shown};
+use super::cp::{excludes, local_prefix};
+use super::failure::Failure;
+use super::flags::{
+    BranchFlag, CreateFlag, DryRunFlag, MessageFlag, ParentFlags, SnapshotFlags, TagFlags,
+};
+use super::ref_path::{Place, RefPath};
+use super::select;
+use super::session::Session;
+
+/// Shortest time that `--watch` may wait for changes to end.
+const DEBOUNCE_MIN_MS: u64 = 100;
+
+/// Make a folder the same as another, on disk or in the repository
+///
+/// Files that the source does not have are deleted. With one argument, a local folder becomes the whole branch.
+#[derive(Args, Debug)]
+pub(crate) struct SyncArgs {
+    /// The folder to copy from
+    source: OsString,
+    /// The folder to make the same [default: the root of the branch]
+    dest: Option<OsString>,
+    #[command(flatten)]
+    branch: BranchFlag,
+    #[command(flatten)]
+    snapshot: SnapshotFlags,
+    #[command(flatten)]
+    message: MessageFlag,
+    #[command(flatten)]
+    dry_run: DryRunFlag,
+    #[command(flatten)]
+    tag: TagFlags,
+    #[command(flatten)]
+    create: CreateFlag,
+    #[command(flatten)]
+    parents: ParentFlags,
+    /// Leave out what matches (gitignore syntax, repeatable)
+    #[arg(long, value_name = "PATTERN")]
+    exclude: Vec<String>,
+    /// Leave out what matches a line of this file
+    #[arg(long, value_name = "FILE")]
+    exclude_from: Option<PathBuf>,
+    /// Leave out what the `.gitignore` files of the source name
+    #[arg(long)]
+    gitignore: bool,
+    /// Keep files at the destination that are left out
+    #[arg(long)]
+    keep_excluded: bool,
+    /// Go on after files that cannot be copied
+    #[arg(long)]
+    ignore_errors: bool,
+    /// Compare content instead of times
+    #[arg(short, long)]
+    checksum: bool,
+    /// Sync again whenever something changes, until Ctrl-C
+    #[arg(long)]
+    watch: bool,
+    /// With --watch: how long nothing must change before syncing, in milliseconds (at least 100)
+    #[arg(long, value_name = "MS", default_value_t = 2000)]
+    debounce: u64,
+}
+
+/// Between which places.
+enum Direction {
+    ToStore(PathBuf, RefPath),
+    ToDisk(RefPath, PathBuf),
+    Within(RefPath, RefPath),
+}
+
+pub(crate) fn run(args: SyncArgs, session: &Session) -> Result<(), Failure> {
+    let direction = direction(&args)?;
+    check(&args, &direction)?;
+    match &direction {
+        Direction::ToStore(local, dest) => to_store(&args, session, local, dest),
+        Direction::ToDisk(source, local) => to_disk(&args, session, source, local),
+        Direction::Within(source, dest) => within(&args, session, source, dest),
+    }
+}
+
+fn direction(args: &SyncArgs) -> Result<Direction, Failure> {
+    let source = Place::parse(&args.source)?;
+    let dest = match &args.dest {
+        Some(dest) => Place::parse(dest)?,
+        None => Place::Stored(RefPath::default()),
+    };
+    match (source, dest) {
+        (Place::Local(local), Place::Stored(dest)) => Ok(Direction::ToStore(local.into(), dest)),
+        (Place::Stored(source), Place::Local(local)) => Ok(Direction::ToDisk(source, local.into())),
+        (Place::Stored(_), Place::Stored(_)) if args.dest.is_none() => {
+            Err(Failure::new("sync of one argument takes a local folder")
+                .hint("say where to copy to as well"))
+        }
+        (Place::Stored(source), Place::Stored(dest)) => Ok(Direction::Within(source, dest)),
+        (Place::Local(_), Place::Local(_)) => Err(Failure::new("Neither argument is a repo path")
+            .hint("begin paths in the repository with ':'")),
+    }
+}
+
+fn check(args: &SyncArgs, direction: &Direction) -> Result<(), Failure> {
+    let (from_disk, to_disk) = match direction {
+        Direction::ToStore(..) => (true, false),
+        Direction::ToDisk(..) => (false, true),
+        Direction::Within(..) => (false, false),
+    };
+    match direction {
+        Direction::ToStore(_, dest) => {
+            select::check([dest], &args.branch, &SnapshotFlags::default())?;
+        }
+        Direction::ToDisk(source, _) => select::check([source], &args.branch, &args.snapshot)?,
+        Direction::Within(source, dest) => {
+            select::check([source], &args.branch, &args.snapshot)?;
+            select::check([dest], &args.branch, &SnapshotFlags::default())?;
+        }
+    }
+    let excludes = !args.exclude.is_empty() || args.exclude_from.is_some();
+    let refused = [
+        (
+            from_disk && args.snapshot.any(),
+            "--ref, --path, --match, --before and --back only apply when reading from repo",
+        ),
+        (
+            to_disk && args.tag.tag.is_some(),
+            "--tag only applies when writing to repo",
+        ),
+        (
+            to_disk && args.message.message.is_some(),
+            "-m only applies when writing to repo",
+        ),
+        (
+            to_disk && !args.parents.parents.is_empty(),
+            "--parent only applies when writing to repo",
+        ),
+        (
+            !from_disk && excludes,
+            "--exclude and --exclude-from only apply when syncing from disk to repo",
+        ),
+        (
+            !from_disk && args.gitignore,
+            "--gitignore only applies when syncing from disk to repo",
+        ),
+        (
+            args.watch && !from_disk,
+            "--watch only applies when syncing from disk to repo",
+        ),
+        (
+            args.watch && args.dry_run.dry_run,
+            "--watch and --dry-run exclude each other",
+        ),
+        (
+            args.watch && args.tag.tag.is_some(),
+            "--watch and --tag exclude each other",
+        ),
+        (
+            args.debounce < DEBOUNCE_MIN_MS,
+            "--debounce must be at least 100 ms",
+        ),
+    ];
+    match refused.iter().find(|(refused, _)| *refused) {
+        Some((_, why)) => Err(Failure::new(*why)),
+        None => Ok(()),
+    }
+}
+
+fn to_store(
+    args: &SyncArgs,
+    session: &Session,
+    local: &Path,
+    dest: &RefPath,
+) -> Result<(), Failure> {
+    let dry_run = args.dry_run.dry_run;
+    let first = select::first_branch(dest, &args.branch);
+    let store = session.open_or_create(first, !args.create.no_create && !dry_run)?;
+    let branch = select::writable_branch(&store, [dest], &args.branch)?;
+    changes::check_tag(&store, &args.tag)?;
+    let job = Job {
+        args,
+        store: &store,
+        branch: &branch,
+        local,
+        dest: dest.path.trim_end_with(|char| char == '/').into(),
+    };
+    if args.watch {
+        return watch::run(&job, session, Duration::from_millis(args.debounce));
+    }
+    let synced = job.sync(session)?;
+    if !dry_run {
+        changes::tag(session, &store, &synced, &args.tag)?;
+    }
+    let before = changes::stored_prefix(&job.dest);
+    finish(session, &synced, before.as_ref(), dry_run)
+}
+
+/// A local folder and the folder of a branch that is to become the same.
+struct Job<'a> {
+    args: &'a SyncArgs,
+    store: &'a Store,
+    branch: &'a str,
+    local: &'a Path,
+    dest: BString,
+}
+
+impl Job<'_> {
+    /// Makes them the same, on the newest state of the branch.
+    fn sync(&self, session: &Session) -> Result<Snapshot, Failure> {
+        let tip = select::tip(self.store, self.branch)?;
+        let progress = session.progress("syncing");
+        let options = SyncIn {
+            dry_run: self.args.dry_run.dry_run,
+            message: self.args.message.message.clone(),
+            ignore_errors: self.args.ignore_errors,
+            checksum: self.args.checksum,
+            keep_excluded: self.args.keep_excluded,
+            exclude: excludes(
+                &self.args.exclude,
+                self.args.exclude_from.as_deref(),
+                self.args.gitignore,
+            )?,
+            parents: select::parents(self.store, &self.args.parents.parents)?,
+            progress: Some(&progress),
+        };
+        Ok(tip.sync_in(self.local, &self.dest, &options)?)
+    }
+}
+
+fn to_disk(
+    args: &SyncArgs,
+    session: &Session,
+    source: &RefPath,
+    local: &Path,
+) -> Result<(), Failure> {
+    let store = session.open()?;
+    let snapshot = select::snapshot(&store, source, &args.branch, &args.snapshot)?;
+    let progress = session.progress("syncing");
+    let options = SyncOut {
+        dry_run: args.dry_run.dry_run,
+        ignore_errors: args.ignore_errors,
+        checksum: args.checksum,
+        progress: Some(&progress),
+    };
+    let path = source.path.trim_end_with(|char| char == '/');
+    let synced = snapshot.sync_out(path, local, &options)?;
+    drop(progress);
+    let before = local_prefix(local);
+    finish(session, &synced, before.as_ref(), args.dry_run.dry_run)
+}
+
+fn within(
+    args: &SyncArgs,
+    session: &Session,
+    source: &RefPath,
+    dest: &RefPath,
+) -> Result<(), Failure> {
+    let dry_run = args.dry_run.dry_run;
+    let store = session.open()?;
+    let branch = select::writable_branch(&store, [dest], &args.branch)?;
+    changes::check_tag(&store, &args.tag)?;
+    let tip = select::tip(&store, &branch)?;
+    let snapshot = select::snapshot(&store, source, &args.branch, &args.snapshot)?;
+    let mut contents = BString::from(source.path.trim_end_with(|char| char == '/'));
+    if !contents.is_empty() {
+        contents.push(b'/');
+    }
+    let options = CopyBetween {
+        delete: true,
+        dry_run,
+        message: args.message.message.clone(),
+        parents: select::parents(&store, &args.parents.parents)?,
+    };
+    let dest = dest.path.trim_end_with(|char| char == '/');
+    let synced = tip.copy_from(&snapshot, &[contents], dest, &options)?;
+    if !dry_run {
+        changes::tag(session, &store, &synced, &args.tag)?;
+    }
+    finish(session, &synced, BStr::new(":"), dry_run)
+}
+
+fn finish(
+    session: &Session,
+    synced: &Snapshot,
+    before: &BStr,
+    dry_run: bool,
+) -> Result<(), Failure> {
+    let shown = Shown {
+        before,
+        dry_run,
+        done: "Synced",
+    };
+    changes::finish(session, synced, &shown)
+}

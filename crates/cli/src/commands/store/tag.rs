@@ -1,0 +1,114 @@
+//! `tag`: lists, makes and deletes tags.
+
+use clap::{Args, Subcommand};
+use packhouse_repo::store::Store;
+use serde::Serialize;
+
+use super::changes;
+use super::failure::Failure;
+use super::flags::{BranchFlag, SnapshotFlags};
+use super::output::{self, FormatFlag};
+use super::select;
+use super::session::Session;
+use crate::error::{FAILURE, SUCCESS};
+
+/// List, make and delete tags
+#[derive(Args, Debug)]
+pub(crate) struct TagArgs {
+    #[command(subcommand)]
+    command: Option<TagCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+enum TagCommand {
+    /// List the tags
+    List(ListArgs),
+    Set(SetArgs),
+    /// Exit with 0 if there is such a tag, else with 1
+    Exists(NameArg),
+    /// Delete a tag
+    Delete(NameArg),
+    /// Print the commit of a tag
+    Hash(HashArgs),
+}
+
+#[derive(Args, Debug)]
+struct ListArgs {
+    #[command(flatten)]
+    format: FormatFlag,
+}
+
+#[derive(Args, Debug)]
+struct NameArg {
+    /// The tag
+    name: String,
+}
+
+/// Make a tag at the current branch or another commit
+#[derive(Args, Debug)]
+struct SetArgs {
+    /// The tag to make
+    name: String,
+    #[command(flatten)]
+    source: BranchFlag,
+    #[command(flatten)]
+    snapshot: SnapshotFlags,
+    /// Replace the tag if it exists
+    #[arg(short, long)]
+    force: bool,
+}
+
+#[derive(Args, Debug)]
+struct HashArgs {
+    /// The tag
+    name: String,
+    #[command(flatten)]
+    format: FormatFlag,
+}
+
+#[derive(Serialize)]
+struct Tagged<'a> {
+    tag: &'a str,
+    hash: String,
+}
+
+pub(crate) fn run(args: TagArgs, session: &Session) -> Result<u8, Failure> {
+    let store = session.open()?;
+    match args.command {
+        None => list(&store, session, FormatFlag::default())?,
+        Some(TagCommand::List(args)) => list(&store, session, args.format)?,
+        Some(TagCommand::Set(args)) => {
+            let source = select::chosen(&store, &args.source, &args.snapshot)?;
+            changes::set_tag(&store, &args.name, &source, args.force)?;
+            session.tell(format_args!("Set tag {}", args.name));
+        }
+        Some(TagCommand::Exists(args)) => {
+            return Ok(match store.tags().contains(&args.name)? {
+                true => SUCCESS,
+                false => FAILURE,
+            });
+        }
+        Some(TagCommand::Delete(args)) => {
+            store.tags().delete(&args.name)?;
+            session.tell(format_args!("Deleted tag {}", args.name));
+        }
+        Some(TagCommand::Hash(args)) => hash(&store, session, &args)?,
+    }
+    Ok(SUCCESS)
+}
+
+fn list(store: &Store, session: &Session, format: FormatFlag) -> Result<(), Failure> {
+    let mut names = store.tags().names()?;
+    names.sort_unstable();
+    output::names(session.format(format), &names)
+}
+
+fn hash(store: &Store, session: &Session, args: &HashArgs) -> Result<(), Failure> {
+    let tagged = Tagged {
+        tag: &args.name,
+        hash: store.tags().get(&args.name)?.commit().to_string(),
+    };
+    output::value(session.format(args.format), &tagged, |out| {
+        writeln!(out, "{}", tagged.hash)
+    })
+}
