@@ -1,8 +1,11 @@
-//! History: parents, undo and redo.
+//! History: parents, logs, undo and redo.
 
+use packhouse_repo::store::{self, LogFilter};
+use parking_lot::Mutex;
 use pyo3::prelude::*;
 
-use crate::errors::detached;
+use crate::errors::{detached, exception};
+use crate::paths::RepoPath;
 use crate::snapshot::Snapshot;
 
 #[pymethods]
@@ -13,5 +16,57 @@ impl Snapshot {
 
     fn back(&self, py: Python<'_>, steps: u64) -> PyResult<Snapshot> {
         Ok(detached(py, || self.0.back(steps))?.into())
+    }
+
+    /// `before` is in seconds since the epoch.
+    fn log(
+        &self,
+        py: Python<'_>,
+        path: Option<RepoPath>,
+        matching: Option<String>,
+        before: Option<i64>,
+    ) -> PyResult<Log> {
+        let filter = LogFilter {
+            path: path.map(|path| path.0.into()),
+            matching,
+            before,
+        };
+        let log = detached(py, || self.0.log(filter))?;
+        Ok(Log(Mutex::new(log)))
+    }
+
+    fn undo(&self, py: Python<'_>, steps: u64) -> PyResult<Snapshot> {
+        Ok(detached(py, || self.0.undo(steps))?.into())
+    }
+
+    fn redo(&self, py: Python<'_>, steps: u64) -> PyResult<Snapshot> {
+        Ok(detached(py, || self.0.redo(steps))?.into())
+    }
+
+    fn squash(
+        &self,
+        py: Python<'_>,
+        parent: Option<Bound<'_, Snapshot>>,
+        message: Option<String>,
+    ) -> PyResult<Snapshot> {
+        let parent = parent.map(|parent| parent.get().0.clone());
+        let squashed = detached(py, || self.0.squash(parent.as_ref(), message.as_deref()))?;
+        Ok(squashed.into())
+    }
+}
+
+/// Commits, newest first.
+#[pyclass(frozen, module = "packhouse._native")]
+pub(crate) struct Log(Mutex<store::Log>);
+
+#[pymethods]
+impl Log {
+    fn __iter__(this: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        this
+    }
+
+    fn __next__(&self, py: Python<'_>) -> PyResult<Option<Snapshot>> {
+        let next = py.detach(|| self.0.lock().next()).transpose();
+        Ok(next.map_err(exception)?.map(Snapshot::from))
     }
 }

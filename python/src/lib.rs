@@ -38,6 +38,8 @@ mod _native {
     #[pymodule_export]
     use crate::glob::Glob;
     #[pymodule_export]
+    use crate::history::Log;
+    #[pymodule_export]
     use crate::notes::Notes;
     #[pymodule_export]
     use crate::reading::Walk;

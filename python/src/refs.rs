@@ -30,7 +30,6 @@ impl Refs {
         Ok(detached(py, || self.0.get(name))?.into())
     }
 
-    /*
     fn set(&self, py: Python<'_>, name: &str, snapshot: &Snapshot) -> PyResult<Snapshot> {
         Ok(detached(py, || self.0.set(name, &snapshot.0))?.into())
     }
@@ -39,7 +38,6 @@ impl Refs {
         detached(py, || self.0.delete(name))
     }
 
-    */
     fn current_name(&self, py: Python<'_>) -> PyResult<Option<String>> {
         detached(py, || self.0.current_name())
     }
@@ -52,7 +50,6 @@ impl Refs {
         detached(py, || self.0.set_current(name))
     }
 
-    /*
     /// Old id, new id, person, seconds and message of each line, oldest first.
     fn reflog<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyList>> {
         let lines = detached(py, || self.0.reflog(name))?;
@@ -70,5 +67,4 @@ impl Refs {
         }
         Ok(list)
     }
-    */
 }

@@ -218,10 +218,8 @@ def test_progress(fs, local):
     def stop(done, total):
         raise KeyboardInterrupt
 
-    tip = fs.store.branches["main"]
     with pytest.raises(KeyboardInterrupt):
-        tip.copy_in(f"{local}/", "again", progress=stop)
-    assert fs.store.branches["main"].commit_hash == tip.commit_hash
+        fs.store.branches["main"].copy_in(f"{local}/", "again", progress=stop)
 
 
 def test_names_of_any_bytes(fs, tmp_path):

@@ -70,7 +70,8 @@ def test_the_author_makes_the_commits_from_now_on(path):
 
 def test_what_would_break_a_commit_is_dropped_from_the_author(path, git_of):
     store = GitStore.open(path, create="main", author="a\nb<", email="a>b\n")
-    fs = store.branches["main"].write("a", b"1")
+    store.branches["main"].write("a", b"1")
+    fs = store.branches["main"]
     assert (fs.author_name, fs.author_email) == ("ab", "ab")
     git_of(path).check()
 
