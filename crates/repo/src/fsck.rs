@@ -37,9 +37,10 @@ pub struct FsckReport {
     pub problems: Vec<FsckProblem>,
     /// How many more problems there are.
     pub more_problems: u64,
-    /// The blobs that some tree names as a file Git itself reads, until they are judged.
-    special: BTreeSet<(ObjectId, SpecialFile)>,
 }
+
+/// The blobs that some tree names as a file Git itself reads; they are judged when all trees are known.
+type SpecialFiles = BTreeSet<(ObjectId, SpecialFile)>;
 
 impl FsckReport {
     /// Whether nothing is wrong.
@@ -125,8 +126,8 @@ fn named(by: &Option<ObjectId>) -> String {
 /// everything the refs reach is there. Fails only if the store cannot be listed or the work is cancelled.
 pub fn fsck(view: &View, progress: &dyn Progress) -> Result<FsckReport, ReadError> {
     let mut report = FsckReport::default();
-    check_content(view.database(), &mut report, progress)?;
-    check_special(view.database(), &mut report, progress)?;
+    let special = check_content(view.database(), &mut report, progress)?;
+    check_special(view.database(), special, &mut report, progress)?;
     let mut walk = Walk {
         database: view.database(),
         reached: IdSet::default(),
@@ -143,17 +144,19 @@ pub fn fsck(view: &View, progress: &dyn Progress) -> Result<FsckReport, ReadErro
     Ok(report)
 }
 
+/// Checks every object by itself.
 fn check_content(
     database: &Database,
     report: &mut FsckReport,
     progress: &dyn Progress,
-) -> Result<(), ReadError> {
+) -> Result<SpecialFiles, ReadError> {
+    let mut special = SpecialFiles::new();
     let cache = ObjectCache::new(CACHE_BYTES);
     for pack in database.packs() {
         // In the order of the file: deltas are near their bases.
         for (id, offset) in pack.iter_by_offset() {
             counted(report, progress)?;
-            check_packed(pack, id, offset, &cache, report);
+            check_packed(pack, id, offset, &cache, &mut special, report);
         }
     }
     let mut others = Ok(());
@@ -166,7 +169,7 @@ fn check_content(
             && seen.insert(id)
         {
             others = counted(report, progress);
-            check_stream(id, database.stream(&id), report);
+            check_stream(id, database.stream(&id), &mut special, report);
         }
         if others.is_ok() {
             ControlFlow::Continue(())
@@ -174,16 +177,17 @@ fn check_content(
             ControlFlow::Break(())
         }
     })?;
-    others
+    others.map(|()| special)
 }
 
 /// Judges the files that Git itself reads. One that is missing or of another kind is found on the way from the refs.
 fn check_special(
     database: &Database,
+    special: SpecialFiles,
     report: &mut FsckReport,
     progress: &dyn Progress,
 ) -> Result<(), ReadError> {
-    for (id, file) in std::mem::take(&mut report.special) {
+    for (id, file) in special {
         if progress.cancelled() {
             return Err(ReadError::Cancelled);
         }
@@ -214,6 +218,7 @@ fn check_packed(
     id: ObjectId,
     offset: u64,
     cache: &ObjectCache,
+    special: &mut SpecialFiles,
     report: &mut FsckReport,
 ) {
     match pack.header(offset) {
@@ -222,7 +227,7 @@ fn check_packed(
                 || header.kind != ObjectKind::Blob && header.size <= MAX_IN_MEMORY =>
         {
             match pack.read(offset, cache) {
-                Ok(object) => check_whole(id, object.kind, &object.data, report),
+                Ok(object) => check_whole(id, object.kind, &object.data, special, report),
                 Err(error) => report.add(FsckProblem::Unreadable {
                     id,
                     reason: chain(&error),
@@ -246,6 +251,7 @@ fn check_packed(
 fn check_stream(
     id: ObjectId,
     stream: Result<Option<packhouse_object::ObjectStream>, ReadError>,
+    special: &mut SpecialFiles,
     report: &mut FsckReport,
 ) {
     let mut stream = match stream {
@@ -264,7 +270,7 @@ fn check_stream(
     }
     let mut data = Vec::new();
     match stream.read_to_end(&mut data) {
-        Ok(_) => check_whole(id, stream.kind, &data, report),
+        Ok(_) => check_whole(id, stream.kind, &data, special, report),
         Err(error) => report.add(FsckProblem::Unreadable {
             id,
             reason: chain(&error),
@@ -272,7 +278,13 @@ fn check_stream(
     }
 }
 
-fn check_whole(id: ObjectId, kind: ObjectKind, data: &[u8], report: &mut FsckReport) {
+fn check_whole(
+    id: ObjectId,
+    kind: ObjectKind,
+    data: &[u8],
+    special: &mut SpecialFiles,
+    report: &mut FsckReport,
+) {
     match hash_object(kind, data) {
         Ok(found) if found == id => {}
         Ok(found) => return report.add(FsckProblem::WrongContent { id, found }),
@@ -286,7 +298,7 @@ fn check_whole(id: ObjectId, kind: ObjectKind, data: &[u8], report: &mut FsckRep
     }
     let checked = check_object(kind, data, |link| {
         if let Some(file) = link.special {
-            report.special.insert((link.id, file));
+            special.insert((link.id, file));
         }
     });
     if let Err(error) = checked {
