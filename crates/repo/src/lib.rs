@@ -30,7 +30,7 @@ pub use branch::{BranchError, CreateBranch, CreatedBranch, DeleteBranch};
 pub use change::{Change, RefEdit};
 pub use commit::{CommitError, CommitOutcome, CommitRequest};
 pub use error::{PublishError, RepoError};
-pub use export::{CopyError, ExportError, ExportReport, export};
+pub use export::{CopyError, ExportError, ExportReport, copy_objects, export};
 pub use files::{FileEntry, FileList, ListFiles, list_files};
 pub use fsck::{FsckProblem, FsckReport, fsck};
 pub use hosted::{FoldLimits, FoldReport, Hosted, HostedOptions};

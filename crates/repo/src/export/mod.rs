@@ -17,7 +17,7 @@ use crate::directory::{
 use crate::refs::Refs;
 use crate::view::View;
 
-pub use reachable::CopyError;
+pub use reachable::{CopyError, copy_objects};
 pub(crate) use reachable::{Small, copy_reachable};
 
 /// What was exported.

@@ -53,14 +53,27 @@ pub(crate) fn copy_reachable(
         wants,
         ..Wanted::default()
     };
-    let counted = count_objects(from, &wanted, progress)?;
+    copy_objects(from, &wanted, dir, base, &limits(small), progress)
+}
+
+/// Copies what is wanted of `from` for a repository whose objects are `base`. A large copy is a pack in the folder
+/// `dir`; nothing is visible yet.
+pub fn copy_objects(
+    from: &Database,
+    wanted: &Wanted,
+    dir: &Path,
+    base: &Database,
+    limits: &ReceiveLimits,
+    progress: &dyn Progress,
+) -> Result<Received, CopyError> {
+    let counted = count_objects(from, wanted, progress)?;
     let (reader, writer) = io::pipe().map_err(CopyError::Pipe)?;
     let (received, written) = std::thread::scope(|scope| {
-        let sending = scope.spawn(|| send(from, &counted, writer, progress));
+        let sending = scope.spawn(|| send(from, &counted, wanted.thin, writer, progress));
         // The reader goes before the sender is waited for, which stops if nobody reads.
         let received = {
             let mut reader = BufReader::with_capacity(BUFFER_BYTES, reader);
-            receive_pack(&mut reader, dir, base, &limits(small), progress)
+            receive_pack(&mut reader, dir, base, limits, progress)
         };
         let written = sending
             .join()
@@ -78,6 +91,7 @@ pub(crate) fn copy_reachable(
 fn send(
     from: &Database,
     counted: &Counted,
+    thin: bool,
     writer: io::PipeWriter,
     progress: &dyn Progress,
 ) -> Result<(), WritePackError> {
@@ -87,7 +101,7 @@ fn send(
         counted,
         &PackOptions {
             ofs_delta: true,
-            ..PackOptions::default()
+            thin,
         },
         &mut out,
         progress,

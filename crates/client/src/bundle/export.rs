@@ -1,0 +1,133 @@
+//! Writing a bundle.
+
+use std::fs::{File, Permissions};
+use std::io::{BufWriter, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use bstr::BString;
+use packhouse_object::{
+    Database, ObjectId, PackOptions, Progress, Wanted, WritePackError, count_objects, write_pack,
+};
+use packhouse_repo::store::{Store, StoreProgress};
+
+use super::header::{BundleHeader, read_bundle_header};
+use super::squash::squashed;
+use crate::mirror::diff::{RefTargets, edits};
+use crate::mirror::publish::targets;
+use crate::mirror::selection::select;
+use crate::mirror::{MirrorDiff, MirrorError, RefSelection, Steps};
+use crate::remote::RemoteError;
+
+/// What goes into a bundle.
+struct Content {
+    refs: RefTargets,
+    /// Where `HEAD` points, if its branch is among the refs under its own name.
+    head: Option<ObjectId>,
+    database: Database,
+}
+
+/// Writes the refs, and all they reach, into one file, which replaces what is at `path`. With `squash`, each ref gets
+/// one commit without parents.
+pub fn bundle_export(
+    store: &Store,
+    path: impl AsRef<Path>,
+    refs: &RefSelection,
+    squash: bool,
+    progress: Option<&dyn StoreProgress>,
+) -> Result<BundleHeader, MirrorError> {
+    let path = path.as_ref();
+    let content = content(store, refs, squash)?;
+    if content.refs.is_empty() {
+        return Err(MirrorError::Invalid {
+            reason: "a bundle without refs cannot be made".to_owned(),
+        });
+    }
+    let header = BundleHeader {
+        version: 2,
+        prerequisites: Vec::new(),
+        refs: content
+            .head
+            .map(|target| (BString::from("HEAD"), target))
+            .into_iter()
+            .chain(
+                content
+                    .refs
+                    .iter()
+                    .map(|(name, target)| (name.as_bstr().to_owned(), *target)),
+            )
+            .collect(),
+    };
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let mut file = tempfile::Builder::new()
+        .prefix(".packhouse-bundle-")
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(folder)
+        .map_err(MirrorError::file(path))?;
+    write(&header, &content, file.as_file_mut(), &Steps(progress)).map_err(|error| match error {
+        WritePackError::Write(error) => MirrorError::file(path)(error),
+        WritePackError::Read(error) => error.into(),
+        error => MirrorError::Remote(RemoteError::Send(error)),
+    })?;
+    file.as_file().sync_all().map_err(MirrorError::file(path))?;
+    file.persist(path)
+        .map_err(|error| MirrorError::file(path)(error.error))?;
+    let synced = File::open(folder).and_then(|folder| folder.sync_all());
+    synced.map_err(MirrorError::file(folder))?;
+    Ok(header)
+}
+
+/// How the refs of a bundle written now would differ from those of the one that is there.
+pub(crate) fn bundle_changes(
+    store: &Store,
+    path: &Path,
+    refs: &RefSelection,
+    squash: bool,
+) -> Result<MirrorDiff, MirrorError> {
+    let wanted = content(store, refs, squash)?.refs;
+    // What is no bundle is replaced as a whole.
+    let found = read_bundle_header(path).map_or_else(|_| RefTargets::new(), |header| header.targets());
+    Ok(MirrorDiff::of(&edits(&found, &wanted, true)))
+}
+
+fn content(store: &Store, refs: &RefSelection, squash: bool) -> Result<Content, MirrorError> {
+    let view = store.view()?;
+    let selected = select(refs, &targets(&view))?;
+    let (refs, database) = match squash {
+        true => squashed(&selected, view.database())?,
+        false => (selected, view.database().clone()),
+    };
+    let head = match store.branches().current_name()? {
+        Some(_) => refs.get(view.head()).copied(),
+        None => None,
+    };
+    Ok(Content {
+        refs,
+        head,
+        database,
+    })
+}
+
+fn write(
+    header: &BundleHeader,
+    content: &Content,
+    file: &mut File,
+    progress: &dyn Progress,
+) -> Result<(), WritePackError> {
+    let wanted = Wanted {
+        wants: content.refs.values().copied().collect(),
+        ..Wanted::default()
+    };
+    let counted = count_objects(&content.database, &wanted, progress)?;
+    let options = PackOptions {
+        ofs_delta: true,
+        thin: false,
+    };
+    let mut out = BufWriter::with_capacity(256 << 10, file);
+    header.write(&mut out)?;
+    write_pack(&content.database, &counted, &options, &mut out, progress)?;
+    Ok(out.flush()?)
+}

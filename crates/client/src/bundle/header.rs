@@ -1,0 +1,203 @@
+//! The lines before a bundle's pack.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::path::Path;
+
+use bstr::{BString, ByteSlice};
+use packhouse_object::{ObjectId, RefName};
+use packhouse_wire::{OBJECT_FORMAT, parse_id};
+
+use crate::MirrorError;
+use crate::mirror::diff::RefTargets;
+
+const V2: &[u8] = b"# v2 git bundle\n";
+const V3: &[u8] = b"# v3 git bundle\n";
+/// The longest line: an id, and a ref name or a comment.
+const LINE_BYTES: u64 = 64 << 10;
+/// The most lines.
+const LINES_MAX: usize = 2_000_000;
+
+/// What a bundle says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BundleHeader {
+    /// 2 or 3.
+    pub version: u32,
+    /// Commits that a repository must have before it can take the bundle in.
+    pub prerequisites: Vec<ObjectId>,
+    /// Its refs, `HEAD` perhaps among them, in its order.
+    pub refs: Vec<(BString, ObjectId)>,
+}
+
+/// Reads the header of the bundle at `path`.
+pub fn read_bundle_header(path: impl AsRef<Path>) -> Result<BundleHeader, MirrorError> {
+    open(path.as_ref()).map(|(header, _)| header)
+}
+
+/// Reads the header; what is left is the pack.
+pub(super) fn open(path: &Path) -> Result<(BundleHeader, BufReader<File>), MirrorError> {
+    let file = File::open(path).map_err(MirrorError::file(path))?;
+    let mut input = BufReader::with_capacity(256 << 10, file);
+    match BundleHeader::read(&mut input) {
+        Ok(header) => Ok((header, input)),
+        Err(Problem::Io(source)) => Err(MirrorError::file(path)(source)),
+        Err(Problem::Bad(reason)) => Err(MirrorError::BadBundle {
+            path: path.to_owned(),
+            reason,
+        }),
+    }
+}
+
+enum Problem {
+    Io(io::Error),
+    Bad(String),
+}
+
+impl From<io::Error> for Problem {
+    fn from(error: io::Error) -> Problem {
+        Problem::Io(error)
+    }
+}
+
+fn bad<T>(reason: impl Into<String>) -> Result<T, Problem> {
+    Err(Problem::Bad(reason.into()))
+}
+
+impl BundleHeader {
+    /// Its refs below `refs/`. Names that no repository can have are left out.
+    pub(crate) fn targets(&self) -> RefTargets {
+        let refs = self.refs.iter();
+        refs.filter_map(|(name, target)| Some((RefName::parse(name).ok()?, *target)))
+            .collect()
+    }
+
+    fn read(input: &mut dyn BufRead) -> Result<BundleHeader, Problem> {
+        let version = match line(input)?.as_slice() {
+            V2 => 2,
+            V3 => 3,
+            _ => return bad("it does not begin like one"),
+        };
+        let mut header = BundleHeader {
+            version,
+            prerequisites: Vec::new(),
+            refs: Vec::new(),
+        };
+        for _ in 0..LINES_MAX {
+            let line = line(input)?;
+            let Some(line) = line.strip_suffix(b"\n") else {
+                return bad("its header is cut off");
+            };
+            if line.is_empty() {
+                return Ok(header);
+            }
+            header.take(line)?;
+        }
+        bad("it has too many refs")
+    }
+
+    fn take(&mut self, line: &[u8]) -> Result<(), Problem> {
+        let shown = || line.as_bstr().to_string().escape_debug().to_string();
+        if let Some(capability) = line.strip_prefix(b"@").filter(|_| self.version == 3) {
+            let known = [b"object-format=", OBJECT_FORMAT.as_bytes()].concat();
+            return match capability == known {
+                true => Ok(()),
+                false => bad(format!("it needs what is not supported: '{}'", shown())),
+            };
+        }
+        if let Some(rest) = line.strip_prefix(b"-") {
+            let id = rest.split(|byte| *byte == b' ').next().and_then(parse_id);
+            match id {
+                Some(id) => self.prerequisites.push(id),
+                None => return bad(format!("its header has a line '{}'", shown())),
+            }
+            return Ok(());
+        }
+        match line.split_once_str(" ") {
+            Some((id, name)) if !name.is_empty() => match parse_id(id) {
+                Some(id) => self.refs.push((name.into(), id)),
+                None => return bad(format!("its header has a line '{}'", shown())),
+            },
+            _ => return bad(format!("its header has a line '{}'", shown())),
+        }
+        Ok(())
+    }
+
+    /// Writes it, in version 2.
+    pub(super) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        out.write_all(V2)?;
+        for id in &self.prerequisites {
+            writeln!(out, "-{id}")?;
+        }
+        for (name, target) in &self.refs {
+            write!(out, "{target} ")?;
+            out.write_all(name)?;
+            out.write_all(b"\n")?;
+        }
+        out.write_all(b"\n")
+    }
+}
+
+fn line(input: &mut dyn BufRead) -> io::Result<Vec<u8>> {
+    let mut line = Vec::new();
+    input.take(LINE_BYTES).read_until(b'\n', &mut line)?;
+    Ok(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "0123456789abcdef0123456789abcdef01234567";
+
+    fn read(text: &str) -> Result<BundleHeader, String> {
+        BundleHeader::read(&mut text.as_bytes()).map_err(|problem| match problem {
+            Problem::Bad(reason) => reason,
+            Problem::Io(error) => error.to_string(),
+        })
+    }
+
+    #[test]
+    fn both_versions_are_read() {
+        let v2 = read(&format!(
+            "# v2 git bundle\n-{ID} first commit\n{ID} refs/heads/main\n{ID} HEAD\n\nPACK"
+        ))
+        .unwrap();
+        assert_eq!((v2.version, v2.prerequisites.len(), v2.refs.len()), (2, 1, 2));
+        assert_eq!(v2.targets().len(), 1);
+        let v3 = read(&format!(
+            "# v3 git bundle\n@object-format=sha1\n{ID} refs/heads/main\n\n"
+        ))
+        .unwrap();
+        assert_eq!((v3.version, v3.refs.len()), (3, 1));
+    }
+
+    #[test]
+    fn what_is_no_bundle_is_refused() {
+        for (text, expected) in [
+            ("PACK".to_owned(), "begin"),
+            (String::new(), "begin"),
+            ("# v3 git bundle\n@object-format=sha256\n\n".to_owned(), "sha256"),
+            ("# v3 git bundle\n@filter=blob:none\n\n".to_owned(), "filter"),
+            ("# v2 git bundle\n@object-format=sha1\n\n".to_owned(), "line"),
+            (format!("# v2 git bundle\n{ID} refs/heads/main\n"), "cut off"),
+            ("# v2 git bundle\nxyz refs/heads/main\n\n".to_owned(), "line"),
+        ] {
+            let error = read(&text).unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn reading_undoes_writing() {
+        let id = ObjectId::from_hex(ID.as_bytes()).unwrap();
+        let header = BundleHeader {
+            version: 2,
+            prerequisites: vec![id],
+            refs: vec![("HEAD".into(), id), ("refs/heads/a".into(), id)],
+        };
+        let mut bytes = Vec::new();
+        header.write(&mut bytes).unwrap();
+        let read = BundleHeader::read(&mut &bytes[..]).map_err(|_| ()).unwrap();
+        assert_eq!(read, header);
+    }
+}

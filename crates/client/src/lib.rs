@@ -1,0 +1,35 @@
+//! Talking to other Git repositories: fetching, pushing, backups, restores and bundles.
+//!
+//! What always holds:
+//!
+//! - What comes from elsewhere is untrusted: packs are checked whole before anything of them is kept, lists
+//!   have limits, and memory is bounded whatever the other side sends.
+//! - A transfer that is cut off leaves nothing visible: objects come first, refs last and in one step.
+//! - Nothing here reads the environment or asks a person; what the caller does not give is not used.
+//! - Passwords are in no error, no `Debug` output and no log.
+//!
+//! Calls block, as the embedded store does; on an executor they belong on a thread that may.
+//!
+//! ```no_run
+//! use packhouse_client::{MirrorOptions, backup};
+//! use packhouse_repo::store::{Store, StoreOptions};
+//!
+//! let store = Store::open("data.git", StoreOptions::default())?;
+//! let changes = backup(&store, "https://example.com/me/data.git", &MirrorOptions::default())?;
+//! println!("{} refs changed", changes.total());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod bundle;
+mod credentials;
+mod mirror;
+pub mod remote;
+
+pub use bundle::{BundleHeader, bundle_export, bundle_import, read_bundle_header};
+pub use credentials::{
+    Credential, CredentialSource, Secret, SystemCredentials, resolve_credentials,
+};
+pub use mirror::{
+    MirrorDiff, MirrorError, MirrorFormat, MirrorOptions, RefChange, RefSelection, backup, restore,
+};
+pub use remote::{Remote, RemoteError, RemoteOptions, RemoteUrl};

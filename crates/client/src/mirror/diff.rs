@@ -1,0 +1,153 @@
+//! How the refs of two repositories differ.
+
+use std::collections::BTreeMap;
+
+use packhouse_object::{ObjectId, RefName};
+
+use crate::remote::PushEdit;
+
+/// Refs, and where they point.
+pub(crate) type RefTargets = BTreeMap<RefName, ObjectId>;
+
+/// What a backup or restore changes in its target.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MirrorDiff {
+    /// Refs that it does not have yet.
+    pub add: Vec<RefChange>,
+    /// Refs that point elsewhere.
+    pub update: Vec<RefChange>,
+    /// Refs that only it has.
+    pub delete: Vec<RefChange>,
+}
+
+/// One ref that changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefChange {
+    /// The whole name.
+    pub name: String,
+    /// Where it pointed; `None`: it did not exist.
+    pub old: Option<ObjectId>,
+    /// Where it points; `None`: it is deleted.
+    pub new: Option<ObjectId>,
+}
+
+impl MirrorDiff {
+    /// Whether nothing changes.
+    pub fn in_sync(&self) -> bool {
+        self.total() == 0
+    }
+
+    /// How many refs change.
+    pub fn total(&self) -> usize {
+        self.add.len() + self.update.len() + self.delete.len()
+    }
+
+    /// What the edits come to.
+    pub(crate) fn of(edits: &[PushEdit]) -> MirrorDiff {
+        let mut diff = MirrorDiff::default();
+        for edit in edits {
+            let list = match (edit.old, edit.new) {
+                (None, _) => &mut diff.add,
+                (Some(_), Some(_)) => &mut diff.update,
+                (Some(_), None) => &mut diff.delete,
+            };
+            list.push(RefChange {
+                name: edit.name.to_string(),
+                old: edit.old,
+                new: edit.new,
+            });
+        }
+        diff
+    }
+}
+
+/// The edits that make `found` what is `wanted`; with `delete`, also where it has more. Deletions come first, as
+/// they may make room.
+pub(crate) fn edits(found: &RefTargets, wanted: &RefTargets, delete: bool) -> Vec<PushEdit> {
+    let deleted = found
+        .iter()
+        .filter(|(name, _)| delete && !wanted.contains_key(*name))
+        .map(|(name, old)| PushEdit {
+            name: name.clone(),
+            old: Some(*old),
+            new: None,
+        });
+    let moved = wanted
+        .iter()
+        .map(|(name, new)| PushEdit {
+            name: name.clone(),
+            old: found.get(name).copied(),
+            new: Some(*new),
+        })
+        .filter(|edit| edit.old != edit.new);
+    deleted.chain(moved).collect()
+}
+
+/// The deletions without which another edit cannot have its name: Git keeps `a` and `a/b` apart.
+pub(crate) fn making_room(edits: &[PushEdit]) -> Vec<PushEdit> {
+    let created: BTreeMap<&[u8], ()> = edits
+        .iter()
+        .filter(|edit| edit.new.is_some() && edit.old.is_none())
+        .map(|edit| (edit.name.as_bytes(), ()))
+        .collect();
+    let is_in_the_way = |name: &[u8]| {
+        let mut above = name
+            .iter()
+            .enumerate()
+            .filter(|(_, byte)| **byte == b'/')
+            .map(|(at, _)| &name[..at]);
+        let inside = [name, b"/"].concat();
+        above.any(|above| created.contains_key(above))
+            || created
+                .range(&inside[..]..)
+                .next()
+                .is_some_and(|(name, ())| name.starts_with(&inside))
+    };
+    edits
+        .iter()
+        .filter(|edit| edit.new.is_none() && is_in_the_way(edit.name.as_bytes()))
+        .cloned()
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use packhouse_object::HashKind;
+
+    use super::*;
+
+    fn targets(names: &[(&str, u8)]) -> RefTargets {
+        let id = |byte| ObjectId::from_bytes_or_panic(&[byte; 20]);
+        names
+            .iter()
+            .map(|(name, byte)| (RefName::parse(format!("refs/{name}")).unwrap(), id(*byte)))
+            .collect()
+    }
+
+    #[test]
+    fn edits_make_one_set_of_refs_the_other() {
+        assert_eq!(HashKind::Sha1.len_in_bytes(), 20);
+        let found = targets(&[("heads/a", 1), ("heads/b", 1), ("heads/c", 1)]);
+        let wanted = targets(&[("heads/a", 1), ("heads/b", 2), ("heads/d", 2)]);
+        let exact = MirrorDiff::of(&edits(&found, &wanted, true));
+        assert_eq!(
+            (exact.add.len(), exact.update.len(), exact.delete.len()),
+            (1, 1, 1)
+        );
+        assert_eq!(exact.delete[0].name, "refs/heads/c");
+        let additive = MirrorDiff::of(&edits(&found, &wanted, false));
+        assert_eq!((additive.total(), additive.delete.len()), (2, 0));
+        assert!(MirrorDiff::of(&edits(&found, &found, true)).in_sync());
+    }
+
+    #[test]
+    fn what_is_in_the_way_goes_first() {
+        let found = targets(&[("heads/a", 1), ("heads/b/c", 1), ("heads/d", 1)]);
+        let wanted = targets(&[("heads/a/x", 1), ("heads/b", 1), ("heads/e", 1)]);
+        let room: Vec<_> = making_room(&edits(&found, &wanted, true))
+            .iter()
+            .map(|edit| edit.name.to_string())
+            .collect();
+        assert_eq!(room, ["refs/heads/a", "refs/heads/b/c"]);
+    }
+}

@@ -1,0 +1,101 @@
+//! Moving refs of a store with the objects they need.
+
+use packhouse_object::{FinishedPack, NewObject, Received, RefName};
+use packhouse_repo::store::{Store, StoreError};
+use packhouse_repo::{Change, RefEdit, View};
+
+use super::diff::{RefTargets, making_room};
+use crate::remote::PushEdit;
+
+/// The refs of a view.
+pub(crate) fn targets(view: &View) -> RefTargets {
+    let refs = view.refs().iter();
+    refs.map(|(name, value)| (name.clone(), value.target))
+        .collect()
+}
+
+/// Edits to make as they are, or not at all.
+pub(crate) struct Moves<'a> {
+    pub(crate) edits: &'a [PushEdit],
+    /// The line for the reflog.
+    pub(crate) message: &'a str,
+}
+
+/// Makes the edits in one step. `Ok(Err(name))`: that ref is not where its edit says, and nothing moved.
+pub(crate) fn publish(
+    store: &Store,
+    received: Option<Received>,
+    moves: &Moves<'_>,
+) -> Result<Result<(), RefName>, StoreError> {
+    let decide = |found: &RefTargets| {
+        let mut edits = Vec::new();
+        for edit in moves.edits {
+            match (found.get(&edit.name).copied(), edit.new) {
+                // It went away already.
+                (None, None) => {}
+                (found, _) if found == edit.old => edits.push(edit.clone()),
+                _ => return Err(edit.name.clone()),
+            }
+        }
+        Ok((edits, ()))
+    };
+    publish_decided(store, received, moves.message, decide)
+}
+
+/// Makes the edits that are decided on the newest refs in one step, after what is in their way has gone.
+///
+/// `decide` may be called several times. `Ok(Err(…))`: it refused, and nothing moved.
+pub(crate) fn publish_decided<T, E>(
+    store: &Store,
+    received: Option<Received>,
+    message: &str,
+    mut decide: impl FnMut(&RefTargets) -> Result<(Vec<PushEdit>, T), E>,
+) -> Result<Result<T, E>, StoreError> {
+    let (objects, packs): (Vec<NewObject>, Vec<FinishedPack>) = match received {
+        None => (Vec::new(), Vec::new()),
+        Some(Received::Small(objects)) => (objects, Vec::new()),
+        Some(Received::Large(pack)) => (Vec::new(), vec![pack]),
+    };
+    let edit = |edit: PushEdit| RefEdit {
+        name: edit.name,
+        old: edit.old,
+        new: edit.new,
+        message: message.to_owned(),
+    };
+    let room = match decide(&targets(&*store.view()?)) {
+        Ok((edits, _)) => making_room(&edits),
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    if !room.is_empty() {
+        store.publish(Vec::new(), |view| {
+            let found = targets(view);
+            let still = room
+                .iter()
+                .filter(|edit| found.get(&edit.name).copied() == edit.old);
+            let change = Change {
+                objects: Vec::new(),
+                edits: still.cloned().map(edit).collect(),
+            };
+            Ok((change, ()))
+        })?;
+    }
+    let (outcome, _) = store.publish(packs, |view| {
+        let (edits, outcome) = match decide(&targets(view)) {
+            Ok((edits, value)) => (edits, Ok(value)),
+            Err(refusal) => (Vec::new(), Err(refusal)),
+        };
+        let mut missing = Vec::new();
+        for object in objects.iter().filter(|_| !edits.is_empty()) {
+            // The database knows the empty tree by heart; git wants it stored where something names it.
+            if object.id.is_empty_tree() || !view.database().contains(&object.id)? {
+                missing.push(object.clone());
+            }
+        }
+        let change = Change {
+            objects: missing,
+            edits: edits.into_iter().map(edit).collect(),
+        };
+        Ok((change, outcome))
+    })?;
+    Ok(outcome)
+}

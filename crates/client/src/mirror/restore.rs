@@ -1,0 +1,117 @@
+//! Making the store hold what another repository, or a file, holds.
+
+use packhouse_object::{Database, ObjectId, Progress, Wanted, count_objects};
+use packhouse_repo::View;
+use packhouse_repo::store::Store;
+
+use super::backup::bundle_path;
+use super::diff::{MirrorDiff, RefTargets, edits};
+use super::publish::{publish_decided, targets};
+use super::selection::select;
+use super::{MirrorError, MirrorFormat, MirrorOptions, RefSelection};
+use crate::bundle::{bundle_import_with, read_bundle_header};
+use crate::remote::{FetchRequest, PushEdit, Remote, RemoteUrl};
+
+/// Makes the refs of the store those at `url`, whatever they were; refs that only the store has are deleted, unless
+/// the options say otherwise or it is a bundle, which need not hold everything.
+pub fn restore(
+    store: &Store,
+    url: &str,
+    options: &MirrorOptions<'_>,
+) -> Result<MirrorDiff, MirrorError> {
+    let url = RemoteUrl::parse(url)?;
+    if options.squash {
+        return Err(MirrorError::Invalid {
+            reason: "squash is for writing bundles".to_owned(),
+        });
+    }
+    let steps = options.steps();
+    if options.format_of(&url) == MirrorFormat::Bundle {
+        let path = bundle_path(&url)?;
+        if options.dry_run {
+            let header = read_bundle_header(path)?;
+            let wanted = select(&options.refs, &header.targets())?;
+            let found = targets(&*store.view()?);
+            return Ok(MirrorDiff::of(&edits(&found, &wanted, false)));
+        }
+        return bundle_import_with(store, path, &options.refs, &options.remote.limits, &steps);
+    }
+    let delete = options.refs == RefSelection::All && !options.additive;
+    let remote = Remote::at(url, options.remote.clone());
+    let connection = remote.connect_to_fetch(&steps)?;
+    let offered = connection
+        .refs()
+        .refs
+        .iter()
+        .map(|entry| (entry.name.clone(), entry.target))
+        .collect();
+    let wanted = select(&options.refs, &offered)?;
+    let view = store.view()?;
+    let planned = edits(&targets(&view), &wanted, delete);
+    if options.dry_run || planned.is_empty() {
+        return Ok(MirrorDiff::of(&planned));
+    }
+    let haves: Vec<ObjectId> = view.refs().iter().map(|(_, value)| value.target).collect();
+    let request = FetchRequest {
+        wants: lacking(&view, &planned, &haves, &steps)?,
+        haves,
+        database: view.database(),
+        quarantine: store.quarantine_dir(),
+    };
+    let received = connection.fetch(&request)?;
+    let moved = publish_decided(store, received, "restore", |found: &RefTargets| {
+        let edits = edits(found, &wanted, delete);
+        let diff = MirrorDiff::of(&edits);
+        Ok::<_, std::convert::Infallible>((edits, diff))
+    })?;
+    match moved {
+        Ok(diff) => Ok(diff),
+        Err(never) => match never {},
+    }
+}
+
+/// The new targets that are not here yet with all they reach.
+pub(crate) fn lacking(
+    view: &View,
+    edits: &[PushEdit],
+    haves: &[ObjectId],
+    progress: &dyn Progress,
+) -> Result<Vec<ObjectId>, MirrorError> {
+    let mut wants: Vec<ObjectId> = edits.iter().filter_map(|edit| edit.new).collect();
+    wants.sort_unstable();
+    wants.dedup();
+    let mut lacking = Vec::new();
+    let mut maybe = Vec::new();
+    for want in wants {
+        match view.database().contains(&want)? {
+            true => maybe.push(want),
+            false => lacking.push(want),
+        }
+    }
+    // What no ref names may have been cleaned up in part.
+    match is_complete(view.database(), &maybe, haves, progress) {
+        true => Ok(lacking),
+        false => {
+            lacking.extend(maybe);
+            Ok(lacking)
+        }
+    }
+}
+
+fn is_complete(
+    database: &Database,
+    wants: &[ObjectId],
+    haves: &[ObjectId],
+    progress: &dyn Progress,
+) -> bool {
+    let wanted = Wanted {
+        wants: wants.to_vec(),
+        haves: haves.to_vec(),
+        ..Wanted::default()
+    };
+    let Ok(counted) = count_objects(database, &wanted, progress) else {
+        return false;
+    };
+    let mut ids = counted.ids.iter();
+    ids.all(|id| database.contains(id).unwrap_or(false))
+}

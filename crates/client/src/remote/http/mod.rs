@@ -1,0 +1,291 @@
+//! Smart HTTP: an advertisement, then single requests that each bring all they need.
+
+mod body;
+mod discover;
+
+use std::sync::Arc;
+
+use futures::{StreamExt, TryStreamExt};
+use packhouse_wire::{AGENT, Service, Version};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
+use reqwest::{Certificate, Client, Response, StatusCode, Url, redirect};
+use tokio_util::io::StreamReader;
+
+use super::conversation::Conversation;
+use super::edge::{Edge, EdgeReader};
+use super::error::{Ended, Failures, with_reasons};
+use super::options::Proxy;
+use super::{RemoteError, RemoteOptions};
+use crate::credentials::{Credential, CredentialSource};
+use body::BodyWriter;
+
+/// The most of an error page that is read and quoted.
+const QUOTED_BYTES: usize = 400;
+
+/// One HTTP server, and who we are to it.
+#[derive(Clone)]
+pub(crate) struct HttpClient {
+    client: Client,
+    /// Without user and password.
+    base: Url,
+    credential: Option<Credential>,
+    /// The user of a URL that has no password.
+    user: Option<String>,
+    source: Option<Arc<dyn CredentialSource>>,
+    failures: Failures,
+}
+
+impl HttpClient {
+    pub(crate) fn new(
+        url: &Url,
+        options: &RemoteOptions,
+        failures: Failures,
+    ) -> Result<HttpClient, RemoteError> {
+        // The HTTP client is built without cryptography of its own. Whoever installed some before us has what we need.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut builder = Client::builder()
+            .redirect(redirect::Policy::none())
+            .connect_timeout(options.connect_timeout)
+            .referer(false);
+        let bad = |what: &str, error: &reqwest::Error| RemoteError::BadUrl {
+            reason: format!("{what}: {}", with_reasons(error)),
+        };
+        builder = match &options.proxy {
+            Proxy::Environment => builder,
+            Proxy::None => builder.no_proxy(),
+            Proxy::Url(url) => builder.proxy(
+                reqwest::Proxy::all(url.as_str()).map_err(|error| bad("bad proxy", &error))?,
+            ),
+        };
+        if let Some(pem) = &options.extra_certificates {
+            let certificates = Certificate::from_pem_bundle(pem)
+                .map_err(|error| bad("bad certificates", &error))?;
+            builder = builder.tls_certs_merge(certificates);
+        }
+        let client = builder
+            .build()
+            .map_err(|error| bad("could not prepare HTTP", &error))?;
+        let (base, user, credential) = taken_apart(url);
+        Ok(HttpClient {
+            client,
+            base,
+            credential,
+            user,
+            source: options.credentials.clone(),
+            failures,
+        })
+    }
+
+    /// Asks for the advertisement of `service`.
+    pub(crate) fn connect<'p>(
+        &self,
+        service: Service,
+        version: Version,
+        edge: Edge<'p>,
+    ) -> Result<Conversation<'p>, RemoteError> {
+        let mut client = self.clone();
+        let response = client.discover(service, version, &edge)?;
+        let failures = client.failures.clone();
+        let advertisement = reader_of(response, &edge);
+        let conversation = HttpConversation {
+            client,
+            service,
+            version,
+        };
+        Ok(Conversation::http(
+            failures,
+            edge,
+            advertisement,
+            conversation,
+        ))
+    }
+
+    fn headers(&self, version: Version) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        // Some hosts answer programs called `git/…` only.
+        let agent = HeaderValue::from_str(&format!("git/2.47 ({AGENT})"));
+        headers.insert(USER_AGENT, agent.expect("the version is plain text"));
+        headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+        if version == Version::V2 {
+            headers.insert("git-protocol", HeaderValue::from_static("version=2"));
+        }
+        if let Some(credential) = &self.credential
+            && let Ok(mut value) = HeaderValue::from_str(&credential.authorization())
+        {
+            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, value);
+        }
+        headers
+    }
+
+    /// What a request that got no answer comes to.
+    fn unanswered(&self, error: reqwest::Error) -> RemoteError {
+        // The URL in it may be one that a server sent us to.
+        let error = error.without_url();
+        let url = self.failures.url.clone();
+        if error.is_connect() {
+            return match error.is_timeout() {
+                true => RemoteError::TimedOut { url },
+                false => RemoteError::Connect {
+                    url,
+                    source: error.into(),
+                },
+            };
+        }
+        self.failures.io(&error)
+    }
+
+    fn ended(&self, ended: Ended) -> RemoteError {
+        self.failures.io(&std::io::Error::from(ended))
+    }
+
+    /// What an answer that is no success comes to.
+    fn refusal(&self, response: Response, edge: &Edge<'_>) -> RemoteError {
+        let url = self.failures.url.clone();
+        let status = response.status();
+        let reason = |response| {
+            let words = quoted(response, edge);
+            match words.is_empty() {
+                true => status.to_string(),
+                false => words,
+            }
+        };
+        match status {
+            StatusCode::UNAUTHORIZED => RemoteError::AuthenticationFailed { url },
+            StatusCode::FORBIDDEN => RemoteError::AccessDenied {
+                url,
+                reason: reason(response),
+            },
+            StatusCode::NOT_FOUND | StatusCode::GONE => RemoteError::RepositoryNotFound {
+                url,
+                reason: status.to_string(),
+            },
+            status if status.is_redirection() => RemoteError::Redirect {
+                url,
+                target: location(&response).unwrap_or_default(),
+                reason: "only the first request of a conversation may be redirected",
+            },
+            status => RemoteError::Status {
+                url,
+                status: status.as_u16(),
+            },
+        }
+    }
+
+    fn check_type(&self, response: &Response, expected: &str) -> Result<(), RemoteError> {
+        let found = response
+            .headers()
+            .get(CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or("");
+        let found = found.split(';').next().unwrap_or("").trim();
+        match found.eq_ignore_ascii_case(expected) {
+            true => Ok(()),
+            false => Err(self.failures.not_git(format!(
+                "the answer is of type '{}', not '{expected}'",
+                found.escape_debug()
+            ))),
+        }
+    }
+}
+
+/// One service of a server, behind the place where its advertisement was found.
+pub(crate) struct HttpConversation {
+    client: HttpClient,
+    service: Service,
+    version: Version,
+}
+
+impl HttpConversation {
+    /// A request body that is written while it is sent.
+    pub(crate) fn body<'p>(edge: &Edge<'p>) -> (BodyWriter<'p>, reqwest::Body) {
+        body::channel(edge)
+    }
+
+    /// Sends one request; the answer is read as it comes.
+    pub(crate) fn post<'p>(
+        &self,
+        body: reqwest::Body,
+        edge: &Edge<'p>,
+    ) -> Result<EdgeReader<'p>, RemoteError> {
+        let client = &self.client;
+        let service = self.service.as_str();
+        let request = client
+            .client
+            .post(joined(&client.base, service))
+            .headers(client.headers(self.version))
+            .header(CONTENT_TYPE, format!("application/x-{service}-request"))
+            .header(ACCEPT, format!("application/x-{service}-result"))
+            .body(body);
+        let response = edge
+            .wait(request.send())
+            .map_err(|ended| client.ended(ended))?
+            .map_err(|error| client.unanswered(error))?;
+        if !response.status().is_success() {
+            return Err(client.refusal(response, edge));
+        }
+        client.check_type(&response, &format!("application/x-{service}-result"))?;
+        Ok(reader_of(response, edge))
+    }
+}
+
+fn reader_of<'p>(response: Response, edge: &Edge<'p>) -> EdgeReader<'p> {
+    let pieces = response
+        .bytes_stream()
+        .map_err(|error| std::io::Error::other(error.without_url()))
+        .boxed();
+    EdgeReader::new(StreamReader::new(pieces), edge)
+}
+
+/// `tail` below the repository's URL.
+fn joined(base: &Url, tail: &str) -> Url {
+    let mut url = base.clone();
+    let path = format!("{}/{tail}", base.path().trim_end_matches('/'));
+    url.set_path(&path);
+    url
+}
+
+/// The URL without user and password, and these.
+fn taken_apart(url: &Url) -> (Url, Option<String>, Option<Credential>) {
+    let decoded = |text: &str| {
+        percent_encoding::percent_decode_str(text)
+            .decode_utf8_lossy()
+            .into_owned()
+    };
+    let user = (!url.username().is_empty()).then(|| decoded(url.username()));
+    let password = url.password().map(decoded);
+    let mut base = url.clone();
+    // Only URLs that cannot have them refuse, and then there are none.
+    let _ = base.set_username("");
+    let _ = base.set_password(None);
+    match (user, password) {
+        (user, Some(password)) => {
+            let credential = Credential::basic(user.unwrap_or_default(), password);
+            (base, None, Some(credential))
+        }
+        (user, None) => (base, user, None),
+    }
+}
+
+fn location(response: &Response) -> Option<String> {
+    let value = response.headers().get(reqwest::header::LOCATION)?;
+    Some(value.to_str().ok()?.to_owned())
+}
+
+/// The beginning of an error page, if it is plain text.
+fn quoted(mut response: Response, edge: &Edge<'_>) -> String {
+    let is_text = response
+        .headers()
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.starts_with("text/plain"));
+    let mut text = Vec::new();
+    while is_text && text.len() < QUOTED_BYTES {
+        match edge.wait(response.chunk()) {
+            Ok(Ok(Some(chunk))) => text.extend_from_slice(&chunk),
+            _ => break,
+        }
+    }
+    text.truncate(QUOTED_BYTES);
+    super::protocol::shown(&text).trim().to_owned()
+}

@@ -1,0 +1,178 @@
+//! A repository on this machine, opened directly.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use packhouse_object::{Progress, ReceiveLimits, Received, Wanted};
+use packhouse_repo::store::{Store, StoreError, StoreOptions};
+use packhouse_repo::{CopyError, View, copy_objects};
+
+use super::error::RemoteError;
+use super::protocol::{FetchRequest, PushReport, PushRequest, PushStatus};
+use super::refs::{RemoteRef, RemoteRefs};
+use crate::mirror::publish::{Moves, publish};
+
+/// A repository to fetch from. Nothing is written to it.
+pub(super) struct LocalSource {
+    store: Store,
+    view: Arc<View>,
+}
+
+impl LocalSource {
+    pub(super) fn open(path: &Path) -> Result<LocalSource, RemoteError> {
+        let options = StoreOptions {
+            read_only: true,
+            ..StoreOptions::default()
+        };
+        let store = open(path, options)?;
+        let view = store.view().map_err(RemoteError::local(path))?;
+        Ok(LocalSource { store, view })
+    }
+
+    pub(super) fn refs(&self) -> Result<RemoteRefs, RemoteError> {
+        refs_of(&self.store, &self.view)
+    }
+
+    pub(super) fn fetch(
+        &self,
+        request: &FetchRequest<'_>,
+        limits: &ReceiveLimits,
+        progress: &dyn Progress,
+    ) -> Result<Received, RemoteError> {
+        let shallow = self.store.path().join("shallow");
+        if shallow.metadata().is_ok_and(|file| file.len() > 0) {
+            return Err(RemoteError::Shallow {
+                url: self.store.path().display().to_string(),
+            });
+        }
+        let wanted = Wanted {
+            wants: request.wants.clone(),
+            haves: request.haves.clone(),
+            include_tags: Vec::new(),
+            thin: true,
+        };
+        copy_objects(
+            self.view.database(),
+            &wanted,
+            request.quarantine,
+            request.database,
+            limits,
+            progress,
+        )
+        .map_err(copy_error)
+    }
+}
+
+/// A repository to push to.
+pub(super) struct LocalTarget {
+    store: Store,
+    view: Arc<View>,
+}
+
+impl LocalTarget {
+    pub(super) fn open(path: &Path) -> Result<LocalTarget, RemoteError> {
+        let store = open(path, StoreOptions::default())?;
+        let view = store.view().map_err(RemoteError::local(path))?;
+        Ok(LocalTarget { store, view })
+    }
+
+    pub(super) fn refs(&self) -> Result<RemoteRefs, RemoteError> {
+        refs_of(&self.store, &self.view)
+    }
+
+    /// All refs move or none: a ref that was moved by somebody else meanwhile keeps all where they are.
+    pub(super) fn push(
+        &self,
+        request: &PushRequest<'_>,
+        limits: &ReceiveLimits,
+        progress: &dyn Progress,
+    ) -> Result<PushReport, RemoteError> {
+        let view = &self.view;
+        let wanted = Wanted {
+            wants: request.edits.iter().filter_map(|edit| edit.new).collect(),
+            haves: view.refs().iter().map(|(_, value)| value.target).collect(),
+            include_tags: Vec::new(),
+            thin: true,
+        };
+        let received = match wanted.wants.is_empty() {
+            true => None,
+            false => Some(
+                copy_objects(
+                    request.database,
+                    &wanted,
+                    self.store.quarantine_dir(),
+                    view.database(),
+                    limits,
+                    progress,
+                )
+                .map_err(copy_error)?,
+            ),
+        };
+        let moves = Moves {
+            edits: request.edits,
+            message: "push",
+        };
+        let moved = publish(&self.store, received, &moves)
+            .map_err(RemoteError::local(self.store.path()))?;
+        let statuses = request.edits.iter().map(|edit| match &moved {
+            Ok(()) => PushStatus::Ok,
+            Err(stale) if *stale == edit.name => {
+                PushStatus::Rejected("it was moved by somebody else".to_owned())
+            }
+            Err(_) => PushStatus::Rejected("atomic push failure".to_owned()),
+        });
+        Ok(PushReport {
+            statuses: statuses.collect(),
+            atomic: true,
+        })
+    }
+}
+
+fn open(path: &Path, options: StoreOptions) -> Result<Store, RemoteError> {
+    Store::open(path, options).map_err(|error| {
+        let not_found = |reason: &str| RemoteError::RepositoryNotFound {
+            url: path.display().to_string(),
+            reason: reason.to_owned(),
+        };
+        match &error {
+            StoreError::NotFound { .. } => not_found("there is nothing; not a git repository"),
+            StoreError::Open(packhouse_repo::directory::OpenError::NoRepository { .. }) => {
+                not_found("it is not a git repository")
+            }
+            _ => RemoteError::local(path)(error),
+        }
+    })
+}
+
+fn refs_of(store: &Store, view: &View) -> Result<RemoteRefs, RemoteError> {
+    let refs = view.refs().iter().map(|(name, value)| RemoteRef {
+        name: name.clone(),
+        target: value.target,
+        peeled: value.peeled,
+    });
+    let current = store
+        .branches()
+        .current_name()
+        .map_err(RemoteError::local(store.path()))?;
+    let head_ref = current.and_then(|name| packhouse_object::RefName::branch(&name).ok());
+    Ok(RemoteRefs {
+        refs: refs.collect(),
+        head: head_ref
+            .as_ref()
+            .and_then(|name| Some(view.refs().get(name)?.target)),
+        head_ref,
+        skipped: Vec::new(),
+    })
+}
+
+fn copy_error(error: CopyError) -> RemoteError {
+    use packhouse_object::{ReadError, ReceiveError, WritePackError};
+    match error {
+        CopyError::Read(error) => error.into(),
+        CopyError::Receive(ReceiveError::Cancelled)
+        | CopyError::Write(WritePackError::Read(ReadError::Cancelled)) => RemoteError::Cancelled,
+        CopyError::Write(error) => RemoteError::Send(error),
+        CopyError::Receive(error) => RemoteError::Receive(error),
+        CopyError::Pipe(error) => RemoteError::Start(error),
+    }
+}

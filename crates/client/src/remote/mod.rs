@@ -1,0 +1,179 @@
+//! A Git repository elsewhere: listing its refs, fetching from it, pushing to it.
+//!
+//! A [`Remote`] is reached through a local path or `file://` (directly, without a process), `http://` and `https://`
+//! (smart HTTP), `ssh://` (by the system's program) or `git://`. Fetches speak version 2 of the protocol where the
+//! other side does, else 0 or 1; pushes speak 0 or 1, as all of Git does.
+//!
+//! ```no_run
+//! use packhouse_client::remote::{FetchRequest, Remote, RemoteOptions};
+//! # fn fetch(database: &packhouse_object::Database, quarantine: &std::path::Path)
+//! # -> Result<(), packhouse_client::RemoteError> {
+//! let remote = Remote::open("https://example.com/project.git", RemoteOptions::default())?;
+//! let refs = remote.refs(&())?;
+//! let wants = refs.refs.iter().map(|entry| entry.target).collect();
+//! let request = FetchRequest { wants, haves: Vec::new(), database, quarantine };
+//! let received = remote.fetch(&request, &())?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod connection;
+mod conversation;
+mod daemon;
+mod edge;
+mod error;
+mod http;
+mod local;
+mod options;
+mod protocol;
+mod refs;
+mod ssh;
+mod url;
+
+use std::sync::{Arc, OnceLock};
+
+use packhouse_object::{Progress, Received};
+use packhouse_wire::{Service, Version};
+
+pub use connection::{FetchConnection, PushConnection};
+pub use error::RemoteError;
+pub use options::{
+    Messages, Proxy, RemoteOptions, SshCommand, SshOptions, SshVariant,
+};
+pub use protocol::{FetchRequest, PushEdit, PushReport, PushRequest, PushStatus};
+pub use refs::{RemoteRef, RemoteRefs};
+pub use url::RemoteUrl;
+
+pub(crate) use error::with_reasons;
+
+use conversation::Conversation;
+use edge::{Edge, Runtime};
+use error::Failures;
+use url::Place;
+
+/// A repository elsewhere. Opening one connects to nothing yet; every call connects anew.
+pub struct Remote {
+    url: RemoteUrl,
+    options: RemoteOptions,
+    runtime: OnceLock<Arc<Runtime>>,
+}
+
+impl Remote {
+    /// The repository at `url`, which may be a local path.
+    pub fn open(url: &str, options: RemoteOptions) -> Result<Remote, RemoteError> {
+        Ok(Remote::at(RemoteUrl::parse(url)?, options))
+    }
+
+    /// The repository at a URL that is parsed already.
+    pub fn at(url: RemoteUrl, options: RemoteOptions) -> Remote {
+        Remote {
+            url,
+            options,
+            runtime: OnceLock::new(),
+        }
+    }
+
+    /// Where it is.
+    pub fn url(&self) -> &RemoteUrl {
+        &self.url
+    }
+
+    /// How it is talked to.
+    pub fn options(&self) -> &RemoteOptions {
+        &self.options
+    }
+
+    /// All its refs. Fails where there is no repository.
+    pub fn refs(&self, progress: &dyn Progress) -> Result<RemoteRefs, RemoteError> {
+        let mut connection = self.connect_to_fetch(progress)?;
+        Ok(std::mem::take(&mut connection.refs))
+    }
+
+    /// Gets the objects that are wanted, checked; `None` if nothing is wanted. Nothing becomes visible yet.
+    pub fn fetch(
+        &self,
+        request: &FetchRequest<'_>,
+        progress: &dyn Progress,
+    ) -> Result<Option<Received>, RemoteError> {
+        if request.wants.is_empty() {
+            return Ok(None);
+        }
+        self.connect_to_fetch(progress)?.fetch(request)
+    }
+
+    /// Moves refs of the other side, with the objects they need. Refs that it does not move are no error: see
+    /// [`PushReport::statuses`].
+    pub fn push(
+        &self,
+        request: &PushRequest<'_>,
+        progress: &dyn Progress,
+    ) -> Result<PushReport, RemoteError> {
+        self.connect_to_push(progress)?.push(request)
+    }
+
+    /// Connects, lists refs, and waits for what is wanted of them.
+    pub fn connect_to_fetch<'p>(
+        &self,
+        progress: &'p dyn Progress,
+    ) -> Result<FetchConnection<'p>, RemoteError> {
+        match self.url.local_path() {
+            Some(path) => FetchConnection::local(path, self.options.clone(), progress),
+            None => {
+                let conversation = self.converse(Service::UploadPack, Version::V2, progress)?;
+                FetchConnection::open(conversation, self.options.clone(), progress)
+            }
+        }
+    }
+
+    /// Connects, lists the refs that can be moved, and waits for how they are to be.
+    pub fn connect_to_push<'p>(
+        &self,
+        progress: &'p dyn Progress,
+    ) -> Result<PushConnection<'p>, RemoteError> {
+        match self.url.local_path() {
+            Some(path) => PushConnection::local(path, self.options.clone(), progress),
+            None => {
+                let conversation = self.converse(Service::ReceivePack, Version::V0, progress)?;
+                PushConnection::open(conversation, self.options.clone(), progress)
+            }
+        }
+    }
+
+    fn converse<'p>(
+        &self,
+        service: Service,
+        version: Version,
+        progress: &'p dyn Progress,
+    ) -> Result<Conversation<'p>, RemoteError> {
+        let failures = Failures {
+            url: self.url.to_string(),
+        };
+        let options = &self.options;
+        let edge = Edge::new(self.runtime()?, options.idle_timeout, progress);
+        match &self.url.place {
+            Place::Http(url) => {
+                http::HttpClient::new(url, options, failures)?.connect(service, version, edge)
+            }
+            Place::Ssh(host) => ssh::connect(host, service, version, options, failures, edge),
+            Place::Daemon(host) => {
+                let patience = options.connect_timeout;
+                daemon::connect(host, service, version, patience, failures, edge)
+            }
+            Place::Local(_) => unreachable!("a folder is opened, not talked to"),
+        }
+    }
+
+    fn runtime(&self) -> Result<Arc<Runtime>, RemoteError> {
+        if let Some(runtime) = self.runtime.get() {
+            return Ok(runtime.clone());
+        }
+        let runtime = Arc::new(Runtime::start().map_err(RemoteError::Start)?);
+        Ok(self.runtime.get_or_init(|| runtime).clone())
+    }
+}
+
+impl std::fmt::Debug for Remote {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Remote").field(&self.url).finish()
+    }
+}

@@ -1,0 +1,345 @@
+//! Where a remote is, and how it is reached.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use bstr::ByteSlice;
+use percent_encoding::percent_decode_str;
+use reqwest::Url;
+
+use super::RemoteError;
+
+/// A remote's address, checked. `Display` and `Debug` leave out the password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RemoteUrl {
+    pub(crate) place: Place,
+    shown: String,
+}
+
+/// The ways to reach a remote.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// A folder on this machine.
+    Local(PathBuf),
+    /// `http://` or `https://`, with what stands in it.
+    Http(Url),
+    /// `ssh://`.
+    Ssh(Host),
+    /// `git://`.
+    Daemon(Host),
+}
+
+/// A host and a path on it, decoded.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Host {
+    pub(crate) user: Option<String>,
+    pub(crate) name: String,
+    pub(crate) port: Option<u16>,
+    pub(crate) path: String,
+}
+
+impl RemoteUrl {
+    /// Reads a path, or a URL of one of the schemes `file`, `http`, `https`, `ssh`, `git+ssh`, `ssh+git` and `git`.
+    ///
+    /// `host:path` is refused: it means different things to different programs.
+    pub fn parse(text: &str) -> Result<RemoteUrl, RemoteError> {
+        if text.is_empty() {
+            return Err(bad("the URL is empty".to_owned()));
+        }
+        if text.contains(['\0', '\n', '\r']) {
+            return Err(bad("a URL cannot contain line breaks or NUL".to_owned()));
+        }
+        let Some((scheme, rest)) = scheme_of(text) else {
+            if is_scp_style(text) {
+                return Err(bad(format!(
+                    "scp-style URL not supported: '{text}'; use the ssh:// format instead"
+                )));
+            }
+            return Ok(local(PathBuf::from(text), text));
+        };
+        match scheme.to_ascii_lowercase().as_str() {
+            "file" => file(text, rest),
+            "http" | "https" => http(text),
+            "ssh" | "git+ssh" | "ssh+git" => {
+                let host = host(text, rest)?;
+                Ok(RemoteUrl {
+                    shown: without_password(text),
+                    place: Place::Ssh(host),
+                })
+            }
+            "git" => {
+                let host = host(text, rest)?;
+                Ok(RemoteUrl {
+                    shown: without_password(text),
+                    place: Place::Daemon(host),
+                })
+            }
+            _ => Err(bad(format!(
+                "'{}': a URL begins with file, http, https, ssh or git",
+                without_password(text)
+            ))),
+        }
+    }
+
+    /// The folder, if the remote is one on this machine.
+    pub fn local_path(&self) -> Option<&Path> {
+        match &self.place {
+            Place::Local(path) => Some(path),
+            _ => None,
+        }
+    }
+}
+
+impl From<&Path> for RemoteUrl {
+    fn from(path: &Path) -> RemoteUrl {
+        local(path.to_owned(), &path.display().to_string())
+    }
+}
+
+impl fmt::Display for RemoteUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown)
+    }
+}
+
+impl fmt::Debug for RemoteUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RemoteUrl({:?})", self.shown)
+    }
+}
+
+fn bad(reason: String) -> RemoteError {
+    RemoteError::BadUrl { reason }
+}
+
+fn local(path: PathBuf, shown: &str) -> RemoteUrl {
+    RemoteUrl {
+        place: Place::Local(path),
+        shown: shown.to_owned(),
+    }
+}
+
+/// Splits `scheme://rest`.
+fn scheme_of(text: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = text.split_once("://")?;
+    let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'));
+    is_scheme.then_some((scheme, rest))
+}
+
+/// Git's rule: a colon before any slash. One letter before it is a drive.
+fn is_scp_style(text: &str) -> bool {
+    let Some(colon) = text.find(':') else {
+        return false;
+    };
+    let before = &text[..colon];
+    let is_drive = cfg!(windows) && before.len() == 1;
+    !is_drive && !before.contains('/') && !before.is_empty()
+}
+
+fn file(text: &str, rest: &str) -> Result<RemoteUrl, RemoteError> {
+    let path = rest.strip_prefix("localhost").unwrap_or(rest);
+    if !path.starts_with('/') {
+        return Err(bad(format!("'{text}' names no absolute path")));
+    }
+    let path: Vec<u8> = percent_decode_str(path).collect();
+    match path.to_path() {
+        Ok(path) if !path.as_os_str().as_encoded_bytes().contains(&0) => {
+            Ok(local(path.to_owned(), text))
+        }
+        _ => Err(bad(format!("'{text}' names no path"))),
+    }
+}
+
+fn http(text: &str) -> Result<RemoteUrl, RemoteError> {
+    let shown = without_password(text);
+    let url = Url::parse(text).map_err(|error| bad(format!("'{shown}' is no URL: {error}")))?;
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(bad(format!("'{shown}': a query or fragment is not supported")));
+    }
+    Ok(RemoteUrl {
+        place: Place::Http(url),
+        shown,
+    })
+}
+
+fn host(text: &str, rest: &str) -> Result<Host, RemoteError> {
+    let shown = without_password(text);
+    let refuse = |what: &str| Err(bad(format!("'{shown}': {what}")));
+    let Some(slash) = rest.find('/') else {
+        return refuse("the URL has no path");
+    };
+    let (authority, path) = rest.split_at(slash);
+    let (user, authority) = match authority.rsplit_once('@') {
+        Some((user, authority)) => (Some(user), authority),
+        None => (None, authority),
+    };
+    let (name, port) = match authority.strip_prefix('[') {
+        Some(inner) => match inner.split_once(']') {
+            Some((name, "")) => (name, None),
+            Some((name, port)) => (name, port.strip_prefix(':')),
+            None => return refuse("the address has no `]`"),
+        },
+        None => match authority.split_once(':') {
+            Some((name, port)) => (name, Some(port)),
+            None => (authority, None),
+        },
+    };
+    let port = match port.filter(|port| !port.is_empty()) {
+        Some(port) => match port.parse() {
+            Ok(port) => Some(port),
+            Err(_) => return refuse("the port is no number"),
+        },
+        None => None,
+    };
+    // A password would have to be typed in anyway: ssh takes none.
+    let user = user.map(|user| user.split(':').next().unwrap_or(user));
+    let decoded = |part: &str| percent_decode_str(part).decode_utf8().map(Into::into);
+    let (Ok(name), Ok(path), Ok(user)) = (
+        decoded(name),
+        decoded(path),
+        user.map(decoded).transpose(),
+    ) else {
+        return refuse("the URL is not text");
+    };
+    let host = Host {
+        user: user.filter(|user: &String| !user.is_empty()),
+        name,
+        port,
+        path,
+    };
+    match host.problem() {
+        Some(problem) => refuse(problem),
+        None => Ok(host),
+    }
+}
+
+impl Host {
+    /// What makes it unfit to be passed on: a program must not take a part of it for an option or a line of its own.
+    fn problem(&self) -> Option<&'static str> {
+        let parts = [Some(&self.name), Some(&self.path), self.user.as_ref()];
+        if self.name.is_empty() {
+            return Some("the URL has no host");
+        }
+        if parts.iter().flatten().any(|part| part.contains(|c: char| c.is_control())) {
+            return Some("control characters are not allowed");
+        }
+        if self.name.starts_with('-') || self.user.as_ref().is_some_and(|user| user.starts_with('-')) {
+            return Some("a host or user cannot begin with `-`");
+        }
+        if self.remote_path().starts_with('-') {
+            return Some("a path cannot begin with `-`");
+        }
+        None
+    }
+
+    /// The path as the other side is asked for it: `/~user/…` begins at that user's home.
+    pub(crate) fn remote_path(&self) -> &str {
+        match self.path.strip_prefix('/') {
+            Some(home) if home.starts_with('~') => home,
+            _ => &self.path,
+        }
+    }
+}
+
+/// A URL as it may be shown.
+fn without_password(text: &str) -> String {
+    let Some((scheme, rest)) = scheme_of(text) else {
+        return text.to_owned();
+    };
+    let end = rest.find('/').unwrap_or(rest.len());
+    let Some(at) = rest[..end].rfind('@') else {
+        return text.to_owned();
+    };
+    match rest[..at].split_once(':') {
+        Some((user, _)) => format!("{scheme}://{user}:***{}", &rest[at..]),
+        // A user alone may be a token.
+        None if scheme.eq_ignore_ascii_case("https") || scheme.eq_ignore_ascii_case("http") => {
+            format!("{scheme}://***{}", &rest[at..])
+        }
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host_of(text: &str) -> Host {
+        match RemoteUrl::parse(text).unwrap().place {
+            Place::Ssh(host) | Place::Daemon(host) => host,
+            _ => panic!("{text} names no host"),
+        }
+    }
+
+    fn refusal(text: &str) -> String {
+        RemoteUrl::parse(text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn paths_are_paths() {
+        for path in ["/a/b.git", "a/b", "./a:b", "../x", "a/b:c", ":x"] {
+            assert_eq!(RemoteUrl::parse(path).unwrap().local_path(), Some(Path::new(path)));
+        }
+        for url in ["file:///a/b%20c", "file://localhost/a/b%20c", "FILE:///a/b c"] {
+            assert_eq!(
+                RemoteUrl::parse(url).unwrap().local_path(),
+                Some(Path::new("/a/b c"))
+            );
+        }
+        assert!(refusal("file://elsewhere/a").contains("no absolute path"));
+    }
+
+    #[test]
+    fn scp_style_is_refused_in_the_words_people_know() {
+        for text in ["host:path", "git@github.com:a/b.git", "[::1]:x"] {
+            let words = refusal(text);
+            assert!(words.starts_with("scp-style URL not supported: "), "{words}");
+            assert!(words.contains("ssh:// format"), "{words}");
+        }
+    }
+
+    #[test]
+    fn hosts_and_paths_are_taken_apart() {
+        let host = host_of("ssh://git@example.com:2222/a%20b.git");
+        assert_eq!(host.user.as_deref(), Some("git"));
+        assert_eq!((host.name.as_str(), host.port), ("example.com", Some(2222)));
+        assert_eq!(host.path, "/a b.git");
+        assert_eq!(host_of("ssh://h/~me/x").remote_path(), "~me/x");
+        let host = host_of("git://[::1]:9419/x");
+        assert_eq!((host.name.as_str(), host.port), ("::1", Some(9419)));
+    }
+
+    #[test]
+    fn what_could_be_an_option_or_a_line_of_its_own_is_refused() {
+        for text in [
+            "ssh://-oProxyCommand=touch%20x/path",
+            "ssh://-l@host/path",
+            "ssh://%2doProxyCommand=x/path",
+            "git://host/a%0ahost=b",
+            "ssh://host/a\nb",
+            "ssh:///path",
+            "ssh://host",
+            "ext://sh -c x",
+            "",
+        ] {
+            assert!(RemoteUrl::parse(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn passwords_are_not_shown() {
+        for url in [
+            "https://me:secret@example.com/x.git",
+            "https://secret@example.com/x.git",
+            "ssh://me:secret@example.com/x.git",
+        ] {
+            let url = RemoteUrl::parse(url).unwrap();
+            assert!(!format!("{url} {url:?}").contains("secret"), "{url}");
+        }
+        assert!(!refusal("ftp://me:secret@example.com/x").contains("secret"));
+        assert!(!refusal("https://me:secret@exa mple/x").contains("secret"));
+    }
+}

@@ -1,0 +1,203 @@
+//! Bundles, as `git` writes and reads them.
+
+use std::path::Path;
+
+use packhouse_client::{
+    MirrorFormat, MirrorOptions, RefSelection, backup, bundle_export, bundle_import,
+    read_bundle_header, restore,
+};
+use packhouse_repo::store::{Store, StoreErrorKind};
+
+use crate::git::Git;
+use crate::world::{World, assert_no_leftovers, git_of};
+
+fn filled(world: &World) -> (Store, Git) {
+    let source = world.with_history("source");
+    let store = world.store("store");
+    let url = source.dir.display().to_string();
+    restore(&store, &url, &MirrorOptions::default()).unwrap();
+    store.branches().set_current("main").unwrap();
+    (store, source)
+}
+
+fn text(path: &Path) -> String {
+    path.display().to_string()
+}
+
+#[test]
+fn git_verifies_and_clones_what_is_exported() {
+    let world = World::new();
+    let (store, source) = filled(&world);
+    let path = world.path("x.bundle");
+    let header = bundle_export(&store, &path, &RefSelection::All, false, None).unwrap();
+    assert_eq!(header.refs.len(), 6);
+    assert_eq!(read_bundle_header(&path).unwrap(), header);
+    source.run(&["bundle", "verify", &text(&path)]);
+    let clone = world.path("clone");
+    source.run(&["clone", "-q", &text(&path), &text(&clone)]);
+    let clone = Git::at(clone);
+    assert_eq!(clone.run(&["status", "--porcelain", "-b"]), "## main...origin/main");
+    assert_eq!(clone.run(&["rev-parse", "HEAD"]), source.run(&["rev-parse", "main"]));
+    clone.fsck();
+    let mirror = world.path("mirror.git");
+    source.run(&["clone", "-q", "--mirror", &text(&path), &text(&mirror)]);
+    assert_eq!(Git::at(mirror).refs(), source.refs());
+}
+
+#[test]
+fn what_git_bundles_is_imported() {
+    let world = World::new();
+    let source = world.with_history("source");
+    for version in ["2", "3"] {
+        let path = world.path(&format!("v{version}.bundle"));
+        let flag = format!("--version={version}");
+        source.run(&["bundle", "create", "-q", &flag, &text(&path), "--all"]);
+        let store = world.store(&format!("store-{version}"));
+        let diff = bundle_import(&store, &path, &RefSelection::All, None).unwrap();
+        assert_eq!((diff.add.len(), diff.total()), (5, 5));
+        assert_eq!(git_of(&store).refs(), source.refs());
+        git_of(&store).fsck();
+    }
+}
+
+#[test]
+fn a_bundle_that_builds_on_others_needs_them() {
+    let world = World::new();
+    let (store, source) = filled(&world);
+    let work = world.work("source");
+    work.commit_file("new", "new\n");
+    let path = world.path("new.bundle");
+    work.run(&["bundle", "create", "-q", &text(&path), "main~1..main"]);
+    let empty = world.store("empty");
+    let error = bundle_import(&empty, &path, &RefSelection::All, None).unwrap_err();
+    assert!(error.to_string().contains("lacks commits"), "{error}");
+    assert_eq!(git_of(&empty).refs(), "");
+
+    let diff = bundle_import(&store, &path, &RefSelection::All, None).unwrap();
+    assert_eq!((diff.update.len(), diff.total()), (1, 1));
+    assert_eq!(git_of(&store).run(&["rev-parse", "main"]), work.run(&["rev-parse", "main"]));
+    assert_eq!(git_of(&store).run(&["rev-parse", "side"]), source.run(&["rev-parse", "side"]));
+    git_of(&store).fsck();
+}
+
+#[test]
+fn squashed_refs_have_one_commit_with_the_same_files() {
+    let world = World::new();
+    let (store, source) = filled(&world);
+    let (one, two) = (world.path("one.bundle"), world.path("two.bundle"));
+    for path in [&one, &two] {
+        bundle_export(&store, path, &RefSelection::All, true, None).unwrap();
+    }
+    assert_eq!(std::fs::read(&one).unwrap(), std::fs::read(&two).unwrap());
+    source.run(&["bundle", "verify", &text(&one)]);
+    let small = world.store("small");
+    bundle_import(&small, &one, &RefSelection::All, None).unwrap();
+    let git = git_of(&small);
+    for name in ["main", "side", "light", "heavy"] {
+        assert_eq!(git.run(&["rev-list", "--count", name]), "1");
+        assert_eq!(
+            git.run(&["rev-parse", &format!("{name}^{{tree}}")]),
+            source.run(&["rev-parse", &format!("{name}^{{tree}}")])
+        );
+    }
+    git.fsck();
+    assert_eq!(git_of(&store).refs(), source.refs(), "the store stays as it is");
+}
+
+#[test]
+fn chosen_refs_are_bundled_and_taken_out_under_other_names() {
+    let world = World::new();
+    let (store, _) = filled(&world);
+    let path = world.path("x.bundle");
+    let side = RefSelection::Names(vec![("side".to_owned(), Some("elsewhere".to_owned()))]);
+    let header = bundle_export(&store, &path, &side, false, None).unwrap();
+    assert_eq!(header.refs.len(), 1);
+    assert_eq!(header.refs[0].0, "refs/heads/elsewhere");
+    let other = world.store("other");
+    let back = RefSelection::Names(vec![("elsewhere".to_owned(), Some("side".to_owned()))]);
+    bundle_import(&other, &path, &back, None).unwrap();
+    assert_eq!(other.branches().names().unwrap(), ["side"]);
+    git_of(&other).fsck();
+}
+
+#[test]
+fn a_damaged_bundle_changes_nothing() {
+    let world = World::new();
+    let (store, _) = filled(&world);
+    let path = world.path("x.bundle");
+    bundle_export(&store, &path, &RefSelection::All, false, None).unwrap();
+    let whole = std::fs::read(&path).unwrap();
+    let other = world.store("other");
+    let damaged = world.path("damaged.bundle");
+    let mut cases: Vec<Vec<u8>> = [0, 5, 40, 300, whole.len() / 2, whole.len() - 1]
+        .into_iter()
+        .map(|length| whole[..length].to_vec())
+        .collect();
+    for at in [0, 20, 600, whole.len() / 2, whole.len() - 5] {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 0x55;
+        cases.push(bytes);
+    }
+    for bytes in cases {
+        std::fs::write(&damaged, &bytes).unwrap();
+        let error = bundle_import(&other, &damaged, &RefSelection::All, None).unwrap_err();
+        assert_eq!(git_of(&other).refs(), "", "{error}");
+        assert_no_leftovers(&other);
+    }
+    let missing = bundle_import(&other, world.path("no.bundle"), &RefSelection::All, None);
+    assert_eq!(missing.unwrap_err().kind(), StoreErrorKind::NotFound);
+}
+
+#[test]
+fn backups_and_restores_know_bundles_by_their_names() {
+    let world = World::new();
+    let (store, source) = filled(&world);
+    let path = world.path("x.bundle");
+    let dry = MirrorOptions {
+        dry_run: true,
+        ..MirrorOptions::default()
+    };
+    assert_eq!(backup(&store, &text(&path), &dry).unwrap().add.len(), 5);
+    assert!(!path.exists());
+    let diff = backup(&store, &text(&path), &MirrorOptions::default()).unwrap();
+    assert_eq!(diff.add.len(), 5);
+    assert!(backup(&store, &text(&path), &dry).unwrap().in_sync());
+
+    let other = world.store("other");
+    let main = store.branches().get("main").unwrap();
+    drop(main);
+    assert_eq!(restore(&other, &text(&path), &dry).unwrap().add.len(), 5);
+    assert_eq!(git_of(&other).refs(), "");
+    restore(&other, &format!("file://{}", text(&path)), &MirrorOptions::default()).unwrap();
+    assert_eq!(git_of(&other).refs(), source.refs());
+    // A bundle need not hold everything, so nothing is deleted.
+    let main = other.branches().get("main").unwrap();
+    other.branches().set("ours", &main).unwrap();
+    assert!(restore(&other, &text(&path), &MirrorOptions::default()).unwrap().in_sync());
+    assert!(other.branches().contains("ours").unwrap());
+
+    let squash = MirrorOptions {
+        squash: true,
+        format: Some(MirrorFormat::Bundle),
+        ..MirrorOptions::default()
+    };
+    let odd = world.path("odd-name");
+    backup(&store, &text(&odd), &squash).unwrap();
+    source.run(&["bundle", "verify", &text(&odd)]);
+    let refused = MirrorOptions {
+        squash: true,
+        ..MirrorOptions::default()
+    };
+    let error = backup(&store, &text(&world.path("y.git")), &refused).unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Value);
+}
+
+#[test]
+fn nothing_to_bundle_is_no_bundle() {
+    let world = World::new();
+    let store = world.store("store");
+    let path = world.path("x.bundle");
+    let error = bundle_export(&store, &path, &RefSelection::All, false, None).unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Value);
+    assert!(!path.exists());
+}

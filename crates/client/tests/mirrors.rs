@@ -1,0 +1,203 @@
+//! What backups and restores do to refs.
+
+use packhouse_client::{MirrorOptions, RefSelection, backup, restore};
+use packhouse_repo::store::{Store, StoreErrorKind};
+
+use crate::git::Git;
+use crate::world::{Way, World, git_of, write_program};
+
+fn filled(world: &World) -> (Store, Git) {
+    let source = world.with_history("source");
+    let store = world.store("store");
+    let url = source.dir.display().to_string();
+    restore(&store, &url, &MirrorOptions::default()).unwrap();
+    (store, source)
+}
+
+#[test]
+fn a_missing_local_target_becomes_a_bare_repository_but_not_in_a_dry_run() {
+    let world = World::new();
+    let (store, source) = filled(&world);
+    let target = world.path("new/target.git");
+    let url = target.display().to_string();
+    let dry = MirrorOptions {
+        dry_run: true,
+        ..MirrorOptions::default()
+    };
+    let planned = backup(&store, &url, &dry).unwrap();
+    assert_eq!(planned.add.len(), 5);
+    assert!(!target.parent().unwrap().exists());
+    let made = backup(&store, &url, &MirrorOptions::default()).unwrap();
+    assert_eq!(made, planned);
+    let target = Git::at(target);
+    assert_eq!(target.refs(), source.refs());
+    assert_eq!(target.run(&["rev-parse", "--is-bare-repository"]), "true");
+    target.fsck();
+}
+
+#[test]
+fn a_dry_run_tells_the_truth_and_changes_nothing() {
+    let mut world = World::new();
+    let (store, _) = filled(&world);
+    for way in [Way::Path, Way::Http] {
+        let target = world.bare(&format!("target-{way:?}"));
+        let url = world.url(&format!("target-{way:?}"), way);
+        let dry = MirrorOptions {
+            dry_run: true,
+            ..world.options(way)
+        };
+        assert_eq!(backup(&store, &url, &dry).unwrap().add.len(), 5);
+        assert_eq!(target.refs(), "");
+        let empty = world.store(&format!("empty-{way:?}"));
+        let url = world.url("source", way);
+        assert_eq!(restore(&empty, &url, &dry).unwrap().add.len(), 5);
+        assert_eq!(git_of(&empty).refs(), "");
+    }
+}
+
+#[test]
+fn a_restore_deletes_what_only_the_store_has_unless_it_is_additive() {
+    let world = World::new();
+    let (store, source) = filled(&world);
+    let main = store.branches().get("main").unwrap();
+    store.branches().set("ours", &main).unwrap();
+    let url = source.dir.display().to_string();
+    let additive = MirrorOptions {
+        additive: true,
+        ..MirrorOptions::default()
+    };
+    assert!(restore(&store, &url, &additive).unwrap().in_sync());
+    assert!(store.branches().contains("ours").unwrap());
+    let diff = restore(&store, &url, &MirrorOptions::default()).unwrap();
+    assert_eq!(diff.delete[0].name, "refs/heads/ours");
+    assert!(!store.branches().contains("ours").unwrap());
+    assert_eq!(git_of(&store).refs(), source.refs());
+}
+
+#[test]
+fn chosen_refs_go_alone_and_may_get_other_names() {
+    let mut world = World::new();
+    let (store, _) = filled(&world);
+    for way in [Way::Path, Way::Http] {
+        let name = format!("chosen-{way:?}");
+        let target = world.bare(&name);
+        target.run(&["commit-tree", "-m", "x", "4b825dc642cb6eb9a060e54bf8d69288fbee4904"]);
+        let url = world.url(&name, way);
+        let mut options = world.options(way);
+        options.refs = RefSelection::Names(vec![
+            ("main".to_owned(), Some("copy".to_owned())),
+            ("heavy".to_owned(), None),
+        ]);
+        assert_eq!(backup(&store, &url, &options).unwrap().add.len(), 2);
+        let names = target.run(&["for-each-ref", "--format=%(refname)"]);
+        assert_eq!(names, "refs/heads/copy\nrefs/tags/heavy");
+        target.fsck();
+
+        options.refs = RefSelection::Names(vec![("copy".to_owned(), Some("back".to_owned()))]);
+        let diff = restore(&store, &url, &options).unwrap();
+        assert_eq!((diff.total(), diff.delete.len()), (1, 0));
+        assert!(store.branches().contains("back").unwrap());
+
+        options.refs = RefSelection::names(["nope"]);
+        for error in [
+            backup(&store, &url, &options).unwrap_err(),
+            restore(&store, &url, &options).unwrap_err(),
+        ] {
+            assert_eq!(error.kind(), StoreErrorKind::Key);
+            assert!(error.to_string().contains("nope"));
+        }
+        store.branches().delete("back").unwrap();
+    }
+}
+
+#[test]
+fn refs_that_take_the_place_of_folders_and_back() {
+    let mut world = World::new();
+    for way in [Way::Path, Way::Http, Way::OurHttp, Way::Daemon] {
+        let name = format!("swap-{way:?}");
+        let target = world.bare(&name);
+        let url = world.url(&name, way);
+        let options = world.options(way);
+        let one = world.store(&format!("one-{way:?}"));
+        let work = crate::git::init(&world.path(&format!("work-{way:?}")));
+        work.commit_file("a", "a");
+        let git = git_of(&one).dir.display().to_string();
+        work.run(&["push", "-q", &git, "HEAD:refs/heads/a", "HEAD:refs/heads/b/c"]);
+        backup(&one, &url, &options).unwrap();
+        assert_eq!(target.refs(), git_of(&one).refs(), "{way:?}");
+
+        work.run(&["push", "-q", &git, ":refs/heads/a", ":refs/heads/b/c"]);
+        work.run(&["push", "-q", &git, "HEAD:refs/heads/a/x", "HEAD:refs/heads/b"]);
+        let two = world.store(&format!("two-{way:?}"));
+        restore(&two, &url, &options).unwrap();
+        let diff = backup(&one, &url, &options).unwrap();
+        assert_eq!((diff.add.len(), diff.delete.len()), (2, 2));
+        assert_eq!(target.refs(), git_of(&one).refs(), "{way:?}");
+        restore(&two, &url, &options).unwrap();
+        assert_eq!(git_of(&two).refs(), target.refs(), "{way:?}");
+        target.fsck();
+    }
+}
+
+#[test]
+fn a_ref_that_the_remote_refuses_keeps_all_where_they_are() {
+    let mut world = World::new();
+    let (store, _) = filled(&world);
+    for way in [Way::Http, Way::Ssh, Way::Daemon] {
+        let name = format!("picky-{way:?}");
+        let target = world.bare(&name);
+        write_program(
+            &target.dir.join("hooks/update"),
+            "#!/bin/sh\ntest \"$1\" != refs/heads/side\n",
+        );
+        let url = world.url(&name, way);
+        let error = backup(&store, &url, &world.options(way)).unwrap_err();
+        assert!(error.to_string().contains("refs/heads/side"), "{error}");
+        assert_eq!(error.kind(), StoreErrorKind::Git);
+        assert_eq!(target.refs(), "", "{way:?}");
+    }
+}
+
+#[test]
+fn urls_that_cannot_be_used_are_refused_before_anything_happens() {
+    let world = World::new();
+    let store = world.store("store");
+    for url in ["host:path", "git@example.com:me/x.git"] {
+        for error in [
+            backup(&store, url, &MirrorOptions::default()).unwrap_err(),
+            restore(&store, url, &MirrorOptions::default()).unwrap_err(),
+        ] {
+            assert_eq!(error.kind(), StoreErrorKind::Value);
+            let text = error.to_string();
+            assert!(text.contains("scp-style URL not supported") && text.contains("ssh://"));
+        }
+    }
+    let nothing = world.path("nothing").display().to_string();
+    let error = restore(&store, &nothing, &MirrorOptions::default()).unwrap_err();
+    assert!(error.to_string().contains("not a git repository"), "{error}");
+    let folder = world.path("folder");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("file"), "x").unwrap();
+    let folder = folder.display().to_string();
+    for error in [
+        backup(&store, &folder, &MirrorOptions::default()).unwrap_err(),
+        restore(&store, &folder, &MirrorOptions::default()).unwrap_err(),
+    ] {
+        assert!(error.to_string().contains("not a git repository"), "{error}");
+    }
+}
+
+#[test]
+fn a_shallow_clone_is_no_source() {
+    let mut world = World::new();
+    let source = world.with_history("source");
+    let url = format!("file://{}", source.dir.display());
+    source.run(&["clone", "-q", "--bare", "--depth", "2", &url, "../shallow.git"]);
+    for way in [Way::Path, Way::Http, Way::OldHttp, Way::Ssh, Way::OldSsh] {
+        let store = world.store(&format!("store-{way:?}"));
+        let url = world.url("shallow", way);
+        let error = restore(&store, &url, &world.options(way)).unwrap_err();
+        assert_eq!(git_of(&store).refs(), "", "{way:?}: {error}");
+        assert!(error.to_string().contains("shallow"), "{way:?}: {error}");
+    }
+}

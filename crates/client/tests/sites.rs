@@ -1,0 +1,222 @@
+//! Two servers to talk to, ours and git's, and ways to make them difficult.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use packhouse_object::{ReceiveLimits, RefName};
+use packhouse_repo::{Namespace, RefChange, RefPolicy, Repository, directory};
+use packhouse_wire::repository::{PushTarget, sink_of, source_of};
+use packhouse_wire::{
+    FetchOptions, ReceiveOptions, Service, Version, advertise, receive_pack, upload_pack,
+};
+use tokio::runtime::Runtime;
+
+use crate::git;
+use crate::responder::{Request, Site};
+
+fn service_of(query: &str) -> Service {
+    Service::parse(query.strip_prefix("service=").unwrap()).unwrap()
+}
+
+struct Anything;
+
+impl RefPolicy for Anything {
+    fn allows(&self, _: &RefName, _: RefChange) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+/// Our protocol code over one bare repository.
+pub(crate) struct OurSite {
+    runtime: Runtime,
+    repository: Repository,
+}
+
+impl OurSite {
+    pub(crate) fn new(dir: &Path) -> Arc<OurSite> {
+        let options = directory::DirectoryOptions::default();
+        Arc::new(OurSite {
+            runtime: Runtime::new().unwrap(),
+            repository: directory::open(dir, options).unwrap(),
+        })
+    }
+}
+
+impl Site for OurSite {
+    fn answer(&self, mut request: Request<'_>, out: &mut (dyn Write + Send)) -> io::Result<()> {
+        let tail = request.path.split_once(".git/").unwrap().1.to_owned();
+        let kind = match tail.as_str() {
+            "info/refs" => format!("{}-advertisement", service_of(&request.query).as_str()),
+            service => format!("{service}-result"),
+        };
+        write!(
+            out,
+            "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/x-{kind}\r\n\r\n"
+        )?;
+        let version = Version::from_header(request.header("git-protocol"));
+        let view = self.runtime.block_on(self.repository.view()).unwrap();
+        let source = source_of(view.clone(), Namespace::Default);
+        let answered = match tail.as_str() {
+            "info/refs" => advertise(service_of(&request.query), version, &source, out),
+            "git-upload-pack" => {
+                let options = FetchOptions::default();
+                upload_pack(version, &mut request.body, &source, out, &options)
+            }
+            _ => {
+                let target = PushTarget {
+                    repository: self.repository.clone(),
+                    namespace: Namespace::Default,
+                    policy: Arc::new(Anything),
+                    who: "tester".to_owned(),
+                    limits: ReceiveLimits::default(),
+                };
+                let mut sink = sink_of(target, view, self.runtime.handle().clone());
+                let options = ReceiveOptions::default();
+                receive_pack(&mut request.body, &mut sink, out, &options).map(drop)
+            }
+        };
+        answered.map_err(io::Error::other)
+    }
+}
+
+/// `git http-backend` over the bare repositories in a folder.
+pub(crate) struct GitSite {
+    root: PathBuf,
+    /// Whether clients that can speak version 2 get it.
+    pub(crate) newest: bool,
+}
+
+impl GitSite {
+    pub(crate) fn new(root: &Path, newest: bool) -> Arc<GitSite> {
+        let root = root.to_owned();
+        Arc::new(GitSite { root, newest })
+    }
+}
+
+impl Site for GitSite {
+    fn answer(&self, mut request: Request<'_>, out: &mut (dyn Write + Send)) -> io::Result<()> {
+        let mut command = git::command();
+        command
+            .args(["-c", "http.receivepack=true"])
+            .arg("http-backend")
+            .env("GIT_PROJECT_ROOT", &self.root)
+            .env("GIT_HTTP_EXPORT_ALL", "1")
+            .env("REQUEST_METHOD", &request.method)
+            .env("PATH_INFO", &request.path)
+            .env("QUERY_STRING", &request.query);
+        if let Some(value) = request.header("content-type") {
+            command.env("CONTENT_TYPE", value);
+        }
+        if let Some(value) = request.header("git-protocol").filter(|_| self.newest) {
+            command.env("GIT_PROTOCOL", value);
+        }
+        let mut body = Vec::new();
+        request.body.read_to_end(&mut body)?;
+        let mut child = command
+            .env("CONTENT_LENGTH", body.len().to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let mut stdin = child.stdin.take().unwrap();
+        let feeder = std::thread::spawn(move || drop(stdin.write_all(&body)));
+        let output = child.wait_with_output()?;
+        feeder.join().unwrap();
+        let response = output.stdout;
+        let status = match response.strip_prefix(b"Status: ") {
+            Some(rest) => {
+                String::from_utf8_lossy(rest.split(|byte| *byte == b'\r').next().unwrap())
+                    .into_owned()
+            }
+            None => "200 OK".to_owned(),
+        };
+        write!(out, "HTTP/1.1 {status}\r\nConnection: close\r\n")?;
+        out.write_all(&response)
+    }
+}
+
+/// A site behind a password.
+pub(crate) struct Locked {
+    pub(crate) inner: Arc<dyn Site>,
+    /// The value of `Authorization` that opens it.
+    pub(crate) key: String,
+    /// What was tried, in order.
+    pub(crate) tried: Mutex<Vec<Option<String>>>,
+}
+
+impl Site for Locked {
+    fn answer(&self, request: Request<'_>, out: &mut (dyn Write + Send)) -> io::Result<()> {
+        let key = request.header("authorization").map(str::to_owned);
+        let opens = key.as_deref() == Some(self.key.as_str());
+        self.tried.lock().unwrap().push(key);
+        match opens {
+            true => self.inner.answer(request, out),
+            false => out.write_all(
+                b"HTTP/1.1 401 Unauthorized\r\nConnection: close\r\nWWW-Authenticate: Basic realm=\"x\"\r\n\r\n",
+            ),
+        }
+    }
+}
+
+/// A site that always answers the same.
+pub(crate) struct Fixed(pub(crate) String);
+
+impl Site for Fixed {
+    fn answer(&self, _: Request<'_>, out: &mut (dyn Write + Send)) -> io::Result<()> {
+        out.write_all(self.0.as_bytes())
+    }
+}
+
+/// A site whose answers stop after so many bytes.
+pub(crate) struct Cut {
+    pub(crate) inner: Arc<dyn Site>,
+    pub(crate) left: AtomicU64,
+    /// Answers to these requests, counted from the first, are whole.
+    pub(crate) whole: usize,
+    pub(crate) requests: AtomicUsize,
+}
+
+impl Cut {
+    pub(crate) fn after(inner: Arc<dyn Site>, whole: usize, bytes: u64) -> Arc<Cut> {
+        Arc::new(Cut {
+            inner,
+            left: AtomicU64::new(bytes),
+            whole,
+            requests: AtomicUsize::new(0),
+        })
+    }
+}
+
+impl Site for Cut {
+    fn answer(&self, request: Request<'_>, out: &mut (dyn Write + Send)) -> io::Result<()> {
+        if self.requests.fetch_add(1, Ordering::SeqCst) < self.whole {
+            return self.inner.answer(request, out);
+        }
+        self.inner.answer(request, &mut CutWriter { cut: self, out })
+    }
+}
+
+struct CutWriter<'a> {
+    cut: &'a Cut,
+    out: &'a mut (dyn Write + Send),
+}
+
+impl Write for CutWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let left = self.cut.left.load(Ordering::SeqCst);
+        if left == 0 {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        let most = bytes.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        let written = self.out.write(&bytes[..most])?;
+        self.cut.left.fetch_sub(written as u64, Ordering::SeqCst);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
