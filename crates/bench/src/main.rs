@@ -89,6 +89,7 @@ fn main() -> Result<()> {
             Err(error) => report.failed(name, &error.to_string()),
         }
     }
+    lines::store::clean(&bench)?;
     report.print();
     if args.only.is_empty() {
         std::fs::write(&args.out, report.markdown())?;

@@ -7,7 +7,7 @@ mod large;
 mod million;
 mod push;
 mod sequential;
-mod store;
+pub(crate) mod store;
 
 use crate::report::Row;
 use crate::{Bench, Result};

@@ -11,6 +11,9 @@ use crate::{Bench, Result};
 
 const SCRIPT: &str = "crates/bench/store/lines.py";
 
+/// What the runs leave behind, below the work folder.
+pub(super) const FOLDER: &str = "store-runs";
+
 /// Odd, so that the median is a run that was made.
 const RUNS: usize = 3;
 
@@ -60,9 +63,11 @@ pub(super) fn python(bench: &Bench) -> Result<PathBuf> {
 
 /// One run of `line` with `engine`.
 pub(super) fn run(bench: &Bench, line: &str, engine: &str) -> Result<Found> {
+    let runs = bench.work.join(FOLDER);
+    std::fs::create_dir_all(&runs)?;
     let output = Command::new(python(bench)?)
         .args([SCRIPT, line, engine])
-        .arg(&bench.work)
+        .arg(&runs)
         .stdin(Stdio::null())
         .output()?;
     if !output.status.success() {

@@ -18,6 +18,15 @@ use crate::{Bench, Result};
 
 const OURS: &str = "packhouse";
 
+/// Removes what the runs left behind.
+pub(crate) fn clean(bench: &Bench) -> Result<()> {
+    let runs = bench.work.join(engine::FOLDER);
+    match runs.exists() {
+        true => Ok(std::fs::remove_dir_all(runs)?),
+        false => Ok(()),
+    }
+}
+
 /// A line whose figure is a rate and whose limit is a multiple of a peer's.
 fn faster(line: &str, limit: f64, peer: &str, ours: &Found, theirs: &Found) -> Row {
     let ratio = ours.rate() / theirs.rate();
