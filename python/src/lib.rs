@@ -10,8 +10,10 @@ mod exclude;
 mod files;
 mod glob;
 mod history;
+mod mirror;
 mod notes;
 mod options;
+mod packing;
 mod paths;
 mod progress;
 mod reading;
@@ -39,6 +41,8 @@ mod _native {
     use crate::glob::Glob;
     #[pymodule_export]
     use crate::history::Log;
+    #[pymodule_export]
+    use crate::mirror::resolve_credentials;
     #[pymodule_export]
     use crate::notes::Notes;
     #[pymodule_export]
