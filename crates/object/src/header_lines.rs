@@ -31,10 +31,7 @@ impl<'a> HeaderLines<'a> {
         let Some(hex) = self.value(name) else {
             return Ok(None);
         };
-        // Git writes and accepts lower case only here.
-        if hex.iter().any(u8::is_ascii_uppercase) {
-            return Err("a header names no id");
-        }
+        // Git writes lower case, and reads upper case too.
         ObjectId::from_hex(hex)
             .map(Some)
             .map_err(|_| "a header names no id")
@@ -51,15 +48,12 @@ impl<'a> HeaderLines<'a> {
     }
 
     /// The next header, whichever it is, with the lines that continue it. `None` at the blank
-    /// line and at the end.
+    /// line and at the end. A line that continues nothing is a header without a name.
     pub(crate) fn folded(&mut self) -> Result<Option<(BString, BString)>, &'static str> {
         let Some(line) = self.line()? else {
             return Ok(None);
         };
         let (name, value) = line.split_once_str(b" ").unwrap_or((line, b""));
-        if name.is_empty() {
-            return Err("a header has no name");
-        }
         let mut value = BString::from(value);
         while self.rest.first() == Some(&b' ') {
             value.push(b'\n');
