@@ -108,9 +108,9 @@ pub enum PathError {
     /// The name of a stream of `.gitattributes` that ends like `.gitmodules`, which could not be judged as one of them.
     #[error("a name stands both for `.gitmodules` and for `.gitattributes`")]
     TwoFiles,
-    /// NUL or another control character.
-    #[error("the path contains a control character")]
-    Control,
+    /// NUL. Other control characters are as good as letters, to Git and to file systems but those of Windows.
+    #[error("the path contains a NUL")]
+    Nul,
     /// A slash in a name.
     #[error("the name contains a slash")]
     Slash,
@@ -129,8 +129,8 @@ pub fn check_entry_name(name: &[u8]) -> Result<(), PathError> {
     if name.contains(&b'/') {
         return Err(PathError::Slash);
     }
-    if name.iter().any(u8::is_ascii_control) {
-        return Err(PathError::Control);
+    if name.contains(&0) {
+        return Err(PathError::Nul);
     }
     if name.len() > MAX_PART_BYTES {
         return Err(PathError::TooLong);

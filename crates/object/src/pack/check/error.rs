@@ -87,6 +87,6 @@ fn path_rule(error: &PathError) -> &'static str {
         PathError::NoFile(SpecialFile::Attributes) => "gitattributesBlob",
         PathError::Slash => "fullPathname",
         PathError::TooLong => "largePathname",
-        PathError::Control => "controlCharacter",
+        PathError::Nul => "nulInName",
     }
 }
