@@ -5,12 +5,13 @@
 
 use std::cell::RefCell;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
+use flate2::read::ZlibDecoder;
 use flate2::{Compress, Compression, FlushCompress, Status};
 use packhouse_object::{NewObject, ObjectHasher, ObjectId, ObjectKind, WritePackFileError};
 
@@ -31,6 +32,9 @@ const SAMPLE_LEN: usize = 16 << 10;
 /// Streams pass through memory in pieces of this size.
 const PIECE_LEN: usize = 256 << 10;
 
+/// Over what stands before the content of any object.
+const HEADER_BYTES_MAX: u64 = 32;
+
 /// A loose object that is complete but not in its place; dropping it removes the file.
 #[derive(Debug)]
 pub(crate) struct StagedObject {
@@ -44,6 +48,24 @@ impl StagedObject {
     /// The object.
     pub(crate) fn id(&self) -> ObjectId {
         self.id
+    }
+
+    /// The object's size in bytes, and its content.
+    pub(crate) fn content(&self) -> io::Result<(u64, impl Read + use<>)> {
+        let mut stream = BufReader::new(ZlibDecoder::new(File::open(&self.temporary)?));
+        let mut header = Vec::new();
+        (&mut stream)
+            .take(HEADER_BYTES_MAX)
+            .read_until(0, &mut header)?;
+        let size = std::str::from_utf8(&header).ok().and_then(|header| {
+            header
+                .trim_end_matches('\0')
+                .split(' ')
+                .nth(1)?
+                .parse()
+                .ok()
+        });
+        Ok((size.ok_or(ErrorKind::InvalidData)?, stream))
     }
 
     /// Makes the content durable.

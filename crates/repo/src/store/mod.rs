@@ -20,6 +20,7 @@ mod file_type;
 mod fnmatch;
 mod glob;
 mod history;
+mod judge;
 mod merge;
 mod message;
 mod notes;

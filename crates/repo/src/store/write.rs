@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use bstr::BString;
 use packhouse_object::{NewObject, ObjectId, ObjectKind};
 
+use super::judge::judge;
 use super::message::{format_message, new_commit};
 use super::open::full_name;
 use super::path::normalize_file;
@@ -209,6 +210,7 @@ impl Snapshot {
         let mut others = edited.new;
         others.push(object);
         let bring = edits.sink.finish(others.clone())?;
+        judge(self.database(), &edits.entries, &bring)?;
         let has_packs = !bring.packs.is_empty();
         self.move_branch(branch, id, &reflog, bring)?;
         others.iter().for_each(|object| directory.remember(object));

@@ -3,6 +3,7 @@
 mod creating;
 mod foreign;
 mod history;
+mod judging;
 mod model;
 mod racing;
 mod reading;
