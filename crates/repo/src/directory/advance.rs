@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use packhouse_object::{FinishedPack, NewObject, ObjectId, RefName};
 
@@ -80,9 +81,15 @@ impl Directory {
     pub(crate) fn enter(&self) -> Result<Turn, DirectoryError> {
         self.check_writable()?;
         let git_dir = self.git_dir();
-        Gate::of(git_dir)
-            .and_then(|gate| gate.enter())
-            .map_err(DirectoryError::io("lock", git_dir))
+        let failed = || DirectoryError::io("lock", git_dir);
+        let gate = match self.inner.gate.get() {
+            Some(gate) => gate,
+            None => {
+                let gate = Gate::of(git_dir).map_err(failed())?;
+                self.inner.gate.get_or_init(|| gate)
+            }
+        };
+        gate.enter().map_err(failed())
     }
 
     /// Whether a ref is at `old`, without moving it.
@@ -150,8 +157,11 @@ impl Inner {
         if logs.head_is_logged() && self.refs.any_head()? == Head::Branch(advance.name.clone()) {
             logs.append_to_head(&entry)?;
         }
-        lock.rename()
-            .map_err(DirectoryError::io("replace", &path))?;
+        let replaced = match advance.storing.durable {
+            true => lock.rename(),
+            false => self.replace_relaxed(lock),
+        };
+        replaced.map_err(DirectoryError::io("replace", &path))?;
         if advance.storing.durable {
             let folder = path.parent().unwrap_or(&path);
             let sync_ref = || sync_folder(folder).map_err(DirectoryError::io("sync", folder));
@@ -159,6 +169,18 @@ impl Inner {
             side_by_side(&[&sync_ref, &sync_log])?;
         }
         Ok(Advanced::Moved)
+    }
+
+    /// Replaces a ref so that a crash of the system may lose what came within moments before it, but no more.
+    fn replace_relaxed(&self, lock: LockFile) -> io::Result<()> {
+        let mut written_out = self.written_out.lock();
+        match written_out.is_none_or(|at| at.elapsed() > WRITTEN_OUT_EVERY) {
+            true => {
+                *written_out = Some(Instant::now());
+                lock.rename()
+            }
+            false => lock.exchange(),
+        }
     }
 
     /// Stores objects, and makes the new content of the ref durable beside them.
@@ -238,6 +260,9 @@ impl Inner {
         }
     }
 }
+
+/// How often a ref that is moved again and again is replaced the way that file systems write out at once.
+const WRITTEN_OUT_EVERY: Duration = Duration::from_millis(50);
 
 type Sync<'a> = &'a (dyn Fn() -> Result<(), DirectoryError> + std::marker::Sync + 'a);
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, OnceLock};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use packhouse_object::{FinishedPack, IdSet, NewObject, Pack, RefName};
@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 
 use super::DirectoryOptions;
 use super::error::{DirectoryError, OpenError};
+use super::gate::Gate;
 use super::layout::Layout;
 use super::object_folders::ObjectFolders;
 use super::quarantine;
@@ -47,6 +48,10 @@ pub(super) struct Inner {
     current: Mutex<Current>,
     /// Writes of this process take turns, and so do not make each other start again.
     pub(super) writing: Mutex<()>,
+    /// Known once there was a turn.
+    pub(super) gate: OnceLock<Arc<Gate>>,
+    /// When a ref was last replaced the way that file systems write out at once.
+    pub(super) written_out: Mutex<Option<Instant>>,
 }
 
 /// The newest state that was read. Held while the next one is read, so that a later view is never an older one.
@@ -112,6 +117,8 @@ impl Directory {
                 detached_head,
                 current,
                 writing,
+                gate: OnceLock::new(),
+                written_out: Mutex::default(),
             }),
         }
     }

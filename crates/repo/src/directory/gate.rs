@@ -7,13 +7,19 @@ use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::marker::PhantomData;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, PoisonError, Weak};
 use std::thread::{self, ThreadId};
 
-/// The file that processes lock. Empty; stays where it is.
+use super::left_behind::remove_locks;
+
+/// The file that processes lock. Stays where it is; its first byte says whether its holder is at work.
 const LOCK_FILE: &str = "gitstore.lock";
+
+/// Says that whoever holds the lock is at work; found after its end, that it was killed.
+const AT_WORK: u8 = b'w';
+const DONE: u8 = b'-';
 
 /// One repository's gate.
 #[derive(Debug)]
@@ -105,16 +111,24 @@ impl Gate {
         let file = OpenOptions::new()
             .create(true)
             .truncate(false)
+            .read(true)
             .write(true)
             .open(&self.path)?;
         loop {
             match file.lock() {
-                Ok(()) => return Ok(Some(file)),
+                Ok(()) => break,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::Unsupported => return Ok(None),
                 Err(error) => return Err(error),
             }
         }
+        let mut state = [DONE];
+        file.read_at(&mut state, 0)?;
+        if state[0] == AT_WORK {
+            remove_locks(self.path.parent().unwrap_or(&self.path));
+        }
+        file.write_all_at(&[AT_WORK], 0)?;
+        Ok(Some(file))
     }
 }
 
@@ -128,8 +142,10 @@ impl Drop for Turn {
         state.depth -= 1;
         if state.depth == 0 {
             state.owner = None;
-            // Closing it gives up the lock.
-            state.file = None;
+            if let Some(file) = state.file.take() {
+                // At worst the next one looks for locks that are not there. Closing it gives up the lock.
+                let _ = file.write_all_at(&[DONE], 0);
+            }
             drop(state);
             self.gate.freed.notify_all();
         }
@@ -160,6 +176,22 @@ mod tests {
                 });
             }
         });
+    }
+
+    #[test]
+    fn locks_of_a_killed_writer_are_removed_and_others_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let refs = folder.path().join("refs/heads/a");
+        fs::create_dir_all(&refs).unwrap();
+        let lock = refs.join("b.lock");
+        fs::write(&lock, b"").unwrap();
+        let gate = Gate::of(folder.path()).unwrap();
+        drop(gate.enter().unwrap());
+        assert!(lock.exists());
+        fs::write(folder.path().join(LOCK_FILE), [AT_WORK]).unwrap();
+        drop(gate.enter().unwrap());
+        assert!(!lock.exists());
+        assert_eq!(fs::read(folder.path().join(LOCK_FILE)).unwrap(), [DONE]);
     }
 
     #[test]

@@ -105,6 +105,17 @@ impl LockFile {
         Ok(())
     }
 
+    /// As [`LockFile::rename`], for content that need not be durable: some file systems write out a file that
+    /// replaces another, and wait for that. Two files that change places are left alone.
+    pub(super) fn exchange(self) -> io::Result<()> {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        match renameat_with(CWD, &self.lock, CWD, &self.path, RenameFlags::EXCHANGE) {
+            // Dropping it removes what is the old file now.
+            Ok(()) => Ok(()),
+            Err(_) => self.rename(),
+        }
+    }
+
     /// Puts the new content in place of the file, durably, and gives up the lock.
     pub(super) fn commit(mut self) -> io::Result<()> {
         fs::rename(&self.lock, &self.path)?;

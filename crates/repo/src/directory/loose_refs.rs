@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use bstr::{BStr, BString, ByteSlice};
@@ -42,19 +43,41 @@ pub(super) fn read_raw(path: &Path) -> io::Result<Option<RawRef>> {
 }
 
 fn try_read_raw(path: &Path) -> io::Result<RawRef> {
-    // Git once made symbolic refs as symbolic links, and reads them still.
-    if path.symlink_metadata()?.is_symlink() {
-        let target = fs::read_link(path)?;
-        let target = target.as_os_str().as_bytes();
-        if target.starts_with(b"refs/") {
-            return Ok(RawRef::Symbolic(target.into()));
+    let mut file = match open_unless_link(path) {
+        Ok(file) => file,
+        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
+            // Git once made symbolic refs as symbolic links, and reads them still.
+            let target = fs::read_link(path)?;
+            let target = target.as_os_str().as_bytes();
+            if target.starts_with(b"refs/") {
+                return Ok(RawRef::Symbolic(target.into()));
+            }
+            File::open(path)?
         }
+        Err(error) => return Err(error),
+    };
+    let mut text = [0; SHORT_BYTES];
+    let n = file.read(&mut text)?;
+    // A file that holds an id is read at once.
+    if n == ID_LINE_BYTES && text[n - 1] == b'\n' {
+        return Ok(parse_raw(&text[..n]));
     }
-    let mut text = Vec::with_capacity(64);
-    File::open(path)?
-        .take(REF_BYTES_MAX)
-        .read_to_end(&mut text)?;
+    let mut text = text[..n].to_vec();
+    file.take(REF_BYTES_MAX - n as u64).read_to_end(&mut text)?;
     Ok(parse_raw(&text))
+}
+
+/// The digits of an id and a line break: what Git writes.
+const ID_LINE_BYTES: usize = 41;
+
+const SHORT_BYTES: usize = 64;
+
+fn open_unless_link(path: &Path) -> io::Result<File> {
+    const O_NOFOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
+    fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(O_NOFOLLOW)
+        .open(path)
 }
 
 fn parse_raw(text: &[u8]) -> RawRef {

@@ -1,7 +1,7 @@
 //! Writing loose objects with as few system calls as it takes.
 //!
-//! A file is written under a name that `git prune` knows to remove, in `objects` itself, and gets its own name by
-//! renaming: whole, and in full durability synced, before it is an object.
+//! A file is written under a name that `git prune` knows to remove, and gets its own name by renaming: whole, and in
+//! full durability synced, before it is an object.
 
 use std::cell::RefCell;
 use std::fs::{self, File, OpenOptions};
@@ -41,6 +41,8 @@ pub(crate) struct StagedObject {
     id: ObjectId,
     temporary: PathBuf,
     file: File,
+    /// Whether the object's folder was made for it.
+    made_folder: bool,
     placed: bool,
 }
 
@@ -75,28 +77,36 @@ impl StagedObject {
 
     /// Moves the file to its place. Returns its folder, and whether that had to be made.
     pub(super) fn place(&mut self, objects: &Path) -> Result<(PathBuf, bool), DirectoryError> {
-        let hex = self.id.to_string();
-        let folder = objects.join(&hex[..2]);
-        let path = folder.join(&hex[2..]);
-        let mut made = false;
-        let mut attempts = 1;
-        loop {
-            match fs::rename(&self.temporary, &path) {
-                Ok(()) => {
-                    self.placed = true;
-                    return Ok((folder, made));
+        let (folder, path) = place_of(objects, &self.id);
+        let made = in_folder(&folder, || fs::rename(&self.temporary, &path))
+            .map_err(DirectoryError::io("make", &path))?
+            .1;
+        self.placed = true;
+        Ok((folder, made || self.made_folder))
+    }
+}
+
+/// The folder and the file of a loose object.
+fn place_of(objects: &Path, id: &ObjectId) -> (PathBuf, PathBuf) {
+    let hex = id.to_string();
+    let folder = objects.join(&hex[..2]);
+    let path = folder.join(&hex[2..]);
+    (folder, path)
+}
+
+/// Does something that needs a folder, making the folder if it is not there. Returns whether it was made.
+fn in_folder<T>(folder: &Path, mut work: impl FnMut() -> io::Result<T>) -> io::Result<(T, bool)> {
+    let (mut made, mut attempts) = (false, 1);
+    loop {
+        match work() {
+            Err(error) if error.kind() == ErrorKind::NotFound && attempts < FOLDER_ATTEMPTS => {
+                attempts += 1;
+                match fs::create_dir(folder) {
+                    Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
+                    _ => made = true,
                 }
-                Err(error) if error.kind() == ErrorKind::NotFound && attempts < FOLDER_ATTEMPTS => {
-                    attempts += 1;
-                    match fs::create_dir(&folder) {
-                        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
-                            return Err(DirectoryError::io("make", &folder)(error));
-                        }
-                        _ => made = true,
-                    }
-                }
-                Err(error) => return Err(DirectoryError::io("make", &path)(error)),
             }
+            done => return done.map(|value| (value, made)),
         }
     }
 }
@@ -110,39 +120,45 @@ impl Drop for StagedObject {
     }
 }
 
-fn create(objects: &Path) -> Result<(PathBuf, File), DirectoryError> {
+/// Makes a file that is not an object yet.
+fn create(folder: &Path) -> Result<(PathBuf, File, bool), DirectoryError> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     loop {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = objects.join(format!("tmp_obj_{:x}_{number:x}", std::process::id()));
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .mode(READ_ONLY)
-            .open(&path);
-        match file {
+        let path = folder.join(format!("tmp_obj_{:x}_{number:x}", std::process::id()));
+        let made = in_folder(folder, || {
+            OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create_new(true)
+                .mode(READ_ONLY)
+                .open(&path)
+        });
+        match made {
             // A process of this number was killed.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             Err(error) => return Err(DirectoryError::io("make", &path)(error)),
-            Ok(file) => return Ok((path, file)),
+            Ok((file, made_folder)) => return Ok((path, file, made_folder)),
         }
     }
 }
 
-/// Writes an object that is in memory.
+/// Writes an object that is in memory, into the folder it will be in.
 pub(crate) fn stage(
     objects: &Path,
     object: &NewObject,
     level: Option<u32>,
 ) -> Result<StagedObject, DirectoryError> {
-    let (temporary, file) = create(objects)?;
+    let (folder, _) = place_of(objects, &object.id);
+    let (temporary, file, made_folder) = create(&folder)?;
     let mut staged = StagedObject {
         id: object.id,
         temporary,
         file,
+        made_folder,
         placed: false,
     };
+    let level = level.or_else(|| is_better_stored(object).then_some(0));
     let written = DEFLATER.with_borrow_mut(|deflater| {
         let header = format!("{} {}\0", object.kind, object.data.len());
         deflater.begin(level, &object.data);
@@ -155,6 +171,14 @@ pub(crate) fn stage(
     Ok(staged)
 }
 
+/// A file takes a whole block of the disk, however small it is.
+const BLOCK_BYTES: usize = 4 << 10;
+
+/// Whether deflating would gain nothing, or little for what it costs: trees are mostly ids, which are random.
+fn is_better_stored(object: &NewObject) -> bool {
+    object.data.len() + 64 < BLOCK_BYTES || object.kind == ObjectKind::Tree
+}
+
 /// Writes a blob of any size, which must end after `size` bytes.
 pub(crate) fn stage_stream(
     objects: &Path,
@@ -162,7 +186,7 @@ pub(crate) fn stage_stream(
     data: &mut dyn Read,
     level: Option<u32>,
 ) -> Result<StagedObject, WritePackFileError> {
-    let (temporary, file) = create(objects).map_err(|error| match error {
+    let (temporary, file, _) = create(objects).map_err(|error| match error {
         DirectoryError::Io { source, .. } => WritePackFileError::Io(source),
         other => WritePackFileError::Io(io::Error::other(other)),
     })?;
@@ -170,6 +194,7 @@ pub(crate) fn stage_stream(
         id: ObjectId::null(packhouse_object::HashKind::Sha1),
         temporary,
         file,
+        made_folder: false,
         placed: false,
     };
     let file = &staged.file;
@@ -406,6 +431,8 @@ mod tests {
         }
         let object = NewObject::new(ObjectKind::Blob, &b"x"[..]).unwrap();
         drop(stage(folder.path(), &object, None).unwrap());
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        let (its_folder, _) = place_of(folder.path(), &object.id);
+        assert_eq!(fs::read_dir(&its_folder).unwrap().count(), 0);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }

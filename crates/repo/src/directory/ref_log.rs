@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use bstr::{BStr, BString, ByteSlice};
 use packhouse_object::{HashKind, ObjectId};
+use parking_lot::Mutex;
 
 use super::durable::{
     create_folders, remove_empty_parents, remove_empty_tree, remove_file, sync_folder,
@@ -33,6 +34,9 @@ const TAKEN_BACK: &str = "the move above was interrupted";
 pub(super) struct RefLogs {
     git_dir: PathBuf,
     create: LogRefs,
+    /// The log that was appended to last, how long it was then, and where its last line leads. If it is as long
+    /// still, it needs no look.
+    last: Mutex<Option<(PathBuf, u64, Option<ObjectId>)>>,
 }
 
 /// One move of a ref.
@@ -69,7 +73,11 @@ impl Appended {
 
 impl RefLogs {
     pub(super) fn new(git_dir: PathBuf, create: LogRefs) -> RefLogs {
-        RefLogs { git_dir, create }
+        RefLogs {
+            git_dir,
+            create,
+            last: Mutex::default(),
+        }
     }
 
     /// Whether moves of a ref without a log start one. Branches are logged whatever the config says.
@@ -110,11 +118,22 @@ impl RefLogs {
         };
         let mut text = Vec::new();
         // HEAD's log also tells which branch it was pointed to, so its lines need not join.
-        if !created && name != "HEAD" {
-            text = repair(&mut file, entry).map_err(failed())?;
+        let length = match created {
+            true => 0,
+            false => file.seek(SeekFrom::End(0)).map_err(failed())?,
+        };
+        let known = Some((path.clone(), length, entry.old));
+        let needs_look = !created && name != "HEAD" && *self.last.lock() != known;
+        if needs_look {
+            text = repair(&mut file, length, entry).map_err(failed())?;
         }
         text.extend_from_slice(&line(entry));
         file.write_all(&text).map_err(failed())?;
+        let end = match needs_look {
+            true => file.stream_position().map_err(failed())?,
+            false => length + text.len() as u64,
+        };
+        *self.last.lock() = Some((path.clone(), end, entry.new));
         Ok(Some(Appended {
             file,
             path,
@@ -304,8 +323,7 @@ impl Eq for ByPage {}
 const TAIL_BYTES: u64 = 1 << 10;
 
 /// Cuts off a line that a crash has torn, and gives the line that joins the log to `next`, if it needs one.
-fn repair(file: &mut File, next: &Move<'_>) -> io::Result<Vec<u8>> {
-    let length = file.seek(SeekFrom::End(0))?;
+fn repair(file: &mut File, length: u64, next: &Move<'_>) -> io::Result<Vec<u8>> {
     let read_tail = |bytes: u64| {
         let mut tail = vec![0; bytes.min(length) as usize];
         file.read_exact_at(&mut tail, length - bytes.min(length))

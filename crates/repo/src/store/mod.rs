@@ -9,6 +9,7 @@
 //!
 //! Paths are bytes; every call blocks. A [`Store`] and a [`Snapshot`] are cheap to clone and can be used by many threads.
 
+mod archive;
 mod batch;
 mod copy;
 mod create;
@@ -18,6 +19,8 @@ mod error;
 mod exclude;
 mod file_type;
 mod fnmatch;
+mod follow;
+mod gc;
 mod glob;
 mod history;
 mod judge;
@@ -26,6 +29,7 @@ mod message;
 mod notes;
 mod open;
 mod options;
+mod pack;
 mod path;
 mod read;
 mod reader;
@@ -38,15 +42,18 @@ mod sink;
 mod snapshot;
 mod spool;
 mod tree_edit;
+mod tree_index;
 mod walk;
 mod write;
 
+pub use archive::{ArchiveFormat, ArchiveIn, ArchiveLimits};
 pub use batch::{Batch, BatchWriter};
 pub use copy::{CopyBetween, CopyIn, CopyOut, Remove, Rename, SyncIn, SyncOut};
 pub use disk_glob::disk_glob;
 pub use error::{StoreError, StoreErrorKind};
 pub use exclude::ExcludeFilter;
 pub use file_type::FileType;
+pub use gc::{GcOptions, GcReport};
 pub use glob::GlobMatches;
 pub use merge::{MergeOptions, MergeOutcome};
 pub use history::{Log, LogFilter};

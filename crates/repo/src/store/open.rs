@@ -12,6 +12,7 @@ use packhouse_object::{Database, FinishedPack, IdSet, ObjectCache, ObjectId, Obj
 use super::create::create;
 use super::reader::{FileReader, read_range};
 use super::refs::{RefKind, RefMap};
+use super::tree_index::TreeIndexes;
 use super::{Create, Identity, Snapshot, StoreError, StoreOptions};
 use crate::change::Change;
 use crate::directory::{Directory, DirectoryOptions};
@@ -33,6 +34,7 @@ pub(super) struct Inner {
     pub(super) options: StoreOptions,
     /// The identity as reflogs have it.
     pub(super) who: String,
+    pub(super) trees: TreeIndexes,
     shallow: OnceLock<IdSet>,
 }
 
@@ -92,6 +94,7 @@ impl Store {
                 directory,
                 who: options.identity.to_string(),
                 options,
+                trees: TreeIndexes::default(),
                 shallow: OnceLock::new(),
             }),
         })

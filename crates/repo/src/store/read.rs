@@ -6,7 +6,8 @@ use packhouse_object::{ObjectId, ObjectKind, ReadError};
 
 use super::path::{normalize, normalize_file};
 use super::reader::{FileReader, read_range};
-use super::scan::Scan;
+use super::scan::{Scan, Scanned};
+use super::tree_index::INDEXED_FROM;
 use super::{FileType, Snapshot, StoreError};
 
 /// What a folder says of one of its entries.
@@ -163,15 +164,23 @@ impl Snapshot {
     }
 
     fn entry_in(&self, tree: ObjectId, name: &[u8]) -> Result<Option<Entry>, StoreError> {
-        let data = self.tree_bytes(tree)?;
-        let found = Scan::new(&data).find(name);
-        let found = found.map_err(|source| ReadError::decode(tree, source))?;
-        Ok(found.map(|entry| Entry {
+        let owned = |entry: Scanned<'_>| Entry {
             name: entry.name.to_owned(),
             mode: entry.mode,
             id: entry.id,
             file_type: entry.file_type(),
-        }))
+        };
+        let indexes = &self.store().inner.trees;
+        if let Some(index) = indexes.get(&tree) {
+            return Ok(index.find(name).map(owned));
+        }
+        let data = self.tree_bytes(tree)?;
+        let malformed = |source| ReadError::decode(tree, source);
+        if data.len() >= INDEXED_FROM {
+            let index = indexes.keep(tree, data).map_err(malformed)?;
+            return Ok(index.find(name).map(owned));
+        }
+        Ok(Scan::new(&data).find(name).map_err(malformed)?.map(owned))
     }
 
     fn tree_bytes(&self, tree: ObjectId) -> Result<Bytes, StoreError> {

@@ -72,9 +72,11 @@ fn writers_get_on_beside_git_that_packs() {
     let path = world.path();
     thread::scope(|scope| {
         let packing = scope.spawn(|| {
+            // The branch is locked most of the time.
+            let patient = "--config-env=core.filesRefLockTimeout=PATIENT";
             for _ in 0..6 {
-                super::git_in(&path, &["gc", "--quiet", "--prune=1.hour.ago"]);
-                super::git_in(&path, &["pack-refs", "--all", "--prune"]);
+                super::git_in(&path, &[patient, "gc", "--quiet", "--prune=1.hour.ago"]);
+                super::git_in(&path, &[patient, "pack-refs", "--all", "--prune"]);
             }
         });
         let mut n = 0;
@@ -97,5 +99,18 @@ fn writers_get_on_beside_git_that_packs() {
             (n + 1).to_string()
         );
     });
+    world.fsck();
+}
+
+#[test]
+fn the_lock_of_a_killed_writer_hinders_nobody_for_long() {
+    let world = World::new();
+    let start = world.main();
+    // What a writer leaves that is killed between taking the lock and moving the branch.
+    std::fs::write(world.path().join("gitstore.lock"), b"w").unwrap();
+    std::fs::write(world.path().join("refs/heads/main.lock"), b"").unwrap();
+    let after = super::put(&start, "a", "1");
+    assert!(!world.path().join("refs/heads/main.lock").exists());
+    super::put(&after, "a", "2");
     world.fsck();
 }

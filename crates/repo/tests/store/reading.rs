@@ -150,3 +150,40 @@ fn walks_are_lazy_and_go_downwards() {
         StoreErrorKind::NotFound
     );
 }
+
+#[test]
+fn large_folders_are_looked_into_by_name() {
+    let world = World::new();
+    let mut edits = packhouse_repo::store::Edits::new(&world.store);
+    let id = edits.sink.add(b"x").unwrap();
+    for n in 0..3000 {
+        edits.set(format!("d/f{n}"), FileType::Blob, id).unwrap();
+    }
+    // Folders stand elsewhere than files of the same name would.
+    for name in ["d/f1.d/x", "d/f1-", "d/f10.", "d/f10/y"] {
+        edits.remove("d/f10").unwrap();
+        edits.set(name, FileType::Blob, id).unwrap();
+    }
+    let at = world
+        .main()
+        .commit_edits(edits, Default::default())
+        .unwrap();
+    for n in (0..3000).filter(|n| *n != 10) {
+        assert!(at.exists(format!("d/f{n}")).unwrap());
+        assert!(!at.exists(format!("d/f{n}x")).unwrap());
+    }
+    for name in ["d/f1.d/x", "d/f1-", "d/f10.", "d/f10/y"] {
+        assert_eq!(at.read(name, 0, None).unwrap(), b"x");
+    }
+    let names: Vec<_> = at
+        .ls("d")
+        .unwrap()
+        .into_iter()
+        .map(|entry| entry.name.to_string())
+        .collect();
+    assert_eq!(
+        names.join("\n"),
+        world.git(&["ls-tree", "--name-only", "main:d"])
+    );
+    world.fsck();
+}
