@@ -1,0 +1,88 @@
+"""The package under the name gitstore."""
+
+import importlib
+import os
+import subprocess
+import sys
+
+import pytest
+
+import gitstore
+import packhouse.store
+
+MODULES = "repo fs tree batch notes mirror exceptions copy copy._types _exclude cli".split()
+
+
+def test_it_is_the_same_library():
+    assert sorted(gitstore.__all__) == sorted(packhouse.store.__all__)
+    for name in gitstore.__all__:
+        assert getattr(gitstore, name) is getattr(packhouse.store, name)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_modules_are_there(name):
+    module = importlib.import_module(f"gitstore.{name}")
+    assert callable(gitstore.cli.main) if name == "cli" else module.__all__
+    for exported in getattr(module, "__all__", ()):
+        assert hasattr(module, exported)
+
+
+def test_where_programs_look_for_names():
+    from gitstore._exclude import ExcludeFilter
+    from gitstore.batch import Batch
+    from gitstore.copy import disk_glob
+    from gitstore.copy._types import ChangeReport, FileEntry, FileType
+    from gitstore.exceptions import GitError, StaleSnapshotError
+    from gitstore.fs import FS, StatResult, WriteEntry, retry_write
+    from gitstore.mirror import MirrorDiff, resolve_credentials
+    from gitstore.notes import NoteDict, NoteNamespace, NotesBatch
+    from gitstore.repo import GitStore, RefDict, ReflogEntry, Signature
+    from gitstore.tree import BlobOid, WalkEntry
+
+    assert gitstore.GitStore is GitStore and issubclass(StaleSnapshotError, Exception)
+
+
+def start(code):
+    """How long Python takes to run ``code``, in seconds, at best."""
+    from time import perf_counter
+
+    times = []
+    for _ in range(5):
+        begin = perf_counter()
+        subprocess.run([sys.executable, "-c", code], check=True)
+        times.append(perf_counter() - begin)
+    return min(times)
+
+
+def test_importing_it_is_quick():
+    # 50 ms are promised; half as much again for a machine that runs other tests.
+    assert start("import gitstore") - start("pass") < 0.075
+
+
+def test_importing_it_loads_nothing_heavy():
+    code = "import gitstore, sys; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.split()
+    for heavy in ("asyncio", "fsspec", "tempfile", "random", "pathlib._abc", "subprocess", "http", "concurrent"):
+        assert heavy not in loaded
+
+
+@pytest.fixture
+def program():
+    from gitstore.cli import find_program
+
+    found = find_program()
+    if found is None or os.path.basename(found) != "gitstore":
+        pytest.skip("not installed from a wheel")
+    return found
+
+
+def test_the_command_is_the_program(program, tmp_path):
+    for command in ([program], [sys.executable, "-m", "gitstore"]):
+        repo = tmp_path / f"{len(command)}.git"
+        subprocess.run([*command, "--repo", repo, "init"], check=True)
+        subprocess.run([*command, "--repo", repo, "write", "a.txt"], input=b"alpha", check=True)
+        read = subprocess.run([*command, "--repo", repo, "cat", "a.txt"], capture_output=True, check=True)
+        assert read.stdout == b"alpha"
+        assert gitstore.GitStore.open(repo).branches["main"].read("a.txt") == b"alpha"
+        wrong = subprocess.run([*command, "--repo", repo, "cat", "nope"], capture_output=True)
+        assert wrong.returncode == 1 and wrong.stderr.startswith(b"Error: ")
