@@ -7,12 +7,20 @@ use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
 use reqwest::Url;
 
 /// How long a program may think about credentials.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// The most that is read of its answer.
 const ANSWER_BYTES: u64 = 64 << 10;
+
+/// What a user or password is encoded of: all but letters, digits and what stands for itself everywhere.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
 
 /// Text that is never shown.
 #[derive(Clone, PartialEq, Eq)]
@@ -119,8 +127,9 @@ impl SystemCredentials {
             return url.to_owned();
         };
         match self.lookup(&parsed, None) {
-            Some((user, password)) => with_user(&parsed, &user, password.reveal())
-                .unwrap_or_else(|| url.to_owned()),
+            Some((user, password)) => {
+                with_user(&parsed, &user, password.reveal()).unwrap_or_else(|| url.to_owned())
+            }
             None => url.to_owned(),
         }
     }
@@ -137,7 +146,9 @@ impl SystemCredentials {
         question.push('\n');
         let answer = run(&self.git, &["credential", "fill"], &question)?;
         let field = |name: &str| {
-            let line = answer.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+            let line = answer
+                .lines()
+                .find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
             line.filter(|value| !value.is_empty())
         };
         Some((
@@ -218,9 +229,11 @@ fn description(url: &Url) -> Option<String> {
 }
 
 fn with_user(url: &Url, user: &str, password: &str) -> Option<String> {
+    // The URL would keep a `%` as it is, and so change what stands behind it.
+    let encoded = |part| percent_encoding::utf8_percent_encode(part, ENCODED).to_string();
     let mut url = url.clone();
-    url.set_username(user).ok()?;
-    url.set_password(Some(password)).ok()?;
+    url.set_username(&encoded(user)).ok()?;
+    url.set_password(Some(&encoded(password))).ok()?;
     Some(url.into())
 }
 
@@ -240,17 +253,20 @@ fn run(program: &str, arguments: &[&str], input: &str) -> Option<String> {
     let mut stdin = child.stdin.take()?;
     let mut stdout = child.stdout.take()?;
     // The question is short: the pipe holds it.
-    let asked = stdin.write_all(input.as_bytes());
+    // A program that knows without reading it hangs up.
+    let _ = stdin.write_all(input.as_bytes());
     drop(stdin);
     let reading = std::thread::spawn(move || {
         let mut answer = String::new();
-        let read = stdout.by_ref().take(ANSWER_BYTES).read_to_string(&mut answer);
+        let read = stdout
+            .by_ref()
+            .take(ANSWER_BYTES)
+            .read_to_string(&mut answer);
         read.is_ok().then_some(answer)
     });
     let succeeded = wait(&mut child);
     // A program that does not end may have left children that hold the pipe.
-    let answer = succeeded.then(|| reading.join().ok().flatten()).flatten();
-    asked.ok().and(answer)
+    succeeded.then(|| reading.join().ok().flatten()).flatten()
 }
 
 fn wait(child: &mut Child) -> bool {

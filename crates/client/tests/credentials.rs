@@ -8,7 +8,10 @@ fn system(world: &World, git: &str, gh: &str) -> SystemCredentials {
     let (git_path, gh_path) = (world.path("fake-git"), world.path("fake-gh"));
     write_program(&git_path, &format!("#!/bin/sh\n{git}\n"));
     write_program(&gh_path, &format!("#!/bin/sh\n{gh}\n"));
-    SystemCredentials::with_programs(git_path.display().to_string(), gh_path.display().to_string())
+    SystemCredentials::with_programs(
+        git_path.display().to_string(),
+        gh_path.display().to_string(),
+    )
 }
 
 #[test]
@@ -22,7 +25,7 @@ fn git_is_asked_first_and_its_answer_is_quoted_into_the_url() {
     let system = system(&world, &git, "echo never");
     assert_eq!(
         system.resolve("https://example.com/a/b.git"),
-        "https://me:a%40b%2Fc%3Ad%@example.com/a/b.git"
+        "https://me:a%40b%2Fc%3Ad%25@example.com/a/b.git"
     );
     assert_eq!(
         std::fs::read_to_string(log).unwrap(),
@@ -64,10 +67,20 @@ fn other_urls_and_unknown_hosts_come_back_as_they_are() {
     ] {
         assert_eq!(knowing.resolve(url), url);
     }
-    for (git, gh) in [("exit 1", "exit 1"), ("echo username=", "echo"), ("true", "echo two words")] {
+    for (git, gh) in [
+        ("exit 1", "exit 1"),
+        ("echo username=", "echo"),
+        ("true", "echo two words"),
+    ] {
         let ignorant = system(&world, git, gh);
-        assert_eq!(ignorant.resolve("https://example.com/x"), "https://example.com/x");
+        assert_eq!(
+            ignorant.resolve("https://example.com/x"),
+            "https://example.com/x"
+        );
     }
     let absent = SystemCredentials::with_programs("/nonexistent/git", "/nonexistent/gh");
-    assert_eq!(absent.resolve("https://example.com/x"), "https://example.com/x");
+    assert_eq!(
+        absent.resolve("https://example.com/x"),
+        "https://example.com/x"
+    );
 }

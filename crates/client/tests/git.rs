@@ -52,11 +52,6 @@ impl Git {
         Git { dir: dir.into() }
     }
 
-    /// Runs a command and says how it went.
-    pub(crate) fn try_run(&self, args: &[&str]) -> Outcome {
-        self.run_with(args, b"")
-    }
-
     /// Runs a command that succeeds and returns its output without the last line feed.
     pub(crate) fn run(&self, args: &[&str]) -> String {
         self.feed(args, b"")

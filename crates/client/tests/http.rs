@@ -6,7 +6,7 @@ use packhouse_client::remote::{Remote, RemoteError};
 use packhouse_client::{Credential, CredentialSource, RemoteOptions, backup, restore};
 
 use crate::responder::Responder;
-use crate::sites::{Fixed, GitSite, Locked};
+use crate::sites::{Fixed, GitSite, Locked, TlsFront, tls_file};
 use crate::world::{Way, World, git_of};
 
 /// Has one answer and notes what it is told.
@@ -17,7 +17,10 @@ struct Known {
 
 impl CredentialSource for Known {
     fn find(&self, url: &str, user: Option<&str>) -> Option<Credential> {
-        self.told.lock().unwrap().push(format!("find {url} {user:?}"));
+        self.told
+            .lock()
+            .unwrap()
+            .push(format!("find {url} {user:?}"));
         Some(Credential::basic("me", self.password))
     }
 
@@ -69,7 +72,10 @@ fn credentials_of_the_url_or_of_a_source_open_the_server() {
     backup(&store, &format!("{url}target.git"), &options).unwrap();
     assert_eq!(target.refs(), source.refs());
     let told = known.told.lock().unwrap();
-    assert!(told[0].starts_with(&format!("find {url}source.git/info/refs")), "{told:?}");
+    assert!(
+        told[0].starts_with(&format!("find {url}source.git/info/refs")),
+        "{told:?}"
+    );
     assert_eq!(told[1], "approve");
 }
 
@@ -87,9 +93,15 @@ fn wrong_credentials_are_named_so_and_not_shown() {
     options.remote = remote;
     let from_source = restore(&store, &format!("{url}source.git"), &options).unwrap_err();
     for error in [&nobody, &in_url, &from_source] {
-        assert!(error.to_string().starts_with("Authentication failed for '"), "{error}");
+        assert!(
+            error.to_string().starts_with("Authentication failed for '"),
+            "{error}"
+        );
         assert!(!format!("{error} {error:?}").contains("hunter2"));
-        assert_eq!(error.kind(), packhouse_repo::store::StoreErrorKind::Permission);
+        assert_eq!(
+            error.kind(),
+            packhouse_repo::store::StoreErrorKind::Permission
+        );
     }
     assert_eq!(known.told.lock().unwrap().last().unwrap(), "reject");
 }
@@ -113,8 +125,15 @@ fn redirects_are_followed_without_the_credentials_of_the_first_server() {
     let mut options = world.options(Way::Http);
     let url = format!("{}x.git", here.replace("http://", "http://me:secret@"));
     let error = restore(&store, &url, &options).unwrap_err();
-    assert!(error.to_string().contains("Authentication failed"), "{error}");
-    assert_eq!(*site.tried.lock().unwrap(), [None], "the password went to another server");
+    assert!(
+        error.to_string().contains("Authentication failed"),
+        "{error}"
+    );
+    assert_eq!(
+        *site.tried.lock().unwrap(),
+        [None],
+        "the password went to another server"
+    );
 
     options.remote = with_source(&world, "secret").0;
     restore(&store, &url, &options).unwrap();
@@ -133,7 +152,10 @@ fn redirects_that_lead_astray_are_refused() {
     ] {
         let url = format!("{}x.git", world.serve(redirect_to(&target)));
         let error = restore(&store, &url, &world.options(Way::Http)).unwrap_err();
-        assert!(error.to_string().contains("not followed"), "{target}: {error}");
+        assert!(
+            error.to_string().contains("not followed"),
+            "{target}: {error}"
+        );
     }
     // Round and round.
     let url = world.serve(redirect_to("/y.git/info/refs?service=git-upload-pack"));
@@ -174,4 +196,39 @@ fn a_server_that_is_not_there_is_told_apart() {
     let remote = Remote::open(&url, world.remote_options(Way::Http)).unwrap();
     let error = remote.refs(&()).unwrap_err();
     assert!(matches!(error, RemoteError::Connect { .. }), "{error:?}");
+}
+
+#[test]
+fn https_is_spoken_with_servers_that_are_vouched_for() {
+    let world = World::new();
+    let source = world.with_history("source");
+    let server = Responder::start(GitSite::new(&world.path("."), true));
+    let front = TlsFront::start(server.address());
+    let store = world.store("store");
+    let url = format!("https://localhost:{}/source.git", front.port);
+    let mut options = world.options(Way::Http);
+    let error = restore(&store, &url, &options).unwrap_err();
+    assert!(error.to_string().contains("could not connect"), "{error}");
+    options.remote.extra_certificates = Some(tls_file("cert"));
+    restore(&store, &url, &options).unwrap();
+    assert_eq!(git_of(&store).refs(), source.refs());
+}
+
+#[test]
+fn a_redirect_away_from_https_is_refused() {
+    let world = World::new();
+    world.with_history("source");
+    let plain = Responder::start(GitSite::new(&world.path("."), true));
+    let target = plain.url("source.git/info/refs?service=git-upload-pack");
+    let server = Responder::start(redirect_to(&target));
+    let front = TlsFront::start(server.address());
+    let store = world.store("store");
+    let mut options = world.options(Way::Http);
+    options.remote.extra_certificates = Some(tls_file("cert"));
+    let url = format!("https://localhost:{}/source.git", front.port);
+    let error = restore(&store, &url, &options).unwrap_err();
+    assert!(
+        error.to_string().contains("leads away from HTTPS"),
+        "{error}"
+    );
 }

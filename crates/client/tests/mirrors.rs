@@ -81,7 +81,12 @@ fn chosen_refs_go_alone_and_may_get_other_names() {
     for way in [Way::Path, Way::Http] {
         let name = format!("chosen-{way:?}");
         let target = world.bare(&name);
-        target.run(&["commit-tree", "-m", "x", "4b825dc642cb6eb9a060e54bf8d69288fbee4904"]);
+        target.run(&[
+            "commit-tree",
+            "-m",
+            "x",
+            "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
+        ]);
         let url = world.url(&name, way);
         let mut options = world.options(way);
         options.refs = RefSelection::Names(vec![
@@ -122,12 +127,24 @@ fn refs_that_take_the_place_of_folders_and_back() {
         let work = crate::git::init(&world.path(&format!("work-{way:?}")));
         work.commit_file("a", "a");
         let git = git_of(&one).dir.display().to_string();
-        work.run(&["push", "-q", &git, "HEAD:refs/heads/a", "HEAD:refs/heads/b/c"]);
+        work.run(&[
+            "push",
+            "-q",
+            &git,
+            "HEAD:refs/heads/a",
+            "HEAD:refs/heads/b/c",
+        ]);
         backup(&one, &url, &options).unwrap();
         assert_eq!(target.refs(), git_of(&one).refs(), "{way:?}");
 
         work.run(&["push", "-q", &git, ":refs/heads/a", ":refs/heads/b/c"]);
-        work.run(&["push", "-q", &git, "HEAD:refs/heads/a/x", "HEAD:refs/heads/b"]);
+        work.run(&[
+            "push",
+            "-q",
+            &git,
+            "HEAD:refs/heads/a/x",
+            "HEAD:refs/heads/b",
+        ]);
         let two = world.store(&format!("two-{way:?}"));
         restore(&two, &url, &options).unwrap();
         let diff = backup(&one, &url, &options).unwrap();
@@ -174,16 +191,29 @@ fn urls_that_cannot_be_used_are_refused_before_anything_happens() {
     }
     let nothing = world.path("nothing").display().to_string();
     let error = restore(&store, &nothing, &MirrorOptions::default()).unwrap_err();
-    assert!(error.to_string().contains("not a git repository"), "{error}");
+    assert!(
+        error.to_string().contains("not a git repository"),
+        "{error}"
+    );
     let folder = world.path("folder");
     std::fs::create_dir(&folder).unwrap();
     std::fs::write(folder.join("file"), "x").unwrap();
+    let file = folder.join("file").display().to_string();
+    let error = backup(&store, &file, &MirrorOptions::default()).unwrap_err();
+    assert!(
+        error.to_string().contains("not a git repository"),
+        "{error}"
+    );
+    assert_eq!(std::fs::read(&file).unwrap(), b"x");
     let folder = folder.display().to_string();
     for error in [
         backup(&store, &folder, &MirrorOptions::default()).unwrap_err(),
         restore(&store, &folder, &MirrorOptions::default()).unwrap_err(),
     ] {
-        assert!(error.to_string().contains("not a git repository"), "{error}");
+        assert!(
+            error.to_string().contains("not a git repository"),
+            "{error}"
+        );
     }
 }
 
@@ -192,7 +222,15 @@ fn a_shallow_clone_is_no_source() {
     let mut world = World::new();
     let source = world.with_history("source");
     let url = format!("file://{}", source.dir.display());
-    source.run(&["clone", "-q", "--bare", "--depth", "2", &url, "../shallow.git"]);
+    source.run(&[
+        "clone",
+        "-q",
+        "--bare",
+        "--depth",
+        "2",
+        &url,
+        "../shallow.git",
+    ]);
     for way in [Way::Path, Way::Http, Way::OldHttp, Way::Ssh, Way::OldSsh] {
         let store = world.store(&format!("store-{way:?}"));
         let url = world.url("shallow", way);

@@ -12,6 +12,8 @@ use packhouse_wire::repository::{PushTarget, sink_of, source_of};
 use packhouse_wire::{
     FetchOptions, ReceiveOptions, Service, Version, advertise, receive_pack, upload_pack,
 };
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::runtime::Runtime;
 
 use crate::git;
@@ -170,6 +172,58 @@ impl Site for Fixed {
     }
 }
 
+/// HTTPS in front of a responder.
+pub(crate) struct TlsFront {
+    pub(crate) port: u16,
+    _runtime: Runtime,
+}
+
+impl TlsFront {
+    pub(crate) fn start(behind: std::net::SocketAddr) -> TlsFront {
+        let runtime = Runtime::new().unwrap();
+        let (certificate, key) = (tls_file("cert"), tls_file("key"));
+        let config = rustls::ServerConfig::builder_with_provider(Arc::new(
+            rustls::crypto::ring::default_provider(),
+        ))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![CertificateDer::from_pem_slice(&certificate).unwrap()],
+            PrivateKeyDer::from_pem_slice(&key).unwrap(),
+        )
+        .unwrap();
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+        let listener = runtime
+            .block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))
+            .unwrap();
+        let port = listener.local_addr().unwrap().port();
+        runtime.spawn(async move {
+            loop {
+                let (outside, _) = listener.accept().await.unwrap();
+                let acceptor = acceptor.clone();
+                tokio::spawn(async move {
+                    let Ok(mut outside) = acceptor.accept(outside).await else {
+                        return;
+                    };
+                    let mut inside = tokio::net::TcpStream::connect(behind).await.unwrap();
+                    let _ = tokio::io::copy_bidirectional(&mut outside, &mut inside).await;
+                });
+            }
+        });
+        TlsFront {
+            port,
+            _runtime: runtime,
+        }
+    }
+}
+
+/// The certificate, or its key, that the server's tests have for `localhost`.
+pub(crate) fn tls_file(kind: &str) -> Vec<u8> {
+    let keys = Path::new(env!("CARGO_MANIFEST_DIR")).join("../server/tests/keys");
+    std::fs::read(keys.join(format!("tls.{kind}.pem"))).unwrap()
+}
+
 /// A site whose answers stop after so many bytes.
 pub(crate) struct Cut {
     pub(crate) inner: Arc<dyn Site>,
@@ -195,7 +249,8 @@ impl Site for Cut {
         if self.requests.fetch_add(1, Ordering::SeqCst) < self.whole {
             return self.inner.answer(request, out);
         }
-        self.inner.answer(request, &mut CutWriter { cut: self, out })
+        self.inner
+            .answer(request, &mut CutWriter { cut: self, out })
     }
 }
 

@@ -22,7 +22,14 @@ fn a_restore_brings_all_refs_and_later_ones_what_changed() {
 
         let work = world.work("source");
         work.commit_file("new", "new\n");
-        work.run(&["push", "-q", "../source.git", "main:main", "+main~9:side", ":light"]);
+        work.run(&[
+            "push",
+            "-q",
+            "../source.git",
+            "main:main",
+            "+main~9:side",
+            ":light",
+        ]);
         let second = restore(&store, &url, &options).unwrap();
         assert_eq!(
             (second.add.len(), second.update.len(), second.delete.len()),
@@ -43,7 +50,12 @@ fn a_backup_makes_the_other_side_the_same() {
         let source = world.with_history("source");
         let target = world.bare("target");
         let store = world.store("store");
-        restore(&store, &source.dir.display().to_string(), &world.options(way)).unwrap();
+        restore(
+            &store,
+            &source.dir.display().to_string(),
+            &world.options(way),
+        )
+        .unwrap();
         let url = world.url("target", way);
         let options = world.options(way);
 
@@ -77,6 +89,7 @@ fn a_fetch_brings_only_what_is_missing() {
         let store = world.store("store");
         restore(&store, &url, &world.options(way)).unwrap();
         // A commit of our own that the remote does not have must not keep it from finding what both have.
+        store.branches().set_current("main").unwrap();
         let ours = world.path("ours");
         git_of(&store).run(&["clone", "-q", ".", &ours.display().to_string()]);
         let ours = crate::git::Git::at(ours);
@@ -120,8 +133,16 @@ fn refs_are_listed_with_head_and_peeled_tags() {
             source.run(&["rev-parse", "HEAD"]),
             "{way:?}"
         );
-        assert_eq!(refs.head_ref.unwrap().to_string(), "refs/heads/main", "{way:?}");
-        let heavy = refs.refs.iter().find(|entry| entry.peeled.is_some()).unwrap();
+        assert_eq!(
+            refs.head_ref.unwrap().to_string(),
+            "refs/heads/main",
+            "{way:?}"
+        );
+        let heavy = refs
+            .refs
+            .iter()
+            .find(|entry| entry.peeled.is_some())
+            .unwrap();
         assert_eq!(heavy.name.to_string(), "refs/tags/heavy");
         assert_eq!(
             heavy.peeled.unwrap().to_string(),
@@ -138,7 +159,10 @@ fn empty_repositories_have_no_refs_and_take_none_away() {
         let url = world.url("empty", way);
         let store = world.store("store");
         let options = world.options(way);
-        assert!(restore(&store, &url, &options).unwrap().in_sync(), "{way:?}");
+        assert!(
+            restore(&store, &url, &options).unwrap().in_sync(),
+            "{way:?}"
+        );
         assert!(backup(&store, &url, &options).unwrap().in_sync(), "{way:?}");
     }
 }
@@ -149,7 +173,9 @@ fn a_missing_repository_is_told_apart() {
         let mut world = World::new();
         let url = world.url("nothing", way);
         let store = world.store("store");
-        let error = restore(&store, &url, &world.options(way)).unwrap_err().to_string();
+        let error = restore(&store, &url, &world.options(way))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("Repository not found"), "{way:?}: {error}");
     }
 }
@@ -163,7 +189,9 @@ fn large_packs_arrive_as_files_and_in_bounded_memory() {
         let mut noise = Vec::new();
         let mut state = 1u64;
         while noise.len() < 5 << 20 {
-            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            state = state
+                .wrapping_mul(6364136223846793005)
+                .wrapping_add(1442695040888963407);
             noise.extend_from_slice(&state.to_be_bytes());
         }
         std::fs::write(work.dir.join("noise"), &noise).unwrap();

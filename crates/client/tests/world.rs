@@ -72,7 +72,10 @@ impl World {
     pub(crate) fn with_history(&self, name: &str) -> Git {
         let work = init(&self.path(&format!("{name}-work")));
         for number in 0..20 {
-            work.commit_file(&format!("file-{}", number % 7), &format!("content {number}\n"));
+            work.commit_file(
+                &format!("file-{}", number % 7),
+                &format!("content {number}\n"),
+            );
         }
         work.run(&["branch", "side", "HEAD~5"]);
         work.run(&["tag", "light", "HEAD~3"]);
@@ -169,7 +172,12 @@ impl World {
             .unwrap()
             .port();
         let child = command()
-            .args(["daemon", "--reuseaddr", "--export-all", "--enable=receive-pack"])
+            .args([
+                "daemon",
+                "--reuseaddr",
+                "--export-all",
+                "--enable=receive-pack",
+            ])
             .args(["--listen=127.0.0.1", &format!("--port={port}")])
             .arg(format!("--base-path={}", self.tmp.path().display()))
             .arg(self.tmp.path())
@@ -192,7 +200,9 @@ impl World {
     fn stop_daemon(&mut self) {
         if let Some(mut daemon) = self.daemon.take() {
             // `git` runs the daemon as a child of its own, which ends with this signal and not with a kill.
-            let _ = std::process::Command::new("kill").arg(daemon.id().to_string()).status();
+            let _ = std::process::Command::new("kill")
+                .arg(daemon.id().to_string())
+                .status();
             let _ = daemon.wait();
         }
     }

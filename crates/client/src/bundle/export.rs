@@ -67,11 +67,13 @@ pub fn bundle_export(
         .permissions(Permissions::from_mode(0o666))
         .tempfile_in(folder)
         .map_err(MirrorError::file(path))?;
-    write(&header, &content, file.as_file_mut(), &Steps(progress)).map_err(|error| match error {
-        WritePackError::Write(error) => MirrorError::file(path)(error),
-        WritePackError::Read(error) => error.into(),
-        error => MirrorError::Remote(RemoteError::Send(error)),
-    })?;
+    write(&header, &content, file.as_file_mut(), &Steps(progress)).map_err(
+        |error| match error {
+            WritePackError::Write(error) => MirrorError::file(path)(error),
+            WritePackError::Read(error) => error.into(),
+            error => MirrorError::Remote(RemoteError::Send(error)),
+        },
+    )?;
     file.as_file().sync_all().map_err(MirrorError::file(path))?;
     file.persist(path)
         .map_err(|error| MirrorError::file(path)(error.error))?;
@@ -89,7 +91,8 @@ pub(crate) fn bundle_changes(
 ) -> Result<MirrorDiff, MirrorError> {
     let wanted = content(store, refs, squash)?.refs;
     // What is no bundle is replaced as a whole.
-    let found = read_bundle_header(path).map_or_else(|_| RefTargets::new(), |header| header.targets());
+    let found =
+        read_bundle_header(path).map_or_else(|_| RefTargets::new(), |header| header.targets());
     Ok(MirrorDiff::of(&edits(&found, &wanted, true)))
 }
 

@@ -145,6 +145,8 @@ fn line(input: &mut dyn BufRead) -> io::Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const ID: &str = "0123456789abcdef0123456789abcdef01234567";
@@ -162,7 +164,10 @@ mod tests {
             "# v2 git bundle\n-{ID} first commit\n{ID} refs/heads/main\n{ID} HEAD\n\nPACK"
         ))
         .unwrap();
-        assert_eq!((v2.version, v2.prerequisites.len(), v2.refs.len()), (2, 1, 2));
+        assert_eq!(
+            (v2.version, v2.prerequisites.len(), v2.refs.len()),
+            (2, 1, 2)
+        );
         assert_eq!(v2.targets().len(), 1);
         let v3 = read(&format!(
             "# v3 git bundle\n@object-format=sha1\n{ID} refs/heads/main\n\n"
@@ -176,11 +181,26 @@ mod tests {
         for (text, expected) in [
             ("PACK".to_owned(), "begin"),
             (String::new(), "begin"),
-            ("# v3 git bundle\n@object-format=sha256\n\n".to_owned(), "sha256"),
-            ("# v3 git bundle\n@filter=blob:none\n\n".to_owned(), "filter"),
-            ("# v2 git bundle\n@object-format=sha1\n\n".to_owned(), "line"),
-            (format!("# v2 git bundle\n{ID} refs/heads/main\n"), "cut off"),
-            ("# v2 git bundle\nxyz refs/heads/main\n\n".to_owned(), "line"),
+            (
+                "# v3 git bundle\n@object-format=sha256\n\n".to_owned(),
+                "sha256",
+            ),
+            (
+                "# v3 git bundle\n@filter=blob:none\n\n".to_owned(),
+                "filter",
+            ),
+            (
+                "# v2 git bundle\n@object-format=sha1\n\n".to_owned(),
+                "line",
+            ),
+            (
+                format!("# v2 git bundle\n{ID} refs/heads/main\n"),
+                "cut off",
+            ),
+            (
+                "# v2 git bundle\nxyz refs/heads/main\n\n".to_owned(),
+                "line",
+            ),
         ] {
             let error = read(&text).unwrap_err();
             assert!(error.contains(expected), "{error}");
@@ -199,5 +219,13 @@ mod tests {
         header.write(&mut bytes).unwrap();
         let read = BundleHeader::read(&mut &bytes[..]).map_err(|_| ()).unwrap();
         assert_eq!(read, header);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text: String, v3: bool) {
+            let first = if v3 { V3 } else { V2 };
+            let _ = BundleHeader::read(&mut &[first, text.as_bytes()].concat()[..]);
+        }
     }
 }

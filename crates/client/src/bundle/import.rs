@@ -54,18 +54,24 @@ pub(crate) fn bundle_import_with(
             ),
         });
     }
-    let received = receive_pack(&mut input, store.quarantine_dir(), database, limits, progress)
-        .map_err(|error| match error {
-            ReceiveError::Cancelled => MirrorError::Remote(RemoteError::Cancelled),
-            ReceiveError::Input(source) => MirrorError::file(path)(source),
-            ReceiveError::Storage(_) | ReceiveError::Base(_) => {
-                MirrorError::Remote(RemoteError::Receive(error))
-            }
-            error => MirrorError::BadBundle {
-                path: path.to_owned(),
-                reason: crate::remote::with_reasons(&error),
-            },
-        })?;
+    let received = receive_pack(
+        &mut input,
+        store.quarantine_dir(),
+        database,
+        limits,
+        progress,
+    )
+    .map_err(|error| match error {
+        ReceiveError::Cancelled => MirrorError::Remote(RemoteError::Cancelled),
+        ReceiveError::Input(source) => MirrorError::file(path)(source),
+        ReceiveError::Storage(_) | ReceiveError::Base(_) => {
+            MirrorError::Remote(RemoteError::Receive(error))
+        }
+        error => MirrorError::BadBundle {
+            path: path.to_owned(),
+            reason: crate::remote::with_reasons(&error),
+        },
+    })?;
     let moved = publish_decided(store, Some(received), "bundle import", |found| {
         let edits = edits(found, &wanted, false);
         let diff = MirrorDiff::of(&edits);

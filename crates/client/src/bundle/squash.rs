@@ -1,8 +1,6 @@
 //! Leaving history out: commits without parents, with the trees of those they stand for.
 
-use packhouse_object::{
-    CollisionError, Database, IdMap, NewObject, ObjectId, ObjectKind,
-};
+use packhouse_object::{CollisionError, Database, IdMap, NewObject, ObjectId, ObjectKind};
 
 use crate::MirrorError;
 use crate::mirror::diff::RefTargets;

@@ -3,6 +3,7 @@
 use packhouse_object::Progress;
 use packhouse_repo::store::StoreProgress;
 
+use crate::bundle::read_bundle_header;
 use crate::remote::{RemoteOptions, RemoteUrl};
 
 /// How a backup or restore is made. The default is an exact mirror of all refs.
@@ -52,13 +53,15 @@ pub enum MirrorFormat {
 }
 
 impl MirrorOptions<'_> {
-    /// What the URL names: a file, or a path that ends in `.bundle`, is a bundle.
+    /// What the URL names: a path that ends in `.bundle`, or a file that is one, is a bundle. No other file is, so that
+    /// none is overwritten.
     pub(crate) fn format_of(&self, url: &RemoteUrl) -> MirrorFormat {
         if let Some(format) = self.format {
             return format;
         }
         let is_bundle = url.local_path().is_some_and(|path| {
-            path.is_file() || (!path.is_dir() && path.extension().is_some_and(|end| end == "bundle"))
+            let is_named_so = path.extension().is_some_and(|end| end == "bundle");
+            (is_named_so && !path.is_dir()) || read_bundle_header(path).is_ok()
         });
         match is_bundle {
             true => MirrorFormat::Bundle,

@@ -51,7 +51,10 @@ fn find<'a>(name: &'a str, source: &RefTargets) -> Result<(&'a str, RefName), Mi
         if source.contains_key(&full) {
             let folder = match folder.is_empty() {
                 true => folder_of(name),
-                false => FOLDERS.into_iter().find(|known| known == folder).unwrap_or(""),
+                false => FOLDERS
+                    .into_iter()
+                    .find(|known| known == folder)
+                    .unwrap_or(""),
             };
             return Ok((folder, full));
         }
@@ -83,14 +86,20 @@ mod tests {
     use super::*;
 
     fn selected(names: &[(&str, Option<&str>)]) -> Result<Vec<String>, String> {
-        let source = ["heads/main", "heads/x", "tags/x", "tags/v1", "notes/commits"]
-            .into_iter()
-            .enumerate()
-            .map(|(number, name)| {
-                let id = ObjectId::from_bytes_or_panic(&[number as u8; 20]);
-                (RefName::parse(format!("refs/{name}")).unwrap(), id)
-            })
-            .collect();
+        let source = [
+            "heads/main",
+            "heads/x",
+            "tags/x",
+            "tags/v1",
+            "notes/commits",
+        ]
+        .into_iter()
+        .enumerate()
+        .map(|(number, name)| {
+            let id = ObjectId::from_bytes_or_panic(&[number as u8; 20]);
+            (RefName::parse(format!("refs/{name}")).unwrap(), id)
+        })
+        .collect();
         let names = names
             .iter()
             .map(|(from, to)| ((*from).to_owned(), to.map(str::to_owned)))
@@ -103,7 +112,10 @@ mod tests {
     #[test]
     fn short_names_are_branches_then_tags_then_notes() {
         let names = selected(&[("x", None), ("v1", None), ("commits", None)]).unwrap();
-        assert_eq!(names, ["refs/heads/x", "refs/notes/commits", "refs/tags/v1"]);
+        assert_eq!(
+            names,
+            ["refs/heads/x", "refs/notes/commits", "refs/tags/v1"]
+        );
         assert_eq!(selected(&[("refs/tags/x", None)]).unwrap(), ["refs/tags/x"]);
     }
 

@@ -108,7 +108,9 @@ impl<'p> PushConnection<'p> {
     ) -> Result<PushConnection<'p>, RemoteError> {
         let advertisement = advertised(&mut conversation, &options)?;
         if advertisement.version == Version::V2 {
-            return Err(conversation.failures.not_git("it answers a push in version 2"));
+            return Err(conversation
+                .failures
+                .not_git("it answers a push in version 2"));
         }
         Ok(PushConnection {
             refs: advertisement.refs.clone(),
@@ -178,6 +180,11 @@ fn advertised(
 ) -> Result<Advertisement, RemoteError> {
     let failures = conversation.failures.clone();
     let over_http = conversation.is_stateless();
-    Advertisement::read(conversation.reader(), over_http, options.refs_max, &failures)
-        .map_err(|error| conversation.explain(error))
+    Advertisement::read(
+        conversation.reader(),
+        over_http,
+        options.refs_max,
+        &failures,
+    )
+    .map_err(|error| conversation.explain(error))
 }

@@ -47,8 +47,8 @@ pub(crate) fn connect<'p>(
         EdgeWriter::new(writer, &edge),
         None,
     );
-    let request = request(host, service, version)
-        .map_err(|error| conversation.failures.io(&error))?;
+    let request =
+        request(host, service, version).map_err(|error| conversation.failures.io(&error))?;
     conversation.send(request)?;
     Ok(conversation)
 }

@@ -224,10 +224,7 @@ mod tests {
             }
             other.stop();
         });
-        assert_eq!(
-            edge.wait(std::future::pending::<()>()),
-            Err(Ended::Stopped)
-        );
+        assert_eq!(edge.wait(std::future::pending::<()>()), Err(Ended::Stopped));
         moving.join().unwrap();
     }
 

@@ -227,7 +227,9 @@ impl Failures {
     /// An error of reading pkt-lines.
     pub(crate) fn packet(&self, error: PacketError) -> RemoteError {
         match error {
-            PacketError::BadDigits(_) | PacketError::BadLength(_) => self.not_git(error.to_string()),
+            PacketError::BadDigits(_) | PacketError::BadLength(_) => {
+                self.not_git(error.to_string())
+            }
             PacketError::Truncated => RemoteError::Broken {
                 url: self.url.clone(),
                 reason: error.to_string(),
@@ -328,7 +330,10 @@ fn carried<T: Error + Clone + 'static>(error: &(dyn Error + 'static)) -> Option<
         if let Some(found) = error.downcast_ref::<T>() {
             return Some(found.clone());
         }
-        next = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        next = match error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref)
+        {
             Some(inner) => Some(inner),
             None => error.source(),
         };

@@ -3,12 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use packhouse_object::{Progress, ReceiveLimits, Received, Wanted};
+use packhouse_object::{ObjectId, Progress, ReceiveLimits, Received, Wanted};
 use packhouse_repo::store::{Store, StoreError, StoreOptions};
 use packhouse_repo::{CopyError, View, copy_objects};
 
 use super::error::RemoteError;
-use super::protocol::{FetchRequest, PushReport, PushRequest, PushStatus};
+use super::protocol::{FetchRequest, PushReport, PushRequest, PushStatus, common};
 use super::refs::{RemoteRef, RemoteRefs};
 use crate::mirror::publish::{Moves, publish};
 
@@ -45,14 +45,15 @@ impl LocalSource {
                 url: self.store.path().display().to_string(),
             });
         }
+        let theirs = self.view.database();
         let wanted = Wanted {
             wants: request.wants.clone(),
-            haves: request.haves.clone(),
+            haves: common(request.database, &request.haves, theirs)?,
             include_tags: Vec::new(),
             thin: true,
         };
         copy_objects(
-            self.view.database(),
+            theirs,
             &wanted,
             request.quarantine,
             request.database,
@@ -88,9 +89,10 @@ impl LocalTarget {
         progress: &dyn Progress,
     ) -> Result<PushReport, RemoteError> {
         let view = &self.view;
+        let tips: Vec<ObjectId> = view.refs().iter().map(|(_, value)| value.target).collect();
         let wanted = Wanted {
             wants: request.edits.iter().filter_map(|edit| edit.new).collect(),
-            haves: view.refs().iter().map(|(_, value)| value.target).collect(),
+            haves: common(view.database(), &tips, request.database)?,
             include_tags: Vec::new(),
             thin: true,
         };

@@ -37,9 +37,7 @@ use packhouse_wire::{Service, Version};
 
 pub use connection::{FetchConnection, PushConnection};
 pub use error::RemoteError;
-pub use options::{
-    Messages, Proxy, RemoteOptions, SshCommand, SshOptions, SshVariant,
-};
+pub use options::{Messages, Proxy, RemoteOptions, SshCommand, SshOptions, SshVariant};
 pub use protocol::{FetchRequest, PushEdit, PushReport, PushRequest, PushStatus};
 pub use refs::{RemoteRef, RemoteRefs};
 pub use url::RemoteUrl;

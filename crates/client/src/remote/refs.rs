@@ -52,7 +52,11 @@ impl RemoteRefs {
 
     /// Says what the tag named last peels to.
     pub(crate) fn peel_last(&mut self, name: &BStr, peeled: ObjectId) {
-        if let Some(last) = self.refs.last_mut().filter(|last| last.name.as_bstr() == name) {
+        if let Some(last) = self
+            .refs
+            .last_mut()
+            .filter(|last| last.name.as_bstr() == name)
+        {
             last.peeled = Some(peeled);
         }
     }

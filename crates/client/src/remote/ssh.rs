@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use packhouse_wire::{Service, Version};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
@@ -44,7 +44,10 @@ pub(crate) fn connect<'p>(
 ) -> Result<Conversation<'p>, RemoteError> {
     let _entered = edge.handle().enter();
     let variant = variant_of(&options.ssh, host, &edge)?;
-    let mut command = command(&options.ssh.command, &arguments(host, service, version, variant, &failures)?);
+    let mut command = command(
+        &options.ssh.command,
+        &arguments(host, service, version, variant, &failures)?,
+    );
     for variable in GIT_VARIABLES {
         command.env_remove(variable);
     }
@@ -101,12 +104,20 @@ pub(crate) struct Process<'p> {
 impl Process<'_> {
     /// What the program's end says about a connection that broke; `None` if nothing.
     pub(crate) fn explain(&mut self, failures: &Failures) -> Option<RemoteError> {
-        let status = self.edge.wait_within(ENDING, self.child.wait()).ok()?.ok()?;
+        let status = self
+            .edge
+            .wait_within(ENDING, self.child.wait())
+            .ok()?
+            .ok()?;
         if let Some(listening) = self.listening.take() {
             // What it said last may still be on its way.
             let _ = self.edge.wait_within(ENDING, listening);
         }
-        let said = self.said.lock().map(|said| said.trim().to_owned()).unwrap_or_default();
+        let said = self
+            .said
+            .lock()
+            .map(|said| said.trim().to_owned())
+            .unwrap_or_default();
         let url = failures.url.clone();
         if means_not_found(&said) {
             return Some(RemoteError::RepositoryNotFound { url, reason: said });
@@ -127,14 +138,15 @@ impl Process<'_> {
 
 impl Drop for Process<'_> {
     fn drop(&mut self) {
-        // Most have ended by now, as their pipes did. Whoever has not is not waited for.
-        let ended = matches!(self.child.try_wait(), Ok(Some(_)));
-        if !ended && self.child.start_kill().is_ok() {
-            let _ = tokio::runtime::Handle::try_current().is_err().then(|| {
-                self.edge
-                    .handle()
-                    .block_on(tokio::time::timeout(ENDING, self.child.wait()))
-            });
+        // Its pipes are closed, so it ends by itself; at the other end, hooks may still be running.
+        let begun = Instant::now();
+        while !matches!(self.child.try_wait(), Ok(Some(_)) | Err(_)) {
+            if begun.elapsed() >= ENDING || self.edge.check().is_err() {
+                // Whoever is killed is collected by the runtime.
+                let _ = self.child.start_kill();
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 }
@@ -328,9 +340,7 @@ mod tests {
             port: Some(22),
             path: "/x".to_owned(),
         };
-        let failures = Failures {
-            url: String::new(),
-        };
+        let failures = Failures { url: String::new() };
         let of = |variant| {
             arguments(&host, Service::UploadPack, Version::V2, variant, &failures)
                 .map(|words| words.join(OsStr::new(" ")).into_string().unwrap())

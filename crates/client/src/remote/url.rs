@@ -157,7 +157,9 @@ fn http(text: &str) -> Result<RemoteUrl, RemoteError> {
     let shown = without_password(text);
     let url = Url::parse(text).map_err(|error| bad(format!("'{shown}' is no URL: {error}")))?;
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(bad(format!("'{shown}': a query or fragment is not supported")));
+        return Err(bad(format!(
+            "'{shown}': a query or fragment is not supported"
+        )));
     }
     Ok(RemoteUrl {
         place: Place::Http(url),
@@ -197,11 +199,9 @@ fn host(text: &str, rest: &str) -> Result<Host, RemoteError> {
     // A password would have to be typed in anyway: ssh takes none.
     let user = user.map(|user| user.split(':').next().unwrap_or(user));
     let decoded = |part: &str| percent_decode_str(part).decode_utf8().map(Into::into);
-    let (Ok(name), Ok(path), Ok(user)) = (
-        decoded(name),
-        decoded(path),
-        user.map(decoded).transpose(),
-    ) else {
+    let (Ok(name), Ok(path), Ok(user)) =
+        (decoded(name), decoded(path), user.map(decoded).transpose())
+    else {
         return refuse("the URL is not text");
     };
     let host = Host {
@@ -223,10 +223,16 @@ impl Host {
         if self.name.is_empty() {
             return Some("the URL has no host");
         }
-        if parts.iter().flatten().any(|part| part.contains(|c: char| c.is_control())) {
+        if parts
+            .iter()
+            .flatten()
+            .any(|part| part.contains(|c: char| c.is_control()))
+        {
             return Some("control characters are not allowed");
         }
-        if self.name.starts_with('-') || self.user.as_ref().is_some_and(|user| user.starts_with('-')) {
+        if self.name.starts_with('-')
+            || self.user.as_ref().is_some_and(|user| user.starts_with('-'))
+        {
             return Some("a host or user cannot begin with `-`");
         }
         if self.remote_path().starts_with('-') {
@@ -265,6 +271,8 @@ fn without_password(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn host_of(text: &str) -> Host {
@@ -281,9 +289,16 @@ mod tests {
     #[test]
     fn paths_are_paths() {
         for path in ["/a/b.git", "a/b", "./a:b", "../x", "a/b:c", ":x"] {
-            assert_eq!(RemoteUrl::parse(path).unwrap().local_path(), Some(Path::new(path)));
+            assert_eq!(
+                RemoteUrl::parse(path).unwrap().local_path(),
+                Some(Path::new(path))
+            );
         }
-        for url in ["file:///a/b%20c", "file://localhost/a/b%20c", "FILE:///a/b c"] {
+        for url in [
+            "file:///a/b%20c",
+            "file://localhost/a/b%20c",
+            "FILE:///a/b c",
+        ] {
             assert_eq!(
                 RemoteUrl::parse(url).unwrap().local_path(),
                 Some(Path::new("/a/b c"))
@@ -296,7 +311,10 @@ mod tests {
     fn scp_style_is_refused_in_the_words_people_know() {
         for text in ["host:path", "git@github.com:a/b.git", "[::1]:x"] {
             let words = refusal(text);
-            assert!(words.starts_with("scp-style URL not supported: "), "{words}");
+            assert!(
+                words.starts_with("scp-style URL not supported: "),
+                "{words}"
+            );
             assert!(words.contains("ssh:// format"), "{words}");
         }
     }
@@ -341,5 +359,14 @@ mod tests {
         }
         assert!(!refusal("ftp://me:secret@example.com/x").contains("secret"));
         assert!(!refusal("https://me:secret@exa mple/x").contains("secret"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_url_or_refused(rest: String) {
+            for scheme in ["", "file://", "https://", "ssh://", "git://"] {
+                let _ = RemoteUrl::parse(&format!("{scheme}{rest}"));
+            }
+        }
     }
 }

@@ -210,12 +210,15 @@ impl HttpConversation {
     ) -> Result<EdgeReader<'p>, RemoteError> {
         let client = &self.client;
         let service = self.service.as_str();
+        let mut headers = client.headers(self.version);
+        for (name, kind) in [(CONTENT_TYPE, "request"), (ACCEPT, "result")] {
+            let value = HeaderValue::from_str(&format!("application/x-{service}-{kind}"));
+            headers.insert(name, value.expect("a service's name is plain text"));
+        }
         let request = client
             .client
             .post(joined(&client.base, service))
-            .headers(client.headers(self.version))
-            .header(CONTENT_TYPE, format!("application/x-{service}-request"))
-            .header(ACCEPT, format!("application/x-{service}-result"))
+            .headers(headers)
             .body(body);
         let response = edge
             .wait(request.send())

@@ -64,7 +64,11 @@ impl Advertisement {
             shallow: false,
         };
         let mut first = read_line(reader, failures)?;
-        if over_http && first.as_ref().is_some_and(|line| line.starts_with(b"# service=")) {
+        if over_http
+            && first
+                .as_ref()
+                .is_some_and(|line| line.starts_with(b"# service="))
+        {
             if read_line(reader, failures)?.is_some() {
                 return Err(failures.not_git("its first line is followed by another"));
             }
@@ -83,10 +87,12 @@ impl Advertisement {
             _ => advertisement.read_refs(first, reader, refs_max, failures)?,
         }
         match advertisement.find("object-format") {
-            Some(format) if format != OBJECT_FORMAT.as_bytes() => Err(failures.unsupported(format!(
-                "SHA-1 objects: its object format is {}",
-                super::shown(format)
-            ))),
+            Some(format) if format != OBJECT_FORMAT.as_bytes() => {
+                Err(failures.unsupported(format!(
+                    "SHA-1 objects: its object format is {}",
+                    super::shown(format)
+                )))
+            }
             _ => Ok(advertisement),
         }
     }
@@ -134,7 +140,9 @@ impl Advertisement {
     fn take_words(&mut self, words: &[u8]) {
         let words = Capabilities::new(words);
         self.capabilities = words.words().map(BString::from).collect();
-        let symrefs = words.words().filter_map(|word| word.strip_prefix(b"symref=HEAD:"));
+        let symrefs = words
+            .words()
+            .filter_map(|word| word.strip_prefix(b"symref=HEAD:"));
         self.refs.head_ref = symrefs
             .filter_map(|target| RefName::parse(target).ok())
             .next();
@@ -189,11 +197,17 @@ pub(super) fn read_line(
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const ID: &str = "0123456789abcdef0123456789abcdef01234567";
 
-    fn read(lines: &[&str], over_http: bool, refs_max: usize) -> Result<Advertisement, RemoteError> {
+    fn read(
+        lines: &[&str],
+        over_http: bool,
+        refs_max: usize,
+    ) -> Result<Advertisement, RemoteError> {
         let bytes = super::super::lines(|out| {
             for line in lines {
                 match *line {
@@ -207,7 +221,12 @@ mod tests {
         let failures = Failures {
             url: "test".to_owned(),
         };
-        Advertisement::read(&mut PacketReader::new(&bytes[..]), over_http, refs_max, &failures)
+        Advertisement::read(
+            &mut PacketReader::new(&bytes[..]),
+            over_http,
+            refs_max,
+            &failures,
+        )
     }
 
     #[test]
@@ -235,7 +254,12 @@ mod tests {
 
     #[test]
     fn capabilities_of_version_2_may_have_several_words() {
-        let read = read(&["version 2", "ls-refs=unborn", "fetch=shallow filter", ""], true, 1).unwrap();
+        let read = read(
+            &["version 2", "ls-refs=unborn", "fetch=shallow filter", ""],
+            true,
+            1,
+        )
+        .unwrap();
         assert_eq!(read.version, Version::V2);
         assert!(read.offers("ls-refs", "unborn") && read.offers("fetch", "filter"));
         assert!(!read.offers("fetch", "fil"));
@@ -252,7 +276,10 @@ mod tests {
     fn what_is_no_advertisement_is_refused() {
         let refs = format!("{ID} refs/heads/a");
         for (lines, expected) in [
-            (vec!["ERR no such repository: /x", ""], "Repository not found"),
+            (
+                vec!["ERR no such repository: /x", ""],
+                "Repository not found",
+            ),
             (vec!["ERR too busy", ""], "too busy"),
             (vec!["hello", ""], "smart protocol"),
             (vec!["version 2", "object-format=sha256", ""], "sha256"),
@@ -261,6 +288,16 @@ mod tests {
         ] {
             let error = read(&lines, false, 1).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_lines_are_read_or_refused(lines: Vec<String>, v2: bool) {
+            let version = if v2 { "version 2" } else { "version 1" };
+            let mut all = vec![version];
+            all.extend(lines.iter().map(String::as_str));
+            let _ = read(&all, true, 5);
         }
     }
 }

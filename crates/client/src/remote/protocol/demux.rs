@@ -144,7 +144,8 @@ mod tests {
 
     #[test]
     fn bands_are_told_apart_and_lines_put_together() {
-        let (data, lines) = read(b"0008\x01abc0005\x010009\x0250%\r0007\x02do000c\x02ne\x1b[2J\n0006\x01d0000rest");
+        let (data, lines) =
+            read(b"0008\x01abc0005\x010009\x0250%\r0007\x02do000c\x02ne\x1b[2J\n0006\x01d0000rest");
         assert_eq!(data.unwrap(), "abcd");
         assert_eq!(lines, ["50%", "done [2J"]);
     }
@@ -157,7 +158,12 @@ mod tests {
 
     #[test]
     fn a_cut_answer_is_no_end() {
-        for bytes in [&b"0008\x01abc"[..], b"0008\x01a", b"0006\x09x0000", b"00040000"] {
+        for bytes in [
+            &b"0008\x01abc"[..],
+            b"0008\x01a",
+            b"0006\x09x0000",
+            b"00040000",
+        ] {
             assert!(read(bytes).0.is_err(), "{bytes:?}");
         }
     }

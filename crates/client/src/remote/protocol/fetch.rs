@@ -72,8 +72,14 @@ fn receive(
     progress: &dyn Progress,
 ) -> Result<Received, RemoteError> {
     let unpack = |input: &mut dyn Read| {
-        receive_pack(input, request.quarantine, request.database, limits, progress)
-            .map_err(|error| failures.receive(error))
+        receive_pack(
+            input,
+            request.quarantine,
+            request.database,
+            limits,
+            progress,
+        )
+        .map_err(|error| failures.receive(error))
     };
     match bands {
         Bands::None => unpack(reader.rest()),
@@ -91,11 +97,15 @@ fn check_all_came(request: &FetchRequest<'_>, received: &Received) -> Result<(),
     let with_received = match received {
         Received::Small(objects) => request.database.with_objects(objects.iter().cloned()),
         Received::Large(finished) => {
-            let pack = Pack::open(&finished.pack, &finished.idx)
-                .map_err(|error| RemoteError::Send(packhouse_object::ReadError::Pack {
-                    id: finished.checksum,
-                    source: error,
-                }.into()))?;
+            let pack = Pack::open(&finished.pack, &finished.idx).map_err(|error| {
+                RemoteError::Send(
+                    packhouse_object::ReadError::Pack {
+                        id: finished.checksum,
+                        source: error,
+                    }
+                    .into(),
+                )
+            })?;
             let nothing = Database::new(ObjectCache::new(0).into(), 0);
             nothing.with_packs(vec![pack.into()])
         }

@@ -126,9 +126,12 @@ fn acknowledgments(
         match packet.text() {
             Some(b"NAK" | b"ready") => {}
             Some(line) => {
-                let id = line.strip_prefix(b"ACK ").and_then(parse_id).ok_or_else(|| {
-                    failures.not_git(format!("it answers '{}'", super::shown(line)))
-                })?;
+                let id = line
+                    .strip_prefix(b"ACK ")
+                    .and_then(parse_id)
+                    .ok_or_else(|| {
+                        failures.not_git(format!("it answers '{}'", super::shown(line)))
+                    })?;
                 common.push(id);
             }
             None => return Err(failures.not_git("a mark stands where a line has to")),

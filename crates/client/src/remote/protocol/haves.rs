@@ -101,6 +101,29 @@ impl<'a> Haves<'a> {
     }
 }
 
+/// The newest commits of these tips' histories that another repository on this machine has too, and the tips.
+pub(crate) fn common(
+    db: &Database,
+    tips: &[ObjectId],
+    other: &Database,
+) -> Result<Vec<ObjectId>, ReadError> {
+    let mut haves = Haves::new(db, tips)?;
+    let mut found = tips.to_vec();
+    let mut in_vain = 0;
+    while in_vain < IN_VAIN_UNRELATED_MAX
+        && let Some(id) = haves.next()?
+    {
+        if other.contains(&id)? {
+            found.push(id);
+            haves.mark_common(id)?;
+            in_vain = 0;
+        } else {
+            in_vain += 1;
+        }
+    }
+    Ok(found)
+}
+
 /// How the conversation about haves goes on.
 pub(super) struct Patience {
     /// Named since the other side last knew one.

@@ -14,6 +14,7 @@ use packhouse_wire::pktline::PacketWriter;
 
 pub(crate) use advertisement::Advertisement;
 pub(crate) use fetch::fetch;
+pub(crate) use haves::common;
 pub(crate) use ls_refs::ls_refs;
 pub(crate) use push::push;
 

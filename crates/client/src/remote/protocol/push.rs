@@ -93,7 +93,9 @@ pub(crate) fn push(
     let refs = advertisement.refs.refs.iter().map(|entry| entry.target);
     let wanted = Wanted {
         wants,
-        haves: refs.chain(advertisement.extra_haves.iter().copied()).collect(),
+        haves: refs
+            .chain(advertisement.extra_haves.iter().copied())
+            .collect(),
         include_tags: Vec::new(),
         thin,
     };
@@ -115,13 +117,15 @@ pub(crate) fn push(
         out.flush()
     })
     .map_err(|error| failures.io(&error))?;
-    let write = Box::new(move |out: &mut (dyn Write + Send)| -> Result<(), WritePackError> {
-        out.write_all(&commands)?;
-        if sends_pack {
-            write_pack(request.database, &counted, &pack_options, out, progress)?;
-        }
-        Ok(())
-    });
+    let write = Box::new(
+        move |out: &mut (dyn Write + Send)| -> Result<(), WritePackError> {
+            out.write_all(&commands)?;
+            if sends_pack {
+                write_pack(request.database, &counted, &pack_options, out, progress)?;
+            }
+            Ok(())
+        },
+    );
     let messages: Option<Messages> = options.messages.clone();
     let statuses = conversation.exchange(write, |reader| {
         read_report(reader, bands, request.edits, messages, &failures)

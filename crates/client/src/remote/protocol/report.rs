@@ -71,7 +71,8 @@ fn read_lines(
             return Err(failures.not_git("it reports on refs that were not pushed"));
         }
     }
-    let unpacked = unpacked.ok_or_else(|| failures.not_git("it does not say what became of the pack"))?;
+    let unpacked =
+        unpacked.ok_or_else(|| failures.not_git("it does not say what became of the pack"))?;
     Ok(edits
         .iter()
         .map(|edit| match found.remove(edit.name.as_bytes()) {
@@ -105,7 +106,13 @@ mod tests {
         let failures = Failures {
             url: "test".to_owned(),
         };
-        read_report(&mut PacketReader::new(&bytes[..]), false, &edits, None, &failures)
+        read_report(
+            &mut PacketReader::new(&bytes[..]),
+            false,
+            &edits,
+            None,
+            &failures,
+        )
     }
 
     #[test]
@@ -124,7 +131,11 @@ mod tests {
         for statuses in [bad_pack, unsaid] {
             assert!(statuses.iter().all(|status| *status != PushStatus::Ok));
         }
-        for lines in [&["ok refs/heads/a"][..], &["unpack ok", "what"], &["ERR no"]] {
+        for lines in [
+            &["ok refs/heads/a"][..],
+            &["unpack ok", "what"],
+            &["ERR no"],
+        ] {
             assert!(read(lines).is_err(), "{lines:?}");
         }
     }
