@@ -27,5 +27,5 @@ say "tests"
 "$env/bin/python" -m pytest -q --durations=5 "$@"
 say "types and stubs"
 "$env/bin/python" -m mypy --config-file ../pyproject.toml --cache-dir "$TEST_ENV/mypy"
-"$env/bin/python" -m mypy.stubtest --mypy-config-file ../pyproject.toml packhouse gitstore
+"$env/bin/python" -m mypy.stubtest --mypy-config-file ../pyproject.toml packhouse._native
 say "passed"

@@ -1,8 +1,26 @@
 """The engine: a close binding of the Rust store. Use ``packhouse.store`` instead."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Optional, TypeVar, Union, final
+
+__all__ = [
+    "Batch",
+    "ExcludeFilter",
+    "FileReader",
+    "FileWriter",
+    "GitError",
+    "Glob",
+    "Log",
+    "Notes",
+    "Refs",
+    "Snapshot",
+    "StaleSnapshotError",
+    "Store",
+    "Walk",
+    "disk_glob",
+    "resolve_credentials",
+]
 
 _T = TypeVar("_T")
 _Path = Union[str, bytes, os.PathLike[Any]]
@@ -154,8 +172,8 @@ class Snapshot:
     def writer(self, path: _Path, message: Optional[str]) -> FileWriter: ...
     def apply(
         self,
-        writes: list[tuple[_Path, tuple[str, object], Optional[str]]],
-        removes: list[_Path],
+        writes: Sequence[tuple[_Path, tuple[str, object], Optional[str]]],
+        removes: Sequence[_Path],
         message: Optional[str],
         operation: Optional[str],
         parents: list[str],
@@ -165,7 +183,7 @@ class Snapshot:
     ) -> Batch: ...
     def copy_in(
         self,
-        sources: list[_Path],
+        sources: Sequence[_Path],
         dest: _Path,
         *,
         dry_run: bool,
@@ -183,7 +201,7 @@ class Snapshot:
     ) -> Snapshot: ...
     def copy_out(
         self,
-        sources: list[_Path],
+        sources: Sequence[_Path],
         dest: _Path,
         *,
         dry_run: bool,
@@ -219,7 +237,7 @@ class Snapshot:
     ) -> Snapshot: ...
     def remove(
         self,
-        sources: list[_Path],
+        sources: Sequence[_Path],
         *,
         recursive: bool,
         dry_run: bool,
@@ -228,7 +246,7 @@ class Snapshot:
     ) -> Snapshot: ...
     def move(
         self,
-        sources: list[_Path],
+        sources: Sequence[_Path],
         dest: _Path,
         *,
         recursive: bool,
@@ -239,7 +257,7 @@ class Snapshot:
     def copy_from(
         self,
         source: Snapshot,
-        sources: list[_Path],
+        sources: Sequence[_Path],
         dest: _Path,
         *,
         delete: bool,
@@ -284,7 +302,7 @@ class FileWriter:
 @final
 class ExcludeFilter:
     def __new__(
-        cls, patterns: list[_Path], exclude_from: Optional[_Path], gitignore: bool
+        cls, patterns: Sequence[_Path], exclude_from: Optional[_Path], gitignore: bool
     ) -> ExcludeFilter: ...
     @property
     def active(self) -> bool: ...

@@ -154,7 +154,7 @@ class PackhouseFileSystem(AbstractFileSystem):
             if fs.is_dir(source):
                 return fs
             with fs.open(source) as old, fs.writer(target) as new:
-                shutil.copyfileobj(old, new)  # type: ignore[misc]
+                shutil.copyfileobj(old, new)  # type: ignore[arg-type, misc]
             return new.fs or fs
 
         self._write(copy)

@@ -39,11 +39,11 @@ def mode_name(mode: Mode) -> Optional[str]:
         kind = _WRITABLE_MODES.get(mode)
         if kind is None:
             raise ValueError(f"Cannot write a file with mode {mode:#o}")
-        return kind.value
+        return str(kind)
     if isinstance(mode, FileType):
         if mode is FileType.TREE or mode is FileType.COMMIT:
             raise ValueError(f"Cannot write a file of type '{mode}'")
-        return mode.value
+        return str(mode)
     raise TypeError(f"expected FileType or int, got {type(mode).__name__}")
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Optional
 
-from .. import _native
 from .changes import ChangeError, ChangeReport, FileEntry
 from .tree import FileType
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from .._native import Snapshot
     from .repository import GitStore
 
 # A report not yet asked for; making 10,000 entries that nobody reads would cost more than the commit.
@@ -23,24 +23,24 @@ class SnapshotBase:
     __slots__ = ("_store", "_native", "_changes", "__weakref__")
 
     _store: GitStore
-    _native: _native.Snapshot
+    _native: Snapshot
     _changes: Optional[ChangeReport]
 
     @classmethod
-    def _of(cls, store: GitStore, native: _native.Snapshot) -> Self:
+    def _of(cls, store: GitStore, native: Snapshot) -> Self:
         self = object.__new__(cls)
         self._store = store
         self._native = native
         self._changes = _UNREAD
         return self
 
-    def _next(self, native: _native.Snapshot) -> Self:
+    def _next(self, native: Snapshot) -> Self:
         """The snapshot after a write: this one, if nothing was committed."""
         if native.same_commit(self._native):
             return self
         return self._of(self._store, native)
 
-    def _reported(self, native: _native.Snapshot) -> Self:
+    def _reported(self, native: Snapshot) -> Self:
         """The same after a bulk operation, whose report replaces this snapshot's if nothing was committed."""
         if native.same_commit(self._native):
             self._changes = _report(native)
@@ -55,7 +55,7 @@ class SnapshotBase:
         return self._changes
 
 
-def _report(native: _native.Snapshot) -> Optional[ChangeReport]:
+def _report(native: Snapshot) -> Optional[ChangeReport]:
     changes = native.changes()
     if changes is None:
         return None

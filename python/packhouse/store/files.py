@@ -63,7 +63,7 @@ def open_reader(
     native: _native.FileReader, mode: str
 ) -> Union[io.BufferedReader, io.TextIOWrapper]:
     """A buffered reader of bytes (``"rb"``) or of text in UTF-8 (``"r"``)."""
-    reader = io.BufferedReader(SnapshotFile(native), READ_BUFFER)
+    reader: io.BufferedReader = io.BufferedReader(SnapshotFile(native), READ_BUFFER)
     if mode == "r":
         return io.TextIOWrapper(reader, encoding="utf-8")
     return reader

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 Progress = Optional[Callable[[int, Optional[int]], object]]
 RefSelection = Union[Iterable[str], Dict[str, str], None]
 
+# Name, old id and new id of the refs added, updated and deleted, as the engine has them.
+_Change = Tuple[str, Optional[str], Optional[str]]
+_Changes = Tuple[List[_Change], List[_Change], List[_Change]]
+
 
 @dataclass
 class RefChange:
@@ -43,7 +47,7 @@ class MirrorDiff:
         return len(self.add) + len(self.update) + len(self.delete)
 
 
-def mirror_diff(changes: _native.RefChanges) -> MirrorDiff:
+def mirror_diff(changes: _Changes) -> MirrorDiff:
     """The engine's answer as a :class:`MirrorDiff`."""
     add, update, delete = ([RefChange(*change) for change in part] for part in changes)
     return MirrorDiff(add, update, delete)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Optional, Union
+from typing import TYPE_CHECKING, Optional, Union
 
 from .. import _native
 from .arguments import LocalPath, hash_text
@@ -11,13 +11,19 @@ from .mirror import MirrorDiff, Progress, RefSelection, mirror_diff, ref_pairs
 from .notes import NoteDict
 from .refs import RefDict, Signature
 from .snapshot import FS
+if TYPE_CHECKING:
+    from .._native import Store
+
 
 class GitStore:
     """A versioned file store on a bare Git repository. Open one with :meth:`open`; it may be shared between threads."""
 
     __slots__ = ("_native", "_branches", "_tags", "_notes", "__weakref__")
 
-    _native: _native.Store
+    _native: Store
+    _branches: RefDict
+    _tags: RefDict
+    _notes: NoteDict
 
     def __init__(self) -> None:
         raise TypeError("use GitStore.open()")

@@ -89,7 +89,7 @@ class WalkEntry(NamedTuple):
             return self.name == other.name
         if isinstance(other, str):
             return self.name == other
-        return tuple.__eq__(self, other)  # type: ignore[operator, no-any-return]
+        return tuple.__eq__(self, other)
 
     def __ne__(self, other: object) -> bool:
         return not self == other

@@ -110,7 +110,7 @@ class SnapshotWriting(SnapshotReading):
         ``mode`` is ``"wb"``, or ``"w"`` for text in UTF-8.
         """
         text = write_mode(mode)
-        return FileWriter(self._native.writer(path, message), text, self._next)
+        return FileWriter(self._native.writer(path, message), text, self._next)  # type: ignore[arg-type]
 
     def batch(
         self,

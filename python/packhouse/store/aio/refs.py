@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, AsyncIterator, List, Optional, Tuple, TypeVar, Union
+from types import TracebackType
+from typing import TYPE_CHECKING, AsyncIterator, List, Optional, Tuple, Type, TypeVar, Union
 
 from .. import notes, refs
 from .calls import Wrapper, plain, reads, writes
@@ -182,5 +183,10 @@ class NotesBatch(Wrapper):
     async def __aenter__(self) -> NotesBatch:
         return self
 
-    async def __aexit__(self, *error: object) -> None:
-        await finish(self.sync.__exit__, *error)
+    async def __aexit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
+        await finish(self.sync.__exit__, kind, error, trace)

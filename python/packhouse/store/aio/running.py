@@ -134,9 +134,9 @@ class Opening(Lazy[T]):
     __slots__ = ("_opened",)
 
     async def __aenter__(self) -> T:
-        self._opened: Any = await self._call()
-        await self._opened.__aenter__()
-        return self._opened  # type: ignore[no-any-return]
+        opened = await self._call()
+        self._opened: Any = opened
+        return opened
 
     async def __aexit__(self, *error: Any) -> None:
         await self._opened.__aexit__(*error)
