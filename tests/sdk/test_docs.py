@@ -1,7 +1,7 @@
-"""The pages of docs/cli and the README: their `console` blocks are run, and what they show is compared.
+"""The pages of docs/cli, docs/cli/store and the README: their `console` blocks are run, and what they show is compared.
 
 A line that starts with `$ ` is typed into one bash per page, in an empty folder, with `> ` for its continuation; the
-lines below it are what it prints. `…` stands for any text, and alone on a line for any lines. `packhouse serve` is
+lines below it are what it prints. `…` stands for any text, and alone on a line for any lines. A command that serves is
 started in the background, as in a second terminal, and stopped at the end of the page; the address the pages show is
 replaced by a free one. A command must succeed unless its page shows an `error:`.
 """
@@ -20,8 +20,10 @@ from packhouse import BINARY, ROOT, clean_environment, run
 
 pytestmark = pytest.mark.once
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs/cli").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs/cli").glob("**/*.md"))]
 SHOWN_ADDRESS = "127.0.0.1:8080"
+SHOWN_PORT = "--port 8080"
+SERVING = ("packhouse serve", "packhouse store serve", "packhouse store gitserve")
 MARK = "--- end of output"
 SECONDS = 60
 
@@ -64,7 +66,8 @@ class Terminal:
         (programs / "python3").chmod(0o755)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
-            self.address = f"127.0.0.1:{probe.getsockname()[1]}"
+            self.port = probe.getsockname()[1]
+        self.address = f"127.0.0.1:{self.port}"
         self.folder = folder
         self.environment = clean_environment() | {
             "PATH": f"{programs}:{os.environ['PATH']}", "PACKHOUSE_LISTEN": self.address,
@@ -103,7 +106,8 @@ class Terminal:
 
     def serve(self, command, expected):
         """Starts a server; returns as many lines as the page shows before it leaves out the rest."""
-        server = self.start(command.split(), stderr=subprocess.DEVNULL)
+        words = command.replace(SHOWN_PORT, f"--port {self.port}").split()
+        server = self.start(words, stderr=subprocess.DEVNULL)
         self.servers.append(server)
         watchdog = threading.Timer(SECONDS, server.kill)
         watchdog.start()
@@ -134,12 +138,12 @@ def test_page(page, tmp_path):
     terminal = Terminal(tmp_path)
     try:
         for command, expected in commands(page):
-            if command.startswith("packhouse serve"):
+            if command.startswith(SERVING):
                 printed = terminal.serve(command, expected)
                 expected = expected[:-1] if expected[-1:] == ["…"] else expected
             else:
                 status, printed = terminal.run(command)
-                fails = bool(expected) and expected[0].startswith("error: ")
+                fails = bool(expected) and expected[0].startswith(("error: ", "Error: "))
                 assert (status != 0) == fails, f"$ {command}\nended with {status}\n" + "\n".join(printed)
             assert matches(expected, printed), f"$ {command}\n" + "\n".join(printed) + "\n--- expected\n" + "\n".join(expected)
     finally:
@@ -153,6 +157,16 @@ def test_every_command_has_a_page():
     assert names == {page.stem for page in (ROOT / "docs/cli").glob("*.md")} - {"README"}
     index = (ROOT / "docs/cli/README.md").read_text()
     assert all(f"({Path(name)}.md)" in index for name in names)
+
+
+def test_every_store_command_is_explained():
+    shown = run("store", "--help").stdout.split("Commands:")[1].split("Options:")[0]
+    names = {line.split()[0] for line in shown.strip().splitlines() if not line.startswith("     ")} - {"help"}
+    index = (ROOT / "docs/cli/store.md").read_text()
+    explained = {name for row in re.findall(r"^\|(.*?)\|", index, re.M) for name in re.findall(r"`(\w+)`", row)}
+    assert names <= explained, names - explained
+    pages = {page.name for page in (ROOT / "docs/cli/store").glob("*.md")}
+    assert pages == set(re.findall(r"\(store/([^)#]+)\)", index))
 
 
 def test_links_lead_somewhere():

@@ -1,13 +1,14 @@
 //! `gc` and `pack`: the repository's objects in order.
 
 use clap::Args;
+use packhouse_repo::store::GcOptions;
 use serde::Serialize;
 
 use super::failure::Failure;
 use super::output::{self, Format};
 use super::session::Session;
 
-/// Pack loose objects and remove what nothing reaches
+/// Put everything in use into one pack, and remove what nobody has named for two weeks
 #[derive(Args, Debug)]
 pub(crate) struct GcArgs {}
 
@@ -21,26 +22,43 @@ struct Packed {
 }
 
 #[derive(Serialize)]
-struct Removed {
-    removed: u64,
+struct Cleaned {
+    packed: u64,
+    pruned: u64,
+    loose_removed: u64,
+    packs_removed: u64,
 }
 
 pub(crate) fn gc(GcArgs {}: GcArgs, session: &Session) -> Result<(), Failure> {
     let store = session.open()?;
-    let removed = store.gc(&session.progress("collecting garbage"))?;
-    session.tell(format_args!("Removed {removed} object(s)"));
-    match session.json() {
-        true => output::value(Format::Json, &Removed { removed }, |_| Ok(())),
-        false => Ok(()),
-    }
+    let progress = session.progress("cleaning up");
+    let report = store.gc_with(&GcOptions::default(), &progress)?;
+    drop(progress);
+    session.tell(format_args!(
+        "Packed {} object(s), removed {}",
+        report.packed, report.pruned
+    ));
+    let cleaned = Cleaned {
+        packed: report.packed,
+        pruned: report.pruned,
+        loose_removed: report.loose_removed,
+        packs_removed: report.packs_removed,
+    };
+    show(session, &cleaned)
 }
 
 pub(crate) fn pack(PackArgs {}: PackArgs, session: &Session) -> Result<(), Failure> {
     let store = session.open()?;
-    let packed = store.pack(&session.progress("packing"))?;
+    let progress = session.progress("packing");
+    let packed = store.pack(&progress)?;
+    drop(progress);
     session.tell(format_args!("Packed {packed} object(s)"));
+    show(session, &Packed { packed })
+}
+
+fn show<T: Serialize>(session: &Session, done: &T) -> Result<(), Failure> {
     match session.json() {
-        true => output::value(Format::Json, &Packed { packed }, |_| Ok(())),
+        true => output::value(Format::Json, done, |_| Ok(())),
         false => Ok(()),
     }
 }

@@ -128,15 +128,12 @@ impl Listing {
 
     /// All files below a folder, or a file.
     fn add_below(&mut self, snapshot: &Snapshot, path: &BString) -> Result<(), Failure> {
-        let files = match snapshot.files(path) {
-            Ok(files) => files,
-            Err(StoreError::NotADirectory { .. }) => {
-                let path = path.trim_end_with(|char| char == '/');
-                return self.add_entry(snapshot, path.into());
-            }
-            Err(error) => return Err(error.into()),
-        };
-        for file in files {
+        let is_root = path.iter().all(|byte| *byte == b'/');
+        if !is_root && !snapshot.is_dir(path)? {
+            let path = path.trim_end_with(|char| char == '/');
+            return self.add_entry(snapshot, path.into());
+        }
+        for file in snapshot.files(path)? {
             let (at, mode, id) = file?;
             self.add(snapshot, at.clone(), &at, mode.into(), id)?;
         }

@@ -14,12 +14,14 @@ mod ref_path;
 mod select;
 mod session;
 
+mod archive;
 mod branch;
 mod cat;
 mod cmp;
 mod cp;
 mod destroy;
 mod diff;
+mod gc;
 mod gitserve;
 mod hash;
 mod init;
@@ -88,6 +90,8 @@ enum GitstoreCommand {
 enum StoreCommand {
     Init(init::InitArgs),
     Destroy(destroy::DestroyArgs),
+    Gc(gc::GcArgs),
+    Pack(gc::PackArgs),
     Ls(ls::LsArgs),
     Cat(cat::CatArgs),
     Hash(hash::HashArgs),
@@ -105,6 +109,14 @@ enum StoreCommand {
     Branch(branch::BranchArgs),
     Tag(tag::TagArgs),
     Note(note::NoteArgs),
+    #[command(name = "archive_out", alias = "archive-out")]
+    ArchiveOut(archive::OutArgs),
+    #[command(name = "archive_in", alias = "archive-in")]
+    ArchiveIn(archive::InArgs),
+    Zip(archive::ZipArgs),
+    Unzip(archive::UnzipArgs),
+    Tar(archive::TarArgs),
+    Untar(archive::UntarArgs),
     Backup(mirror::BackupArgs),
     Restore(mirror::RestoreArgs),
     Serve(serve::ServeArgs),
@@ -167,6 +179,8 @@ fn dispatch(command: StoreCommand, session: &Session) -> Result<u8, Failure> {
     match command {
         StoreCommand::Init(args) => init::run(args, session)?,
         StoreCommand::Destroy(args) => destroy::run(args, session)?,
+        StoreCommand::Gc(args) => gc::gc(args, session)?,
+        StoreCommand::Pack(args) => gc::pack(args, session)?,
         StoreCommand::Ls(args) => ls::run(args, session)?,
         StoreCommand::Cat(args) => cat::run(args, session)?,
         StoreCommand::Hash(args) => hash::run(args, session)?,
@@ -184,6 +198,12 @@ fn dispatch(command: StoreCommand, session: &Session) -> Result<u8, Failure> {
         StoreCommand::Branch(args) => return branch::run(args, session),
         StoreCommand::Tag(args) => return tag::run(args, session),
         StoreCommand::Note(args) => note::run(args, session)?,
+        StoreCommand::ArchiveOut(args) => archive::archive_out(args, session)?,
+        StoreCommand::ArchiveIn(args) => archive::archive_in(args, session)?,
+        StoreCommand::Zip(args) => archive::zip(args, session)?,
+        StoreCommand::Unzip(args) => archive::unzip(args, session)?,
+        StoreCommand::Tar(args) => archive::tar(args, session)?,
+        StoreCommand::Untar(args) => archive::untar(args, session)?,
         StoreCommand::Backup(args) => mirror::backup(args, session)?,
         StoreCommand::Restore(args) => mirror::restore(args, session)?,
         StoreCommand::Serve(args) => serve::run(args, session)?,

@@ -8,7 +8,7 @@ mod inodes;
 
 use std::env;
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ use super::failure::Failure;
 use super::flags::{BranchFlag, SnapshotFlags};
 use super::output;
 use super::select;
-use super::session::Session;
+use super::session::{Session, warn};
 use crate::error::{FAILURE, SUCCESS};
 use crate::signals;
 
@@ -139,6 +139,8 @@ fn in_background(mountpoint: &Path, session: &Session) -> Result<u8, Failure> {
         .arg("--announce")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
+        // Not ours: whoever waits for the end of our output must not wait for the process that stays.
+        .stderr(Stdio::piped())
         .process_group(0)
         .spawn()
         .map_err(failed)?;
@@ -150,7 +152,11 @@ fn in_background(mountpoint: &Path, session: &Session) -> Result<u8, Failure> {
         session.tell(format_args!("Mounted {}", mountpoint.display()));
         return Ok(SUCCESS);
     }
-    // It has said why on stderr, which is ours.
+    let mut said = String::new();
+    if let Some(mut err) = process.stderr.take() {
+        err.read_to_string(&mut said).map_err(failed)?;
+    }
+    warn(said.trim_end());
     let status = process.wait().map_err(failed)?;
     Err(Failure::silent(match status.code() {
         Some(0) | None => FAILURE,

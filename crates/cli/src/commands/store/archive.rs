@@ -1,0 +1,230 @@
+//! `archive_out`, `archive_in` and their short forms: files as zip and tar archives.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Write};
+use std::path::Path;
+
+use bstr::BStr;
+use clap::{Args, ValueEnum};
+use packhouse_repo::store::{ArchiveFormat, ArchiveIn};
+
+use super::changes::{self, Shown};
+use super::failure::Failure;
+use super::flags::{BranchFlag, CreateFlag, MessageFlag, ParentFlags, SnapshotFlags, TagFlags};
+use super::ref_path::RefPath;
+use super::select;
+use super::session::Session;
+
+/// Write the files of a commit to an archive
+#[derive(Args, Debug)]
+pub(crate) struct OutArgs {
+    /// The archive, whose name says its format, or `-` for standard output
+    file: OsString,
+    /// Its format [default: by its name]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    format: Option<Kind>,
+    #[command(flatten)]
+    common: OutFlags,
+}
+
+/// Write the files of a commit to a zip archive
+#[derive(Args, Debug)]
+pub(crate) struct ZipArgs {
+    /// The archive, or `-` for standard output
+    file: OsString,
+    #[command(flatten)]
+    common: OutFlags,
+}
+
+/// Write the files of a commit to a tar archive, compressed as its name says
+#[derive(Args, Debug)]
+pub(crate) struct TarArgs {
+    /// The archive, or `-` for standard output
+    file: OsString,
+    #[command(flatten)]
+    common: OutFlags,
+}
+
+/// Take the files of an archive into the repository, in one commit
+#[derive(Args, Debug)]
+pub(crate) struct InArgs {
+    /// The archive, whose name says its format, or `-` for standard input
+    #[arg(default_value = "-")]
+    file: OsString,
+    /// Its format [default: by its name]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    format: Option<Kind>,
+    #[command(flatten)]
+    common: InFlags,
+}
+
+/// Take the files of a zip archive into the repository, in one commit
+#[derive(Args, Debug)]
+pub(crate) struct UnzipArgs {
+    /// The archive, or `-` for standard input
+    file: OsString,
+    #[command(flatten)]
+    common: InFlags,
+}
+
+/// Take the files of a tar archive into the repository, in one commit
+#[derive(Args, Debug)]
+pub(crate) struct UntarArgs {
+    /// The archive, or `-` for standard input
+    #[arg(default_value = "-")]
+    file: OsString,
+    #[command(flatten)]
+    common: InFlags,
+}
+
+#[derive(Args, Debug)]
+struct OutFlags {
+    #[command(flatten)]
+    branch: BranchFlag,
+    #[command(flatten)]
+    snapshot: SnapshotFlags,
+}
+
+#[derive(Args, Debug)]
+struct InFlags {
+    #[command(flatten)]
+    branch: BranchFlag,
+    #[command(flatten)]
+    message: MessageFlag,
+    #[command(flatten)]
+    create: CreateFlag,
+    #[command(flatten)]
+    tag: TagFlags,
+    #[command(flatten)]
+    parents: ParentFlags,
+}
+
+/// The two families of formats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    Zip,
+    Tar,
+}
+
+pub(crate) fn archive_out(args: OutArgs, session: &Session) -> Result<(), Failure> {
+    write(&args.file, args.format, &args.common, session)
+}
+
+pub(crate) fn zip(args: ZipArgs, session: &Session) -> Result<(), Failure> {
+    write(&args.file, Some(Kind::Zip), &args.common, session)
+}
+
+pub(crate) fn tar(args: TarArgs, session: &Session) -> Result<(), Failure> {
+    write(&args.file, Some(Kind::Tar), &args.common, session)
+}
+
+pub(crate) fn archive_in(args: InArgs, session: &Session) -> Result<(), Failure> {
+    read(&args.file, args.format, &args.common, session)
+}
+
+pub(crate) fn unzip(args: UnzipArgs, session: &Session) -> Result<(), Failure> {
+    read(&args.file, Some(Kind::Zip), &args.common, session)
+}
+
+pub(crate) fn untar(args: UntarArgs, session: &Session) -> Result<(), Failure> {
+    read(&args.file, Some(Kind::Tar), &args.common, session)
+}
+
+/// The format of an archive of this name and family.
+fn format_of(file: &OsStr, kind: Option<Kind>) -> Result<ArchiveFormat, Failure> {
+    let by_name = ArchiveFormat::from_path(Path::new(file));
+    match (kind, by_name) {
+        (Some(Kind::Zip), _) => Ok(ArchiveFormat::Zip),
+        (Some(Kind::Tar), Some(format)) if format != ArchiveFormat::Zip => Ok(format),
+        (Some(Kind::Tar), _) => Ok(ArchiveFormat::Tar),
+        (None, Some(format)) => Ok(format),
+        (None, None) => Err(Failure::new(format!(
+            "The format of '{}' is not known",
+            file.display()
+        ))
+        .hint("say --format zip or --format tar")),
+    }
+}
+
+fn write(
+    file: &OsStr,
+    kind: Option<Kind>,
+    flags: &OutFlags,
+    session: &Session,
+) -> Result<(), Failure> {
+    let format = format_of(file, kind)?;
+    let store = session.open()?;
+    let snapshot = select::chosen(&store, &flags.branch, &flags.snapshot)?;
+    let progress = session.progress("archiving");
+    let count = if file == "-" {
+        // Not locked: an encoder may write from another thread.
+        let mut out = BufWriter::with_capacity(64 << 10, io::stdout());
+        let count = snapshot.archive_out("", &mut out, format, &progress)?;
+        out.flush()?;
+        count
+    } else {
+        to_file(file.as_ref(), |out| {
+            Ok(snapshot.archive_out("", out, format, &progress)?)
+        })?
+    };
+    session.tell(format_args!("Archived {count} file(s)"));
+    Ok(())
+}
+
+/// Writes beside the file and moves it there, so that no half an archive is ever found under its name.
+fn to_file(
+    path: &Path,
+    write: impl FnOnce(&mut (dyn Write + Send)) -> Result<u64, Failure>,
+) -> Result<u64, Failure> {
+    let failed = |error: io::Error| Failure::local(path, &error);
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let mut beside = tempfile::Builder::new()
+        .prefix(".archive-")
+        .tempfile_in(folder)
+        .map_err(failed)?;
+    let count = write(&mut beside)?;
+    beside.as_file().sync_all().map_err(failed)?;
+    beside.persist(path).map_err(|error| failed(error.error))?;
+    Ok(count)
+}
+
+fn read(
+    file: &OsStr,
+    kind: Option<Kind>,
+    flags: &InFlags,
+    session: &Session,
+) -> Result<(), Failure> {
+    let format = format_of(file, kind)?;
+    let mut input: Box<dyn Read> = match file == "-" {
+        true => Box::new(io::stdin().lock()),
+        // Opened before the repository is made for it.
+        false => Box::new(
+            File::open(file).map_err(|error| Failure::local(file.as_ref(), &error))?,
+        ),
+    };
+    let place = RefPath::default();
+    let first = select::first_branch(&place, &flags.branch);
+    let store = session.open_or_create(first, !flags.create.no_create)?;
+    let branch = select::writable_branch(&store, [&place], &flags.branch)?;
+    changes::check_tag(&store, &flags.tag)?;
+    let tip = select::tip(&store, &branch)?;
+    let progress = session.progress("unpacking");
+    let options = ArchiveIn {
+        message: flags.message.message.clone(),
+        parents: select::parents(&store, &flags.parents.parents)?,
+        ..ArchiveIn::default()
+    };
+    let taken = tip.archive_in(&mut input, format, &options, &progress)?;
+    drop(progress);
+    changes::tag(session, &store, &taken, &flags.tag)?;
+    let shown = Shown {
+        before: BStr::new(":"),
+        dry_run: false,
+        done: "Imported",
+    };
+    changes::finish(session, &taken, &shown)
+}

@@ -1,0 +1,264 @@
+"""`cp` and `sync` between disk and store."""
+
+import os
+import signal
+
+import pytest
+from store import Gitstore, Service, eventually
+
+pytestmark = pytest.mark.once
+
+
+@pytest.fixture
+def store(tmp_path):
+    made = Gitstore(tmp_path)
+    made.file("src/a.txt", "a")
+    made.file("src/sub/b.txt", "b")
+    made.file("src/.dot", "d")
+    yield made
+    if made.repo.exists():
+        made.check()
+
+
+def tree(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir())
+
+
+# cp from disk
+
+
+def test_one_file_becomes_exactly_the_destination(store):
+    store("cp", "src/a.txt", ":new/name.txt")
+    assert store("ls", "-R") == "new/name.txt\n"
+    store("cp", "src/a.txt", ":new")
+    store("cp", "src/a.txt", ":other/")
+    store("cp", "src/a.txt", ":")
+    assert store("ls", "-R").splitlines() == ["a.txt", "new/a.txt", "new/name.txt", "other/a.txt"]
+
+
+def test_folders_keep_their_name_unless_contents_are_meant(store):
+    store("cp", "src", ":x")
+    store("cp", "src/", ":y")
+    store("cp", "./src/./sub", ":z")
+    assert store("ls", "-R").splitlines() == [
+        "x/src/.dot", "x/src/a.txt", "x/src/sub/b.txt", "y/.dot", "y/a.txt", "y/sub/b.txt", "z/sub/b.txt",
+    ]  # fmt: skip
+
+
+def test_patterns_leave_out_dotfiles(store):
+    store("cp", "src/*", ":x")
+    assert store("ls", "-R").splitlines() == ["x/a.txt", "x/sub/b.txt"]
+    store("cp", "src/**/*.txt", ":y")
+    assert store("ls", "-R", ":y").splitlines() == ["y/a.txt", "y/b.txt"]
+    assert "not found" in store.error("cp", "src/*.zzz", ":x").lower()
+
+
+def test_a_dry_run_shows_and_writes_nothing(store):
+    store("init")
+    assert store("cp", "-n", "src/a.txt", ":b") == "src/a.txt -> :b\n"
+    assert store("cp", "-n", "src", ":x").splitlines() == ["+ :x/src/.dot", "+ :x/src/a.txt", "+ :x/src/sub/b.txt"]
+    assert store("ls") == ""
+
+
+def test_delete_removes_what_the_source_does_not_have(store):
+    store("write", "x/old.txt", input="old")
+    store("write", "y.txt", input="y")
+    assert "- :x/old.txt" in store("cp", "-n", "--delete", "src/", ":x").splitlines()
+    store("cp", "--delete", "src/", ":x")
+    assert store("ls", "-R").splitlines() == ["x/.dot", "x/a.txt", "x/sub/b.txt", "y.txt"]
+    assert "Cannot use --delete" in store.error("cp", "--delete", "src/a.txt", ":x")
+
+
+def test_excludes_are_left_out(store):
+    store.file("src/sub/c.log", "log")
+    store("cp", "--exclude", "*.log", "--exclude", "/.dot", "src/", ":")
+    assert store("ls", "-R").splitlines() == ["a.txt", "sub/b.txt"]
+    patterns = store.file("patterns", "# none of these\n\nsub/\n")
+    store("cp", "--exclude-from", patterns, "src/", ":y")
+    assert store("ls", "-R", "y").splitlines() == ["y/.dot", "y/a.txt"]
+    store("cp", "--exclude", "*.txt", "src/a.txt", ":z.txt")
+    assert "z.txt" not in store("ls")
+
+
+def test_ignore_existing_and_types(store):
+    store("write", "a.txt", input="kept")
+    store("cp", "--ignore-existing", "src/", ":")
+    assert store("cat", "a.txt", ".dot") == "keptd"
+    store("cp", "--ignore-existing", "src/a.txt", ":a.txt")
+    assert store("cat", "a.txt") == "kept"
+    store("cp", "--type", "executable", "src/a.txt", ":run")
+    store("cp", "--mode", "755", "src/a.txt", ":run2")
+    assert store.git("ls-tree", "main", "run", "run2").count("100755") == 2
+
+
+def test_symbolic_links_are_kept_or_followed(store):
+    os.symlink("a.txt", store.folder / "src/link")
+    os.symlink("sub", store.folder / "src/folder")
+    store("cp", "src/", ":kept")
+    store("cp", "--follow-symlinks", "src/", ":followed")
+    modes = {line.split("\t")[1]: line[:6] for line in store.git("ls-tree", "-r", "main").splitlines()}
+    assert modes["kept/link"] == modes["kept/folder"] == "120000"
+    assert modes["followed/link"] == modes["followed/folder/b.txt"] == "100644"
+    store("cp", "src/link", ":one")
+    assert store("ls", "-l", "one").endswith("one -> a.txt\n")
+
+
+def test_errors_are_told_and_the_rest_is_copied(store):
+    done = store.run("cp", "--ignore-errors", "src/a.txt", "absent", ":x")
+    assert done.returncode == 1 and "ERROR: absent: " in done.stderr
+    assert store("ls", "-R") == "x/a.txt\n"
+    assert "not found" in store.error("cp", "absent", ":x").lower()
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (["cp", "src/a.txt", "b.txt"], "Neither sources nor DEST"),
+        (["cp", ":a"], "at least two"),
+        (["cp", "src/a.txt", ":a", ":b"], "Mixed"),
+        (["cp", "src/a.txt", ":b", "--ref", "main"], "only apply when reading from repo"),
+        (["cp", "src/a.txt", "main:b", "-b", "main"], "-b"),
+        (["cp", "src/a.txt", "main~1:b"], "historical"),
+        (["cp", "src/a.txt", "v1:b"], "tag"),
+        (["cp", ":a", "out", "--tag", "v2"], "only applies when writing to repo"),
+        (["cp", ":a", "out", "--exclude", "x"], "--exclude"),
+        (["cp", "src/a.txt", ":../x"], "nvalid"),
+        (["sync", ":a"], "local folder"),
+        (["sync", "src", "out"], "Neither argument"),
+        (["sync", ":", "out", "--gitignore"], "--gitignore"),
+        (["sync", ":", "out", "--watch"], "--watch"),
+        (["sync", "src", "-n", "--watch"], "--watch"),
+        (["sync", "src", "--debounce", "50"], "at least 100"),
+        (["sync", "src", ":", "--back", "1"], "only apply when reading from repo"),
+    ],
+)  # fmt: skip
+def test_what_makes_no_sense_is_refused(store, args, says):
+    store("write", "a", "--tag", "v1", input="a")
+    before = store("hash")
+    assert says in store.error(*args)
+    assert store("hash") == before and not (store.folder / "out").exists()
+
+
+# cp to disk and within the store
+
+
+def test_files_come_back_as_they_were(store):
+    os.symlink("a.txt", store.folder / "src/link")
+    (store.folder / "src/a.txt").chmod(0o755)
+    store("cp", "src", ":")
+    store("cp", ":src", "out")
+    assert tree(store.folder / "out/src") == tree(store.folder / "src")
+    assert os.readlink(store.folder / "out/src/link") == "a.txt"
+    assert os.access(store.folder / "out/src/a.txt", os.X_OK)
+    store("cp", ":/", "all")
+    assert tree(store.folder / "all") == tree(store.folder / "out")
+    store("cp", ":src/sub/", "only")
+    assert tree(store.folder / "only") == ["b.txt"]
+    store("cp", ":src/./sub/b.txt", "pivot")
+    assert tree(store.folder / "pivot") == ["sub/b.txt"]
+
+
+def test_one_stored_file_becomes_exactly_the_destination(store):
+    store("cp", "src/", ":")
+    assert store("cp", "-n", ":a.txt", "copy.txt") == ":a.txt -> copy.txt\n"
+    assert not (store.folder / "copy.txt").exists()
+    store("cp", ":a.txt", "copy.txt")
+    store("cp", ":a.txt", "deep/er/copy.txt")
+    (store.folder / "folder").mkdir()
+    store("cp", ":a.txt", "folder")
+    for name in ("copy.txt", "deep/er/copy.txt", "folder/a.txt"):
+        assert (store.folder / name).read_text() == "a", name
+    assert "not found" in store.error("cp", ":absent", "x").lower()
+    assert [name for name in os.listdir(store.folder) if name.startswith(".cp-")] == []
+
+
+def test_history_and_other_refs_are_copied_from(store):
+    store("write", "f", "--tag", "v1", input="1")
+    store("write", "f", input="2")
+    store("cp", "~1:f", "one")
+    store("cp", ":f", "two", "--ref", "v1")
+    store("cp", ":f", "three", "--back", "1")
+    assert [(store.folder / name).read_text() for name in ("one", "two", "three")] == ["1"] * 3
+
+
+def test_delete_on_disk_stays_inside_the_destination(store):
+    store("cp", "src/", ":")
+    store.file("out/extra.txt", "x")
+    store.file("beside.txt", "kept")
+    assert store("cp", "-n", "--delete", ":/", "out").splitlines() == [
+        "+ out/.dot", "+ out/a.txt", "- out/extra.txt", "+ out/sub/b.txt",
+    ]  # fmt: skip
+    store("cp", "--delete", ":/", "out")
+    assert tree(store.folder / "out") == [".dot", "a.txt", "sub/b.txt"]
+    assert (store.folder / "beside.txt").exists()
+
+
+def test_files_are_copied_between_refs(store):
+    store("cp", "src/", ":")
+    store("branch", "set", "dev")
+    store("write", "dev:d.txt", input="d")
+    store("cp", "dev:d.txt", ":")
+    store("cp", ":a.txt", ":copy.txt")
+    store("cp", ":sub", "dev:d.txt", ":both/")
+    assert store("ls", "-R").splitlines() == [
+        ".dot", "a.txt", "both/d.txt", "both/sub/b.txt", "copy.txt", "d.txt", "sub/b.txt",
+    ]  # fmt: skip
+    assert store("log").splitlines()[0].count("both") == 0 and len(store("log", "--match", "*cp*").splitlines()) >= 1
+    assert store("cp", "-n", ":a.txt", ":z/") == "+ :z/a.txt\n"
+    store("cp", "--delete", ":sub/", ":both")
+    assert store("ls", "-R", "both") == "both/b.txt\n"
+    before = store("hash")
+    store("cp", ":a.txt", ":copy.txt")
+    assert store("hash") == before
+
+
+# sync
+
+
+def test_sync_makes_a_branch_the_same_as_a_folder(store):
+    store("write", "old.txt", input="old")
+    assert "- :old.txt" in store("sync", "-n", "src").splitlines()
+    store("sync", "src")
+    assert store("ls", "-R").splitlines() == [".dot", "a.txt", "sub/b.txt"]
+    (store.folder / "src/a.txt").unlink()
+    store("sync", "src", ":", "--tag", "v1", "-m", "Less")
+    assert store("ls", "-R", "v1:").splitlines() == [".dot", "sub/b.txt"] and "Less" in store("log")
+    store("sync", "src/sub", ":deep/er")
+    assert store("ls", "-R", "deep") == "deep/er/b.txt\n"
+
+
+def test_sync_respects_gitignore(store):
+    store.file("src/.gitignore", "*.log\n")
+    store.file("src/x.log", "x")
+    store("sync", "--gitignore", "src")
+    assert store("ls", "-R").splitlines() == [".dot", "a.txt", "sub/b.txt"]
+
+
+def test_sync_to_disk_and_between_branches(store):
+    store("sync", "src")
+    store.file("out/extra", "x")
+    store("sync", ":", "out")
+    assert tree(store.folder / "out") == [".dot", "a.txt", "sub/b.txt"]
+    store("branch", "set", "dev", "--empty")
+    store("write", "dev:other", input="x")
+    store("sync", "main:", "dev:")
+    assert store("ls", "-R", "dev:") == store("ls", "-R")
+    store("sync", "main:sub", "dev:sub2")
+    assert store("cat", "dev:sub2/b.txt") == "b"
+
+
+def test_watching_syncs_after_each_change(store):
+    with Service(store, "sync", "--watch", "--debounce", "100", "-c", "src", ":w") as watching:
+        assert watching.line.startswith("+3  ")
+        store.file("src/new.txt", "new")
+        eventually(lambda: "new.txt" in store("ls", "w"))
+        (store.folder / "src/a.txt").unlink()
+        eventually(lambda: "a.txt" not in store("ls", "w").splitlines())
+        # Another writer in between does no harm.
+        store("write", "else", input="x")
+        store.file("src/sub/b.txt", "changed")
+        eventually(lambda: store("cat", "w/sub/b.txt") == "changed")
+        watching.process.send_signal(signal.SIGINT)
+        watching.process.wait(20)
+    assert watching.process.returncode == 0
+    assert store("cat", "else") == "x"

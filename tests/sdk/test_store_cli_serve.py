@@ -1,0 +1,246 @@
+"""`serve`, `gitserve` and `mount`: other ways to read the store."""
+
+import os
+import shutil
+import subprocess
+
+import httpx
+import pytest
+from store import Gitstore, Service, environment, eventually
+
+pytestmark = pytest.mark.once
+
+
+@pytest.fixture
+def store(tmp_path):
+    made = Gitstore(tmp_path)
+    made("write", "hello.txt", input="hello world\n")
+    made("write", "data/info.json", input='{"key": 1}')
+    made("write", "data/<b>&.png", input=b"\x89PNG", text=False)
+    made("tag", "set", "v1")
+    os.symlink("hello.txt", tmp_path / "link")
+    made("cp", "link", ":link")
+    yield made
+    made.check()
+
+
+class Site:
+    def __init__(self, store, *args):
+        self.service = Service(store, "serve", "-p", "0", *args)
+        self.http = httpx.Client(base_url=self.service.url, timeout=20)
+
+    def __call__(self, path, method="GET", **headers):
+        headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.http.request(method, path, headers=headers)
+
+    def json(self, path):
+        answer = self(path, accept="application/json")
+        assert answer.status_code == 200 and answer.headers["content-type"] == "application/json"
+        return answer.json()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.http.close()
+        self.service.__exit__(*error)
+
+
+def test_files_folders_and_what_is_not_there(store):
+    with Site(store) as site:
+        answer = site("/hello.txt")
+        assert (answer.status_code, answer.text) == (200, "hello world\n")
+        assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+        assert answer.headers["etag"] == f'"{store("hash").strip()}"' and answer.headers["cache-control"] == "no-cache"
+        assert site("/data/info.json").headers["content-type"] == "text/plain; charset=utf-8"
+        assert site("/data/%3Cb%3E%26.png").headers["content-type"] == "image/png"
+        assert site("/link").text == "hello.txt", "a link is served as what it holds"
+        page = site("/").text
+        assert 'href="/hello.txt"' in page and 'href="/data"' in page
+        assert 'href="/data/%3Cb%3E%26.png"' in site("/data").text and "<b>" not in site("/data").text
+        assert site.json("/") == {"path": "", "ref": "main", "entries": ["data", "hello.txt", "link"], "type": "directory"}
+        described = site.json("/hello.txt")
+        assert described == {
+            "path": "hello.txt", "ref": "main", "size": 12, "type": "file", "hash": store("hash", ":hello.txt").strip(),
+        }  # fmt: skip
+        for path in ("/absent", "/hello.txt/x", "/../etc/passwd", "/%2e%2e/x", "/a%00b"):
+            answer = site(path)
+            assert answer.status_code == 404 and "etag" not in answer.headers, path
+            assert answer.headers["content-type"].startswith("text/plain")
+        assert site("/", method="POST").status_code == 405
+
+
+def test_new_commits_are_seen_at_once(store):
+    with Site(store) as site:
+        etag = site("/").headers["etag"]
+        assert site("/", if_none_match=etag).status_code == 304
+        store("write", "new.txt", input="new")
+        assert site("/new.txt").text == "new"
+        assert site("/", if_none_match=etag).status_code == 200
+
+
+def test_ranges_heads_and_conditions(store):
+    with Site(store, "--blob-etags") as site:
+        whole = site("/hello.txt")
+        etag = f'"{store("hash", ":hello.txt").strip()}"'
+        assert whole.headers["etag"] == etag and whole.headers["accept-ranges"] == "bytes"
+        part = site("/hello.txt", range="bytes=6-10")
+        assert (part.status_code, part.text, part.headers["content-range"]) == (206, "world", "bytes 6-10/12")
+        assert site("/hello.txt", range="bytes=-6").text == "world\n"
+        assert site("/hello.txt", range="bytes=6-10", if_range='"other"').status_code == 200
+        beyond = site("/hello.txt", range="bytes=12-")
+        assert beyond.status_code == 416 and beyond.headers["content-range"] == "bytes */12"
+        head = site("/hello.txt", method="HEAD")
+        assert (head.status_code, head.content, head.headers["content-length"]) == (200, b"", "12")
+        store("write", "other", input="x")
+        unchanged = site("/hello.txt", if_none_match=etag)
+        assert (unchanged.status_code, unchanged.content) == (304, b""), "a commit to another file changes nothing"
+
+
+def test_every_ref_is_served_with_all(store):
+    store("branch", "set", "feature/x", "--back", "2")
+    with Site(store, "--all", "--slashes") as site:
+        assert site.json("/") == {"branches": ["feature/x", "main"], "tags": ["v1"]}
+        assert 'href="/feature/x/"' in site("/").text
+        assert site("/v1/hello.txt").text == site("/feature/x/hello.txt").text == "hello world\n"
+        assert site("/v1/link").status_code == 404 == site("/absent/hello.txt").status_code
+        assert 'href="/main/data/"' in site("/main/").text
+        assert site.json("/feature/x/")["ref"] == "feature/x"
+
+
+def test_blobs_are_served_by_their_ids(store):
+    blob = store("hash", ":hello.txt").strip()
+    with Site(store, "--upstream", "http://upstream.example/") as site:
+        for path in (f"/_/blobs/{blob}", f"/{blob}"):
+            assert site(path).text == "hello world\n"
+        assert site.json(f"/_/blobs/{blob}") == {"hash": blob, "size": 12, "type": "blob"}
+        missing = site(f"/_/blobs/{'1' * 40}")
+        assert missing.status_code == 302
+        assert missing.headers["location"] == f"http://upstream.example/_/blobs/{'1' * 40}"
+        assert site("/_/blobs/xyz").status_code == 404
+
+
+def test_caching_cors_and_base_path(store):
+    with Site(store, "--cors", "--no-cache", "--base-path", "/base/") as site:
+        site.http.base_url = str(site.http.base_url).removesuffix("base/")
+        answer = site("/base/hello.txt")
+        assert answer.headers["access-control-allow-origin"] == "*" and "ETag" in answer.headers["access-control-expose-headers"]
+        assert answer.headers["cache-control"] == "no-store" == site("/base/absent").headers["cache-control"]
+        assert 'href="/base/hello.txt"' in site("/base/").text
+        assert site("/hello.txt").status_code == 404 == site("/basement/hello.txt").status_code
+        preflight = site("/base/hello.txt", method="OPTIONS")
+        assert (preflight.status_code, preflight.content) == (204, b"") and "access-control-allow-methods" in preflight.headers
+    with Site(store, "--immutable", "--ref", "v1") as site:
+        assert "immutable" in site("/hello.txt").headers["cache-control"] and "access-control-allow-origin" not in site("/").headers
+    with Site(store, "--max-age", "60") as site:
+        assert site("/").headers["cache-control"] == "public, max-age=60"
+
+
+def test_large_files_stream_and_may_be_refused(store):
+    store("write", "big", input=b"x" * (3 << 20), text=False)
+    with Site(store, "--max-file-size", "4") as site:
+        assert len(site("/big").content) == 3 << 20
+        assert site("/big", range="bytes=1048576-1048577").text == "xx"
+    with Site(store, "--max-file-size", "2") as site:
+        assert site("/big").status_code == 413
+
+
+def test_requests_are_logged(store, tmp_path):
+    log = tmp_path / "access.log"
+    with Site(store, "--log-file", str(log), "-q") as site:
+        site("/hello.txt")
+        site("/absent%0anext")
+    lines = log.read_text().splitlines()
+    assert len(lines) == 2 and '"GET /hello.txt HTTP/1.1" 200 12' in lines[0] and '" 404 ' in lines[1]
+    assert site.service.complaints == ""
+
+
+def test_what_cannot_be_served_is_told_at_once(store):
+    assert "Unknown ref" in store.error("serve", "-p", "0", "--ref", "absent")
+    assert "--all" in store.error("serve", "--all", "--ref", "v1")
+    with Site(store) as site:
+        port = site.service.url.rsplit(":")[-1]
+        assert "hint: --port 0" in store.error("serve", "-p", port)
+
+
+# gitserve
+
+
+def git(*args, cwd=None, check=True):
+    names = {f"GIT_{who}_{what}": "ada@example.com" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    done = subprocess.run(["git", *args], cwd=cwd, env=environment(**names), capture_output=True, text=True, timeout=120)
+    assert not check or done.returncode == 0, (args, done.stdout, done.stderr)
+    return done
+
+
+def test_git_clones_and_may_not_push(store, tmp_path):
+    with Service(store, "gitserve", "-p", "0") as service:
+        git("clone", "-q", service.url, tmp_path / "clone")
+        assert (tmp_path / "clone/hello.txt").read_text() == "hello world\n"
+        store("write", "later", input="x")
+        git("pull", "-q", cwd=tmp_path / "clone")
+        assert (tmp_path / "clone/later").exists()
+        refused = git("push", service.url, "HEAD:refs/heads/mine", cwd=tmp_path / "clone", check=False)
+        assert refused.returncode != 0 and "403" in refused.stderr
+        assert httpx.get(f"{service.url}/info/refs?service=git-receive-pack").status_code == 403
+        assert httpx.post(f"{service.url}/git-receive-pack").status_code == 403
+        assert httpx.get(f"{service.url}/HEAD").status_code == 404
+    assert store("branch") == "main\n"
+
+
+def test_git_pushes_where_it_is_allowed(store, tmp_path):
+    with Service(store, "gitserve", "-p", "0", "--writable") as service:
+        git("clone", "-q", service.url, tmp_path / "clone")
+        (tmp_path / "clone/pushed.txt").write_text("pushed")
+        git("add", ".", cwd=tmp_path / "clone")
+        git("commit", "-q", "-m", "Pushed", cwd=tmp_path / "clone")
+        git("push", "-q", "origin", "HEAD:main", "HEAD:refs/heads/mine", cwd=tmp_path / "clone")
+    assert store("cat", "pushed.txt", "mine:pushed.txt") == "pushedpushed"
+    store("undo")
+    assert "pushed.txt" not in store("ls")
+
+
+def test_a_dangling_head_is_repaired_for_clones(store, tmp_path):
+    store("branch", "set", "other")
+    store("branch", "delete", "main")
+    with Service(store, "gitserve", "-p", "0") as service:
+        git("clone", "-q", service.url, tmp_path / "clone")
+    assert (tmp_path / "clone/hello.txt").exists()
+    assert store("branch", "current") == "other\n"
+
+
+# mount
+
+
+def can_mount():
+    return os.path.exists("/dev/fuse") and (os.geteuid() == 0 or shutil.which("fusermount3"))
+
+
+@pytest.mark.skipif(not can_mount(), reason="no FUSE here")
+def test_a_commit_is_mounted_read_only(store, tmp_path):
+    folder = tmp_path / "mnt"
+    folder.mkdir()
+    done = store.run("mount", folder, "--ref", "v1")
+    if done.returncode != 0 and ("not permitted" in done.stderr or "denied" in done.stderr):
+        pytest.skip(f"mounting is not allowed here: {done.stderr}")
+    assert done.returncode == 0, done.stderr
+    try:
+        assert sorted(os.listdir(folder)) == ["data", "hello.txt"]
+        assert (folder / "hello.txt").read_text() == "hello world\n"
+        assert (folder / "data/<b>&.png").read_bytes() == b"\x89PNG"
+        assert (folder / "hello.txt").stat().st_size == 12
+        with open(folder / "hello.txt", "rb") as file:
+            file.seek(6)
+            assert file.read(5) == b"world"
+        with pytest.raises(OSError):
+            (folder / "new").write_text("x")
+        store("write", "later", input="x")
+        assert not (folder / "later").exists(), "what is mounted is one commit"
+    finally:
+        subprocess.run(["umount", folder], check=True, timeout=30)
+    eventually(lambda: os.listdir(folder) == [])
+
+
+def test_what_cannot_be_mounted_is_told(store, tmp_path):
+    assert "not found" in store.error("mount", tmp_path / "absent").lower()
+    assert "Not a directory" in store.error("mount", store.file("plain", "x"))
