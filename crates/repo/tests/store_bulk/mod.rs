@@ -6,6 +6,7 @@ mod excludes;
 mod globs;
 mod roundtrip;
 mod sync;
+
 mod within;
 
 use std::fs;

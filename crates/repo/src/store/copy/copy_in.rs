@@ -12,8 +12,8 @@ use packhouse_object::ObjectId;
 use super::FolderId;
 use super::existing::{Existing, at_targets, files_below};
 use super::ingest::{Candidate, Reading, State};
-use super::local_file;
-use super::overlap::{Pair, Winner, above, settle};
+use super::local_file::{self, Found};
+use super::overlap::{Pair, Winner, above, settle, sorted};
 use super::problems::Problems;
 use super::source::{Kind, LocalSource, below, last_name, resolve_local};
 use super::stat_cache::StatCache;
@@ -119,6 +119,16 @@ struct Source {
     local: PathBuf,
     /// It is not named by the caller but was come by, so that it may vanish.
     walked: bool,
+    found: Option<Found>,
+}
+
+impl Source {
+    fn look_at(&self, follow: bool) -> Result<Found, StoreError> {
+        match self.found {
+            Some(found) => Ok(found),
+            None => local_file::look_at(&self.local, follow),
+        }
+    }
 }
 
 struct Copy<'a> {
@@ -141,6 +151,9 @@ impl Copy<'_> {
                 Some(source) => self.pairs_of(source, &mut pairs)?,
                 None => self.complete = false,
             }
+        }
+        if self.options.sources.len() == 1 {
+            return self.with_legal_names(sorted(pairs));
         }
         let winner = match self.options.delete {
             true => Winner::First,
@@ -173,6 +186,7 @@ impl Copy<'_> {
                     source: Source {
                         local: source.path,
                         walked: false,
+                        found: None,
                     },
                 });
             }
@@ -211,6 +225,7 @@ impl Copy<'_> {
                 source: Source {
                     local,
                     walked: true,
+                    found: file.found,
                 },
             });
         }
@@ -234,16 +249,18 @@ impl Copy<'_> {
         let mut checked = BString::default();
         for pair in pairs {
             let (folder, name) = super::destination::split(&pair.target);
-            let names = match folder == checked {
-                true => vec![name],
-                false => pair.target.split(|&byte| byte == b'/').collect(),
+            let unchecked = match folder == checked {
+                true => name,
+                false => pair.target.as_slice(),
             };
-            let result = names.into_iter().try_for_each(|name| {
-                check_new_name(name, FileType::Blob).map_err(|source| {
+            let mut names = unchecked.split(|&byte| byte == b'/');
+            let result = names.try_for_each(|name| match is_plain(name) {
+                true => Ok(()),
+                false => check_new_name(name, FileType::Blob).map_err(|source| {
                     StoreError::invalid(format!("'{}' cannot be stored: {source}", pair.target))
-                })
+                }),
             });
-            if result.is_ok() {
+            if result.is_ok() && folder != checked {
                 checked = folder.into();
             }
             let local = pair.source.local.as_os_str().as_bytes();
@@ -282,9 +299,8 @@ impl Copy<'_> {
     fn report_unread(mut self, todo: Vec<Todo>) -> Result<Snapshot, StoreError> {
         let mut report = ChangeReport::default();
         for todo in &todo {
-            let local = &todo.pair.source.local;
-            let found = local_file::look_at(local, self.options.follow_symlinks);
-            match self.taken(todo, found.map(|found| local_file::file_type_of(&found)))? {
+            let found = todo.pair.source.look_at(self.options.follow_symlinks);
+            match self.taken(todo, found.map(|found| found.file_type()))? {
                 Some(file_type) => self.list(&mut report, todo, self.stored_as(file_type)),
                 None => continue,
             }
@@ -303,8 +319,8 @@ impl Copy<'_> {
         let mut unread = Vec::new();
         for pair in pairs {
             let existing = existing.get(&pair.target).copied();
-            let skip = existing.is_some()
-                && (self.options.ignore_existing || self.is_old(&pair.source.local));
+            let skip =
+                existing.is_some() && (self.options.ignore_existing || self.is_old(&pair.source));
             if !skip {
                 unread.push(Todo { pair, existing });
             }
@@ -336,13 +352,12 @@ impl Copy<'_> {
     }
 
     /// Whether a file counts as unchanged by its time alone.
-    fn is_old(&self, local: &Path) -> bool {
-        use std::os::unix::fs::MetadataExt;
+    fn is_old(&self, source: &Source) -> bool {
         if self.options.checksum {
             return false;
         }
-        let found = local_file::look_at(local, self.options.follow_symlinks);
-        found.is_ok_and(|found| !found.is_symlink() && found.mtime() <= self.snapshot.seconds())
+        let found = source.look_at(self.options.follow_symlinks);
+        found.is_ok_and(|found| found.is_older_than(self.snapshot.seconds()))
     }
 
     /// What is in the destination and not in the sources. What a written file or folder replaces goes without saying.
@@ -387,6 +402,7 @@ impl Copy<'_> {
             .iter()
             .map(|todo| Candidate {
                 local: todo.pair.source.local.clone(),
+                found: todo.pair.source.found,
                 existing: todo.existing,
             })
             .collect();
@@ -488,16 +504,27 @@ impl Copy<'_> {
                 report: None,
             },
         )?;
-        Ok(written.with_changes(self.reported(report).changes().cloned()))
+        Ok(written.with_changes(self.completed(report)))
     }
 
     /// The snapshot as it was, with the report.
-    fn reported(self, mut report: ChangeReport) -> Snapshot {
+    fn reported(self, report: ChangeReport) -> Snapshot {
+        let snapshot = self.snapshot;
+        snapshot.with_changes(self.completed(report))
+    }
+
+    fn completed(self, mut report: ChangeReport) -> Option<ChangeReport> {
         report.sort();
         report.errors = self.problems.into_errors();
         report.warnings = self.warnings;
-        self.snapshot.with_changes(report.unless_empty())
+        report.unless_empty()
     }
+}
+
+/// Whether nobody can object to a name.
+fn is_plain(name: &[u8]) -> bool {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-.".contains(byte);
+    name.first().is_some_and(u8::is_ascii_alphanumeric) && name.iter().all(plain)
 }
 
 struct Todo {

@@ -1,10 +1,9 @@
 //! Copying files of a snapshot into a local folder.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -15,8 +14,8 @@ use super::FolderId;
 use super::destination::{Content, Destination, Place, split};
 use super::existing::Existing;
 use super::ingest::{Candidate, Reading};
-use super::local_file;
-use super::overlap::{Pair, Winner, above, settle};
+use super::local_file::Found;
+use super::overlap::{Pair, Winner, above, settle, sorted};
 use super::problems::Problems;
 use super::source::{Kind, StoredSource, resolve_stored};
 use super::stat_cache::StatCache;
@@ -122,6 +121,8 @@ struct Plan {
     deletes: Vec<BString>,
     /// Folders that may be empty afterwards, each behind those above it.
     folders: Vec<BString>,
+    /// How many files can stay as they are.
+    unchanged: usize,
 }
 
 impl<'a> Copy<'a> {
@@ -166,6 +167,7 @@ impl<'a> Copy<'a> {
     /// Every file and where it goes, each place once, sorted by place.
     fn pairs(&mut self, sources: Vec<StoredSource>) -> Result<Vec<Pair<Source>>, StoreError> {
         let mut pairs = Vec::new();
+        let is_only = sources.len() == 1;
         for source in sources {
             files_of(self.snapshot, &source, &mut |path, target, stored| {
                 let source = Source { path, stored };
@@ -178,6 +180,10 @@ impl<'a> Copy<'a> {
             .partition(|pair: &Pair<Source>| pair.source.stored.file_type != FileType::Commit);
         for pair in submodules {
             self.warn(pair.source.path, "a submodule: skipping".to_owned());
+        }
+        // Even a hostile tree cannot name two files alike to get in its own way: each is written through open folders.
+        if is_only {
+            return Ok(sorted(pairs));
         }
         let winner = match self.options.delete {
             true => Winner::First,
@@ -215,7 +221,9 @@ impl<'a> Copy<'a> {
             let place = self.problems.check(local.as_os_str().as_bytes(), place)?;
             match place {
                 None => {}
-                Some(Place::Taken | Place::Blocked) if self.options.ignore_existing => {}
+                Some(Place::Taken | Place::Blocked) if self.options.ignore_existing => {
+                    plan.unchanged += 1;
+                }
                 Some(place) => plan.writes.push((pair, place == Place::Taken)),
             }
         }
@@ -229,18 +237,24 @@ impl<'a> Copy<'a> {
         pairs: Vec<Pair<Source>>,
     ) -> Result<Plan, StoreError> {
         let walked = self.walk()?;
-        let there: HashSet<&BString> = walked.files.iter().map(|file| &file.path).collect();
+        let there: HashMap<&BString, Option<Found>> = walked
+            .files
+            .iter()
+            .map(|file| (&file.path, file.found))
+            .collect();
         let mut plan = Plan::default();
         let mut both = Vec::new();
         let sources: HashSet<BString> = pairs.iter().map(|pair| pair.target.clone()).collect();
         for pair in pairs {
-            match there.contains(&pair.target) {
-                true if self.options.ignore_existing => {}
-                true => both.push(pair),
-                false => plan.writes.push((pair, false)),
+            match there.get(&pair.target) {
+                Some(_) if self.options.ignore_existing => plan.unchanged += 1,
+                Some(found) => both.push((pair, *found)),
+                None => plan.writes.push((pair, false)),
             }
         }
+        plan.unchanged += both.len();
         let differing = self.differing(destination, both)?;
+        plan.unchanged -= differing.len();
         plan.writes
             .extend(differing.into_iter().map(|pair| (pair, true)));
         plan.writes
@@ -281,16 +295,19 @@ impl<'a> Copy<'a> {
     fn differing(
         &mut self,
         destination: &Destination,
-        pairs: Vec<Pair<Source>>,
+        mut pairs: Vec<(Pair<Source>, Option<Found>)>,
     ) -> Result<Vec<Pair<Source>>, StoreError> {
-        let (old, unread): (Vec<_>, Vec<_>) = pairs
-            .into_iter()
-            .partition(|pair| self.is_old(&destination.local_path(pair.target.as_bstr())));
-        drop(old);
-        let candidates: Vec<Candidate> = unread
+        if !self.options.checksum {
+            let seconds = self.snapshot.seconds();
+            let is_old =
+                |found: &Option<Found>| found.is_some_and(|found| found.is_older_than(seconds));
+            pairs.retain(|(_, found)| !is_old(found));
+        }
+        let candidates: Vec<Candidate> = pairs
             .iter()
-            .map(|pair| Candidate {
+            .map(|(pair, found)| Candidate {
                 local: destination.local_path(pair.target.as_bstr()),
+                found: *found,
                 existing: Some(pair.source.stored),
             })
             .collect();
@@ -310,7 +327,7 @@ impl<'a> Copy<'a> {
             cache.save();
         }
         let mut differing = Vec::new();
-        for ((pair, candidate), state) in unread.into_iter().zip(candidates).zip(states) {
+        for (((pair, _), candidate), state) in pairs.into_iter().zip(candidates).zip(states) {
             // What cannot be read can perhaps be replaced.
             let same = match state {
                 Ok(state) => pair.source.stored == state.into(),
@@ -328,22 +345,13 @@ impl<'a> Copy<'a> {
         Ok(differing)
     }
 
-    /// Whether a file counts as unchanged by its time alone.
-    fn is_old(&self, local: &Path) -> bool {
-        if self.options.checksum {
-            return false;
-        }
-        let found = local_file::look_at(local, false);
-        found.is_ok_and(|found| found.is_file() && found.mtime() <= self.snapshot.seconds())
-    }
-
     fn carry_out(mut self, destination: &Destination, plan: Plan) -> Result<Snapshot, StoreError> {
-        let earlier = self.problems.len();
-        let steps = plan.writes.len() + plan.deletes.len();
+        let mut succeeded = plan.unchanged > 0;
         for path in &plan.deletes {
             let deleted = destination.delete(path.as_bstr());
             let local = destination.local_path(path.as_bstr());
-            self.problems.check(local.as_os_str().as_bytes(), deleted)?;
+            let deleted = self.problems.check(local.as_os_str().as_bytes(), deleted)?;
+            succeeded |= deleted.is_some();
         }
         let written = self.write(destination, &plan.writes);
         let mut done = Vec::with_capacity(plan.writes.len());
@@ -352,13 +360,14 @@ impl<'a> Copy<'a> {
             let written = self.problems.check(local.as_os_str().as_bytes(), written)?;
             if written.is_some() {
                 done.push((pair, *there));
+                succeeded = true;
             }
         }
         for folder in plan.folders.iter().rev() {
             destination.prune(folder.as_bstr());
         }
         match self.problems.all_failed() {
-            Some(error) if steps > 0 && self.problems.len() - earlier >= steps => Err(error),
+            Some(error) if !succeeded => Err(error),
             _ => Ok(self.reported(report_of(done.into_iter(), plan.deletes))),
         }
     }

@@ -7,7 +7,7 @@ use packhouse_object::{NewObject, ObjectId, WritePackFileError};
 use rayon::prelude::*;
 
 use super::existing::Existing;
-use super::local_file::{self, Content};
+use super::local_file::{self, Content, Found};
 use super::stat_cache::StatCache;
 use crate::RepoError;
 use crate::store::{BlobSink, FileType, Snapshot, StoreError, StoreProgress};
@@ -18,6 +18,8 @@ const CHUNK_FILES: usize = 48;
 /// A local file to be looked into.
 pub(super) struct Candidate {
     pub(super) local: PathBuf,
+    /// What a walk has found out about it.
+    pub(super) found: Option<Found>,
     /// What is where it is to go.
     pub(super) existing: Option<Existing>,
 }
@@ -84,23 +86,28 @@ impl Reading<'_> {
 
     /// What a file is, if that need not be read: links, and files that have not changed.
     fn remembered(&self, file: &Candidate) -> Option<Result<State, StoreError>> {
-        let found = match local_file::look_at(&file.local, self.follow) {
-            Ok(found) if found.is_file() => found,
-            Ok(_) => return None,
-            Err(error) => return Some(Err(error)),
+        let found = match file.found {
+            Some(found) => found,
+            None => match local_file::look_at(&file.local, self.follow) {
+                Ok(found) => found,
+                Err(error) => return Some(Err(error)),
+            },
         };
+        if !found.is_file() {
+            return None;
+        }
         let id = self.cache.get(&found)?;
         let here = match file.existing {
             Some(existing) if existing.id == id => true,
             // A repository forgets what nothing names.
             _ => self.snapshot.database().contains(&id).ok()?,
         };
-        let file_type = local_file::file_type_of(&found);
+        let file_type = found.file_type();
         here.then_some(Ok(State { file_type, id }))
     }
 
     fn look_into(&self, file: &Candidate, stores: bool) -> Result<Looked, StoreError> {
-        if !self.follow && local_file::look_at(&file.local, false)?.is_symlink() {
+        if !self.follow && local_file::look_at(&file.local, false)?.is_link() {
             let link = local_file::read_link(&file.local)?;
             return Ok(self.compared(file, FileType::Link, link, stores));
         }
@@ -108,7 +115,7 @@ impl Reading<'_> {
         // A large file that is new is hashed while it is stored.
         let hash = !stores || file.existing.is_some();
         let (content, found) = local_file::read(&file.local, self.follow, hash)?;
-        let file_type = local_file::file_type_of(&found);
+        let file_type = found.file_type();
         let learn = |id| self.cache.learn(&file.local, &found, began, id);
         Ok(match content {
             Content::Whole(object) => {
@@ -175,7 +182,8 @@ impl Reading<'_> {
         let (mut data, found) = local_file::open(&file.local, self.follow)?;
         match sink.add_reader(&mut data, Some(found.len())) {
             Ok(id) => {
-                self.cache.learn(&file.local, &found, began, id);
+                self.cache
+                    .learn(&file.local, &Found::from(&found), began, id);
                 Ok(id)
             }
             // It grows or shrinks while it is read: what is there now is taken.

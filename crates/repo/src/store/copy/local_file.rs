@@ -13,7 +13,67 @@ use crate::store::{FileType, StoreError};
 
 /// Larger files are read in pieces.
 pub(super) const WHOLE_BYTES_MAX: u64 = 1 << 20;
+const TYPE_BITS: u32 = 0o170000;
+const FILE: u32 = 0o100000;
+const LINK: u32 = 0o120000;
 const PIECE_LEN: usize = 256 << 10;
+
+/// Which file it is, under whatever name: device and number.
+pub(super) type FileId = (u64, u64);
+
+/// What `stat` says of a file's content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stamp {
+    pub(super) size: u64,
+    pub(super) modified: (i64, i64),
+    pub(super) changed: (i64, i64),
+}
+
+/// What `stat` says of a local file: the part that is of use here.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Found {
+    pub(super) file: FileId,
+    pub(super) stamp: Stamp,
+    mode: u32,
+}
+
+impl From<&Metadata> for Found {
+    fn from(found: &Metadata) -> Self {
+        Found {
+            file: (found.dev(), found.ino()),
+            stamp: Stamp {
+                size: found.size(),
+                modified: (found.mtime(), found.mtime_nsec()),
+                changed: (found.ctime(), found.ctime_nsec()),
+            },
+            mode: found.mode(),
+        }
+    }
+}
+
+impl Found {
+    pub(super) fn is_file(&self) -> bool {
+        self.mode & TYPE_BITS == FILE
+    }
+
+    pub(super) fn is_link(&self) -> bool {
+        self.mode & TYPE_BITS == LINK
+    }
+
+    /// What becomes of the file in a store.
+    pub(super) fn file_type(&self) -> FileType {
+        match self.mode & 0o111 {
+            _ if self.is_link() => FileType::Link,
+            0 => FileType::Blob,
+            _ => FileType::Executable,
+        }
+    }
+
+    /// Whether a file counts as unchanged since `seconds` by its time alone.
+    pub(super) fn is_older_than(&self, seconds: i64) -> bool {
+        !self.is_link() && self.stamp.modified.0 <= seconds
+    }
+}
 
 /// What a local file has in it.
 pub(super) enum Content {
@@ -26,22 +86,13 @@ pub(super) enum Content {
 }
 
 /// What `path` is, or what it leads to.
-pub(super) fn look_at(path: &Path, follow: bool) -> Result<Metadata, StoreError> {
-    let found = if follow {
-        fs::metadata(path)
-    } else {
-        fs::symlink_metadata(path)
+pub(super) fn look_at(path: &Path, follow: bool) -> Result<Found, StoreError> {
+    let found = match follow {
+        true => fs::metadata(path),
+        false => fs::symlink_metadata(path),
     };
-    found.map_err(StoreError::local(path))
-}
-
-/// What becomes of a local file in a store.
-pub(super) fn file_type_of(found: &Metadata) -> FileType {
-    match found.mode() & 0o111 {
-        _ if found.is_symlink() => FileType::Link,
-        0 => FileType::Blob,
-        _ => FileType::Executable,
-    }
+    let found = found.map_err(StoreError::local(path))?;
+    Ok(Found::from(&found))
 }
 
 /// Opens a plain file: never a link unless `follow`, and without waiting for the other end of a pipe.
@@ -72,12 +123,8 @@ pub(super) fn read_link(path: &Path) -> Result<NewObject, StoreError> {
     Ok(NewObject::new(ObjectKind::Blob, target)?)
 }
 
-/// Reads a file, a large one only if its id is asked for. The metadata are those of the open file before reading.
-pub(super) fn read(
-    path: &Path,
-    follow: bool,
-    hash: bool,
-) -> Result<(Content, Metadata), StoreError> {
+/// Reads a file, a large one only if its id is asked for. What is found of it is found before reading.
+pub(super) fn read(path: &Path, follow: bool, hash: bool) -> Result<(Content, Found), StoreError> {
     let (mut file, found) = open(path, follow)?;
     if found.len() <= WHOLE_BYTES_MAX {
         let mut data = Vec::with_capacity(found.len() as usize + 1);
@@ -88,16 +135,16 @@ pub(super) fn read(
             .map_err(StoreError::local(path))?;
         if (data.len() as u64) < limit {
             let object = NewObject::new(ObjectKind::Blob, data)?;
-            return Ok((Content::Whole(object), found));
+            return Ok((Content::Whole(object), Found::from(&found)));
         }
     }
     if !hash {
-        return Ok((Content::Large, found));
+        return Ok((Content::Large, Found::from(&found)));
     }
     for _ in 0..3 {
         let (mut file, found) = open(path, follow)?;
         if let Some(id) = hash_pieces(&mut file, found.len()).map_err(StoreError::local(path))? {
-            return Ok((Content::Hashed(id?), found));
+            return Ok((Content::Hashed(id?), Found::from(&found)));
         }
     }
     Err(StoreError::local(path)(io::Error::other(

@@ -55,6 +55,12 @@ pub(super) fn settle<S>(pairs: Vec<Pair<S>>, winner: Winner) -> (Vec<Pair<S>>, V
     (kept, lost)
 }
 
+/// As [`settle`], for pairs of one source, which cannot be in each other's way.
+pub(super) fn sorted<S>(mut pairs: Vec<Pair<S>>) -> Vec<Pair<S>> {
+    pairs.sort_unstable_by(|a, b| a.target.cmp(&b.target));
+    pairs
+}
+
 /// The folders a path is in, the outermost first.
 pub(super) fn above(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     let slashes = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');

@@ -18,11 +18,6 @@ impl Problems {
         }
     }
 
-    /// How many errors were collected.
-    pub(super) fn len(&self) -> usize {
-        self.errors.len()
-    }
-
     /// The value, or `None` if an error about `path` was collected. Others are returned.
     pub(super) fn check<T>(
         &mut self,

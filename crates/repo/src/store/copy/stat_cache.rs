@@ -9,16 +9,16 @@
 //! a file that is missing, damaged or of another version counts as empty.
 
 use std::collections::HashMap;
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use packhouse_object::ObjectId;
 use parking_lot::Mutex;
 
+use super::local_file::{FileId, Found, Stamp};
 use crate::store::Store;
 
 /// Names the format; another format has another name.
@@ -40,23 +40,7 @@ const FINE_MARGIN_NANOS: i128 = 20_000_000;
 /// The same where times seem to be cut to seconds or worse.
 const COARSE_MARGIN_NANOS: i128 = 3_000_000_000;
 
-/// What `stat` says of a file's content.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stamp {
-    size: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
 impl Stamp {
-    fn of(found: &Metadata) -> Stamp {
-        Stamp {
-            size: found.size(),
-            modified: (found.mtime(), found.mtime_nsec()),
-            changed: (found.ctime(), found.ctime_nsec()),
-        }
-    }
-
     /// Whether a write that began at `now` or later is bound to leave another stamp.
     fn is_settled(&self, now: SystemTime) -> bool {
         let Ok(now) = now.duration_since(UNIX_EPOCH) else {
@@ -72,20 +56,21 @@ impl Stamp {
     }
 }
 
-/// Which file it is, under whatever name.
-type FileId = (u64, u64);
+/// What a file held when it had a stamp.
+type Record = (FileId, (Stamp, ObjectId));
 
 /// What is known of the files of one folder.
 #[derive(Default)]
 pub(super) struct StatCache {
     path: Option<PathBuf>,
-    known: HashMap<FileId, (Stamp, ObjectId)>,
+    /// By file, in ascending order.
+    known: Vec<Record>,
     /// Which devices have a file system that is trusted.
     devices: Mutex<HashMap<u64, bool>>,
-    /// What the next run will know: everything of this run.
-    next: Mutex<HashMap<FileId, (Stamp, ObjectId)>>,
-    /// Whether that differs from what was known.
-    learned: Mutex<bool>,
+    /// What this run has found out.
+    learned: Mutex<HashMap<FileId, (Stamp, ObjectId)>>,
+    /// How many files this run looks at.
+    files: usize,
 }
 
 impl StatCache {
@@ -97,7 +82,10 @@ impl StatCache {
     ) -> StatCache {
         match files < MIN_FILES || store.options().read_only {
             true => StatCache::default(),
-            false => StatCache::load_from(store.path(), sources),
+            false => StatCache {
+                files,
+                ..StatCache::load_from(store.path(), sources)
+            },
         }
     }
 
@@ -121,28 +109,19 @@ impl StatCache {
     }
 
     /// What a file holds, if it is still as it was.
-    pub(super) fn get(&self, found: &Metadata) -> Option<ObjectId> {
-        let id = (found.dev(), found.ino());
-        let known = self.known.get(&id)?;
-        if known.0 != Stamp::of(found) {
-            return None;
-        }
-        self.next.lock().insert(id, *known);
-        Some(known.1)
+    pub(super) fn get(&self, found: &Found) -> Option<ObjectId> {
+        let same = |known: &Record| known.0;
+        let at = self.known.binary_search_by_key(&found.file, same).ok()?;
+        let (stamp, id) = &self.known[at].1;
+        (*stamp == found.stamp).then_some(*id)
     }
 
-    /// Remembers what a file holds. `before` was found at its opening, after `began`; the file is looked at again.
-    pub(super) fn learn(&self, path: &Path, before: &Metadata, began: SystemTime, id: ObjectId) {
-        let stamp = Stamp::of(before);
-        let file = (before.dev(), before.ino());
-        if self.path.is_none() || !stamp.is_settled(began) || !self.trusts(file.0, path) {
-            return;
-        }
-        let same =
-            |after: Metadata| Stamp::of(&after) == stamp && (after.dev(), after.ino()) == file;
-        if fs::metadata(path).is_ok_and(same) {
-            self.next.lock().insert(file, (stamp, id));
-            *self.learned.lock() = true;
+    /// Remembers what a file held when it was read after `began`, and after `found` was found of the open file. A
+    /// write since then has changed what is found now.
+    pub(super) fn learn(&self, path: &Path, found: &Found, began: SystemTime, id: ObjectId) {
+        let Found { file, stamp, .. } = *found;
+        if self.path.is_some() && stamp.is_settled(began) && self.trusts(file.0, path) {
+            self.learned.lock().insert(file, (stamp, id));
         }
     }
 
@@ -153,15 +132,19 @@ impl StatCache {
 
     /// Writes down what was learned. That it cannot be written is no error.
     pub(super) fn save(self) {
-        let known = self.next.into_inner();
-        let Some(path) = self.path else {
+        let mut next = self.learned.into_inner();
+        let Some(path) = self.path.filter(|_| !next.is_empty()) else {
             return;
         };
-        if *self.learned.lock() && (known.len() * RECORD_LEN) as u64 <= MAX_BYTES {
-            let saved = write(&path, &known);
-            if let Err(error) = saved {
-                tracing::debug!(%error, path = %path.display(), "could not write a stat cache");
-            }
+        // What is known of files that are gone does no harm, but must not pile up.
+        let room = (self.files * 2).saturating_sub(next.len());
+        for (file, known) in self.known.into_iter().take(room) {
+            next.entry(file).or_insert(known);
+        }
+        if (next.len() * RECORD_LEN) as u64 <= MAX_BYTES
+            && let Err(error) = write(&path, &next)
+        {
+            tracing::debug!(%error, path = %path.display(), "could not write a stat cache");
         }
     }
 }
@@ -189,7 +172,7 @@ fn is_trusted(_path: &Path) -> bool {
     false
 }
 
-fn read(path: &Path) -> io::Result<HashMap<FileId, (Stamp, ObjectId)>> {
+fn read(path: &Path) -> io::Result<Vec<Record>> {
     let damaged = || io::Error::from(io::ErrorKind::InvalidData);
     let file = File::open(path)?;
     if file.metadata()?.len() > MAX_BYTES {
@@ -202,13 +185,15 @@ fn read(path: &Path) -> io::Result<HashMap<FileId, (Stamp, ObjectId)>> {
         return Err(damaged());
     }
     let records = body.strip_prefix(MAGIC).ok_or_else(damaged)?;
-    records
+    let mut known: Vec<Record> = records
         .chunks(RECORD_LEN)
         .map(|record| parse(record).ok_or_else(damaged))
-        .collect()
+        .collect::<Result<_, _>>()?;
+    known.sort_unstable_by_key(|known| known.0);
+    Ok(known)
 }
 
-fn parse(record: &[u8]) -> Option<(FileId, (Stamp, ObjectId))> {
+fn parse(record: &[u8]) -> Option<Record> {
     let (numbers, id) = record.split_last_chunk::<ID_LEN>()?;
     let (numbers, []) = numbers.as_chunks::<8>() else {
         return None;
@@ -288,6 +273,10 @@ mod tests {
         ObjectId::Sha1([n; ID_LEN])
     }
 
+    fn look_at(path: &Path) -> Found {
+        super::super::local_file::look_at(path, false).unwrap()
+    }
+
     fn later() -> SystemTime {
         SystemTime::now() + Duration::from_secs(60)
     }
@@ -296,9 +285,10 @@ mod tests {
     fn what_was_learned_is_known_until_the_file_changes() {
         let (repo, dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let paths = files(dir.path());
-        let cache = StatCache::load_from(repo.path(), [dir.path()]);
+        let mut cache = StatCache::load_from(repo.path(), [dir.path()]);
+        cache.files = paths.len();
         for path in &paths {
-            let found = fs::metadata(path).unwrap();
+            let found = look_at(path);
             assert_eq!(cache.get(&found), None);
             cache.learn(path, &found, later(), id(1));
         }
@@ -314,15 +304,18 @@ mod tests {
         fs::rename(&paths[2], dir.path().join("moved")).unwrap();
 
         let cache = StatCache::load_from(repo.path(), [dir.path()]);
-        let get = |path: &Path| cache.get(&fs::metadata(path).unwrap());
+        let get = |path: &Path| cache.get(&look_at(path));
         if !is_trusted(dir.path()) {
             return;
         }
         assert_eq!(get(&paths[0]), Some(id(1)));
         assert_eq!(get(&paths[1]), None);
+        cache.learn(&paths[1], &look_at(&paths[1]), later(), id(2));
+        let cache = StatCache { files: 8, ..cache };
         cache.save();
         let cache = StatCache::load_from(repo.path(), [dir.path()]);
-        assert_eq!(cache.get(&fs::metadata(&paths[5]).unwrap()), Some(id(1)));
+        assert_eq!(cache.get(&look_at(&paths[1])), Some(id(2)));
+        assert_eq!(cache.get(&look_at(&paths[5])), Some(id(1)));
     }
 
     #[test]
@@ -332,7 +325,7 @@ mod tests {
         let cache = StatCache::load_from(repo.path(), [dir.path()]);
         let now = SystemTime::now();
         fs::write(&paths[0], "new").unwrap();
-        let found = fs::metadata(&paths[0]).unwrap();
+        let found = look_at(&paths[0]);
         cache.learn(&paths[0], &found, now, id(1));
         cache.save();
         assert!(!repo.path().join("packhouse").exists());
@@ -349,7 +342,9 @@ mod tests {
         };
         let known = HashMap::from([((6, 7), (stamp, id(8))), ((9, 7), (stamp, id(1)))]);
         write(&path, &known).unwrap();
-        assert_eq!(read(&path).unwrap(), known);
+        let mut sorted: Vec<Record> = known.into_iter().collect();
+        sorted.sort_unstable_by_key(|known| known.0);
+        assert_eq!(read(&path).unwrap(), sorted);
         let whole = fs::read(&path).unwrap();
         for cut in [0, 1, whole.len() - 1] {
             fs::write(&path, &whole[..cut]).unwrap();

@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bstr::BString;
+use rayon::prelude::*;
 
 use super::FolderId;
+use super::local_file::Found;
 use crate::store::exclude::{ExcludeFilter, Level};
 use crate::store::path::join;
 
@@ -38,6 +40,8 @@ pub(super) struct Walked {
 pub(super) struct WalkedFile {
     pub(super) path: BString,
     pub(super) kind: LocalKind,
+    /// What was found out about it on the way, if anything.
+    pub(super) found: Option<Found>,
 }
 
 /// What a local name is.
@@ -70,7 +74,8 @@ impl Above {
     }
 }
 
-/// Walks the folder at `root`, which may itself be a link. An error about the root is an error like any.
+/// Walks the folder at `root`, which may itself be a link, by all processors. An error about the root is an error like
+/// any.
 pub(super) fn walk_local(root: &Path, options: &WalkOptions<'_>) -> Walked {
     let mut walked = Walked::default();
     let mut ahead = vec![Ahead {
@@ -82,67 +87,93 @@ pub(super) fn walk_local(root: &Path, options: &WalkOptions<'_>) -> Walked {
             .unwrap_or_default(),
         above: None,
     }];
-    while let Some(mut folder) = ahead.pop() {
-        match walked.enter(&mut folder, options, &mut ahead) {
-            Ok(()) => {}
-            // A folder that has gone meanwhile is as good as one that never was.
-            Err(error) if error.kind() == ErrorKind::NotFound && !folder.path.is_empty() => {}
-            Err(error) => walked.errors.push((folder.local, error)),
+    while !ahead.is_empty() {
+        let entered: Vec<(Ahead, io::Result<Entered>)> = ahead
+            .into_par_iter()
+            .map(|mut folder| {
+                let entered = enter(&mut folder, options);
+                (folder, entered)
+            })
+            .collect();
+        ahead = Vec::new();
+        for (folder, entered) in entered {
+            match entered {
+                Ok(Entered::Store) => walked.left_out.push(folder.local),
+                Ok(Entered::Folder { files, folders }) => {
+                    walked.files.extend(files);
+                    let paths = folders.iter().map(|folder| folder.path.clone());
+                    walked.folders.extend(paths);
+                    ahead.extend(folders);
+                }
+                // A folder that has gone meanwhile is as good as one that never was.
+                Err(error) if error.kind() == ErrorKind::NotFound && !folder.path.is_empty() => {}
+                Err(error) => walked.errors.push((folder.local, error)),
+            }
         }
     }
     walked
 }
 
-impl Walked {
-    fn enter(
-        &mut self,
-        folder: &mut Ahead,
-        options: &WalkOptions<'_>,
-        ahead: &mut Vec<Ahead>,
-    ) -> io::Result<()> {
-        let id = FolderId::of(&folder.local)?;
-        if id == options.kept_out {
-            self.left_out.push(folder.local.clone());
-            return Ok(());
-        }
-        if options.follow {
-            if Above::holds(&folder.above, id) {
-                return Ok(());
-            }
-            folder.above = Some(Arc::new(Above {
-                id,
-                above: folder.above.take(),
-            }));
-        }
-        for entry in fs::read_dir(&folder.local)? {
-            let entry = entry?;
-            let path = join(&folder.path, entry.file_name().as_bytes());
-            let kind = kind_of(&entry, options.follow)?;
-            let excluded = |is_dir| {
-                let exclude = options.exclude;
-                exclude.is_some_and(|exclude| exclude.excludes(&folder.level, &path, is_dir))
-            };
-            match kind {
-                Some(kind) if !excluded(false) => self.files.push(WalkedFile { path, kind }),
-                None if !excluded(true) => {
-                    let local = entry.path();
-                    let level = match options.exclude {
-                        Some(exclude) => exclude.enter(&folder.level, &local, &path),
-                        None => Level::default(),
-                    };
-                    self.folders.push(path.clone());
-                    ahead.push(Ahead {
-                        path,
-                        local,
-                        level,
-                        above: folder.above.clone(),
-                    });
-                }
-                _ => {}
-            }
-        }
-        Ok(())
+/// What is in a folder.
+enum Entered {
+    /// It is the store's own.
+    Store,
+    Folder {
+        files: Vec<WalkedFile>,
+        folders: Vec<Ahead>,
+    },
+}
+
+fn enter(folder: &mut Ahead, options: &WalkOptions<'_>) -> io::Result<Entered> {
+    let (mut files, mut folders) = (Vec::new(), Vec::new());
+    let id = FolderId::of(&folder.local)?;
+    if id == options.kept_out {
+        return Ok(Entered::Store);
     }
+    if options.follow {
+        if Above::holds(&folder.above, id) {
+            return Ok(Entered::Folder { files, folders });
+        }
+        folder.above = Some(Arc::new(Above {
+            id,
+            above: folder.above.take(),
+        }));
+    }
+    for entry in fs::read_dir(&folder.local)? {
+        let entry = entry?;
+        let path = join(&folder.path, entry.file_name().as_bytes());
+        let kind = kind_of(&entry, options.follow)?;
+        let excluded = |is_dir| {
+            let exclude = options.exclude;
+            exclude.is_some_and(|exclude| exclude.excludes(&folder.level, &path, is_dir))
+        };
+        match kind {
+            Some(kind) if !excluded(false) => {
+                // Looking from the open folder is cheaper than by path later.
+                let found = match kind {
+                    LocalKind::File if !options.follow => entry.metadata().ok(),
+                    _ => None,
+                };
+                let found = found.as_ref().map(Found::from);
+                files.push(WalkedFile { path, kind, found });
+            }
+            None if !excluded(true) => {
+                let local = entry.path();
+                let level = match options.exclude {
+                    Some(exclude) => exclude.enter(&folder.level, &local, &path),
+                    None => Level::default(),
+                };
+                folders.push(Ahead {
+                    path,
+                    local,
+                    level,
+                    above: folder.above.clone(),
+                });
+            }
+            _ => {}
+        }
+    }
+    Ok(Entered::Folder { files, folders })
 }
 
 /// What an entry is; `None` for a folder. A dangling link is a file when links are followed, which cannot be read.
