@@ -6,14 +6,11 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use packhouse_object::{FinishedPack, NewObject, ObjectId, RefName};
 
 use super::backend::{Directory, Inner, now_ms};
-use super::durable::sync_folder;
 use super::error::DirectoryError;
 use super::gate::{Gate, Turn};
 use super::lock::{LockFile, NotLocked, Patience};
@@ -22,6 +19,7 @@ use super::loose_write::{StagedObject, stage};
 use super::ref_locks::LockedRefs;
 use super::ref_log::Move;
 use super::ref_store::Head;
+use super::side_by_side::{Job, sync_side_by_side};
 use super::store::move_pack;
 use super::transaction::{Mover, Outcome};
 use crate::change::RefEdit;
@@ -133,16 +131,12 @@ impl Directory {
 
 impl Inner {
     /// Moves a ref that has a file, under its lock.
-    fn advance_file(
-        &self,
-        advance: Advance<'_>,
-        mut lock: LockFile,
-    ) -> Result<Advanced, RepoError> {
+    fn advance_file(&self, advance: Advance<'_>, lock: LockFile) -> Result<Advanced, RepoError> {
         let path = lock.path().to_owned();
         lock.file()
             .write_all(format!("{}\n", advance.new).as_bytes())
             .map_err(DirectoryError::io("write", &path))?;
-        self.store(advance.bring, advance.storing, Some(&mut lock))?;
+        self.store(advance.bring, advance.storing, Some(&lock))?;
 
         let _moving = self.refs.moving.write();
         let logs = &self.refs.logs;
@@ -163,10 +157,10 @@ impl Inner {
         };
         replaced.map_err(DirectoryError::io("replace", &path))?;
         if advance.storing.durable {
-            let folder = path.parent().unwrap_or(&path);
-            let sync_ref = || sync_folder(folder).map_err(DirectoryError::io("sync", folder));
-            let sync_log = || appended.as_ref().map_or(Ok(()), |appended| appended.sync());
-            side_by_side(&[&sync_ref, &sync_log])?;
+            let folder = path.parent().unwrap_or(&path).to_owned();
+            let mut jobs: Vec<Job> = appended.map(Job::Log).into_iter().collect();
+            jobs.push(Job::Folder(folder));
+            sync_side_by_side(jobs)?;
         }
         Ok(Advanced::Moved)
     }
@@ -188,7 +182,7 @@ impl Inner {
         &self,
         bring: Bring,
         storing: Storing,
-        lock: Option<&mut LockFile>,
+        lock: Option<&LockFile>,
     ) -> Result<(), DirectoryError> {
         let objects = self.layout.objects();
         let mut staged = bring.staged;
@@ -196,23 +190,9 @@ impl Inner {
             staged.push(stage(&objects, object, storing.level)?);
         }
         if storing.durable {
-            let contents = staged
-                .iter()
-                .map(|object| {
-                    let objects = &objects;
-                    move || object.sync().map_err(DirectoryError::io("sync", objects))
-                })
-                .collect::<Vec<_>>();
-            let mut syncs: Vec<Sync<'_>> = contents.iter().map(|sync| sync as Sync<'_>).collect();
-            let file = lock.map(|lock| &*lock.file());
-            let of_ref = || match file {
-                Some(file) => file
-                    .sync_data()
-                    .map_err(DirectoryError::io("sync", &objects)),
-                None => Ok(()),
-            };
-            syncs.push(&of_ref);
-            side_by_side(&syncs)?;
+            let mut jobs: Vec<Job> = staged.iter().map(StagedObject::to_sync).collect();
+            jobs.extend(lock.map(|lock| lock.to_sync()));
+            sync_side_by_side(jobs)?;
         }
         let mut folders = BTreeSet::new();
         for object in &mut staged {
@@ -226,7 +206,7 @@ impl Inner {
             move_pack(pack, &objects)?;
         }
         if storing.durable {
-            sync_folders(folders)?;
+            sync_side_by_side(folders.into_iter().map(Job::Objects).collect())?;
         }
         Ok(())
     }
@@ -263,44 +243,3 @@ impl Inner {
 
 /// How often a ref that is moved again and again is replaced the way that file systems write out at once.
 const WRITTEN_OUT_EVERY: Duration = Duration::from_millis(50);
-
-type Sync<'a> = &'a (dyn Fn() -> Result<(), DirectoryError> + std::marker::Sync + 'a);
-
-/// The most threads that sync at the same time.
-const THREADS_MAX: usize = 8;
-
-/// Runs syncs at the same time: the file system answers them with one write of its journal.
-fn side_by_side(syncs: &[Sync<'_>]) -> Result<(), DirectoryError> {
-    let Some((first, others)) = syncs.split_first() else {
-        return Ok(());
-    };
-    if others.is_empty() {
-        return first();
-    }
-    thread::scope(|scope| {
-        let share = others.len().div_ceil(THREADS_MAX);
-        let threads: Vec<_> = others
-            .chunks(share)
-            .map(|share| scope.spawn(move || share.iter().try_for_each(|sync| sync())))
-            .collect();
-        let mut result = first();
-        for thread in threads {
-            let synced = thread.join().unwrap_or_else(|_| {
-                Err(DirectoryError::io("sync", Path::new("objects"))(
-                    io::Error::other("a thread failed"),
-                ))
-            });
-            result = result.and(synced);
-        }
-        result
-    })
-}
-
-fn sync_folders(folders: BTreeSet<PathBuf>) -> Result<(), DirectoryError> {
-    let syncs: Vec<_> = folders
-        .iter()
-        .map(|folder| move || sync_folder(folder).map_err(DirectoryError::io("sync", folder)))
-        .collect();
-    let syncs: Vec<Sync<'_>> = syncs.iter().map(|sync| sync as Sync<'_>).collect();
-    side_by_side(&syncs)
-}

@@ -4,12 +4,14 @@ use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rand::RngExt;
 
 use super::durable::{create_folders, sync_folder};
 use super::error::DirectoryError;
+use super::side_by_side::Job;
 
 /// How often a lock is tried when the folders for it vanish in between: someone else removes empty ones.
 const FOLDER_ATTEMPTS: u32 = 100;
@@ -17,7 +19,7 @@ const FOLDER_ATTEMPTS: u32 = 100;
 /// A lock that is held. Dropping it gives it up, leaving the file as it was.
 #[derive(Debug)]
 pub(super) struct LockFile {
-    file: File,
+    file: Arc<File>,
     lock: PathBuf,
     path: PathBuf,
     held: bool,
@@ -50,7 +52,7 @@ impl LockFile {
             match OpenOptions::new().write(true).create_new(true).open(&lock) {
                 Ok(file) => {
                     return Ok(LockFile {
-                        file,
+                        file: Arc::new(file),
                         lock,
                         path: path.to_owned(),
                         held: true,
@@ -85,14 +87,19 @@ impl LockFile {
     }
 
     /// What will be the content of the file.
-    pub(super) fn file(&mut self) -> &mut File {
-        &mut self.file
+    pub(super) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// What will be the content of the file, to be made durable.
+    pub(super) fn to_sync(&self) -> Job {
+        Job::Content(self.file.clone(), self.lock.clone())
     }
 
     /// Writes the whole new content and makes it durable.
     pub(super) fn write(&mut self, content: &[u8]) -> Result<(), DirectoryError> {
         let written = self
-            .file
+            .file()
             .write_all(content)
             .and_then(|()| self.file.sync_all());
         written.map_err(DirectoryError::io("write", &self.lock))

@@ -8,6 +8,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
@@ -16,6 +17,7 @@ use flate2::{Compress, Compression, FlushCompress, Status};
 use packhouse_object::{NewObject, ObjectHasher, ObjectId, ObjectKind, WritePackFileError};
 
 use super::error::DirectoryError;
+use super::side_by_side::Job;
 
 /// Git's mode for files that never change.
 const READ_ONLY: u32 = 0o444;
@@ -40,7 +42,7 @@ const HEADER_BYTES_MAX: u64 = 32;
 pub(crate) struct StagedObject {
     id: ObjectId,
     temporary: PathBuf,
-    file: File,
+    file: Arc<File>,
     /// Whether the object's folder was made for it.
     made_folder: bool,
     placed: bool,
@@ -70,9 +72,9 @@ impl StagedObject {
         Ok((size.ok_or(ErrorKind::InvalidData)?, stream))
     }
 
-    /// Makes the content durable.
-    pub(super) fn sync(&self) -> io::Result<()> {
-        self.file.sync_data()
+    /// The content, to be made durable.
+    pub(super) fn to_sync(&self) -> Job {
+        Job::Content(self.file.clone(), self.temporary.clone())
     }
 
     /// Moves the file to its place. Returns its folder, and whether that had to be made.
@@ -151,10 +153,10 @@ pub(crate) fn stage(
 ) -> Result<StagedObject, DirectoryError> {
     let (folder, _) = place_of(objects, &object.id);
     let (temporary, file, made_folder) = create(&folder)?;
-    let mut staged = StagedObject {
+    let staged = StagedObject {
         id: object.id,
         temporary,
-        file,
+        file: Arc::new(file),
         made_folder,
         placed: false,
     };
@@ -165,7 +167,7 @@ pub(crate) fn stage(
         deflater.out.clear();
         deflater.push(header.as_bytes(), FlushCompress::None, None)?;
         deflater.push(&object.data, FlushCompress::Finish, None)?;
-        staged.file.write_all(&deflater.out)
+        (&*staged.file).write_all(&deflater.out)
     });
     written.map_err(DirectoryError::io("write", &staged.temporary))?;
     Ok(staged)
@@ -193,11 +195,12 @@ pub(crate) fn stage_stream(
     let mut staged = StagedObject {
         id: ObjectId::null(packhouse_object::HashKind::Sha1),
         temporary,
-        file,
+        file: Arc::new(file),
         made_folder: false,
         placed: false,
     };
-    let file = &staged.file;
+    let file = staged.file.clone();
+    let file = &*file;
     let mut hasher = ObjectHasher::new(ObjectKind::Blob, size);
     let header = format!("{} {size}\0", ObjectKind::Blob);
     let mut deflater = Deflater::new();
@@ -383,6 +386,7 @@ mod tests {
 
     use packhouse_object::LooseStore;
 
+    use super::super::side_by_side::sync_side_by_side;
     use super::*;
 
     fn noise(len: usize) -> Vec<u8> {
@@ -408,7 +412,7 @@ mod tests {
             for level in [None, Some(0), Some(6)] {
                 let object = NewObject::new(ObjectKind::Blob, data.clone()).unwrap();
                 let mut staged = stage(folder.path(), &object, level).unwrap();
-                staged.sync().unwrap();
+                sync_side_by_side(vec![staged.to_sync()]).unwrap();
                 staged.place(folder.path()).unwrap();
                 assert_eq!(loose.read(&object.id).unwrap().unwrap().data, data);
 

@@ -31,6 +31,7 @@ mod ref_log;
 mod ref_map;
 mod ref_store;
 mod roots;
+mod side_by_side;
 mod source;
 mod store;
 mod transaction;

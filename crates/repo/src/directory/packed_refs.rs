@@ -142,7 +142,7 @@ pub(crate) fn packed_refs_path(git_dir: &Path) -> PathBuf {
 
 /// Writes entries that are sorted and whose peeled values are all known.
 pub(crate) fn write_entries<'a>(
-    out: &mut File,
+    out: &mut dyn Write,
     entries: impl IntoIterator<Item = &'a PackedRef>,
 ) -> io::Result<()> {
     let mut out = BufWriter::new(out);

@@ -208,7 +208,7 @@ impl LockedRefs<'_> {
 
         let path = packed_refs_path(&store.git_dir);
         let mut patience = Patience::new(store.lock_timeout);
-        let mut lock = match LockFile::take(&store.git_dir, &path, &mut patience) {
+        let lock = match LockFile::take(&store.git_dir, &path, &mut patience) {
             Ok(lock) => lock,
             Err(NotLocked::Error(error)) => return Err(error.into()),
             Err(NotLocked::FileInTheWay) => {
@@ -254,7 +254,8 @@ impl LockedRefs<'_> {
             Ok(entries)
         };
         let merged = with_peeled(packed.merged(&changes))?;
-        let written = write_entries(lock.file(), &merged).and_then(|()| lock.file().sync_all());
+        let written =
+            write_entries(&mut lock.file(), &merged).and_then(|()| lock.file().sync_all());
         written.map_err(DirectoryError::io("write", &lock_path(&path)))?;
 
         let _moving = store.moving.write();

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use bstr::{BString, ByteSlice};
 use packhouse_object::{
-    Database, EntryMode, ObjectId, Pack, ReadError, SpecialFile, SpecialFileError, special_entry,
+    Database, EntryMode, ObjectId, Pack, PathError, ReadError, SpecialFile, SpecialFileError,
+    special_entry,
 };
 
 use super::StoreError;
@@ -32,8 +33,12 @@ pub(super) fn judge(
             } else {
                 EntryMode::Tree
             };
-            special =
-                special_entry(name, mode).map_err(|error| refused(path, error.to_string()))?;
+            special = match special_entry(name, mode) {
+                Ok(special) => special,
+                // Too long for a file system, not for a tree, and no name of a file that Git reads.
+                Err(PathError::TooLong) => None,
+                Err(error) => return Err(refused(path, error.to_string())),
+            };
         }
         let Some(special) = special else { continue };
         let verdict = match content(bring, special, *id)? {
