@@ -71,6 +71,18 @@ pub fn write_pack(
     out: &mut dyn Write,
     progress: &dyn Progress,
 ) -> Result<PackStats, WritePackError> {
+    write_entries(db, counted, options, out, progress, &mut |_, _| {})
+}
+
+/// As [`write_pack`], telling `placed` every object and where its entry begins, in the order of the pack.
+pub(crate) fn write_entries(
+    db: &Database,
+    counted: &Counted,
+    options: &PackOptions,
+    out: &mut dyn Write,
+    progress: &dyn Progress,
+    placed: &mut dyn FnMut(ObjectId, u64),
+) -> Result<PackStats, WritePackError> {
     let plan = Plan::new(db, counted, options)?;
     let total = plan.entries.len();
     let count = u32::try_from(total).map_err(|_| WritePackError::TooMany)?;
@@ -97,6 +109,7 @@ pub fn write_pack(
         for entry in prepared {
             stats.deltas += u64::from(!matches!(entry.kind, PreparedKind::Object(_)));
             stats.reused += u64::from(entry.reused);
+            placed(plan.entries[offsets.len()].id, out.offset());
             plan.write(entry, &mut offsets, &mut out)?;
         }
     }

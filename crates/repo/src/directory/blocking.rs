@@ -56,6 +56,12 @@ impl Directory {
         self.inner.objects.remember(object);
     }
 
+    /// Keeps [`Repository::publish`](crate::Repository::publish) of this process waiting. Whoever has a turn too takes it
+    /// first.
+    pub(crate) fn writing(&self) -> parking_lot::MutexGuard<'_, ()> {
+        self.inner.writing.lock()
+    }
+
     /// An error if nothing may be written.
     pub(crate) fn check_writable(&self) -> Result<(), DirectoryError> {
         self.inner.check_writable()
@@ -147,7 +153,7 @@ impl Directory {
         Ok(())
     }
 
-    fn lock_file(&self, path: &Path) -> Result<LockFile, DirectoryError> {
+    pub(super) fn lock_file(&self, path: &Path) -> Result<LockFile, DirectoryError> {
         let refs = &self.inner.refs;
         let mut patience = Patience::new(refs.lock_timeout);
         LockFile::take(&refs.git_dir, path, &mut patience).map_err(|error| match error {

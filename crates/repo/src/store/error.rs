@@ -75,6 +75,12 @@ pub enum StoreError {
         /// The id asked for.
         id: String,
     },
+    /// There is no note of an object.
+    #[error("no note of object: {id}")]
+    NoSuchNote {
+        /// The object asked for.
+        id: String,
+    },
     /// A tag is never moved.
     #[error("Tag '{name}' already exists")]
     TagExists {
@@ -151,6 +157,9 @@ pub enum StoreError {
     /// Data that is to be stored could not be read from where it comes.
     #[error("could not read what is to be stored")]
     Source(#[source] io::Error),
+    /// What was asked for could not be written where the caller wants it.
+    #[error("could not write what was asked for")]
+    Output(#[source] io::Error),
     /// The operation cannot be done now.
     #[error("{reason}")]
     Failed {
@@ -231,12 +240,15 @@ impl StoreError {
             | StoreError::NoSuchTag { .. }
             | StoreError::NoSuchRef { .. }
             | StoreError::NoSuchObject { .. }
+            | StoreError::NoSuchNote { .. }
             | StoreError::TagExists { .. }
             | StoreError::UnknownPlaceholder { .. } => StoreErrorKind::Key,
             StoreError::BadPath { .. }
             | StoreError::BadRefName { .. }
             | StoreError::Invalid { .. } => StoreErrorKind::Value,
-            StoreError::Local { source, .. } | StoreError::Source(source) => of_io(source),
+            StoreError::Local { source, .. }
+            | StoreError::Source(source)
+            | StoreError::Output(source) => of_io(source),
             StoreError::Failed { .. } | StoreError::Cancelled => StoreErrorKind::Runtime,
             StoreError::Open(OpenError::Io { source, .. }) => of_io(source),
             StoreError::Open(OpenError::NotEmpty { .. }) => StoreErrorKind::Exists,

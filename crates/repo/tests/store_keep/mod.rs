@@ -1,5 +1,7 @@
 //! What keeps a store: merges, notes, archives, packs and their collection; `git` reads along.
 
+mod archive;
 mod merge;
 mod notes;
+mod pack;
 mod place;

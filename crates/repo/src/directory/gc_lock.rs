@@ -1,0 +1,113 @@
+//! The lock that `git gc` takes, so that only one process at a time gathers and removes objects.
+//!
+//! `gc.pid` names the process that holds it. As Git has it, it does not count once it is twelve
+//! hours old, or when its process is gone from this machine.
+
+use std::fs::{self, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use rustix::process::{Pid, test_kill_process};
+
+use super::backend::Directory;
+use super::error::DirectoryError;
+use super::lock::Patience;
+
+/// A lock older than this is forgotten, as in Git.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(12 * 3600);
+
+/// The lock of the lock is older than this only if its maker is gone.
+const ABANDONED_AFTER: Duration = Duration::from_secs(3);
+
+/// The lock, held until this is dropped.
+#[derive(Debug)]
+pub(crate) struct GcLock {
+    path: PathBuf,
+    content: Vec<u8>,
+}
+
+/// Who holds a lock.
+struct Holder {
+    pid: i32,
+    host: String,
+}
+
+impl Directory {
+    /// Takes the lock; `None` if another process is at it.
+    pub(crate) fn lock_gc(&self) -> Result<Option<GcLock>, DirectoryError> {
+        self.check_writable()?;
+        let path = self.git_dir().join("gc.pid");
+        let name = self.git_dir().join("gc.pid.lock");
+        let mut patience = Patience::new(self.inner.refs.lock_timeout);
+        let mut file = loop {
+            match OpenOptions::new().write(true).create_new(true).open(&name) {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                    // It is there for the moment that writing a line takes, unless its maker was killed then.
+                    match age_of(&name) > Some(ABANDONED_AFTER) {
+                        true => drop(fs::remove_file(&name)),
+                        false => patience.wait(&name)?,
+                    }
+                }
+                file => break file.map_err(DirectoryError::io("make", &name))?,
+            }
+        };
+        let content = format!("{} {}", std::process::id(), host()).into_bytes();
+        let taken = match is_held(&path) {
+            true => Ok(false),
+            false => file
+                .write_all(&content)
+                .and_then(|()| fs::rename(&name, &path))
+                .map(|()| true),
+        };
+        if !matches!(taken, Ok(true)) {
+            let _ = fs::remove_file(&name);
+        }
+        let taken = taken.map_err(DirectoryError::io("make", &path))?;
+        Ok(taken.then_some(GcLock { path, content }))
+    }
+}
+
+impl Drop for GcLock {
+    fn drop(&mut self) {
+        // After twelve hours it may be another's.
+        if fs::read(&self.path).is_ok_and(|content| content == self.content) {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn is_held(path: &Path) -> bool {
+    if age_of(path) > Some(FORGOTTEN_AFTER) {
+        return false;
+    }
+    let holder = fs::read_to_string(path).ok().and_then(|text| parse(&text));
+    holder.is_some_and(|holder| holder.host != host() || is_alive(holder.pid))
+}
+
+fn age_of(path: &Path) -> Option<Duration> {
+    let modified = fs::metadata(path).ok()?.modified().ok()?;
+    SystemTime::now().duration_since(modified).ok()
+}
+
+fn parse(text: &str) -> Option<Holder> {
+    let (pid, host) = text.trim_end_matches(['\0', '\n']).split_once(' ')?;
+    Some(Holder {
+        pid: pid.parse().ok()?,
+        host: host.to_owned(),
+    })
+}
+
+fn is_alive(pid: i32) -> bool {
+    match Pid::from_raw(pid).map(test_kill_process) {
+        Some(Ok(())) => true,
+        // Somebody else's process is one too.
+        Some(Err(error)) => error == rustix::io::Errno::PERM,
+        None => false,
+    }
+}
+
+fn host() -> String {
+    let name = rustix::system::uname();
+    name.nodename().to_string_lossy().into_owned()
+}

@@ -1,0 +1,229 @@
+//! The objects that are in the folder itself, not in those it borrows from.
+
+use std::collections::HashMap;
+use std::fs::{self, Metadata};
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use packhouse_object::{IdMap, LooseStore, ObjectId, Pack};
+
+use super::backend::Directory;
+use super::durable::remove_file;
+use super::error::DirectoryError;
+use crate::error::RepoError;
+
+/// A pack in the folder, as it was when it was listed.
+#[derive(Clone)]
+pub(crate) struct LocalPack {
+    pub(crate) pack: Arc<Pack>,
+    pub(crate) modified: SystemTime,
+    pub(crate) kind: PackKind,
+}
+
+/// What may be done with a pack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PackKind {
+    /// It may be replaced by another with the same objects.
+    Ordinary,
+    /// It stays: someone marked it by a `.keep` file, or objects that it names are elsewhere (`.promisor`).
+    Kept,
+    /// Git's own collection of objects nobody names, each with a time of its own (`.mtimes`).
+    Cruft,
+}
+
+impl Directory {
+    /// The packs that are in the folder.
+    pub(crate) fn local_packs(&self) -> Result<Vec<LocalPack>, RepoError> {
+        let folder = self.objects_dir().join("pack");
+        let io = |error| RepoError::io("list", &folder, error);
+        let database = self.database()?;
+        let open: HashMap<&Path, &Arc<Pack>> = database
+            .packs()
+            .iter()
+            .map(|pack| (pack.path(), pack))
+            .collect();
+        let mut packs = Vec::new();
+        for entry in fs::read_dir(&folder).map_err(io)? {
+            let path = entry.map_err(io)?.path();
+            let Some(pack) = open.get(path.as_path()) else {
+                continue;
+            };
+            let has = |extension: &str| path.with_extension(extension).exists();
+            let kind = match () {
+                () if has("keep") || has("promisor") => PackKind::Kept,
+                () if has("mtimes") => PackKind::Cruft,
+                () => PackKind::Ordinary,
+            };
+            match fs::metadata(&path).and_then(|metadata| metadata.modified()) {
+                Ok(modified) => packs.push(LocalPack {
+                    pack: (*pack).clone(),
+                    modified,
+                    kind,
+                }),
+                // Another process replaced it.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(io(error)),
+            }
+        }
+        Ok(packs)
+    }
+
+    /// The loose objects that are in the folder, and when each was written or asked for last.
+    pub(crate) fn local_loose(&self) -> Result<IdMap<SystemTime>, RepoError> {
+        let objects = self.objects_dir();
+        let mut loose = IdMap::default();
+        let mut failed = None;
+        let _all = LooseStore::open(&objects)
+            .ids(&mut |id| {
+                match fs::metadata(loose_path(&objects, &id)).and_then(|found| found.modified()) {
+                    Ok(modified) => drop(loose.insert(id, modified)),
+                    Err(error) if error.kind() == ErrorKind::NotFound => {}
+                    Err(error) => drop(failed.get_or_insert(error)),
+                }
+                std::ops::ControlFlow::Continue(())
+            })
+            .map_err(packhouse_object::ReadError::from)?;
+        match failed {
+            Some(error) => Err(RepoError::io("look at objects in", &objects, error)),
+            None => Ok(loose),
+        }
+    }
+
+    /// Removes loose objects for which `still` agrees when it sees the file. Returns how many there were.
+    pub(crate) fn remove_loose<'a>(
+        &self,
+        ids: impl IntoIterator<Item = &'a ObjectId>,
+        still: impl Fn(&Metadata) -> bool,
+    ) -> Result<u64, DirectoryError> {
+        let objects = self.objects_dir();
+        let mut removed = 0;
+        for id in ids {
+            let path = loose_path(&objects, id);
+            let file = match fs::metadata(&path) {
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                file => file.map_err(DirectoryError::io("look at", &path))?,
+            };
+            if still(&file) {
+                removed +=
+                    u64::from(remove_file(&path).map_err(DirectoryError::io("remove", &path))?);
+            }
+        }
+        for first in 0..=u8::MAX {
+            // Most are not empty, and then stay. Whoever needs one makes it again.
+            let _ = fs::remove_dir(objects.join(format!("{first:02x}")));
+        }
+        Ok(removed)
+    }
+
+    /// Removes a pack, and what belongs to it, unless it changed or was marked meanwhile.
+    pub(crate) fn remove_pack(&self, listed: &LocalPack) -> Result<bool, DirectoryError> {
+        let path = listed.pack.path();
+        let marked = ["keep", "promisor"]
+            .iter()
+            .any(|mark| path.with_extension(mark).exists());
+        let modified = fs::metadata(path).and_then(|file| file.modified());
+        if marked || modified.ok() != Some(listed.modified) {
+            return Ok(false);
+        }
+        // The index goes first: a pack without one is not looked at.
+        for extension in ["idx", "pack", "rev", "bitmap", "mtimes"] {
+            let path = path.with_extension(extension);
+            remove_file(&path).map_err(DirectoryError::io("remove", &path))?;
+        }
+        Ok(true)
+    }
+
+    /// Removes what sums up all packs, before one of them goes. Readers do without, and `git` makes it again.
+    pub(crate) fn forget_pack_summaries(&self) -> Result<(), DirectoryError> {
+        let folder = self.objects_dir().join("pack");
+        remove_matching(&folder, |name| name.starts_with("multi-pack-index"))
+            .map_err(DirectoryError::io("remove a file from", &folder))
+    }
+
+    /// Removes what sums up commits, before one of them goes.
+    pub(crate) fn forget_commit_summaries(&self) -> Result<(), DirectoryError> {
+        let folder = self.objects_dir().join("info");
+        let chain = folder.join("commit-graphs");
+        remove_matching(&folder, |name| name == "commit-graph")
+            .and_then(|()| remove_matching(&chain, |_| true))
+            .map_err(DirectoryError::io("remove a file from", &folder))
+    }
+
+    /// Removes files under way that were last written before `time`: their writers are gone.
+    pub(crate) fn remove_left_behind(&self, time: SystemTime) -> Result<(), DirectoryError> {
+        let objects = self.objects_dir();
+        let folders = (0..=u8::MAX).map(|first| objects.join(format!("{first:02x}")));
+        for folder in folders.chain([objects.clone(), objects.join("pack")]) {
+            remove_older(&folder, "tmp_", time)
+                .map_err(DirectoryError::io("remove a file from", &folder))?;
+        }
+        Ok(())
+    }
+
+    /// Lists the packs for `git` clients that read files over plain HTTP, if they were listed before.
+    pub(crate) fn update_pack_list(&self) -> Result<(), DirectoryError> {
+        let path = self.objects_dir().join("info/packs");
+        if !path.exists() {
+            return Ok(());
+        }
+        let folder = self.objects_dir().join("pack");
+        let names = pack_names(&folder).map_err(DirectoryError::io("list", &folder))?;
+        let mut text: String = names.iter().map(|name| format!("P {name}\n")).collect();
+        text.push('\n');
+        let mut lock = self.lock_file(&path)?;
+        lock.write(text.as_bytes())?;
+        lock.commit().map_err(DirectoryError::io("replace", &path))
+    }
+}
+
+pub(crate) fn loose_path(objects: &Path, id: &ObjectId) -> PathBuf {
+    let hex = id.to_string();
+    objects.join(&hex[..2]).join(&hex[2..])
+}
+
+fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    match fs::read_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        entries => entries?.map(|entry| Ok(entry?.path())).collect(),
+    }
+}
+
+fn name_of(path: &Path) -> &str {
+    path.file_name()
+        .and_then(|name| name.to_str())
+        .unwrap_or_default()
+}
+
+fn remove_matching(folder: &Path, matches: impl Fn(&str) -> bool) -> io::Result<()> {
+    for path in entries(folder)? {
+        if matches(name_of(&path)) {
+            remove_file(&path)?;
+        }
+    }
+    Ok(())
+}
+
+fn remove_older(folder: &Path, prefix: &str, time: SystemTime) -> io::Result<()> {
+    for path in entries(folder)? {
+        let is_old = || {
+            let file = fs::symlink_metadata(&path).ok()?;
+            Some(file.is_file() && file.modified().ok()? < time)
+        };
+        if name_of(&path).starts_with(prefix) && is_old() == Some(true) {
+            remove_file(&path)?;
+        }
+    }
+    Ok(())
+}
+
+fn pack_names(folder: &Path) -> io::Result<Vec<String>> {
+    let mut names: Vec<String> = entries(folder)?
+        .iter()
+        .map(|path| name_of(path).to_owned())
+        .filter(|name| name.starts_with("pack-") && name.ends_with(".pack"))
+        .collect();
+    names.sort_unstable();
+    Ok(names)
+}

@@ -1,0 +1,61 @@
+//! Taking an archive in.
+
+use std::io::{self, BufReader, Read};
+
+use bzip2::read::MultiBzDecoder;
+use flate2::read::MultiGzDecoder;
+use lzma_rust2::XzReader;
+
+use super::super::{Snapshot, StoreError, StoreProgress};
+use super::intake::{Intake, too_large};
+use super::{ArchiveFormat, ArchiveIn, tar_in, zip_in};
+
+/// The most memory that unpacking xz may take, in KiB: the dictionary of its highest preset.
+const XZ_MEMORY_KIB: u32 = 96 << 10;
+
+const BUFFER_LEN: usize = 128 << 10;
+
+impl Snapshot {
+    /// Takes the files of an archive in, as one commit. Files that are there already are replaced; others stay.
+    ///
+    /// A leading `./` is dropped, folders are made as they are needed, and a file may be run if anybody may run it in
+    /// the archive. What a store cannot hold (devices, a hard link to nothing) is left out, with a warning in the
+    /// report. Of several entries of one name the last counts.
+    ///
+    /// Errors, after which nothing has changed: [`StoreError::BadPath`] for an absolute path, or one with `..`;
+    /// [`StoreError::Invalid`] if there is no file at all; [`StoreError::Failed`] for an archive that goes beyond the
+    /// limits; [`StoreError::Source`] for one that is damaged.
+    pub fn archive_in(
+        &self,
+        input: &mut dyn Read,
+        format: ArchiveFormat,
+        options: &ArchiveIn,
+        progress: &dyn StoreProgress,
+    ) -> Result<Snapshot, StoreError> {
+        let mut intake = Intake::new(self, options, progress)?;
+        let input = BufReader::with_capacity(BUFFER_LEN, input);
+        match format {
+            ArchiveFormat::Zip => zip_in::read(input, self.store().quarantine_dir(), &mut intake)?,
+            ArchiveFormat::Tar => tar_in::read(input, &mut intake)?,
+            ArchiveFormat::TarGz => unpack(MultiGzDecoder::new(input), &mut intake)?,
+            ArchiveFormat::TarBz2 => unpack(MultiBzDecoder::new(input), &mut intake)?,
+            ArchiveFormat::TarXz => {
+                let xz = XzReader::new_mem_limit(input, true, XZ_MEMORY_KIB);
+                unpack(xz, &mut intake)?;
+            }
+        }
+        intake.commit(self, options)
+    }
+}
+
+/// Reads a tar to its end, and what is packed with it, so that checksums at the end are seen to.
+fn unpack(unpacked: impl Read, intake: &mut Intake<'_>) -> Result<(), StoreError> {
+    let mut unpacked = BufReader::with_capacity(BUFFER_LEN, unpacked);
+    tar_in::read(&mut unpacked, intake)?;
+    let limit = intake.bytes_left();
+    let rest = io::copy(&mut unpacked.take(limit.saturating_add(1)), &mut io::sink());
+    match rest.map_err(StoreError::Source)? > limit {
+        true => Err(too_large(limit)),
+        false => Ok(()),
+    }
+}
