@@ -166,7 +166,9 @@ def read_files(engine, folder):
     fs = many(created(engine, folder).branches["main"])
     # A process that has just come: nothing is in memory yet.
     fs = open_store(engine, f"{folder}/store.git").branches["main"]
-    names = [f"folder/file-{number:05}.txt" for number in range(FILES)]
+    # Each of vost's reads costs the same, and too much for all of them.
+    count = {"packhouse": FILES, "vost": 500}[engine]
+    names = [f"folder/file-{number:05}.txt" for number in range(count)]
 
     total = 0
 
@@ -176,8 +178,8 @@ def read_files(engine, folder):
             total += len(fs.read(name))
 
     seconds = timed(run)
-    assert total == FILES * SMALL, total
-    return {"seconds": seconds, "count": FILES}
+    assert total == count * SMALL, total
+    return {"seconds": seconds, "count": count}
 
 
 def list_folder(engine, folder):
