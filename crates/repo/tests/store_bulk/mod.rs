@@ -4,6 +4,7 @@ mod copy_in;
 mod copy_out;
 mod excludes;
 mod globs;
+mod races;
 mod roundtrip;
 mod sync;
 
