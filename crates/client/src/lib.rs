@@ -5,7 +5,8 @@
 //! - What comes from elsewhere is untrusted: packs are checked whole before anything of them is kept, lists
 //!   have limits, and memory is bounded whatever the other side sends.
 //! - A transfer that is cut off leaves nothing visible: objects come first, refs last and in one step.
-//! - Nothing here reads the environment or asks a person; what the caller does not give is not used.
+//! - Nobody is asked, and of the environment only the settings of HTTP proxies are used, unless the caller says
+//!   otherwise; programs that are started see all of it.
 //! - Passwords are in no error, no `Debug` output and no log.
 //!
 //! Calls block, as the embedded store does; on an executor they belong on a thread that may.

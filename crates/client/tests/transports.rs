@@ -228,3 +228,30 @@ fn ssh_is_called_as_git_calls_it() {
     );
     assert!(log.contains("/it'\\''s.git'"), "{log}");
 }
+
+#[test]
+fn hundreds_of_refs_go_both_ways() {
+    for way in [Way::Path, Way::Http, Way::OldSsh] {
+        let mut world = World::new();
+        let source = world.with_history("source");
+        let main = source.run(&["rev-parse", "main"]);
+        let side = source.run(&["rev-parse", "side"]);
+        let lines: String = (0..300)
+            .map(|number| {
+                let target = if number % 2 == 0 { &main } else { &side };
+                format!("create refs/heads/many/{number} {target}\n")
+            })
+            .collect();
+        source.feed(&["update-ref", "--stdin"], lines.as_bytes());
+        let store = world.store("store");
+        let url = world.url("source", way);
+        let options = world.options(way);
+        assert_eq!(restore(&store, &url, &options).unwrap().add.len(), 305);
+        assert_eq!(git_of(&store).refs(), source.refs(), "{way:?}");
+        let target = world.bare("target");
+        let url = world.url("target", way);
+        assert_eq!(backup(&store, &url, &options).unwrap().add.len(), 305);
+        assert_eq!(target.refs(), source.refs(), "{way:?}");
+        target.fsck();
+    }
+}

@@ -1,8 +1,10 @@
 //! Making another repository, or a file, hold what the store holds.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use packhouse_object::RefName;
 use packhouse_repo::store::{Create, Store, StoreOptions};
 
 use super::diff::{MirrorDiff, RefTargets, edits, making_room};
@@ -79,9 +81,10 @@ fn push<'p>(
         None => making_room(edits),
     };
     let steps = options.steps();
+    let gone: BTreeSet<&RefName> = room.iter().map(|edit| &edit.name).collect();
     let rest: Vec<PushEdit> = edits
         .iter()
-        .filter(|edit| !room.contains(edit))
+        .filter(|edit| !gone.contains(&edit.name))
         .cloned()
         .collect();
     let mut connection = Some(connection);
