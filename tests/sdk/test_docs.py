@@ -1,4 +1,4 @@
-"""The pages of docs/cli, docs/cli/store and the README: their `console` blocks are run, and what they show is compared.
+"""The pages of docs/cli and the guide, and the README: their `console` blocks are run, and what they show is compared.
 
 A line that starts with `$ ` is typed into one bash per page, in an empty folder, with `> ` for its continuation; the
 lines below it are what it prints. `…` stands for any text, and alone on a line for any lines. A command that serves is
@@ -20,7 +20,8 @@ from packhouse import BINARY, ROOT, clean_environment, run
 
 pytestmark = pytest.mark.once
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs/cli").glob("**/*.md"))]
+FOLDERS = ["docs/cli", "docs/guide/src"]
+PAGES = [ROOT / "README.md", *(page for folder in FOLDERS for page in sorted((ROOT / folder).glob("**/*.md")))]
 SHOWN_ADDRESS = "127.0.0.1:8080"
 SHOWN_PORT = "--port 8080"
 SERVING = ("packhouse serve", "packhouse store serve", "packhouse store gitserve")
