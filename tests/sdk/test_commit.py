@@ -169,7 +169,7 @@ async def test_a_file_where_a_folder_is_conflicts(repo, existing, new):
     [
         "a/../b", "..", "./a", "a//b", "a/", ".git/config", "a/.git", ".GIT/x", ".Git/hooks/pre-commit", "git~1/x",
         "a/.git./x", ".git /x", ".g\u200cit/x", ".git::$INDEX_ALLOCATION/x", "a\\..\\b/.git", "a\x00b", "a/" + "x" * 256,
-        "/".join(["x" * 200] * 25), "a\nb/../c", "\x01",
+        "/".join(["x" * 200] * 25), "a\nb/../c",
     ],
 )  # fmt: skip
 async def test_a_path_that_git_or_a_checkout_would_refuse_is_invalid(repo, path):
@@ -182,7 +182,7 @@ async def test_a_path_that_git_or_a_checkout_would_refuse_is_invalid(repo, path)
 @pytest.mark.parametrize(
     "path",
     ["ünïcødé/文件.txt", "with space/a b", "a+b&c=d?e#f%20", "-dash", "~tilde", "a.git/x", ".gitignore", ".github/x",
-     "💾/🚀", "e\u0301", "quote\"'"],
+     "💾/🚀", "e\u0301", "quote\"'", "line\nbreak", "bell\x07/x"],
 )  # fmt: skip
 async def test_a_path_may_hold_anything_else(repo, path):
     await commit(repo, {path: path})

@@ -182,7 +182,8 @@ impl CommitBody {
     pub(crate) fn chunk(mut self, content_id: &str, data: &[u8], eof: bool) -> CommitBody {
         // Key order and separators of the Python SDK.
         self.lines.push(format!(
-            "{{\"blob_chunk\": {{\"content_id\": \"{content_id}\", \"data\": \"{}\", \"eof\": {eof}}}}}",
+            "{{\"blob_chunk\": {{\"content_id\": {}, \"data\": \"{}\", \"eof\": {eof}}}}}",
+            json!(content_id),
             STANDARD.encode(data)
         ));
         self
