@@ -119,7 +119,10 @@ pub fn written_by(write: impl FnOnce(&mut BodyWriter) -> io::Result<()> + Send +
             sender,
         };
         if let Err(error) = write(&mut writer) {
-            tracing::debug!(%error, "answer broke off");
+            // The client can be told no more than that the answer is not whole.
+            if !writer.sender.is_closed() {
+                tracing::warn!(error = crate::error::chain(&error), "answer broke off");
+            }
             writer.abort(error);
         }
     });
