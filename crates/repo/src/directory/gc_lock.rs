@@ -64,7 +64,8 @@ impl Directory {
             let _ = fs::remove_file(&name);
         }
         let taken = taken.map_err(DirectoryError::io("make", &path))?;
-        Ok(taken.then_some(GcLock { path, content }))
+        // Made only if it is held: what drops it gives the lock up.
+        Ok(taken.then(|| GcLock { path, content }))
     }
 }
 

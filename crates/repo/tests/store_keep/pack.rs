@@ -270,7 +270,11 @@ fn one_collection_at_a_time_and_locks_of_the_dead_are_taken_over() {
     let refused = place.store.gc(&NoProgress).unwrap_err();
     assert_eq!(refused.kind(), StoreErrorKind::Runtime);
     let git = place.try_git(&["gc", "--quiet"]);
-    assert!(!git.status.success(), "{git:?} {:?}", fs::read_to_string(&lock));
+    assert!(
+        !git.status.success(),
+        "{git:?} {:?}",
+        fs::read_to_string(&lock)
+    );
 
     let mut child = Command::new("true").spawn().unwrap();
     child.wait().unwrap();
