@@ -58,7 +58,11 @@ def test_files_folders_and_what_is_not_there(store):
         page = site("/").text
         assert 'href="/hello.txt"' in page and 'href="/data"' in page
         assert 'href="/data/%3Cb%3E%26.png"' in site("/data").text and "<b>" not in site("/data").text
-        assert site.json("/") == {"path": "", "ref": "main", "entries": ["data", "hello.txt", "link"], "type": "directory"}
+        assert site.json("/") == {
+            "path": "", "ref": "main", "entries": ["data", "hello.txt", "link"], "type": "directory",
+            "hash": store.git("rev-parse", "main^{tree}").strip(),
+        }  # fmt: skip
+        assert site.json("/data/")["hash"] == store("hash", ":data").strip()
         described = site.json("/hello.txt")
         assert described == {
             "path": "hello.txt", "ref": "main", "size": 12, "type": "file", "hash": store("hash", ":hello.txt").strip(),
@@ -77,6 +81,11 @@ def test_new_commits_are_seen_at_once(store):
         store("write", "new.txt", input="new")
         assert site("/new.txt").text == "new"
         assert site("/", if_none_match=etag).status_code == 200
+        store("branch", "set", "kept")
+        store("branch", "delete", "main")
+        assert site("/new.txt").status_code == 404
+        store("branch", "set", "main", "--ref", "kept")
+        assert site("/new.txt").text == "new"
 
 
 def test_ranges_heads_and_conditions(store):

@@ -25,8 +25,12 @@ pub(crate) fn start(format: LogFormat, default_level: &str) {
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter.unwrap_or_else(|| EnvFilter::new(default_level)))
         .with_writer(std::io::stderr);
-    match format {
-        LogFormat::Text => subscriber.with_ansi(std::io::stderr().is_terminal()).init(),
-        LogFormat::Json => subscriber.json().flatten_event(true).init(),
-    }
+    let started = match format {
+        LogFormat::Text => subscriber
+            .with_ansi(std::io::stderr().is_terminal())
+            .try_init(),
+        LogFormat::Json => subscriber.json().flatten_event(true).try_init(),
+    };
+    // Whoever runs a second command in one process has the log of the first.
+    drop(started);
 }

@@ -202,9 +202,7 @@ fn read(
     let mut input: Box<dyn Read> = match file == "-" {
         true => Box::new(io::stdin().lock()),
         // Opened before the repository is made for it.
-        false => Box::new(
-            File::open(file).map_err(|error| Failure::local(file.as_ref(), &error))?,
-        ),
+        false => Box::new(File::open(file).map_err(|error| Failure::local(file.as_ref(), &error))?),
     };
     let place = RefPath::default();
     let first = select::first_branch(&place, &flags.branch);

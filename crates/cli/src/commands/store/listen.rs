@@ -11,6 +11,7 @@ use super::failure::Failure;
 use super::output;
 use super::session::Session;
 use crate::error::CliError;
+use crate::logging::{self, LogFormat};
 use crate::signals::StopSignals;
 
 /// `--host` and `--port`.
@@ -49,6 +50,7 @@ pub(crate) fn run(
     started: impl FnOnce(SocketAddr) -> String,
 ) -> Result<(), Failure> {
     let address = flags.address()?;
+    logging::start(LogFormat::default(), "warn");
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

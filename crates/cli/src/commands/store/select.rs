@@ -222,8 +222,11 @@ fn check_is_branch(store: &Store, name: &str) -> Result<(), Failure> {
     } else if store.snapshot(name, 0).is_ok() {
         Err(Failure::new(format!("Cannot write to commit '{name}'")).hint("write to a branch"))
     } else {
-        Err(Failure::new(format!("Branch not found: {name}"))
-            .hint(format!("make it with `branch set {name}`")))
+        Err(
+            Failure::new(format!("Branch not found: {name}")).hint(format!(
+                "make it with `branch set {name}`, or `branch set {name} --empty`"
+            )),
+        )
     }
 }
 

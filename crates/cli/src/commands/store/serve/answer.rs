@@ -76,10 +76,10 @@ impl Site {
                 };
                 self.whole(ask, content)
             }
-            Found::Folder { at, entries } => {
+            Found::Folder { at, id, entries } => {
                 let etag = at.snapshot.commit().to_string();
                 let content = match ask.wants_json {
-                    true => json_content(self.folder_json(&at, &entries), etag),
+                    true => json_content(self.folder_json(&at, id, &entries), etag),
                     false => self.folder_page(&at, &entries, etag),
                 };
                 self.whole(ask, content)
@@ -179,11 +179,12 @@ impl Site {
         Ok(Answer { response, bytes })
     }
 
-    fn folder_json(&self, at: &Spot, entries: &[Entry]) -> serde_json::Value {
+    fn folder_json(&self, at: &Spot, id: ObjectId, entries: &[Entry]) -> serde_json::Value {
         let name = |entry: &Entry| text_of(&shown_name(entry, self.slashes));
         let names: Vec<String> = entries.iter().map(name).collect();
         json!({
             "path": text_of(&at.path), "ref": at.label, "entries": names, "type": "directory",
+            "hash": id.to_string(),
         })
     }
 

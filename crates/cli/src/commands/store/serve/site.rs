@@ -47,6 +47,7 @@ pub(super) enum Found {
     /// A folder.
     Folder {
         at: Spot,
+        id: ObjectId,
         entries: Vec<Entry>,
     },
     /// A file, a link, or a submodule's commit id.
@@ -110,8 +111,16 @@ impl Site {
                 branch,
                 flags,
             } => {
+                let snapshot = match select::chosen(&self.store, branch, flags) {
+                    Ok(snapshot) => snapshot,
+                    // The branch was there when serving began, and may come back.
+                    Err(failure) => {
+                        tracing::warn!(%failure, "nothing to serve");
+                        return Ok(Found::Nothing);
+                    }
+                };
                 let at = Spot {
-                    snapshot: select::chosen(&self.store, branch, flags)?,
+                    snapshot,
                     label: label.clone(),
                     prefix: String::new(),
                     path: path.into(),
@@ -198,9 +207,10 @@ fn found_at(at: Spot) -> Result<Found, Failure> {
     };
     Ok(match entry {
         Some(entry) if entry.file_type != FileType::Tree => Found::File { at, entry },
-        _ => {
+        entry => {
+            let id = entry.map_or_else(|| at.snapshot.tree(), |entry| entry.id);
             let entries = at.snapshot.ls(&at.path)?;
-            Found::Folder { at, entries }
+            Found::Folder { at, id, entries }
         }
     })
 }
