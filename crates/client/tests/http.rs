@@ -232,3 +232,22 @@ fn a_redirect_away_from_https_is_refused() {
         "{error}"
     );
 }
+
+#[test]
+fn threads_of_an_executor_that_may_block_can_talk_to_remotes() {
+    let mut world = World::new();
+    let source = world.with_history("source");
+    let url = world.url("source", Way::Http);
+    let options = world.remote_options(Way::Http);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let refs = runtime.block_on(async {
+        let listing = tokio::task::spawn_blocking(move || {
+            let remote = Remote::open(&url, options).unwrap();
+            let refs = remote.refs(&()).unwrap();
+            (remote, refs)
+        });
+        // A remote may be dropped anywhere.
+        listing.await.unwrap().1
+    });
+    assert_eq!(refs.refs.len(), source.refs().lines().count());
+}

@@ -67,10 +67,7 @@ fn find<'a>(name: &'a str, source: &RefTargets) -> Result<(&'a str, RefName), Mi
 /// `refs/heads/` of `refs/heads/a/b`.
 fn folder_of(name: &str) -> &str {
     let known = FOLDERS.into_iter().find(|folder| name.starts_with(folder));
-    known.map_or_else(
-        || &name[..name.rfind('/').map_or(0, |slash| slash + 1)],
-        |folder| folder,
-    )
+    known.unwrap_or_else(|| &name[..name.rfind('/').map_or(0, |slash| slash + 1)])
 }
 
 fn parse(given: &str, full: &str) -> Result<RefName, MirrorError> {
