@@ -8,6 +8,45 @@
 //! - a write that changes nothing makes no commit and gives the same snapshot back.
 //!
 //! Paths are bytes; every call blocks. A [`Store`] and a [`Snapshot`] are cheap to clone and can be used by many threads.
+//!
+//! ```
+//! use packhouse_repo::store::{
+//!     CommitOptions, Create, LogFilter, Store, StoreError, StoreOptions, WriteOptions,
+//! };
+//!
+//! # fn main() -> Result<(), StoreError> {
+//! # let folder = tempfile::tempdir().expect("a temporary folder can be made");
+//! let options = StoreOptions {
+//!     create: Create::IfMissing { branch: Some("main".to_owned()) },
+//!     ..StoreOptions::default()
+//! };
+//! let store = Store::open(folder.path().join("data.git"), options)?;
+//!
+//! // Every write is a commit, and gives the snapshot after it.
+//! let empty = store.branches().get("main")?;
+//! let first = empty.write("config/app.toml", b"debug = true\n", &WriteOptions::default())?;
+//! assert_eq!(first.message(), "Write config/app.toml");
+//! assert!(!empty.exists("config/app.toml")?);
+//!
+//! // Several changes as one commit.
+//! let mut batch = first.batch(CommitOptions::default())?;
+//! batch.write("a.txt", b"1", None)?;
+//! batch.write("b.txt", b"2", None)?;
+//! batch.remove("config/app.toml")?;
+//! let second = batch.commit()?;
+//! assert_eq!(second.read("b.txt", 0, None)?, b"2");
+//!
+//! // Whoever writes on an old snapshot is told.
+//! let late = first.write("c.txt", b"3", &WriteOptions::default());
+//! assert!(matches!(late, Err(StoreError::Stale { .. })));
+//!
+//! // What was is still there, under a name if it is to stay.
+//! store.tags().set("v1", &first)?;
+//! assert_eq!(second.undo(1)?.commit(), first.commit());
+//! assert_eq!(second.log(LogFilter::default())?.count(), 3);
+//! # Ok(())
+//! # }
+//! ```
 
 mod archive;
 mod batch;
@@ -24,6 +63,7 @@ mod gc;
 mod glob;
 mod history;
 mod judge;
+mod log;
 mod merge;
 mod message;
 mod notes;
@@ -41,6 +81,7 @@ mod scan;
 mod sink;
 mod snapshot;
 mod spool;
+mod survey;
 mod tree_edit;
 mod tree_index;
 mod walk;
@@ -55,8 +96,8 @@ pub use exclude::ExcludeFilter;
 pub use file_type::FileType;
 pub use gc::{GcOptions, GcReport};
 pub use glob::GlobMatches;
+pub use log::{Log, LogFilter};
 pub use merge::{MergeOptions, MergeOutcome};
-pub use history::{Log, LogFilter};
 pub use message::{auto_message, format_message};
 pub use notes::Notes;
 pub use open::Store;

@@ -25,7 +25,7 @@ pub struct FileReader {
 enum Source {
     Memory(Bytes),
     /// A stream and how far it has been read.
-    Stream(ObjectStream, u64),
+    Stream(Box<ObjectStream>, u64),
 }
 
 impl FileReader {
@@ -43,7 +43,7 @@ impl FileReader {
         let source = if header.size <= WHOLE_BYTES_MAX {
             Source::Memory(database.bytes_of(id, ObjectKind::Blob)?)
         } else {
-            Source::Stream(stream(&database, &id)?, 0)
+            Source::Stream(Box::new(stream(&database, &id)?), 0)
         };
         Ok(FileReader {
             database,
@@ -84,10 +84,10 @@ impl Read for FileReader {
             }
             Source::Stream(open, at) => {
                 if *at > self.position {
-                    *open = stream(&self.database, &self.id).map_err(io::Error::other)?;
+                    **open = stream(&self.database, &self.id).map_err(io::Error::other)?;
                     *at = 0;
                 }
-                skip(open, self.position - *at)?;
+                skip(&mut **open, self.position - *at)?;
                 *at = self.position;
                 let n = open.read(&mut out[..wanted])?;
                 *at += n as u64;

@@ -1,0 +1,287 @@
+//! The commits before a snapshot along first parents: all of them, or those that pass filters.
+
+use std::collections::VecDeque;
+
+use bstr::BString;
+use packhouse_object::{Database, ObjectId, ObjectKind, ReadError, commit_links};
+use rayon::prelude::*;
+
+use super::fnmatch::Fnmatch;
+use super::path::normalize_file;
+use super::scan::Scan;
+use super::{FileType, Snapshot, StoreError};
+
+/// Which commits a log lists: those that pass every filter that is given.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogFilter {
+    /// Only commits at which this file or folder differs from the first parent, by content or mode.
+    pub path: Option<BString>,
+    /// Only commits whose message matches this shell pattern as a whole.
+    pub matching: Option<String>,
+    /// Leaves out commits down to the first that is not newer than this, in seconds since the epoch.
+    pub before: Option<i64>,
+}
+
+/// Commits, newest first.
+pub struct Log {
+    start: Snapshot,
+    commits: Commits,
+    matching: Option<Fnmatch>,
+    before: Option<i64>,
+}
+
+impl Snapshot {
+    /// This commit and those before it along first parents that pass every filter, newest first, read as they are
+    /// asked for.
+    pub fn log(&self, filter: LogFilter) -> Result<Log, StoreError> {
+        let chain = Chain {
+            start: self.clone(),
+            next: Some(self.commit()),
+        };
+        let commits = match filter.path.map(normalize_file).transpose()? {
+            None => Commits::All(chain),
+            Some(path) => Commits::Changing(Changing {
+                path: path
+                    .split(|&byte| byte == b'/')
+                    .map(BString::from)
+                    .collect(),
+                chain,
+                ahead: Vec::new(),
+                ready: VecDeque::new(),
+                ahead_max: AHEAD_FIRST,
+            }),
+        };
+        Ok(Log {
+            start: self.clone(),
+            commits,
+            matching: filter
+                .matching
+                .map(|pattern| Fnmatch::new(pattern.as_bytes())),
+            before: filter.before,
+        })
+    }
+}
+
+impl Log {
+    fn step(&mut self) -> Result<Option<Snapshot>, StoreError> {
+        while let Some((commit, is_changed)) = self.commits.next()? {
+            if self.before.is_some_and(|before| commit.seconds > before) {
+                continue;
+            }
+            // From here on older commits count, whatever their clocks said.
+            self.before = None;
+            if !is_changed {
+                continue;
+            }
+            let snapshot = match commit.id == self.start.commit() {
+                true => self.start.clone(),
+                false => self.start.found_alike(commit.id)?,
+            };
+            let is_match = match &self.matching {
+                Some(pattern) => pattern.matches(snapshot.message()),
+                None => true,
+            };
+            if is_match {
+                return Ok(Some(snapshot));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Iterator for Log {
+    type Item = Result<Snapshot, StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let item = self.step().transpose();
+        if matches!(item, Some(Err(_))) {
+            self.commits.end();
+        }
+        item
+    }
+}
+
+/// What a log needs to know of a commit.
+#[derive(Clone, Copy, Debug)]
+struct Skimmed {
+    id: ObjectId,
+    tree: ObjectId,
+    seconds: i64,
+}
+
+enum Commits {
+    All(Chain),
+    Changing(Changing),
+}
+
+impl Commits {
+    /// The next commit, and whether it changes the path.
+    fn next(&mut self) -> Result<Option<(Skimmed, bool)>, StoreError> {
+        match self {
+            Commits::All(chain) => Ok(chain.next()?.map(|commit| (commit, true))),
+            Commits::Changing(changing) => changing.next(),
+        }
+    }
+
+    fn end(&mut self) {
+        match self {
+            Commits::All(chain) => chain.next = None,
+            Commits::Changing(changing) => {
+                changing.chain.next = None;
+                changing.ahead.clear();
+                changing.ready.clear();
+            }
+        }
+    }
+}
+
+/// Commits along first parents.
+struct Chain {
+    start: Snapshot,
+    next: Option<ObjectId>,
+}
+
+impl Chain {
+    fn next(&mut self) -> Result<Option<Skimmed>, StoreError> {
+        let Some(id) = self.next else {
+            return Ok(None);
+        };
+        let data = self.start.database().bytes_of(id, ObjectKind::Commit)?;
+        let (tree, parents, seconds) =
+            commit_links(&data).map_err(|source| ReadError::decode(id, source))?;
+        let parents = self.start.store().parents_of(&id, &parents)?;
+        self.next = parents.first().copied();
+        Ok(Some(Skimmed { id, tree, seconds }))
+    }
+
+    fn take(&mut self, count: usize) -> Result<Vec<Skimmed>, StoreError> {
+        let mut taken = Vec::with_capacity(count);
+        while taken.len() < count
+            && let Some(commit) = self.next()?
+        {
+            taken.push(commit);
+        }
+        Ok(taken)
+    }
+}
+
+/// How many commits are read ahead at first; twice as many each time.
+const AHEAD_FIRST: usize = 8;
+
+/// The most commits that are read ahead.
+const AHEAD_MAX: usize = 512;
+
+/// Commits whose trees one thread reads.
+const SHARE: usize = 64;
+
+/// Commits, and whether each changes a path. While trees are read, so are the commits that come next.
+struct Changing {
+    path: Vec<BString>,
+    chain: Chain,
+    /// Commits whose trees were not read yet.
+    ahead: Vec<Skimmed>,
+    /// Commits with what they have at the path. The last one waits for its parent.
+    ready: VecDeque<(Skimmed, At)>,
+    ahead_max: usize,
+}
+
+/// What is at a path: mode and id.
+type At = Option<(u32, ObjectId)>;
+
+impl Changing {
+    fn next(&mut self) -> Result<Option<(Skimmed, bool)>, StoreError> {
+        while self.ready.len() < 2 {
+            if self.ahead.is_empty() {
+                self.ahead = self.chain.take(self.ahead_max)?;
+                if self.ahead.is_empty() {
+                    break;
+                }
+            }
+            self.read_trees()?;
+        }
+        let Some((commit, here)) = self.ready.pop_front() else {
+            return Ok(None);
+        };
+        let before = self.ready.front().map_or(None, |(_, at)| *at);
+        Ok(Some((commit, here != before)))
+    }
+
+    fn read_trees(&mut self) -> Result<(), StoreError> {
+        self.ahead_max = (2 * self.ahead_max).min(AHEAD_MAX);
+        let now = std::mem::take(&mut self.ahead);
+        let (database, path) = (self.chain.start.database().clone(), &self.path);
+        let (chain, count) = (&mut self.chain, self.ahead_max);
+        let (found, ahead) = rayon::join(
+            || -> Result<Vec<Vec<At>>, ReadError> {
+                now.par_chunks(SHARE)
+                    .map(|share| follow_all(&database, share, path))
+                    .collect()
+            },
+            || chain.take(count),
+        );
+        self.ahead = ahead?;
+        self.ready
+            .extend(now.into_iter().zip(found?.into_iter().flatten()));
+        Ok(())
+    }
+}
+
+fn follow_all(
+    database: &Database,
+    commits: &[Skimmed],
+    path: &[BString],
+) -> Result<Vec<At>, ReadError> {
+    let mut found = Vec::with_capacity(commits.len());
+    let mut known = None;
+    for commit in commits {
+        let trail = Trail::follow(database, commit.tree, path, known.as_ref())?;
+        found.push(trail.entry);
+        known = Some(trail);
+    }
+    Ok(found)
+}
+
+/// A path in one tree: the folders on the way, as far as they are there, and what is at its end.
+#[derive(Clone, Debug, Default)]
+struct Trail {
+    folders: Vec<ObjectId>,
+    entry: At,
+}
+
+impl Trail {
+    /// The trail in another tree. Where it meets a folder of `known` the rest is the same.
+    fn follow(
+        database: &Database,
+        root: ObjectId,
+        path: &[BString],
+        known: Option<&Trail>,
+    ) -> Result<Trail, ReadError> {
+        let mut trail = Trail::default();
+        let mut tree = root;
+        for (depth, name) in path.iter().enumerate() {
+            if let Some(known) = known
+                && known.folders.get(depth) == Some(&tree)
+            {
+                trail.folders.extend_from_slice(&known.folders[depth..]);
+                trail.entry = known.entry;
+                return Ok(trail);
+            }
+            trail.folders.push(tree);
+            let data = database.bytes_of(tree, ObjectKind::Tree)?;
+            let found = Scan::new(&data)
+                .find(name)
+                .map_err(|source| ReadError::decode(tree, source))?;
+            let Some(entry) = found else {
+                return Ok(trail);
+            };
+            if depth + 1 == path.len() {
+                trail.entry = Some((entry.mode, entry.id));
+            } else if entry.file_type() == FileType::Tree {
+                tree = entry.id;
+            } else {
+                return Ok(trail);
+            }
+        }
+        Ok(trail)
+    }
+}
