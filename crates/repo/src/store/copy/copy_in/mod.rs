@@ -1,7 +1,9 @@
 //! Copying local files and folders into a store.
 
+mod gather;
+
 use std::collections::{HashMap, HashSet};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -9,16 +11,13 @@ use std::path::{Path, PathBuf};
 use bstr::{BString, ByteSlice};
 use packhouse_object::ObjectId;
 
-use super::FolderId;
 use super::existing::{Existing, at_targets, files_below};
 use super::ingest::{Candidate, Reading, State};
 use super::local_file::{self, Found};
-use super::overlap::{Pair, Winner, above, settle, sorted};
+use super::overlap::{Pair, above};
 use super::problems::Problems;
-use super::source::{Kind, LocalSource, below, last_name, resolve_local};
 use super::stat_cache::StatCache;
-use super::walk_local::{LocalKind, WalkOptions, walk_local};
-use crate::store::path::{check_new_name, join, normalize};
+use crate::store::path::{join, normalize};
 use crate::store::{
     BlobSink, ChangeError, ChangeReport, CommitOptions, Edits, ExcludeFilter, FileEntry, FileType,
     NoProgress, Snapshot, StoreError, StoreProgress,
@@ -87,6 +86,35 @@ impl Snapshot {
     ///
     /// Without `delete` every file is written and reported, as added or updated by whether something was there. A
     /// source that comes later wins a place that several want; with `delete` the first one does, with a warning.
+    ///
+    /// ```
+    /// use packhouse_repo::store::{CopyIn, CopyOut, Create, Store, StoreOptions};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let create = Create::New { branch: Some("main".to_owned()) };
+    /// # let options = StoreOptions { create, ..StoreOptions::default() };
+    /// # let store = Store::open(dir.path().join("data.git"), options)?;
+    /// # let site = dir.path().join("site");
+    /// std::fs::create_dir(&site)?;
+    /// std::fs::write(site.join("index.html"), "<h1>Hello</h1>")?;
+    /// let main = store.branches().get("main")?;
+    /// let copied = main.copy_in(&CopyIn {
+    ///     sources: vec![site.into()],
+    ///     dest: "public".into(),
+    ///     ..CopyIn::default()
+    /// })?;
+    /// assert_eq!(copied.changes().unwrap().add[0].path, "site/index.html");
+    /// assert!(copied.exists("public/site/index.html")?);
+    ///
+    /// let out = CopyOut {
+    ///     sources: vec!["public/site/".into()],
+    ///     dest: dir.path().join("out"),
+    ///     ..CopyOut::default()
+    /// };
+    /// copied.copy_out(&out)?;
+    /// assert!(out.dest.join("index.html").exists());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn copy_in(&self, options: &CopyIn<'_>) -> Result<Snapshot, StoreError> {
         if let Some(mode @ (FileType::Link | FileType::Tree | FileType::Commit)) = options.mode {
             return Err(StoreError::invalid(format!(
@@ -142,135 +170,6 @@ struct Copy<'a> {
 }
 
 impl Copy<'_> {
-    /// Every file and where it goes, each place once, sorted by place.
-    fn pairs(&mut self) -> Result<Vec<Pair<Source>>, StoreError> {
-        let mut pairs = Vec::new();
-        for source in &self.options.sources {
-            let resolved = resolve_local(source, self.options.follow_symlinks);
-            match self.problems.check(source.as_bytes(), resolved)? {
-                Some(source) => self.pairs_of(source, &mut pairs)?,
-                None => self.complete = false,
-            }
-        }
-        if self.options.sources.len() == 1 {
-            return self.with_legal_names(sorted(pairs));
-        }
-        let winner = match self.options.delete {
-            true => Winner::First,
-            false => Winner::Last,
-        };
-        let (kept, lost) = settle(pairs, winner);
-        if self.options.delete {
-            for pair in lost {
-                let error = format!(
-                    "Overlapping destination '{}': skipping (kept earlier source)",
-                    pair.target
-                );
-                self.warn(&pair.source.local, error);
-            }
-        }
-        self.with_legal_names(kept)
-    }
-
-    fn pairs_of(
-        &mut self,
-        source: LocalSource,
-        pairs: &mut Vec<Pair<Source>>,
-    ) -> Result<(), StoreError> {
-        if source.kind == Kind::File {
-            let name = last_name(&source.path);
-            let exclude = self.options.exclude.as_ref();
-            if !exclude.is_some_and(|exclude| exclude.is_excluded(name, false)) {
-                pairs.push(Pair {
-                    target: below(&source.below, name)?,
-                    source: Source {
-                        local: source.path,
-                        walked: false,
-                        found: None,
-                    },
-                });
-            }
-            return Ok(());
-        }
-        let walked = walk_local(
-            &source.path,
-            &WalkOptions {
-                follow: self.options.follow_symlinks,
-                exclude: self
-                    .options
-                    .exclude
-                    .as_ref()
-                    .filter(|exclude| exclude.active()),
-                kept_out: FolderId::of(self.snapshot.store().path())
-                    .map_err(StoreError::local(self.snapshot.store().path()))?,
-            },
-        );
-        for (folder, error) in walked.errors {
-            let path = folder.as_os_str().as_bytes();
-            self.problems
-                .check(path, Err::<(), _>(StoreError::local(&folder)(error)))?;
-            self.complete = false;
-        }
-        for folder in walked.left_out {
-            self.warn(&folder, "the store itself is not copied".to_owned());
-        }
-        for file in walked.files {
-            let local = source.path.join(OsStr::from_bytes(&file.path));
-            if file.kind == LocalKind::Special {
-                self.warn(&local, "not a regular file: skipping".to_owned());
-                continue;
-            }
-            pairs.push(Pair {
-                target: join(&source.below, &file.path),
-                source: Source {
-                    local,
-                    walked: true,
-                    found: file.found,
-                },
-            });
-        }
-        Ok(())
-    }
-
-    fn warn(&mut self, path: &Path, error: String) {
-        self.warnings.push(ChangeError {
-            path: path.as_os_str().as_bytes().into(),
-            error,
-        });
-    }
-
-    /// Drops, or refuses, files with names that a tree cannot hold.
-    fn with_legal_names(
-        &mut self,
-        pairs: Vec<Pair<Source>>,
-    ) -> Result<Vec<Pair<Source>>, StoreError> {
-        let mut legal = Vec::with_capacity(pairs.len());
-        // Neighbours mostly share a folder that has been checked.
-        let mut checked = BString::default();
-        for pair in pairs {
-            let (folder, name) = super::destination::split(&pair.target);
-            let unchecked = match folder == checked {
-                true => name,
-                false => pair.target.as_slice(),
-            };
-            let mut names = unchecked.split(|&byte| byte == b'/');
-            let result = names.try_for_each(|name| match is_plain(name) {
-                true => Ok(()),
-                false => check_new_name(name, FileType::Blob).map_err(|source| {
-                    StoreError::invalid(format!("'{}' cannot be stored: {source}", pair.target))
-                }),
-            });
-            if result.is_ok() && folder != checked {
-                checked = folder.into();
-            }
-            let local = pair.source.local.as_os_str().as_bytes();
-            if self.problems.check(local, result)?.is_some() {
-                legal.push(pair);
-            }
-        }
-        Ok(legal)
-    }
-
     /// Writes every file.
     fn add(mut self, pairs: Vec<Pair<Source>>) -> Result<Snapshot, StoreError> {
         let targets = pairs.iter().map(|pair| pair.target.as_bstr());
@@ -519,12 +418,6 @@ impl Copy<'_> {
         report.warnings = self.warnings;
         report.unless_empty()
     }
-}
-
-/// Whether nobody can object to a name.
-fn is_plain(name: &[u8]) -> bool {
-    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-.".contains(byte);
-    name.first().is_some_and(u8::is_ascii_alphanumeric) && name.iter().all(plain)
 }
 
 struct Todo {

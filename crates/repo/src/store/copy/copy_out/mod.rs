@@ -1,17 +1,15 @@
 //! Copying files of a snapshot into a local folder.
 
+mod write;
+
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
-use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::PathBuf;
 
 use bstr::{BString, ByteSlice};
-use rayon::prelude::*;
 
 use super::FolderId;
-use super::destination::{Content, Destination, Place, split};
+use super::destination::{Destination, Place, split};
 use super::existing::Existing;
 use super::ingest::{Candidate, Reading};
 use super::local_file::Found;
@@ -21,14 +19,9 @@ use super::source::{Kind, StoredSource, resolve_stored};
 use super::stat_cache::StatCache;
 use super::walk_local::{WalkOptions, Walked, walk_local};
 use crate::store::path::join;
-use crate::store::reader::FileReader;
 use crate::store::{
     ChangeError, ChangeReport, FileEntry, FileType, NoProgress, Snapshot, StoreError, StoreProgress,
 };
-
-/// The most files of a folder that one thread writes at a stretch.
-const GROUP_FILES: usize = 64;
-const PIECE_LEN: usize = 256 << 10;
 
 /// What is copied out of a snapshot, and how.
 #[derive(Clone)]
@@ -372,68 +365,6 @@ impl<'a> Copy<'a> {
         }
     }
 
-    /// Writes files by all processors, a stretch of a folder at a time.
-    fn write(
-        &self,
-        destination: &Destination,
-        writes: &[(Pair<Source>, bool)],
-    ) -> Vec<Result<(), StoreError>> {
-        let folder_of = |(pair, _): &(Pair<Source>, bool)| split(&pair.target).0.to_owned();
-        let groups: Vec<&[(Pair<Source>, bool)]> = writes
-            .chunk_by(|a, b| folder_of(a) == folder_of(b))
-            .flat_map(|folder| folder.chunks(GROUP_FILES))
-            .collect();
-        let progress = self.options.progress.unwrap_or(&NoProgress);
-        let done = AtomicU64::new(0);
-        let results: Vec<Vec<_>> = groups
-            .into_par_iter()
-            .map(|group| {
-                let results = self.write_group(destination, group, progress);
-                let len = group.len() as u64;
-                let done = done.fetch_add(len, Ordering::Relaxed) + len;
-                progress.step(done, Some(writes.len() as u64));
-                results
-            })
-            .collect();
-        results.into_iter().flatten().collect()
-    }
-
-    fn write_group(
-        &self,
-        destination: &Destination,
-        group: &[(Pair<Source>, bool)],
-        progress: &dyn StoreProgress,
-    ) -> Vec<Result<(), StoreError>> {
-        let seconds = self.snapshot.seconds();
-        let parent = split(&group[0].0.target).0.as_bstr();
-        let mut folder = None;
-        let mut write = |pair: &Pair<Source>| {
-            if progress.cancelled() {
-                return Err(StoreError::Cancelled);
-            }
-            let folder = match &folder {
-                Some(folder) => folder,
-                None => folder.insert(destination.make_folder(parent)?),
-            };
-            let target = pair.target.as_bstr();
-            let mut data =
-                FileReader::open(self.snapshot.database().clone(), pair.source.stored.id)?;
-            if pair.source.stored.file_type == FileType::Link {
-                let mut link = Vec::new();
-                io::Read::read_to_end(&mut data, &mut link).map_err(StoreError::Source)?;
-                return destination.write(folder, target, Content::Link(&link), seconds);
-            }
-            let local = destination.local_path(target);
-            let mut fill = |file: &mut File| pour(&mut data, file, &local);
-            let content = Content::File {
-                executable: pair.source.stored.file_type == FileType::Executable,
-                write: &mut fill,
-            };
-            destination.write(folder, target, content, seconds)
-        };
-        group.iter().map(|(pair, _)| write(pair)).collect()
-    }
-
     /// The snapshot with the report.
     fn reported(self, mut report: ChangeReport) -> Snapshot {
         report.sort();
@@ -497,17 +428,4 @@ pub(super) fn files_of(
         visit(path, target, Existing { file_type, id });
     }
     Ok(())
-}
-
-/// Writes what a reader has left into a file, and tells trouble with one from trouble with the other.
-fn pour(data: &mut FileReader, file: &mut File, local: &Path) -> Result<(), StoreError> {
-    let mut piece = vec![0; PIECE_LEN.min(data.size() as usize)];
-    loop {
-        let n = io::Read::read(data, &mut piece).map_err(StoreError::Source)?;
-        if n == 0 {
-            return Ok(());
-        }
-        file.write_all(&piece[..n])
-            .map_err(StoreError::local(local))?;
-    }
 }
