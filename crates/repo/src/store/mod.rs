@@ -82,6 +82,7 @@ mod sink;
 mod snapshot;
 mod spool;
 mod survey;
+mod survey;
 mod tree_edit;
 mod tree_index;
 mod walk;

@@ -12,24 +12,24 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 /// A folder's files: mode and content by path.
-pub type Files = BTreeMap<String, (&'static str, Vec<u8>)>;
+pub(super) type Files = BTreeMap<String, (&'static str, Vec<u8>)>;
 
-pub struct World {
-    pub folder: tempfile::TempDir,
+pub(super) struct World {
+    pub(super) folder: tempfile::TempDir,
     stream: Vec<u8>,
     commits: usize,
 }
 
 /// What `git merge-tree` says of a merge.
 #[derive(Debug, PartialEq, Eq)]
-pub struct GitMerge {
-    pub tree: ObjectId,
-    pub is_clean: bool,
-    pub conflicted: Vec<String>,
+pub(super) struct GitMerge {
+    pub(super) tree: ObjectId,
+    pub(super) is_clean: bool,
+    pub(super) conflicted: Vec<String>,
 }
 
 impl World {
-    pub fn new() -> World {
+    pub(super) fn new() -> World {
         let folder = tempfile::tempdir().unwrap();
         git(folder.path(), &["init", "--quiet", "--bare", "."], b"");
         World {
@@ -39,12 +39,12 @@ impl World {
         }
     }
 
-    pub fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         self.folder.path()
     }
 
     /// A commit of these files with these parents, under the tag of the name.
-    pub fn commit(&mut self, name: &str, files: &Files, parents: &[&str]) {
+    pub(super) fn commit(&mut self, name: &str, files: &Files, parents: &[&str]) {
         self.commits += 1;
         let mut head = String::new();
         writeln!(head, "commit refs/tags/{name}").unwrap();
@@ -77,21 +77,21 @@ impl World {
     }
 
     /// Stores what was committed.
-    pub fn flush(&mut self) {
+    pub(super) fn flush(&mut self) {
         let stream = std::mem::take(&mut self.stream);
         git(self.path(), &["fast-import", "--quiet", "--force"], &stream);
     }
 
-    pub fn id(&self, rev: &str) -> ObjectId {
+    pub(super) fn id(&self, rev: &str) -> ObjectId {
         let out = git(self.path(), &["rev-parse", rev], b"");
         ObjectId::from_hex(out.trim_ascii()).unwrap()
     }
 
-    pub fn database(&self) -> Database {
+    pub(super) fn database(&self) -> Database {
         database(self.path())
     }
 
-    pub fn git_merge(&self, ours: &str, theirs: &str) -> GitMerge {
+    pub(super) fn git_merge(&self, ours: &str, theirs: &str) -> GitMerge {
         let out = Command::new("git")
             .args([
                 "-c",
@@ -133,7 +133,7 @@ impl World {
 }
 
 /// Everything in a bare repository's object folder.
-pub fn database(repository: &Path) -> Database {
+pub(super) fn database(repository: &Path) -> Database {
     let objects = repository.join("objects");
     let packs = std::fs::read_dir(objects.join("pack")).unwrap();
     let packs = packs
@@ -146,7 +146,7 @@ pub fn database(repository: &Path) -> Database {
         .with_loose(vec![LooseStore::open(objects)])
 }
 
-pub fn git(folder: &Path, arguments: &[&str], input: &[u8]) -> Vec<u8> {
+pub(super) fn git(folder: &Path, arguments: &[&str], input: &[u8]) -> Vec<u8> {
     let mut child = Command::new("git")
         .args(arguments)
         .current_dir(folder)
@@ -165,12 +165,12 @@ pub fn git(folder: &Path, arguments: &[&str], input: &[u8]) -> Vec<u8> {
 }
 
 /// Makes files and random changes of them.
-pub struct Chance {
+pub(super) struct Chance {
     random: StdRng,
     /// How many different lines there are: few make texts that repeat themselves.
-    pub words: u32,
+    pub(super) words: u32,
     /// Where files may be.
-    pub paths: &'static [&'static str],
+    pub(super) paths: &'static [&'static str],
     /// Stands in the lines being made. A file has its own, so that Git takes none for a copy of
     /// another that was deleted: it cannot be told to leave renames alone (before 2.50).
     tongue: String,
@@ -182,10 +182,10 @@ const PATHS: [&str; 14] = [
 ];
 
 /// None of these is a folder of another.
-pub const PLAIN_PATHS: [&str; 7] = ["a", "b/x", "b/y", "c", "d/e/f", "d/e/g", "d/h"];
+pub(super) const PLAIN_PATHS: [&str; 7] = ["a", "b/x", "b/y", "c", "d/e/f", "d/e/g", "d/h"];
 
 impl Chance {
-    pub fn new(seed: u64) -> Chance {
+    pub(super) fn new(seed: u64) -> Chance {
         let mut random = StdRng::seed_from_u64(seed);
         let words = [3, 8, 60, 100_000][random.random_range(0..4)];
         Chance {
@@ -196,11 +196,11 @@ impl Chance {
         }
     }
 
-    pub fn one_in(&mut self, n: u32) -> bool {
+    pub(super) fn one_in(&mut self, n: u32) -> bool {
         self.random.random_range(0..n) == 0
     }
 
-    pub fn below(&mut self, n: usize) -> usize {
+    pub(super) fn below(&mut self, n: usize) -> usize {
         self.random.random_range(0..n)
     }
 
@@ -214,7 +214,7 @@ impl Chance {
         }
     }
 
-    pub fn text(&mut self) -> Vec<u8> {
+    pub(super) fn text(&mut self) -> Vec<u8> {
         let lines = self.below(40);
         let mut text: Vec<u8> = (0..lines).flat_map(|_| self.line()).collect();
         if self.one_in(8) {
@@ -233,7 +233,7 @@ impl Chance {
     }
 
     /// A text with a few lines changed.
-    pub fn changed(&mut self, text: &[u8]) -> Vec<u8> {
+    pub(super) fn changed(&mut self, text: &[u8]) -> Vec<u8> {
         let mut lines: Vec<Vec<u8>> = text
             .split_inclusive(|&byte| byte == b'\n')
             .map(<[u8]>::to_vec)
@@ -268,7 +268,7 @@ impl Chance {
     }
 
     /// Writes a file; what is in its way goes.
-    pub fn put(&mut self, files: &mut Files, path: &str) {
+    pub(super) fn put(&mut self, files: &mut Files, path: &str) {
         files.retain(|other, _| {
             !other.starts_with(&format!("{path}/")) && !path.starts_with(&format!("{other}/"))
         });
@@ -285,7 +285,7 @@ impl Chance {
         files.insert(path.to_owned(), content);
     }
 
-    pub fn files(&mut self) -> Files {
+    pub(super) fn files(&mut self) -> Files {
         let mut files = Files::new();
         for _ in 0..4 + self.below(6) {
             let path = self.paths[self.below(self.paths.len())];
@@ -294,7 +294,7 @@ impl Chance {
         files
     }
 
-    pub fn edited(&mut self, files: &Files) -> Files {
+    pub(super) fn edited(&mut self, files: &Files) -> Files {
         let mut files = files.clone();
         for _ in 0..1 + self.below(5) {
             let known: Vec<String> = files.keys().cloned().collect();

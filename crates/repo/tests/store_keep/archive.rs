@@ -227,8 +227,10 @@ fn archives_that_git_and_tar_write_come_in() {
     }
 }
 
-/// A tar of raw entries: name, type, content and target as they are.
-fn tar_of(entries: &[(&[u8], EntryType, &[u8], &[u8])]) -> Vec<u8> {
+/// Name, type, content and target of an entry, as they are.
+type RawEntry<'a> = (&'a [u8], EntryType, &'a [u8], &'a [u8]);
+
+fn tar_of(entries: &[RawEntry<'_>]) -> Vec<u8> {
     let mut builder = Builder::new(Vec::new());
     for (name, kind, content, target) in entries {
         let mut header = Header::new_gnu();

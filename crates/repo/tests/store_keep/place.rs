@@ -5,36 +5,36 @@ use std::process::{Command, Output, Stdio};
 
 use packhouse_repo::store::{Create, Snapshot, Store, StoreOptions, WriteOptions};
 
-pub struct Place {
-    pub folder: tempfile::TempDir,
-    pub store: Store,
+pub(super) struct Place {
+    pub(super) folder: tempfile::TempDir,
+    pub(super) store: Store,
 }
 
 impl Place {
     /// A new store with the branch `main`.
-    pub fn new() -> Place {
+    pub(super) fn new() -> Place {
         let folder = tempfile::tempdir().unwrap();
         let store = open(&folder.path().join("s.git"));
         Place { folder, store }
     }
 
-    pub fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         self.store.path()
     }
 
-    pub fn main(&self) -> Snapshot {
+    pub(super) fn main(&self) -> Snapshot {
         self.store.branches().get("main").unwrap()
     }
 
     /// What `git` prints.
-    pub fn git(&self, arguments: &[&str]) -> String {
+    pub(super) fn git(&self, arguments: &[&str]) -> String {
         let out = self.try_git(arguments);
         let error = String::from_utf8_lossy(&out.stderr);
         assert!(out.status.success(), "git {arguments:?}: {error}");
         String::from_utf8(out.stdout).unwrap().trim_end().to_owned()
     }
 
-    pub fn try_git(&self, arguments: &[&str]) -> Output {
+    pub(super) fn try_git(&self, arguments: &[&str]) -> Output {
         let mut git = Command::new("git");
         git.args(arguments).current_dir(self.path());
         for role in ["AUTHOR", "COMMITTER"] {
@@ -49,7 +49,7 @@ impl Place {
     }
 
     /// Nothing is wrong, and nothing is missing.
-    pub fn fsck(&self) {
+    pub(super) fn fsck(&self) {
         let out = self.try_git(&["fsck", "--full", "--strict", "--no-dangling"]);
         let said = [out.stdout, out.stderr].concat();
         let said = String::from_utf8_lossy(&said);
@@ -61,7 +61,7 @@ impl Place {
     }
 }
 
-pub fn open(path: &Path) -> Store {
+pub(super) fn open(path: &Path) -> Store {
     let create = Create::IfMissing {
         branch: Some("main".to_owned()),
     };
@@ -75,7 +75,7 @@ pub fn open(path: &Path) -> Store {
     .unwrap()
 }
 
-pub fn write(snapshot: &Snapshot, path: &str, data: impl AsRef<[u8]>) -> Snapshot {
+pub(super) fn write(snapshot: &Snapshot, path: &str, data: impl AsRef<[u8]>) -> Snapshot {
     snapshot
         .write(path, data.as_ref(), &WriteOptions::default())
         .unwrap()
