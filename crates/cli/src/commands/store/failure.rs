@@ -95,9 +95,16 @@ impl From<StoreError> for Failure {
             StoreError::NotADirectory { path } => Failure::new(format!("Not a directory: {path}")),
             StoreError::NoSuchBranch { name } => Failure::new(format!("Branch not found: {name}")),
             StoreError::NoSuchTag { name } => Failure::new(format!("Tag not found: {name}")),
-            StoreError::NeedsRecursive { path } => Failure::new(format!("{path} is a directory"))
-                .hint("-R takes a folder with everything in it"),
+            StoreError::NeedsRecursive { path } => {
+                let named = match path.is_empty() {
+                    true => "the root".to_owned(),
+                    false => path.to_string(),
+                };
+                Failure::new(format!("{named} is a directory"))
+                    .hint("-R takes a folder with everything in it")
+            }
             StoreError::NoSuchNote { id } => Failure::new(format!("Note not found: {id}")),
+            StoreError::Open(_) => Failure::new(error::causes(&error)),
             StoreError::Local { path, source } => Failure::local(path, source),
             StoreError::Stale { .. } => {
                 Failure::new(error.to_string()).hint("someone else wrote to it; run it again")

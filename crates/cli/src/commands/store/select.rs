@@ -171,11 +171,17 @@ pub(crate) fn branch_name(store: &Store, flag: &BranchFlag) -> Result<String, Fa
 ///
 /// There is no such branch.
 pub(crate) fn tip(store: &Store, branch: &str) -> Result<Snapshot, Failure> {
-    store.branches().get(branch).map_err(|error| match error {
-        StoreError::NoSuchBranch { name } => Failure::new(format!("Branch not found: {name}"))
-            .hint("`branch list` shows the branches there are"),
-        error => error.into(),
-    })
+    let branches = store.branches();
+    match branches.get(branch) {
+        Err(StoreError::NoSuchBranch { name }) => {
+            let hint = match branches.is_empty()? {
+                true => "the repository has no branches; `branch set main --empty` makes one",
+                false => "`branch list` shows the branches there are",
+            };
+            Err(Failure::new(format!("Branch not found: {name}")).hint(hint))
+        }
+        found => Ok(found?),
+    }
 }
 
 /// The branch that `places` write to, which must be one and a branch.

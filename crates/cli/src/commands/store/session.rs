@@ -97,8 +97,27 @@ impl Session {
         let store = open_with(&path, create)?;
         if is_new {
             self.tell(format_args!("Initialized {}", path.display()));
+        } else if store.branches().is_empty()? {
+            self.begin(&store, branch)?;
         }
         Ok(store)
+    }
+
+    /// Gives a repository without branches its first: the one asked for, or the one that `HEAD` waits for.
+    fn begin(&self, store: &Store, branch: Option<&str>) -> Result<(), Failure> {
+        let view = store.view()?;
+        let head = view.head().as_bytes();
+        let waits = head.strip_prefix(b"refs/heads/").unwrap_or(b"main");
+        let name = match branch {
+            Some(name) => name.to_owned(),
+            None => String::from_utf8_lossy(waits).into_owned(),
+        };
+        store.branches().set_empty(&name)?;
+        if name.as_bytes() != waits {
+            store.branches().set_current(&name)?;
+        }
+        self.tell(format_args!("Set branch {name}"));
+        Ok(())
     }
 
     /// A line on stderr under `-v`.
