@@ -82,7 +82,6 @@ mod sink;
 mod snapshot;
 mod spool;
 mod survey;
-mod survey;
 mod tree_edit;
 mod tree_index;
 mod walk;
