@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Optional, TypeVar, Union, final
+from typing import Any, Optional, Protocol, TypeVar, Union, final
 
 __all__ = [
     "Batch",
@@ -18,6 +18,7 @@ __all__ = [
     "StaleSnapshotError",
     "Store",
     "Walk",
+    "archive_format_of",
     "disk_glob",
     "resolve_credentials",
 ]
@@ -36,6 +37,12 @@ _RefChange = tuple[str, Optional[str], Optional[str]]
 _RefChanges = tuple[list[_RefChange], list[_RefChange], list[_RefChange]]
 _Refs = Optional[list[tuple[str, str]]]
 _Progress = Optional[Callable[[int, Optional[int]], object]]
+
+class _Writes(Protocol):
+    def write(self, data: bytes, /) -> object: ...
+
+class _Reads(Protocol):
+    def read(self, size: int, /) -> bytes: ...
 
 class StaleSnapshotError(Exception): ...
 class GitError(Exception): ...
@@ -265,6 +272,18 @@ class Snapshot:
         message: Optional[str],
         parents: list[str],
     ) -> Snapshot: ...
+    def archive_out(
+        self, file: _Writes, path: _Path, format: str, progress: _Progress
+    ) -> int: ...
+    def archive_in(
+        self,
+        file: _Reads,
+        dest: _Path,
+        format: str,
+        message: Optional[str],
+        parents: list[str],
+        progress: _Progress,
+    ) -> Snapshot: ...
     def parent(self) -> Optional[Snapshot]: ...
     def back(self, steps: int) -> Snapshot: ...
     def log(
@@ -325,5 +344,6 @@ class Log:
     def __iter__(self) -> Iterator[Snapshot]: ...
     def __next__(self) -> Snapshot: ...
 
+def archive_format_of(path: _Path) -> Optional[str]: ...
 def disk_glob(pattern: _Path) -> list[str]: ...
 def resolve_credentials(url: str) -> str: ...

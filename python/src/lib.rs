@@ -3,6 +3,7 @@
 //! Thin on purpose: arguments and results are converted here, everything a caller sees is in the Python package around it.
 //! No work on a repository is done while other Python threads have to wait.
 
+mod archives;
 mod batch;
 mod copying;
 mod errors;
@@ -29,6 +30,8 @@ use pyo3::prelude::*;
 
 #[pymodule]
 mod _native {
+    #[pymodule_export]
+    use crate::archives::archive_format_of;
     #[pymodule_export]
     use crate::batch::Batch;
     #[pymodule_export]

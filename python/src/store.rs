@@ -119,11 +119,10 @@ impl Store {
 
     /// Calls `action` in this thread's turn to write: no other thread or process that uses this engine writes meanwhile.
     fn exclusively(&self, py: Python<'_>, action: Py<PyAny>) -> PyResult<Py<PyAny>> {
-        let result = detached(py, || {
+        detached(py, || {
             let _turn = self.0.exclusive()?;
             Ok(Python::attach(|py| action.call0(py)))
-        })?;
-        result
+        })?
     }
 
     fn has_blob(&self, py: Python<'_>, id: &str) -> PyResult<bool> {

@@ -24,7 +24,7 @@ struct State {
 }
 
 enum Target {
-    Commit(store::FileWriter),
+    Commit(Box<store::FileWriter>),
     Batch(store::BatchWriter, Arc<Mutex<store::Batch>>),
 }
 
@@ -40,7 +40,7 @@ impl Target {
 impl FileWriter {
     /// A file that is committed when it is finished.
     pub(crate) fn committing(file: store::FileWriter) -> FileWriter {
-        FileWriter::of(Target::Commit(file))
+        FileWriter::of(Target::Commit(Box::new(file)))
     }
 
     /// A file that is part of a batch once it is finished.

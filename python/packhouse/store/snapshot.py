@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Iterator, Optional, Union
 
 from .. import _native
+from .archives import SnapshotArchives
 from .arguments import Data, Mode, RepoPath, hash_text
 from .base import _UNREAD
-from .copying import SnapshotCopying
 from .errors import StaleSnapshotError
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ _FIRST_PAUSE = 0.01
 _LONGEST_PAUSE = 0.2
 
 
-class FS(SnapshotCopying):
+class FS(SnapshotArchives):
     """An immutable snapshot of a store: the files of one commit.
 
     Methods that write make a commit and return a new snapshot; this one stays as it is. Snapshots of branches are

@@ -19,7 +19,7 @@ from ..arguments import Data, Mode, RepoPath
 from ..batch import Batch as SyncBatch
 from ..changes import ChangeReport
 from ..tree import WalkEntry
-from .calls import Wrapper, gives_snapshot, gives_snapshot_long, plain, reads, writes
+from .calls import Wrapper, gives_snapshot, gives_snapshot_long, plain, reads, writes, writes_long
 from .files import FileReader, FileWriter
 from .running import Lazy, Opening, finish, iterate, run
 
@@ -160,6 +160,8 @@ class FS(Wrapper):
     sync_in = gives_snapshot_long(Sync.sync_in)
     sync_out = gives_snapshot_long(Sync.sync_out)
     dump = writes(Sync.dump)
+    archive_out = writes_long(Sync.archive_out)
+    archive_in = gives_snapshot_long(Sync.archive_in)
 
     def writer(
         self, path: RepoPath, mode: str = "wb", *, message: Optional[str] = None

@@ -1,0 +1,90 @@
+"""A snapshot as one archive file, and the files of one taken in."""
+
+from __future__ import annotations
+
+import os
+from typing import IO, TYPE_CHECKING, Iterable, Optional, Union
+
+from .. import _native
+from .arguments import LocalPath, RepoPath, parent_hashes
+from .copying import SnapshotCopying
+from .mirror import Progress
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from .snapshot import FS
+
+
+class SnapshotArchives(SnapshotCopying):
+    """The methods for archives: zip, tar, tar.gz, tar.bz2 and tar.xz. They stream, so that archives of any size do."""
+
+    __slots__ = ()
+
+    def archive_out(
+        self,
+        file: Union[LocalPath, IO[bytes]],
+        path: RepoPath = "",
+        *,
+        format: Optional[str] = None,
+        progress: Progress = None,
+    ) -> int:
+        """Writes the files below ``path`` as an archive, and returns how many there were.
+
+        Args:
+            file: a local path, which appears when it is complete, or a file object to write to.
+            format: what to write; by default what the name of the local path ends in.
+        """
+        if not isinstance(file, (str, os.PathLike)):
+            return self._native.archive_out(file, path, _format(format, None), progress)
+        format = _format(format, file)
+        target = os.fspath(file)
+        partial = f"{target}.partial"
+        try:
+            with open(partial, "wb") as out:
+                files = self._native.archive_out(out, path, format, progress)
+            os.replace(partial, target)
+        except BaseException:
+            if os.path.exists(partial):
+                os.unlink(partial)
+            raise
+        return files
+
+    def archive_in(
+        self,
+        file: Union[LocalPath, IO[bytes]],
+        dest: RepoPath = "",
+        *,
+        format: Optional[str] = None,
+        message: Optional[str] = None,
+        parents: Optional[Iterable[FS]] = None,
+        progress: Progress = None,
+    ) -> Self:
+        """Takes the files of an archive in below ``dest``, as one commit. Files of other names stay.
+
+        Raises:
+            ValueError: the archive has no files, or one whose path leads elsewhere; nothing has changed then.
+        """
+        if not isinstance(file, (str, os.PathLike)):
+            return self._reported(
+                self._native.archive_in(
+                    file, dest, _format(format, None), message, parent_hashes(parents), progress
+                )
+            )
+        with open(file, "rb") as source:
+            return self.archive_in(
+                source,
+                dest,
+                format=_format(format, file),
+                message=message,
+                parents=parents,
+                progress=progress,
+            )
+
+
+def _format(format: Optional[str], file: Optional[LocalPath]) -> str:
+    if format is None and file is not None:
+        format = _native.archive_format_of(file)
+    if format is None:
+        raise ValueError("the name does not say which archive it is: give format='zip', 'tar', …")
+    return format

@@ -1,0 +1,79 @@
+"""Snapshots as archives, and archives taken in."""
+
+import io
+import os
+import stat
+import subprocess
+import tarfile
+import zipfile
+
+import pytest
+
+FORMATS = ["zip", "tar", "tar.gz", "tar.bz2", "tar.xz"]
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_out_and_in_again(store, files, tmp_path, format):
+    archive = tmp_path / f"snapshot.{format}"
+    assert files.archive_out(archive) == 7
+    assert os.listdir(tmp_path).count(archive.name) == 1 and not (tmp_path / f"{archive.name}.partial").exists()
+    fs = store.branches.set("copy", files).remove(["dir", "a.txt"], recursive=True)
+    fs = fs.archive_in(archive, message="again")
+    assert fs.tree_hash == files.tree_hash and fs.message == "again"
+    assert fs.archive_in(archive, "below").ls("below") == files.ls()
+
+
+def test_other_programs_read_them(files, tmp_path):
+    files.archive_out(tmp_path / "s.tgz", "dir")
+    with tarfile.open(tmp_path / "s.tgz") as tar:
+        assert sorted(tar.getnames()) == ["b.txt", "sub/c.txt"]
+    files.archive_out(tmp_path / "s.zip")
+    with zipfile.ZipFile(tmp_path / "s.zip") as archive:
+        assert archive.testzip() is None and archive.read("a.txt") == b"alpha"
+        assert archive.getinfo("run.sh").external_attr >> 16 == 0o100755
+        assert stat.S_ISLNK(archive.getinfo("link").external_attr >> 16)
+
+
+def test_archives_of_other_programs(fs, tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/run").write_text("x")
+    (tmp_path / "in/run").chmod(0o755)
+    (tmp_path / "in/link").symlink_to("run")
+    subprocess.run(["tar", "-C", tmp_path / "in", "-cJf", tmp_path / "a.txz", "."], check=True)
+    fs = fs.archive_in(tmp_path / "a.txz")
+    assert fs.ls() == ["link", "run"] and fs.stat("run").mode == 0o100755
+
+
+def test_file_objects(files):
+    out = io.BytesIO()
+    assert files.archive_out(out, format="tar") == 7
+    out.seek(0)
+    assert files.archive_in(out, "again", format="tar").exists("again/dir/b.txt")
+    with pytest.raises(ValueError):
+        files.archive_out(io.BytesIO())
+
+    class Full:
+        def write(self, data):
+            raise LookupError("full")
+
+    with pytest.raises(LookupError, match="full"):
+        files.archive_out(Full(), format="tar.gz")
+
+
+def test_what_is_refused(fs, tmp_path):
+    with pytest.raises(ValueError):
+        fs.archive_out(tmp_path / "name.rar")
+    with pytest.raises(ValueError):
+        fs.archive_out(tmp_path / "name.zip", format="rar")
+    with pytest.raises(FileNotFoundError):
+        fs.archive_in(tmp_path / "nope.zip")
+    empty, evil = io.BytesIO(), io.BytesIO()
+    with tarfile.open(fileobj=empty, mode="w"):
+        pass
+    with tarfile.open(fileobj=evil, mode="w") as tar:
+        tar.addfile(tarfile.TarInfo("../outside"), io.BytesIO())
+    for archive in (empty, evil):
+        archive.seek(0)
+        with pytest.raises(ValueError):
+            fs.archive_in(archive, format="tar")
+    assert fs.store.branches["main"].commit_hash == fs.commit_hash
