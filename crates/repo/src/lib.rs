@@ -22,8 +22,8 @@ mod receive;
 mod reflog;
 mod refs;
 mod repository;
-pub mod store;
 mod revision;
+pub mod store;
 mod view;
 
 pub use branch::{BranchError, CreateBranch, CreatedBranch, DeleteBranch};
