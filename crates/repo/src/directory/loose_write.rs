@@ -3,7 +3,6 @@
 //! A file is written under a name that `git prune` knows to remove, and gets its own name by renaming: whole, and in
 //! full durability synced, before it is an object.
 
-use std::cell::RefCell;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -13,9 +12,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use flate2::read::ZlibDecoder;
-use flate2::{Compress, Compression, FlushCompress, Status};
 use packhouse_object::{NewObject, ObjectHasher, ObjectId, ObjectKind, WritePackFileError};
 
+use super::deflate::{Deflater, deflated};
 use super::error::DirectoryError;
 use super::side_by_side::Job;
 
@@ -24,12 +23,6 @@ const READ_ONLY: u32 = 0o444;
 
 /// How often a folder is made again because `git gc` found it empty and removed it.
 const FOLDER_ATTEMPTS: u32 = 100;
-
-/// Content from this size on is tried first: what does not shrink is stored as it is.
-const TRY_FROM: usize = 32 << 10;
-
-/// How much of it is tried.
-const SAMPLE_LEN: usize = 16 << 10;
 
 /// Streams pass through memory in pieces of this size.
 const PIECE_LEN: usize = 256 << 10;
@@ -161,13 +154,9 @@ pub(crate) fn stage(
         placed: false,
     };
     let level = level.or_else(|| is_better_stored(object).then_some(0));
-    let written = DEFLATER.with_borrow_mut(|deflater| {
-        let header = format!("{} {}\0", object.kind, object.data.len());
-        deflater.begin(level, &object.data);
-        deflater.out.clear();
-        deflater.push(header.as_bytes(), FlushCompress::None, None)?;
-        deflater.push(&object.data, FlushCompress::Finish, None)?;
-        (&*staged.file).write_all(&deflater.out)
+    let header = format!("{} {}\0", object.kind, object.data.len());
+    let written = deflated(level, header.as_bytes(), &object.data, |zlib| {
+        (&*staged.file).write_all(zlib)
     });
     written.map_err(DirectoryError::io("write", &staged.temporary))?;
     Ok(staged)
@@ -228,7 +217,7 @@ pub(crate) fn stage_stream(
             found += n as u64;
             if first {
                 deflater.begin(level, &piece);
-                deflater.push(header.as_bytes(), FlushCompress::None, Some(file))?;
+                deflater.push(header.as_bytes(), false, Some(file))?;
                 first = false;
             }
             if found > size || (n < PIECE_LEN && found < size) {
@@ -236,11 +225,7 @@ pub(crate) fn stage_stream(
                 return Err(WritePackFileError::Size { expected, found });
             }
             let is_last = n < PIECE_LEN;
-            let flush = match is_last {
-                true => FlushCompress::Finish,
-                false => FlushCompress::None,
-            };
-            deflater.push(&piece, flush, Some(file))?;
+            deflater.push(&piece, is_last, Some(file))?;
             let sent = pieces.send(piece);
             sent.map_err(|_| io::Error::other("the hashing thread is gone"))?;
             if is_last {
@@ -268,116 +253,6 @@ fn read_full(from: &mut dyn Read, out: &mut [u8]) -> io::Result<usize> {
         }
     }
     Ok(filled)
-}
-
-/// The zlib stream of an object that is in memory, for a pack.
-pub(crate) fn zlib_of(data: &[u8], level: Option<u32>) -> io::Result<Vec<u8>> {
-    DEFLATER.with_borrow_mut(|deflater| {
-        deflater.begin(level, data);
-        deflater.out.clear();
-        deflater.push(data, FlushCompress::Finish, None)?;
-        Ok(deflater.out.as_slice().to_vec())
-    })
-}
-
-thread_local! {
-    /// Kept: setting up its tables costs more than deflating a small object.
-    static DEFLATER: RefCell<Deflater> = RefCell::new(Deflater::new());
-}
-
-/// Makes zlib streams one after the other.
-struct Deflater {
-    /// The level of the one in use, and those that were.
-    level: u32,
-    streams: [Option<Compress>; 10],
-    out: Vec<u8>,
-}
-
-/// Level 1: deflating is what writing costs, and `git gc` does it again.
-const LEVEL: u32 = 1;
-
-impl Deflater {
-    fn new() -> Deflater {
-        Deflater {
-            level: LEVEL,
-            streams: [const { None }; 10],
-            out: Vec::with_capacity(2 * PIECE_LEN),
-        }
-    }
-
-    fn stream(&mut self, level: u32) -> &mut Compress {
-        self.streams[level as usize]
-            .get_or_insert_with(|| Compress::new(Compression::new(level), true))
-    }
-
-    /// Begins a stream; `sample` is how its content begins.
-    fn begin(&mut self, level: Option<u32>, sample: &[u8]) {
-        self.level = level.unwrap_or(LEVEL).min(9);
-        if level.is_none() && sample.len() >= TRY_FROM && !self.shrinks(&sample[..SAMPLE_LEN]) {
-            self.level = 0;
-        }
-        let level = self.level;
-        self.stream(level).reset();
-    }
-
-    /// Whether deflating takes off at least a thirty-second part.
-    fn shrinks(&mut self, sample: &[u8]) -> bool {
-        let level = self.level;
-        self.out.clear();
-        self.stream(level).reset();
-        let done = self.push(sample, FlushCompress::Finish, None);
-        let deflated = self.out.len();
-        self.out.clear();
-        done.is_ok() && deflated < sample.len() - sample.len() / 32
-    }
-
-    /// Adds content. What comes out is appended to `out`, or goes to the file.
-    fn push(
-        &mut self,
-        mut data: &[u8],
-        flush: FlushCompress,
-        file: Option<&File>,
-    ) -> io::Result<()> {
-        let level = self.level;
-        let mut out = std::mem::take(&mut self.out);
-        let stream = self.stream(level);
-        let result = loop {
-            if out.capacity() - out.len() < 64 {
-                match file {
-                    Some(mut file) => {
-                        if let Err(error) = file.write_all(&out) {
-                            break Err(error);
-                        }
-                        out.clear();
-                    }
-                    None => out.reserve(out.capacity().max(4096)),
-                }
-            }
-            let before = stream.total_in();
-            let status = match stream.compress_vec(data, &mut out, flush) {
-                Ok(status) => status,
-                Err(error) => break Err(io::Error::other(error)),
-            };
-            data = &data[(stream.total_in() - before) as usize..];
-            let has_room = out.len() < out.capacity();
-            match flush {
-                FlushCompress::Finish if status == Status::StreamEnd => break Ok(()),
-                FlushCompress::Finish => {}
-                _ if data.is_empty() && has_room => break Ok(()),
-                _ => {}
-            }
-        };
-        let result = match (result, file) {
-            (Ok(()), Some(mut file)) if matches!(flush, FlushCompress::Finish) => {
-                let written = file.write_all(&out);
-                out.clear();
-                written
-            }
-            (result, _) => result,
-        };
-        self.out = out;
-        result
-    }
 }
 
 #[cfg(test)]

@@ -234,3 +234,26 @@ fn a_squash_keeps_the_files_and_loses_the_history() {
     assert_eq!(world.git(&["rev-list", "--count", "short"]), "1");
     world.fsck();
 }
+
+#[test]
+fn a_long_log_of_a_path_is_what_git_says() {
+    let world = World::new();
+    let mut at = world.main();
+    for n in 0..150 {
+        let path = ["a/b/c", "a/b", "a/x", "top"][n * n % 7 % 4];
+        at = put(&at, path, &n.to_string());
+    }
+    for path in ["a", "a/b", "a/b/c", "a/x", "top"] {
+        let filter = LogFilter {
+            path: Some(path.into()),
+            ..LogFilter::default()
+        };
+        let found: Vec<String> = at
+            .log(filter)
+            .unwrap()
+            .map(|found| found.unwrap().commit().to_string())
+            .collect();
+        let git = world.git(&["log", "--format=%H", "main", "--", path]);
+        assert_eq!(found.join("\n"), git, "{path}");
+    }
+}
