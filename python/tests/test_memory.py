@@ -1,0 +1,54 @@
+"""Large files stream: what a process holds does not grow with them."""
+
+import subprocess
+import sys
+
+WORK = """
+import resource, sys
+from packhouse.store import GitStore
+
+path, local, piece = sys.argv[1], sys.argv[2], bytes(1 << 20)
+fs = GitStore.open(path, create="main", durability="relaxed").branches["main"]
+fs = fs.write_from_file("from-file", local)
+with fs.writer("written") as file:
+    for _ in range(200):
+        file.write(piece)
+fs = file.fs
+for name in ("from-file", "written"):
+    with fs.open(name) as file:
+        assert sum(len(read) for read in iter(lambda: file.read(1 << 20), b"")) == 200 << 20
+fs.copy_out("from-file", local + ".out")
+with fs.batch() as batch:
+    batch.write_from_file("in-batch", local + ".out/from-file")
+assert batch.fs.object_hash("in-batch") == fs.object_hash("written")
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+def test_files_of_200_mib_pass_through_a_small_process(tmp_path):
+    local = tmp_path / "local"
+    with local.open("wb") as file:
+        file.truncate(200 << 20)
+    command = [sys.executable, "-c", WORK, tmp_path / "store.git", local]
+    mebibytes = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert mebibytes < 128
+
+
+def test_reading_a_large_file_holds_it_once(tmp_path):
+    code = """
+import resource, sys
+from packhouse.store import GitStore
+
+fs = GitStore.open(sys.argv[1], create="main", durability="relaxed").branches["main"]
+fs = fs.write("a", bytes(8))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+fs = fs.write_from_file("large", sys.argv[2])
+assert len(fs.read("large")) == 128 << 20
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+    local = tmp_path / "local"
+    with local.open("wb") as file:
+        file.truncate(128 << 20)
+    command = [sys.executable, "-c", code, tmp_path / "store.git", local]
+    grown = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert grown < 128 + 64
