@@ -128,6 +128,11 @@ def test_dump(files, out):
     assert on_disk(out) == sorted([*ALL, "extra"])
 
 
+def test_dump_of_an_empty_tree(fs, out):
+    fs.dump(out)
+    assert out.is_dir() and on_disk(out) == []
+
+
 def test_sync_out(files, out):
     out.mkdir()
     (out / "extra").write_text("x")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Iterable, Optional, Union
 
 from .arguments import LocalPath, Mode, RepoPath, mode_name, parent_hashes, path_list
@@ -110,6 +111,8 @@ class SnapshotCopying(SnapshotWriting):
     def dump(self, directory: LocalPath) -> None:
         """Writes the whole tree to a local directory; files that are not in the tree stay."""
         self.copy_out("/", directory)
+        # An empty tree has nothing to copy, and yet is written.
+        os.makedirs(directory, exist_ok=True)
 
     def sync_in(
         self,
