@@ -66,6 +66,21 @@ pub fn is_binary(content: &[u8]) -> bool {
 /// Merges two texts that come from one, line by line, as `git merge-file` does with Git's histogram diff.
 ///
 /// Takes memory in proportion to the texts, about 50 bytes for each line beside them.
+///
+/// ```
+/// use packhouse_repo::merge::{ConflictStyle, MergeFavor, TextMerge, merge_text};
+///
+/// let options = TextMerge {
+///     our_label: b"ours",
+///     base_label: b"base",
+///     their_label: b"theirs",
+///     marker_len: 7,
+///     style: ConflictStyle::Merge,
+///     favor: MergeFavor::None,
+/// };
+/// let merged = merge_text(b"1\n2\n3\n", b"one\n2\n3\n", b"1\n2\nthree\n", &options);
+/// assert_eq!((merged.text.as_slice(), merged.conflicts), (&b"one\n2\nthree\n"[..], 0));
+/// ```
 pub fn merge_text(base: &[u8], ours: &[u8], theirs: &[u8], options: &TextMerge<'_>) -> MergedText {
     let [base, ours, theirs] = Lines::of([base, ours, theirs]);
     let regions = merge_regions(&base, &ours, &theirs, options.style == ConflictStyle::Merge);

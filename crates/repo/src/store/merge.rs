@@ -8,8 +8,7 @@ use packhouse_object::{NewObject, ObjectId, ObjectKind, is_ancestor};
 
 use super::message::{format_message, new_commit};
 use super::{
-    ChangeReport, CommitOptions, Edits, FileType, NewContent, Snapshot, Store,
-    StoreError,
+    ChangeReport, CommitOptions, Edits, FileType, NewContent, Snapshot, Store, StoreError,
 };
 use crate::directory::Bring;
 use crate::merge::{
@@ -69,6 +68,33 @@ impl Snapshot {
     /// conflict. If `other` is part of this history already, the snapshot itself is returned.
     ///
     /// Renames are not followed: a file that one side moved and the other changed is a conflict.
+    ///
+    /// ```
+    /// # use packhouse_repo::store::{
+    /// #     Create, FileType, MergeOptions, NewContent, Store, StoreError, StoreOptions, WriteOptions,
+    /// # };
+    /// # fn main() -> Result<(), StoreError> {
+    /// # let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    /// # let create = Create::New { branch: Some("main".to_owned()) };
+    /// # let options = StoreOptions { create, ..StoreOptions::default() };
+    /// # let store = Store::open(folder.path().join("data.git"), options)?;
+    /// let main = store.branches().get("main")?;
+    /// let side = store.branches().set("side", &main)?;
+    /// let main = main.write("a.txt", b"here", &WriteOptions::default())?;
+    /// let side = side.write("a.txt", b"there", &WriteOptions::default())?;
+    ///
+    /// let tried = main.merge(&side, &MergeOptions::default())?;
+    /// assert!(tried.snapshot.is_none());
+    /// assert_eq!(tried.conflicts[0].path, "a.txt");
+    ///
+    /// let mut options = MergeOptions::default();
+    /// let both = NewContent::Bytes(b"here and there".to_vec());
+    /// options.resolutions.insert("a.txt".into(), Some((both, FileType::Blob)));
+    /// let merged = main.merge(&side, &options)?.snapshot.expect("nothing is left to decide");
+    /// assert_eq!(merged.parents(), [main.commit(), side.commit()]);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn merge(
         &self,
         other: &Snapshot,

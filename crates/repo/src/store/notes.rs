@@ -32,6 +32,21 @@ pub struct Notes {
 
 impl Store {
     /// The notes of a namespace; `commits` is the one that `git notes` uses by itself.
+    ///
+    /// ```
+    /// # use packhouse_repo::store::{Create, Store, StoreError, StoreOptions};
+    /// # fn main() -> Result<(), StoreError> {
+    /// # let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    /// # let create = Create::New { branch: Some("main".to_owned()) };
+    /// # let options = StoreOptions { create, ..StoreOptions::default() };
+    /// # let store = Store::open(folder.path().join("data.git"), options)?;
+    /// let notes = store.notes("commits")?;
+    /// notes.set("main", "built and tested")?;
+    /// let commit = store.branches().get("main")?.commit().to_string();
+    /// assert_eq!(notes.get(&commit)?, "built and tested");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn notes(&self, namespace: &str) -> Result<Notes, StoreError> {
         let name = RefName::parse(format!("refs/notes/{namespace}")).map_err(|error| {
             StoreError::BadRefName {

@@ -25,6 +25,27 @@ impl Snapshot {
     /// Errors, after which nothing has changed: [`StoreError::BadPath`] for an absolute path, or one with `..`;
     /// [`StoreError::Invalid`] if there is no file at all; [`StoreError::Failed`] for an archive that goes beyond the
     /// limits; [`StoreError::Source`] for one that is damaged.
+    ///
+    /// ```
+    /// # use packhouse_repo::store::{
+    /// #     ArchiveFormat, ArchiveIn, Create, NoProgress, Store, StoreError, StoreOptions, WriteOptions,
+    /// # };
+    /// # fn main() -> Result<(), StoreError> {
+    /// # let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    /// # let create = Create::New { branch: Some("main".to_owned()) };
+    /// # let options = StoreOptions { create, ..StoreOptions::default() };
+    /// # let store = Store::open(folder.path().join("data.git"), options)?;
+    /// let main = store.branches().get("main")?;
+    /// let main = main.write("docs/a.txt", b"text", &WriteOptions::default())?;
+    /// let mut archive = Vec::new();
+    /// main.archive_out("docs", &mut archive, ArchiveFormat::TarGz, &NoProgress)?;
+    ///
+    /// let into = ArchiveIn { dest: "copy".into(), ..ArchiveIn::default() };
+    /// let main = main.archive_in(&mut &archive[..], ArchiveFormat::TarGz, &into, &NoProgress)?;
+    /// assert_eq!(main.read("copy/a.txt", 0, None)?, b"text");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn archive_in(
         &self,
         input: &mut dyn Read,
