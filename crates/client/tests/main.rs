@@ -8,6 +8,7 @@ mod credentials;
 mod cut;
 mod git;
 mod http;
+mod killed;
 mod mirrors;
 mod responder;
 mod sites;

@@ -1,0 +1,130 @@
+//! Transfers in processes that are killed at any moment: everything happened, or nothing.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use packhouse_client::{MirrorOptions, backup, restore};
+use packhouse_repo::store::{Store, StoreOptions};
+
+use crate::git::Git;
+use crate::world::{World, git_of};
+
+const STORE: &str = "PACKHOUSE_TEST_STORE";
+const URL: &str = "PACKHOUSE_TEST_URL";
+const VERB: &str = "PACKHOUSE_TEST_VERB";
+
+#[test]
+#[ignore = "the other tests run it in a process of its own"]
+fn one_transfer() {
+    let of = |name| std::env::var(name).unwrap();
+    let store = Store::open(of(STORE), StoreOptions::default()).unwrap();
+    let options = MirrorOptions::default();
+    match of(VERB).as_str() {
+        "backup" => backup(&store, &of(URL), &options).unwrap(),
+        _ => restore(&store, &of(URL), &options).unwrap(),
+    };
+}
+
+/// Runs the transfer and kills it after so long. Returns whether it was done before.
+fn transfer(verb: &str, store: &str, url: &str, patience: Duration) -> bool {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "killed::one_transfer", "--ignored"])
+        .env(STORE, store)
+        .env(URL, url)
+        .env(VERB, verb)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(patience);
+    let done = child.try_wait().unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    done.is_some_and(|status| status.success())
+}
+
+/// What a person does when told of a lock that a killed process left.
+fn remove_locks(dir: &Path) {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            remove_locks(&path);
+        } else if path.extension().is_some_and(|end| end == "lock") {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+}
+
+fn noisy(world: &World) -> Git {
+    let source = world.with_history("source");
+    let work = world.work("source");
+    for number in 0..40u64 {
+        let mut state = number + 1;
+        let mut noise = String::new();
+        while noise.len() < 50_000 {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1);
+            noise.push_str(&format!("{state:x}"));
+        }
+        std::fs::write(work.dir.join(format!("noise-{number}")), noise).unwrap();
+    }
+    work.run(&["add", "."]);
+    work.run(&["commit", "-q", "-m", "noise"]);
+    work.run(&["push", "-q", "../source.git", "main:main"]);
+    source
+}
+
+#[test]
+fn a_killed_restore_leaves_all_or_nothing() {
+    let world = World::new();
+    let source = noisy(&world);
+    let url = source.dir.display().to_string();
+    let mut seen = [0, 0];
+    for round in 0..24u64 {
+        let store = world.store(&format!("store-{round}"));
+        let path = store.path().display().to_string();
+        transfer("restore", &path, &url, Duration::from_millis(round * 12));
+        let refs = git_of(&store).refs();
+        let all = refs == source.refs();
+        assert!(all || refs.is_empty(), "{refs}");
+        seen[usize::from(all)] += 1;
+        git_of(&store).fsck();
+        remove_locks(store.path());
+        restore(&store, &url, &MirrorOptions::default()).unwrap();
+        assert_eq!(git_of(&store).refs(), source.refs());
+        git_of(&store).fsck();
+    }
+    assert!(seen[0] > 0, "no round was killed in time: {seen:?}");
+}
+
+#[test]
+fn a_killed_backup_leaves_all_or_nothing() {
+    let world = World::new();
+    let source = noisy(&world);
+    let store = world.store("store");
+    let options = MirrorOptions::default();
+    restore(&store, &source.dir.display().to_string(), &options).unwrap();
+    let path = store.path().display().to_string();
+    let bundle = world.path("x.bundle").display().to_string();
+    for round in 0..24u64 {
+        let target = world.path(&format!("target-{round}.git"));
+        let url = target.display().to_string();
+        let patience = Duration::from_millis(round * 12);
+        transfer("backup", &path, &url, patience);
+        if target.exists() {
+            remove_locks(&target);
+            let target = Git::at(&target);
+            let refs = target.refs();
+            assert!(refs.is_empty() || refs == source.refs(), "{refs}");
+            target.fsck();
+        }
+        backup(&store, &url, &options).unwrap();
+        assert_eq!(Git::at(&target).refs(), source.refs());
+
+        transfer("backup", &path, &bundle, patience);
+        if Path::new(&bundle).exists() {
+            source.run(&["bundle", "verify", "-q", &bundle]);
+            std::fs::remove_file(&bundle).unwrap();
+        }
+    }
+}
