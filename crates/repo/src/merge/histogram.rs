@@ -13,7 +13,7 @@ const OCCURRENCES_MAX: usize = 64;
 
 /// After so many looked-at lines Myers' algorithm does the rest: strangers may send texts for
 /// which splitting takes time in the square of their length.
-const STEPS_MAX: u64 = 1 << 30;
+const STEPS_MAX: u64 = 1 << 27;
 
 /// Which lines of two texts are not in the other.
 pub(super) struct Marks {
