@@ -5,7 +5,9 @@ use rayon::prelude::*;
 use crate::graph::{CommitNumber, Graph};
 use crate::introduced::{Introduced, Level, Task};
 use crate::limit::{Limited, Marks, limit};
-use crate::{Database, IdSet, ObjectId, ObjectKind, Progress, ReadError, tag_target};
+use crate::{
+    Database, IdSet, ObjectId, ObjectKind, Progress, ReadError, on_processors, tag_target,
+};
 
 /// What is to be sent, and what need not be.
 #[derive(Clone, Debug, Default)]
@@ -206,11 +208,11 @@ impl Count<'_> {
                 return Err(ReadError::Cancelled);
             }
             let read = |task: &Task| Introduced::by(self.db, task.tree, level.bases(task));
-            let introduced: Vec<Introduced> = batch
-                .par_iter()
-                .with_min_len(16)
-                .map(read)
-                .collect::<Result<_, _>>()?;
+            let read_all = || {
+                let introduced = batch.par_iter().with_min_len(16).map(read);
+                introduced.collect::<Result<_, _>>()
+            };
+            let introduced: Vec<Introduced> = on_processors(read_all)?;
             for introduced in &introduced {
                 self.theirs.extend(introduced.theirs.iter().copied());
             }

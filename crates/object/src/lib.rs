@@ -30,6 +30,7 @@ mod mode;
 mod object;
 pub mod pack;
 mod path;
+mod processors;
 mod progress;
 mod read_error;
 mod ref_name;
@@ -68,6 +69,7 @@ pub use path::{
     MAX_PART_BYTES, MAX_PATH_BYTES, PathError, RepoPath, check_entry, check_entry_name,
     special_entry,
 };
+pub use processors::{on_processors, own_processors};
 pub use progress::Progress;
 pub use read_error::ReadError;
 pub use ref_name::{EPHEMERAL_PREFIX, RefName, RefNameError, RefNameProblem, check_ref_format};

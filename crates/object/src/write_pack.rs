@@ -13,7 +13,7 @@ use crate::pack::CopyError;
 use crate::pack::entry::{EntryKind, write_header};
 use crate::{
     Counted, Database, HashKind, IdMap, ObjectId, ObjectKind, ObjectStream, Progress, RawEntry,
-    ReadError,
+    ReadError, on_processors,
 };
 
 /// What the receiver of a pack understands.
@@ -101,11 +101,13 @@ pub(crate) fn write_entries(
             return Err(ReadError::Cancelled.into());
         }
         let batch = first..total.min(first + ENTRIES_PER_BATCH);
-        let prepared: Vec<Prepared> = batch
-            .into_par_iter()
-            .with_min_len(8)
-            .map(|position| plan.prepare(position))
-            .collect::<Result<_, _>>()?;
+        let prepare_all = || {
+            let prepared = batch.into_par_iter().with_min_len(8);
+            prepared
+                .map(|position| plan.prepare(position))
+                .collect::<Result<_, _>>()
+        };
+        let prepared: Vec<Prepared> = on_processors(prepare_all)?;
         for entry in prepared {
             stats.deltas += u64::from(!matches!(entry.kind, PreparedKind::Object(_)));
             stats.reused += u64::from(entry.reused);
@@ -179,18 +181,19 @@ impl<'a> Plan<'a> {
             };
             Planned { id: *id, packed }
         };
-        let mut entries: Vec<Planned> = counted
-            .ids
-            .par_iter()
-            .with_min_len(1024)
-            .map(place)
-            .collect();
+        let place_all = || {
+            let placed = counted.ids.par_iter().with_min_len(1024).map(place);
+            placed.collect()
+        };
+        let mut entries: Vec<Planned> = on_processors(place_all);
         // Within a kind, in the order of the packs: that is read fastest.
         let [links, trees] = counted.groups;
         let (links, rest) = entries.split_at_mut(links);
         let (trees, blobs) = rest.split_at_mut(trees - links.len());
         for group in [links, trees, blobs] {
-            group.par_sort_by_key(|entry| entry.packed.unwrap_or((u32::MAX, 0)));
+            on_processors(|| {
+                group.par_sort_by_key(|entry| entry.packed.unwrap_or((u32::MAX, 0)));
+            });
         }
         let mut positions = IdMap::default();
         positions.reserve(entries.len());

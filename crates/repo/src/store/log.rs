@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use bstr::BString;
-use packhouse_object::{Database, ObjectId, ObjectKind, ReadError, commit_links};
+use packhouse_object::{Database, ObjectId, ObjectKind, ReadError, commit_links, on_processors};
 use rayon::prelude::*;
 
 use super::fnmatch::Fnmatch;
@@ -211,14 +211,12 @@ impl Changing {
         let now = std::mem::take(&mut self.ahead);
         let (database, path) = (self.chain.start.database().clone(), &self.path);
         let (chain, count) = (&mut self.chain, self.ahead_max);
-        let (found, ahead) = rayon::join(
-            || -> Result<Vec<Vec<At>>, ReadError> {
-                now.par_chunks(SHARE)
-                    .map(|share| follow_all(&database, share, path))
-                    .collect()
-            },
-            || chain.take(count),
-        );
+        let follow = || -> Result<Vec<Vec<At>>, ReadError> {
+            now.par_chunks(SHARE)
+                .map(|share| follow_all(&database, share, path))
+                .collect()
+        };
+        let (found, ahead) = on_processors(|| rayon::join(follow, || chain.take(count)));
         self.ahead = ahead?;
         self.ready
             .extend(now.into_iter().zip(found?.into_iter().flatten()));

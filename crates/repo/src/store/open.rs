@@ -73,6 +73,7 @@ impl Store {
     }
 
     fn open_existing(path: &Path, options: StoreOptions) -> Result<Store, StoreError> {
+        packhouse_object::own_processors();
         let directory = Directory::open_store(
             path,
             DirectoryOptions {

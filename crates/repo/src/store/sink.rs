@@ -9,7 +9,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 use packhouse_object::{
-    IdSet, NewObject, ObjectId, ObjectKind, PackFileWriter, WritePackFileError,
+    IdSet, NewObject, ObjectId, ObjectKind, PackFileWriter, WritePackFileError, on_processors,
 };
 use rayon::prelude::*;
 
@@ -67,10 +67,13 @@ impl BlobSink {
 
     /// Takes blobs that are hashed by all processors; their ids are in the same order.
     pub fn add_all(&mut self, blobs: Vec<Bytes>) -> Result<Vec<ObjectId>, StoreError> {
-        let hashed: Vec<NewObject> = blobs
-            .into_par_iter()
-            .map(|data| NewObject::new(ObjectKind::Blob, data))
-            .collect::<Result<_, _>>()?;
+        let hash_all = || {
+            let hashed = blobs.into_par_iter();
+            hashed
+                .map(|data| NewObject::new(ObjectKind::Blob, data))
+                .collect::<Result<_, _>>()
+        };
+        let hashed: Vec<NewObject> = on_processors(hash_all)?;
         hashed
             .into_iter()
             .map(|object| self.add_object(object))
@@ -189,11 +192,13 @@ impl BlobSink {
         let Some(pack) = &mut self.pack else {
             return Ok(());
         };
-        let deflated: Vec<Vec<u8>> = pending
-            .par_iter()
-            .map(|object| zlib_of(&object.data, level))
-            .collect::<io::Result<_>>()
-            .map_err(WritePackFileError::Io)?;
+        let deflate_all = || {
+            let deflated = pending.par_iter();
+            deflated
+                .map(|object| zlib_of(&object.data, level))
+                .collect::<io::Result<_>>()
+        };
+        let deflated: Vec<Vec<u8>> = on_processors(deflate_all).map_err(WritePackFileError::Io)?;
         for (object, zlib) in pending.iter().zip(deflated) {
             pack.add_zlib(object.kind, object.data.len() as u64, object.id, &zlib)?;
         }

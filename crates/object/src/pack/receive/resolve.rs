@@ -17,7 +17,7 @@ use super::table::{Content, Table};
 use super::worker::{Root, Worker};
 use super::{Context, ReceiveError};
 use crate::pack::MAX_IN_MEMORY;
-use crate::{NewObject, ObjectId, ObjectKind};
+use crate::{NewObject, ObjectId, ObjectKind, on_processors};
 
 /// Fewer deltas are not worth waking other threads for.
 const PARALLEL_FROM: usize = 256;
@@ -166,10 +166,12 @@ impl Shared<'_> {
         match threads.min(roots.len()) {
             0 => {}
             1 => work(),
-            threads => rayon::scope(|scope| {
-                for _ in 0..threads {
-                    scope.spawn(|_| work());
-                }
+            threads => on_processors(|| {
+                rayon::scope(|scope| {
+                    for _ in 0..threads {
+                        scope.spawn(|_| work());
+                    }
+                });
             }),
         }
         self.failed.lock().take().map_or(Ok(()), Err)

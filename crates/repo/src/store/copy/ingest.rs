@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use packhouse_object::{NewObject, ObjectId, WritePackFileError};
+use packhouse_object::{NewObject, ObjectId, WritePackFileError, on_processors};
 use rayon::prelude::*;
 
 use super::existing::Existing;
@@ -56,8 +56,8 @@ impl Reading<'_> {
         files: &[Candidate],
         mut sink: Option<&mut BlobSink>,
     ) -> Result<Vec<Result<State, StoreError>>, StoreError> {
-        let mut states: Vec<Option<Result<State, StoreError>>> =
-            files.par_iter().map(|file| self.remembered(file)).collect();
+        let remember_all = || files.par_iter().map(|file| self.remembered(file)).collect();
+        let mut states: Vec<Option<Result<State, StoreError>>> = on_processors(remember_all);
         let unread: Vec<usize> = (0..files.len())
             .filter(|&at| states[at].is_none())
             .collect();
@@ -68,10 +68,13 @@ impl Reading<'_> {
                 return Err(StoreError::Cancelled);
             }
             let stores = sink.is_some();
-            let looked: Vec<_> = chunk
-                .par_iter()
-                .map(|&at| self.look_into(&files[at], stores))
-                .collect();
+            let look_into_all = || {
+                let looked = chunk.par_iter();
+                looked
+                    .map(|&at| self.look_into(&files[at], stores))
+                    .collect()
+            };
+            let looked: Vec<_> = on_processors(look_into_all);
             for (&at, looked) in chunk.iter().zip(looked) {
                 states[at] = Some(match looked {
                     Ok(looked) => self.store(&files[at], looked, sink.as_deref_mut())?,

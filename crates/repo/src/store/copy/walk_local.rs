@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bstr::BString;
+use packhouse_object::on_processors;
 use rayon::prelude::*;
 
 use super::FolderId;
@@ -88,13 +89,14 @@ pub(super) fn walk_local(root: &Path, options: &WalkOptions<'_>) -> Walked {
         above: None,
     }];
     while !ahead.is_empty() {
-        let entered: Vec<(Ahead, io::Result<Entered>)> = ahead
-            .into_par_iter()
-            .map(|mut folder| {
+        let enter_all = || {
+            let entered = ahead.into_par_iter().map(|mut folder| {
                 let entered = enter(&mut folder, options);
                 (folder, entered)
-            })
-            .collect();
+            });
+            entered.collect()
+        };
+        let entered: Vec<(Ahead, io::Result<Entered>)> = on_processors(enter_all);
         ahead = Vec::new();
         for (folder, entered) in entered {
             match entered {

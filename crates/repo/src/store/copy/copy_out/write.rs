@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bstr::ByteSlice;
+use packhouse_object::on_processors;
 use rayon::prelude::*;
 
 use super::{Copy, Source};
@@ -32,16 +33,15 @@ impl Copy<'_> {
             .collect();
         let progress = self.options.progress.unwrap_or(&NoProgress);
         let done = AtomicU64::new(0);
-        let results: Vec<Vec<_>> = groups
-            .into_par_iter()
-            .map(|group| {
-                let results = self.write_group(destination, group, progress);
-                let len = group.len() as u64;
-                let done = done.fetch_add(len, Ordering::Relaxed) + len;
-                progress.step(done, Some(writes.len() as u64));
-                results
-            })
-            .collect();
+        let write_group = |group: &[(Pair<Source>, bool)]| {
+            let results = self.write_group(destination, group, progress);
+            let len = group.len() as u64;
+            let done = done.fetch_add(len, Ordering::Relaxed) + len;
+            progress.step(done, Some(writes.len() as u64));
+            results
+        };
+        let write_all = || groups.into_par_iter().map(write_group).collect();
+        let results: Vec<Vec<_>> = on_processors(write_all);
         results.into_iter().flatten().collect()
     }
 
