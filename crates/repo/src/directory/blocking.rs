@@ -33,6 +33,10 @@ impl Directory {
             layout => layout?,
         };
         let unknown = RefName::branch("main").expect("the name is valid");
+        // A folder that may not be written can still be read.
+        let is_protected = !options.read_only
+            && rustix::fs::access(layout.objects(), rustix::fs::Access::WRITE_OK).is_err();
+        options.read_only |= is_protected;
         Directory::open_any_head(layout, options, unknown)
     }
 

@@ -202,7 +202,7 @@ impl Changing {
         let Some((commit, here)) = self.ready.pop_front() else {
             return Ok(None);
         };
-        let before = self.ready.front().map_or(None, |(_, at)| *at);
+        let before = self.ready.front().and_then(|(_, at)| *at);
         Ok(Some((commit, here != before)))
     }
 

@@ -26,7 +26,7 @@ fn a_hostile_file_is_refused_wherever_it_waits() {
         (".gitattributes", &long_line, Vec::new()),
     ];
     for (path, content, mut writes) in cases {
-        writes.push((path.to_owned(), NewContent::Bytes(content.to_vec().into()), None));
+        writes.push((path.to_owned(), NewContent::Bytes(content.to_vec()), None));
         let refused = start
             .apply(writes, Vec::<&str>::new(), CommitOptions::default())
             .unwrap_err();
@@ -48,7 +48,9 @@ fn a_name_given_later_is_judged_too() {
     let entry = fs.entry("harmless").unwrap().unwrap();
     let mut edits = Edits::new(&world.store);
     edits.set(".gitmodules", FileType::Blob, entry.id).unwrap();
-    let refused = fs.commit_edits(edits, CommitOptions::default()).unwrap_err();
+    let refused = fs
+        .commit_edits(edits, CommitOptions::default())
+        .unwrap_err();
     assert!(refused.to_string().contains("gitmodulesUrl"), "{refused}");
     world.fsck();
 }
@@ -59,6 +61,9 @@ fn the_names_are_those_of_files() {
     let fs = world.main();
     let options = WriteOptions::default();
     assert!(fs.write(".gitmodules/inside", b"x", &options).is_err());
-    assert!(fs.write_symlink(".gitmodules", "elsewhere", &options).is_err());
+    assert!(
+        fs.write_symlink(".gitmodules", "elsewhere", &options)
+            .is_err()
+    );
     world.fsck();
 }
