@@ -18,7 +18,7 @@ rm -rf "$env"
 site=$("$env/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 "$tools/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))' >"$site/borrowed.pth"
 "$tools/bin/python" -m pip --python "$env/bin/python" install -q --disable-pip-version-check --no-index --no-deps \
-    --no-compile "$wheels"/packhouse*.whl
+    "$wheels"/packhouse*.whl
 
 export PYTHONDONTWRITEBYTECODE=1
 # From a folder where no module called packhouse is but the installed one.
