@@ -195,7 +195,7 @@ mod tests {
     use super::*;
 
     fn read_all(mut bytes: &[u8]) -> Result<Vec<String>, PacketError> {
-        let mut reader = PacketReader::new(&mut bytes);
+        let mut reader = PacketReader::new(bytes);
         let mut seen = Vec::new();
         while let Some(packet) = reader.read()? {
             seen.push(match packet {
@@ -243,7 +243,7 @@ mod tests {
     #[test]
     fn what_follows_the_lines_is_read_unframed() {
         let mut bytes: &[u8] = b"0006a\n0000PACK";
-        let mut reader = PacketReader::new(&mut bytes);
+        let mut reader = PacketReader::new(bytes);
         assert_eq!(reader.require().unwrap().text(), Some(&b"a"[..]));
         assert_eq!(reader.require().unwrap(), Packet::Flush);
         let mut rest = String::new();
@@ -262,7 +262,7 @@ mod tests {
             writer.send().unwrap();
             drop(writer);
             let mut input = &bytes[..];
-            let mut reader = PacketReader::new(&mut input);
+            let mut reader = PacketReader::new(input);
             for line in &lines {
                 prop_assert_eq!(reader.read().unwrap(), Some(Packet::Data(line)));
             }

@@ -172,7 +172,7 @@ mod tests {
     fn read(bytes: &[u8]) -> Result<Option<ReceiveRequest>, WireError> {
         let mut bytes = bytes;
         ReceiveRequest::read(
-            &mut PacketReader::new(&mut bytes),
+            &mut PacketReader::new(bytes),
             &ReceiveOptions::default(),
         )
     }
@@ -264,7 +264,7 @@ mod tests {
             ..ReceiveOptions::default()
         };
         let mut input = &mut bytes[..] as &[u8];
-        let error = ReceiveRequest::read(&mut PacketReader::new(&mut input), &options).unwrap_err();
+        let error = ReceiveRequest::read(&mut PacketReader::new(input), &options).unwrap_err();
         assert_eq!(error.to_string(), "too many ref updates in one push");
     }
 

@@ -195,7 +195,7 @@ mod tests {
     use crate::pktline::{Packet, PacketReader};
 
     fn packets(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
-        let mut reader = PacketReader::new(&mut bytes);
+        let mut reader = PacketReader::new(bytes);
         let mut seen = Vec::new();
         while let Some(packet) = reader.read().unwrap() {
             match packet {

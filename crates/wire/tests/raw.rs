@@ -40,7 +40,7 @@ pub(crate) fn encode(lines: &[Line]) -> Vec<u8> {
 
 /// The lines of an answer, up to and without the first that belongs to a pack.
 pub(crate) fn decode(mut bytes: &[u8]) -> Vec<String> {
-    let mut reader = PacketReader::new(&mut bytes);
+    let mut reader = PacketReader::new(bytes);
     let mut lines = Vec::new();
     while let Ok(Some(packet)) = reader.read() {
         match packet {

@@ -281,7 +281,7 @@ fn push(world: &World, remote: &str, lines: &[Line], pack: &[u8]) -> (String, Ve
         ),
     };
     let mut bytes = &answer[..];
-    let mut reader = PacketReader::new(&mut bytes);
+    let mut reader = PacketReader::new(bytes);
     let (mut messages, mut report) = (String::new(), Vec::new());
     while let Some(packet) = reader.read().unwrap() {
         match packet {
