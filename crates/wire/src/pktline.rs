@@ -194,7 +194,7 @@ mod tests {
 
     use super::*;
 
-    fn read_all(mut bytes: &[u8]) -> Result<Vec<String>, PacketError> {
+    fn read_all(bytes: &[u8]) -> Result<Vec<String>, PacketError> {
         let mut reader = PacketReader::new(bytes);
         let mut seen = Vec::new();
         while let Some(packet) = reader.read()? {
@@ -242,7 +242,7 @@ mod tests {
 
     #[test]
     fn what_follows_the_lines_is_read_unframed() {
-        let mut bytes: &[u8] = b"0006a\n0000PACK";
+        let bytes: &[u8] = b"0006a\n0000PACK";
         let mut reader = PacketReader::new(bytes);
         assert_eq!(reader.require().unwrap().text(), Some(&b"a"[..]));
         assert_eq!(reader.require().unwrap(), Packet::Flush);
@@ -261,7 +261,7 @@ mod tests {
             }
             writer.send().unwrap();
             drop(writer);
-            let mut input = &bytes[..];
+            let input = &bytes[..];
             let mut reader = PacketReader::new(input);
             for line in &lines {
                 prop_assert_eq!(reader.read().unwrap(), Some(Packet::Data(line)));

@@ -170,11 +170,7 @@ mod tests {
     }
 
     fn read(bytes: &[u8]) -> Result<Option<ReceiveRequest>, WireError> {
-        let mut bytes = bytes;
-        ReceiveRequest::read(
-            &mut PacketReader::new(bytes),
-            &ReceiveOptions::default(),
-        )
+        ReceiveRequest::read(&mut PacketReader::new(bytes), &ReceiveOptions::default())
     }
 
     #[test]
@@ -263,7 +259,7 @@ mod tests {
             max_command_bytes: 100,
             ..ReceiveOptions::default()
         };
-        let mut input = &mut bytes[..] as &[u8];
+        let input = &mut bytes[..] as &[u8];
         let error = ReceiveRequest::read(&mut PacketReader::new(input), &options).unwrap_err();
         assert_eq!(error.to_string(), "too many ref updates in one push");
     }

@@ -194,7 +194,7 @@ mod tests {
     use super::*;
     use crate::pktline::{Packet, PacketReader};
 
-    fn packets(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
+    fn packets(bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
         let mut reader = PacketReader::new(bytes);
         let mut seen = Vec::new();
         while let Some(packet) = reader.read().unwrap() {

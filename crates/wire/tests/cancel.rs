@@ -110,7 +110,7 @@ fn a_client_that_waits_is_kept_awake() {
         .count();
     assert!(keepalives > 0);
     // The pack is whole nevertheless.
-    let mut bytes = &out[..];
+    let bytes = &out[..];
     let mut reader = packhouse_wire::pktline::PacketReader::new(bytes);
     let mut pack = Vec::new();
     while let Some(packet) = reader.read().unwrap() {

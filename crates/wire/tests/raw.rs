@@ -39,7 +39,7 @@ pub(crate) fn encode(lines: &[Line]) -> Vec<u8> {
 }
 
 /// The lines of an answer, up to and without the first that belongs to a pack.
-pub(crate) fn decode(mut bytes: &[u8]) -> Vec<String> {
+pub(crate) fn decode(bytes: &[u8]) -> Vec<String> {
     let mut reader = PacketReader::new(bytes);
     let mut lines = Vec::new();
     while let Ok(Some(packet)) = reader.read() {

@@ -280,7 +280,7 @@ fn push(world: &World, remote: &str, lines: &[Line], pack: &[u8]) -> (String, Ve
             Some(&body),
         ),
     };
-    let mut bytes = &answer[..];
+    let bytes = &answer[..];
     let mut reader = PacketReader::new(bytes);
     let (mut messages, mut report) = (String::new(), Vec::new());
     while let Some(packet) = reader.read().unwrap() {
