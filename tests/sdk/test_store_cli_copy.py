@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 
 import pytest
 from store import Gitstore, Service, eventually
@@ -137,6 +138,44 @@ def test_what_makes_no_sense_is_refused(store, args, says):
     before = store("hash")
     assert says in store.error(*args)
     assert store("hash") == before and not (store.folder / "out").exists()
+
+
+def test_ctrl_c_ends_a_copy_without_leftovers(store):
+    store("init")
+    for number in range(3000):
+        store.file(f"src/many/{number}", os.urandom(64 << 10))
+    with open(store.folder / "large", "wb") as file:
+        for _ in range(30):
+            file.write(os.urandom(8 << 20))
+    before = sorted(path for path in store.repo.rglob("*") if path.is_file())
+    for args in (["cp", "large", ":"], ["cp", "src/", ":"]):
+        process = subprocess.Popen([store.program, *args], cwd=store.folder, env=store.env, stderr=subprocess.PIPE)
+        # Once it has begun to store, which is when there is something to leave behind.
+        eventually(lambda: process.poll() is not None or sorted(p for p in store.repo.rglob("*") if p.is_file()) != before)
+        process.send_signal(signal.SIGINT)
+        _, complaint = process.communicate(timeout=60)
+        assert process.returncode == 130, (args, complaint)
+        assert sorted(path for path in store.repo.rglob("*") if path.is_file()) == before, args
+    assert store("ls") == ""
+
+
+def test_input_that_ctrl_c_cut_off_is_not_stored(store):
+    store("init")
+    process = subprocess.Popen([store.program, "write", "large"], env=store.env, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdin.write(bytes(8 << 20))
+    process.stdin.flush()
+    process.send_signal(signal.SIGINT)
+    # Whoever wrote has got the same signal, and is gone.
+    _, complaint = process.communicate(timeout=60)
+    assert process.returncode == 130 and b"stopped by a signal" in complaint
+    assert store("ls") == ""
+
+
+def test_a_dry_run_makes_no_tag(store):
+    store("init")
+    for args in (["cp", "src/a.txt", ":"], ["cp", "src", ":"], ["sync", "src"], ["--json", "cp", "src/a.txt", ":"]):
+        store(*args, "-n", "--tag", "v1")
+    assert store("tag") == ""
 
 
 # cp to disk and within the store

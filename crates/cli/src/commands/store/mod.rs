@@ -13,6 +13,7 @@ mod output;
 mod ref_path;
 mod select;
 mod session;
+mod until_stopped;
 
 mod archive;
 mod branch;

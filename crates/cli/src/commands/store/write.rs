@@ -17,6 +17,7 @@ use super::flags::{BranchFlag, CreateFlag, MessageFlag, ParentFlags, SnapshotFla
 use super::ref_path::RefPath;
 use super::select;
 use super::session::Session;
+use super::until_stopped::UntilStopped;
 
 /// Input up to this size is kept in memory and written again if someone else is faster.
 const KEPT_BYTES: u64 = 1 << 20;
@@ -96,7 +97,7 @@ impl Target<'_> {
         }
         // The input can be read once only, so that it is stored before the branch is looked at.
         let mut edits = Edits::new(self.store);
-        let mut input = Cursor::new(head).chain(input);
+        let mut input = UntilStopped::new(Cursor::new(head).chain(input));
         let id: ObjectId = edits.sink.add_reader(&mut input, None)?;
         edits.set(self.path, FileType::Blob, id)?;
         Ok(self.commit(edits)?)

@@ -1,13 +1,16 @@
 //! From disk into the store.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, Metadata};
+use std::fs::{self, File, Metadata};
 use std::io::Write;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use bstr::{BStr, BString, ByteSlice};
-use packhouse_repo::store::{CommitOptions, CopyIn, NewContent, Snapshot, Store, disk_glob, join};
+use packhouse_repo::store::{
+    CommitOptions, CopyIn, Edits, FileType, NewContent, Snapshot, Store, disk_glob, join,
+};
 
 use super::{CpArgs, basename, delete_needs_a_folder, has_pivot};
 use crate::commands::store::changes::{self, Shown};
@@ -18,6 +21,10 @@ use crate::commands::store::ref_path::RefPath;
 use crate::commands::store::rm::no_match;
 use crate::commands::store::select;
 use crate::commands::store::session::Session;
+use crate::commands::store::until_stopped::UntilStopped;
+
+/// Files up to this size are stored before a signal could be noticed.
+const SHORT_BYTES: u64 = 1 << 20;
 
 pub(super) fn run(
     args: &CpArgs,
@@ -107,36 +114,73 @@ fn copy_one(
         .excludes()?
         .is_some_and(|filter| filter.is_excluded(&name, false));
     let kept = args.ignore_existing && tip.exists(&path)?;
-    if excluded || kept {
-        session.tell("Copied 0 file(s)");
-        return changes::tag(session, store, tip, &args.tag);
+    let dry_run = args.dry_run.dry_run;
+    let nothing = excluded || kept;
+    if dry_run && !session.json() {
+        return match nothing {
+            true => Ok(()),
+            false => show(source, &path),
+        };
     }
-    if args.dry_run.dry_run && !session.json() {
-        return show(source, &path);
-    }
-    let content = match metadata.is_symlink() {
-        true => NewContent::Symlink(link_target(source.as_ref())?),
-        false => NewContent::File(source.into()),
-    };
-    let mode = args.file_type().filter(|_| !metadata.is_symlink());
     let options = CommitOptions {
         message: args.message.message.clone(),
         operation: Some("cp".to_owned()),
         parents: select::parents(store, &args.parents.parents)?,
         ..CommitOptions::default()
     };
-    let no_removes: [&[u8]; 0] = [];
-    let copied = match args.dry_run.dry_run {
+    let copied = match dry_run || nothing {
         true => tip.clone(),
-        false => tip.apply([(&path, content, mode)], no_removes, options)?,
+        false => {
+            let mut edits = Edits::new(store);
+            match metadata.is_symlink() {
+                true => {
+                    let target = link_target(source.as_ref())?;
+                    edits.put(&path, NewContent::Symlink(target), None)?;
+                }
+                false => put_file(
+                    &mut edits,
+                    &path,
+                    source.as_ref(),
+                    metadata,
+                    args.file_type(),
+                )?,
+            }
+            tip.commit_edits(edits, options)?
+        }
     };
-    changes::tag(session, store, &copied, &args.tag)?;
+    if !dry_run {
+        changes::tag(session, store, &copied, &args.tag)?;
+    }
     let shown = Shown {
         before: BStr::new(":"),
-        dry_run: args.dry_run.dry_run,
+        dry_run,
         done: "Copied",
     };
     changes::finish(session, &copied, &shown)
+}
+
+/// Stores a file. A signal ends it in order, however large the file is.
+fn put_file(
+    edits: &mut Edits,
+    path: &[u8],
+    source: &Path,
+    metadata: &Metadata,
+    file_type: Option<FileType>,
+) -> Result<(), Failure> {
+    // A pipe does not say how much is in it.
+    let size = metadata.is_file().then_some(metadata.len());
+    let id = match size {
+        Some(0..=SHORT_BYTES) => edits.sink.add_file(source)?,
+        _ => {
+            let file = File::open(source).map_err(|error| Failure::local(source, &error))?;
+            edits.sink.add_reader(&mut UntilStopped::new(file), size)?
+        }
+    };
+    let by_itself = match metadata.permissions().mode() & 0o111 {
+        0 => FileType::Blob,
+        _ => FileType::Executable,
+    };
+    Ok(edits.set(path, file_type.unwrap_or(by_itself), id)?)
 }
 
 fn show(source: &OsStr, path: &[u8]) -> Result<(), Failure> {
