@@ -1,7 +1,7 @@
 //! A store, a stock repository with a history, and every way to reach it.
 
+use std::io::Write;
 use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::Arc;
@@ -128,7 +128,11 @@ impl World {
 
     /// A program in the place of `ssh` that runs the command here. It notes what it was called with.
     pub(crate) fn fake_ssh(&self, passes_version: bool) -> PathBuf {
-        let path = self.path("fake-ssh");
+        let path = self.path(if passes_version {
+            "fake-ssh"
+        } else {
+            "fake-old-ssh"
+        });
         let forget = match passes_version {
             true => "",
             false => "unset GIT_PROTOCOL",
@@ -218,9 +222,19 @@ impl Drop for World {
     }
 }
 
+/// Makes a program. Another process writes it: what other tests start meanwhile would inherit the open file, and a
+/// file that anybody can write to is not run ("text file busy").
 pub(crate) fn write_program(path: &Path, script: &str) {
-    std::fs::write(path, script).unwrap();
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut child = std::process::Command::new("sh")
+        .args(["-c", "cat > \"$0\" && chmod 755 \"$0\""])
+        .arg(path)
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(script.as_bytes()).unwrap();
+    drop(input);
+    assert!(child.wait().unwrap().success());
 }
 
 /// The repository of a store, for `git`.

@@ -43,7 +43,7 @@ pub(crate) fn connect<'p>(
     edge: Edge<'p>,
 ) -> Result<Conversation<'p>, RemoteError> {
     let _entered = edge.handle().enter();
-    let variant = variant_of(&options.ssh, host, &edge)?;
+    let variant = variant_of(&options.ssh, host, &edge, &failures)?;
     let mut command = command(
         &options.ssh.command,
         &arguments(host, service, version, variant, &failures)?,
@@ -265,6 +265,7 @@ fn variant_of(
     options: &SshOptions,
     host: &Host,
     edge: &Edge<'_>,
+    failures: &Failures,
 ) -> Result<SshVariant, RemoteError> {
     if options.variant != SshVariant::Auto {
         return Ok(options.variant);
@@ -289,7 +290,14 @@ fn variant_of(
         .stderr(Stdio::null())
         .kill_on_drop(true);
     let understood = match edge.wait(trial.status()) {
-        Ok(status) => status.is_ok_and(|status| status.success()),
+        Ok(Ok(status)) => status.success(),
+        Ok(Err(error)) => {
+            return Err(RemoteError::Program {
+                program: program_name(&options.command),
+                url: failures.url.clone(),
+                reason: error.to_string(),
+            });
+        }
         Err(super::error::Ended::Cancelled) => return Err(RemoteError::Cancelled),
         Err(_) => false,
     };
