@@ -19,6 +19,8 @@ pub struct Batch {
     snapshot: Snapshot,
     options: CommitOptions,
     edits: Option<Edits>,
+    /// A commit failed, and with it went what had been gathered: another one would lack that.
+    failed: bool,
     result: Option<Snapshot>,
 }
 
@@ -30,6 +32,7 @@ impl Snapshot {
             snapshot: self.clone(),
             options,
             edits: Some(Edits::new(self.store())),
+            failed: false,
             result: None,
         })
     }
@@ -151,8 +154,15 @@ impl Batch {
 
     /// Commits all changes, and closes the batch. Without changes there is no commit.
     ///
-    /// If the branch has moved on the batch stays open; what was gathered so far is then lost to it.
+    /// If the branch has moved on the batch is not closed, but what was gathered is lost to it, so every further commit
+    /// of it fails too: begin another batch on a newer snapshot.
     pub fn commit(&mut self) -> Result<Snapshot, StoreError> {
+        if self.failed {
+            return Err(StoreError::Failed {
+                reason: "Batch failed to commit before; begin another on a newer snapshot"
+                    .to_owned(),
+            });
+        }
         let edits = self.edits.take().ok_or_else(closed)?;
         if edits.entries.is_empty() {
             self.result = Some(self.snapshot.clone());
@@ -165,6 +175,7 @@ impl Batch {
             }
             Err(error) => {
                 self.edits = Some(Edits::new(self.snapshot.store()));
+                self.failed = true;
                 Err(error)
             }
         }

@@ -296,6 +296,9 @@ fn a_batch_commits_once() {
     stale.write("z", b"", None).unwrap();
     assert_eq!(stale.commit().unwrap_err().kind(), StoreErrorKind::Stale);
     assert!(!stale.is_closed() && stale.result().is_none());
+    // What was gathered is gone; a second commit must not pass for one with it.
+    assert_eq!(stale.commit().unwrap_err().kind(), StoreErrorKind::Runtime);
+    assert!(stale.result().is_none());
     world.fsck();
 }
 
