@@ -48,7 +48,7 @@ impl<W: Write> Entries for ZipOut<W> {
     }
 
     fn link(&mut self, path: &BStr, target: &str) -> Result<(), StoreError> {
-        let added = self.zip.add_symlink(text(path)?, target, options(0o120777));
+        let added = self.zip.add_symlink(text(path)?, target, options(0o120000));
         added.map_err(not_written)
     }
 
