@@ -1,9 +1,10 @@
 //! Ctrl-C and SIGTERM: the first asks for an orderly end, the second ends the process.
 
-use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock, Once};
 
-use tokio::runtime::Handle;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::error::CliError;
@@ -12,7 +13,7 @@ use crate::error::CliError;
 pub(crate) const INTERRUPTED: u8 = 130;
 
 /// Whether long work has been told to stop.
-static STOPPED: AtomicBool = AtomicBool::new(false);
+static STOPPED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 
 /// The two signals, which no longer end the process by themselves.
 pub(crate) struct StopSignals {
@@ -45,57 +46,23 @@ impl StopSignals {
     }
 }
 
-/// Lets long work end by itself at the first signal, removing what it has half written.
+/// Lets long work end by itself at the first signal, removing what it has half written. The second one ends the process.
 pub(crate) fn stop_in_order() {
     static LISTENING: Once = Once::new();
     LISTENING.call_once(|| {
-        let started = match Handle::try_current() {
-            Ok(runtime) => {
-                let _entered = runtime.enter();
-                StopSignals::listen().map(|signals| {
-                    runtime.spawn(note(signals));
-                })
+        for signal in [SIGINT, SIGTERM] {
+            // The flag is set in the signal's handler itself: what comes after the signal, such as the end of an
+            // input whose writer got it too, finds the flag set. The second signal finds it as well.
+            let exit =
+                flag::register_conditional_shutdown(signal, INTERRUPTED.into(), STOPPED.clone());
+            if let Err(error) = exit.and_then(|_| flag::register(signal, STOPPED.clone())) {
+                tracing::warn!(%error, "a signal will end this command at once");
             }
-            // Commands that need no runtime get a thread that waits for signals and nothing else.
-            Err(_) => note_on_a_thread(),
-        };
-        if let Err(error) = started {
-            tracing::warn!(%error, "a signal will end this command at once");
         }
     });
 }
 
-async fn note(mut signals: StopSignals) {
-    signals.wait().await;
-    STOPPED.store(true, Ordering::Relaxed);
-    signals.wait().await;
-    std::process::exit(INTERRUPTED.into());
-}
-
-fn note_on_a_thread() -> Result<(), CliError> {
-    let failed = |error| {
-        CliError::because(
-            "could not start a thread",
-            &error,
-            "check the limits of this process",
-        )
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(failed)?;
-    let entered = runtime.enter();
-    let signals = StopSignals::listen()?;
-    drop(entered);
-    let wait = move || runtime.block_on(note(signals));
-    std::thread::Builder::new()
-        .name("signals".to_owned())
-        .spawn(wait)
-        .map_err(failed)?;
-    Ok(())
-}
-
 /// Whether a signal has asked long work to stop.
 pub(crate) fn stopped() -> bool {
-    STOPPED.load(Ordering::Relaxed)
+    STOPPED.load(Ordering::SeqCst)
 }
