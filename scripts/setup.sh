@@ -60,6 +60,8 @@ list_missing() {
         need node nodejs
         need npm npm
         need c++ g++ # libFuzzer is C++
+        need xz xz-utils # for tar, which reads the archives we write
+        need bzip2 bzip2
     fi
     if [ "$purpose" = bench ]; then
         need nginx nginx-light
