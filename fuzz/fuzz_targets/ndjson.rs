@@ -15,6 +15,14 @@ mod base64_pieces;
 #[path = "../../crates/server/src/rest/commit_pack/chunk.rs"]
 mod chunk;
 
+#[path = "../../crates/server/src/rest/json_object.rs"]
+mod json_object;
+
+/// The parser finds it there.
+mod rest {
+    pub(crate) use crate::json_object;
+}
+
 mod error {
     /// What the parser needs of the server's error type.
     #[derive(Debug)]

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 
 use crate::body::BodyError;
 use crate::error::ApiError;
+use crate::rest::json_object::expect_object;
 
 /// The query of a request.
 pub(crate) struct Query<T>(pub T);
@@ -70,15 +71,6 @@ pub(super) fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiErro
     expect_object("the body", bytes)?;
     serde_json::from_slice(bytes)
         .map_err(|error| ApiError::invalid(format!("the body is not valid: {error}")))
-}
-
-/// Refuses JSON that is no object: serde would take an array for a struct's fields. What the struct has inside is held
-/// to the same by its own type. `what` names the text in the message.
-pub(super) fn expect_object(what: &str, bytes: &[u8]) -> Result<(), ApiError> {
-    if bytes.trim_ascii_start().starts_with(b"{") {
-        return Ok(());
-    }
-    Err(ApiError::invalid(format!("{what} must be a JSON object")))
 }
 
 /// The ref of a branch that a request calls `name`; `field` says where.

@@ -7,6 +7,7 @@ mod conditions;
 pub(crate) mod file;
 pub(crate) mod files;
 mod input;
+mod json_object;
 mod last_commit;
 mod openapi;
 mod page;

@@ -11,7 +11,7 @@ use bytes::{Buf, Bytes};
 use packhouse_api::BlobChunkLine;
 
 use crate::error::ApiError;
-use crate::rest::input::expect_object;
+use crate::rest::json_object::expect_object;
 
 /// Largest decoded chunk, in bytes: a limit of the wire contract.
 pub(super) const MAX_CHUNK_BYTES: usize = 4 << 20;

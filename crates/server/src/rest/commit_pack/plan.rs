@@ -10,6 +10,7 @@ use packhouse_repo::Namespace;
 
 use crate::error::ApiError;
 use crate::rest::input::{self, shown};
+use crate::rest::json_object::expect_object;
 use crate::rest::{namespace, time};
 
 /// A commit to make.
@@ -70,7 +71,7 @@ pub(super) enum ContentUse {
 impl Plan {
     /// Reads and checks the first line.
     pub(super) fn parse(line: &[u8]) -> Result<Plan, ApiError> {
-        input::expect_object("the first line, the commit's `metadata`,", line)?;
+        expect_object("the first line, the commit's `metadata`,", line)?;
         let MetadataLine { metadata } = serde_json::from_slice(line).map_err(|error| {
             ApiError::invalid(format!(
                 "the first line is not the commit's `metadata`: {error}"
