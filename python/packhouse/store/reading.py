@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import io
-from typing import TYPE_CHECKING, Iterator, List, Optional, Tuple, Union
+from typing import Iterator, List, Optional, Tuple, Union
 
 from .arguments import RepoPath, hash_text, optional_path
 from .base import SnapshotBase
-from .files import open_reader
 from .tree import FileType, StatResult, WalkEntry
-
-if TYPE_CHECKING:
-    from .files import FileWriter
 
 
 class SnapshotReading(SnapshotBase):
@@ -42,22 +37,6 @@ class SnapshotReading(SnapshotBase):
     def readlink(self, path: RepoPath) -> str:
         """The target of a link. ValueError if it is something else."""
         return self._native.readlink(path)
-
-    def open(
-        self, path: RepoPath, mode: str = "rb"
-    ) -> Union[io.BufferedReader, io.TextIOWrapper, FileWriter]:
-        """A file object: ``"rb"`` and ``"r"`` read (and seek), ``"wb"`` and ``"w"`` write and commit when closed.
-
-        Text is UTF-8. Other modes raise ValueError.
-        """
-        if mode in ("rb", "r"):
-            return open_reader(self._native.reader(path), mode)
-        if mode in ("wb", "w"):
-            return self.writer(path, mode)
-        raise ValueError(f"Unsupported mode: {mode!r} (use 'rb', 'r', 'wb' or 'w')")
-
-    def writer(self, path: RepoPath, mode: str = "wb") -> FileWriter:
-        raise NotImplementedError
 
     def ls(self, path: Optional[RepoPath] = None, *, recursive: bool = False) -> List[str]:
         """The names in a directory, in Git's order; with ``recursive`` the full paths of all files below it."""

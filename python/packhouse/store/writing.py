@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from typing import TYPE_CHECKING, Iterable, List, Mapping, Optional, Union
 
@@ -19,7 +20,7 @@ from .arguments import (
     write_mode,
 )
 from .batch import Batch
-from .files import FileWriter
+from .files import FileWriter, open_reader
 from .reading import SnapshotReading
 from .tree import WriteEntry
 
@@ -101,6 +102,19 @@ class SnapshotWriting(SnapshotReading):
         return self._next(
             self._native.write_symlink(path, target, message, parent_hashes(parents))
         )
+
+    def open(
+        self, path: RepoPath, mode: str = "rb"
+    ) -> Union[io.BufferedReader, io.TextIOWrapper, FileWriter]:
+        """A file object: ``"rb"`` and ``"r"`` read (and seek), ``"wb"`` and ``"w"`` write and commit when closed.
+
+        Text is UTF-8. Other modes raise ValueError.
+        """
+        if mode in ("rb", "r"):
+            return open_reader(self._native.reader(path), mode)
+        if mode in ("wb", "w"):
+            return self.writer(path, mode)
+        raise ValueError(f"Unsupported mode: {mode!r} (use 'rb', 'r', 'wb' or 'w')")
 
     def writer(
         self, path: RepoPath, mode: str = "wb", *, message: Optional[str] = None
