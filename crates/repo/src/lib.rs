@@ -16,6 +16,7 @@ mod files;
 mod fsck;
 pub mod hosted;
 mod import;
+pub mod line_diff;
 mod log;
 pub mod merge;
 mod receive;

@@ -4,6 +4,7 @@
 
 mod bare;
 mod beside_git;
+mod diff;
 mod directory;
 mod export_import;
 mod hosted;

@@ -8,6 +8,8 @@ use std::ops::Range;
 
 use imara_diff::{Algorithm, Diff, Token};
 
+use crate::line_diff::Marks;
+
 /// Lines that occur more often split nothing, as in Git.
 const OCCURRENCES_MAX: usize = 64;
 
@@ -15,21 +17,12 @@ const OCCURRENCES_MAX: usize = 64;
 /// which splitting takes time in the square of their length.
 const STEPS_MAX: u64 = 1 << 27;
 
-/// Which lines of two texts are not in the other.
-pub(super) struct Marks {
-    pub(super) removed: Vec<bool>,
-    pub(super) added: Vec<bool>,
-}
-
 /// Compares two texts, line for line.
 pub(super) fn compare(before: &[Token], after: &[Token]) -> Marks {
     let mut search = Search {
         before,
         after,
-        marks: Marks {
-            removed: vec![false; before.len()],
-            added: vec![false; after.len()],
-        },
+        marks: Marks::none(before.len(), after.len()),
         steps: 0,
     };
     let mut open = vec![(0..before.len(), 0..after.len())];

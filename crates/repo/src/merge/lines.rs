@@ -5,7 +5,8 @@ use std::ops::Range;
 use imara_diff::{Interner, Token, sources::byte_lines};
 
 use super::histogram::compare;
-use super::slide::slide;
+pub(super) use crate::line_diff::LineHunk;
+use crate::line_diff::slide;
 
 /// A text cut into lines, each with its line break. Equal tokens are equal lines.
 pub(super) struct Lines<'a> {
@@ -48,37 +49,12 @@ impl<'a> Lines<'a> {
         let before = &self.tokens[range.clone()];
         let after = &other.tokens[other_range.clone()];
         let mut marks = compare(before, after);
-        slide(before, after, &mut marks);
-        let mut hunks = Vec::new();
-        let (mut old, mut new) = (0, 0);
-        loop {
-            let removed = marks.removed[old..]
-                .iter()
-                .take_while(|removed| **removed)
-                .count();
-            let added = marks.added[new..]
-                .iter()
-                .take_while(|added| **added)
-                .count();
-            if removed + added > 0 {
-                let (before, after) = (range.start + old, other_range.start + new);
-                hunks.push(LineHunk {
-                    before: before..before + removed,
-                    after: after..after + added,
-                });
-            }
-            // Behind a change comes a line that both have, or the end of both.
-            (old, new) = (old + removed + 1, new + added + 1);
-            if old > marks.removed.len() || new > marks.added.len() {
-                return hunks;
-            }
+        slide(before, after, &mut marks, None);
+        let mut hunks = marks.hunks();
+        for hunk in &mut hunks {
+            hunk.before = hunk.before.start + range.start..hunk.before.end + range.start;
+            hunk.after = hunk.after.start + other_range.start..hunk.after.end + other_range.start;
         }
+        hunks
     }
-}
-
-/// Lines of one text, and the lines of another that stand in their place.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct LineHunk {
-    pub(super) before: Range<usize>,
-    pub(super) after: Range<usize>,
 }

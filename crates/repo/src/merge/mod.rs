@@ -17,7 +17,6 @@ mod lines;
 mod options;
 mod path;
 mod regions;
-mod slide;
 mod stages;
 mod text;
 mod tree;

@@ -1,0 +1,5 @@
+//! Differences between texts and between trees, held against `git diff`.
+
+mod chance;
+mod lines;
+mod world;
