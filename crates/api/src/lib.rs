@@ -33,6 +33,6 @@ pub use commits::{CommitInfo, FoundCommit, GetCommitQuery, ListCommitsQuery, Lis
 pub use error::{ErrorBody, ErrorCode, ResultStatus};
 pub use files::{EntryKind, FileEntry, FileQuery, ListFilesQuery, ListedFiles};
 pub use repos::{
-    BaseRepo, CreateRepo, CreateRepoQuery, CreatedRepo, DeletedRepo, ListReposQuery, ListedRepos,
-    RepoDetails, RepoInfo,
+    BaseRepo, BaseRepoAuth, CreateRepo, CreateRepoQuery, CreatedRepo, DeletedRepo, InitialCommit,
+    ListReposQuery, ListedRepos, RepoDetails, RepoInfo,
 };

@@ -1,5 +1,6 @@
 //! Repositories: create, describe, list, delete.
 
+use crate::commit_pack::Person;
 use crate::object::optional_object;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -19,6 +20,43 @@ pub struct CreateRepo {
     )]
     #[schema(nullable = false)]
     pub base_repo: Option<BaseRepo>,
+    /// The one commit of a snapshot.
+    #[serde(
+        default,
+        deserialize_with = "optional_object",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schema(nullable = false)]
+    pub initial_commit: Option<InitialCommit>,
+}
+
+/// The one commit of a repository that is a snapshot of another.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, ToSchema)]
+pub struct InitialCommit {
+    /// Message; a line that names the source if absent.
+    #[serde(
+        default,
+        alias = "commit_message",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schema(nullable = false)]
+    pub message: Option<String>,
+    /// Who wrote it; the server if absent.
+    #[serde(
+        default,
+        deserialize_with = "optional_object",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schema(nullable = false)]
+    pub author: Option<Person>,
+    /// Who commits it; the author if absent.
+    #[serde(
+        default,
+        deserialize_with = "optional_object",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schema(nullable = false)]
+    pub committer: Option<Person>,
 }
 
 /// Query of `POST /repos`.
@@ -36,6 +74,7 @@ pub struct BaseRepo {
     /// `github`, another Git host, or `code` for a repository of this server.
     pub provider: String,
     /// Organisation or user there.
+    #[serde(default)]
     pub owner: String,
     /// Repository there.
     pub name: String,
@@ -43,6 +82,48 @@ pub struct BaseRepo {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub default_branch: Option<String>,
+    /// Of a repository of this server: `fork`, which is also meant if it is absent, or `snapshot`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub operation: Option<String>,
+    /// Of a fork: the branch or tag to begin at. Without it and `sha`, the fork has every branch and tag.
+    #[serde(default, rename = "ref", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub git_ref: Option<String>,
+    /// Of a fork: the commit to begin at; counts more than `ref`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub sha: Option<String>,
+    /// What allows reading it.
+    #[serde(
+        default,
+        deserialize_with = "optional_object",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schema(nullable = false)]
+    pub auth: Option<BaseRepoAuth>,
+}
+
+/// What allows reading the repository that another one comes from.
+#[derive(Clone, Default, Deserialize, Serialize, ToSchema)]
+pub struct BaseRepoAuth {
+    /// How `token` is to be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub auth_type: Option<String>,
+    /// For a fork: a token with `git:read` for that repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub token: Option<String>,
+}
+
+impl std::fmt::Debug for BaseRepoAuth {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The token stays out of logs.
+        f.debug_struct("BaseRepoAuth")
+            .field("auth_type", &self.auth_type)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Answer of `POST /repos`.

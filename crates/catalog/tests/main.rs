@@ -4,6 +4,7 @@
 mod both;
 mod crash;
 mod fold;
+mod fork;
 mod group;
 mod load;
 mod nodes;

@@ -34,7 +34,9 @@ pub use error::{PublishError, RepoError};
 pub use export::{CopyError, ExportError, ExportReport, copy_objects, export};
 pub use files::{FileEntry, FileList, ListFiles, list_files};
 pub use fsck::{FsckProblem, FsckReport, fsck};
-pub use hosted::{FoldLimits, FoldReport, Hosted, HostedOptions};
+pub use hosted::{
+    FoldLimits, FoldReport, ForkError, ForkRequest, Hosted, HostedOptions, InitialCommit,
+};
 pub use import::{ImportError, ImportReport, import};
 pub use log::{LogEntry, LogQuery, log};
 pub use receive::{Command, CommandStatus, Push, RefChange, RefPolicy};

@@ -97,6 +97,11 @@ impl AppState {
         self.authenticator.authenticate(headers).await
     }
 
+    /// The caller that `token` stands for, where it is not the request's own.
+    pub async fn authenticate_token(&self, token: &str) -> Result<Caller, ApiError> {
+        self.authenticator.authenticate_token(token).await
+    }
+
     /// The repository that the caller's token names, for a caller with `scope`.
     pub async fn open(&self, caller: &Caller, scope: Scope) -> Result<Repository, ApiError> {
         caller.need(scope)?;

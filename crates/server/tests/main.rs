@@ -9,6 +9,7 @@ mod commits;
 mod connection;
 mod file;
 mod files;
+mod forks;
 mod git;
 mod large;
 mod ops;

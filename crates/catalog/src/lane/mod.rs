@@ -18,6 +18,7 @@ mod plan;
 mod state;
 mod task;
 mod write;
+mod write_fork;
 
 use std::sync::Arc;
 
@@ -26,6 +27,7 @@ use tokio::task::JoinHandle;
 
 use crate::CatalogError;
 use crate::fold::Fold;
+use crate::fork::Fork;
 use crate::ids::{IdSource, OrgId, RepoId};
 use crate::keys::NewKey;
 use crate::open::Place;
@@ -39,6 +41,7 @@ use task::Task;
 pub(crate) enum Work {
     Publish(Publish),
     Fold(Fold),
+    Fork(Fork),
     Lease {
         repo: RepoId,
         holder: String,
@@ -80,6 +83,8 @@ pub(crate) enum Done {
     /// Whether there was anything to change.
     Changed(bool),
     Moved(Moved),
+    /// The repository to fork is not there; nothing was written.
+    SourceGone,
     /// The repository, the name or the fold's rows are not there to be had; nothing was written.
     Refused,
 }
@@ -98,6 +103,7 @@ impl Work {
         match self {
             Self::Publish(publish) => Some(publish.repo),
             Self::Fold(fold) => Some(fold.repo),
+            Self::Fork(fork) => Some(fork.source),
             Self::Lease { repo, .. } | Self::DeleteRepo { repo, .. } => Some(*repo),
             Self::CreateRepo { .. }
             | Self::CreateOrg { .. }
@@ -109,16 +115,24 @@ impl Work {
     /// About how much memory it holds.
     fn bytes(&self) -> usize {
         const FIXED: usize = 512;
-        let Self::Publish(publish) = self else {
-            return FIXED;
-        };
-        let edits = publish.edits.iter().map(|edit| {
-            256 + edit.name.len() + edit.message.len() + edit.who.as_ref().map_or(0, String::len)
-        });
-        FIXED
-            + publish.tail.as_ref().map_or(0, bytes::Bytes::len)
-            + publish.packs.len() * 128
-            + edits.sum::<usize>()
+        match self {
+            Self::Publish(publish) => {
+                let edits = publish.edits.iter().map(|edit| {
+                    let who = edit.who.as_ref().map_or(0, String::len);
+                    256 + edit.name.len() + edit.message.len() + who
+                });
+                FIXED
+                    + publish.tail.as_ref().map_or(0, bytes::Bytes::len)
+                    + publish.packs.len() * 128
+                    + edits.sum::<usize>()
+            }
+            Self::Fork(fork) => {
+                let refs = fork.refs.iter();
+                let refs = refs.map(|new| 256 + new.name.len() + fork.message.len());
+                FIXED + fork.tail.as_ref().map_or(0, bytes::Bytes::len) + refs.sum::<usize>()
+            }
+            _ => FIXED,
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::fold::{DUE_BYTES, DUE_ROWS, Fold};
+use crate::fork::Fork;
 use crate::ids::{IdSource, OrgId, RepoId};
 use crate::keys::NewKey;
 use crate::orgs::Org;
@@ -28,11 +29,9 @@ pub(super) struct RepoState {
     pub(super) fold_until_ms: Option<i64>,
 }
 
-impl RepoState {
-    /// Whether the index of tails to fold should have it.
-    pub(super) fn fold_due(&self) -> bool {
-        self.row.tail_rows >= DUE_ROWS || self.row.tail_bytes >= DUE_BYTES
-    }
+/// Whether the index of tails to fold should have a repository.
+pub(super) fn fold_due(repo: &RepoRow) -> bool {
+    repo.tail_rows >= DUE_ROWS || repo.tail_bytes >= DUE_BYTES
 }
 
 /// A row of refs; one without target is a deleted ref.
@@ -55,6 +54,8 @@ pub(super) struct Writes<'a> {
     pub(super) repos: Vec<RepoState>,
     /// New rows of repos, each with its place among the answers.
     pub(super) new_repos: Vec<(usize, RepoRow)>,
+    /// What forks have from the start, written if their row was.
+    pub(super) forks: Vec<ForkWrite<'a>>,
     /// Rare things, each with its place among the answers.
     pub(super) admin: Vec<(usize, Admin<'a>)>,
 }
@@ -84,6 +85,14 @@ pub(super) struct PackWrite<'a> {
     pub(super) repo: RepoId,
     pub(super) pack: &'a NewPack,
     pub(super) generation: i64,
+}
+
+/// What a fork has besides its row.
+#[derive(Debug)]
+pub(super) struct ForkWrite<'a> {
+    pub(super) repo: RepoId,
+    pub(super) generation: i64,
+    pub(super) fork: &'a Fork,
 }
 
 #[derive(Debug)]
@@ -127,6 +136,7 @@ fn decide<'a>(
     match work {
         Work::Publish(publish) => decide_publish(state, publish, writes),
         Work::Fold(fold) => decide_fold(state, fold, writes),
+        Work::Fork(fork) => decide_fork(state, fork, place, ids, writes),
         Work::Lease {
             repo,
             holder,
@@ -212,6 +222,42 @@ fn decide<'a>(
             Done::Changed(true)
         }
     }
+}
+
+/// The row of a fork continues the numbers of its source, so that the copied rows keep theirs.
+fn decide_fork<'a>(
+    state: &State,
+    fork: &'a Fork,
+    place: usize,
+    ids: &IdSource,
+    writes: &mut Writes<'a>,
+) -> Done {
+    let source = live(state, fork.source).map(|repo| repo.row);
+    let Some(source) = source.filter(|source| source.org == fork.org) else {
+        return Done::SourceGone;
+    };
+    let own = fork.tail.as_ref();
+    let own_bytes = own.map_or(0, |tail| i64::try_from(tail.len()).unwrap_or(i64::MAX));
+    let row = RepoRow {
+        id: RepoId(ids.next(fork.at_ms)),
+        org: fork.org,
+        name: fork.name.clone(),
+        default_branch: fork.default_branch.clone(),
+        created_at_ms: fork.at_ms,
+        deleted_at_ms: None,
+        generation: source.generation + 1,
+        packs_generation: source.packs_generation,
+        folded_through: source.folded_through,
+        tail_rows: source.tail_rows + i64::from(own.is_some()),
+        tail_bytes: source.tail_bytes + own_bytes,
+    };
+    writes.forks.push(ForkWrite {
+        repo: row.id,
+        generation: row.generation,
+        fork,
+    });
+    writes.new_repos.push((place, row.clone()));
+    Done::RepoCreated(row)
 }
 
 fn live(state: &State, repo: RepoId) -> Option<RepoState> {

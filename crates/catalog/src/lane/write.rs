@@ -5,12 +5,12 @@ use std::collections::HashSet;
 use crate::bulk::{Bulk, Kind, List, Texts};
 use crate::dialect::Conn;
 
-use super::Done;
-use super::plan::{Admin, Writes};
+use super::plan::{Admin, Writes, fold_due};
+use super::{Done, write_fork};
 
 use Kind::{Bytes, Int, Text};
 
-const UPSERT_REFS: Bulk = Bulk {
+pub(super) const UPSERT_REFS: Bulk = Bulk {
     head: "INSERT INTO refs (repo_id, name, target, peeled, created_at_ms, generation) \
            SELECT column1, column2, column3, column4, column5, column6 FROM (VALUES ",
     columns: &[Int, Bytes, Bytes, Bytes, Int, Int],
@@ -20,7 +20,7 @@ const UPSERT_REFS: Bulk = Bulk {
     lock: "",
 };
 
-const INSERT_REFLOG: Bulk = Bulk {
+pub(super) const INSERT_REFLOG: Bulk = Bulk {
     head: "INSERT INTO reflog \
            (repo_id, generation, ordinal, name, old, new, who, message, at_ms) SELECT column1, \
            column2, column3, column4, column5, column6, column7, column8, column9 FROM (VALUES ",
@@ -29,7 +29,7 @@ const INSERT_REFLOG: Bulk = Bulk {
     lock: "",
 };
 
-const INSERT_TAIL: Bulk = Bulk {
+pub(super) const INSERT_TAIL: Bulk = Bulk {
     head: "INSERT INTO tail (repo_id, generation, objects) \
            SELECT column1, column2, column3 FROM (VALUES ",
     columns: &[Int, Int, Bytes],
@@ -69,8 +69,9 @@ const UPDATE_REPOS: Bulk = Bulk {
 const INSERT_REPOS: Bulk = Bulk {
     head: "INSERT INTO repos (id, org_id, name, default_branch, created_at_ms, generation, \
            packs_generation, folded_through, tail_rows, tail_bytes, fold_due) SELECT column1, \
-           column2, column3, column4, column5, 0, 0, 0, 0, 0, 0 FROM (VALUES ",
-    columns: &[Int, Int, Text, Text, Int],
+           column2, column3, column4, column5, column6, column7, column8, column9, column10, \
+           column11 FROM (VALUES ",
+    columns: &[Int, Int, Text, Text, Int, Int, Int, Int, Int, Int, Int],
     foot: ") AS v WHERE column1 IS NOT NULL \
            ON CONFLICT (org_id, name) WHERE deleted_at_ms IS NULL DO NOTHING RETURNING id",
     lock: "",
@@ -181,7 +182,7 @@ async fn write_repos(
             row.push(repo.row.packs_generation)
                 .push(repo.row.folded_through);
             row.push(repo.row.tail_rows).push(repo.row.tail_bytes);
-            row.push(i64::from(repo.fold_due()));
+            row.push(i64::from(fold_due(&repo.row)));
             row.push(repo.fold_holder.as_deref())
                 .push(repo.fold_until_ms);
         });
@@ -211,6 +212,11 @@ async fn insert_repos(
                 .push(repo.name.as_str());
             row.push(repo.default_branch.as_str())
                 .push(repo.created_at_ms);
+            row.push(repo.generation)
+                .push(repo.packs_generation)
+                .push(repo.folded_through);
+            row.push(repo.tail_rows).push(repo.tail_bytes);
+            row.push(i64::from(fold_due(repo)));
         });
     }
     let inserted: HashSet<i64> = list
@@ -222,6 +228,11 @@ async fn insert_repos(
     for (place, repo) in new {
         if !inserted.contains(&repo.id.0) {
             answers[*place] = Done::Refused;
+        }
+    }
+    for fork in &writes.forks {
+        if inserted.contains(&fork.repo.0) {
+            write_fork::write(conn, texts, fork).await?;
         }
     }
     Ok(())

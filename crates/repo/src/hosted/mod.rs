@@ -7,6 +7,7 @@
 //! - a view is made of rows of one generation; a newer generation means loading the newer rows, nothing else.
 
 mod fold;
+mod fork;
 mod lane;
 mod packs;
 mod slot;
@@ -29,6 +30,7 @@ use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
 pub use self::fold::{FoldLimits, FoldReport};
+pub use self::fork::{ForkError, ForkRequest, InitialCommit};
 pub use self::stats::{BUCKETS_SECONDS, Histogram, Stats};
 
 use self::fold::FoldQueue;

@@ -91,6 +91,11 @@ pub(super) fn branch(field: &str, name: &str, namespace: Namespace) -> Result<Re
     parsed.map_err(|error| ApiError::invalid(format!("`{field}`: {error}")))
 }
 
+/// `text` without blanks around it, unless nothing else is there.
+pub(super) fn non_blank(text: Option<&str>) -> Option<&str> {
+    text.map(str::trim).filter(|text| !text.is_empty())
+}
+
 /// A path that a request names.
 pub(super) fn path(path: &str) -> Result<RepoPath, ApiError> {
     RepoPath::parse(path)

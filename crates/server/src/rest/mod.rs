@@ -6,6 +6,7 @@ pub(crate) mod commits;
 mod conditions;
 pub(crate) mod file;
 pub(crate) mod files;
+mod fork;
 mod input;
 mod json_object;
 mod last_commit;

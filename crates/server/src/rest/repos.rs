@@ -12,7 +12,7 @@ use packhouse_catalog::{CreateRepoError, DeleteRepoError, RepoRow};
 use packhouse_repo::Namespace;
 
 use super::input::{self, Query, parse_json, read_body, shown};
-use super::{page, time};
+use super::{fork, page, time};
 use crate::auth::{Caller, Scope};
 use crate::error::ApiError;
 use crate::state::AppState;
@@ -26,7 +26,8 @@ const MAX_ID_BYTES: usize = 255;
     post, path = "/api/v1/repos", tag = "repositories", params(CreateRepoQuery), request_body = Option<CreateRepo>,
     responses(
         (status = 201, body = CreatedRepo), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody), (status = 409, body = ErrorBody), (status = 501, body = ErrorBody),
+        (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody),
+        (status = 501, body = ErrorBody),
     )
 )]
 pub(crate) async fn create(
@@ -46,35 +47,51 @@ pub(crate) async fn create(
     } else {
         parse_json(&body)?
     };
-    if request.base_repo.is_some() {
-        let message =
-            "this server does not follow upstreams or fork repositories yet (`base_repo`)";
-        return Err(ApiError::new(ErrorCode::NotSupported, message));
+    let named = [&request.default_branch, &query.default_branch];
+    let named = named.into_iter().find_map(|name| name.as_deref());
+    let branch = named
+        .map(|name| input::branch("default_branch", name.trim(), Namespace::Default))
+        .transpose()?;
+    match &request.base_repo {
+        Some(base) if fork::is_here(base) => {
+            fork::create(&state, &caller, id, branch, &request, base).await?;
+        }
+        Some(_) => {
+            let message = "this server does not follow upstreams yet (`base_repo`)";
+            return Err(ApiError::new(ErrorCode::NotSupported, message));
+        }
+        None => {
+            let branch = named.map_or(DEFAULT_BRANCH, str::trim);
+            create_empty(&state, &caller, id, branch).await?;
+        }
     }
-    let branch = request
-        .default_branch
-        .or(query.default_branch)
-        .unwrap_or_else(|| DEFAULT_BRANCH.to_owned());
-    let branch = branch.trim();
-    input::branch("default_branch", branch, Namespace::Default)?;
-    state
-        .hosted
-        .catalog()
-        .create_repo(caller.org(), id, branch)
-        .await
-        .map_err(|error| match error {
-            CreateRepoError::Exists { .. } => ApiError::new(
-                ErrorCode::RepositoryExists,
-                format!("repository `{id}` already exists"),
-            ),
-            error => ApiError::internal(error),
-        })?;
     let created = CreatedRepo {
         repo_id: id.to_owned(),
         http_url: format!("{}/{id}.git", state.base_url(&uri, &headers)),
         message: "repository created".to_owned(),
     };
     Ok((StatusCode::CREATED, Json(created)))
+}
+
+async fn create_empty(
+    state: &AppState,
+    caller: &Caller,
+    id: &str,
+    branch: &str,
+) -> Result<(), ApiError> {
+    let created = state
+        .hosted
+        .catalog()
+        .create_repo(caller.org(), id, branch)
+        .await;
+    match created {
+        Ok(_) => Ok(()),
+        Err(CreateRepoError::Exists { .. }) => Err(ApiError::new(
+            ErrorCode::RepositoryExists,
+            format!("repository `{id}` already exists"),
+        )),
+        Err(error) => Err(ApiError::internal(error)),
+    }
 }
 
 /// Describes the repository that the token names.

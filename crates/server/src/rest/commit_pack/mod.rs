@@ -19,6 +19,8 @@ use packhouse_api::{CommitResponse, CommitSummary, ErrorCode, RefUpdate, ResultS
 use packhouse_object::{HashKind, ObjectId};
 use packhouse_repo::{CommitError, CommitRequest, RefChange, RefPolicy};
 
+pub(super) use self::plan::{message, signature};
+
 use self::contents::Contents;
 use self::lines::LineReader;
 use self::plan::{ExpectedHead, Plan};

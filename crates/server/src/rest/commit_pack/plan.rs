@@ -9,7 +9,7 @@ use packhouse_object::{
 use packhouse_repo::Namespace;
 
 use crate::error::ApiError;
-use crate::rest::input::{self, shown};
+use crate::rest::input::{self, non_blank, shown};
 use crate::rest::json_object::expect_object;
 use crate::rest::{namespace, time};
 
@@ -200,10 +200,6 @@ impl Plan {
     }
 }
 
-fn non_blank(text: Option<&str>) -> Option<&str> {
-    text.map(str::trim).filter(|text| !text.is_empty())
-}
-
 fn expected_head(text: &str) -> ExpectedHead {
     match ObjectId::from_hex(text.as_bytes()) {
         Ok(id) => ExpectedHead::Id(id),
@@ -226,7 +222,7 @@ fn mode(mode: Option<&str>, path: &str) -> Result<EntryMode, ApiError> {
     }
 }
 
-fn message(text: &str) -> Result<BString, ApiError> {
+pub(in crate::rest) fn message(text: &str) -> Result<BString, ApiError> {
     if text.trim().is_empty() {
         return Err(ApiError::invalid("`commit_message` is empty"));
     }
@@ -240,7 +236,7 @@ fn message(text: &str) -> Result<BString, ApiError> {
 }
 
 /// `person` as Git writes it into a commit.
-fn signature(field: &str, person: &Person) -> Result<Signature, ApiError> {
+pub(in crate::rest) fn signature(field: &str, person: &Person) -> Result<Signature, ApiError> {
     let part = |name: &str, text: &str| {
         let text = text.trim();
         if text.is_empty() {
