@@ -18,6 +18,7 @@ pub struct Catalog {
 struct Inner {
     pool: Pool,
     lanes: Vec<Lane>,
+    ids: Arc<IdSource>,
 }
 
 impl Catalog {
@@ -40,7 +41,7 @@ impl Catalog {
             .map(|_| Lane::start(place.clone(), ids.clone()))
             .collect();
         Ok(Self {
-            inner: Arc::new(Inner { pool, lanes }),
+            inner: Arc::new(Inner { pool, lanes, ids }),
         })
     }
 
@@ -64,6 +65,11 @@ impl Catalog {
 
     pub(crate) fn pool(&self) -> &Pool {
         &self.inner.pool
+    }
+
+    /// Where ids come from.
+    pub(crate) fn ids(&self) -> &IdSource {
+        &self.inner.ids
     }
 
     /// Has the lane of a repository do something.

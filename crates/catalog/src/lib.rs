@@ -20,7 +20,9 @@ mod dialect;
 mod error;
 mod fold;
 mod fork;
+mod git_credentials;
 mod ids;
+mod jobs;
 mod keys;
 mod lane;
 mod migrate;
@@ -30,13 +32,16 @@ mod publish;
 mod reflog;
 mod repos;
 mod text;
+mod upstreams;
 mod view;
 
 pub use catalog::Catalog;
 pub use error::CatalogError;
 pub use fold::{Fold, FoldError};
 pub use fork::{Fork, ForkError, NewRef};
+pub use git_credentials::{CredentialRow, NewCredential};
 pub use ids::{OrgId, RepoId};
+pub use jobs::{ClaimJobs, JobEnd, JobRow, JobState, NewJob};
 pub use keys::{Key, NewKey};
 pub use orgs::{CreateOrgError, Org};
 pub use publish::{
@@ -44,4 +49,5 @@ pub use publish::{
 };
 pub use reflog::ReflogRow;
 pub use repos::{CreateRepoError, DeleteRepoError, MAX_REPO_NAME_BYTES, RepoRow};
+pub use upstreams::{NewUpstream, SyncEnd, UpstreamRow};
 pub use view::{Loaded, PackRow, RefRow, Since, TailRow};

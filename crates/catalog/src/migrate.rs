@@ -9,12 +9,26 @@ use sqlx::{Connection, SqlSafeStr};
 use crate::dialect::{Dialect, Owned};
 
 /// Number, name, text for SQLite, text for PostgreSQL.
-const MIGRATIONS: &[(i64, &str, &str, &str)] = &[(
-    1,
-    "catalog",
-    include_str!("../migrations/sqlite/0001_catalog.sql"),
-    include_str!("../migrations/postgres/0001_catalog.sql"),
-)];
+const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
+    (
+        1,
+        "catalog",
+        include_str!("../migrations/sqlite/0001_catalog.sql"),
+        include_str!("../migrations/postgres/0001_catalog.sql"),
+    ),
+    (
+        2,
+        "jobs",
+        include_str!("../migrations/sqlite/0002_jobs.sql"),
+        include_str!("../migrations/postgres/0002_jobs.sql"),
+    ),
+    (
+        6,
+        "upstreams",
+        include_str!("../migrations/sqlite/0006_upstreams.sql"),
+        include_str!("../migrations/postgres/0006_upstreams.sql"),
+    ),
+];
 
 fn migrator(dialect: Dialect) -> Migrator {
     let migrations = MIGRATIONS.iter().map(|&(number, name, sqlite, postgres)| {

@@ -34,6 +34,8 @@ pub struct RepoRow {
     pub tail_rows: i64,
     /// Bytes in the tail.
     pub tail_bytes: i64,
+    /// It follows an upstream and has not got anything of it yet.
+    pub syncing: bool,
 }
 
 /// Why a repository was not created.
@@ -86,13 +88,13 @@ pub enum DeleteRepoError {
 macro_rules! columns {
     () => {
         "id, org_id, name, default_branch, created_at_ms, deleted_at_ms, generation, \
-         packs_generation, folded_through, tail_rows, tail_bytes"
+         packs_generation, folded_through, tail_rows, tail_bytes, syncing"
     };
 }
 pub(crate) use columns;
 
 /// How many columns `columns!` names.
-pub(crate) const COLUMNS: usize = 11;
+pub(crate) const COLUMNS: usize = 12;
 
 pub(crate) fn read(row: &Row) -> Result<RepoRow, sqlx::Error> {
     Ok(RepoRow {
@@ -107,6 +109,7 @@ pub(crate) fn read(row: &Row) -> Result<RepoRow, sqlx::Error> {
         folded_through: row.get(8)?,
         tail_rows: row.get(9)?,
         tail_bytes: row.get(10)?,
+        syncing: row.get::<i64>(11)? != 0,
     })
 }
 

@@ -14,9 +14,11 @@
 
 mod checkpoint;
 mod group;
+mod jobs;
 mod plan;
 mod state;
 mod task;
+mod upstreams;
 mod write;
 mod write_fork;
 
@@ -29,12 +31,16 @@ use crate::CatalogError;
 use crate::fold::Fold;
 use crate::fork::Fork;
 use crate::ids::{IdSource, OrgId, RepoId};
+use crate::jobs::JobRow;
 use crate::keys::NewKey;
 use crate::open::Place;
 use crate::orgs::Org;
 use crate::publish::Publish;
 use crate::repos::RepoRow;
 use task::Task;
+
+pub(crate) use jobs::JobWork;
+pub(crate) use upstreams::UpstreamWork;
 
 /// What a lane can do.
 #[derive(Debug)]
@@ -72,6 +78,8 @@ pub(crate) enum Work {
         fingerprint: String,
         at_ms: i64,
     },
+    Jobs(Box<JobWork>),
+    Upstream(Box<UpstreamWork>),
 }
 
 /// What came of it.
@@ -85,6 +93,8 @@ pub(crate) enum Done {
     Moved(Moved),
     /// The repository to fork is not there; nothing was written.
     SourceGone,
+    /// Jobs as they are now.
+    Jobs(Vec<JobRow>),
     /// The repository, the name or the fold's rows are not there to be had; nothing was written.
     Refused,
 }
@@ -104,11 +114,13 @@ impl Work {
             Self::Publish(publish) => Some(publish.repo),
             Self::Fold(fold) => Some(fold.repo),
             Self::Fork(fork) => Some(fork.source),
+            Self::Upstream(work) => Some(work.repo()),
             Self::Lease { repo, .. } | Self::DeleteRepo { repo, .. } => Some(*repo),
             Self::CreateRepo { .. }
             | Self::CreateOrg { .. }
             | Self::AddKey { .. }
-            | Self::RevokeKey { .. } => None,
+            | Self::RevokeKey { .. }
+            | Self::Jobs(_) => None,
         }
     }
 
@@ -131,6 +143,8 @@ impl Work {
                 let refs = refs.map(|new| 256 + new.name.len() + fork.message.len());
                 FIXED + fork.tail.as_ref().map_or(0, bytes::Bytes::len) + refs.sum::<usize>()
             }
+            Self::Jobs(work) => FIXED + work.bytes(),
+            Self::Upstream(work) => FIXED + work.bytes(),
             _ => FIXED,
         }
     }

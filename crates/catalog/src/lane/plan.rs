@@ -10,7 +10,7 @@ use crate::orgs::Org;
 use crate::publish::{NewPack, Publish, RefEdit};
 use crate::repos::RepoRow;
 
-use super::{Done, Moved, Work};
+use super::{Done, JobWork, Moved, UpstreamWork, Work};
 
 /// What the database holds of the things a group names.
 #[derive(Debug, Default)]
@@ -108,6 +108,16 @@ pub(super) enum Admin<'a> {
         fingerprint: &'a str,
         at_ms: i64,
     },
+    /// Answers for itself.
+    Jobs {
+        work: &'a JobWork,
+        new_id: i64,
+    },
+    /// Answers for itself.
+    Upstream {
+        work: &'a UpstreamWork,
+        job_id: i64,
+    },
 }
 
 /// Decides each of a group's works on its own. Answers to creations say what holds if the database
@@ -185,6 +195,7 @@ fn decide<'a>(
                 folded_through: 0,
                 tail_rows: 0,
                 tail_bytes: 0,
+                syncing: false,
             };
             writes.new_repos.push((place, row.clone()));
             Done::RepoCreated(row)
@@ -220,6 +231,22 @@ fn decide<'a>(
             };
             writes.admin.push((place, revoke));
             Done::Changed(true)
+        }
+        Work::Jobs(work) => {
+            let new_id = match work.as_ref() {
+                JobWork::Enqueue { now_ms, .. } => ids.next(*now_ms),
+                _ => 0,
+            };
+            writes.admin.push((place, Admin::Jobs { work, new_id }));
+            Done::Changed(false)
+        }
+        Work::Upstream(work) => {
+            let job_id = match work.as_ref() {
+                UpstreamWork::Create { row, .. } => ids.next(row.created_at_ms),
+                _ => 0,
+            };
+            writes.admin.push((place, Admin::Upstream { work, job_id }));
+            Done::Changed(false)
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::bulk::{Bulk, Kind, List, Texts};
 use crate::dialect::Conn;
 
 use super::plan::{Admin, Writes, fold_due};
-use super::{Done, write_fork};
+use super::{Done, jobs, upstreams, write_fork};
 
 use Kind::{Bytes, Int, Text};
 
@@ -90,8 +90,18 @@ pub(super) async fn write(
     // After the updates: a name given up in this group can be taken in it.
     insert_repos(conn, texts, &writes, answers).await?;
     for (place, admin) in &writes.admin {
-        if !write_admin(conn, admin).await? {
-            answers[*place] = Done::Refused;
+        match admin {
+            Admin::Jobs { work, new_id } => {
+                answers[*place] = jobs::write(conn, work, *new_id).await?;
+            }
+            Admin::Upstream { work, job_id } => {
+                answers[*place] = upstreams::write(conn, texts, work, *job_id).await?;
+            }
+            admin => {
+                if !write_admin(conn, admin).await? {
+                    answers[*place] = Done::Refused;
+                }
+            }
         }
     }
     Ok(())
@@ -272,6 +282,9 @@ async fn write_admin(conn: &mut Conn<'_>, admin: &Admin<'_>) -> Result<bool, sql
             "UPDATE org_keys SET revoked_at_ms = $3 \
              WHERE org_id = $1 AND fingerprint = $2 AND revoked_at_ms IS NULL"
         }
+        Admin::Jobs { .. } | Admin::Upstream { .. } => {
+            unreachable!("they have statements of their own")
+        }
     };
     Ok(conn.execute(sql, args).await? > 0)
 }
@@ -300,7 +313,8 @@ mod tests {
             &UPDATE_REPOS,
             &INSERT_REPOS,
         ];
-        for bulk in written.into_iter().chain(state::ALL) {
+        let all = written.into_iter().chain(state::ALL).chain(upstreams::ALL);
+        for bulk in all {
             let text = crate::bulk::build(Dialect::Sqlite, bulk, 4);
             let explain = crate::dialect::Sql::Built(format!("EXPLAIN QUERY PLAN {text}").into());
             let args = conn.args();
