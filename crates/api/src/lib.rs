@@ -17,6 +17,7 @@ mod commit_pack;
 mod commits;
 mod error;
 mod files;
+mod jobs;
 mod object;
 pub mod paths;
 mod repos;
@@ -32,6 +33,7 @@ pub use commit_pack::{
 pub use commits::{CommitInfo, FoundCommit, GetCommitQuery, ListCommitsQuery, ListedCommits};
 pub use error::{ErrorBody, ErrorCode, ResultStatus};
 pub use files::{EntryKind, FileEntry, FileQuery, ListFilesQuery, ListedFiles};
+pub use jobs::{JobInfo, JobStatus, ListJobsQuery, ListedJobs};
 pub use repos::{
     BaseRepo, BaseRepoAuth, CreateRepo, CreateRepoQuery, CreatedRepo, DeletedRepo, InitialCommit,
     ListReposQuery, ListedRepos, RepoDetails, RepoInfo,

@@ -22,5 +22,9 @@ pub const COMMITS: &str = "/api/v1/repos/commits";
 pub const COMMIT: &str = "/api/v1/repos/commit";
 /// Commit files sent as newline-delimited JSON (`POST`).
 pub const COMMIT_PACK: &str = "/api/v1/repos/commit-pack";
+/// List the jobs of an organisation (`GET`).
+pub const JOBS: &str = "/api/v1/jobs";
+/// List the jobs of one repository (`GET`).
+pub const REPO_JOBS: &str = "/api/v1/repos/jobs";
 /// The OpenAPI document of this API (`GET`, no token needed).
 pub const OPENAPI: &str = "/api/openapi.json";

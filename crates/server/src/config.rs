@@ -7,6 +7,8 @@ use std::time::Duration;
 use packhouse_bucket::S3Options;
 use packhouse_repo::FoldLimits;
 
+use crate::jobs::JobOptions;
+
 /// Settings of one server.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -30,6 +32,8 @@ pub struct Config {
     pub public_base: Option<String>,
     /// When a repository's tail is folded into a pack.
     pub fold: FoldLimits,
+    /// How work in the background is done.
+    pub jobs: JobOptions,
     /// Bounds on what one client or all of them may take.
     pub limits: Limits,
 }
@@ -142,6 +146,7 @@ impl Config {
             tls: None,
             public_base: None,
             fold: FoldLimits::default(),
+            jobs: JobOptions::default(),
             limits: Limits::default(),
         }
     }

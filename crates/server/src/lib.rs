@@ -22,6 +22,7 @@ mod body;
 mod config;
 mod error;
 mod git;
+pub mod jobs;
 mod listening;
 mod metrics;
 mod observe;

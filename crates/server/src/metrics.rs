@@ -11,6 +11,8 @@ use prometheus::{
     TextEncoder,
 };
 
+use crate::jobs::JobMetrics;
+
 /// Upper bounds of the buckets of request durations, in seconds.
 const REQUEST_BUCKETS: [f64; 13] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0, 120.0,
@@ -28,6 +30,7 @@ pub struct Metrics {
     pub bytes_out: IntCounter,
     /// Open connections.
     pub connections: IntGauge,
+    jobs: JobMetrics,
 }
 
 impl Metrics {
@@ -60,6 +63,7 @@ impl Metrics {
         registry.register(Box::new(bytes_in.clone()))?;
         registry.register(Box::new(bytes_out.clone()))?;
         registry.register(Box::new(connections.clone()))?;
+        let jobs = JobMetrics::new(&registry)?;
         Ok(Metrics {
             registry,
             requests,
@@ -67,7 +71,13 @@ impl Metrics {
             bytes_in,
             bytes_out,
             connections,
+            jobs,
         })
+    }
+
+    /// Counters of jobs.
+    pub(crate) fn jobs(&self) -> &JobMetrics {
+        &self.jobs
     }
 
     /// Counts one answered request.

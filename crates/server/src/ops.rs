@@ -6,6 +6,7 @@ use axum::extract::State;
 use http::header::CONTENT_TYPE;
 use http::{HeaderName, StatusCode};
 
+use crate::jobs::render_counts;
 use crate::state::AppState;
 
 /// How long the catalog may take to answer a readiness probe.
@@ -35,8 +36,11 @@ pub(crate) async fn readyz(State(state): State<AppState>) -> (StatusCode, &'stat
 pub(crate) async fn metrics(
     State(state): State<AppState>,
 ) -> ([(HeaderName, &'static str); 1], String) {
-    (
-        [(CONTENT_TYPE, "text/plain; version=0.0.4")],
-        state.metrics.render(&state.hosted, &state.under_way()),
-    )
+    let mut text = state.metrics.render(&state.hosted, &state.under_way());
+    // Everything else is worth showing when the catalog fails, too.
+    let counts = state.hosted.catalog().count_jobs();
+    if let Ok(Ok(counts)) = tokio::time::timeout(READY_WITHIN, counts).await {
+        render_counts(&mut text, &counts);
+    }
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text)
 }

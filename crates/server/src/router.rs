@@ -30,6 +30,8 @@ pub(crate) fn router(state: AppState) -> Router {
         .route(paths::COMMITS, get(rest::commits::list))
         .route(paths::COMMIT, get(rest::commits::find))
         .route(paths::COMMIT_PACK, post(rest::commit_pack::commit))
+        .route(paths::JOBS, get(rest::jobs::list_all))
+        .route(paths::REPO_JOBS, get(rest::jobs::list))
         .route(paths::OPENAPI, get(rest::openapi))
         .route("/healthz", get(ops::healthz))
         .route("/readyz", get(ops::readyz))

@@ -10,6 +10,7 @@ use packhouse_catalog::{Catalog, CatalogError};
 use packhouse_repo::{Hosted, HostedOptions, RepoError};
 
 use crate::config::Config;
+use crate::jobs::{JobHandler, JobQueue, Jobs};
 use crate::listening::{Listening, bind};
 use crate::metrics::Metrics;
 use crate::rest::openapi_document;
@@ -60,6 +61,7 @@ pub enum StartError {
 pub struct Server {
     listening: Listening,
     is_tls: bool,
+    jobs: Jobs,
     hosted: Arc<Hosted>,
 }
 
@@ -88,20 +90,26 @@ impl Server {
 
         let metrics = Arc::new(Metrics::new()?);
         let limits = config.limits;
+        let queue = JobQueue::new(hosted.catalog().clone(), config.jobs);
         let is_tls = tls.is_some();
         let openapi = Bytes::from(openapi_document());
         let state = AppState::new(
             hosted.clone(),
+            queue.clone(),
             limits.clone(),
             metrics.clone(),
             config.public_base,
             is_tls,
             openapi,
         );
+        // One for each kind of jobs.
+        let handlers: Vec<Arc<dyn JobHandler>> = Vec::new();
+        let jobs = Jobs::start(&queue, handlers, metrics.jobs());
         let listening = Listening::on(listener, router(state), &limits, metrics, tls)?;
         Ok(Server {
             listening,
             is_tls,
+            jobs,
             hosted,
         })
     }
@@ -128,6 +136,7 @@ impl Server {
     /// Stops listening, lets requests under way finish for as long as the limits say, then closes everything.
     pub async fn shutdown(self) {
         self.listening.shutdown().await;
+        self.jobs.shutdown().await;
         self.hosted.shutdown().await;
     }
 }

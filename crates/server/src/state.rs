@@ -16,6 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::auth::{Authenticator, Caller, Scope};
 use crate::config::Limits;
 use crate::error::ApiError;
+use crate::jobs::JobQueue;
 use crate::metrics::Metrics;
 
 /// Answers of "which commit changed this path last" that are remembered; they never change.
@@ -32,6 +33,8 @@ pub struct AppState(Arc<Shared>);
 pub struct Shared {
     /// The repositories.
     pub hosted: Arc<Hosted>,
+    /// Where work for the background is put.
+    pub jobs: JobQueue,
     /// Bounds on clients.
     pub limits: Limits,
     /// Counters.
@@ -69,6 +72,7 @@ impl AppState {
     /// State over an open engine.
     pub fn new(
         hosted: Arc<Hosted>,
+        jobs: JobQueue,
         limits: Limits,
         metrics: Arc<Metrics>,
         public_base: Option<String>,
@@ -84,6 +88,7 @@ impl AppState {
             line_pool: Arc::new(Semaphore::new(limits.line_pool_bytes / 1024)),
             last_commits: Cache::new(MAX_LAST_COMMITS),
             hosted,
+            jobs,
             limits,
             metrics,
             public_base,

@@ -11,6 +11,7 @@ mod file;
 mod files;
 mod forks;
 mod git;
+mod jobs;
 mod large;
 mod ops;
 mod policy;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use packhouse_repo::FoldLimits;
+use packhouse_server::jobs::JobOptions;
 use packhouse_server::{Config, Limits, Server, StartError, TlsFiles};
 use serde::Serialize;
 
@@ -124,6 +125,7 @@ fn config(settings: &Settings) -> Config {
         }),
         public_base: None,
         fold: FoldLimits::default(),
+        jobs: JobOptions::default(),
         limits: Limits::default(),
     }
 }

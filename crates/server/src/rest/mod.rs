@@ -8,6 +8,7 @@ pub(crate) mod file;
 pub(crate) mod files;
 mod fork;
 mod input;
+pub(crate) mod jobs;
 mod json_object;
 mod last_commit;
 mod openapi;

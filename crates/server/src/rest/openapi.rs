@@ -28,6 +28,8 @@ use crate::state::AppState;
         super::commits::list,
         super::commits::find,
         super::commit_pack::commit,
+        super::jobs::list_all,
+        super::jobs::list,
     ),
     components(schemas(
         packhouse_api::MetadataLine,
