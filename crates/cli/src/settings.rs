@@ -89,6 +89,9 @@ pub(crate) struct ServeFlags {
     /// Private key of the certificate (PEM)
     #[arg(long, value_name = "FILE", env = "PACKHOUSE_TLS_KEY")]
     pub(crate) tls_key: Option<PathBuf>,
+    /// Let webhooks and other requests that users ask for reach private networks and this machine
+    #[arg(long, env = "PACKHOUSE_ALLOW_PRIVATE_ADDRESSES", value_parser = FalseyValueParser::new())]
+    pub(crate) allow_private_addresses: bool,
     /// Create organisation `dev` with a key of its own, and show how to use it
     #[arg(long, env = "PACKHOUSE_DEV", value_parser = FalseyValueParser::new())]
     pub(crate) dev: bool,
@@ -106,6 +109,7 @@ struct SettingsFile {
     listen: Option<SocketAddr>,
     tls_cert: Option<PathBuf>,
     tls_key: Option<PathBuf>,
+    allow_private_addresses: Option<bool>,
     dev: Option<bool>,
     log_format: Option<LogFormat>,
     s3: S3Settings,
@@ -129,6 +133,7 @@ pub(crate) struct Settings {
     pub(crate) s3: S3Settings,
     pub(crate) listen: SocketAddr,
     pub(crate) tls: Option<TlsFiles>,
+    pub(crate) allow_private_addresses: bool,
     pub(crate) dev: bool,
     pub(crate) log_format: Option<LogFormat>,
 }
@@ -205,6 +210,8 @@ impl Settings {
                 None => DEFAULT_LISTEN.parse().expect("the default is an address"),
             },
             tls,
+            allow_private_addresses: serve.allow_private_addresses
+                || file.allow_private_addresses.unwrap_or(false),
             dev: serve.dev || file.dev.unwrap_or(false),
             log_format: file.log_format,
             data,

@@ -23,6 +23,7 @@
 
 mod bundle;
 mod credentials;
+mod egress;
 mod mirror;
 pub mod remote;
 
@@ -30,6 +31,7 @@ pub use bundle::{BundleHeader, bundle_export, bundle_import, read_bundle_header}
 pub use credentials::{
     Credential, CredentialSource, Secret, SystemCredentials, resolve_credentials,
 };
+pub use egress::{Egress, EgressError};
 pub use mirror::{
     MirrorDiff, MirrorError, MirrorFormat, MirrorOptions, RefChange, RefSelection, backup, restore,
 };

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use packhouse_bucket::S3Options;
+use packhouse_client::Egress;
 use packhouse_repo::FoldLimits;
 
 use crate::jobs::JobOptions;
@@ -34,6 +35,8 @@ pub struct Config {
     pub fold: FoldLimits,
     /// How work in the background is done.
     pub jobs: JobOptions,
+    /// Where the server may connect to on behalf of its users.
+    pub egress: Egress,
     /// Bounds on what one client or all of them may take.
     pub limits: Limits,
 }
@@ -147,6 +150,7 @@ impl Config {
             public_base: None,
             fold: FoldLimits::default(),
             jobs: JobOptions::default(),
+            egress: Egress::default(),
             limits: Limits::default(),
         }
     }

@@ -38,6 +38,7 @@ mod tls;
 pub use config::{Config, Limits, TlsFiles};
 pub use git::{GitAccess, git_router};
 pub use listening::Listening;
+pub use packhouse_client::Egress;
 pub use server::{Server, StartError};
 pub use stream::{BodyWriter, written_by};
 pub use tls::TlsError;

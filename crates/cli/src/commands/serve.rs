@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use packhouse_repo::FoldLimits;
 use packhouse_server::jobs::JobOptions;
-use packhouse_server::{Config, Limits, Server, StartError, TlsFiles};
+use packhouse_server::{Config, Egress, Limits, Server, StartError, TlsFiles};
 use serde::Serialize;
 
 use crate::dev::{self, DevKey, Guide};
@@ -126,6 +126,11 @@ fn config(settings: &Settings) -> Config {
         public_base: None,
         fold: FoldLimits::default(),
         jobs: JobOptions::default(),
+        egress: if settings.allow_private_addresses {
+            Egress::Any
+        } else {
+            Egress::PublicOnly
+        },
         limits: Limits::default(),
     }
 }

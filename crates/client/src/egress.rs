@@ -1,0 +1,325 @@
+//! Where a server may connect to on behalf of strangers: not to its own network.
+//!
+//! Whoever may name a URL (a webhook, an upstream) could otherwise have the server ask what only the server can reach:
+//! itself, its neighbours, the metadata service of its cloud. What a name resolves to is judged, and the connection
+//! goes to the judged address and no other, so that a name whose answer changes gains nothing. Redirects are not
+//! followed and proxies of the environment are not used: either would connect to something that was not judged.
+//!
+//! ```
+//! use packhouse_client::Egress;
+//!
+//! let egress = Egress::PublicOnly;
+//! assert!(egress.allows("93.184.215.14".parse().unwrap()));
+//! assert!(!egress.allows("::ffff:169.254.169.254".parse().unwrap()));
+//! ```
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::{ClientBuilder, Url, redirect};
+
+/// Which addresses may be connected to.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Egress {
+    /// Addresses of the public Internet.
+    #[default]
+    PublicOnly,
+    /// Every address, for servers whose users may reach its network anyway.
+    Any,
+}
+
+/// Why nothing may be, or could be, connected to. Names no more of a URL than its host.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum EgressError {
+    /// Neither `http` nor `https`.
+    #[error("the URL is of scheme `{scheme}`; use https or http")]
+    Scheme {
+        /// What it is.
+        scheme: String,
+    },
+    /// No host to connect to.
+    #[error("the URL names no host")]
+    NoHost,
+    /// An address that is not to be reached from here.
+    #[error("`{host}` is an address of a private network, which this server does not connect to")]
+    Refused {
+        /// Name or address.
+        host: String,
+    },
+    /// The name stands for no address.
+    #[error("`{host}` could not be resolved")]
+    Unresolved {
+        /// The name.
+        host: String,
+    },
+}
+
+impl Egress {
+    /// Whether `address` may be connected to.
+    pub fn allows(self, address: IpAddr) -> bool {
+        self == Egress::Any || is_public(address)
+    }
+
+    /// Refuses a URL that could never be connected to: of another scheme, or with an address that is not allowed in
+    /// place of a name. Needed before every request: addresses in URLs are never resolved, so only this judges them.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong with the URL.
+    pub fn check_url(self, url: &Url) -> Result<(), EgressError> {
+        if !matches!(url.scheme(), "http" | "https") {
+            let scheme = url.scheme().to_owned();
+            return Err(EgressError::Scheme { scheme });
+        }
+        let host = url
+            .host_str()
+            .filter(|host| !host.is_empty())
+            .ok_or(EgressError::NoHost)?;
+        match literal(host) {
+            Some(address) if !self.allows(address) => Err(EgressError::Refused {
+                host: host.to_owned(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// The allowed ones among the addresses of `host`, a name or an address; connect to these and to nothing else.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or none that is allowed.
+    pub async fn resolve(self, host: &str, port: u16) -> Result<Vec<SocketAddr>, EgressError> {
+        let name = host.trim_start_matches('[').trim_end_matches(']');
+        let found: Vec<_> = tokio::net::lookup_host((name, port))
+            .await
+            .map(Iterator::collect)
+            .unwrap_or_default();
+        if found.is_empty() {
+            let host = host.to_owned();
+            return Err(EgressError::Unresolved { host });
+        }
+        let allowed: Vec<_> = found
+            .into_iter()
+            .filter(|address| self.allows(address.ip()))
+            .collect();
+        if allowed.is_empty() {
+            let host = host.to_owned();
+            return Err(EgressError::Refused { host });
+        }
+        Ok(allowed)
+    }
+
+    /// An HTTP client that connects to allowed addresses only, as long as every URL was checked with
+    /// [`Egress::check_url`]. It follows no redirect and uses no proxy.
+    pub fn http_client(self) -> ClientBuilder {
+        // The HTTP client is built without cryptography of its own. Whoever installed some before us has what we need.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        reqwest::Client::builder()
+            .dns_resolver(Judging(self))
+            .redirect(redirect::Policy::none())
+            .no_proxy()
+            .referer(false)
+    }
+}
+
+/// Resolves names to what is allowed.
+struct Judging(Egress);
+
+impl Resolve for Judging {
+    fn resolve(&self, name: Name) -> Resolving {
+        let egress = self.0;
+        Box::pin(async move {
+            // Port 0 stands for that of the URL.
+            let found = egress.resolve(name.as_str(), 0).await?;
+            Ok(Box::new(found.into_iter()) as Addrs)
+        })
+    }
+}
+
+/// The address that a URL's host is, if it is none to be resolved.
+fn literal(host: &str) -> Option<IpAddr> {
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+        .unwrap_or(host);
+    bare.parse().ok()
+}
+
+/// Whether an address is one of the public Internet (the registries of IANA for special purposes, RFC 6890).
+fn is_public(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => is_public_v4(address),
+        IpAddr::V6(address) => is_public_v6(address),
+    }
+}
+
+fn is_public_v4(address: Ipv4Addr) -> bool {
+    let [a, b, c, _] = address.octets();
+    let special = match a {
+        0 | 10 | 127 => true,
+        // Between a provider and its customers; some clouds have their metadata there.
+        100 => (64..128).contains(&b),
+        169 => b == 254,
+        172 => (16..32).contains(&b),
+        // Protocol assignments, documentation, relays to IPv6, private networks.
+        192 => b == 168 || (b == 0 && matches!(c, 0 | 2)) || (b == 88 && c == 99),
+        // Measurements, documentation.
+        198 => matches!(b, 18 | 19) || (b == 51 && c == 100),
+        203 => b == 0 && c == 113,
+        // Multicast, reserved, broadcast.
+        224..=255 => true,
+        _ => false,
+    };
+    !special
+}
+
+fn is_public_v6(address: Ipv6Addr) -> bool {
+    let part = address.segments();
+    let embedded = |high: u16, low: u16| {
+        let [[a, b], [c, d]] = [high.to_be_bytes(), low.to_be_bytes()];
+        is_public_v4(Ipv4Addr::new(a, b, c, d))
+    };
+    match part {
+        // IPv4 in IPv6: mapped, and translated at the edge of the network.
+        [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
+            embedded(high, low)
+        }
+        // 6to4 carries an IPv4 address.
+        [0x2002, high, low, ..] => embedded(high, low),
+        // Protocol assignments (Teredo among them), documentation.
+        [0x2001, second, ..] if second < 0x200 || second == 0xdb8 => false,
+        [0x3fff, second, ..] if second < 0x1000 => false,
+        // Only this eighth of the space is given out to the public Internet.
+        [first, ..] => first & 0xe000 == 0x2000,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_addresses_of_the_public_internet_are_allowed() {
+        let refused = [
+            "0.0.0.0",
+            "10.1.2.3",
+            "100.100.100.200",
+            "127.0.0.1",
+            "127.255.255.254",
+            "169.254.169.254",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.0.0.192",
+            "192.168.1.1",
+            "198.18.0.1",
+            "224.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "::127.0.0.1",
+            "::ffff:127.0.0.1",
+            "::ffff:10.0.0.1",
+            "64:ff9b::a00:1",
+            "64:ff9b:1::1",
+            "2002:7f00:1::",
+            "2001:0:1::1",
+            "2001:db8::1",
+            "fc00::1",
+            "fd00:ec2::254",
+            "fe80::1",
+            "fec0::1",
+            "ff02::1",
+        ];
+        for address in refused {
+            let address = address.parse().unwrap();
+            assert!(!Egress::PublicOnly.allows(address), "{address}");
+            assert!(Egress::Any.allows(address), "{address}");
+        }
+        let allowed = [
+            "1.1.1.1",
+            "100.63.0.1",
+            "172.32.0.1",
+            "192.0.1.1",
+            "223.255.255.255",
+            "2606:4700:4700::1111",
+            "2001:4860:4860::8888",
+            "::ffff:8.8.8.8",
+            "64:ff9b::808:808",
+        ];
+        for address in allowed {
+            let address = address.parse().unwrap();
+            assert!(Egress::PublicOnly.allows(address), "{address}");
+        }
+    }
+
+    #[test]
+    fn addresses_in_urls_are_judged_in_every_spelling() {
+        let refused = [
+            "http://127.0.0.1/",
+            "http://127.1/",
+            "http://2130706433/",
+            "http://0x7f.0.0.1:8080/",
+            "http://0177.0.0.1/",
+            "http://127.0.0.1./",
+            "http://[::1]/",
+            "http://[::ffff:7f00:1]/",
+            "http://[::ffff:169.254.169.254]/latest",
+            "https://10.0.0.1/",
+        ];
+        for url in refused {
+            let parsed = Url::parse(url).unwrap();
+            let error = Egress::PublicOnly.check_url(&parsed).unwrap_err();
+            assert!(matches!(error, EgressError::Refused { .. }), "{url}");
+            Egress::Any.check_url(&parsed).unwrap();
+        }
+        for url in ["https://example.com/hook", "http://1.1.1.1:81/"] {
+            Egress::PublicOnly
+                .check_url(&Url::parse(url).unwrap())
+                .unwrap();
+        }
+        for url in [
+            "file:///etc/passwd",
+            "ftp://example.com/",
+            "gopher://x/",
+            "unix:/x",
+        ] {
+            let error = Egress::Any.check_url(&Url::parse(url).unwrap());
+            assert!(matches!(error, Err(EgressError::Scheme { .. })), "{url}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_of_a_private_address_is_not_connected_to() {
+        let refused = Egress::PublicOnly.resolve("localhost", 80).await;
+        assert!(matches!(refused, Err(EgressError::Refused { .. })));
+        assert!(
+            Egress::Any
+                .resolve("localhost", 80)
+                .await
+                .unwrap()
+                .iter()
+                .all(|address| address.ip().is_loopback())
+        );
+
+        // The client itself refuses too: a URL check says nothing about what a name stands for.
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!(
+            "http://localhost:{}/",
+            listener.local_addr().unwrap().port()
+        );
+        let parsed = Url::parse(&url).unwrap();
+        Egress::PublicOnly.check_url(&parsed).unwrap();
+        let client = Egress::PublicOnly.http_client().build().unwrap();
+        let error = client.get(&url).send().await.unwrap_err();
+        let mut cause: Option<&dyn std::error::Error> = Some(&error);
+        let mut refused = false;
+        while let Some(error) = cause {
+            refused |= error.downcast_ref::<EgressError>().is_some();
+            cause = error.source();
+        }
+        assert!(refused, "{error:?}");
+        // Nobody came.
+        let none = tokio::time::timeout(std::time::Duration::from_millis(50), listener.accept());
+        assert!(none.await.is_err());
+    }
+}
