@@ -71,11 +71,11 @@ async def test_a_name_that_is_no_path_is_refused(storage, name):
     assert await storage.find_one(id=name) is None if "\x00" not in name and len(name) < 100 else True
 
 
-async def test_an_upstream_is_refused_and_nothing_is_made(storage):
+async def test_github_without_an_app_is_refused_and_nothing_is_made(storage):
     name = fresh()
     with pytest.raises(ApiError) as refused:
         await storage.create_repo(id=name, base_repo={"owner": "octocat", "name": "Hello-World"})
-    assert refused.value.status_code == 501
+    assert refused.value.status_code == 412
     assert await storage.find_one(id=name) is None
 
 

@@ -23,6 +23,8 @@ pub enum ErrorCode {
     RefNotFound,
     /// No such file or folder.
     PathNotFound,
+    /// The organisation has no credential of that id.
+    CredentialNotFound,
     /// The path exists, this method does not.
     MethodNotAllowed,
     /// The client sent nothing for too long.
@@ -31,12 +33,18 @@ pub enum ErrorCode {
     RepositoryExists,
     /// The repository is deleted already.
     RepositoryDeleted,
+    /// The repository has a credential for its upstream already.
+    CredentialExists,
     /// The change cannot be made on what is there: the branch exists elsewhere, a race was lost, a file is in the way.
     Conflict,
+    /// The repository's first sync with its upstream is not done yet.
+    SyncInProgress,
     /// `expected_head_sha` is not where the branch is.
     HeadMoved,
     /// `If-Match` or `If-Unmodified-Since` does not hold.
     PreconditionFailed,
+    /// The server is not set up for this: a GitHub App, or a key for credentials, is missing.
+    NotConfigured,
     /// More bytes than this server takes.
     TooLarge,
     /// A body in a format that the route does not take.
@@ -81,7 +89,7 @@ pub enum ResultStatus {
 
 impl ErrorCode {
     /// Every code, in the order of the table.
-    pub const ALL: [ErrorCode; 21] = [
+    pub const ALL: [ErrorCode; 25] = [
         ErrorCode::Invalid,
         ErrorCode::Unauthorized,
         ErrorCode::Forbidden,
@@ -90,13 +98,17 @@ impl ErrorCode {
         ErrorCode::RepositoryNotFound,
         ErrorCode::RefNotFound,
         ErrorCode::PathNotFound,
+        ErrorCode::CredentialNotFound,
         ErrorCode::MethodNotAllowed,
         ErrorCode::Timeout,
         ErrorCode::RepositoryExists,
         ErrorCode::RepositoryDeleted,
+        ErrorCode::CredentialExists,
         ErrorCode::Conflict,
+        ErrorCode::SyncInProgress,
         ErrorCode::HeadMoved,
         ErrorCode::PreconditionFailed,
+        ErrorCode::NotConfigured,
         ErrorCode::TooLarge,
         ErrorCode::UnsupportedMediaType,
         ErrorCode::RangeNotSatisfiable,
@@ -117,15 +129,19 @@ impl ErrorCode {
             ErrorCode::RepositoryNotFound => ("repository_not_found", 404, R::NotFound, false),
             ErrorCode::RefNotFound => ("ref_not_found", 404, R::NotFound, false),
             ErrorCode::PathNotFound => ("path_not_found", 404, R::NotFound, false),
+            ErrorCode::CredentialNotFound => ("credential_not_found", 404, R::NotFound, false),
             ErrorCode::MethodNotAllowed => ("method_not_allowed", 405, R::Invalid, false),
             ErrorCode::Timeout => ("timeout", 408, R::Timeout, true),
             ErrorCode::RepositoryExists => ("repository_exists", 409, R::Conflict, false),
             ErrorCode::RepositoryDeleted => ("repository_deleted", 409, R::Conflict, false),
+            ErrorCode::CredentialExists => ("credential_exists", 409, R::Conflict, false),
             ErrorCode::Conflict => ("conflict", 409, R::Conflict, true),
+            ErrorCode::SyncInProgress => ("sync_in_progress", 409, R::Conflict, true),
             ErrorCode::HeadMoved => ("head_moved", 409, R::PreconditionFailed, false),
             ErrorCode::PreconditionFailed => {
                 ("precondition_failed", 412, R::PreconditionFailed, false)
             }
+            ErrorCode::NotConfigured => ("not_configured", 412, R::Failed, false),
             ErrorCode::TooLarge => ("too_large", 413, R::Invalid, false),
             ErrorCode::UnsupportedMediaType => ("unsupported_media_type", 415, R::Invalid, false),
             ErrorCode::RangeNotSatisfiable => ("range_not_satisfiable", 416, R::Invalid, false),

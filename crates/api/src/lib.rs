@@ -17,6 +17,7 @@ mod commit_pack;
 mod commits;
 mod error;
 mod files;
+mod git_credentials;
 mod jobs;
 mod object;
 pub mod paths;
@@ -33,8 +34,13 @@ pub use commit_pack::{
 pub use commits::{CommitInfo, FoundCommit, GetCommitQuery, ListCommitsQuery, ListedCommits};
 pub use error::{ErrorBody, ErrorCode, ResultStatus};
 pub use files::{EntryKind, FileEntry, FileQuery, ListFilesQuery, ListedFiles};
+pub use git_credentials::{
+    CreateGitCredential, DeleteGitCredential, DeletedGitCredential, GitCredentialInfo,
+    UpdateGitCredential,
+};
 pub use jobs::{JobInfo, JobStatus, ListJobsQuery, ListedJobs};
 pub use repos::{
-    BaseRepo, BaseRepoAuth, CreateRepo, CreateRepoQuery, CreatedRepo, DeletedRepo, InitialCommit,
-    ListReposQuery, ListedRepos, RepoDetails, RepoInfo,
+    BaseRepo, BaseRepoAuth, BaseRepoInfo, CreateRepo, CreateRepoQuery, CreatedRepo, DeletedRepo,
+    InitialCommit, ListReposQuery, ListedRepos, PullUpstream, RepoDetails, RepoInfo, SyncInfo,
+    SyncStatus, UpstreamMessage,
 };

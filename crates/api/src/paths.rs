@@ -22,6 +22,12 @@ pub const COMMITS: &str = "/api/v1/repos/commits";
 pub const COMMIT: &str = "/api/v1/repos/commit";
 /// Commit files sent as newline-delimited JSON (`POST`).
 pub const COMMIT_PACK: &str = "/api/v1/repos/commit-pack";
+/// Have a repository fetch what is new in its upstream (`POST`).
+pub const PULL_UPSTREAM: &str = "/api/v1/repos/pull-upstream";
+/// Detach a repository from its upstream (`DELETE`).
+pub const BASE: &str = "/api/v1/repos/base";
+/// Store (`POST`), replace (`PUT`) and forget (`DELETE`) a credential for an upstream.
+pub const GIT_CREDENTIALS: &str = "/api/v1/repos/git-credentials";
 /// List the jobs of an organisation (`GET`).
 pub const JOBS: &str = "/api/v1/jobs";
 /// List the jobs of one repository (`GET`).

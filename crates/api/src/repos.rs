@@ -71,13 +71,23 @@ pub struct CreateRepoQuery {
 /// An upstream to follow or a repository to fork.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 pub struct BaseRepo {
-    /// `github`, another Git host, or `code` for a repository of this server.
+    /// `github`, `gitlab`, `bitbucket`, `gitea`, `forgejo`, `codeberg`, `sr.ht`, `git` for any other host, or `code` for
+    /// a repository of this server.
     pub provider: String,
     /// Organisation or user there.
     #[serde(default)]
     pub owner: String,
     /// Repository there.
+    #[serde(default)]
     pub name: String,
+    /// The host it is on, such as `git.example.com`, where that is not the provider's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub upstream_host: Option<String>,
+    /// The whole URL, for `git`, in place of host, owner and name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub url: Option<String>,
     /// Branch to follow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -104,26 +114,95 @@ pub struct BaseRepo {
     pub auth: Option<BaseRepoAuth>,
 }
 
-/// What allows reading the repository that another one comes from.
+/// How to prove to an upstream who we are.
 #[derive(Clone, Default, Deserialize, Serialize, ToSchema)]
 pub struct BaseRepoAuth {
-    /// How `token` is to be read.
+    /// `public`: not at all. `credential`: by the stored credential of the repository, once there is one.
+    /// `github_app`: as the GitHub App that this server is set up with. `token`: by `token`, which is stored as the
+    /// repository's credential. If absent: `token` if there is one, else `github_app` at GitHub and `credential` elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub auth_type: Option<String>,
-    /// For a fork: a token with `git:read` for that repository.
+    /// A token or password for the upstream; for a fork, a token for the repository that is forked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub token: Option<String>,
+    /// The user that the token is of, where the host wants one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub username: Option<String>,
 }
 
 impl std::fmt::Debug for BaseRepoAuth {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // The token stays out of logs.
         f.debug_struct("BaseRepoAuth")
             .field("auth_type", &self.auth_type)
             .finish_non_exhaustive()
     }
+}
+
+/// The upstream of a repository, in answers.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+pub struct BaseRepoInfo {
+    /// What kind of host it is on.
+    pub provider: String,
+    /// Organisation or user there.
+    pub owner: String,
+    /// Repository there.
+    pub name: String,
+    /// Where Git fetches it.
+    pub url: String,
+}
+
+/// How the syncs of a repository with its upstream went.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+pub struct SyncInfo {
+    /// `pending` until the first sync is done, then `ok`, or `failed` if the last one failed.
+    pub status: SyncStatus,
+    /// Syncs that were begun.
+    pub run_count: i64,
+    /// When the last one began, RFC 3339 in UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub started_at: Option<String>,
+    /// When one last succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub succeeded_at: Option<String>,
+    /// Why the last one failed, or what it had to leave out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub error: Option<String>,
+}
+
+/// How the last sync went.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SyncStatus {
+    /// The first is not done yet.
+    Pending,
+    /// The last one succeeded.
+    Ok,
+    /// The last one failed.
+    Failed,
+}
+
+/// Body of `POST /repos/pull-upstream`.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, ToSchema)]
+pub struct PullUpstream {
+    /// The branch or tag to sync alone: a short branch name or a full ref name.
+    #[serde(rename = "ref", default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub ref_name: Option<String>,
+}
+
+/// Answer of `POST /repos/pull-upstream` (202) and `DELETE /repos/base`.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+pub struct UpstreamMessage {
+    /// Id of the repository.
+    pub repo_id: String,
+    /// For a person.
+    pub message: String,
 }
 
 /// Answer of `POST /repos`.
@@ -146,6 +225,14 @@ pub struct RepoDetails {
     pub default_branch: String,
     /// When it was created, RFC 3339 in UTC.
     pub created_at: String,
+    /// The upstream it follows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub base_repo: Option<BaseRepoInfo>,
+    /// How its syncs went, if it follows one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub sync: Option<SyncInfo>,
 }
 
 /// Query of `GET /repos`.
@@ -187,6 +274,10 @@ pub struct RepoInfo {
     pub default_branch: String,
     /// When it was created, RFC 3339 in UTC.
     pub created_at: String,
+    /// The upstream it follows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub base_repo: Option<BaseRepoInfo>,
 }
 
 /// Answer of `DELETE /repos/delete`.

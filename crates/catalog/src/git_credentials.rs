@@ -116,7 +116,7 @@ impl Catalog {
     }
 }
 
-fn check(credential: &NewCredential) -> Result<(), CatalogError> {
+pub(crate) fn check(credential: &NewCredential) -> Result<(), CatalogError> {
     text::check("credential id", &credential.id, MAX_ID_BYTES)?;
     text::check("key id", &credential.key_id, MAX_ID_BYTES)?;
     text::check_length("sealed credential", &credential.sealed, MAX_SEALED_BYTES)

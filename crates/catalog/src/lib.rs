@@ -49,5 +49,5 @@ pub use publish::{
 };
 pub use reflog::ReflogRow;
 pub use repos::{CreateRepoError, DeleteRepoError, MAX_REPO_NAME_BYTES, RepoRow};
-pub use upstreams::{NewUpstream, SyncEnd, UpstreamRow};
+pub use upstreams::{FirstSync, NewUpstream, SyncEnd, UpstreamRow};
 pub use view::{Loaded, PackRow, RefRow, Since, TailRow};

@@ -5,9 +5,10 @@
 
 use crate::clock::now_ms;
 use crate::dialect::Row;
+use crate::git_credentials::{self, NewCredential};
 use crate::ids::{OrgId, RepoId};
 use crate::jobs::{self, NewJob};
-use crate::lane::{Done, UpstreamWork, Work};
+use crate::lane::{Creation, Done, UpstreamWork, Work};
 use crate::{Catalog, CatalogError, CreateRepoError, MAX_REPO_NAME_BYTES, RepoRow, text};
 
 /// Longest URL, owner or name that is stored.
@@ -49,6 +50,15 @@ pub struct UpstreamRow {
     pub failed_at_ms: Option<i64>,
     /// Why, if the last one failed; or what it had to leave out.
     pub error: Option<String>,
+}
+
+/// What is stored together with a repository that follows an upstream.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct FirstSync {
+    /// The request for its first sync.
+    pub job: NewJob,
+    /// The credential for its upstream.
+    pub credential: Option<NewCredential>,
 }
 
 /// How a sync ended.
@@ -96,14 +106,14 @@ fn read(row: &Row) -> Result<UpstreamRow, CatalogError> {
 
 impl Catalog {
     /// Creates a repository that follows an upstream, and asks for its first sync, in one transaction. Until
-    /// that is done the repository is [`RepoRow::syncing`]. `sync` makes the request for the new repository.
+    /// that is done the repository is [`RepoRow::syncing`]. `first` is asked what goes with the new repository.
     pub async fn create_following(
         &self,
         org: OrgId,
         name: &str,
         default_branch: &str,
         upstream: NewUpstream,
-        sync: impl FnOnce(RepoId) -> NewJob,
+        first: impl FnOnce(RepoId) -> FirstSync,
     ) -> Result<RepoRow, CreateRepoError> {
         let failed = |source| CreateRepoError::Catalog {
             name: name.to_owned(),
@@ -114,8 +124,11 @@ impl Catalog {
         check(&upstream).map_err(failed)?;
         let at_ms = now_ms();
         let id = RepoId(self.ids().next(at_ms));
-        let sync = sync(id);
-        jobs::check(&sync).map_err(failed)?;
+        let first = first(id);
+        jobs::check(&first.job).map_err(failed)?;
+        if let Some(credential) = &first.credential {
+            git_credentials::check(credential).map_err(failed)?;
+        }
         let row = RepoRow {
             id,
             org,
@@ -130,11 +143,11 @@ impl Catalog {
             tail_bytes: 0,
             syncing: true,
         };
-        let work = UpstreamWork::Create {
+        let work = UpstreamWork::Create(Box::new(Creation {
             row,
             upstream,
-            sync,
-        };
+            first,
+        }));
         match self.upstream_lane(id, work).await.map_err(failed)? {
             Done::RepoCreated(repo) => Ok(repo),
             _ => Err(CreateRepoError::Exists {

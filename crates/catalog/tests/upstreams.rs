@@ -1,8 +1,8 @@
 //! Upstreams, what was seen there, and credentials for them.
 
 use packhouse_catalog::{
-    Catalog, CreateRepoError, JobState, NewCredential, NewJob, NewUpstream, OrgId, RepoId, RepoRow,
-    SyncEnd,
+    Catalog, CreateRepoError, FirstSync, JobState, NewCredential, NewJob, NewUpstream, OrgId,
+    RepoId, RepoRow, SyncEnd,
 };
 
 use crate::both::{Database, on_both};
@@ -29,8 +29,8 @@ fn upstream() -> NewUpstream {
     }
 }
 
-fn sync(repo: RepoId) -> NewJob {
-    NewJob {
+fn sync(repo: RepoId) -> FirstSync {
+    let job = NewJob {
         kind: "sync",
         key: repo.to_string(),
         org: OrgId(1),
@@ -39,6 +39,10 @@ fn sync(repo: RepoId) -> NewJob {
         payload_if_pending: None,
         due_at_ms: 5,
         give_up_ms: 100,
+    };
+    FirstSync {
+        job,
+        credential: None,
     }
 }
 

@@ -92,6 +92,38 @@ pub(crate) struct ServeFlags {
     /// Let webhooks and other requests that users ask for reach private networks and this machine
     #[arg(long, env = "PACKHOUSE_ALLOW_PRIVATE_ADDRESSES", value_parser = FalseyValueParser::new())]
     pub(crate) allow_private_addresses: bool,
+    /// Where repositories of GitHub are [default: https://github.com]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "PACKHOUSE_GITHUB_URL",
+        help_heading = "Upstreams"
+    )]
+    pub(crate) github_url: Option<String>,
+    /// GitHub's API [default: https://api.github.com]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "PACKHOUSE_GITHUB_API_URL",
+        help_heading = "Upstreams"
+    )]
+    pub(crate) github_api_url: Option<String>,
+    /// Id of the GitHub App that reads private repositories
+    #[arg(
+        long,
+        value_name = "ID",
+        env = "PACKHOUSE_GITHUB_APP_ID",
+        help_heading = "Upstreams"
+    )]
+    pub(crate) github_app_id: Option<String>,
+    /// Private key of the GitHub App (PEM)
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "PACKHOUSE_GITHUB_APP_KEY",
+        help_heading = "Upstreams"
+    )]
+    pub(crate) github_app_key: Option<PathBuf>,
     /// Create organisation `dev` with a key of its own, and show how to use it
     #[arg(long, env = "PACKHOUSE_DEV", value_parser = FalseyValueParser::new())]
     pub(crate) dev: bool,
@@ -110,6 +142,10 @@ struct SettingsFile {
     tls_cert: Option<PathBuf>,
     tls_key: Option<PathBuf>,
     allow_private_addresses: Option<bool>,
+    github_url: Option<String>,
+    github_api_url: Option<String>,
+    github_app_id: Option<String>,
+    github_app_key: Option<PathBuf>,
     dev: Option<bool>,
     log_format: Option<LogFormat>,
     s3: S3Settings,
@@ -120,6 +156,25 @@ struct SettingsFile {
 pub(crate) struct TlsFiles {
     pub(crate) cert: PathBuf,
     pub(crate) key: PathBuf,
+}
+
+/// GitHub, and the app to be there.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct GitHubSettings {
+    pub(crate) url: String,
+    pub(crate) api_url: String,
+    /// Id, and the file of its private key.
+    pub(crate) app: Option<(String, PathBuf)>,
+}
+
+/// A setting that is not shown.
+#[derive(Clone, Eq, PartialEq)]
+pub(crate) struct Secret(pub(crate) String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
 }
 
 /// Every setting, decided.
@@ -134,6 +189,9 @@ pub(crate) struct Settings {
     pub(crate) listen: SocketAddr,
     pub(crate) tls: Option<TlsFiles>,
     pub(crate) allow_private_addresses: bool,
+    pub(crate) github: GitHubSettings,
+    /// Keys that seal credentials, as the environment has them.
+    pub(crate) credentials_key: Option<Secret>,
     pub(crate) dev: bool,
     pub(crate) log_format: Option<LogFormat>,
 }
@@ -185,6 +243,30 @@ impl Settings {
                 ));
             }
         };
+        let github_app = match (
+            serve.github_app_id.or(file.github_app_id),
+            serve.github_app_key.or(file.github_app_key),
+        ) {
+            (Some(id), Some(key)) => Some((id, key)),
+            (None, None) => None,
+            _ => {
+                return Err(CliError::usage(
+                    "a GitHub App is an id and a key; one of them is missing",
+                    "give both --github-app-id and --github-app-key, or neither",
+                ));
+            }
+        };
+        let github = GitHubSettings {
+            url: serve
+                .github_url
+                .or(file.github_url)
+                .unwrap_or_else(|| "https://github.com".to_owned()),
+            api_url: serve
+                .github_api_url
+                .or(file.github_api_url)
+                .unwrap_or_else(|| "https://api.github.com".to_owned()),
+            app: github_app,
+        };
         let s3 = file.s3.with_variables(variable);
         let cache_bytes = storage
             .cache_size
@@ -212,6 +294,8 @@ impl Settings {
             tls,
             allow_private_addresses: serve.allow_private_addresses
                 || file.allow_private_addresses.unwrap_or(false),
+            github,
+            credentials_key: variable("PACKHOUSE_CREDENTIALS_KEY").map(Secret),
             dev: serve.dev || file.dev.unwrap_or(false),
             log_format: file.log_format,
             data,
@@ -249,6 +333,7 @@ impl SettingsFile {
             &mut file.cache_dir,
             &mut file.tls_cert,
             &mut file.tls_key,
+            &mut file.github_app_key,
         ] {
             *value = value.take().map(|relative| folder.join(relative));
         }

@@ -25,6 +25,7 @@ mod refs;
 mod repository;
 mod revision;
 pub mod store;
+mod sync;
 mod view;
 
 pub use branch::{BranchError, CreateBranch, CreatedBranch, DeleteBranch};
@@ -43,6 +44,7 @@ pub use receive::{Command, CommandStatus, Push, RefChange, RefPolicy};
 pub use reflog::{ReflogEntry, ReflogPage};
 pub use refs::{Ref, Refs};
 pub use repository::{Backend, Prepare, Refused, Repository};
+pub use sync::{RefTargets, SyncRequest, Synced, is_followed};
 pub use view::{Namespace, Resolved, View, display_name};
 
 /// The guide's page for Rust, so that its programs run as tests.

@@ -15,3 +15,4 @@ mod special_files;
 mod store;
 mod store_bulk;
 mod store_keep;
+mod sync;

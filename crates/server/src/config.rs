@@ -9,6 +9,7 @@ use packhouse_client::Egress;
 use packhouse_repo::FoldLimits;
 
 use crate::jobs::JobOptions;
+use crate::upstream::UpstreamOptions;
 
 /// Settings of one server.
 #[derive(Clone, Debug)]
@@ -33,6 +34,8 @@ pub struct Config {
     pub public_base: Option<String>,
     /// When a repository's tail is folded into a pack.
     pub fold: FoldLimits,
+    /// How repositories elsewhere are followed.
+    pub upstreams: UpstreamOptions,
     /// How work in the background is done.
     pub jobs: JobOptions,
     /// Where the server may connect to on behalf of its users.
@@ -149,6 +152,7 @@ impl Config {
             tls: None,
             public_base: None,
             fold: FoldLimits::default(),
+            upstreams: UpstreamOptions::default(),
             jobs: JobOptions::default(),
             egress: Egress::default(),
             limits: Limits::default(),

@@ -9,6 +9,8 @@ use packhouse_catalog::CatalogError;
 use packhouse_object::ReadError;
 use packhouse_repo::RepoError;
 
+use crate::upstream::CredentialError;
+
 /// Why a request failed: what the client reads, and what only the log keeps.
 #[derive(Debug)]
 pub struct ApiError {
@@ -123,6 +125,15 @@ impl IntoResponse for ApiError {
 impl From<CatalogError> for ApiError {
     fn from(error: CatalogError) -> Self {
         ApiError::internal(chain(&error))
+    }
+}
+
+impl From<CredentialError> for ApiError {
+    fn from(error: CredentialError) -> Self {
+        match error {
+            CredentialError::Catalog(error) => error.into(),
+            error => ApiError::new(ErrorCode::NotConfigured, error.to_string()),
+        }
     }
 }
 

@@ -34,6 +34,7 @@ mod stalled;
 mod state;
 mod stream;
 mod tls;
+pub mod upstream;
 
 pub use config::{Config, Limits, TlsFiles};
 pub use git::{GitAccess, git_router};

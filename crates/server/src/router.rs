@@ -30,6 +30,14 @@ pub(crate) fn router(state: AppState) -> Router {
         .route(paths::COMMITS, get(rest::commits::list))
         .route(paths::COMMIT, get(rest::commits::find))
         .route(paths::COMMIT_PACK, post(rest::commit_pack::commit))
+        .route(paths::PULL_UPSTREAM, post(rest::upstreams::pull))
+        .route(paths::BASE, delete(rest::upstreams::detach))
+        .route(
+            paths::GIT_CREDENTIALS,
+            post(rest::git_credentials::create)
+                .put(rest::git_credentials::update)
+                .delete(rest::git_credentials::delete),
+        )
         .route(paths::JOBS, get(rest::jobs::list_all))
         .route(paths::REPO_JOBS, get(rest::jobs::list))
         .route(paths::OPENAPI, get(rest::openapi))

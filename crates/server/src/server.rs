@@ -15,8 +15,9 @@ use crate::listening::{Listening, bind};
 use crate::metrics::Metrics;
 use crate::rest::openapi_document;
 use crate::router::router;
-use crate::state::AppState;
+use crate::state::{AppState, Background};
 use crate::tls::{self, TlsError};
+use crate::upstream::{SyncHandler, Upstreams};
 
 /// The server could not start.
 #[derive(Debug, thiserror::Error)]
@@ -90,12 +91,18 @@ impl Server {
 
         let metrics = Arc::new(Metrics::new()?);
         let limits = config.limits;
+        let upstreams = Upstreams::new(config.upstreams, config.egress);
+        let clock = config.jobs.clock.clone();
         let queue = JobQueue::new(hosted.catalog().clone(), config.jobs);
         let is_tls = tls.is_some();
         let openapi = Bytes::from(openapi_document());
+        let background = Background {
+            jobs: queue.clone(),
+            upstreams: upstreams.clone(),
+        };
         let state = AppState::new(
             hosted.clone(),
-            queue.clone(),
+            background,
             limits.clone(),
             metrics.clone(),
             config.public_base,
@@ -103,7 +110,11 @@ impl Server {
             openapi,
         );
         // One for each kind of jobs.
-        let handlers: Vec<Arc<dyn JobHandler>> = Vec::new();
+        let handlers: Vec<Arc<dyn JobHandler>> = vec![Arc::new(SyncHandler {
+            hosted: hosted.clone(),
+            upstreams,
+            clock,
+        })];
         let jobs = Jobs::start(&queue, handlers, metrics.jobs());
         let listening = Listening::on(listener, router(state), &limits, metrics, tls)?;
         Ok(Server {

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::uri::Authority;
 use http::{HeaderMap, Uri};
 use packhouse_api::ErrorCode;
+use packhouse_catalog::{JobState, RepoRow};
 use packhouse_object::ObjectId;
 use packhouse_repo::{Hosted, Repository};
 use quick_cache::sync::Cache;
@@ -18,6 +19,7 @@ use crate::config::Limits;
 use crate::error::ApiError;
 use crate::jobs::JobQueue;
 use crate::metrics::Metrics;
+use crate::upstream::{SYNC, Upstreams};
 
 /// Answers of "which commit changed this path last" that are remembered; they never change.
 const MAX_LAST_COMMITS: usize = 50_000;
@@ -35,6 +37,8 @@ pub struct Shared {
     pub hosted: Arc<Hosted>,
     /// Where work for the background is put.
     pub jobs: JobQueue,
+    /// How upstreams are followed.
+    pub(crate) upstreams: Upstreams,
     /// Bounds on clients.
     pub limits: Limits,
     /// Counters.
@@ -60,6 +64,12 @@ pub struct Shared {
     authenticator: Authenticator,
 }
 
+/// What of a server's state is about work in the background.
+pub(crate) struct Background {
+    pub(crate) jobs: JobQueue,
+    pub(crate) upstreams: Upstreams,
+}
+
 impl Deref for AppState {
     type Target = Shared;
 
@@ -70,9 +80,9 @@ impl Deref for AppState {
 
 impl AppState {
     /// State over an open engine.
-    pub fn new(
+    pub(crate) fn new(
         hosted: Arc<Hosted>,
-        jobs: JobQueue,
+        background: Background,
         limits: Limits,
         metrics: Arc<Metrics>,
         public_base: Option<String>,
@@ -88,7 +98,8 @@ impl AppState {
             line_pool: Arc::new(Semaphore::new(limits.line_pool_bytes / 1024)),
             last_commits: Cache::new(MAX_LAST_COMMITS),
             hosted,
-            jobs,
+            jobs: background.jobs,
+            upstreams: background.upstreams,
             limits,
             metrics,
             public_base,
@@ -111,13 +122,36 @@ impl AppState {
     pub async fn open(&self, caller: &Caller, scope: Scope) -> Result<Repository, ApiError> {
         caller.need(scope)?;
         let name = caller.repo()?;
-        let found = self.hosted.repository(caller.org(), name).await?;
-        found.ok_or_else(|| {
+        let found = self.hosted.catalog().repo(caller.org(), name).await?;
+        let row = found.ok_or_else(|| {
             ApiError::new(
                 ErrorCode::RepositoryNotFound,
                 format!("repository `{name}` not found"),
             )
-        })
+        })?;
+        if row.syncing {
+            return Err(self.sync_in_progress(&row).await?);
+        }
+        Ok(self.hosted.at(&row))
+    }
+
+    /// Why a repository that has nothing of its upstream yet cannot be used, and what to do.
+    pub(crate) async fn sync_in_progress(&self, row: &RepoRow) -> Result<ApiError, ApiError> {
+        let catalog = self.hosted.catalog();
+        let upstream = catalog.upstream(row.id).await?;
+        let job = catalog.job(SYNC, &row.id.to_string()).await?;
+        let error = upstream.and_then(|upstream| upstream.error);
+        let message = match (error, job.map(|job| job.state)) {
+            (Some(error), Some(JobState::Failed)) => format!(
+                "repository sync failed: {error}; `POST /repos/pull-upstream` tries again, `DELETE /repos/base` \
+                 detaches the repository from its upstream"
+            ),
+            (Some(error), _) => {
+                format!("repository sync in progress; the last attempt failed: {error}")
+            }
+            (None, _) => "repository sync in progress".to_owned(),
+        };
+        Ok(ApiError::new(ErrorCode::SyncInProgress, message))
     }
 
     /// How many requests of each kind that takes turns are under way.

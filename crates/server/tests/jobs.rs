@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use packhouse_catalog::{Catalog, ClaimJobs, JobRow, JobState, NewJob, OrgId, RepoId};
 use packhouse_server::jobs::{JobError, JobHandler, JobMetrics, JobOptions, JobQueue, Jobs};
-use packhouse_testkit::TestClock;
+use packhouse_testkit::clock::TestClock;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 

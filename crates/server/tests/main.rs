@@ -18,3 +18,4 @@ mod policy;
 mod repos;
 mod special_files;
 mod support;
+mod upstreams;

@@ -137,9 +137,9 @@ async fn what_cannot_be_a_repository_is_refused() {
         server
             .post("/repos", &token, &base)
             .await
-            .expect(501)
+            .expect(412)
             .code(),
-        "not_supported"
+        "not_configured"
     );
     let odd = server.request(Method::POST, "/repos", &token).body("{");
     assert!(

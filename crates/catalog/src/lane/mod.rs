@@ -40,7 +40,7 @@ use crate::repos::RepoRow;
 use task::Task;
 
 pub(crate) use jobs::JobWork;
-pub(crate) use upstreams::UpstreamWork;
+pub(crate) use upstreams::{Creation, UpstreamWork};
 
 /// What a lane can do.
 #[derive(Debug)]

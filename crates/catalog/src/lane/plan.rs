@@ -242,7 +242,7 @@ fn decide<'a>(
         }
         Work::Upstream(work) => {
             let job_id = match work.as_ref() {
-                UpstreamWork::Create { row, .. } => ids.next(row.created_at_ms),
+                UpstreamWork::Create(creation) => ids.next(creation.row.created_at_ms),
                 _ => 0,
             };
             writes.admin.push((place, Admin::Upstream { work, job_id }));
@@ -277,6 +277,7 @@ fn decide_fork<'a>(
         folded_through: source.folded_through,
         tail_rows: source.tail_rows + i64::from(own.is_some()),
         tail_bytes: source.tail_bytes + own_bytes,
+        syncing: false,
     };
     writes.forks.push(ForkWrite {
         repo: row.id,

@@ -4,20 +4,15 @@ use crate::bulk::{Bulk, Kind, List, Texts};
 use crate::dialect::Conn;
 use crate::git_credentials::NewCredential;
 use crate::ids::RepoId;
-use crate::jobs::NewJob;
 use crate::repos::RepoRow;
-use crate::upstreams::{NewUpstream, SyncEnd};
+use crate::upstreams::{FirstSync, NewUpstream, SyncEnd};
 
 use super::{Done, jobs};
 
 /// A change of upstreams. Each has its repository to itself.
 #[derive(Debug)]
 pub(crate) enum UpstreamWork {
-    Create {
-        row: RepoRow,
-        upstream: NewUpstream,
-        sync: NewJob,
-    },
+    Create(Box<Creation>),
     Begin {
         repo: RepoId,
         at_ms: i64,
@@ -47,10 +42,18 @@ pub(crate) enum UpstreamWork {
     },
 }
 
+/// A repository that follows an upstream, with all that is stored at once.
+#[derive(Debug)]
+pub(crate) struct Creation {
+    pub(crate) row: RepoRow,
+    pub(crate) upstream: NewUpstream,
+    pub(crate) first: FirstSync,
+}
+
 impl UpstreamWork {
     pub(super) fn repo(&self) -> RepoId {
         match self {
-            Self::Create { row, .. } => row.id,
+            Self::Create(creation) => creation.row.id,
             Self::Begin { repo, .. }
             | Self::End { repo, .. }
             | Self::Detach { repo }
@@ -100,11 +103,7 @@ pub(super) async fn write(
     job_id: i64,
 ) -> Result<Done, sqlx::Error> {
     match work {
-        UpstreamWork::Create {
-            row,
-            upstream,
-            sync,
-        } => create(conn, row, upstream, (sync, job_id)).await,
+        UpstreamWork::Create(creation) => create(conn, creation, job_id).await,
         UpstreamWork::Begin { repo, at_ms } => {
             let mut args = conn.args();
             args.push(repo.0);
@@ -128,19 +127,8 @@ pub(super) async fn write(
             Ok(Done::Changed(conn.execute(sql, args).await? > 0))
         }
         UpstreamWork::CreateCredential { credential, at_ms } => {
-            let mut args = conn.args();
-            args.push(credential.id.as_str());
-            args.push(credential.org.0);
-            args.push(credential.repo.0);
-            args.push(credential.key_id.as_str());
-            args.push(credential.sealed.as_slice());
-            args.push(*at_ms);
-            let sql = "INSERT INTO git_credentials \
-                       (id, org_id, repo_id, key_id, sealed, created_at_ms, updated_at_ms) \
-                       SELECT $1, $2, id, $4, $5, $6, $6 FROM repos \
-                       WHERE id = $3 AND deleted_at_ms IS NULL \
-                       ON CONFLICT (repo_id) DO NOTHING";
-            Ok(Done::Changed(conn.execute(sql, args).await? > 0))
+            let created = create_credential(conn, credential, *at_ms).await?;
+            Ok(Done::Changed(created > 0))
         }
         UpstreamWork::UpdateCredential { credential, at_ms } => {
             let mut args = conn.args();
@@ -162,10 +150,14 @@ pub(super) async fn write(
 
 async fn create(
     conn: &mut Conn<'_>,
-    row: &RepoRow,
-    upstream: &NewUpstream,
-    (sync, job_id): (&NewJob, i64),
+    creation: &Creation,
+    job_id: i64,
 ) -> Result<Done, sqlx::Error> {
+    let Creation {
+        row,
+        upstream,
+        first,
+    } = creation;
     let mut args = conn.args();
     args.push(row.id.0);
     args.push(row.org.0);
@@ -190,8 +182,31 @@ async fn create(
     let sql = "INSERT INTO upstreams (repo_id, provider, owner, name, url, auth, follow_head, runs) \
                VALUES ($1, $2, $3, $4, $5, $6, $7, 0)";
     conn.execute(sql, args).await?;
-    jobs::enqueue(conn, sync, job_id, row.created_at_ms).await?;
+    if let Some(credential) = &first.credential {
+        create_credential(conn, credential, row.created_at_ms).await?;
+    }
+    jobs::enqueue(conn, &first.job, job_id, row.created_at_ms).await?;
     Ok(Done::RepoCreated(row.clone()))
+}
+
+async fn create_credential(
+    conn: &mut Conn<'_>,
+    credential: &NewCredential,
+    at_ms: i64,
+) -> Result<u64, sqlx::Error> {
+    let mut args = conn.args();
+    args.push(credential.id.as_str());
+    args.push(credential.org.0);
+    args.push(credential.repo.0);
+    args.push(credential.key_id.as_str());
+    args.push(credential.sealed.as_slice());
+    args.push(at_ms);
+    let sql = "INSERT INTO git_credentials \
+               (id, org_id, repo_id, key_id, sealed, created_at_ms, updated_at_ms) \
+               SELECT $1, $2, id, $4, $5, $6, $6 FROM repos \
+               WHERE id = $3 AND deleted_at_ms IS NULL \
+               ON CONFLICT (repo_id) DO NOTHING";
+    conn.execute(sql, args).await
 }
 
 async fn end(

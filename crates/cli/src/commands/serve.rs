@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use packhouse_repo::FoldLimits;
 use packhouse_server::jobs::JobOptions;
+use packhouse_server::upstream::{CredentialKeys, GitHubApp, UpstreamOptions};
 use packhouse_server::{Config, Egress, Limits, Server, StartError, TlsFiles};
 use serde::Serialize;
 
 use crate::dev::{self, DevKey, Guide};
 use crate::error::CliError;
 use crate::logging::{self, LogFormat};
-use crate::settings::{ServeFlags, Settings, StorageFlags};
+use crate::settings::{Secret, ServeFlags, Settings, StorageFlags};
 use crate::signals::{INTERRUPTED, StopSignals};
 use crate::storage::{self, Start};
 use crate::ui::Ui;
@@ -58,7 +59,7 @@ pub(crate) async fn run(
         None
     };
 
-    let server = Server::start(config(&settings))
+    let server = Server::start(config(&settings)?)
         .await
         .map_err(|error| refused(&error))?;
     let started = Started {
@@ -110,8 +111,8 @@ async fn prepare_dev(settings: &Settings) -> Result<DevKey, CliError> {
     .await
 }
 
-fn config(settings: &Settings) -> Config {
-    Config {
+fn config(settings: &Settings) -> Result<Config, CliError> {
+    Ok(Config {
         data_dir: settings.data.clone(),
         listen: settings.listen,
         catalog_url: settings.catalog.clone(),
@@ -131,8 +132,33 @@ fn config(settings: &Settings) -> Config {
         } else {
             Egress::PublicOnly
         },
+        upstreams: upstreams(settings)?,
         limits: Limits::default(),
+    })
+}
+
+fn upstreams(settings: &Settings) -> Result<UpstreamOptions, CliError> {
+    let mut options = UpstreamOptions {
+        github_url: settings.github.url.clone(),
+        ..UpstreamOptions::default()
+    };
+    if let Some(Secret(keys)) = &settings.credentials_key {
+        let keys = CredentialKeys::parse(keys).map_err(|error| {
+            let hint = "PACKHOUSE_CREDENTIALS_KEY is one key or several with commas between; the first one seals";
+            CliError::because("could not use the key for credentials", &error, hint)
+        })?;
+        options.keys = Some(keys);
     }
+    if let Some((id, path)) = &settings.github.app {
+        let hint = "check --github-app-id, --github-app-key and --github-api-url";
+        let pem = std::fs::read(path).map_err(|error| {
+            CliError::because(format!("could not read `{}`", path.display()), &error, hint)
+        })?;
+        let app = GitHubApp::new(id, &pem, &settings.github.api_url)
+            .map_err(|error| CliError::because("could not use the GitHub App", &error, hint))?;
+        options.github_app = Some(app);
+    }
+    Ok(options)
 }
 
 fn refused(error: &StartError) -> CliError {

@@ -31,7 +31,7 @@ impl<'p> FetchConnection<'p> {
     ) -> Result<FetchConnection<'p>, RemoteError> {
         let mut advertisement = advertised(&mut conversation, &options)?;
         let refs = match advertisement.version {
-            Version::V2 => protocol::ls_refs(&mut conversation, &advertisement, options.refs_max)
+            Version::V2 => protocol::ls_refs(&mut conversation, &advertisement, &options)
                 .map_err(|error| conversation.explain(error))?,
             _ => std::mem::take(&mut advertisement.refs),
         };

@@ -40,6 +40,14 @@ pub enum RemoteError {
         /// How that is known.
         reason: String,
     },
+    /// Its address is none that may be connected to.
+    #[error("'{url}' is not allowed: {reason}")]
+    NotAllowed {
+        /// The remote.
+        url: String,
+        /// Why.
+        reason: String,
+    },
     /// The other side could not be reached.
     #[error("could not connect to '{url}'")]
     Connect {

@@ -114,7 +114,7 @@ impl Remote {
         &self,
         progress: &'p dyn Progress,
     ) -> Result<FetchConnection<'p>, RemoteError> {
-        match self.url.local_path() {
+        match self.local_path() {
             Some(path) => FetchConnection::local(path, self.options.clone(), progress),
             None => {
                 let conversation = self.converse(Service::UploadPack, Version::V2, progress)?;
@@ -128,13 +128,19 @@ impl Remote {
         &self,
         progress: &'p dyn Progress,
     ) -> Result<PushConnection<'p>, RemoteError> {
-        match self.url.local_path() {
+        match self.local_path() {
             Some(path) => PushConnection::local(path, self.options.clone(), progress),
             None => {
                 let conversation = self.converse(Service::ReceivePack, Version::V0, progress)?;
                 PushConnection::open(conversation, self.options.clone(), progress)
             }
         }
+    }
+
+    /// The folder it is in, if folders are allowed.
+    fn local_path(&self) -> Option<&std::path::Path> {
+        let path = self.url.local_path();
+        path.filter(|_| self.options.egress.is_none())
     }
 
     fn converse<'p>(
@@ -147,6 +153,12 @@ impl Remote {
             url: self.url.to_string(),
         };
         let options = &self.options;
+        if options.egress.is_some() && !matches!(self.url.place, Place::Http(_)) {
+            return Err(RemoteError::NotAllowed {
+                url: failures.url,
+                reason: "only HTTP and HTTPS are allowed".to_owned(),
+            });
+        }
         let edge = Edge::new(self.runtime()?, options.idle_timeout, progress);
         match &self.url.place {
             Place::Http(url) => {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use packhouse_object::ReceiveLimits;
 
 use crate::credentials::CredentialSource;
+use crate::egress::Egress;
 
 /// Shown what the other side says while it works, line by line.
 pub type Messages = Arc<dyn Fn(&str) + Send + Sync>;
@@ -23,6 +24,9 @@ pub struct RemoteOptions {
     pub extra_certificates: Option<Vec<u8>>,
     /// The way out to HTTP servers.
     pub proxy: Proxy,
+    /// Which addresses HTTP may connect to, redirects included; then no proxy is used, and nothing but HTTP. `None`:
+    /// all of them.
+    pub egress: Option<Egress>,
     /// How long connecting may take.
     pub connect_timeout: Duration,
     /// How long the other side may be silent.
@@ -31,6 +35,8 @@ pub struct RemoteOptions {
     pub limits: ReceiveLimits,
     /// The most refs a remote may have.
     pub refs_max: usize,
+    /// Beginnings of the names of refs that are of interest; empty: all are. A remote may list more than these.
+    pub ref_prefixes: Vec<String>,
     /// Shown what the other side says.
     pub messages: Option<Messages>,
 }
@@ -92,10 +98,12 @@ impl Default for RemoteOptions {
             ssh: SshOptions::default(),
             extra_certificates: None,
             proxy: Proxy::Environment,
+            egress: None,
             connect_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(300),
             limits: any_size(),
             refs_max: 2_000_000,
+            ref_prefixes: Vec::new(),
             messages: None,
         }
     }

@@ -51,7 +51,7 @@ pub struct JobOptions {
 impl Default for JobOptions {
     fn default() -> JobOptions {
         JobOptions {
-            lease: Duration::from_secs(15),
+            lease: Duration::from_secs(10),
             poll: Duration::from_secs(1),
             first_pause: Duration::from_secs(5),
             longest_pause: Duration::from_secs(3600),

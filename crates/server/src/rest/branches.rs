@@ -23,7 +23,7 @@ use crate::state::AppState;
     get, path = "/api/v1/repos/branches", tag = "branches", params(ListBranchesQuery),
     responses(
         (status = 200, body = ListedBranches), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
+        (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody),
     )
 )]
 pub(crate) async fn list(

@@ -22,7 +22,7 @@ const SIGNATURE: &[u8] = b"gpgsig";
     get, path = "/api/v1/repos/commits", tag = "commits", params(ListCommitsQuery),
     responses(
         (status = 200, body = ListedCommits), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
+        (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody),
     )
 )]
 pub(crate) async fn list(
@@ -90,7 +90,7 @@ pub(crate) async fn list(
     get, path = "/api/v1/repos/commit", tag = "commits", params(GetCommitQuery),
     responses(
         (status = 200, body = FoundCommit), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
+        (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody),
     )
 )]
 pub(crate) async fn find(

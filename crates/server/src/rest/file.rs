@@ -39,7 +39,7 @@ const MAX_WHOLE_BYTES: u64 = 256 << 10;
         (status = 206, content_type = "application/octet-stream", description = "the part that `Range` asks for"),
         (status = 304, description = "`If-None-Match` or `If-Modified-Since` holds"),
         (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
-        (status = 404, body = ErrorBody), (status = 412, body = ErrorBody), (status = 416, body = ErrorBody),
+        (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 412, body = ErrorBody), (status = 416, body = ErrorBody),
     )
 )]
 pub(crate) async fn read(

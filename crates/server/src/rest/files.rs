@@ -29,7 +29,7 @@ const MAX_PAGE_PATH_BYTES: usize = 4 << 20;
     get, path = "/api/v1/repos/files", tag = "files", params(ListFilesQuery),
     responses(
         (status = 200, body = ListedFiles), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
+        (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody),
     )
 )]
 pub(crate) async fn list(

@@ -112,12 +112,16 @@ async fn source(state: &AppState, caller: &Caller, base: &BaseRepo) -> Result<Re
     }
     reader.need(Scope::GitRead)?;
     let found = state.hosted.catalog().repo(caller.org(), name).await?;
-    found.ok_or_else(|| {
+    let row = found.ok_or_else(|| {
         ApiError::new(
             ErrorCode::RepositoryNotFound,
             format!("repository `{}` not found", shown(name)),
         )
-    })
+    })?;
+    if row.syncing {
+        return Err(state.sync_in_progress(&row).await?);
+    }
+    Ok(row)
 }
 
 fn refused(error: ForkError) -> ApiError {

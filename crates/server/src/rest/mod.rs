@@ -7,6 +7,7 @@ mod conditions;
 pub(crate) mod file;
 pub(crate) mod files;
 mod fork;
+pub(crate) mod git_credentials;
 mod input;
 pub(crate) mod jobs;
 mod json_object;
@@ -16,6 +17,7 @@ mod page;
 mod range;
 pub(crate) mod repos;
 mod time;
+pub(crate) mod upstreams;
 
 pub(crate) use openapi::{document as openapi_document, openapi};
 

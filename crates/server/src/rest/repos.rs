@@ -1,5 +1,7 @@
 //! `/repos` and `/repo`: create, describe, list, delete repositories.
 
+use std::collections::HashMap;
+
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
@@ -12,10 +14,11 @@ use packhouse_catalog::{CreateRepoError, DeleteRepoError, RepoRow};
 use packhouse_repo::Namespace;
 
 use super::input::{self, Query, parse_json, read_body, shown};
-use super::{fork, page, time};
+use super::{fork, page, time, upstreams};
 use crate::auth::{Caller, Scope};
 use crate::error::ApiError;
 use crate::state::AppState;
+use crate::upstream::SYNC;
 
 const DEFAULT_BRANCH: &str = "main";
 /// Longest repository id, in bytes.
@@ -27,6 +30,7 @@ const MAX_ID_BYTES: usize = 255;
     responses(
         (status = 201, body = CreatedRepo), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody),
+        (status = 412, body = ErrorBody),
         (status = 501, body = ErrorBody),
     )
 )]
@@ -56,9 +60,11 @@ pub(crate) async fn create(
         Some(base) if fork::is_here(base) => {
             fork::create(&state, &caller, id, branch, &request, base).await?;
         }
-        Some(_) => {
-            let message = "this server does not follow upstreams yet (`base_repo`)";
-            return Err(ApiError::new(ErrorCode::NotSupported, message));
+        Some(base) => {
+            let of_base = base.default_branch.as_deref();
+            let branch = of_base.or(named).map_or(DEFAULT_BRANCH, str::trim);
+            input::branch("default_branch", branch, Namespace::Default)?;
+            upstreams::create(&state, &caller, id, branch, base).await?;
         }
         None => {
             let branch = named.map_or(DEFAULT_BRANCH, str::trim);
@@ -110,7 +116,12 @@ pub(crate) async fn find(
     let id = caller.repo()?;
     let row = state.hosted.catalog().repo(caller.org(), id).await?;
     let row = row.ok_or_else(|| not_found(id))?;
+    let upstream = state.hosted.catalog().upstream(row.id).await?;
     Ok(Json(RepoDetails {
+        base_repo: upstream.as_ref().map(upstreams::base_repo),
+        sync: upstream
+            .as_ref()
+            .map(|upstream| upstreams::sync_info(&row, upstream)),
         repo_id: row.name,
         default_branch: row.default_branch,
         created_at: time::rfc3339(row.created_at_ms / 1000),
@@ -145,6 +156,19 @@ pub(crate) async fn list(
         .await?;
     let has_more = page::cut(&mut rows, limit);
     let next_cursor = rows.last().filter(|_| has_more).map(|row| row.name.clone());
+    let mut bases = HashMap::new();
+    if let (Some(first), Some(last)) = (rows.first(), rows.last()) {
+        let catalog = state.hosted.catalog();
+        let found = catalog.upstreams_between(caller.org(), &first.name, &last.name);
+        bases.extend(found.await?.into_iter().map(|row| (row.repo, row)));
+    }
+    let info = |row: RepoRow| RepoInfo {
+        base_repo: bases.get(&row.id).map(upstreams::base_repo),
+        repo_id: row.name.clone(),
+        url: row.name,
+        default_branch: row.default_branch,
+        created_at: time::rfc3339(row.created_at_ms / 1000),
+    };
     Ok(Json(ListedRepos {
         repos: rows.into_iter().map(info).collect(),
         next_cursor,
@@ -166,9 +190,9 @@ pub(crate) async fn delete(
 ) -> Result<Json<DeletedRepo>, ApiError> {
     caller.need(Scope::RepoWrite)?;
     let id = caller.repo()?;
-    state
-        .hosted
-        .catalog()
+    let catalog = state.hosted.catalog();
+    let row = catalog.repo(caller.org(), id).await?;
+    catalog
         .delete_repo(caller.org(), id)
         .await
         .map_err(|error| match error {
@@ -179,6 +203,11 @@ pub(crate) async fn delete(
             ),
             error => ApiError::internal(error),
         })?;
+    if let Some(row) = row {
+        // A job under way stops when it finds itself forgotten; a credential must not outlive what it is for.
+        catalog.detach_upstream(row.id).await?;
+        catalog.forget_job(SYNC, &row.id.to_string()).await?;
+    }
     let message = format!(
         "Repository {id} deletion initiated. Physical storage cleanup will complete asynchronously."
     );
@@ -193,15 +222,6 @@ fn not_found(id: &str) -> ApiError {
         ErrorCode::RepositoryNotFound,
         format!("repository `{id}` not found"),
     )
-}
-
-fn info(row: RepoRow) -> RepoInfo {
-    RepoInfo {
-        repo_id: row.name.clone(),
-        url: row.name,
-        default_branch: row.default_branch,
-        created_at: time::rfc3339(row.created_at_ms / 1000),
-    }
 }
 
 /// Refuses ids that no Git URL could name.

@@ -4,10 +4,12 @@ mod api;
 mod git;
 mod openapi;
 mod token;
+mod upstream;
 
 pub(crate) use api::{Answer, CommitBody};
 pub(crate) use git::{Checkout, git_output};
 pub(crate) use token::{Key, Token, now};
+pub(crate) use upstream::{Mood, Upstream};
 
 use std::sync::Arc;
 

@@ -25,6 +25,7 @@ impl HttpClient {
         let mut redirects = 0;
         let mut asked = None;
         loop {
+            self.check_egress(&url)?;
             let request = self.client.get(url.clone()).headers(self.headers(version));
             let response = edge
                 .wait(request.send())

@@ -17,6 +17,7 @@ use super::error::{Ended, Failures, with_reasons};
 use super::options::Proxy;
 use super::{RemoteError, RemoteOptions};
 use crate::credentials::{Credential, CredentialSource};
+use crate::egress::{Egress, EgressError};
 use body::BodyWriter;
 
 /// The most of an error page that is read and quoted.
@@ -32,6 +33,7 @@ pub(crate) struct HttpClient {
     /// The user of a URL that has no password.
     user: Option<String>,
     source: Option<Arc<dyn CredentialSource>>,
+    egress: Option<Egress>,
     failures: Failures,
 }
 
@@ -43,14 +45,18 @@ impl HttpClient {
     ) -> Result<HttpClient, RemoteError> {
         // The HTTP client is built without cryptography of its own. Whoever installed some before us has what we need.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut builder = Client::builder()
-            .redirect(redirect::Policy::none())
-            .connect_timeout(options.connect_timeout)
-            .referer(false);
+        let mut builder = match options.egress {
+            Some(egress) => egress.http_client(),
+            None => Client::builder()
+                .redirect(redirect::Policy::none())
+                .referer(false),
+        }
+        .connect_timeout(options.connect_timeout);
         let bad = |what: &str, error: &reqwest::Error| RemoteError::BadUrl {
             reason: format!("{what}: {}", with_reasons(error)),
         };
         builder = match &options.proxy {
+            _ if options.egress.is_some() => builder,
             Proxy::Environment => builder,
             Proxy::None => builder.no_proxy(),
             Proxy::Url(url) => builder.proxy(
@@ -72,6 +78,7 @@ impl HttpClient {
             credential,
             user,
             source: options.credentials.clone(),
+            egress: options.egress,
             failures,
         })
     }
@@ -118,10 +125,30 @@ impl HttpClient {
         headers
     }
 
+    /// Refuses a URL whose address may not be connected to. Names are judged when they are resolved.
+    fn check_egress(&self, url: &Url) -> Result<(), RemoteError> {
+        let Some(egress) = self.egress else {
+            return Ok(());
+        };
+        egress
+            .check_url(url)
+            .map_err(|error| self.not_allowed(&error))
+    }
+
+    fn not_allowed(&self, error: &EgressError) -> RemoteError {
+        RemoteError::NotAllowed {
+            url: self.failures.url.clone(),
+            reason: error.to_string(),
+        }
+    }
+
     /// What a request that got no answer comes to.
     fn unanswered(&self, error: reqwest::Error) -> RemoteError {
         // The URL in it may be one that a server sent us to.
         let error = error.without_url();
+        if let Some(refusal) = egress_error(&error) {
+            return self.not_allowed(refusal);
+        }
         let url = self.failures.url.clone();
         if error.is_connect() {
             return match error.is_timeout() {
@@ -230,6 +257,19 @@ impl HttpConversation {
         client.check_type(&response, &format!("application/x-{service}-result"))?;
         Ok(reader_of(response, edge))
     }
+}
+
+/// The refusal to connect to an address, if that is what went wrong.
+fn egress_error<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e EgressError> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let found = error.downcast_ref::<EgressError>();
+        if found.is_some_and(|found| matches!(found, EgressError::Refused { .. })) {
+            return found;
+        }
+        next = error.source();
+    }
+    None
 }
 
 fn reader_of<'p>(response: Response, edge: &Edge<'p>) -> EdgeReader<'p> {

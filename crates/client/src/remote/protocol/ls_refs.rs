@@ -7,16 +7,16 @@ use packhouse_wire::{AGENT, OBJECT_FORMAT, parse_id};
 
 use super::advertisement::{Advertisement, read_line};
 use super::lines;
-use crate::remote::RemoteError;
 use crate::remote::conversation::Conversation;
 use crate::remote::error::Failures;
 use crate::remote::refs::RemoteRefs;
+use crate::remote::{RemoteError, RemoteOptions};
 
 /// All refs of the other side.
 pub(crate) fn ls_refs(
     conversation: &mut Conversation<'_>,
     advertisement: &Advertisement,
-    refs_max: usize,
+    options: &RemoteOptions,
 ) -> Result<RemoteRefs, RemoteError> {
     let failures = conversation.failures.clone();
     let request = lines(|out| {
@@ -26,6 +26,9 @@ pub(crate) fn ls_refs(
         if advertisement.offers("ls-refs", "unborn") {
             out.data(&[b"unborn\n"])?;
         }
+        for prefix in &options.ref_prefixes {
+            out.text(format_args!("ref-prefix {prefix}\n"))?;
+        }
         out.flush()
     })
     .map_err(|error| failures.io(&error))?;
@@ -33,7 +36,8 @@ pub(crate) fn ls_refs(
     let mut refs = RemoteRefs::default();
     while let Some(line) = read_line(conversation.reader(), &failures)? {
         take_line(&line, &mut refs, &failures)?;
-        if refs.lines() > refs_max {
+        if refs.lines() > options.refs_max {
+            let refs_max = options.refs_max;
             return Err(failures.unsupported(format!("so few refs as {refs_max}")));
         }
     }

@@ -1,0 +1,199 @@
+//! `/repos/git-credentials`: what proves to an upstream who we are. Stored sealed, never shown.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use http::StatusCode;
+use packhouse_api::{
+    CreateGitCredential, DeleteGitCredential, DeletedGitCredential, ErrorBody, ErrorCode,
+    GitCredentialInfo, UpdateGitCredential,
+};
+use packhouse_catalog::{CredentialRow, RepoId};
+
+use super::input::{read_json, shown};
+use super::time;
+use crate::auth::{Caller, Scope};
+use crate::error::ApiError;
+use crate::state::AppState;
+use crate::upstream::{sync_job, uses_credential};
+
+/// Longest user or password.
+const MAX_SECRET_BYTES: usize = 16 << 10;
+/// What tokens name that are for no repository in particular.
+const ORG: &str = "org";
+
+/// Stores the credential for the upstream of the repository that the token names.
+#[utoipa::path(
+    post, path = "/api/v1/repos/git-credentials", tag = "upstreams", request_body = CreateGitCredential,
+    responses(
+        (status = 201, body = GitCredentialInfo), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
+        (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody),
+        (status = 412, body = ErrorBody),
+    )
+)]
+pub(crate) async fn create(
+    State(state): State<AppState>,
+    caller: Caller,
+    body: Body,
+) -> Result<(StatusCode, Json<GitCredentialInfo>), ApiError> {
+    caller.need(Scope::RepoWrite)?;
+    let request: CreateGitCredential = read_json(body, state.limits.json_bytes).await?;
+    let name = caller.repo()?;
+    if request.repo_id != name {
+        return Err(ApiError::new(
+            ErrorCode::Forbidden,
+            format!(
+                "the token is for another repository than `{}`",
+                shown(&request.repo_id)
+            ),
+        ));
+    }
+    check(request.username.as_deref(), &request.password)?;
+    let catalog = state.hosted.catalog();
+    let row = catalog.repo(caller.org(), name).await?.ok_or_else(|| {
+        ApiError::new(
+            ErrorCode::RepositoryNotFound,
+            format!("repository `{name}` not found"),
+        )
+    })?;
+    let now_ms = state.jobs.now_ms();
+    let credential = state.upstreams.seal(
+        uuid::Uuid::new_v4().to_string(),
+        (row.org, row.id),
+        request.username,
+        request.password,
+    )?;
+    let id = credential.id.clone();
+    if !catalog.create_credential(credential, now_ms).await? {
+        return Err(ApiError::new(
+            ErrorCode::CredentialExists,
+            format!("repository `{name}` has a credential already; replace it, or delete it first"),
+        ));
+    }
+    sync_again(&state, &caller, row.id).await?;
+    let created_at = time::rfc3339(now_ms / 1000);
+    Ok((
+        StatusCode::CREATED,
+        Json(GitCredentialInfo { id, created_at }),
+    ))
+}
+
+/// Replaces a credential.
+#[utoipa::path(
+    put, path = "/api/v1/repos/git-credentials", tag = "upstreams", request_body = UpdateGitCredential,
+    responses(
+        (status = 200, body = GitCredentialInfo), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
+        (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 412, body = ErrorBody),
+    )
+)]
+pub(crate) async fn update(
+    State(state): State<AppState>,
+    caller: Caller,
+    body: Body,
+) -> Result<Json<GitCredentialInfo>, ApiError> {
+    caller.need(Scope::RepoWrite)?;
+    let request: UpdateGitCredential = read_json(body, state.limits.json_bytes).await?;
+    check(request.username.as_deref(), &request.password)?;
+    let found = find(&state, &caller, &request.id).await?;
+    let (org, repo) = (found.credential.org, found.credential.repo);
+    let sealed = state.upstreams.seal(
+        request.id.clone(),
+        (org, repo),
+        request.username,
+        request.password,
+    )?;
+    let catalog = state.hosted.catalog();
+    if !catalog
+        .update_credential(sealed, state.jobs.now_ms())
+        .await?
+    {
+        return Err(not_found(&request.id));
+    }
+    sync_again(&state, &caller, repo).await?;
+    Ok(Json(GitCredentialInfo {
+        id: request.id,
+        created_at: time::rfc3339(found.created_at_ms / 1000),
+    }))
+}
+
+/// Forgets a credential.
+#[utoipa::path(
+    delete, path = "/api/v1/repos/git-credentials", tag = "upstreams", request_body = DeleteGitCredential,
+    responses(
+        (status = 200, body = DeletedGitCredential), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
+        (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
+    )
+)]
+pub(crate) async fn delete(
+    State(state): State<AppState>,
+    caller: Caller,
+    body: Body,
+) -> Result<Json<DeletedGitCredential>, ApiError> {
+    caller.need(Scope::RepoWrite)?;
+    let request: DeleteGitCredential = read_json(body, state.limits.json_bytes).await?;
+    let found = find(&state, &caller, &request.id).await?;
+    let catalog = state.hosted.catalog();
+    if !catalog.delete_credential(found.credential.repo).await? {
+        return Err(not_found(&request.id));
+    }
+    Ok(Json(DeletedGitCredential {
+        id: request.id,
+        message: "credential deleted".to_owned(),
+    }))
+}
+
+/// The credential of that id, if the token is for its organisation and for no other repository than its own.
+async fn find(state: &AppState, caller: &Caller, id: &str) -> Result<CredentialRow, ApiError> {
+    let catalog = state.hosted.catalog();
+    let found = catalog
+        .credential(id)
+        .await?
+        .filter(|row| row.credential.org == caller.org())
+        .ok_or_else(|| not_found(id))?;
+    let row = catalog.repo_by_id(found.credential.repo).await?;
+    let row = row.filter(|row| row.deleted_at_ms.is_none());
+    let row = row.ok_or_else(|| not_found(id))?;
+    match caller.repo() {
+        Ok(name) if name != ORG && name != row.name => Err(not_found(id)),
+        _ => Ok(found),
+    }
+}
+
+/// A repository that waits for its credential syncs as soon as it has a new one.
+async fn sync_again(state: &AppState, caller: &Caller, repo: RepoId) -> Result<(), ApiError> {
+    let upstream = state.hosted.catalog().upstream(repo).await?;
+    if upstream.is_some_and(|row| uses_credential(&row)) {
+        let job = sync_job(caller.org(), repo, None, state.jobs.now_ms());
+        state.jobs.enqueue(job).await?;
+    }
+    Ok(())
+}
+
+fn not_found(id: &str) -> ApiError {
+    ApiError::new(
+        ErrorCode::CredentialNotFound,
+        format!("no credential `{}`", shown(id)),
+    )
+}
+
+/// Refuses what could not be sent to an upstream.
+pub(super) fn check(username: Option<&str>, password: &str) -> Result<(), ApiError> {
+    for (field, text) in [
+        ("username", username.unwrap_or("x")),
+        ("password", password),
+    ] {
+        let problem = if text.is_empty() {
+            "is empty"
+        } else if text.len() > MAX_SECRET_BYTES {
+            "is too long"
+        } else if text.contains(|c: char| c.is_control()) {
+            "has control characters in it"
+        } else if field == "username" && text.contains(':') {
+            "has a colon in it"
+        } else {
+            continue;
+        };
+        return Err(ApiError::invalid(format!("`{field}` {problem}")));
+    }
+    Ok(())
+}

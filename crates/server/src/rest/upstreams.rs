@@ -1,0 +1,208 @@
+//! `base_repo`, `/repos/pull-upstream` and `/repos/base`: following a repository elsewhere.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use http::StatusCode;
+use packhouse_api::{
+    BaseRepo, BaseRepoInfo, ErrorBody, ErrorCode, PullUpstream, SyncInfo, SyncStatus,
+    UpstreamMessage,
+};
+use packhouse_catalog::{CreateRepoError, FirstSync, NewUpstream, RepoRow, UpstreamRow};
+use packhouse_object::RefName;
+
+use super::git_credentials;
+use super::input::{parse_json, read_body, shown};
+use super::time;
+use crate::auth::{Caller, Scope};
+use crate::error::ApiError;
+use crate::state::AppState;
+use crate::upstream::{Auth, PlaceError, SYNC, place_of, sync_job};
+
+/// Creates the repository `id` as one that follows `base`.
+pub(super) async fn create(
+    state: &AppState,
+    caller: &Caller,
+    id: &str,
+    default_branch: &str,
+    base: &BaseRepo,
+) -> Result<(), ApiError> {
+    let upstreams = &state.upstreams;
+    let place = place_of(base, upstreams.options(), upstreams.egress()).map_err(refused)?;
+    let given = base.auth.clone().unwrap_or_default();
+    let login = match (place.auth, given.token) {
+        (Auth::Token, Some(token)) => {
+            git_credentials::check(given.username.as_deref(), &token)?;
+            Some((uuid::Uuid::new_v4().to_string(), given.username, token))
+        }
+        _ => None,
+    };
+    let upstream = NewUpstream {
+        provider: place.provider,
+        owner: place.owner,
+        name: place.name,
+        url: place.url,
+        auth: place.auth.as_str().to_owned(),
+        follow_head: base.default_branch.is_none(),
+    };
+    let now_ms = state.jobs.now_ms();
+    let org = caller.org();
+    if login.is_some() && upstreams.options().keys.is_none() {
+        return Err(crate::upstream::CredentialError::NoKey.into());
+    }
+    let first = |repo| FirstSync {
+        job: sync_job(org, repo, None, now_ms),
+        credential: login.map(|(id, user, password)| {
+            upstreams
+                .seal(id, (org, repo), user, password)
+                .expect("that there is a key was checked")
+        }),
+    };
+    let catalog = state.hosted.catalog();
+    let created = catalog
+        .create_following(org, id, default_branch, upstream, first)
+        .await;
+    created.map_err(|error| match error {
+        CreateRepoError::Exists { .. } => ApiError::new(
+            ErrorCode::RepositoryExists,
+            format!("repository `{id}` already exists"),
+        ),
+        error => ApiError::internal(crate::error::chain(&error)),
+    })?;
+    state.jobs.wake();
+    Ok(())
+}
+
+fn refused(error: PlaceError) -> ApiError {
+    let code = match error {
+        PlaceError::Invalid(_) => ErrorCode::Invalid,
+        PlaceError::NoGitHubApp => ErrorCode::NotConfigured,
+    };
+    ApiError::new(code, error.to_string())
+}
+
+/// Has the repository that the token names fetch what is new in its upstream. It is done afterwards, in the background.
+#[utoipa::path(
+    post, path = "/api/v1/repos/pull-upstream", tag = "upstreams", request_body = Option<PullUpstream>,
+    responses(
+        (status = 202, body = UpstreamMessage), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
+        (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 413, body = ErrorBody),
+    )
+)]
+pub(crate) async fn pull(
+    State(state): State<AppState>,
+    caller: Caller,
+    body: Body,
+) -> Result<(StatusCode, Json<UpstreamMessage>), ApiError> {
+    caller.need(Scope::GitWrite)?;
+    let (row, _) = following(&state, &caller).await?;
+    let body = read_body(body, state.limits.json_bytes).await?;
+    let request: PullUpstream = if body.is_empty() {
+        PullUpstream::default()
+    } else {
+        parse_json(&body)?
+    };
+    let only = request
+        .ref_name
+        .as_deref()
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+        .map(full_name)
+        .transpose()?;
+    let job = sync_job(caller.org(), row.id, only, state.jobs.now_ms());
+    state.jobs.enqueue(job).await?;
+    let message = UpstreamMessage {
+        repo_id: row.name,
+        message: "sync started; `GET /repo` and `GET /repos/jobs` tell how it goes".to_owned(),
+    };
+    Ok((StatusCode::ACCEPTED, Json(message)))
+}
+
+/// Detaches the repository that the token names from its upstream. Branches and tags stay as they are.
+#[utoipa::path(
+    delete, path = "/api/v1/repos/base", tag = "upstreams",
+    responses(
+        (status = 200, body = UpstreamMessage), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
+        (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
+    )
+)]
+pub(crate) async fn detach(
+    State(state): State<AppState>,
+    caller: Caller,
+) -> Result<Json<UpstreamMessage>, ApiError> {
+    caller.need(Scope::RepoWrite)?;
+    let (row, _) = following(&state, &caller).await?;
+    let catalog = state.hosted.catalog();
+    if !catalog.detach_upstream(row.id).await? {
+        return Err(no_upstream(&row.name));
+    }
+    catalog.forget_job(SYNC, &row.id.to_string()).await?;
+    Ok(Json(UpstreamMessage {
+        repo_id: row.name,
+        message: "the repository follows its upstream no longer".to_owned(),
+    }))
+}
+
+async fn following(state: &AppState, caller: &Caller) -> Result<(RepoRow, UpstreamRow), ApiError> {
+    let name = caller.repo()?;
+    let catalog = state.hosted.catalog();
+    let row = catalog.repo(caller.org(), name).await?.ok_or_else(|| {
+        ApiError::new(
+            ErrorCode::RepositoryNotFound,
+            format!("repository `{name}` not found"),
+        )
+    })?;
+    match catalog.upstream(row.id).await? {
+        Some(upstream) => Ok((row, upstream)),
+        None => Err(no_upstream(name)),
+    }
+}
+
+fn no_upstream(name: &str) -> ApiError {
+    ApiError::invalid(format!("repository `{name}` has no upstream"))
+}
+
+/// A branch by its short name, or a branch or tag by its full one.
+fn full_name(name: &str) -> Result<String, ApiError> {
+    let parsed = if name.starts_with("refs/") {
+        RefName::parse(name)
+    } else {
+        RefName::branch(name)
+    };
+    let parsed = parsed.map_err(|error| ApiError::invalid(format!("`ref`: {error}")))?;
+    if !packhouse_repo::is_followed(&parsed) {
+        return Err(ApiError::invalid(format!(
+            "`ref`: `{}` is neither a branch nor a tag",
+            shown(name)
+        )));
+    }
+    Ok(parsed.to_string())
+}
+
+/// The upstream of a repository as answers show it.
+pub(super) fn base_repo(row: &UpstreamRow) -> BaseRepoInfo {
+    let upstream = row.upstream.clone();
+    BaseRepoInfo {
+        provider: upstream.provider,
+        owner: upstream.owner,
+        name: upstream.name,
+        url: upstream.url,
+    }
+}
+
+/// How its syncs went.
+pub(super) fn sync_info(repo: &RepoRow, row: &UpstreamRow) -> SyncInfo {
+    let at = |ms: i64| time::rfc3339(ms / 1000);
+    let has_failed = row.failed_at_ms.is_some() && row.failed_at_ms >= row.succeeded_at_ms;
+    SyncInfo {
+        status: match (repo.syncing, has_failed) {
+            (true, _) => SyncStatus::Pending,
+            (false, true) => SyncStatus::Failed,
+            (false, false) => SyncStatus::Ok,
+        },
+        run_count: row.runs,
+        started_at: row.started_at_ms.map(at),
+        succeeded_at: row.succeeded_at_ms.map(at),
+        error: row.error.clone(),
+    }
+}
