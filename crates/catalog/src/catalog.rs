@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use crate::changes::Teller;
 use crate::dialect::Pool;
 use crate::ids::{IdSource, RepoId};
-use crate::lane::{Done, Lane, Work};
+use crate::lane::{Done, HookWork, Lane, Work};
 use crate::open::Place;
-use crate::{CatalogError, migrate};
+use crate::{CatalogError, events, migrate};
 
 /// A connected catalog. Clones share its connections.
 #[derive(Clone, Debug)]
@@ -18,6 +19,9 @@ pub struct Catalog {
 struct Inner {
     pool: Pool,
     lanes: Vec<Lane>,
+    /// For work on hooks, where there can be a lane of its own: what it waits for, no publish waits for.
+    hook_lane: Option<Lane>,
+    teller: Teller,
     ids: Arc<IdSource>,
 }
 
@@ -34,21 +38,33 @@ impl Catalog {
                 place: place.describe(),
                 source: Arc::new(source),
             })?;
+        events::set_clock(&mut writer.conn())
+            .await
+            .map_err(failed)?;
         writer.close().await.map_err(failed)?;
         let pool = place.connect_readers().await.map_err(failed)?;
         let ids = Arc::new(IdSource::default());
+        let teller = Teller::default();
         let lanes = (0..place.lanes())
-            .map(|_| Lane::start(place.clone(), ids.clone()))
+            .map(|_| Lane::start(place.clone(), ids.clone(), teller.clone()))
             .collect();
+        let hook_lane =
+            (!place.is_sqlite()).then(|| Lane::start(place.clone(), ids.clone(), teller.clone()));
         Ok(Self {
-            inner: Arc::new(Inner { pool, lanes, ids }),
+            inner: Arc::new(Inner {
+                pool,
+                lanes,
+                hook_lane,
+                teller,
+                ids,
+            }),
         })
     }
 
     /// Finishes the writes that wait, refuses later ones with [`CatalogError::Closed`], and closes
     /// every connection.
     pub async fn close(&self) {
-        for lane in &self.inner.lanes {
+        for lane in self.inner.lanes.iter().chain(&self.inner.hook_lane) {
             lane.close().await;
         }
         self.inner.pool.close().await;
@@ -72,6 +88,10 @@ impl Catalog {
         &self.inner.ids
     }
 
+    pub(crate) fn teller(&self) -> &Teller {
+        &self.inner.teller
+    }
+
     /// Has the lane of a repository do something.
     pub(crate) async fn submit(&self, repo: RepoId, work: Work) -> Result<Done, CatalogError> {
         self.submit_at(repo.0, work).await
@@ -82,6 +102,14 @@ impl Catalog {
         let lanes = &self.inner.lanes;
         lanes[place.unsigned_abs() as usize % lanes.len()]
             .submit(work)
+            .await
+    }
+
+    /// Has something done about hooks.
+    pub(crate) async fn submit_hook(&self, work: HookWork) -> Result<Done, CatalogError> {
+        let lane = self.inner.hook_lane.as_ref();
+        lane.unwrap_or(&self.inner.lanes[0])
+            .submit(Work::Hook(work))
             .await
     }
 }

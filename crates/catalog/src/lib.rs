@@ -15,12 +15,17 @@
 
 mod bulk;
 mod catalog;
+mod changes;
 mod clock;
+mod deliveries;
 mod dialect;
 mod error;
+mod events;
 mod fold;
 mod fork;
 mod git_credentials;
+mod hook_queues;
+mod hooks;
 mod ids;
 mod jobs;
 mod keys;
@@ -36,11 +41,16 @@ mod upstreams;
 mod view;
 
 pub use catalog::Catalog;
+pub use changes::{Change, Changes};
+pub use deliveries::{Delivery, DeliveryRow, DeliveryState};
 pub use error::CatalogError;
+pub use events::{Event, EventKind, Position};
 pub use fold::{Fold, FoldError};
 pub use fork::{Fork, ForkError, NewRef};
 pub use git_credentials::{CredentialRow, NewCredential};
-pub use ids::{OrgId, RepoId};
+pub use hook_queues::{HeldQueue, HookScan, Lease, Progress, Release};
+pub use hooks::{Hook, NewHook};
+pub use ids::{HookId, OrgId, RepoId};
 pub use jobs::{ClaimJobs, JobEnd, JobRow, JobState, NewJob};
 pub use keys::{Key, NewKey};
 pub use orgs::{CreateOrgError, Org};

@@ -23,6 +23,12 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
         include_str!("../migrations/postgres/0002_jobs.sql"),
     ),
     (
+        3,
+        "events",
+        include_str!("../migrations/sqlite/0003_events.sql"),
+        include_str!("../migrations/postgres/0003_events.sql"),
+    ),
+    (
         6,
         "upstreams",
         include_str!("../migrations/sqlite/0006_upstreams.sql"),

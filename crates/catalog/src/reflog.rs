@@ -44,11 +44,12 @@ impl Catalog {
             args.push(name);
             let sql = "SELECT generation, ordinal, name, old, new, who, message, at_ms FROM reflog \
                        WHERE repo_id = $1 AND (generation, ordinal) > ($2, $3) AND name = $5 \
+                       AND kind IS NULL \
                        ORDER BY generation, ordinal LIMIT $4";
             conn.fetch_all(sql, args).await?
         } else {
             let sql = "SELECT generation, ordinal, name, old, new, who, message, at_ms FROM reflog \
-                       WHERE repo_id = $1 AND (generation, ordinal) > ($2, $3) \
+                       WHERE repo_id = $1 AND (generation, ordinal) > ($2, $3) AND kind IS NULL \
                        ORDER BY generation, ordinal LIMIT $4";
             conn.fetch_all(sql, args).await?
         };

@@ -184,6 +184,20 @@ impl Catalog {
             .transpose()?)
     }
 
+    /// The names of the organisation and of the repository with that id, deleted or not.
+    pub async fn repo_names(&self, id: RepoId) -> Result<Option<(String, String)>, CatalogError> {
+        let mut pooled = self.pool().acquire().await?;
+        let mut conn = pooled.conn();
+        let mut args = conn.args();
+        args.push(id.0);
+        let sql = "SELECT o.name, r.name FROM repos AS r JOIN orgs AS o ON o.id = r.org_id \
+                   WHERE r.id = $1";
+        let Some(row) = conn.fetch_optional(sql, args).await? else {
+            return Ok(None);
+        };
+        Ok(Some((row.get(0)?, row.get(1)?)))
+    }
+
     /// Repositories of an organisation that are not deleted, by name, at most `limit`. Only names
     /// after `after`, and only names that contain `query`, where ASCII letters match in any case.
     pub async fn list_repos(

@@ -3,9 +3,11 @@
 
 mod both;
 mod crash;
+mod events;
 mod fold;
 mod fork;
 mod group;
+mod hooks;
 mod jobs;
 mod load;
 mod nodes;

@@ -14,6 +14,7 @@
 
 mod checkpoint;
 mod group;
+mod hooks;
 mod jobs;
 mod plan;
 mod state;
@@ -28,8 +29,11 @@ use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::CatalogError;
+use crate::changes::Teller;
 use crate::fold::Fold;
 use crate::fork::Fork;
+use crate::hook_queues::HeldQueue;
+use crate::hooks::Hook;
 use crate::ids::{IdSource, OrgId, RepoId};
 use crate::jobs::JobRow;
 use crate::keys::NewKey;
@@ -37,6 +41,7 @@ use crate::open::Place;
 use crate::orgs::Org;
 use crate::publish::Publish;
 use crate::repos::RepoRow;
+pub(crate) use hooks::HookWork;
 use task::Task;
 
 pub(crate) use jobs::JobWork;
@@ -64,6 +69,19 @@ pub(crate) enum Work {
         repo: RepoId,
         at_ms: i64,
     },
+    /// An event that moves no ref.
+    AppendEvent {
+        repo: RepoId,
+        kind: String,
+        detail: Option<String>,
+        who: String,
+        at_ms: i64,
+    },
+    DropOldEvents {
+        before_ms: i64,
+        limit: u32,
+    },
+    Hook(HookWork),
     CreateOrg {
         name: String,
         at_ms: i64,
@@ -88,6 +106,11 @@ pub(crate) enum Done {
     Generation(i64),
     RepoCreated(RepoRow),
     OrgCreated(Org),
+    HookCreated(Hook),
+    /// The queue that was taken, if it could be.
+    Held(Option<HeldQueue>),
+    /// How many were changed.
+    Count(u64),
     /// Whether there was anything to change.
     Changed(bool),
     Moved(Moved),
@@ -115,8 +138,12 @@ impl Work {
             Self::Fold(fold) => Some(fold.repo),
             Self::Fork(fork) => Some(fork.source),
             Self::Upstream(work) => Some(work.repo()),
-            Self::Lease { repo, .. } | Self::DeleteRepo { repo, .. } => Some(*repo),
+            Self::Lease { repo, .. }
+            | Self::DeleteRepo { repo, .. }
+            | Self::AppendEvent { repo, .. } => Some(*repo),
             Self::CreateRepo { .. }
+            | Self::DropOldEvents { .. }
+            | Self::Hook(_)
             | Self::CreateOrg { .. }
             | Self::AddKey { .. }
             | Self::RevokeKey { .. }
@@ -145,6 +172,8 @@ impl Work {
             }
             Self::Jobs(work) => FIXED + work.bytes(),
             Self::Upstream(work) => FIXED + work.bytes(),
+            Self::AppendEvent { detail, .. } => FIXED + detail.as_ref().map_or(0, String::len),
+            Self::Hook(hook) => FIXED + hook.bytes(),
             _ => FIXED,
         }
     }
@@ -184,9 +213,9 @@ pub(crate) struct Lane {
 
 impl Lane {
     /// Starts a lane; it connects when it first has work.
-    pub(crate) fn start(place: Place, ids: Arc<IdSource>) -> Self {
+    pub(crate) fn start(place: Place, ids: Arc<IdSource>, teller: Teller) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE_OPS);
-        let task = tokio::spawn(Task::new(place, ids, waiting).run());
+        let task = tokio::spawn(Task::new(place, ids, teller, waiting).run());
         Self {
             queue,
             room: Arc::new(Semaphore::new(QUEUE_BYTES)),

@@ -1,7 +1,9 @@
 //! Deciding: from what the database holds and what is asked, what is written and answered. No I/O.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
+use crate::changes::Change;
+use crate::events;
 use crate::fold::{DUE_BYTES, DUE_ROWS, Fold};
 use crate::fork::Fork;
 use crate::ids::{IdSource, OrgId, RepoId};
@@ -10,7 +12,7 @@ use crate::orgs::Org;
 use crate::publish::{NewPack, Publish, RefEdit};
 use crate::repos::RepoRow;
 
-use super::{Done, JobWork, Moved, UpstreamWork, Work};
+use super::{Done, HookWork, JobWork, Moved, UpstreamWork, Work};
 
 /// What the database holds of the things a group names.
 #[derive(Debug, Default)]
@@ -27,6 +29,10 @@ pub(super) struct RepoState {
     pub(super) row: RepoRow,
     pub(super) fold_holder: Option<String>,
     pub(super) fold_until_ms: Option<i64>,
+    /// The tick that new events of it get.
+    pub(super) tick: i64,
+    /// That tick, if there are new events.
+    pub(super) event_tick: Option<i64>,
 }
 
 /// Whether the index of tails to fold should have a repository.
@@ -56,8 +62,22 @@ pub(super) struct Writes<'a> {
     pub(super) new_repos: Vec<(usize, RepoRow)>,
     /// What forks have from the start, written if their row was.
     pub(super) forks: Vec<ForkWrite<'a>>,
+    /// Work on hooks, each with its place among the answers.
+    pub(super) hooks: Vec<(usize, &'a HookWork)>,
     /// Rare things, each with its place among the answers.
     pub(super) admin: Vec<(usize, Admin<'a>)>,
+}
+
+impl Writes<'_> {
+    /// The repositories that get events.
+    pub(super) fn changes(&self) -> Vec<Change> {
+        let moved = self.reflog.iter().map(|row| (row.org, row.repo));
+        let new = self.new_repos.iter().map(|(_, row)| (row.org, row.id));
+        let all: HashSet<_> = moved.chain(new).collect();
+        all.into_iter()
+            .map(|(org, repo)| Change { org, repo })
+            .collect()
+    }
 }
 
 #[derive(Debug)]
@@ -75,9 +95,20 @@ pub(super) struct ReflogWrite<'a> {
     pub(super) repo: RepoId,
     pub(super) generation: i64,
     pub(super) ordinal: i64,
-    pub(super) edit: &'a RefEdit,
+    pub(super) what: LogEntry<'a>,
     pub(super) who: &'a str,
     pub(super) at_ms: i64,
+    pub(super) org: OrgId,
+    pub(super) tick: i64,
+}
+
+/// What a row of the reflog is about.
+#[derive(Debug)]
+pub(super) enum LogEntry<'a> {
+    /// A ref moved.
+    Move(&'a RefEdit),
+    /// An event that moved none: its kind, and more about it.
+    Event(&'a str, Option<&'a str>),
 }
 
 #[derive(Debug)]
@@ -97,6 +128,10 @@ pub(super) struct ForkWrite<'a> {
 
 #[derive(Debug)]
 pub(super) enum Admin<'a> {
+    DropOldEvents {
+        before_ms: i64,
+        limit: u32,
+    },
     CreateOrg(Org),
     AddKey {
         org: OrgId,
@@ -174,7 +209,31 @@ fn decide<'a>(
                 return Done::Changed(false);
             };
             repo.row.deleted_at_ms = Some(*at_ms);
-            writes.repos.push(repo);
+            append_event(repo, events::DELETED, None, "", *at_ms, writes);
+            Done::Changed(true)
+        }
+        Work::AppendEvent {
+            repo,
+            kind,
+            detail,
+            who,
+            at_ms,
+        } => {
+            let Some(repo) = live(state, *repo) else {
+                return Done::Refused;
+            };
+            append_event(repo, kind, detail.as_deref(), who, *at_ms, writes)
+        }
+        Work::DropOldEvents { before_ms, limit } => {
+            let drop = Admin::DropOldEvents {
+                before_ms: *before_ms,
+                limit: *limit,
+            };
+            writes.admin.push((place, drop));
+            Done::Count(0)
+        }
+        Work::Hook(hook) => {
+            writes.hooks.push((place, hook));
             Done::Changed(true)
         }
         Work::CreateRepo {
@@ -288,6 +347,32 @@ fn decide_fork<'a>(
     Done::RepoCreated(row)
 }
 
+/// Adds an event that moves no ref, in a generation of its own.
+fn append_event<'a>(
+    mut repo: RepoState,
+    kind: &'a str,
+    detail: Option<&'a str>,
+    who: &'a str,
+    at_ms: i64,
+    writes: &mut Writes<'a>,
+) -> Done {
+    repo.row.generation += 1;
+    repo.event_tick = Some(repo.tick);
+    let generation = repo.row.generation;
+    writes.reflog.push(ReflogWrite {
+        repo: repo.row.id,
+        generation,
+        ordinal: 0,
+        what: LogEntry::Event(kind, detail),
+        who,
+        at_ms,
+        org: repo.row.org,
+        tick: repo.tick,
+    });
+    writes.repos.push(repo);
+    Done::Generation(generation)
+}
+
 fn live(state: &State, repo: RepoId) -> Option<RepoState> {
     state
         .repos
@@ -337,16 +422,20 @@ fn decide_publish<'a>(state: &State, publish: &'a Publish, writes: &mut Writes<'
             });
         }
     }
+    let (org, tick) = (repo.row.org, repo.tick);
     let moves = publish.edits.iter().filter(|edit| edit.old != edit.new);
+    repo.event_tick = moves.clone().next().map(|_| tick);
     writes
         .reflog
         .extend(moves.zip(0..).map(|(edit, ordinal)| ReflogWrite {
             repo: publish.repo,
             generation,
             ordinal,
-            edit,
+            what: LogEntry::Move(edit),
             who: edit.who.as_deref().unwrap_or(&publish.who),
             at_ms: publish.at_ms,
+            org,
+            tick,
         }));
     if let Some(objects) = &publish.tail {
         writes.tail.push((publish.repo, generation, objects));

@@ -1,7 +1,7 @@
 //! Reading what a group needs to be decided, under the locks that keep it so until the COMMIT.
 
 use crate::bulk::{Bulk, Kind, List, Texts};
-use crate::dialect::Conn;
+use crate::dialect::{Conn, Dialect};
 use crate::ids::RepoId;
 use crate::repos;
 
@@ -10,16 +10,31 @@ use super::plan::{RefState, RepoState, State};
 
 // In id order, so that nodes that lock the same repositories wait for each other in one direction
 // only. The row of a repository is the lock of all it has.
-const SELECT_REPOS: Bulk = Bulk {
-    head: concat!(
-        "SELECT ",
-        repos::columns!(),
-        ", fold_holder, fold_until_ms FROM repos WHERE id IN (VALUES "
-    ),
-    columns: &[Kind::Int],
-    foot: ")",
-    lock: " ORDER BY id FOR UPDATE",
-};
+macro_rules! select_repos {
+    ($tick:expr) => {
+        Bulk {
+            head: concat!(
+                "SELECT ",
+                repos::columns!(),
+                ", fold_holder, fold_until_ms, ",
+                $tick,
+                " FROM repos WHERE id IN (VALUES "
+            ),
+            columns: &[Kind::Int],
+            foot: ")",
+            lock: " ORDER BY id FOR UPDATE",
+        }
+    };
+}
+
+// The tick of the events that this transaction adds; `events` says why it is this.
+const SELECT_REPOS_SQLITE: Bulk = select_repos!(
+    "(SELECT COALESCE(MAX(l.tick), 0) + 1 FROM reflog AS l WHERE l.org_id = repos.org_id)"
+);
+const SELECT_REPOS_POSTGRES: Bulk = select_repos!(
+    "GREATEST(event_tick, (SELECT base FROM event_clock) \
+     + CAST(CAST(pg_current_xact_id() AS TEXT) AS BIGINT))"
+);
 
 const SELECT_REFS: Bulk = Bulk {
     head: "SELECT r.repo_id, r.name, r.target, r.created_at_ms FROM (VALUES ",
@@ -42,7 +57,13 @@ pub(super) async fn read(
     texts: &mut Texts,
     works: &[&Work],
 ) -> Result<State, sqlx::Error> {
-    let mut repos = List::new(conn.dialect(), &SELECT_REPOS);
+    let mut repos = List::new(
+        conn.dialect(),
+        match conn.dialect() {
+            Dialect::Sqlite => &SELECT_REPOS_SQLITE,
+            Dialect::Postgres => &SELECT_REPOS_POSTGRES,
+        },
+    );
     let mut refs = List::new(conn.dialect(), &SELECT_REFS);
     let mut tails = List::new(conn.dialect(), &COUNT_TAILS);
     for work in works {
@@ -72,6 +93,8 @@ pub(super) async fn read(
             row: repos::read(&row)?,
             fold_holder: row.get(repos::COLUMNS)?,
             fold_until_ms: row.get(repos::COLUMNS + 1)?,
+            tick: row.get(repos::COLUMNS + 2)?,
+            event_tick: None,
         };
         state.repos.insert(repo.row.id, repo);
     }
@@ -96,4 +119,4 @@ pub(super) async fn read(
 
 /// What a test of all statements should look at.
 #[cfg(test)]
-pub(super) const ALL: [&Bulk; 3] = [&SELECT_REPOS, &SELECT_REFS, &COUNT_TAILS];
+pub(super) const ALL: [&Bulk; 3] = [&SELECT_REPOS_SQLITE, &SELECT_REFS, &COUNT_TAILS];

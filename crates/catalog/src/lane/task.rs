@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 
 use crate::CatalogError;
 use crate::bulk::Texts;
+use crate::changes::{Change, Teller};
 use crate::dialect::{Owned, Tx, is_busy};
 use crate::ids::IdSource;
 use crate::open::Place;
@@ -41,6 +42,7 @@ enum Failure {
 pub(super) struct Task {
     place: Place,
     ids: Arc<IdSource>,
+    teller: Teller,
     groups: Groups,
     conn: Option<Owned>,
     texts: Texts,
@@ -48,12 +50,18 @@ pub(super) struct Task {
 }
 
 impl Task {
-    pub(super) fn new(place: Place, ids: Arc<IdSource>, waiting: mpsc::Receiver<Message>) -> Self {
+    pub(super) fn new(
+        place: Place,
+        ids: Arc<IdSource>,
+        teller: Teller,
+        waiting: mpsc::Receiver<Message>,
+    ) -> Self {
         let checkpoint = place.is_sqlite().then(|| Checkpoint::start(place.clone()));
         let groups = Groups::new(waiting);
         Self {
             place,
             ids,
+            teller,
             groups,
             conn: None,
             texts: Texts::default(),
@@ -151,9 +159,12 @@ impl Task {
             conn = new.unwrap_or(conn);
         };
         match fill(&mut tx, &mut self.texts, &self.ids, works).await {
-            Ok(answers) => {
+            Ok((answers, changes)) => {
                 tx.commit().await.map_err(Failure::Unconfirmed)?;
                 self.conn = Some(conn);
+                if self.teller.has_listeners() {
+                    self.teller.tell(changes);
+                }
                 Ok(answers)
             }
             Err(error) => {
@@ -204,12 +215,13 @@ async fn fill(
     texts: &mut Texts,
     ids: &IdSource,
     works: &[&Work],
-) -> Result<Vec<Done>, sqlx::Error> {
+) -> Result<(Vec<Done>, Vec<Change>), sqlx::Error> {
     let mut conn = tx.conn();
     let state = state::read(&mut conn, texts, works).await?;
     let (writes, mut answers) = plan::plan(&state, works.iter().copied(), ids);
+    let changes = writes.changes();
     write::write(&mut conn, texts, writes, &mut answers).await?;
-    Ok(answers)
+    Ok((answers, changes))
 }
 
 impl Op {

@@ -3,10 +3,11 @@
 use std::collections::HashSet;
 
 use crate::bulk::{Bulk, Kind, List, Texts};
-use crate::dialect::Conn;
+use crate::dialect::{Conn, Dialect};
+use crate::events;
 
-use super::plan::{Admin, Writes, fold_due};
-use super::{Done, jobs, upstreams, write_fork};
+use super::plan::{Admin, LogEntry, Writes, fold_due};
+use super::{Done, hooks, jobs, upstreams, write_fork};
 
 use Kind::{Bytes, Int, Text};
 
@@ -20,14 +21,51 @@ pub(super) const UPSERT_REFS: Bulk = Bulk {
     lock: "",
 };
 
-pub(super) const INSERT_REFLOG: Bulk = Bulk {
+const INSERT_REFLOG: Bulk = Bulk {
     head: "INSERT INTO reflog \
-           (repo_id, generation, ordinal, name, old, new, who, message, at_ms) SELECT column1, \
-           column2, column3, column4, column5, column6, column7, column8, column9 FROM (VALUES ",
-    columns: &[Int, Int, Int, Bytes, Bytes, Bytes, Text, Text, Int],
+           (repo_id, generation, ordinal, name, old, new, who, message, at_ms, org_id, tick, \
+           kind, detail) SELECT column1, column2, column3, column4, column5, column6, column7, \
+           column8, column9, column10, column11, column12, column13 FROM (VALUES ",
+    columns: &[
+        Int, Int, Int, Bytes, Bytes, Bytes, Text, Text, Int, Int, Int, Text, Text,
+    ],
     foot: ") AS v WHERE column1 IS NOT NULL",
     lock: "",
 };
+
+macro_rules! insert_new {
+    ($tick:expr) => {
+        Bulk {
+            head: concat!(
+                "INSERT INTO reflog (repo_id, generation, ordinal, name, new, who, message, \
+                 at_ms, org_id, tick, kind) SELECT column1, column2, column3, column4, column5, \
+                 column6, column7, column8, column9, ",
+                $tick,
+                ", column10 FROM (VALUES "
+            ),
+            columns: &[Int, Int, Int, Bytes, Bytes, Text, Text, Int, Int, Text],
+            foot: ") AS v WHERE column1 IS NOT NULL",
+            lock: "",
+        }
+    };
+}
+
+// The first events of a repository. There was no row yet to tell what their ticks are, as in `state`.
+const INSERT_NEW_SQLITE: Bulk = insert_new!(
+    "(SELECT COALESCE(MAX(l.tick), 0) + 1 FROM reflog AS l WHERE l.org_id = v.column9)"
+);
+const INSERT_NEW_POSTGRES: Bulk = insert_new!(
+    "(SELECT base FROM event_clock) + CAST(CAST(pg_current_xact_id() AS TEXT) AS BIGINT)"
+);
+
+/// A list for the first events of new repositories.
+pub(super) fn first_events(dialect: Dialect) -> List {
+    let bulk = match dialect {
+        Dialect::Sqlite => &INSERT_NEW_SQLITE,
+        Dialect::Postgres => &INSERT_NEW_POSTGRES,
+    };
+    List::new(dialect, bulk)
+}
 
 pub(super) const INSERT_TAIL: Bulk = Bulk {
     head: "INSERT INTO tail (repo_id, generation, objects) \
@@ -59,8 +97,9 @@ const UPDATE_REPOS: Bulk = Bulk {
     head: "UPDATE repos SET deleted_at_ms = v.column2, generation = v.column3, \
            packs_generation = v.column4, folded_through = v.column5, tail_rows = v.column6, \
            tail_bytes = v.column7, fold_due = v.column8, fold_holder = v.column9, \
-           fold_until_ms = v.column10 FROM (VALUES ",
-    columns: &[Int, Int, Int, Int, Int, Int, Int, Int, Text, Int],
+           fold_until_ms = v.column10, event_tick = COALESCE(v.column11, repos.event_tick) \
+           FROM (VALUES ",
+    columns: &[Int, Int, Int, Int, Int, Int, Int, Int, Text, Int, Int],
     foot: ") AS v WHERE repos.id = v.column1",
     lock: "",
 };
@@ -89,6 +128,9 @@ pub(super) async fn write(
     write_repos(conn, texts, &writes).await?;
     // After the updates: a name given up in this group can be taken in it.
     insert_repos(conn, texts, &writes, answers).await?;
+    for (place, work) in &writes.hooks {
+        answers[*place] = hooks::run(conn, texts, work).await?;
+    }
     for (place, admin) in &writes.admin {
         match admin {
             Admin::Jobs { work, new_id } => {
@@ -98,8 +140,11 @@ pub(super) async fn write(
                 answers[*place] = upstreams::write(conn, texts, work, *job_id).await?;
             }
             admin => {
-                if !write_admin(conn, admin).await? {
-                    answers[*place] = Done::Refused;
+                let changed = write_admin(conn, admin).await?;
+                match &mut answers[*place] {
+                    Done::Count(count) => *count = changed,
+                    answer if changed == 0 => *answer = Done::Refused,
+                    _ => {}
                 }
             }
         }
@@ -130,12 +175,25 @@ async fn write_refs(
             row.push(entry.repo.0)
                 .push(entry.generation)
                 .push(entry.ordinal);
-            row.push(entry.edit.name.as_slice());
-            row.push(entry.edit.old.as_deref())
-                .push(entry.edit.new.as_deref());
-            row.push(entry.who)
-                .push(entry.edit.message.as_str())
-                .push(entry.at_ms);
+            match &entry.what {
+                LogEntry::Move(edit) => row
+                    .push(edit.name.as_slice())
+                    .push(edit.old.as_deref())
+                    .push(edit.new.as_deref())
+                    .push(entry.who)
+                    .push(edit.message.as_str()),
+                LogEntry::Event(..) => row
+                    .push(&b""[..])
+                    .push(None::<&[u8]>)
+                    .push(None::<&[u8]>)
+                    .push(entry.who)
+                    .push(""),
+            };
+            row.push(entry.at_ms).push(entry.org.0).push(entry.tick);
+            match &entry.what {
+                LogEntry::Move(_) => row.push(None::<&str>).push(None::<&str>),
+                LogEntry::Event(kind, detail) => row.push(*kind).push(*detail),
+            };
         });
     }
     reflog.execute(conn, texts).await?;
@@ -194,7 +252,8 @@ async fn write_repos(
             row.push(repo.row.tail_rows).push(repo.row.tail_bytes);
             row.push(i64::from(fold_due(&repo.row)));
             row.push(repo.fold_holder.as_deref())
-                .push(repo.fold_until_ms);
+                .push(repo.fold_until_ms)
+                .push(repo.event_tick);
         });
     }
     let changed = repos.execute(conn, texts).await?;
@@ -235,11 +294,21 @@ async fn insert_repos(
         .iter()
         .map(|row| row.get(0))
         .collect::<Result<_, _>>()?;
+    let mut created = first_events(conn.dialect());
     for (place, repo) in new {
         if !inserted.contains(&repo.id.0) {
             answers[*place] = Done::Refused;
+            continue;
         }
+        created.row(|row| {
+            row.push(repo.id.0).push(0_i64).push(0_i64);
+            row.push(&b""[..]).push(None::<&[u8]>).push("").push("");
+            row.push(repo.created_at_ms)
+                .push(repo.org.0)
+                .push(events::CREATED);
+        });
     }
+    created.execute(conn, texts).await?;
     for fork in &writes.forks {
         if inserted.contains(&fork.repo.0) {
             write_fork::write(conn, texts, fork).await?;
@@ -248,10 +317,17 @@ async fn insert_repos(
     Ok(())
 }
 
-/// One of the rare things; false if there was nothing to change.
-async fn write_admin(conn: &mut Conn<'_>, admin: &Admin<'_>) -> Result<bool, sqlx::Error> {
+/// One of the rare things; says how many rows it changed.
+async fn write_admin(conn: &mut Conn<'_>, admin: &Admin<'_>) -> Result<u64, sqlx::Error> {
     let mut args = conn.args();
     let sql = match admin {
+        Admin::DropOldEvents { before_ms, limit } => {
+            args.push(*before_ms);
+            args.push(i64::from(*limit));
+            "DELETE FROM reflog WHERE (repo_id, generation, ordinal) IN \
+             (SELECT repo_id, generation, ordinal FROM reflog \
+             WHERE kind IS NOT NULL AND at_ms < $1 LIMIT $2)"
+        }
         Admin::CreateOrg(org) => {
             args.push(org.id.0);
             args.push(org.name.as_str());
@@ -286,7 +362,7 @@ async fn write_admin(conn: &mut Conn<'_>, admin: &Admin<'_>) -> Result<bool, sql
             unreachable!("they have statements of their own")
         }
     };
-    Ok(conn.execute(sql, args).await? > 0)
+    conn.execute(sql, args).await
 }
 
 #[cfg(test)]
@@ -312,9 +388,10 @@ mod tests {
             &DELETE_TAILS,
             &UPDATE_REPOS,
             &INSERT_REPOS,
+            &INSERT_NEW_SQLITE,
         ];
-        let all = written.into_iter().chain(state::ALL).chain(upstreams::ALL);
-        for bulk in all {
+        let all = written.into_iter().chain(state::ALL).chain(hooks::ALL);
+        for bulk in all.chain(upstreams::ALL) {
             let text = crate::bulk::build(Dialect::Sqlite, bulk, 4);
             let explain = crate::dialect::Sql::Built(format!("EXPLAIN QUERY PLAN {text}").into());
             let args = conn.args();

@@ -6,7 +6,7 @@ use crate::bulk::{List, Texts};
 use crate::dialect::Conn;
 
 use super::plan::ForkWrite;
-use super::write::{INSERT_REFLOG, INSERT_TAIL, UPSERT_REFS};
+use super::write::{INSERT_TAIL, UPSERT_REFS, first_events};
 
 const COPY_PACKS: &str = "INSERT INTO packs \
      (repo_id, key, source, objects, pack_bytes, idx_bytes, generation) \
@@ -46,7 +46,7 @@ async fn write_refs(
 ) -> Result<(), sqlx::Error> {
     let fork = write.fork;
     let mut refs = List::new(conn.dialect(), &UPSERT_REFS);
-    let mut reflog = List::new(conn.dialect(), &INSERT_REFLOG);
+    let mut reflog = first_events(conn.dialect());
     for (new, ordinal) in fork.refs.iter().zip(0_i64..) {
         refs.row(|row| {
             row.push(write.repo.0)
@@ -58,10 +58,11 @@ async fn write_refs(
         reflog.row(|row| {
             row.push(write.repo.0).push(write.generation).push(ordinal);
             row.push(new.name.as_slice());
-            row.push(None::<&[u8]>).push(new.target.as_slice());
+            row.push(new.target.as_slice());
             row.push(fork.who.as_str())
                 .push(fork.message.as_str())
                 .push(fork.at_ms);
+            row.push(fork.org.0).push(None::<&str>);
         });
     }
     refs.execute(conn, texts).await?;
