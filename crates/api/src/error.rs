@@ -25,6 +25,10 @@ pub enum ErrorCode {
     PathNotFound,
     /// The organisation has no credential of that id.
     CredentialNotFound,
+    /// The organisation, or the repository, has no such webhook.
+    WebhookNotFound,
+    /// The webhook has no such delivery, or its event is no longer kept.
+    DeliveryNotFound,
     /// The path exists, this method does not.
     MethodNotAllowed,
     /// The client sent nothing for too long.
@@ -89,7 +93,7 @@ pub enum ResultStatus {
 
 impl ErrorCode {
     /// Every code, in the order of the table.
-    pub const ALL: [ErrorCode; 25] = [
+    pub const ALL: [ErrorCode; 27] = [
         ErrorCode::Invalid,
         ErrorCode::Unauthorized,
         ErrorCode::Forbidden,
@@ -99,6 +103,8 @@ impl ErrorCode {
         ErrorCode::RefNotFound,
         ErrorCode::PathNotFound,
         ErrorCode::CredentialNotFound,
+        ErrorCode::WebhookNotFound,
+        ErrorCode::DeliveryNotFound,
         ErrorCode::MethodNotAllowed,
         ErrorCode::Timeout,
         ErrorCode::RepositoryExists,
@@ -130,6 +136,8 @@ impl ErrorCode {
             ErrorCode::RefNotFound => ("ref_not_found", 404, R::NotFound, false),
             ErrorCode::PathNotFound => ("path_not_found", 404, R::NotFound, false),
             ErrorCode::CredentialNotFound => ("credential_not_found", 404, R::NotFound, false),
+            ErrorCode::WebhookNotFound => ("webhook_not_found", 404, R::NotFound, false),
+            ErrorCode::DeliveryNotFound => ("delivery_not_found", 404, R::NotFound, false),
             ErrorCode::MethodNotAllowed => ("method_not_allowed", 405, R::Invalid, false),
             ErrorCode::Timeout => ("timeout", 408, R::Timeout, true),
             ErrorCode::RepositoryExists => ("repository_exists", 409, R::Conflict, false),

@@ -16,12 +16,14 @@ mod branches;
 mod commit_pack;
 mod commits;
 mod error;
+mod events;
 mod files;
 mod git_credentials;
 mod jobs;
 mod object;
 pub mod paths;
 mod repos;
+mod webhooks;
 
 pub use branches::{
     BranchInfo, CreateBranch, CreatedBranch, DeleteBranch, DeletedBranch, ListBranchesQuery,
@@ -33,6 +35,7 @@ pub use commit_pack::{
 };
 pub use commits::{CommitInfo, FoundCommit, GetCommitQuery, ListCommitsQuery, ListedCommits};
 pub use error::{ErrorBody, ErrorCode, ResultStatus};
+pub use events::{EventRepository, EventsQuery, PushEvent};
 pub use files::{EntryKind, FileEntry, FileQuery, ListFilesQuery, ListedFiles};
 pub use git_credentials::{
     CreateGitCredential, DeleteGitCredential, DeletedGitCredential, GitCredentialInfo,
@@ -43,4 +46,8 @@ pub use repos::{
     BaseRepo, BaseRepoAuth, BaseRepoInfo, CreateRepo, CreateRepoQuery, CreatedRepo, DeletedRepo,
     InitialCommit, ListReposQuery, ListedRepos, PullUpstream, RepoDetails, RepoInfo, SyncInfo,
     SyncStatus, UpstreamMessage,
+};
+pub use webhooks::{
+    CreateWebhook, DeletedWebhook, ListDeliveriesQuery, ListWebhooksQuery, ListedDeliveries,
+    ListedWebhooks, ReplayWebhook, ReplayedWebhook, Webhook, WebhookDelivery, WebhookDeliveryState,
 };

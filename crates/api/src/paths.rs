@@ -32,5 +32,17 @@ pub const GIT_CREDENTIALS: &str = "/api/v1/repos/git-credentials";
 pub const JOBS: &str = "/api/v1/jobs";
 /// List the jobs of one repository (`GET`).
 pub const REPO_JOBS: &str = "/api/v1/repos/jobs";
+/// Subscribe to events (`POST`) and list subscriptions (`GET`).
+pub const WEBHOOKS: &str = "/api/v1/webhooks";
+/// Describe (`GET`) and delete (`DELETE`) one subscription.
+pub const WEBHOOK: &str = "/api/v1/webhooks/{id}";
+/// What was delivered to one subscription (`GET`).
+pub const DELIVERIES: &str = "/api/v1/webhooks/{id}/deliveries";
+/// Deliver one event again (`POST`).
+pub const REDELIVER: &str = "/api/v1/webhooks/{id}/deliveries/{delivery}/redeliver";
+/// Deliver everything after an event again (`POST`).
+pub const REPLAY: &str = "/api/v1/webhooks/{id}/replay";
+/// Events as they happen (`GET`, server-sent events).
+pub const EVENTS: &str = "/api/v1/events";
 /// The OpenAPI document of this API (`GET`, no token needed).
 pub const OPENAPI: &str = "/api/openapi.json";

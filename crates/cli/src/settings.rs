@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 use clap::builder::FalseyValueParser;
@@ -13,7 +14,7 @@ use serde::Deserialize;
 use crate::error::CliError;
 use crate::logging::LogFormat;
 use crate::s3::S3Settings;
-use crate::size::ByteSize;
+use crate::size::{ByteSize, Lapse};
 
 /// Where everything is kept unless something else is said.
 const DEFAULT_DATA: &str = "./packhouse-data";
@@ -124,6 +125,12 @@ pub(crate) struct ServeFlags {
         help_heading = "Upstreams"
     )]
     pub(crate) github_app_key: Option<PathBuf>,
+    /// How long a webhook's receiver may take to answer, such as 10s [default: 10s]
+    #[arg(long, value_name = "TIME", env = "PACKHOUSE_WEBHOOK_TIMEOUT")]
+    pub(crate) webhook_timeout: Option<Lapse>,
+    /// How long the log of deliveries, and events that moved no ref, are kept, such as 30d [default: 30d]
+    #[arg(long, value_name = "TIME", env = "PACKHOUSE_EVENT_RETENTION")]
+    pub(crate) event_retention: Option<Lapse>,
     /// Create organisation `dev` with a key of its own, and show how to use it
     #[arg(long, env = "PACKHOUSE_DEV", value_parser = FalseyValueParser::new())]
     pub(crate) dev: bool,
@@ -146,6 +153,8 @@ struct SettingsFile {
     github_api_url: Option<String>,
     github_app_id: Option<String>,
     github_app_key: Option<PathBuf>,
+    webhook_timeout: Option<Lapse>,
+    event_retention: Option<Lapse>,
     dev: Option<bool>,
     log_format: Option<LogFormat>,
     s3: S3Settings,
@@ -192,6 +201,8 @@ pub(crate) struct Settings {
     pub(crate) github: GitHubSettings,
     /// Keys that seal credentials, as the environment has them.
     pub(crate) credentials_key: Option<Secret>,
+    pub(crate) webhook_timeout: Option<Duration>,
+    pub(crate) event_retention: Option<Duration>,
     pub(crate) dev: bool,
     pub(crate) log_format: Option<LogFormat>,
 }
@@ -296,6 +307,14 @@ impl Settings {
                 || file.allow_private_addresses.unwrap_or(false),
             github,
             credentials_key: variable("PACKHOUSE_CREDENTIALS_KEY").map(Secret),
+            webhook_timeout: serve
+                .webhook_timeout
+                .or(file.webhook_timeout)
+                .map(|lapse| lapse.0),
+            event_retention: serve
+                .event_retention
+                .or(file.event_retention)
+                .map(|lapse| lapse.0),
             dev: serve.dev || file.dev.unwrap_or(false),
             log_format: file.log_format,
             data,

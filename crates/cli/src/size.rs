@@ -51,6 +51,28 @@ impl<'de> Deserialize<'de> for ByteSize {
     }
 }
 
+/// A duration as [`parse_duration`] reads it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Lapse(pub(crate) Duration);
+
+impl FromStr for Lapse {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Lapse, String> {
+        match parse_duration(text)? {
+            Duration::ZERO => Err(format!("`{text}` is no time at all")),
+            lapse => Ok(Lapse(lapse)),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Lapse {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Lapse, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 /// A duration in whole seconds: `3600`, `90s`, `15m`, `12h`, `30d`.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     let (number, unit) = split_number(text);

@@ -10,6 +10,7 @@ use packhouse_repo::FoldLimits;
 
 use crate::jobs::JobOptions;
 use crate::upstream::UpstreamOptions;
+use crate::webhooks::WebhookOptions;
 
 /// Settings of one server.
 #[derive(Clone, Debug)]
@@ -40,6 +41,8 @@ pub struct Config {
     pub jobs: JobOptions,
     /// Where the server may connect to on behalf of its users.
     pub egress: Egress,
+    /// How webhooks are delivered.
+    pub webhooks: WebhookOptions,
     /// Bounds on what one client or all of them may take.
     pub limits: Limits,
 }
@@ -99,6 +102,8 @@ pub struct Limits {
     pub fetches: usize,
     /// `git push` requests under way at a time.
     pub pushes: usize,
+    /// Event streams at a time.
+    pub event_streams: usize,
     /// Largest fetch request, after decompression.
     pub fetch_request_bytes: u64,
     /// Commits looked at for the last one that touched a file, before the headers that name it are left out.
@@ -131,6 +136,7 @@ impl Default for Limits {
             drains: 256,
             fetches: 64,
             pushes: 32,
+            event_streams: 1000,
             fetch_request_bytes: 64 << 20,
             last_commit_walk: 20_000,
             shutdown: Duration::from_secs(30),
@@ -155,6 +161,7 @@ impl Config {
             upstreams: UpstreamOptions::default(),
             jobs: JobOptions::default(),
             egress: Egress::default(),
+            webhooks: WebhookOptions::default(),
             limits: Limits::default(),
         }
     }

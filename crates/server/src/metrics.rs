@@ -12,6 +12,7 @@ use prometheus::{
 };
 
 use crate::jobs::JobMetrics;
+use crate::webhooks::WebhookCounters;
 
 /// Upper bounds of the buckets of request durations, in seconds.
 const REQUEST_BUCKETS: [f64; 13] = [
@@ -31,6 +32,8 @@ pub struct Metrics {
     /// Open connections.
     pub connections: IntGauge,
     jobs: JobMetrics,
+    /// Deliveries.
+    pub(crate) webhooks: WebhookCounters,
 }
 
 impl Metrics {
@@ -64,7 +67,9 @@ impl Metrics {
         registry.register(Box::new(bytes_out.clone()))?;
         registry.register(Box::new(connections.clone()))?;
         let jobs = JobMetrics::new(&registry)?;
+        let webhooks = WebhookCounters::new(&registry)?;
         Ok(Metrics {
+            webhooks,
             registry,
             requests,
             durations,

@@ -40,6 +40,18 @@ pub(crate) fn router(state: AppState) -> Router {
         )
         .route(paths::JOBS, get(rest::jobs::list_all))
         .route(paths::REPO_JOBS, get(rest::jobs::list))
+        .route(
+            paths::WEBHOOKS,
+            get(rest::webhooks::list).post(rest::webhooks::create),
+        )
+        .route(
+            paths::WEBHOOK,
+            get(rest::webhooks::find).delete(rest::webhooks::delete),
+        )
+        .route(paths::REPLAY, post(rest::webhooks::replay))
+        .route(paths::DELIVERIES, get(rest::deliveries::list))
+        .route(paths::REDELIVER, post(rest::deliveries::redeliver))
+        .route(paths::EVENTS, get(rest::events::stream))
         .route(paths::OPENAPI, get(rest::openapi))
         .route("/healthz", get(ops::healthz))
         .route("/readyz", get(ops::readyz))

@@ -8,16 +8,20 @@ use bytes::Bytes;
 use packhouse_bucket::BucketError;
 use packhouse_catalog::{Catalog, CatalogError};
 use packhouse_repo::{Hosted, HostedOptions, RepoError};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
+use crate::events::Wakes;
 use crate::jobs::{JobHandler, JobQueue, Jobs};
 use crate::listening::{Listening, bind};
 use crate::metrics::Metrics;
 use crate::rest::openapi_document;
 use crate::router::router;
-use crate::state::{AppState, Background};
+use crate::state::{AppState, Background, EventState};
 use crate::tls::{self, TlsError};
 use crate::upstream::{SyncHandler, Upstreams};
+use crate::webhooks::Webhooks;
 
 /// The server could not start.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +59,9 @@ pub enum StartError {
     /// A counter could not be registered.
     #[error("could not set up metrics")]
     Metrics(#[from] prometheus::Error),
+    /// The client that sends webhooks could not be made.
+    #[error("could not set up webhooks")]
+    Webhooks(#[from] reqwest::Error),
 }
 
 /// A running server. Dropping it stops it at once; [`Server::shutdown`] lets requests finish.
@@ -64,6 +71,9 @@ pub struct Server {
     is_tls: bool,
     jobs: Jobs,
     hosted: Arc<Hosted>,
+    webhooks: Webhooks,
+    waking: JoinHandle<()>,
+    stopping: CancellationToken,
 }
 
 impl Server {
@@ -96,9 +106,32 @@ impl Server {
         let queue = JobQueue::new(hosted.catalog().clone(), config.jobs);
         let is_tls = tls.is_some();
         let openapi = Bytes::from(openapi_document());
+        let catalog = hosted.catalog();
+        let webhooks = Webhooks::start(
+            catalog.clone(),
+            config.egress,
+            config.webhooks,
+            metrics.webhooks.clone(),
+        )?;
+        let (wakes, changes) = (Arc::new(Wakes::default()), catalog.changes());
+        let stopping = CancellationToken::new();
+        let events = EventState {
+            egress: config.egress,
+            webhooks: webhooks.handle(),
+            wakes: wakes.clone(),
+            stopping: stopping.clone(),
+        };
+        let ended = stopping.clone();
+        let waking = tokio::spawn(async move {
+            tokio::select! {
+                () = ended.cancelled() => {}
+                () = wakes.run(changes) => {}
+            }
+        });
         let background = Background {
             jobs: queue.clone(),
             upstreams: upstreams.clone(),
+            events,
         };
         let state = AppState::new(
             hosted.clone(),
@@ -122,6 +155,9 @@ impl Server {
             is_tls,
             jobs,
             hosted,
+            webhooks,
+            waking,
+            stopping,
         })
     }
 
@@ -146,8 +182,12 @@ impl Server {
 
     /// Stops listening, lets requests under way finish for as long as the limits say, then closes everything.
     pub async fn shutdown(self) {
-        self.listening.shutdown().await;
+        self.stopping.cancel();
+        tokio::join!(self.listening.shutdown(), self.webhooks.shutdown());
         self.jobs.shutdown().await;
+        if let Err(error) = self.waking.await {
+            tracing::error!(%error, "what wakes event streams ended badly");
+        }
         self.hosted.shutdown().await;
     }
 }

@@ -9,17 +9,22 @@ use http::uri::Authority;
 use http::{HeaderMap, Uri};
 use packhouse_api::ErrorCode;
 use packhouse_catalog::{JobState, RepoRow};
+use packhouse_client::Egress;
 use packhouse_object::ObjectId;
 use packhouse_repo::{Hosted, Repository};
 use quick_cache::sync::Cache;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use tokio_util::sync::CancellationToken;
+
 use crate::auth::{Authenticator, Caller, Scope};
 use crate::config::Limits;
 use crate::error::ApiError;
+use crate::events::Wakes;
 use crate::jobs::JobQueue;
 use crate::metrics::Metrics;
 use crate::upstream::{SYNC, Upstreams};
+use crate::webhooks::WebhooksHandle;
 
 /// Answers of "which commit changed this path last" that are remembered; they never change.
 const MAX_LAST_COMMITS: usize = 50_000;
@@ -61,6 +66,16 @@ pub struct Shared {
     pub commit_pool: Arc<Semaphore>,
     /// Memory for long lines, in KiB.
     pub line_pool: Arc<Semaphore>,
+    /// Turns for event streams.
+    pub(crate) event_streams: Arc<Semaphore>,
+    /// Where the server may connect to on behalf of its users.
+    pub(crate) egress: Egress,
+    /// What delivers events to webhooks.
+    pub(crate) webhooks: WebhooksHandle,
+    /// Those who wait for events.
+    pub(crate) wakes: Arc<Wakes>,
+    /// Cancelled when the server begins to stop: what has no end of its own ends then.
+    pub(crate) stopping: CancellationToken,
     authenticator: Authenticator,
 }
 
@@ -68,6 +83,15 @@ pub struct Shared {
 pub(crate) struct Background {
     pub(crate) jobs: JobQueue,
     pub(crate) upstreams: Upstreams,
+    pub(crate) events: EventState,
+}
+
+/// What of a server's state is about events.
+pub(crate) struct EventState {
+    pub(crate) egress: Egress,
+    pub(crate) webhooks: WebhooksHandle,
+    pub(crate) wakes: Arc<Wakes>,
+    pub(crate) stopping: CancellationToken,
 }
 
 impl Deref for AppState {
@@ -97,6 +121,11 @@ impl AppState {
             commit_pool: Arc::new(Semaphore::new(limits.commit_pool_bytes / 1024)),
             line_pool: Arc::new(Semaphore::new(limits.line_pool_bytes / 1024)),
             last_commits: Cache::new(MAX_LAST_COMMITS),
+            event_streams: Arc::new(Semaphore::new(limits.event_streams)),
+            egress: background.events.egress,
+            webhooks: background.events.webhooks,
+            wakes: background.events.wakes,
+            stopping: background.events.stopping,
             hosted,
             jobs: background.jobs,
             upstreams: background.upstreams,

@@ -7,7 +7,7 @@ use clap::Args;
 use packhouse_repo::FoldLimits;
 use packhouse_server::jobs::JobOptions;
 use packhouse_server::upstream::{CredentialKeys, GitHubApp, UpstreamOptions};
-use packhouse_server::{Config, Egress, Limits, Server, StartError, TlsFiles};
+use packhouse_server::{Config, Egress, Limits, Server, StartError, TlsFiles, WebhookOptions};
 use serde::Serialize;
 
 use crate::dev::{self, DevKey, Guide};
@@ -133,6 +133,7 @@ fn config(settings: &Settings) -> Result<Config, CliError> {
             Egress::PublicOnly
         },
         upstreams: upstreams(settings)?,
+        webhooks: webhooks(settings),
         limits: Limits::default(),
     })
 }
@@ -159,6 +160,17 @@ fn upstreams(settings: &Settings) -> Result<UpstreamOptions, CliError> {
         options.github_app = Some(app);
     }
     Ok(options)
+}
+
+fn webhooks(settings: &Settings) -> WebhookOptions {
+    let mut options = WebhookOptions::default();
+    if let Some(timeout) = settings.webhook_timeout {
+        options.set_timeout(timeout);
+    }
+    if let Some(retention) = settings.event_retention {
+        options.retention = retention;
+    }
+    options
 }
 
 fn refused(error: &StartError) -> CliError {

@@ -66,10 +66,14 @@ enum Scope {
     #[value(name = "repo:write")]
     #[serde(rename = "repo:write")]
     RepoWrite,
-    /// List the organisation's repositories
+    /// List the organisation's repositories and webhooks, follow its events
     #[value(name = "org:read")]
     #[serde(rename = "org:read")]
     OrgRead,
+    /// Create and delete the organisation's webhooks; includes org:read
+    #[value(name = "org:write")]
+    #[serde(rename = "org:write")]
+    OrgWrite,
 }
 
 #[derive(Serialize)]

@@ -20,16 +20,19 @@ pub enum Scope {
     GitWrite,
     /// Create and delete repositories.
     RepoWrite,
-    /// List the organisation's repositories.
+    /// List the organisation's repositories and webhooks, follow its events.
     OrgRead,
+    /// Create and delete the organisation's webhooks; holds `org:read` too.
+    OrgWrite,
 }
 
 impl Scope {
-    const ALL: [Scope; 4] = [
+    const ALL: [Scope; 5] = [
         Scope::GitRead,
         Scope::GitWrite,
         Scope::RepoWrite,
         Scope::OrgRead,
+        Scope::OrgWrite,
     ];
 
     /// The word in a token.
@@ -39,6 +42,7 @@ impl Scope {
             Scope::GitWrite => "git:write",
             Scope::RepoWrite => "repo:write",
             Scope::OrgRead => "org:read",
+            Scope::OrgWrite => "org:write",
         }
     }
 }
@@ -60,6 +64,9 @@ impl Scopes {
         }
         if bits & 1 << Scope::GitWrite as u8 != 0 {
             bits |= 1 << Scope::GitRead as u8;
+        }
+        if bits & 1 << Scope::OrgWrite as u8 != 0 {
+            bits |= 1 << Scope::OrgRead as u8;
         }
         Scopes(bits)
     }
@@ -126,6 +133,16 @@ impl Caller {
             .ok_or_else(|| ApiError::invalid("the token names no repository (claim `repo`)"))
     }
 
+    /// Whether the token names no repository, or the word that stands for the whole organisation.
+    pub fn is_for_org(&self) -> bool {
+        self.0.repo.as_deref().is_none_or(|repo| repo == "org")
+    }
+
+    /// Whether the token allows `scope`.
+    pub fn may(&self, scope: Scope) -> bool {
+        self.0.scopes.contains(scope)
+    }
+
     /// What may happen to refs.
     pub fn policy(&self) -> &Arc<TokenPolicy> {
         &self.0.policy
@@ -133,7 +150,7 @@ impl Caller {
 
     /// Refuses unless the token allows `scope`.
     pub fn need(&self, scope: Scope) -> Result<(), ApiError> {
-        if self.0.scopes.contains(scope) {
+        if self.may(scope) {
             return Ok(());
         }
         Err(ApiError::new(
@@ -161,6 +178,8 @@ mod tests {
         assert!(write.contains(Scope::GitRead) && write.contains(Scope::GitWrite));
         assert!(!write.contains(Scope::RepoWrite) && !write.contains(Scope::OrgRead));
         assert!(!Scopes::from_words(["git:read"]).contains(Scope::GitWrite));
+        let org = Scopes::from_words(["org:write"]);
+        assert!(org.contains(Scope::OrgRead) && !org.contains(Scope::RepoWrite));
         assert_eq!(
             Scopes::from_words(["git:*", "admin", ""]),
             Scopes::default()

@@ -4,6 +4,8 @@ pub(crate) mod branches;
 pub(crate) mod commit_pack;
 pub(crate) mod commits;
 mod conditions;
+pub(crate) mod deliveries;
+pub(crate) mod events;
 pub(crate) mod file;
 pub(crate) mod files;
 mod fork;
@@ -16,8 +18,9 @@ mod openapi;
 mod page;
 mod range;
 pub(crate) mod repos;
-mod time;
+pub(crate) mod time;
 pub(crate) mod upstreams;
+pub(crate) mod webhooks;
 
 pub(crate) use openapi::{document as openapi_document, openapi};
 

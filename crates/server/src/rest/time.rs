@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use jiff::Timestamp;
 
 /// RFC 3339 in UTC with whole seconds, which every client's parser reads. What no calendar holds becomes its end.
-pub(super) fn rfc3339(seconds: i64) -> String {
+pub(crate) fn rfc3339(seconds: i64) -> String {
     timestamp(seconds)
         .strftime("%Y-%m-%dT%H:%M:%SZ")
         .to_string()

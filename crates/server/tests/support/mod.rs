@@ -3,11 +3,13 @@
 mod api;
 mod git;
 mod openapi;
+mod receiver;
 mod token;
 mod upstream;
 
 pub(crate) use api::{Answer, CommitBody};
 pub(crate) use git::{Checkout, git_output};
+pub(crate) use receiver::Receiver;
 pub(crate) use token::{Key, Token, now};
 pub(crate) use upstream::{Mood, Upstream};
 

@@ -11,7 +11,7 @@ impl Document {
 
     /// Panics unless the document says that `method` on `path` may answer `status` with `body`.
     pub(crate) fn check(&self, method: &str, path: &str, status: u16, body: &Value) {
-        let operation = &self.0["paths"][path][method.to_ascii_lowercase()];
+        let operation = &self.template(path)[method.to_ascii_lowercase()];
         assert!(operation.is_object(), "{method} {path} is not documented");
         let response = &operation["responses"][status.to_string()];
         assert!(
@@ -26,6 +26,22 @@ impl Document {
         if let Err(problem) = self.matches(schema, body) {
             panic!("{method} {path} {status}: {problem}\nbody: {body}");
         }
+    }
+
+    /// What the document says of a path, or of one with names in place of some of its parts.
+    fn template(&self, path: &str) -> &Value {
+        let paths = self.0["paths"].as_object().unwrap();
+        let fits = |template: &str| {
+            let (one, other) = (template.split('/'), path.split('/'));
+            one.clone().count() == other.clone().count()
+                && one
+                    .zip(other)
+                    .all(|(one, other)| one == other || one.starts_with('{'))
+        };
+        paths.get(path).unwrap_or_else(|| {
+            let found = paths.iter().find(|(template, _)| fits(template));
+            found.map_or(&Value::Null, |(_, said)| said)
+        })
     }
 
     fn matches(&self, schema: &Value, value: &Value) -> Result<(), String> {
