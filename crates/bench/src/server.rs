@@ -27,7 +27,8 @@ impl Server {
         let log = std::fs::File::create(bench.work.join("server.log"))?;
         let mut command = Command::new(&bench.binary);
         command
-            .args(["serve", "--dev", "--listen", &address.to_string(), "--data"])
+            .args(["serve", "--dev", "--allow-private-addresses"])
+            .args(["--listen", &address.to_string(), "--data"])
             .arg(&data);
         if let Some(url) = catalog {
             command.args(["--catalog", url]);

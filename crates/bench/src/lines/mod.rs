@@ -8,6 +8,7 @@ mod million;
 mod push;
 mod sequential;
 pub(crate) mod store;
+mod webhook;
 
 use crate::report::Row;
 use crate::{Bench, Result};
@@ -24,6 +25,8 @@ pub(crate) fn all() -> Vec<(&'static str, Line)> {
         ("create", create::line),
         ("clone", clone::line),
         ("push", push::line),
+        ("webhook-sqlite", webhook::sqlite),
+        ("webhook-postgres", webhook::postgres),
         ("million", million::line),
         ("large", large::line),
         ("store-sequential", store::sequential),
