@@ -111,7 +111,9 @@ class Org:
 
 @pytest.fixture(scope="session", params=list(backends()), ids=lambda backend: backend.name)
 def server(request, tmp_path_factory):
-    with Server(tmp_path_factory.mktemp("server") / "data", request.param) as running:
+    # Receivers of webhooks are on this machine.
+    flags = ["--allow-private-addresses"]
+    with Server(tmp_path_factory.mktemp("server") / "data", request.param, flags) as running:
         yield running
         assert running.process.poll() is None, f"the server died:\n{running.log_text()}"
 

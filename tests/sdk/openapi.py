@@ -29,7 +29,19 @@ def _operation(request):
     path = request.url.path
     if not path.startswith("/api/v1/"):
         return None
-    return _document(request)["paths"].get(path, {}).get(request.method.lower())
+    return _described(_document(request)["paths"], path).get(request.method.lower())
+
+
+def _described(paths, path):
+    """What the document says of a path, or of one with names in place of some of its parts."""
+    if path in paths:
+        return paths[path]
+    for template, described in paths.items():
+        parts, wanted = template.split("/"), path.split("/")
+        fits = zip(parts, wanted)
+        if len(parts) == len(wanted) and all(one == other or one.startswith("{") for one, other in fits):
+            return described
+    return {}
 
 
 def check(response):

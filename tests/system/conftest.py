@@ -17,19 +17,27 @@ def server(tmp_path):
 
 
 @pytest.fixture
-def remote():
-    """PostgreSQL and S3, with a schema and a prefix of its own."""
+def database():
+    """The URL of a PostgreSQL schema of its own."""
     name = f"system_{uuid.uuid4().hex}"
-    postgres, s3 = required("PACKHOUSE_TEST_POSTGRES"), required("PACKHOUSE_TEST_S3")
+    postgres = required("PACKHOUSE_TEST_POSTGRES")
     psql = ["psql", postgres, "-q", "-v", "ON_ERROR_STOP=1", "-c"]
     subprocess.run([*psql, f"CREATE SCHEMA {name}"], check=True)
+    yield f"{postgres}{'&' if '?' in postgres else '?'}options[search_path]={name}"
+    subprocess.run([*psql, f"SET client_min_messages = warning; DROP SCHEMA {name} CASCADE"], check=True)
+
+
+@pytest.fixture
+def remote(database):
+    """PostgreSQL and S3, with a schema and a prefix of its own."""
+    name = uuid.uuid4().hex
+    s3 = required("PACKHOUSE_TEST_S3")
     bucket, query = s3.split("?", 1)
     yield Backend(
-        catalog=f"{postgres}{'&' if '?' in postgres else '?'}options[search_path]={name}",
+        catalog=database,
         bucket=f"{bucket}/{name}?{query}",
         variables={f"PACKHOUSE_S3_{key}": required(f"PACKHOUSE_TEST_S3_{key}") for key in ("ACCESS_KEY", "SECRET_KEY")},
     )
-    subprocess.run([*psql, f"SET client_min_messages = warning; DROP SCHEMA {name} CASCADE"], check=True)
 
 
 def required(name):

@@ -7,6 +7,8 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,7 +16,7 @@ import { after, test } from 'node:test';
 
 const { PACKHOUSE_URL, PACKHOUSE_ORG, PACKHOUSE_KEY, PACKHOUSE_NPM } = process.env;
 const require = createRequire(join(PACKHOUSE_NPM, 'package.json'));
-const { ApiError, GitStorage, RefUpdateError } = require('@pierre/storage');
+const { ApiError, GitStorage, RefUpdateError, validateWebhook } = require('@pierre/storage');
 
 const host = PACKHOUSE_URL.split('://')[1];
 const storage = new GitStorage({
@@ -284,4 +286,42 @@ test('clone and push by the URLs the SDK makes', async () => {
   assert.equal(await text(repo, { path: 'pushed' }), 'from git\n');
   git('-C', clone, 'push', '-q', await repo.getEphemeralRemoteURL(), 'HEAD:refs/heads/tmp');
   assert.deepEqual(names(await repo.listBranches({ ephemeral: true })), ['tmp']);
+});
+
+test('a webhook that the SDK takes', async () => {
+  const repo = await started();
+  const received = [];
+  const server = createServer(async (request, response) => {
+    const pieces = [];
+    for await (const piece of request) pieces.push(piece);
+    received.push({ headers: request.headers, body: Buffer.concat(pieces).toString() });
+    response.end();
+    server.emit('received');
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  try {
+    // The token of a remote URL is one for this repository; only its scopes are others.
+    const url = new URL(await repo.getRemoteURL({ permissions: ['repo:write'] }));
+    const made = await fetch(`${PACKHOUSE_URL}/api/v1/webhooks`, {
+      method: 'POST',
+      headers: { Authorization: `Bearer ${url.password}` },
+      body: JSON.stringify({ url: `http://127.0.0.1:${server.address().port}/` }),
+    });
+    assert.equal(made.status, 201);
+    const { secret } = await made.json();
+    const arrived = once(server, 'received', { signal: AbortSignal.timeout(30_000) });
+    const { commitSha } = await change(repo, { a: '1' });
+    await arrived;
+    const [{ headers, body }] = received;
+    const result = await validateWebhook(body, headers, secret);
+    assert.ok(result.valid, result.error);
+    assert.equal(result.eventType, 'push');
+    assert.equal(result.payload.before, repo.first);
+    assert.equal(result.payload.after, commitSha);
+    assert.equal((await validateWebhook(body, headers, `${secret}x`)).valid, false);
+  } finally {
+    server.close();
+    server.closeAllConnections();
+  }
 });
