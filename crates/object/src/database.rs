@@ -121,6 +121,17 @@ impl Database {
         &self.0.packs
     }
 
+    /// Whose entries of a shared cache are this database's.
+    pub fn scope(&self) -> u64 {
+        self.0.scope
+    }
+
+    /// Where a pack has the object: the pack's place among the packs, and the offset in it. Objects read in this order
+    /// share what their deltas are built on.
+    pub fn place_in_packs(&self, id: &oid) -> Option<(usize, u64)> {
+        self.0.find(id)
+    }
+
     /// How many objects are in the memory layer.
     pub fn memory_len(&self) -> usize {
         self.0.memory.len()
@@ -191,6 +202,27 @@ impl Database {
                 .keep_object(layers.scope, id.to_owned(), &object);
         }
         Ok(Some(object))
+    }
+
+    /// An object of at most `limit` bytes, for one who keeps it himself: it gets no place in the cache. One that is
+    /// larger, or whose delta is built on one that is, is [`ReadError::TooLarge`].
+    pub fn read_up_to(&self, id: &oid, limit: u64) -> Result<Option<Object>, ReadError> {
+        let layers = &*self.0;
+        let held = layers.memory.get(id).cloned();
+        if let Some(object) = held.or_else(|| layers.cache.object(layers.scope, id)) {
+            return within(id, object, limit).map(Some);
+        }
+        let packed = layers.in_packs(id, |pack, offset| {
+            pack.read_up_to(offset, &layers.cache, limit)
+        })?;
+        if packed.is_some() {
+            return Ok(packed);
+        }
+        match self.header(id)? {
+            None => Ok(None),
+            Some(header) if header.size > limit => Err(too_large(id, header.size, limit)),
+            Some(_) => self.read(id),
+        }
     }
 
     /// An object of any size, in pieces.
@@ -344,6 +376,18 @@ impl Database {
         }
         Ok(())
     }
+}
+
+fn within(id: &oid, object: Object, limit: u64) -> Result<Object, ReadError> {
+    match object.data.len() as u64 {
+        size if size > limit => Err(too_large(id, size, limit)),
+        _ => Ok(object),
+    }
+}
+
+fn too_large(id: &oid, size: u64, limit: u64) -> ReadError {
+    let id = id.to_owned();
+    ReadError::TooLarge { id, size, limit }
 }
 
 fn empty_tree(id: &oid) -> Option<Object> {

@@ -21,6 +21,7 @@ mod find_path;
 mod graph;
 mod hash;
 mod header_lines;
+mod history;
 mod id;
 mod introduced;
 mod kind;
@@ -55,6 +56,11 @@ pub use diff_trees::{TreeChange, diff_trees};
 pub use edit_tree::{EditTreeError, PathEdit, edit_tree};
 pub use find_path::find_path;
 pub use hash::{CollisionError, ObjectHasher, hash_object};
+pub use history::{
+    BuildHistoryError, CommitPosition, FinishedHistoryLayer, HistoryIndex, HistoryKey,
+    HistoryLayer, HistoryLayerError, LastChange, LastChanges, PathWatch, extend_history,
+    last_changes,
+};
 pub use id::{BuildIdHasher, HashKind, IdHasher, IdMap, IdSet, ObjectId, oid};
 pub use kind::{ObjectKind, UnknownKind};
 pub use loose::{LooseError, LooseStore, LooseStream};

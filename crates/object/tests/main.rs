@@ -4,6 +4,7 @@
 
 mod decoding;
 mod git;
+mod history;
 mod names;
 mod packs;
 mod repositories;

@@ -31,6 +31,7 @@ mod writer;
 pub use entry::{EntryHeader, EntryKind};
 pub use error::PackError;
 pub use file::Pack;
+pub(crate) use index::map_file;
 pub use raw::{CopyError, RawEntry};
 pub use receive::{ReceiveError, ReceiveLimits, Received, receive_pack};
 pub use repack::repack;

@@ -6,11 +6,11 @@ use std::io;
 use bytes::Bytes;
 use memmap2::{Advice, Mmap};
 
-/// The content of an index file, mapped.
+/// The content of an index file (of a pack, or of history), mapped.
 ///
 /// The file must never be written to or cut while it is mapped.
 #[allow(unsafe_code)]
-pub(super) fn map(file: &File) -> io::Result<Bytes> {
+pub(crate) fn map(file: &File) -> io::Result<Bytes> {
     if file.metadata()?.len() == 0 {
         // Nothing can be mapped of it.
         return Ok(Bytes::new());

@@ -7,5 +7,6 @@ mod map;
 mod read;
 mod write;
 
+pub(crate) use map::map as map_file;
 pub use read::{Index, IndexError};
 pub use write::{IndexEntry, WrittenIndex, write_index};
