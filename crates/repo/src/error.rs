@@ -2,7 +2,7 @@
 
 use packhouse_bucket::BucketError;
 use packhouse_catalog::CatalogError;
-use packhouse_object::{PackError, ReadError, WritePackFileError};
+use packhouse_object::{BuildHistoryError, PackError, ReadError, WritePackFileError};
 
 use crate::directory::DirectoryError;
 
@@ -30,6 +30,9 @@ pub enum RepoError {
     /// A pack could not be written.
     #[error(transparent)]
     WritePack(#[from] WritePackFileError),
+    /// The index of the history could not be made.
+    #[error(transparent)]
+    History(#[from] BuildHistoryError),
     /// A bare repository on disk cannot be read or written.
     #[error(transparent)]
     Directory(#[from] DirectoryError),

@@ -14,11 +14,13 @@ mod error;
 mod export;
 mod files;
 mod fsck;
+mod grep;
 pub mod hosted;
 mod import;
 pub mod line_diff;
 mod log;
 pub mod merge;
+mod path_filter;
 mod receive;
 mod reflog;
 mod refs;
@@ -38,8 +40,13 @@ pub use fsck::{FsckProblem, FsckReport, fsck};
 pub use hosted::{
     FoldLimits, FoldReport, ForkError, ForkRequest, Hosted, HostedOptions, InitialCommit,
 };
+pub use grep::{
+    GrepError, GrepFile, GrepLine, GrepPage, GrepPlace, GrepQuery, Interrupt, MAX_PATTERN_BYTES,
+    MAX_SHOWN_LINE_BYTES, PassedOver, PassedOverReason, Pattern, PatternError, TextCache, grep,
+};
 pub use import::{ImportError, ImportReport, import};
 pub use log::{LogEntry, LogQuery, log};
+pub use path_filter::{MAX_FILTER_ITEMS, MAX_GLOB_BYTES, PathFilter, PathFilterError};
 pub use receive::{Command, CommandStatus, Push, RefChange, RefPolicy};
 pub use reflog::{ReflogEntry, ReflogPage};
 pub use refs::{Ref, Refs};

@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use packhouse_object::FinishedPack;
+use packhouse_object::{
+    BString, FinishedPack, HistoryIndex, LastChange, LastChanges, ObjectId, last_changes,
+};
 use parking_lot::Mutex;
 
 use crate::change::Change;
@@ -40,7 +42,30 @@ pub trait Backend: Send + Sync {
         after: Option<ReflogPage>,
         limit: u32,
     ) -> Result<Vec<ReflogEntry>, RepoError>;
+
+    /// The index of the history, as far as it was made. It is a cache, and may have nothing.
+    async fn history(&self) -> HistoryIndex {
+        HistoryIndex::default()
+    }
+
+    /// The index of the history with what `tip` reaches; still without it where a backend keeps no index.
+    async fn extended_history(
+        &self,
+        _view: &Arc<View>,
+        _tip: ObjectId,
+    ) -> Result<HistoryIndex, RepoError> {
+        Ok(HistoryIndex::default())
+    }
+
+    /// Has the index of the history extended when there is time.
+    fn extend_history_later(&self, _view: &Arc<View>, _tip: ObjectId) {}
 }
+
+/// Commits that the index of a history may lack before it is extended.
+const MISSING_COMMITS: usize = 64;
+
+/// Commits whose trees are compared at most where the index lacks them.
+const WALKED_COMMITS: usize = 512;
 
 /// The part of a write that depends on the state it lands on. Called again when that state has moved.
 pub trait Prepare: Send {
@@ -140,4 +165,53 @@ impl Repository {
     ) -> Result<Vec<ReflogEntry>, RepoError> {
         self.backend.reflog(name, after, limit).await
     }
+
+    /// The index of the history, as far as it was made.
+    pub async fn history(&self) -> HistoryIndex {
+        self.backend.history().await
+    }
+
+    /// Has the index of the history extended by what `tip` reaches, when there is time.
+    pub fn extend_history_later(&self, view: &Arc<View>, tip: ObjectId) {
+        self.backend.extend_history_later(view, tip);
+    }
+
+    /// The commits that changed `paths` (files, folders or submodules) last as of the commit `tip`, as
+    /// `git log -1 -- PATH` has them. Extends the index of the history first where it lacks too much.
+    pub async fn last_changes(
+        &self,
+        view: &Arc<View>,
+        tip: ObjectId,
+        paths: Vec<BString>,
+    ) -> Result<Vec<Option<LastChange>>, RepoError> {
+        let paths = Arc::new(paths);
+        let index = self.backend.history().await;
+        let near = changes_in(view, index, tip, &paths, WALKED_COMMITS).await?;
+        let found = match near {
+            Some(found) => found,
+            None => {
+                let index = self.backend.extended_history(view, tip).await?;
+                let found = changes_in(view, index, tip, &paths, usize::MAX).await?;
+                found.ok_or(RepoError::Stopped)?
+            }
+        };
+        if found.missing > MISSING_COMMITS {
+            self.backend.extend_history_later(view, tip);
+        }
+        Ok(found.changes)
+    }
+}
+
+async fn changes_in(
+    view: &Arc<View>,
+    index: HistoryIndex,
+    tip: ObjectId,
+    paths: &Arc<Vec<BString>>,
+    max_missing: usize,
+) -> Result<Option<LastChanges>, RepoError> {
+    let (view, paths) = (view.clone(), paths.clone());
+    let found = tokio::task::spawn_blocking(move || {
+        last_changes(view.database(), &index, tip, &paths, max_missing)
+    });
+    Ok(found.await.map_err(|_| RepoError::Stopped)??)
 }

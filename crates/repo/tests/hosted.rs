@@ -18,14 +18,14 @@ use packhouse_repo::{
 use packhouse_testkit::faults::{FaultPlan, FaultyBucket};
 
 /// Where a test keeps its data; nodes come and go on it.
-struct Place {
-    folder: tempfile::TempDir,
+pub(crate) struct Place {
+    pub(crate) folder: tempfile::TempDir,
     catalog: String,
-    bucket: Arc<dyn Bucket>,
+    pub(crate) bucket: Arc<dyn Bucket>,
 }
 
 impl Place {
-    fn local() -> Place {
+    pub(crate) fn local() -> Place {
         let folder = tempfile::tempdir().unwrap();
         let catalog = format!("sqlite:{}", folder.path().join("catalog.db").display());
         let bucket = packhouse_bucket::open(&format!(
@@ -37,6 +37,14 @@ impl Place {
             folder,
             catalog,
             bucket,
+        }
+    }
+
+    /// With a bucket that is not on this machine, as far as nodes can tell.
+    pub(crate) fn with_distant_bucket() -> Place {
+        Place {
+            bucket: packhouse_bucket::open("memory:").unwrap(),
+            ..Place::local()
         }
     }
 
@@ -67,7 +75,7 @@ impl Place {
     }
 
     /// A node with its own caches.
-    async fn node(&self, name: &str, fold: FoldLimits) -> Arc<Hosted> {
+    pub(crate) async fn node(&self, name: &str, fold: FoldLimits) -> Arc<Hosted> {
         let catalog = Catalog::open(&self.catalog).await.unwrap();
         let (cache, temp) = (
             self.folder.path().join(name).join("cache"),
@@ -96,7 +104,7 @@ fn own_schema(server: &str, name: &str) -> String {
     format!("{server}{separator}options[search_path]={name}")
 }
 
-const NEVER: FoldLimits = FoldLimits {
+pub(crate) const NEVER: FoldLimits = FoldLimits {
     rows: u64::MAX,
     bytes: u64::MAX,
     search_every: Duration::from_secs(3600),
@@ -107,11 +115,11 @@ const OFTEN: FoldLimits = FoldLimits {
     search_every: Duration::from_millis(50),
 };
 
-async fn new_org(node: &Hosted) -> OrgId {
+pub(crate) async fn new_org(node: &Hosted) -> OrgId {
     node.catalog().create_org("acme").await.unwrap().id
 }
 
-async fn new_repo(node: &Hosted, org: OrgId, name: &str) -> Repository {
+pub(crate) async fn new_repo(node: &Hosted, org: OrgId, name: &str) -> Repository {
     node.catalog().create_repo(org, name, "main").await.unwrap();
     node.repository(org, name).await.unwrap().unwrap()
 }

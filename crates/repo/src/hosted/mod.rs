@@ -8,6 +8,7 @@
 
 mod fold;
 mod fork;
+mod history;
 mod lane;
 mod packs;
 mod slot;
@@ -24,9 +25,9 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use async_trait::async_trait;
 use packhouse_bucket::Bucket;
 use packhouse_catalog::{Catalog, NewPack, OrgId, PackSource, RepoId, RepoRow};
-use packhouse_object::{FinishedPack, ObjectCache};
+use packhouse_object::{FinishedPack, HistoryIndex, ObjectCache, ObjectId};
 use quick_cache::sync::Cache;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tokio_util::task::TaskTracker;
 
 pub use self::fold::{FoldLimits, FoldReport};
@@ -96,7 +97,14 @@ pub(crate) struct Engine {
     tasks: TaskTracker,
     slots: Cache<RepoId, Weighed, SlotWeight>,
     folds: FoldQueue,
+    /// Turns for making the index of a history.
+    history_builds: Semaphore,
+    /// What may take long is to end.
+    stopping: Arc<AtomicBool>,
 }
+
+/// A pack of this many objects has its commits put into the index of the history when it is pushed.
+const LARGE_PUSH_OBJECTS: u64 = 4096;
 
 /// A slot with its weight when it was last weighed: the cache needs a weight that stays, and a slot grows.
 #[derive(Clone)]
@@ -169,6 +177,8 @@ impl Hosted {
             tasks: TaskTracker::new(),
             slots: Cache::with_weighter(4096, options.view_bytes, SlotWeight),
             folds,
+            history_builds: Semaphore::new(1),
+            stopping: Arc::default(),
         });
         engine.tasks.spawn(fold::run(Arc::downgrade(&engine), due));
         Ok(Arc::new(Hosted { engine }))
@@ -233,6 +243,7 @@ impl Hosted {
     /// Finishes the writes that are queued, stops folding, and closes the catalog.
     pub async fn shutdown(&self) {
         self.engine.folds.stop();
+        self.engine.stopping.store(true, Ordering::Relaxed);
         self.engine.tasks.close();
         self.engine.tasks.wait().await;
         self.engine.catalog.close().await;
@@ -326,7 +337,34 @@ impl Backend for HostedRepository {
             reply,
         };
         lane::enqueue(&self.engine, &self.slot, write);
-        answer.await.map_err(|_| RepoError::Stopped)?
+        let reply = answer.await.map_err(|_| RepoError::Stopped)?;
+        let is_large = packs.iter().any(|pack| pack.objects >= LARGE_PUSH_OBJECTS);
+        if let Ok(Some(view)) = &reply
+            && is_large
+            && let Some(head) = view.refs().get(view.head())
+        {
+            self.extend_history_later(view, head.target);
+        }
+        reply
+    }
+
+    async fn history(&self) -> HistoryIndex {
+        self.engine.history(&self.slot).await
+    }
+
+    async fn extended_history(
+        &self,
+        view: &Arc<View>,
+        tip: ObjectId,
+    ) -> Result<HistoryIndex, RepoError> {
+        self.engine
+            .extended_history(&self.slot, view, vec![tip])
+            .await
+    }
+
+    fn extend_history_later(&self, view: &Arc<View>, tip: ObjectId) {
+        self.engine
+            .extend_history_later(&self.slot, view, vec![tip]);
     }
 
     fn quarantine_dir(&self) -> &Path {

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::SystemTime;
 
-use packhouse_bucket::{Bucket, Key};
+use futures::stream::BoxStream;
+use packhouse_bucket::{Bucket, BucketError, Key, Listed};
 use packhouse_catalog::OrgId;
 use packhouse_object::{FinishedPack, Pack};
 use parking_lot::Mutex;
@@ -88,6 +89,41 @@ impl PackStore {
         Ok(OpenPack { key, pack })
     }
 
+    /// Stores a file that is not a pack.
+    pub(crate) async fn put(&self, key: &Key, file: &Path) -> Result<(), RepoError> {
+        Ok(self.bucket.put_file(key, file).await?)
+    }
+
+    /// The file of `key` on this machine, fetched if need be.
+    pub(crate) async fn file(&self, key: &Key) -> Result<PathBuf, RepoError> {
+        match self.bucket.local_path(key) {
+            Some(path) => Ok(path),
+            None => self.fetch(key).await,
+        }
+    }
+
+    /// Removes the copy of `key` on this machine that turned out to be damaged: what was fetched, or what the bucket has.
+    pub(crate) async fn discard(&self, key: &Key) -> Result<(), RepoError> {
+        if self.bucket.local_path(key).is_some() {
+            return self.delete(key).await;
+        }
+        let path = self.cache_dir.join(key.as_str());
+        std::fs::remove_file(&path).map_err(|error| RepoError::io("could not remove", &path, error))
+    }
+
+    /// What the bucket has below `folder`.
+    pub(crate) fn list<'a>(
+        &'a self,
+        folder: &'a str,
+    ) -> BoxStream<'a, Result<Listed, BucketError>> {
+        self.bucket.list(folder)
+    }
+
+    /// Removes what is at `key`.
+    pub(crate) async fn delete(&self, key: &Key) -> Result<(), RepoError> {
+        Ok(self.bucket.delete(key).await?)
+    }
+
     fn already_open(&self, org: OrgId, key: PackKey) -> Option<Arc<Pack>> {
         self.opened.lock().get(&(org, key)).and_then(Weak::upgrade)
     }
@@ -145,7 +181,9 @@ impl PackStore {
                 .map_err(|error| RepoError::io("could not create folder", folder, error))?;
         }
         self.bucket.get_to_file(key, &path).await?;
-        Stats::add(&self.stats.packs_fetched, 1);
+        if key.as_str().ends_with(".pack") {
+            Stats::add(&self.stats.packs_fetched, 1);
+        }
         Ok(path)
     }
 }

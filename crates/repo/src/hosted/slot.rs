@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 
 use crate::error::RepoError;
 use crate::hosted::Engine;
+use crate::hosted::history::History;
 use crate::hosted::lane::Lane;
 use crate::hosted::state::{Loader, State};
 use crate::hosted::stats::Stats;
@@ -15,6 +16,7 @@ pub(crate) struct Slot {
     pub id: RepoId,
     pub org: OrgId,
     pub lane: Lane,
+    pub history: History,
     state: Mutex<Option<State>>,
     /// One load at a time: readers that find the state too old wait for the first instead of loading again.
     loading: tokio::sync::Mutex<()>,
@@ -26,6 +28,7 @@ impl Slot {
             id,
             org,
             lane: Lane::default(),
+            history: History::default(),
             state: Mutex::new(None),
             loading: tokio::sync::Mutex::new(()),
         }

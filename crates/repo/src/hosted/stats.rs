@@ -64,6 +64,8 @@ pub struct Stats {
     pub folds_failed: AtomicU64,
     /// Packs fetched from the bucket.
     pub packs_fetched: AtomicU64,
+    /// Layers of histories made.
+    pub history_layers: AtomicU64,
 }
 
 impl Stats {

@@ -93,6 +93,7 @@ pub use copy::{CopyBetween, CopyIn, CopyOut, Remove, Rename, SyncIn, SyncOut};
 pub use disk_glob::disk_glob;
 pub use error::{StoreError, StoreErrorKind};
 pub use exclude::ExcludeFilter;
+pub(crate) use exclude::Wildmatch;
 pub use file_type::FileType;
 pub use gc::{GcOptions, GcReport};
 pub use glob::GlobMatches;

@@ -2,7 +2,7 @@
 
 /// A compiled pattern.
 #[derive(Clone, Debug)]
-pub(super) struct Wildmatch {
+pub(crate) struct Wildmatch {
     parts: Vec<Part>,
 }
 
@@ -25,7 +25,7 @@ enum Part {
 
 impl Wildmatch {
     /// Compiles a pattern for whole paths, where only `**` between slashes matches a slash.
-    pub(super) fn new(pattern: &[u8]) -> Wildmatch {
+    pub(crate) fn new(pattern: &[u8]) -> Wildmatch {
         let mut parts = Vec::new();
         let mut at = 0;
         while let Some(&byte) = pattern.get(at) {
@@ -47,7 +47,7 @@ impl Wildmatch {
     }
 
     /// Whether the whole text matches.
-    pub(super) fn matches(&self, text: &[u8]) -> bool {
+    pub(crate) fn matches(&self, text: &[u8]) -> bool {
         // Which parts may come next, for every start of the text at once.
         let mut now = vec![false; self.parts.len() + 1];
         let mut next = now.clone();
