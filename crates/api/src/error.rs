@@ -55,6 +55,8 @@ pub enum ErrorCode {
     UnsupportedMediaType,
     /// The byte range starts after the end of the file.
     RangeNotSatisfiable,
+    /// The answer would take more time than this server gives to one request.
+    TooExpensive,
     /// The server failed; the details are in its log under the request id.
     Internal,
     /// This server does not do what was asked.
@@ -93,7 +95,7 @@ pub enum ResultStatus {
 
 impl ErrorCode {
     /// Every code, in the order of the table.
-    pub const ALL: [ErrorCode; 27] = [
+    pub const ALL: [ErrorCode; 28] = [
         ErrorCode::Invalid,
         ErrorCode::Unauthorized,
         ErrorCode::Forbidden,
@@ -118,6 +120,7 @@ impl ErrorCode {
         ErrorCode::TooLarge,
         ErrorCode::UnsupportedMediaType,
         ErrorCode::RangeNotSatisfiable,
+        ErrorCode::TooExpensive,
         ErrorCode::Internal,
         ErrorCode::NotSupported,
         ErrorCode::Unavailable,
@@ -153,6 +156,7 @@ impl ErrorCode {
             ErrorCode::TooLarge => ("too_large", 413, R::Invalid, false),
             ErrorCode::UnsupportedMediaType => ("unsupported_media_type", 415, R::Invalid, false),
             ErrorCode::RangeNotSatisfiable => ("range_not_satisfiable", 416, R::Invalid, false),
+            ErrorCode::TooExpensive => ("too_expensive", 422, R::Timeout, false),
             ErrorCode::Internal => ("internal", 500, R::Internal, true),
             ErrorCode::NotSupported => ("not_supported", 501, R::Failed, false),
             ErrorCode::Unavailable => ("unavailable", 503, R::Unavailable, true),

@@ -19,6 +19,7 @@ mod error;
 mod events;
 mod files;
 mod git_credentials;
+mod grep;
 mod jobs;
 mod object;
 pub mod paths;
@@ -36,10 +37,18 @@ pub use commit_pack::{
 pub use commits::{CommitInfo, FoundCommit, GetCommitQuery, ListCommitsQuery, ListedCommits};
 pub use error::{ErrorBody, ErrorCode, ResultStatus};
 pub use events::{EventRepository, EventsQuery, PushEvent};
-pub use files::{EntryKind, FileEntry, FileQuery, ListFilesQuery, ListedFiles};
+pub use files::{
+    EntryKind, FileEntry, FileMetadata, FileQuery, FilesMetadata, FilesMetadataQuery, LastCommit,
+    ListFilesQuery, ListedFiles,
+};
 pub use git_credentials::{
     CreateGitCredential, DeleteGitCredential, DeletedGitCredential, GitCredentialInfo,
     UpdateGitCredential,
+};
+pub use grep::{
+    GrepContext, GrepFileFilters, GrepFileMatch, GrepLimits, GrepLine, GrepLineType,
+    GrepPagination, GrepPattern, GrepQueryInfo, GrepRepoInfo, GrepRequest, GrepResponse,
+    GrepSkipReason, GrepSkippedFile,
 };
 pub use jobs::{JobInfo, JobStatus, ListJobsQuery, ListedJobs};
 pub use repos::{

@@ -12,6 +12,10 @@ pub const DELETE_REPO: &str = "/api/v1/repos/delete";
 pub const FILE: &str = "/api/v1/repos/file";
 /// List files (`GET`).
 pub const FILES: &str = "/api/v1/repos/files";
+/// List files with the commit that changed each last (`GET`).
+pub const FILES_METADATA: &str = "/api/v1/repos/files/metadata";
+/// Search the files of a commit (`POST`).
+pub const GREP: &str = "/api/v1/repos/grep";
 /// List (`GET`) and delete (`DELETE`) branches.
 pub const BRANCHES: &str = "/api/v1/repos/branches";
 /// Create or promote a branch (`POST`).

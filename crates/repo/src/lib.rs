@@ -37,12 +37,12 @@ pub use error::{PublishError, RepoError};
 pub use export::{CopyError, ExportError, ExportReport, copy_objects, export};
 pub use files::{FileEntry, FileList, ListFiles, list_files};
 pub use fsck::{FsckProblem, FsckReport, fsck};
-pub use hosted::{
-    FoldLimits, FoldReport, ForkError, ForkRequest, Hosted, HostedOptions, InitialCommit,
-};
 pub use grep::{
     GrepError, GrepFile, GrepLine, GrepPage, GrepPlace, GrepQuery, Interrupt, MAX_PATTERN_BYTES,
     MAX_SHOWN_LINE_BYTES, PassedOver, PassedOverReason, Pattern, PatternError, TextCache, grep,
+};
+pub use hosted::{
+    FoldLimits, FoldReport, ForkError, ForkRequest, Hosted, HostedOptions, InitialCommit,
 };
 pub use import::{ImportError, ImportReport, import};
 pub use log::{LogEntry, LogQuery, log};

@@ -108,6 +108,16 @@ pub struct Limits {
     pub fetch_request_bytes: u64,
     /// Commits looked at for the last one that touched a file, before the headers that name it are left out.
     pub last_commit_walk: usize,
+    /// How long a list of last commits waits for the index of the history to be made.
+    pub history_wait: Duration,
+    /// Searches under way at a time.
+    pub searches: usize,
+    /// Time one search may take.
+    pub search_time: Duration,
+    /// Largest file that is searched, in bytes.
+    pub search_file_bytes: u64,
+    /// Bytes of memory for files that were searched.
+    pub search_cache_bytes: u64,
     /// How long requests in flight may go on after a shutdown was asked for.
     pub shutdown: Duration,
 }
@@ -139,6 +149,11 @@ impl Default for Limits {
             event_streams: 1000,
             fetch_request_bytes: 64 << 20,
             last_commit_walk: 20_000,
+            history_wait: Duration::from_secs(20),
+            searches: 8,
+            search_time: Duration::from_secs(30),
+            search_file_bytes: 16 << 20,
+            search_cache_bytes: 256 << 20,
             shutdown: Duration::from_secs(30),
         }
     }

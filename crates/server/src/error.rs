@@ -6,7 +6,7 @@ use http::header::{ALLOW, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTI
 use http::{HeaderName, HeaderValue, StatusCode};
 use packhouse_api::{CommitResponse, ErrorBody, ErrorCode, RefUpdate};
 use packhouse_catalog::CatalogError;
-use packhouse_object::ReadError;
+use packhouse_object::{BuildHistoryError, ReadError};
 use packhouse_repo::RepoError;
 
 use crate::upstream::CredentialError;
@@ -155,6 +155,9 @@ impl From<RepoError> for ApiError {
             RepoError::Gone => ApiError::new(ErrorCode::RepositoryNotFound, "repository not found"),
             RepoError::Contended { .. } => ApiError::new(ErrorCode::Conflict, error.to_string()),
             RepoError::Stopped => ApiError::unavailable("the server is shutting down"),
+            RepoError::History(error @ BuildHistoryError::TooMany) => {
+                ApiError::new(ErrorCode::NotSupported, error.to_string())
+            }
             error => ApiError::internal(chain(&error)),
         }
     }

@@ -157,6 +157,11 @@ fn render_engine(text: &mut String, engine: &Stats) {
             &engine.packs_fetched,
         ),
         (
+            "packhouse_history_layers_total",
+            "Layers of the indexes of histories made",
+            &engine.history_layers,
+        ),
+        (
             "packhouse_views_loaded_total",
             "Views loaded from the catalog",
             &engine.views_loaded,

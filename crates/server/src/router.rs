@@ -22,6 +22,8 @@ pub(crate) fn router(state: AppState) -> Router {
         .route(paths::DELETE_REPO, delete(rest::repos::delete))
         .route(paths::FILE, get(rest::file::read))
         .route(paths::FILES, get(rest::files::list))
+        .route(paths::FILES_METADATA, get(rest::files_metadata::list))
+        .route(paths::GREP, post(rest::grep::search))
         .route(
             paths::BRANCHES,
             get(rest::branches::list).delete(rest::branches::delete),

@@ -11,7 +11,7 @@ use packhouse_api::ErrorCode;
 use packhouse_catalog::{JobState, RepoRow};
 use packhouse_client::Egress;
 use packhouse_object::ObjectId;
-use packhouse_repo::{Hosted, Repository};
+use packhouse_repo::{Hosted, Repository, TextCache};
 use quick_cache::sync::Cache;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -56,6 +56,10 @@ pub struct Shared {
     pub openapi: Bytes,
     /// Which commit changed a path last, as far as it was looked up.
     pub last_commits: LastCommits,
+    /// Texts of files that were searched.
+    pub texts: TextCache,
+    /// Turns for searches.
+    pub searches: Arc<Semaphore>,
     /// Turns for commits that write pack files.
     pub spools: Arc<Semaphore>,
     /// Turns for fetches.
@@ -115,6 +119,8 @@ impl AppState {
     ) -> AppState {
         AppState(Arc::new(Shared {
             authenticator: Authenticator::new(hosted.catalog().clone()),
+            texts: TextCache::new(limits.search_cache_bytes),
+            searches: Arc::new(Semaphore::new(limits.searches)),
             spools: Arc::new(Semaphore::new(limits.spools)),
             fetches: Arc::new(Semaphore::new(limits.fetches)),
             pushes: Arc::new(Semaphore::new(limits.pushes)),
@@ -184,11 +190,12 @@ impl AppState {
     }
 
     /// How many requests of each kind that takes turns are under way.
-    pub(crate) fn under_way(&self) -> [(&'static str, usize); 3] {
+    pub(crate) fn under_way(&self) -> [(&'static str, usize); 4] {
         let taken = |turns: &Semaphore, all: usize| all.saturating_sub(turns.available_permits());
         [
             ("fetch", taken(&self.fetches, self.limits.fetches)),
             ("push", taken(&self.pushes, self.limits.pushes)),
+            ("search", taken(&self.searches, self.limits.searches)),
             ("large commit", taken(&self.spools, self.limits.spools)),
         ]
     }

@@ -247,6 +247,28 @@ test('files: headers, ranges, conditions', async () => {
   await assert.rejects(repo.getFileStream({ path: 'nothing' }), ApiError);
 });
 
+test('search, and files with their last commits', async () => {
+  const repo = await started({ 'a.ts': 'one\ntwo\n', 'b/c.md': 'two\n' });
+  const second = (await change(repo, { 'b/c.md': 'two\nthree\n' })).commitSha;
+  const found = await repo.grep({
+    query: { pattern: 'TWO', caseSensitive: false },
+    fileFilters: { includeGlobs: ['**/*.ts', '**/*.md'] },
+    context: { before: 1 },
+    pagination: { limit: 1 },
+  });
+  assert.deepEqual(found.matches, [
+    { path: 'a.ts', lines: [{ lineNumber: 1, text: 'one', type: 'context' }, { lineNumber: 2, text: 'two', type: 'match' }] },
+  ]);
+  assert.equal(found.repo.commit, second);
+  assert.equal(found.hasMore, true);
+  const listed = await repo.listFilesWithMetadata();
+  assert.deepEqual(
+    listed.files.map((file) => [file.path, file.size, file.lastCommitSha]),
+    [['a.ts', 8, repo.first], ['b/c.md', 10, second]],
+  );
+  assert.equal(listed.commits[second].message, 'Change');
+});
+
 test('ref policies', async () => {
   const repo = await started();
   const refPolicies = [{ pattern: 'main', ops: ['no-push'] }, { pattern: '*', ops: [] }];

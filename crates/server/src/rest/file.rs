@@ -2,6 +2,7 @@
 
 use std::io::{self, Read};
 use std::ops::Range;
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::State;
@@ -13,8 +14,8 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use packhouse_api::{ErrorBody, ErrorCode, FileQuery};
-use packhouse_object::{ObjectId, ObjectStream, RepoPath, find_path};
-use packhouse_repo::View;
+use packhouse_object::{HistoryIndex, ObjectId, ObjectStream, RepoPath, find_path};
+use packhouse_repo::{Repository, View};
 
 use super::conditions::{self, Outcome, Validators};
 use super::input::{self, Query, shown};
@@ -30,6 +31,9 @@ const LAST_COMMIT_SHA: HeaderName = HeaderName::from_static("x-last-commit-sha")
 
 /// Files up to this size are read at once instead of streamed, in bytes.
 const MAX_WHOLE_BYTES: u64 = 256 << 10;
+
+/// Commits looked at one by one for a file, past which the index of the history is worth its making.
+const MANY_COMMITS: usize = 64;
 
 /// Reads a file. `HEAD` answers with the same headers and no body.
 #[utoipa::path(
@@ -50,9 +54,18 @@ pub(crate) async fn read(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let path = input::path(&query.path)?;
-    let view = state.open(&caller, Scope::GitRead).await?.view().await?;
+    let repository = state.open(&caller, Scope::GitRead).await?;
+    let view = repository.view().await?;
+    let index = repository.history().await;
     tokio::task::spawn_blocking(move || {
-        let file = locate(&state, &view, &query, &path)?;
+        let located = Located::find(&view, &query, &path)?;
+        let last_commit = last_change(&state, &repository, &view, &index, &located, &path)?;
+        let file = File {
+            blob: located.blob,
+            size: located.size,
+            etag: format!("\"{}\"", located.blob),
+            last_commit,
+        };
         let validators = Validators {
             etag: &file.etag,
             last_modified: file.last_commit.map(|(_, at)| at),
@@ -125,45 +138,65 @@ fn header_value(text: &str) -> HeaderValue {
     HeaderValue::try_from(text).expect("ids, dates and numbers are visible ASCII")
 }
 
-fn locate(
-    state: &AppState,
-    view: &View,
-    query: &FileQuery,
-    path: &RepoPath,
-) -> Result<File, ApiError> {
-    let database = view.database();
-    let ephemeral = query.ephemeral.or(query.ephemeral_base);
-    let commit = resolve(view, query.r#ref.as_deref(), namespace(ephemeral))?.id;
-    let tree = database.commit(commit)?.tree;
-    let missing = |what: &str| {
-        ApiError::new(
-            ErrorCode::PathNotFound,
-            format!("{what} `{}`", shown(&query.path)),
-        )
-    };
-    let entry = find_path(database, tree, path)?.ok_or_else(|| missing("no file"))?;
-    if entry.mode.is_tree() {
-        return Err(missing("not a file but a folder:"));
-    }
-    // A submodule's commit is not an object of this repository.
-    let header = database
-        .header(&entry.id)?
-        .ok_or_else(|| missing("not a file but a submodule:"))?;
-    let key = (commit, path.as_bytes().to_vec());
-    let last_commit = match state.last_commits.get(&key) {
-        Some(known) => known,
-        None => {
-            let found = last_commit::find(database, commit, path, state.limits.last_commit_walk)?;
-            state.last_commits.insert(key, found);
-            found
+/// Where a file is.
+struct Located {
+    commit: ObjectId,
+    blob: ObjectId,
+    size: u64,
+}
+
+impl Located {
+    fn find(view: &View, query: &FileQuery, path: &RepoPath) -> Result<Located, ApiError> {
+        let database = view.database();
+        let ephemeral = query.ephemeral.or(query.ephemeral_base);
+        let commit = resolve(view, query.r#ref.as_deref(), namespace(ephemeral))?.id;
+        let tree = database.commit(commit)?.tree;
+        let missing = |what: &str| {
+            ApiError::new(
+                ErrorCode::PathNotFound,
+                format!("{what} `{}`", shown(&query.path)),
+            )
+        };
+        let entry = find_path(database, tree, path)?.ok_or_else(|| missing("no file"))?;
+        if entry.mode.is_tree() {
+            return Err(missing("not a file but a folder:"));
         }
-    };
-    Ok(File {
-        blob: entry.id,
-        size: header.size,
-        etag: format!("\"{}\"", entry.id),
-        last_commit,
-    })
+        // A submodule's commit is not an object of this repository.
+        let header = database
+            .header(&entry.id)?
+            .ok_or_else(|| missing("not a file but a submodule:"))?;
+        Ok(Located {
+            commit,
+            blob: entry.id,
+            size: header.size,
+        })
+    }
+}
+
+/// The commit that changed a file last, and when. Reading a file does not wait for the index of the history to be
+/// made, but has it made where it was missed.
+fn last_change(
+    state: &AppState,
+    repository: &Repository,
+    view: &Arc<View>,
+    index: &HistoryIndex,
+    located: &Located,
+    path: &RepoPath,
+) -> Result<Option<(ObjectId, i64)>, ApiError> {
+    let key = (located.commit, path.as_bytes().to_vec());
+    if let Some(known) = state.last_commits.get(&key) {
+        return Ok(known);
+    }
+    let most = state.limits.last_commit_walk;
+    let found = last_commit::find(view.database(), index, located.commit, path, most)?;
+    if found.walked > MANY_COMMITS {
+        repository.extend_history_later(view, located.commit);
+    }
+    let change = found.change.map(|change| (change.commit, change.seconds));
+    if change.is_some() {
+        state.last_commits.insert(key, change);
+    }
+    Ok(change)
 }
 
 fn content(view: &View, file: &File, part: Range<u64>) -> Result<Body, ApiError> {

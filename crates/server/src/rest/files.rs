@@ -11,10 +11,10 @@ use packhouse_api::{EntryKind, ErrorBody, ErrorCode, FileEntry, ListFilesQuery, 
 use packhouse_object::{
     BString, Database, EntryMode, ObjectId, ReadError, RepoPath, TreeChange, diff_trees, find_path,
 };
-use packhouse_repo::{self as repo, FileList, ListFiles, Resolved, View, list_files};
+use packhouse_repo::{self as repo, FileList, ListFiles, View, list_files};
 
 use super::input::{self, Query, shown};
-use super::{namespace, page, resolve};
+use super::{namespace, page, resolve, shown_ref};
 use crate::auth::{Caller, Scope};
 use crate::error::ApiError;
 use crate::state::AppState;
@@ -22,7 +22,7 @@ use crate::stream::written_by;
 
 /// A page ends early when its paths have this many bytes. Folders nest as deep as a push makes them, and every path
 /// names all of them.
-const MAX_PAGE_PATH_BYTES: usize = 4 << 20;
+pub(super) const MAX_PAGE_PATH_BYTES: usize = 4 << 20;
 
 /// Lists files. Everything at once unless `cursor` or `limit` is given.
 #[utoipa::path(
@@ -38,12 +38,7 @@ pub(crate) async fn list(
     Query(query): Query<ListFilesQuery>,
 ) -> Result<Response, ApiError> {
     let view = state.open(&caller, Scope::GitRead).await?.view().await?;
-    let folder = query
-        .path
-        .as_deref()
-        .map(|path| path.trim_matches('/'))
-        .filter(|path| !path.is_empty());
-    let folder = folder.map(input::path).transpose()?;
+    let folder = folder(query.path.as_deref())?;
     tokio::task::spawn_blocking(move || {
         let found = resolve(&view, query.r#ref.as_deref(), namespace(query.ephemeral))?;
         let root = view.database().commit(found.id)?.tree;
@@ -181,7 +176,8 @@ fn single(path: &RepoPath, mode: EntryMode, name: String) -> Response {
     .into_response()
 }
 
-fn no_folder(folder: Option<&RepoPath>) -> ApiError {
+/// The failure where `path` names nothing.
+pub(super) fn no_folder(folder: Option<&RepoPath>) -> ApiError {
     let folder = folder
         .map(|path| path.as_bstr().to_string())
         .unwrap_or_default();
@@ -191,26 +187,33 @@ fn no_folder(folder: Option<&RepoPath>) -> ApiError {
     )
 }
 
-/// What `ref` was resolved to, as clients show it.
-fn shown_ref(found: &Resolved) -> String {
-    match &found.name {
-        Some(name) if name.is_ephemeral() => name.as_bstr().to_string(),
-        Some(name) => repo::display_name(name).to_string(),
-        None => found.id.to_string(),
+fn described(path: String, mode: EntryMode) -> FileEntry {
+    FileEntry {
+        path,
+        r#type: kind(mode),
+        mode: shown_mode(mode),
     }
 }
 
-fn described(path: String, mode: EntryMode) -> FileEntry {
-    let kind = match mode {
+/// What an entry is, as clients are told.
+pub(super) fn kind(mode: EntryMode) -> EntryKind {
+    match mode {
         EntryMode::Tree => EntryKind::Tree,
         EntryMode::Symlink => EntryKind::Symlink,
         EntryMode::Submodule => EntryKind::Submodule,
         EntryMode::Blob | EntryMode::Executable => EntryKind::Blob,
-    };
-    FileEntry {
-        path,
-        r#type: kind,
-        // Git itself writes the mode of a folder with five digits.
-        mode: format!("{:0>6}", mode.as_str()),
     }
+}
+
+/// Six digits; Git itself writes the mode of a folder with five.
+pub(super) fn shown_mode(mode: EntryMode) -> String {
+    format!("{:0>6}", mode.as_str())
+}
+
+/// The folder that a request names, if it is not the root.
+pub(super) fn folder(path: Option<&str>) -> Result<Option<RepoPath>, ApiError> {
+    let path = path.map(|path| path.trim_matches('/'));
+    path.filter(|path| !path.is_empty())
+        .map(input::path)
+        .transpose()
 }

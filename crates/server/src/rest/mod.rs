@@ -8,8 +8,10 @@ pub(crate) mod deliveries;
 pub(crate) mod events;
 pub(crate) mod file;
 pub(crate) mod files;
+pub(crate) mod files_metadata;
 mod fork;
 pub(crate) mod git_credentials;
+pub(crate) mod grep;
 mod input;
 pub(crate) mod jobs;
 mod json_object;
@@ -25,7 +27,7 @@ pub(crate) mod webhooks;
 pub(crate) use openapi::{document as openapi_document, openapi};
 
 use packhouse_api::ErrorCode;
-use packhouse_repo::{Namespace, Resolved, View};
+use packhouse_repo::{Namespace, Resolved, View, display_name};
 
 use crate::error::ApiError;
 
@@ -42,7 +44,7 @@ fn resolve(view: &View, rev: Option<&str>, namespace: Namespace) -> Result<Resol
     let default = view.head();
     let rev = match rev.map(str::trim) {
         Some(rev) if !rev.is_empty() => rev.to_owned(),
-        _ => packhouse_repo::display_name(default).to_string(),
+        _ => display_name(default).to_string(),
     };
     let missing = || {
         let message = if view.refs().is_empty() {
@@ -53,4 +55,13 @@ fn resolve(view: &View, rev: Option<&str>, namespace: Namespace) -> Result<Resol
         ApiError::new(ErrorCode::RefNotFound, message)
     };
     view.resolve(&rev, namespace)?.ok_or_else(missing)
+}
+
+/// What a `ref` was resolved to, as clients show it.
+fn shown_ref(found: &Resolved) -> String {
+    match &found.name {
+        Some(name) if name.is_ephemeral() => name.as_bstr().to_string(),
+        Some(name) => display_name(name).to_string(),
+        None => found.id.to_string(),
+    }
 }

@@ -22,6 +22,8 @@ use crate::state::AppState;
         super::repos::delete,
         super::file::read,
         super::files::list,
+        super::files_metadata::list,
+        super::grep::search,
         super::branches::list,
         super::branches::create,
         super::branches::delete,

@@ -95,8 +95,14 @@ impl Document {
                 }
             }
             for (name, field) in fields {
-                let property = &schema["properties"][name];
-                if property.is_null() {
+                let named = &schema["properties"][name];
+                // A map has names of its own, and one schema for all that is in it.
+                let property = if named.is_null() {
+                    &schema["additionalProperties"]
+                } else {
+                    named
+                };
+                if !property.is_object() {
                     return Err(format!("`{name}` is not documented"));
                 }
                 self.matches(property, field)
