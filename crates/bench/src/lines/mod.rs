@@ -3,7 +3,9 @@
 mod clone;
 mod commits;
 mod create;
+mod grep;
 mod large;
+mod last_commits;
 mod million;
 mod push;
 mod sequential;
@@ -29,6 +31,8 @@ pub(crate) fn all() -> Vec<(&'static str, Line)> {
         ("webhook-postgres", webhook::postgres),
         ("million", million::line),
         ("large", large::line),
+        ("last-commits", last_commits::line),
+        ("grep", grep::line),
         ("store-sequential", store::sequential),
         ("store-wide", store::wide),
         ("store-one-commit", store::one_commit),
