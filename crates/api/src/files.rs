@@ -74,6 +74,7 @@ pub struct FilesMetadataQuery {
     pub r#ref: Option<String>,
     /// Whether `ref` is an ephemeral branch.
     #[param(nullable = false)]
+    #[serde(alias = "ref_is_ephemeral")]
     pub ephemeral: Option<bool>,
     /// Folder to list; the root if absent.
     #[param(nullable = false)]

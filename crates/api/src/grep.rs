@@ -18,7 +18,11 @@ pub struct GrepRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rev: Option<String>,
     /// Whether `ref` is an ephemeral branch.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        alias = "ref_is_ephemeral",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub ephemeral: Option<bool>,
     /// Only what is at one of these paths or below it; a path with `*`, `?` or `[` is a glob. 100 at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
