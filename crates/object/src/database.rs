@@ -179,6 +179,10 @@ impl Database {
 
     /// An object in one piece; one over [`MAX_IN_MEMORY`](crate::MAX_IN_MEMORY) is [`ReadError::TooLarge`].
     pub fn read(&self, id: &oid) -> Result<Option<Object>, ReadError> {
+        self.read_and_keep(id, true)
+    }
+
+    fn read_and_keep(&self, id: &oid, keep: bool) -> Result<Option<Object>, ReadError> {
         let layers = &*self.0;
         if let Some(object) = layers.memory.get(id) {
             return Ok(Some(object.clone()));
@@ -194,8 +198,11 @@ impl Database {
                 .map_err(|error| ReadError::in_one_piece(id, error))?,
         };
         let Some(object) = object.or_else(|| empty_tree(id)) else {
-            return layers.look_again(|database| database.read(id));
+            return layers.look_again(|database| database.read_and_keep(id, keep));
         };
+        if !keep {
+            return Ok(Some(object));
+        }
         if object.kind != ObjectKind::Blob || object.data.len() <= CACHED_BLOB_BYTES {
             layers
                 .cache
@@ -247,17 +254,17 @@ impl Database {
     /// The bytes of an object that must be here and of this kind.
     pub fn bytes_of(&self, id: impl AsRef<oid>, expected: ObjectKind) -> Result<Bytes, ReadError> {
         let id = id.as_ref();
-        let object = self
-            .read(id)?
-            .ok_or_else(|| ReadError::NotFound { id: id.to_owned() })?;
-        match object.kind {
-            kind if kind == expected => Ok(object.data),
-            found => Err(ReadError::WrongKind {
-                id: id.to_owned(),
-                expected,
-                found,
-            }),
-        }
+        of_kind(id, self.read(id)?, expected)
+    }
+
+    /// As [`Database::bytes_of`], for an object that is hardly asked for again: it takes no room in the cache.
+    pub fn bytes_once(
+        &self,
+        id: impl AsRef<oid>,
+        expected: ObjectKind,
+    ) -> Result<Bytes, ReadError> {
+        let id = id.as_ref();
+        of_kind(id, self.read_and_keep(id, false)?, expected)
     }
 
     /// A commit, which must be here.
@@ -388,6 +395,19 @@ fn within(id: &oid, object: Object, limit: u64) -> Result<Object, ReadError> {
 fn too_large(id: &oid, size: u64, limit: u64) -> ReadError {
     let id = id.to_owned();
     ReadError::TooLarge { id, size, limit }
+}
+
+fn of_kind(id: &oid, object: Option<Object>, expected: ObjectKind) -> Result<Bytes, ReadError> {
+    let id = id.to_owned();
+    match object {
+        None => Err(ReadError::NotFound { id }),
+        Some(object) if object.kind == expected => Ok(object.data),
+        Some(Object { kind: found, .. }) => Err(ReadError::WrongKind {
+            id,
+            expected,
+            found,
+        }),
+    }
 }
 
 fn empty_tree(id: &oid) -> Option<Object> {

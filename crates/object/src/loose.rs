@@ -4,7 +4,7 @@
 //! part of one, and neither does the next start after a power cut.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -15,6 +15,7 @@ use flate2::write::ZlibEncoder;
 use tempfile::NamedTempFile;
 
 use crate::hash::{HEADER_ROOM, object_header};
+use crate::pack::inflate::inflate_small;
 use crate::{
     CollisionError, MAX_IN_MEMORY, NewObject, Object, ObjectHeader, ObjectId, ObjectKind, oid,
 };
@@ -92,9 +93,17 @@ impl LooseStore {
 
     /// An object in one piece; one over [`MAX_IN_MEMORY`] is refused.
     pub fn read(&self, id: &oid) -> Result<Option<Object>, LooseError> {
-        let Some(mut stream) = self.stream(id)? else {
-            return Ok(None);
+        let path = self.path(id);
+        let mut file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(LooseError::Io { path, source }),
         };
+        let small = read_small(&mut file).map_err(|source| LooseError::Io { path, source })?;
+        if small.is_some() {
+            return Ok(small);
+        }
+        let mut stream = LooseStream::begin(file).map_err(|error| self.unreadable(id, error))?;
         if stream.size > MAX_IN_MEMORY {
             let (path, size) = (self.path(id), stream.size);
             return Err(LooseError::TooLarge {
@@ -266,6 +275,32 @@ impl LooseStore {
             None => LooseError::Io { path, source },
         }
     }
+}
+
+/// A file of more bytes is read in pieces.
+const SMALL_FILE: u64 = 8 << 10;
+
+/// The object in a small file; `None`, the file being at its start again, if that is not what it holds.
+fn read_small(file: &mut File) -> io::Result<Option<Object>> {
+    let len = file.metadata()?.len();
+    if len > SMALL_FILE {
+        return Ok(None);
+    }
+    let mut zlib = Vec::with_capacity(len as usize);
+    file.take(SMALL_FILE).read_to_end(&mut zlib)?;
+    let found = inflate_small(&zlib).and_then(|object| {
+        let start = &object[..object.len().min(HEADER_ROOM)];
+        let (ObjectHeader { kind, size }, len) = parse_header(start)?;
+        let data = &object[len..];
+        (data.len() as u64 == size).then(|| Object {
+            kind,
+            data: Bytes::copy_from_slice(data),
+        })
+    });
+    if found.is_none() {
+        file.rewind()?;
+    }
+    Ok(found)
 }
 
 fn deflate(object: &NewObject, file: &mut NamedTempFile) -> io::Result<()> {

@@ -34,7 +34,7 @@ impl Pack {
         if offset >= self.bytes() - TRAILER_LEN as u64 {
             return Err(PackError::NoEntry { offset });
         }
-        inflate::with_start(&self.file, offset, parse_header)
+        inflate::with_start(self.number(), &self.file, offset, parse_header)
             .map_err(|source| self.io(source))?
             .map_err(|source| PackError::Entry { offset, source })
     }
@@ -116,8 +116,9 @@ impl Pack {
 
     fn apply_link(&self, link: &Link, base: &Bytes, limit: u64) -> Result<Bytes, PackError> {
         let offset = link.offset;
-        let delta = inflate::inflate(&self.file, link.data, link.size as usize)
-            .map_err(|error| self.inflate_error(offset, error))?;
+        let delta =
+            inflate::inflate_in_pack(self.number(), &self.file, link.data, link.size as usize)
+                .map_err(|error| self.inflate_error(offset, error))?;
         match delta::apply(base, &delta, limit) {
             Ok(data) => Ok(data.into()),
             Err(delta::DeltaError::TooLarge { size, limit }) => Err(PackError::TooLarge {

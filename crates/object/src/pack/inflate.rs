@@ -7,6 +7,7 @@ use std::io::{self, Read};
 
 use flate2::{Decompress, FlushDecompress, Status};
 
+use super::entry::MAX_HEADER_LEN;
 use super::read_at::ReadAt;
 
 /// The first read of an entry: most are smaller, header included.
@@ -43,9 +44,12 @@ impl From<InflateError> for io::Error {
     }
 }
 
-/// A piece of the source, kept between reading an entry's header and inflating what follows it.
+/// A piece of the source, kept between reading an entry's header and inflating what follows it, and from one entry of
+/// a pack to the next: what is read together mostly lies together.
 struct Window {
     buffer: Vec<u8>,
+    /// The number of the pack it is of; `None`: something else, which may change.
+    pack: Option<u64>,
     start: u64,
     len: usize,
 }
@@ -54,6 +58,7 @@ impl Window {
     fn new() -> Window {
         Window {
             buffer: vec![0; NEXT_READ],
+            pack: None,
             start: 0,
             len: 0,
         }
@@ -74,6 +79,39 @@ impl Window {
         }
     }
 
+    /// Moves on to a pack. What is here is of use only if it is of the same one.
+    fn turn_to(&mut self, pack: Option<u64>) {
+        if pack.is_none() || pack != self.pack {
+            self.len = 0;
+        }
+        self.pack = pack;
+    }
+
+    /// The start of the entry at `at`: at least its header, if it is all there.
+    fn entry(&mut self, source: &impl ReadAt, at: u64) -> io::Result<&[u8]> {
+        if self.held(at).len() < MAX_HEADER_LEN {
+            self.load_near(source, at)?;
+        }
+        Ok(self.held(at))
+    }
+
+    /// Loads what is at `at`: much, if that is near to what was loaded last.
+    fn load_near(&mut self, source: &impl ReadAt, at: u64) -> io::Result<()> {
+        let (here, near) = (self.len > 0, NEXT_READ as u64);
+        if here && at < self.start && self.start - at < near {
+            // Backwards, as histories are read.
+            let from = at.saturating_sub((NEXT_READ - FIRST_READ) as u64);
+            self.load(source, from, NEXT_READ)?;
+            if self.held(at).len() >= MAX_HEADER_LEN {
+                return Ok(());
+            }
+        }
+        let is_next = here && at >= self.start && at - self.start < near + self.len as u64;
+        let want = if is_next { NEXT_READ } else { FIRST_READ };
+        self.load(source, at, want)?;
+        Ok(())
+    }
+
     /// The bytes from `at` on that are here already.
     fn held(&self, at: u64) -> &[u8] {
         match at.checked_sub(self.start) {
@@ -86,22 +124,38 @@ impl Window {
 struct Inflater {
     zlib: Decompress,
     window: Window,
+    /// Small objects are inflated here and copied.
+    small: Vec<u8>,
 }
+
+/// Objects up to this size are small.
+const SMALL: usize = 16 << 10;
+
+/// An inflater that might run out of room looks at every byte; with this much room beyond what it will fill it does not.
+const SLACK: usize = 320;
 
 thread_local! {
     // Setting up the tables and the window costs more than inflating a small object.
     static INFLATER: RefCell<Inflater> =
-        RefCell::new(Inflater { zlib: Decompress::new(true), window: Window::new() });
+        RefCell::new(Inflater {
+            zlib: Decompress::new(true),
+            window: Window::new(),
+            small: vec![0; SMALL + SLACK],
+        });
 }
 
-/// Reads what is at `at` (an entry's header and some of its stream), gives it to `parse` and
+/// Reads what is at `at` in the pack of this number (an entry's header and some of its stream), gives it to `parse` and
 /// keeps it for an [`inflate_next`] on the same thread.
 pub(super) fn with_start<T>(
+    pack: u64,
     source: &impl ReadAt,
     at: u64,
     parse: impl FnOnce(&[u8]) -> T,
 ) -> io::Result<T> {
-    INFLATER.with_borrow_mut(|inflater| Ok(parse(inflater.window.load(source, at, FIRST_READ)?)))
+    INFLATER.with_borrow_mut(|inflater| {
+        inflater.window.turn_to(Some(pack));
+        Ok(parse(inflater.window.entry(source, at)?))
+    })
 }
 
 /// Inflates the stream that begins at `at`, right after [`with_start`] read the entry before it
@@ -111,10 +165,19 @@ pub(super) fn inflate_next(
     at: u64,
     size: usize,
 ) -> Result<Vec<u8>, InflateError> {
-    let mut out = vec![0; size + 1];
-    INFLATER.with_borrow_mut(|inflater| inflater.run(source, at, &mut out))?;
-    out.truncate(size);
-    Ok(out)
+    INFLATER.with_borrow_mut(|inflater| {
+        if size > SMALL {
+            let mut out = vec![0; size + 1];
+            inflater.run(source, at, size, &mut out)?;
+            out.truncate(size);
+            return Ok(out);
+        }
+        let mut small = std::mem::take(&mut inflater.small);
+        let done = inflater.run(source, at, size, &mut small[..size + SLACK]);
+        let out = done.map(|()| small[..size].to_vec());
+        inflater.small = small;
+        out
+    })
 }
 
 /// Inflates the stream that begins at `at` to exactly `size` bytes, which replace those in `out`.
@@ -127,8 +190,8 @@ pub(super) fn inflate_into(
     out.clear();
     out.resize(size + 1, 0);
     INFLATER.with_borrow_mut(|inflater| {
-        inflater.window.len = 0;
-        inflater.run(source, at, out)
+        inflater.window.turn_to(None);
+        inflater.run(source, at, size, out)
     })?;
     out.truncate(size);
     Ok(())
@@ -136,8 +199,39 @@ pub(super) fn inflate_into(
 
 /// Inflates the stream that begins at `at` to exactly `size` bytes.
 pub(super) fn inflate(source: &impl ReadAt, at: u64, size: usize) -> Result<Vec<u8>, InflateError> {
-    INFLATER.with_borrow_mut(|inflater| inflater.window.len = 0);
+    INFLATER.with_borrow_mut(|inflater| inflater.window.turn_to(None));
     inflate_next(source, at, size)
+}
+
+/// Inflates the stream that begins at `at` in the pack of this number to exactly `size` bytes.
+pub(super) fn inflate_in_pack(
+    pack: u64,
+    source: &impl ReadAt,
+    at: u64,
+    size: usize,
+) -> Result<Vec<u8>, InflateError> {
+    INFLATER.with_borrow_mut(|inflater| inflater.window.turn_to(Some(pack)));
+    inflate_next(source, at, size)
+}
+
+/// The whole of a zlib stream that is whole and small; `None` if it is not.
+pub(crate) fn inflate_small(zlib: &[u8]) -> Option<Vec<u8>> {
+    INFLATER.with_borrow_mut(|inflater| {
+        let Inflater {
+            zlib: state, small, ..
+        } = inflater;
+        state.reset(true);
+        let (mut taken, mut filled) = (0, 0);
+        while taken < zlib.len() && filled < small.len() {
+            let step = step(state, &zlib[taken..], &mut small[filled..]).ok()?;
+            taken += step.consumed;
+            filled += step.produced;
+            if step.ended {
+                return Some(small[..filled].to_vec());
+            }
+        }
+        None
+    })
 }
 
 /// Inflates the first bytes of the stream that begins at `at` into `out`, as many as there are,
@@ -155,9 +249,14 @@ pub(super) fn inflate_start(
 }
 
 impl Inflater {
-    /// Inflates into `out`, which has one byte more than the stream may fill.
-    fn run(&mut self, source: &impl ReadAt, at: u64, out: &mut [u8]) -> Result<(), InflateError> {
-        let size = out.len() - 1;
+    /// Inflates exactly `size` bytes into `out`, which has at least one byte more.
+    fn run(
+        &mut self,
+        source: &impl ReadAt,
+        at: u64,
+        size: usize,
+        out: &mut [u8],
+    ) -> Result<(), InflateError> {
         let mut filled = 0;
         let ended = self.pump(source, at, out, &mut filled)?;
         match filled {

@@ -18,7 +18,7 @@ pub mod entry;
 mod error;
 mod file;
 pub mod index;
-mod inflate;
+pub(crate) mod inflate;
 mod raw;
 mod read_at;
 mod receive;

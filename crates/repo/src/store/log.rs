@@ -146,7 +146,7 @@ impl Chain {
         let Some(id) = self.next else {
             return Ok(None);
         };
-        let data = self.start.database().bytes_of(id, ObjectKind::Commit)?;
+        let data = self.start.database().bytes_once(id, ObjectKind::Commit)?;
         let (tree, parents, seconds) =
             commit_links(&data).map_err(|source| ReadError::decode(id, source))?;
         let parents = self.start.store().parents_of(&id, &parents)?;
@@ -265,7 +265,7 @@ impl Trail {
                 return Ok(trail);
             }
             trail.folders.push(tree);
-            let data = database.bytes_of(tree, ObjectKind::Tree)?;
+            let data = database.bytes_once(tree, ObjectKind::Tree)?;
             let found = Scan::new(&data)
                 .find(name)
                 .map_err(|source| ReadError::decode(tree, source))?;
