@@ -103,7 +103,7 @@ impl<'a> Editor<'a> {
                     return Err(StoreError::Invalid { reason });
                 }
                 check_name(name, *file_type, path)?;
-                folder.changes.push((name, Some((*file_type, *id))));
+                folder.change(name, Some((*file_type, *id)), found.is_some());
                 let entry = || FileEntry::new(path, *file_type);
                 match found {
                     None => self.report.add.push(entry()),
@@ -115,7 +115,7 @@ impl<'a> Editor<'a> {
             }
             None => {
                 if let Some(old) = found {
-                    folder.changes.push((name, None));
+                    folder.change(name, None, true);
                     self.report_removed(path, old.mode, old.id)?;
                 }
             }
@@ -133,14 +133,15 @@ impl<'a> Editor<'a> {
         let database = self.database;
         let folder = self.innermost();
         let found = folder.find(name)?;
-        let is_removed = matches!(folder.changes.last(), Some((last, None)) if *last == name);
+        let is_removed = matches!(folder.changes.last(), Some(last) if last.name == name && last.change.is_none());
         let tree = found
             .filter(|old| FileType::from_mode(old.mode) == FileType::Tree && !is_removed)
             .map(|old| old.id);
         if writes && tree.is_none() {
             check_name(name, FileType::Tree, path)?;
         }
-        let opened = Folder::open(database, tree, name)?;
+        let mut opened = Folder::open(database, tree, name)?;
+        opened.was_there = found.is_some();
         self.folders.push(opened);
         Ok(())
     }
@@ -158,14 +159,14 @@ impl<'a> Editor<'a> {
         let change = tree.map(|tree| (FileType::Tree, tree));
         match outer.changes.last_mut() {
             // A file was set where the folder is.
-            Some((last, own)) if *last == closed.name && own.is_some() => {
+            Some(last) if last.name == closed.name && last.change.is_some() => {
                 if closed.is_written {
-                    *own = change;
+                    last.change = change;
                     self.forget_reported(closed.name);
                 }
             }
-            Some((last, own)) if *last == closed.name => *own = change,
-            _ => outer.changes.push((closed.name, change)),
+            Some(last) if last.name == closed.name => last.change = change,
+            _ => outer.change(closed.name, change, closed.was_there),
         }
         Ok(())
     }
@@ -268,10 +269,20 @@ struct Folder<'a> {
     finds: u32,
     /// Where entries stand in `data`, by name.
     index: Option<Vec<Range<usize>>>,
+    /// Whether the folder around it had an entry of this name.
+    was_there: bool,
     /// By name, each once.
-    changes: Vec<(&'a [u8], Change)>,
+    changes: Vec<Changed<'a>>,
     /// Whether something was set in it or below.
     is_written: bool,
+}
+
+/// What becomes of an entry.
+struct Changed<'a> {
+    name: &'a [u8],
+    change: Change,
+    /// Whether the old tree has it.
+    was_there: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -299,9 +310,18 @@ impl<'a> Folder<'a> {
             data,
             finds: 0,
             index: None,
+            was_there: false,
             changes: Vec::new(),
             is_written: false,
         })
+    }
+
+    fn change(&mut self, name: &'a [u8], change: Change, was_there: bool) {
+        self.changes.push(Changed {
+            name,
+            change,
+            was_there,
+        });
     }
 
     fn find(&mut self, name: &[u8]) -> Result<Option<Old>, StoreError> {
@@ -357,8 +377,12 @@ impl<'a> Folder<'a> {
         let mut set: Vec<(FileType, &[u8], ObjectId)> = self
             .changes
             .iter()
-            .filter_map(|(name, change)| change.map(|(file_type, id)| (file_type, *name, id)))
+            .filter_map(|changed| {
+                let (file_type, id) = changed.change?;
+                Some((file_type, changed.name, id))
+            })
             .collect();
+        let mut left = self.changes.iter().filter(|old| old.was_there).count();
         set.sort_unstable_by(|a, b| compare_entries(a.1, a.0.entry_mode(), b.1, b.0.entry_mode()));
         let added: usize = set.iter().map(|(_, name, _)| name.len() + 28).sum();
         let mut out = Vec::with_capacity(self.data.len() + added);
@@ -366,6 +390,11 @@ impl<'a> Folder<'a> {
         // Entries that stay are copied in runs.
         let mut run = 0..0;
         for entry in Scan::new(&self.data) {
+            // What follows stays as it is, however much that is.
+            if left == 0 && set.peek().is_none() {
+                run.end = self.data.len();
+                break;
+            }
             let entry = entry.map_err(|source| self.malformed(source))?;
             let old_mode = entry.file_type().entry_mode();
             let goes_before = |new: &(FileType, &[u8], ObjectId)| {
@@ -380,6 +409,7 @@ impl<'a> Folder<'a> {
             if self.is_changed(entry.name) {
                 out.extend_from_slice(&self.data[run]);
                 run = entry.end..entry.end;
+                left = left.saturating_sub(1);
             } else {
                 run.end = entry.end;
             }
@@ -391,7 +421,7 @@ impl<'a> Folder<'a> {
 
     fn is_changed(&self, name: &[u8]) -> bool {
         self.changes
-            .binary_search_by(|(changed, _)| (*changed).cmp(name))
+            .binary_search_by(|changed| changed.name.cmp(name))
             .is_ok()
     }
 
