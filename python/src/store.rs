@@ -5,10 +5,12 @@ use std::os::unix::ffi::OsStrExt;
 use packhouse_repo::store::{self, Create, Durability, Identity, Messages, StoreOptions};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyString};
 
 use crate::errors::detached;
-use crate::paths::{LocalPath, object_id, text};
+use crate::options::{Mode, write_options};
+use crate::paths::{LocalPath, RepoPath, object_id, text};
 use crate::reading::{part_size, part_start};
 use crate::refs::Refs;
 use crate::snapshot::Snapshot;
@@ -123,6 +125,29 @@ impl Store {
             let _turn = self.0.exclusive()?;
             Ok(Python::attach(|py| action.call0(py)))
         })?
+    }
+
+    /// Writes a file to the newest state of a branch, up to `attempts` times.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "they are Python's keyword arguments"
+    )]
+    fn write_to_newest(
+        &self,
+        py: Python<'_>,
+        branch: &str,
+        path: RepoPath,
+        data: PyBackedBytes,
+        message: Option<String>,
+        mode: Option<Mode>,
+        attempts: u32,
+    ) -> PyResult<Snapshot> {
+        let options = write_options(message, mode, &[])?;
+        let retries = attempts.saturating_sub(1);
+        let written = detached(py, || {
+            store::retry_write(&self.0, branch, &path, &data, &options, retries)
+        });
+        Ok(written?.into())
     }
 
     fn has_blob(&self, py: Python<'_>, id: &str) -> PyResult<bool> {

@@ -34,6 +34,29 @@ def test_retry_write_goes_through_the_visible_write(store, fs):
     assert fs.read("a") == b"1"
 
 
+def test_threads_that_retry_are_each_answered(store, fs):
+    results = {}
+
+    def write(n):
+        for k in range(10):
+            results[n, k] = retry_write(store, "main", f"{n}/{k}", b"%d" % k, message=f"{n} {k}")
+
+    threads = [threading.Thread(target=write, args=(n,)) for n in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({new.commit_hash for new in results.values()}) == 60
+    for (n, k), new in results.items():
+        assert new.read(f"{n}/{k}") == b"%d" % k and new.message == f"{n} {k}"
+        assert [entry.path for entry in new.changes.add] == [f"{n}/{k}"]
+        assert new.parent.exists(f"{n}/{k}") is False
+    assert sum(1 for _ in store.branches["main"].log()) == 61
+    assert retry_write(store, "main", "0/0", b"0").commit_hash == store.branches["main"].commit_hash
+    with pytest.raises(ValueError):
+        retry_write(store, "main", ".git/config", b"")
+
+
 def test_retry_write_gives_up(store, fs):
     calls = []
 

@@ -2,11 +2,12 @@
 
 import os
 import signal
+import threading
 import warnings
 
 import pytest
 
-from packhouse.store import GitStore
+from packhouse.store import GitStore, retry_write
 
 #: More files than are handled one by one.
 MANY = 200
@@ -42,3 +43,31 @@ def test_a_forked_process_has_threads_of_its_own(store, fs, tmp_path):
     assert len(store.branches["main"].ls("copied/local")) == MANY
     assert len(os.listdir(tmp_path / "out" / "child")) == MANY
     write_many(store, "after")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_process_that_is_forked_off_while_a_thread_writes_writes_too(store, fs):
+    at_work, may_end = threading.Event(), threading.Event()
+
+    def hold_the_turn():
+        at_work.set()
+        may_end.wait(60)
+
+    thread = threading.Thread(target=store._native.exclusively, args=(hold_the_turn,))
+    thread.start()
+    at_work.wait(60)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if child == 0:
+        signal.alarm(60)
+        try:
+            retry_write(store, "main", "child", b"1")
+            os._exit(0)
+        finally:
+            os._exit(1)
+    may_end.set()
+    thread.join()
+    retry_write(store, "main", "parent", b"1")
+    assert os.waitpid(child, 0)[1] == 0
+    assert sorted(store.branches["main"].ls()) == ["child", "parent"]

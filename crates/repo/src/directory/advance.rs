@@ -8,14 +8,14 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
-use packhouse_object::{FinishedPack, NewObject, ObjectId, RefName};
+use packhouse_object::{FinishedPack, NewObject, ObjectId, ObjectKind, RefName};
 
 use super::backend::{Directory, Inner, now_ms};
 use super::error::DirectoryError;
 use super::gate::{Gate, Turn};
 use super::lock::{LockFile, NotLocked, Patience};
 use super::loose_refs::RawRef;
-use super::loose_write::{StagedObject, stage};
+use super::loose_write::{StagedObject, is_there, stage};
 use super::ref_locks::LockedRefs;
 use super::ref_log::Move;
 use super::ref_store::Head;
@@ -31,16 +31,54 @@ pub(crate) struct Advance<'a> {
     pub(crate) name: &'a RefName,
     /// Where it must be.
     pub(crate) old: ObjectId,
-    /// Where it goes.
-    pub(crate) new: ObjectId,
+    /// Where it goes, step by step, at least one. Nobody sees it where it goes first, but the reflog has each step.
+    pub(crate) steps: &'a [Step],
     /// Who moves it, as `Name <email>`.
     pub(crate) who: &'a str,
-    /// The line of the reflog.
-    pub(crate) message: &'a str,
     /// How objects are stored.
     pub(crate) storing: Storing,
     /// What is stored before.
     pub(crate) bring: Bring,
+}
+
+/// One step of a move.
+#[derive(Clone, Debug)]
+pub(crate) struct Step {
+    /// Where it goes.
+    pub(crate) new: ObjectId,
+    /// The line of the reflog.
+    pub(crate) message: String,
+}
+
+impl Step {
+    pub(crate) fn new(new: ObjectId, message: impl Into<String>) -> Step {
+        let message = message.into();
+        Step { new, message }
+    }
+}
+
+impl Advance<'_> {
+    /// Where the ref ends.
+    fn last(&self) -> &Step {
+        self.steps.last().expect("a move has at least one step")
+    }
+
+    /// The lines of the reflog.
+    fn lines(&self) -> Vec<Move<'_>> {
+        let at_ms = now_ms();
+        let mut old = self.old;
+        let mut lines = Vec::with_capacity(self.steps.len());
+        for step in self.steps {
+            lines.push(Move {
+                old: Some(std::mem::replace(&mut old, step.new)),
+                new: Some(step.new),
+                who: self.who,
+                message: &step.message,
+                at_ms,
+            });
+        }
+        lines
+    }
 }
 
 /// How objects are stored.
@@ -61,6 +99,15 @@ pub(crate) struct Bring {
     pub(crate) staged: Vec<StagedObject>,
     /// To be taken in as they are.
     pub(crate) packs: Vec<FinishedPack>,
+}
+
+impl Bring {
+    /// Brings these too.
+    pub(crate) fn add(&mut self, other: Bring) {
+        self.objects.extend(other.objects);
+        self.staged.extend(other.staged);
+        self.packs.extend(other.packs);
+    }
 }
 
 /// How a move ended. If the ref was not moved nothing was stored.
@@ -88,6 +135,11 @@ impl Directory {
             }
         };
         gate.enter().map_err(failed())
+    }
+
+    /// Whether it is this thread's turn to write.
+    pub(crate) fn is_in_turn(&self) -> bool {
+        self.inner.gate.get().is_some_and(|gate| gate.is_mine())
     }
 
     /// Whether a ref is at `old`, without moving it.
@@ -131,25 +183,24 @@ impl Directory {
 
 impl Inner {
     /// Moves a ref that has a file, under its lock.
-    fn advance_file(&self, advance: Advance<'_>, lock: LockFile) -> Result<Advanced, RepoError> {
+    fn advance_file(
+        &self,
+        mut advance: Advance<'_>,
+        lock: LockFile,
+    ) -> Result<Advanced, RepoError> {
         let path = lock.path().to_owned();
         lock.file()
-            .write_all(format!("{}\n", advance.new).as_bytes())
+            .write_all(format!("{}\n", advance.last().new).as_bytes())
             .map_err(DirectoryError::io("write", &path))?;
-        self.store(advance.bring, advance.storing, Some(&lock))?;
+        let bring = std::mem::take(&mut advance.bring);
+        self.store(bring, advance.storing, Some(&lock))?;
 
         let _moving = self.refs.moving.write();
         let logs = &self.refs.logs;
-        let entry = Move {
-            old: Some(advance.old),
-            new: Some(advance.new),
-            who: advance.who,
-            message: advance.message,
-            at_ms: now_ms(),
-        };
-        let appended = logs.append_unsynced(advance.name.as_bstr(), &entry)?;
+        let lines = advance.lines();
+        let appended = logs.append(advance.name.as_bstr(), &lines)?;
         if logs.head_is_logged() && self.refs.any_head()? == Head::Branch(advance.name.clone()) {
-            logs.append_to_head(&entry)?;
+            logs.append_to_head(&lines)?;
         }
         let replaced = match advance.storing.durable {
             true => lock.rename(),
@@ -187,6 +238,11 @@ impl Inner {
         let objects = self.layout.objects();
         let mut staged = bring.staged;
         for object in &bring.objects {
+            // Content comes again, trees and commits hardly ever.
+            let may_be_there = !storing.durable && object.kind == ObjectKind::Blob;
+            if may_be_there && is_there(&objects, object) {
+                continue;
+            }
             staged.push(stage(&objects, object, storing.level)?);
         }
         if storing.durable {
@@ -211,8 +267,8 @@ impl Inner {
         Ok(())
     }
 
-    /// Moves a ref that is packed, or symbolic.
-    fn advance_any(&self, advance: Advance<'_>) -> Result<Advanced, RepoError> {
+    /// Moves a ref that is packed, or symbolic. Its reflog has all steps as one.
+    fn advance_any(&self, mut advance: Advance<'_>) -> Result<Advanced, RepoError> {
         let names = BTreeSet::from([advance.name.clone()]);
         let locked: LockedRefs<'_> = self.refs.lock(&names)?;
         let packed = self.refs.packed()?;
@@ -222,12 +278,14 @@ impl Inner {
             Some(_) => return Ok(Advanced::Stale),
             None => return Ok(Advanced::Gone),
         }
-        self.store(advance.bring, advance.storing, None)?;
+        let bring = std::mem::take(&mut advance.bring);
+        self.store(bring, advance.storing, None)?;
+        let last = advance.last();
         let edit = RefEdit {
             name: advance.name.clone(),
             old: Some(advance.old),
-            new: Some(advance.new),
-            message: advance.message.to_owned(),
+            new: Some(last.new),
+            message: last.message.clone(),
         };
         let mover = Mover {
             who: advance.who,

@@ -104,7 +104,7 @@ impl Directory {
         quarantine: PathBuf,
         detached_head: Option<RefName>,
     ) -> Directory {
-        let refs = RefStore::new(&layout, options.lock_timeout);
+        let refs = RefStore::new(&layout, &options);
         let objects = ObjectFolders::new(layout.objects(), options.cache.clone());
         let (current, writing) = (Mutex::default(), Mutex::default());
         Directory {

@@ -52,6 +52,23 @@ pub(super) fn deflated<T>(
     })
 }
 
+/// Writes the zlib stream of `header` and `data` to a file.
+pub(super) fn deflate_to(
+    file: &File,
+    level: Option<u32>,
+    header: &[u8],
+    data: &[u8],
+) -> io::Result<()> {
+    if level != Some(0) {
+        return deflated(level, header, data, |zlib| (&*file).write_all(zlib));
+    }
+    // As it is, without a copy.
+    let mut stored = Stored::default();
+    let mut parts = stored.parts(header, false);
+    parts.extend(stored.parts(data, true));
+    write_all_vectored(&mut &*file, &mut slices_of(&parts))
+}
+
 /// The zlib stream of an object that is in memory, for a pack.
 pub(crate) fn zlib_of(data: &[u8], level: Option<u32>) -> io::Result<Vec<u8>> {
     deflated(level, b"", data, |zlib| Ok(zlib.to_vec()))
@@ -123,11 +140,7 @@ impl Deflater {
             }
             (0, Some(mut file)) => {
                 let parts = self.stored.parts(data, ends);
-                let mut slices: Vec<IoSlice<'_>> = parts
-                    .iter()
-                    .map(|part| IoSlice::new(part.as_ref()))
-                    .collect();
-                write_all_vectored(&mut file, &mut slices)
+                write_all_vectored(&mut file, &mut slices_of(&parts))
             }
             _ => self.deflate(data, ends, file),
         }
@@ -230,6 +243,13 @@ fn block_header<'a>(len: usize, is_last: bool) -> Part<'a> {
     let [low, high] = len.to_le_bytes();
     let [not_low, not_high] = (!len).to_le_bytes();
     Part::BlockHeader([u8::from(is_last), low, high, not_low, not_high])
+}
+
+fn slices_of<'a>(parts: &'a [Part<'_>]) -> Vec<IoSlice<'a>> {
+    parts
+        .iter()
+        .map(|part| IoSlice::new(part.as_ref()))
+        .collect()
 }
 
 fn write_all_vectored(file: &mut &File, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {

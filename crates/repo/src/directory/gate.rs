@@ -3,14 +3,17 @@
 //! Ref locks alone keep refs right, with `git` too. The gate lets writers wait for each other without polling,
 //! in the order they came, and keeps a whole "read, then write" in one turn where someone asks for that.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::marker::PhantomData;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, LazyLock, Mutex, PoisonError, Weak};
-use std::thread::{self, ThreadId};
+use std::process;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread::{self, Thread, ThreadId};
+use std::time::{Duration, Instant};
 
 use super::left_behind::remove_locks;
 
@@ -21,23 +24,46 @@ const LOCK_FILE: &str = "gitstore.lock";
 const AT_WORK: u8 = b'w';
 const DONE: u8 = b'-';
 
+/// How long threads of one process pass the lock on among themselves while other processes wait: giving it to another
+/// process costs as much as a small write.
+const PASSED_ON_FOR: Duration = Duration::from_millis(10);
+
+/// How long a process that passed it on for that long leaves the lock to others before it asks again. Whoever waits is
+/// only woken when the lock is free, and would come too late.
+const LEFT_TO_OTHERS: Duration = Duration::from_micros(150);
+
 /// One repository's gate.
 #[derive(Debug)]
 pub(super) struct Gate {
     path: PathBuf,
     state: Mutex<State>,
-    freed: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct State {
+    /// Whose threads these are: a forked process has none of its parent's.
+    process: u32,
     owner: Option<ThreadId>,
     depth: usize,
-    /// Locked for this process while there is an owner. Opened for each turn: a forked process would share an open
+    /// Locked for this process while there is an owner. Opened again each time: a forked process would share an open
     /// file's lock.
-    file: Option<File>,
-    next_ticket: u64,
-    serving: u64,
+    file: Option<Locked>,
+    /// Whether the lock was given up because others may wait for it.
+    gave_way: bool,
+    /// In the order they came.
+    waiting: VecDeque<Arc<Waiter>>,
+}
+
+#[derive(Debug)]
+struct Locked {
+    file: File,
+    since: Instant,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    thread: Thread,
+    is_next: AtomicBool,
 }
 
 /// A turn, until this is dropped. Stays on its thread, which may take further turns inside this one.
@@ -64,7 +90,6 @@ impl Gate {
         let gate = Arc::new(Gate {
             path: git_dir.join(LOCK_FILE),
             state: Mutex::default(),
-            freed: Condvar::new(),
         });
         gates.insert(key, Arc::downgrade(&gate));
         Ok(gate)
@@ -73,30 +98,57 @@ impl Gate {
     /// Waits for a turn.
     pub(super) fn enter(self: &Arc<Self>) -> io::Result<Turn> {
         let me = thread::current().id();
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
+        if state.process != process::id() {
+            *state = State {
+                process: process::id(),
+                ..State::default()
+            };
+        }
         if state.owner == Some(me) {
             state.depth += 1;
             return Ok(self.turn());
         }
-        let ticket = state.next_ticket;
-        state.next_ticket += 1;
-        while state.owner.is_some() || state.serving != ticket {
-            state = self
-                .freed
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+        if state.owner.is_some() {
+            state = self.wait(state);
         }
-        state.serving += 1;
         state.owner = Some(me);
         state.depth = 1;
+        let is_passed_on = state.file.is_some();
+        let gave_way = std::mem::take(&mut state.gave_way);
         drop(state);
         let turn = self.turn();
-        let file = self.lock_file()?;
-        self.state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .file = file;
+        if !is_passed_on {
+            if gave_way {
+                thread::sleep(LEFT_TO_OTHERS);
+            }
+            let file = self.lock_file()?;
+            self.state().file = file;
+        }
         Ok(turn)
+    }
+
+    /// Whether it is this thread's turn.
+    pub(super) fn is_mine(&self) -> bool {
+        self.state().owner == Some(thread::current().id())
+    }
+
+    /// Waits until the turns of all that came before are over. Whoever ends one makes the next its owner.
+    fn wait<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        let waiter = Arc::new(Waiter {
+            thread: thread::current(),
+            is_next: AtomicBool::new(false),
+        });
+        state.waiting.push_back(waiter.clone());
+        drop(state);
+        while !waiter.is_next.load(Ordering::Acquire) {
+            thread::park();
+        }
+        self.state()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn turn(self: &Arc<Self>) -> Turn {
@@ -107,7 +159,7 @@ impl Gate {
     }
 
     /// Waits for other processes. `None` where the file system has no such locks.
-    fn lock_file(&self) -> io::Result<Option<File>> {
+    fn lock_file(&self) -> io::Result<Option<Locked>> {
         let file = OpenOptions::new()
             .create(true)
             .truncate(false)
@@ -128,33 +180,45 @@ impl Gate {
             remove_locks(self.path.parent().unwrap_or(&self.path));
         }
         file.write_all_at(&[AT_WORK], 0)?;
-        Ok(Some(file))
+        let since = Instant::now();
+        Ok(Some(Locked { file, since }))
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        let mut state = self
-            .gate
-            .state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.gate.state();
+        if state.process != process::id() || state.owner != Some(thread::current().id()) {
+            // It is the turn of the process that forked this one.
+            return;
+        }
         state.depth -= 1;
-        if state.depth == 0 {
-            state.owner = None;
-            if let Some(file) = state.file.take() {
-                // At worst the next one looks for locks that are not there. Closing it gives up the lock.
-                let _ = file.write_all_at(&[DONE], 0);
-            }
-            drop(state);
-            self.gate.freed.notify_all();
+        if state.depth > 0 {
+            return;
+        }
+        let next = state.waiting.pop_front();
+        let passes_on = |locked: &Locked| next.is_some() && locked.since.elapsed() < PASSED_ON_FOR;
+        if !state.file.as_ref().is_some_and(passes_on)
+            && let Some(locked) = state.file.take()
+        {
+            state.gave_way = next.is_some();
+            // At worst the next one looks for locks that are not there.
+            let _ = locked.file.write_all_at(&[DONE], 0);
+            // Closing it is not enough where a process was forked meanwhile: that has it open too.
+            let _ = locked.file.unlock();
+        }
+        state.owner = next.as_ref().map(|next| next.thread.id());
+        drop(state);
+        if let Some(next) = next {
+            next.is_next.store(true, Ordering::Release);
+            next.thread.unpark();
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::AtomicUsize;
 
     use super::*;
 

@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// How long a lock must stay as it is to count as left behind. `git` holds one for a few milliseconds.
 const STAYS: Duration = Duration::from_millis(500);
@@ -27,10 +27,10 @@ pub(super) fn remove_locks(git_dir: &Path) {
         note(git_dir.join(name), &mut found);
     }
     list(&git_dir.join("refs"), 0, &mut found);
-    if found.is_empty() {
+    let Some(youngest) = found.iter().map(|(_, identity)| age(identity)).min() else {
         return;
-    }
-    thread::sleep(STAYS);
+    };
+    thread::sleep(STAYS.saturating_sub(youngest));
     for (path, before) in found {
         if identity(&path) == Some(before) {
             tracing::warn!(lock = %path.display(), "removed the lock of a writer that was killed");
@@ -60,6 +60,18 @@ fn note(path: PathBuf, found: &mut Vec<(PathBuf, Identity)>) {
     if let Some(identity) = identity(&path) {
         found.push((path, identity));
     }
+}
+
+/// How long ago the lock was written; nothing, if that is not certain.
+fn age((_, seconds, nanoseconds): &Identity) -> Duration {
+    let (Ok(seconds), Ok(nanoseconds)) = (u64::try_from(*seconds), u64::try_from(*nanoseconds))
+    else {
+        return Duration::ZERO;
+    };
+    let written = UNIX_EPOCH + Duration::from_secs(seconds) + Duration::from_nanos(nanoseconds);
+    SystemTime::now()
+        .duration_since(written)
+        .unwrap_or_default()
 }
 
 fn identity(path: &Path) -> Option<Identity> {

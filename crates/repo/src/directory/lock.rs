@@ -105,6 +105,12 @@ impl LockFile {
         written.map_err(DirectoryError::io("write", &self.lock))
     }
 
+    /// Writes the whole new content.
+    pub(super) fn write_unsynced(&mut self, content: &[u8]) -> Result<(), DirectoryError> {
+        let written = self.file().write_all(content);
+        written.map_err(DirectoryError::io("write", &self.lock))
+    }
+
     /// Puts the new content in place of the file and gives up the lock. The caller syncs what has to be durable.
     pub(super) fn rename(mut self) -> io::Result<()> {
         fs::rename(&self.lock, &self.path)?;

@@ -4,7 +4,7 @@
 //! full durability synced, before it is an object.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,8 +13,9 @@ use std::thread;
 
 use flate2::read::ZlibDecoder;
 use packhouse_object::{NewObject, ObjectHasher, ObjectId, ObjectKind, WritePackFileError};
+use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW};
 
-use super::deflate::{Deflater, deflated};
+use super::deflate::{Deflater, deflate_to};
 use super::error::DirectoryError;
 use super::side_by_side::Job;
 
@@ -155,12 +156,29 @@ pub(crate) fn stage(
     };
     let level = level.or_else(|| is_better_stored(object).then_some(0));
     let header = format!("{} {}\0", object.kind, object.data.len());
-    let written = deflated(level, header.as_bytes(), &object.data, |zlib| {
-        (&*staged.file).write_all(zlib)
-    });
+    let written = deflate_to(&staged.file, level, header.as_bytes(), &object.data);
     written.map_err(DirectoryError::io("write", &staged.temporary))?;
     Ok(staged)
 }
+
+/// Whether a loose object is there. It counts as written just now, so that nothing collects it as left over.
+///
+/// For writes that need not be durable: what is there may not be. An empty file is what a crash of the system leaves.
+pub(crate) fn is_there(objects: &Path, object: &NewObject) -> bool {
+    let (_, path) = place_of(objects, &object.id);
+    let now = Timestamps {
+        last_access: NOW,
+        last_modification: NOW,
+    };
+    // One call where it is not there, which is the rule.
+    rustix::fs::utimensat(CWD, &path, &now, AtFlags::empty()).is_ok()
+        && fs::metadata(&path).is_ok_and(|file| file.len() > 0)
+}
+
+const NOW: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: UTIME_NOW,
+};
 
 /// A file takes a whole block of the disk, however small it is.
 const BLOCK_BYTES: usize = 4 << 10;

@@ -25,6 +25,7 @@ mod lock;
 mod loose_refs;
 mod loose_write;
 mod object_folders;
+mod pack_refs;
 mod packed_refs;
 mod quarantine;
 mod ref_locks;
@@ -47,12 +48,12 @@ pub use error::{DirectoryError, OpenError};
 pub use gate::Turn;
 pub use ref_map::SkippedRef;
 
-pub(crate) use advance::{Advance, Advanced, Bring, Storing};
+pub(crate) use advance::{Advance, Advanced, Bring, Step, Storing};
 pub(crate) use backend::Directory;
 pub(crate) use deflate::zlib_of;
 pub(crate) use layout::write_skeleton;
 pub(crate) use local_objects::{LocalPack, PackKind};
-pub(crate) use loose_write::{StagedObject, stage_stream};
+pub(crate) use loose_write::{StagedObject, is_there, stage, stage_stream};
 pub(crate) use packed_refs::{PackedRef, Peeled, packed_refs_path, write_entries};
 pub(crate) use roots::Roots;
 pub(crate) use source::{Source, SourceError};
@@ -66,6 +67,9 @@ use layout::{Accept, Layout};
 pub struct DirectoryOptions {
     /// Refuse every write, and write nothing into the folder.
     pub read_only: bool,
+    /// Whether what is written survives power loss once it is answered. Without it moves of single refs and reflogs may
+    /// be lost or damaged then.
+    pub durable: bool,
     /// How long a lock that another process holds is waited for.
     pub lock_timeout: Duration,
     /// The most objects that one write stores as loose files; more become a pack.
@@ -77,10 +81,11 @@ pub struct DirectoryOptions {
 }
 
 impl Default for DirectoryOptions {
-    /// Read and write, five seconds of patience, up to 32 loose files and 1 MiB, 32 MiB of cache of its own.
+    /// Read and write durably, five seconds of patience, up to 32 loose files and 1 MiB, 32 MiB of cache of its own.
     fn default() -> Self {
         DirectoryOptions {
             read_only: false,
+            durable: true,
             lock_timeout: Duration::from_secs(5),
             loose_objects: 32,
             loose_bytes: 1 << 20,

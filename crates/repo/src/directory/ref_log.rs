@@ -97,20 +97,16 @@ impl RefLogs {
         }
     }
 
-    /// Appends a line to the log of `name`, if that ref is logged, durably. The caller holds the lock of the ref.
-    pub(super) fn append(&self, name: &BStr, entry: &Move<'_>) -> Result<(), DirectoryError> {
-        match self.append_unsynced(name, entry)? {
-            Some(appended) => appended.sync(),
-            None => Ok(()),
-        }
-    }
-
-    /// As [`RefLogs::append`], but the line is durable only once what is returned is synced.
-    pub(super) fn append_unsynced(
+    /// Appends a line to the log of `name` for each move, if that ref is logged. Each move begins where the one before it
+    /// ended. The lines are durable only once what is returned is synced. The caller holds the lock of the ref.
+    pub(super) fn append(
         &self,
         name: &BStr,
-        entry: &Move<'_>,
+        entries: &[Move<'_>],
     ) -> Result<Option<Appended>, DirectoryError> {
+        let (Some(first), Some(last)) = (entries.first(), entries.last()) else {
+            return Ok(None);
+        };
         let path = self.path(name);
         let failed = || DirectoryError::io("append to", &path);
         let Some((mut file, created)) = self.open(name, &path).map_err(failed())? else {
@@ -122,18 +118,20 @@ impl RefLogs {
             true => 0,
             false => file.seek(SeekFrom::End(0)).map_err(failed())?,
         };
-        let known = Some((path.clone(), length, entry.old));
+        let known = Some((path.clone(), length, first.old));
         let needs_look = !created && name != "HEAD" && *self.last.lock() != known;
         if needs_look {
-            text = repair(&mut file, length, entry).map_err(failed())?;
+            text = repair(&mut file, length, first).map_err(failed())?;
         }
-        text.extend_from_slice(&line(entry));
+        for entry in entries {
+            text.extend_from_slice(&line(entry));
+        }
         file.write_all(&text).map_err(failed())?;
         let end = match needs_look {
             true => file.stream_position().map_err(failed())?,
             false => length + text.len() as u64,
         };
-        *self.last.lock() = Some((path.clone(), end, entry.new));
+        *self.last.lock() = Some((path.clone(), end, last.new));
         Ok(Some(Appended {
             file,
             path,
@@ -141,11 +139,12 @@ impl RefLogs {
         }))
     }
 
-    /// Appends a line to the log of `HEAD` if there is one: bare repositories of others keep it.
-    pub(super) fn append_to_head(&self, entry: &Move<'_>) -> Result<(), DirectoryError> {
+    /// Appends lines to the log of `HEAD` if there is one: bare repositories of others keep it.
+    pub(super) fn append_to_head(&self, entries: &[Move<'_>]) -> Result<(), DirectoryError> {
         let path = self.path(BStr::new("HEAD"));
+        let lines: Vec<u8> = entries.iter().flat_map(line).collect();
         match OpenOptions::new().append(true).open(&path) {
-            Ok(mut file) => file.write_all(&line(entry)),
+            Ok(mut file) => file.write_all(&lines),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             Err(error) => Err(error),
         }
@@ -530,19 +529,19 @@ mod tests {
             "refs/heads/b".into(),
             "refs/tags/v".into(),
         );
-        logs.append(a, &moved(None, Some(id('1')), 1_000_500))
+        logs.append(a, &[moved(None, Some(id('1')), 1_000_500)])
             .unwrap();
         logs.append(
             b,
-            &Move {
+            &[Move {
                 who: "robot\n<x>",
                 ..moved(None, Some(id('2')), 2_000_000)
-            },
+            }],
         )
         .unwrap();
-        logs.append(a, &moved(Some(id('1')), Some(id('3')), 3_000_000))
+        logs.append(a, &[moved(Some(id('1')), Some(id('3')), 3_000_000)])
             .unwrap();
-        logs.append(tag, &moved(None, Some(id('3')), 3_000_000))
+        logs.append(tag, &[moved(None, Some(id('3')), 3_000_000)])
             .unwrap();
 
         let of_a = logs.of_ref(a, None, 10).unwrap();
@@ -576,9 +575,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let logs = RefLogs::new(folder.path().to_owned(), LogRefs::Default);
         let name = BStr::new("refs/heads/a");
-        logs.append(name, &moved(None, Some(id('1')), 0)).unwrap();
+        logs.append(name, &[moved(None, Some(id('1')), 0)]).unwrap();
         // Logged, but the ref stayed where it was; and half of a line after it.
-        logs.append(name, &moved(Some(id('1')), Some(id('2')), 0))
+        logs.append(name, &[moved(Some(id('1')), Some(id('2')), 0)])
             .unwrap();
         OpenOptions::new()
             .append(true)
@@ -586,7 +585,7 @@ mod tests {
             .unwrap()
             .write_all(b"222222")
             .unwrap();
-        logs.append(name, &moved(Some(id('1')), Some(id('3')), 0))
+        logs.append(name, &[moved(Some(id('1')), Some(id('3')), 0)])
             .unwrap();
         let chain: Vec<_> = logs
             .of_ref(name, None, 10)
@@ -611,11 +610,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let logs = RefLogs::new(folder.path().to_owned(), LogRefs::Branches);
         let (short, long) = (BStr::new("refs/heads/a"), BStr::new("refs/heads/a/b"));
-        logs.append(short, &moved(None, Some(id('1')), 0)).unwrap();
-        logs.append(long, &moved(None, Some(id('2')), 0)).unwrap();
+        logs.append(short, &[moved(None, Some(id('1')), 0)])
+            .unwrap();
+        logs.append(long, &[moved(None, Some(id('2')), 0)]).unwrap();
         assert!(logs.of_ref(short, None, 10).unwrap().is_empty());
         logs.remove(long).unwrap();
-        logs.append(short, &moved(None, Some(id('1')), 0)).unwrap();
+        logs.append(short, &[moved(None, Some(id('1')), 0)])
+            .unwrap();
         assert_eq!(logs.of_all(None, 10).unwrap().len(), 1);
     }
 }

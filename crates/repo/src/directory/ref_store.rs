@@ -13,6 +13,7 @@ use bstr::{BStr, BString, ByteSlice};
 use packhouse_object::RefName;
 use parking_lot::{Mutex, RwLock};
 
+use super::DirectoryOptions;
 use super::error::DirectoryError;
 use super::layout::Layout;
 use super::loose_refs::{RawRef, read_raw, ref_path, scan};
@@ -31,6 +32,8 @@ pub(super) struct RefStore {
     pub(super) git_dir: PathBuf,
     pub(super) logs: RefLogs,
     pub(super) lock_timeout: Duration,
+    /// Whether moves of single refs, and reflogs, are to be durable when they are made.
+    pub(super) durable: bool,
     packed: Mutex<Arc<PackedRefs>>,
     /// Held for writing while refs move, so that no reader of this process sees a later
     /// change of one ref without an earlier one of another.
@@ -54,11 +57,12 @@ pub(super) enum Head {
 }
 
 impl RefStore {
-    pub(super) fn new(layout: &Layout, lock_timeout: Duration) -> RefStore {
+    pub(super) fn new(layout: &Layout, options: &DirectoryOptions) -> RefStore {
         RefStore {
             git_dir: layout.git_dir.clone(),
             logs: RefLogs::new(layout.git_dir.clone(), layout.log_refs),
-            lock_timeout,
+            lock_timeout: options.lock_timeout,
+            durable: options.durable,
             packed: Mutex::default(),
             moving: RwLock::new(()),
         }

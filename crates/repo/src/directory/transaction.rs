@@ -14,7 +14,9 @@ use std::path::{Path, PathBuf};
 use bstr::{BString, ByteSlice};
 use packhouse_object::{Database, ObjectId, RefName};
 
-use super::durable::{remove_empty_parents, remove_empty_tree, remove_file, sync_folder};
+use super::durable::{
+    remove_empty_parents, remove_empty_tree, remove_file, sync_file_system, sync_folder,
+};
 use super::error::DirectoryError;
 use super::lock::{LockFile, NotLocked, Patience, lock_path};
 use super::loose_refs::RawRef;
@@ -22,6 +24,7 @@ use super::packed_refs::{PackedRef, PackedRefs, Peeled, packed_refs_path, write_
 use super::ref_locks::{LockedRefs, conflict, first_matching, names_above};
 use super::ref_log::Move;
 use super::ref_store::RefStore;
+use super::side_by_side::{Job, sync_side_by_side};
 use crate::change::RefEdit;
 use crate::error::RepoError;
 use crate::view::peeled;
@@ -41,6 +44,10 @@ pub(super) enum Outcome {
     /// A ref was not where its edit expected it. Nothing is changed.
     Stale,
 }
+
+/// The most reflogs that are made durable one by one. More cost less when all that the file system has not written yet
+/// is written at once.
+const SYNCED_LOGS_MAX: usize = 32;
 
 /// An edit whose place is known and that changes something.
 struct Step<'a> {
@@ -174,15 +181,23 @@ impl LockedRefs<'_> {
             .locks
             .remove(step.name.as_bstr())
             .expect("every route's ref is locked");
-        lock.write(format!("{target}\n").as_bytes())?;
+        let content = format!("{target}\n");
+        match self.store.durable {
+            true => lock.write(content.as_bytes())?,
+            false => lock.write_unsynced(content.as_bytes())?,
+        }
         let _moving = self.store.moving.write();
-        self.log(step, mover)?;
+        self.log(std::slice::from_ref(step), mover)?;
         let path = lock.path().to_owned();
         if path.is_dir() {
             // Empty folders of refs that are gone; if one was just made there, the renaming fails.
             let _ = remove_empty_tree(&path);
         }
-        lock.commit().map_err(DirectoryError::io("replace", &path))
+        let replaced = match self.store.durable {
+            true => lock.commit(),
+            false => lock.rename(),
+        };
+        replaced.map_err(DirectoryError::io("replace", &path))
     }
 
     fn move_all(
@@ -201,8 +216,8 @@ impl LockedRefs<'_> {
             |step: &Step<'_>| step.edit.new.is_some() || packed.get(step.name.as_bstr()).is_some();
         if steps.len() == 1 && !in_packed_refs(&steps[0]) {
             let _moving = store.moving.write();
-            self.log(&steps[0], mover)?;
-            remove_loose(store, &loose)?;
+            self.log(steps, mover)?;
+            remove_loose(store, &loose, store.durable)?;
             return Ok(self.forget_deleted(steps)?);
         }
 
@@ -263,36 +278,49 @@ impl LockedRefs<'_> {
             replace_keeping_lock(&path, &with_peeled(packed.merged(&kept))?)?;
         }
         if !alone {
-            remove_loose(store, &loose)?;
+            remove_loose(store, &loose, true)?;
         }
-        for step in steps {
-            self.log(step, mover)?;
-        }
+        self.log(steps, mover)?;
         lock.commit()
             .map_err(DirectoryError::io("replace", &path))?;
         if alone {
-            remove_loose(store, &loose)?;
+            remove_loose(store, &loose, store.durable)?;
         }
         Ok(self.forget_deleted(steps)?)
     }
 
-    fn log(&self, step: &Step<'_>, mover: Mover<'_>) -> Result<(), DirectoryError> {
-        let RefEdit {
-            old, new, message, ..
-        } = step.edit;
-        let entry = Move {
-            old: *old,
-            new: *new,
-            who: mover.who,
-            message,
-            at_ms: mover.at_ms,
-        };
-        if new.is_some() {
-            self.store.logs.append(step.name.as_bstr(), &entry)?;
+    /// Writes the reflogs of these moves.
+    fn log(&self, steps: &[Step<'_>], mover: Mover<'_>) -> Result<(), DirectoryError> {
+        let is_many = steps.len() > SYNCED_LOGS_MAX;
+        let mut written = Vec::new();
+        for step in steps {
+            let RefEdit {
+                old, new, message, ..
+            } = step.edit;
+            let entry = Move {
+                old: *old,
+                new: *new,
+                who: mover.who,
+                message,
+                at_ms: mover.at_ms,
+            };
+            let own = new.is_some().then(|| step.name.as_bstr());
+            let through = step.through.iter().map(|name| name.as_bstr());
+            for name in own.into_iter().chain(through) {
+                let entries = std::slice::from_ref(&entry);
+                let appended = self.store.logs.append(name, entries)?;
+                // Of many, none stays open.
+                written.extend(appended.filter(|_| !is_many));
+            }
         }
-        step.through
-            .iter()
-            .try_for_each(|name| self.store.logs.append(name.as_bstr(), &entry))
+        match (self.store.durable, is_many) {
+            (false, _) => Ok(()),
+            (true, false) => sync_side_by_side(written.into_iter().map(Job::Log).collect()),
+            (true, true) => {
+                let folder = &self.store.git_dir;
+                sync_file_system(folder).map_err(DirectoryError::io("sync", folder))
+            }
+        }
     }
 
     /// Removes the logs of refs that are deleted, and then, while nobody can make them anew, their locks and folders.
@@ -312,13 +340,20 @@ impl LockedRefs<'_> {
     }
 }
 
-/// Removes ref files durably: one that came back after a power cut would hide what `packed-refs` says.
-fn remove_loose(store: &RefStore, steps: &[&Step<'_>]) -> Result<(), DirectoryError> {
+/// Removes ref files. One that came back after a power cut, if this is not `durable`, would hide what `packed-refs` says.
+fn remove_loose(
+    store: &RefStore,
+    steps: &[&Step<'_>],
+    durable: bool,
+) -> Result<(), DirectoryError> {
     let mut folders = BTreeSet::new();
     for step in steps {
         let path = store.path(step.name.as_bstr());
         remove_file(&path).map_err(DirectoryError::io("remove", &path))?;
         folders.extend(path.parent().map(Path::to_owned));
+    }
+    if !durable {
+        return Ok(());
     }
     folders
         .iter()

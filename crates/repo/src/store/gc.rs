@@ -46,6 +46,8 @@ pub struct GcReport {
     pub loose_removed: u64,
     /// Packs removed because another one has their objects.
     pub packs_removed: u64,
+    /// Refs that had a file of their own, and are in `packed-refs` now.
+    pub refs_packed: u64,
 }
 
 impl Store {
@@ -54,11 +56,11 @@ impl Store {
         Ok(self.gc_with(&GcOptions::default(), progress)?.pruned)
     }
 
-    /// Gathers everything that is in use in one pack, and removes what nobody has named for longer than the grace
-    /// period. [`StoreError::Failed`] if another process is cleaning up, be it `git gc`.
+    /// Packs the refs, gathers everything that is in use in one pack, and removes what nobody has named for longer than
+    /// the grace period. [`StoreError::Failed`] if another process is cleaning up, be it `git gc`.
     ///
-    /// Others may read and write meanwhile, `git` too. Reflogs are left as they are, and keep what they name. It is
-    /// not known here which other repositories borrow objects from this one (`objects/info/alternates`).
+    /// Others may read and write meanwhile, `git` too. Reflogs are left as they are, and keep what they name: undoing
+    /// and going back rely on them. It is not known here which other repositories borrow objects from this one (`objects/info/alternates`).
     pub fn gc_with(
         &self,
         options: &GcOptions,
@@ -70,9 +72,12 @@ impl Store {
                 reason: "the repository is being cleaned up by another process (gc.pid)".to_owned(),
             });
         };
+        let mut report = GcReport {
+            refs_packed: directory.pack_refs()?,
+            ..GcReport::default()
+        };
         let now = SystemTime::now();
         let mut survey = self.survey(now.checked_sub(options.grace), progress)?;
-        let mut report = GcReport::default();
         if !survey.replaced.is_empty() || !survey.to_pack.is_empty() {
             let (to_pack, aside) = (survey.to_pack.clone(), survey.to_set_aside());
             report.packed = to_pack.len() as u64;

@@ -10,7 +10,7 @@ use super::message::{format_message, new_commit};
 use super::{
     ChangeReport, CommitOptions, Edits, FileType, NewContent, Snapshot, Store, StoreError,
 };
-use crate::directory::Bring;
+use crate::directory::{Bring, Step};
 use crate::merge::{
     Conflict, ConflictStyle, MergeError, MergeFavor, MergedChanges, TreeMergeOptions, merge_base,
     merge_changes,
@@ -208,7 +208,11 @@ impl Snapshot {
             objects: vec![object.clone()],
             ..Bring::default()
         };
-        self.move_branch(branch, id, &format!("commit: {message}"), bring)?;
+        self.move_branch(
+            branch,
+            &[Step::new(id, format!("commit: {message}"))],
+            bring,
+        )?;
         store.inner.directory.remember(&object);
         let snapshot = Snapshot::of(store, self.database().clone(), id, commit);
         Ok(snapshot.bound(self.ref_name.clone(), true))

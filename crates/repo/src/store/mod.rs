@@ -61,6 +61,7 @@ mod fnmatch;
 mod follow;
 mod gc;
 mod glob;
+mod group;
 mod history;
 mod judge;
 mod log;

@@ -10,10 +10,11 @@ use bstr::ByteSlice;
 use packhouse_object::{Database, FinishedPack, IdSet, ObjectCache, ObjectId, ObjectKind, RefName};
 
 use super::create::create;
+use super::group::Waiting;
 use super::reader::{FileReader, read_range};
 use super::refs::{RefKind, RefMap};
 use super::tree_index::TreeIndexes;
-use super::{Create, Identity, Snapshot, StoreError, StoreOptions};
+use super::{Create, Durability, Identity, Snapshot, StoreError, StoreOptions};
 use crate::change::Change;
 use crate::directory::{Directory, DirectoryOptions};
 use crate::error::RepoError;
@@ -35,6 +36,7 @@ pub(super) struct Inner {
     /// The identity as reflogs have it.
     pub(super) who: String,
     pub(super) trees: TreeIndexes,
+    pub(super) waiting: Waiting,
     shallow: OnceLock<IdSet>,
 }
 
@@ -78,6 +80,7 @@ impl Store {
             path,
             DirectoryOptions {
                 read_only: options.read_only,
+                durable: options.durability == Durability::Full,
                 cache: Arc::new(ObjectCache::new(CACHE_BYTES)),
                 ..DirectoryOptions::default()
             },
@@ -96,6 +99,7 @@ impl Store {
                 who: options.identity.to_string(),
                 options,
                 trees: TreeIndexes::default(),
+                waiting: Waiting::default(),
                 shallow: OnceLock::new(),
             }),
         })

@@ -5,7 +5,7 @@ use packhouse_object::{HashKind, ObjectId};
 
 use super::open::full_name;
 use super::{RefMap, Snapshot, StoreError};
-use crate::directory::Bring;
+use crate::directory::{Bring, Step};
 
 /// One move of a branch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +62,11 @@ impl Snapshot {
                 ))
             })?;
         }
-        self.move_branch(branch, at.commit(), "undo: move back", Bring::default())?;
+        self.move_branch(
+            branch,
+            &[Step::new(at.commit(), "undo: move back")],
+            Bring::default(),
+        )?;
         Ok(at)
     }
 
@@ -91,7 +95,11 @@ impl Snapshot {
             target = line.old;
         }
         let snapshot = Snapshot::load(self.store(), self.database().clone(), target)?;
-        self.move_branch(branch, target, "redo: move forward", Bring::default())?;
+        self.move_branch(
+            branch,
+            &[Step::new(target, "redo: move forward")],
+            Bring::default(),
+        )?;
         Ok(snapshot.bound(self.ref_name.clone(), true))
     }
 }

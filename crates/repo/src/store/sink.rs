@@ -15,7 +15,7 @@ use rayon::prelude::*;
 
 use super::spool::{MEMORY_BYTES_MAX, Spool, Spooled};
 use super::{Store, StoreError};
-use crate::directory::{Bring, StagedObject, stage_stream, zlib_of};
+use crate::directory::{Bring, StagedObject, is_there, stage, stage_stream, zlib_of};
 
 /// The most objects of one write that become loose; more become a pack.
 const LOOSE_OBJECTS_MAX: usize = 48;
@@ -174,6 +174,24 @@ impl BlobSink {
 
     fn level(&self) -> Option<u32> {
         self.store.inner.options.compression
+    }
+
+    /// Writes what waits in memory to files, so that little is left to do when it is committed.
+    pub(super) fn write_ahead(&mut self) -> Result<(), StoreError> {
+        let directory = &self.store.inner.directory;
+        directory.check_writable()?;
+        if self.pack.is_none() {
+            let (objects, storing) = (directory.objects_dir(), self.store.storing());
+            for object in std::mem::take(&mut self.pending) {
+                if !storing.durable && is_there(&objects, &object) {
+                    continue;
+                }
+                let level = storing.level;
+                self.staged.push(stage(&objects, &object, level)?);
+            }
+            self.pending_bytes = 0;
+        }
+        Ok(())
     }
 
     fn open_pack(&mut self) -> Result<(), StoreError> {

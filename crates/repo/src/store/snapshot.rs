@@ -134,6 +134,23 @@ impl Snapshot {
         &self.data.database
     }
 
+    /// The same snapshot, reading from another view of the same objects.
+    pub(super) fn reading(self, database: Database) -> Snapshot {
+        let Data {
+            store, id, commit, ..
+        } = &*self.data;
+        let data = Data {
+            store: store.clone(),
+            id: *id,
+            commit: commit.clone(),
+            database,
+        };
+        Snapshot {
+            data: Arc::new(data),
+            ..self
+        }
+    }
+
     /// The same files without a ref, read-only.
     pub fn detached(&self) -> Snapshot {
         Snapshot {

@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use bstr::BString;
-use packhouse_object::{NewObject, ObjectId, ObjectKind};
+use packhouse_object::{Commit, NewObject, ObjectId, ObjectKind};
 
 use super::judge::judge;
 use super::message::{format_message, new_commit};
@@ -16,7 +16,7 @@ use super::sink::BlobSink;
 use super::spool::Spool;
 use super::tree_edit::{Change, edit_tree};
 use super::{ChangeReport, Durability, FileType, Snapshot, Store, StoreError};
-use crate::directory::{Advance, Advanced, Bring, Storing, Turn};
+use crate::directory::{Advance, Advanced, Bring, Step, Storing, Turn};
 
 /// What a commit changes: the final state of each path that is named, and the new blobs for it.
 #[derive(Debug)]
@@ -169,6 +169,23 @@ impl Store {
     }
 }
 
+/// A commit that is made, and not stored yet.
+pub(super) struct Made {
+    pub(super) id: ObjectId,
+    pub(super) commit: Commit,
+    pub(super) step: Step,
+    pub(super) report: ChangeReport,
+    /// The commit and its new trees, which are in `bring` too.
+    pub(super) objects: Vec<NewObject>,
+    pub(super) bring: Bring,
+}
+
+/// What edits come to.
+pub(super) enum Outcome {
+    Unchanged(Option<ChangeReport>),
+    Made(Box<Made>),
+}
+
 impl Snapshot {
     /// Makes one commit of all edits. If they change nothing there is no commit, and the snapshot itself is returned.
     pub fn commit_edits(
@@ -177,17 +194,50 @@ impl Snapshot {
         options: CommitOptions,
     ) -> Result<Snapshot, StoreError> {
         let branch = self.check_writable("write to")?;
-        let name = full_name(RefKind::Branch, branch)?;
         let store = self.store();
         let directory = &store.inner.directory;
+        let Made {
+            id,
+            commit,
+            step,
+            report,
+            objects,
+            bring,
+        } = match self.make(edits, options)? {
+            Outcome::Made(made) => *made,
+            Outcome::Unchanged(report) => {
+                directory.check_writable()?;
+                let name = full_name(RefKind::Branch, branch)?;
+                told(branch, directory.is_at(&name, self.commit())?)?;
+                return Ok(self.unchanged(report));
+            }
+        };
+        let has_packs = !bring.packs.is_empty();
+        self.move_branch(branch, &[step], bring)?;
+        objects.iter().for_each(|object| directory.remember(object));
+        let database = match has_packs {
+            true => store.database()?,
+            false => self.database().clone(),
+        };
+        Ok(Snapshot::of(store, database, id, commit)
+            .bound(self.ref_name.clone(), true)
+            .with_changes(Some(report)))
+    }
+
+    /// This snapshot as the result of a write that changed nothing.
+    pub(super) fn unchanged(&self, report: Option<ChangeReport>) -> Snapshot {
+        match report {
+            Some(report) => self.with_changes(report.unless_empty()),
+            None => self.clone(),
+        }
+    }
+
+    /// The commit of all edits.
+    pub(super) fn make(&self, edits: Edits, options: CommitOptions) -> Result<Outcome, StoreError> {
+        let store = self.store();
         let edited = edit_tree(self.database(), self.tree(), &edits.entries)?;
         if edited.tree == self.tree() {
-            directory.check_writable()?;
-            told(branch, directory.is_at(&name, self.commit())?)?;
-            return Ok(match options.report {
-                Some(report) => self.with_changes(report.unless_empty()),
-                None => self.clone(),
-            });
+            return Ok(Outcome::Unchanged(options.report));
         }
         let report = options.report.unwrap_or(edited.report);
         let message = format_message(
@@ -202,42 +252,37 @@ impl Snapshot {
                 parents.push(parent);
             }
         }
-        let identity = store.identity();
         let reflog = format!("commit: {message}");
-        let commit = new_commit(edited.tree, parents, identity, message.into());
+        let commit = new_commit(edited.tree, parents, store.identity(), message.into());
         let object = NewObject::new(ObjectKind::Commit, commit.encode())?;
         let id = object.id;
-        let mut others = edited.new;
-        others.push(object);
-        let bring = edits.sink.finish(others.clone())?;
+        let mut objects = edited.new;
+        objects.push(object);
+        let bring = edits.sink.finish(objects.clone())?;
         judge(self.database(), &edits.entries, &bring)?;
-        let has_packs = !bring.packs.is_empty();
-        self.move_branch(branch, id, &reflog, bring)?;
-        others.iter().for_each(|object| directory.remember(object));
-        let database = match has_packs {
-            true => store.database()?,
-            false => self.database().clone(),
-        };
-        Ok(Snapshot::of(store, database, id, commit)
-            .bound(self.ref_name.clone(), true)
-            .with_changes(Some(report)))
+        Ok(Outcome::Made(Box::new(Made {
+            id,
+            commit,
+            step: Step::new(id, reflog),
+            report,
+            objects,
+            bring,
+        })))
     }
 
-    /// Moves the branch from this snapshot's commit to another one, storing what that needs.
+    /// Moves the branch from this snapshot's commit on, storing what that needs.
     pub(super) fn move_branch(
         &self,
         branch: &str,
-        new: ObjectId,
-        message: &str,
+        steps: &[Step],
         bring: Bring,
     ) -> Result<(), StoreError> {
         let store = self.store();
         let advanced = store.inner.directory.advance(Advance {
             name: &full_name(RefKind::Branch, branch)?,
             old: self.commit(),
-            new,
+            steps,
             who: &store.inner.who,
-            message,
             storing: store.storing(),
             bring,
         })?;
@@ -382,7 +427,7 @@ impl Write for FileWriter {
     }
 }
 
-fn told(branch: &str, advanced: Advanced) -> Result<(), StoreError> {
+pub(super) fn told(branch: &str, advanced: Advanced) -> Result<(), StoreError> {
     let branch = branch.to_owned();
     match advanced {
         Advanced::Moved => Ok(()),

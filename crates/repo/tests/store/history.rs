@@ -1,6 +1,10 @@
 //! History: log, undo and redo, reflogs, branches and tags that are set.
 
-use packhouse_repo::store::{LogFilter, Snapshot, StoreErrorKind, WriteOptions};
+use packhouse_object::{ObjectId, RefName};
+use packhouse_repo::store::{
+    Durability, LogFilter, Snapshot, StoreErrorKind, StoreOptions, WriteOptions,
+};
+use packhouse_repo::{Change, RefEdit};
 
 use super::{World, options, put};
 
@@ -255,5 +259,57 @@ fn a_long_log_of_a_path_is_what_git_says() {
             .collect();
         let git = world.git(&["log", "--format=%H", "main", "--", path]);
         assert_eq!(found.join("\n"), git, "{path}");
+    }
+}
+
+#[test]
+fn many_refs_move_at_once_with_their_reflogs() {
+    for durability in [Durability::Full, Durability::Relaxed] {
+        let world = World::with(StoreOptions {
+            durability,
+            ..options(Some("main"))
+        });
+        let target = put(&world.main(), "a", "1").commit();
+        let name = |n: usize| RefName::branch(&format!("team-{}/{n}", n % 3)).unwrap();
+        let move_all = |old: Option<ObjectId>, new: Option<ObjectId>| {
+            let edit = |n| RefEdit {
+                name: name(n),
+                old,
+                new,
+                message: format!("restore {n}"),
+            };
+            let change = || Change {
+                objects: Vec::new(),
+                edits: (0..80).map(edit).collect(),
+            };
+            world
+                .store
+                .publish(Vec::new(), |_| Ok((change(), ())))
+                .unwrap();
+        };
+        move_all(None, Some(target));
+        assert_eq!(world.git(&["rev-parse", "team-2/77"]), target.to_string());
+        assert_eq!(world.store.branches().len().unwrap(), 81);
+        for n in [0, 41, 79] {
+            let short = format!("team-{}/{n}", n % 3);
+            let log = world.store.branches().reflog(&short).unwrap();
+            assert_eq!(log.len(), 1);
+            assert_eq!(log[0].message, format!("restore {n}"));
+            let shown = world.git(&["reflog", "show", "--format=%gs", &short]);
+            assert_eq!(shown, format!("restore {n}"));
+        }
+        // One alone is a file again, and can be deleted.
+        let main = world.main();
+        let branches = world.store.branches();
+        branches
+            .set("team-0/0", &main.parent().unwrap().unwrap())
+            .unwrap();
+        branches.set("team-0/0", &main).unwrap();
+        assert_eq!(branches.reflog("team-0/0").unwrap().len(), 3);
+        branches.delete("team-0/0").unwrap();
+        branches.set("team-0/0", &main).unwrap();
+        move_all(Some(target), None);
+        assert_eq!(branches.names().unwrap(), ["main"]);
+        world.fsck();
     }
 }

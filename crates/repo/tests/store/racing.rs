@@ -32,6 +32,122 @@ fn writers_that_retry_lose_nothing() {
 }
 
 #[test]
+fn threads_of_one_store_write_together_and_are_answered_one_by_one() {
+    let world = World::new();
+    super::put(&world.main(), "same", "same");
+    let write_to = |branch: &str, path: &str, data: &[u8]| {
+        retry_write(
+            &world.store,
+            branch,
+            path,
+            data,
+            &WriteOptions::default(),
+            0,
+        )
+    };
+    let (write_to, write) = (&write_to, |path: &str, data: &[u8]| {
+        write_to("main", path, data)
+    });
+    let results: Vec<_> = thread::scope(|scope| {
+        // Nobody gets on until all are there.
+        let turn = world.store.exclusive().unwrap();
+        let writers: Vec<_> = (0..12)
+            .map(|n| {
+                scope.spawn(move || match n {
+                    3 => write(".git/config", b""),
+                    4 | 9 => write("same", b"same"),
+                    5 => write_to("none", "a", b""),
+                    n => write(&format!("d/{n}"), &[n]),
+                })
+            })
+            .collect();
+        thread::sleep(std::time::Duration::from_millis(300));
+        drop(turn);
+        writers
+            .into_iter()
+            .map(|writer| writer.join().unwrap())
+            .collect()
+    });
+    for (n, result) in results.iter().enumerate() {
+        let path = format!("d/{n}");
+        match (n, result) {
+            (3, Err(StoreError::BadPath { .. })) => {}
+            (5, Err(StoreError::NoSuchBranch { name })) => assert_eq!(name, "none"),
+            (4 | 9, Ok(found)) => assert_eq!(found.changes(), None),
+            (_, Ok(written)) => {
+                assert_eq!(written.read(&path, 0, None).unwrap(), [n as u8]);
+                assert_eq!(written.changes().unwrap().add[0].path, path);
+                // One commit, on the one before it, that changes this file alone.
+                let id = written.commit().to_string();
+                let changed = ["diff-tree", "-r", "--name-only", "--no-commit-id", &id];
+                assert_eq!(world.git(&changed), path);
+            }
+            (n, result) => panic!("{n}: {result:?}"),
+        }
+    }
+    assert_eq!(world.git(&["rev-list", "--count", "main"]), "10");
+    // The first commit, the file that is the same, and each write.
+    let log = world.store.branches().reflog("main").unwrap();
+    assert_eq!(
+        log.len(),
+        10 - usize::from(log[0].message != "branch: created")
+    );
+    assert!(log.windows(2).all(|lines| lines[0].new == lines[1].old));
+    assert_eq!(log.last().unwrap().new, world.main().commit());
+    world.fsck();
+}
+
+#[test]
+fn a_writer_in_its_turn_does_not_wait_for_threads_that_wait_for_it() {
+    let world = World::new();
+    let write = |path: &str| {
+        retry_write(
+            &world.store,
+            "main",
+            path,
+            b"1",
+            &WriteOptions::default(),
+            0,
+        )
+        .unwrap()
+    };
+    thread::scope(|scope| {
+        let turn = world.store.exclusive().unwrap();
+        let other = scope.spawn(|| write("other"));
+        thread::sleep(std::time::Duration::from_millis(100));
+        let mine = write("mine");
+        assert_eq!(world.main().commit(), mine.commit());
+        drop(turn);
+        assert_eq!(other.join().unwrap().parents(), [mine.commit()]);
+    });
+    world.fsck();
+}
+
+#[test]
+fn threads_that_write_together_get_on_beside_git_that_packs_refs() {
+    let world = World::new();
+    let path = world.path();
+    thread::scope(|scope| {
+        for thread in 0..4 {
+            let store = &world.store;
+            scope.spawn(move || {
+                for n in 0..40 {
+                    let file = format!("{thread}/{n}");
+                    let write = WriteOptions::default();
+                    retry_write(store, "main", &file, file.as_bytes(), &write, 9).unwrap();
+                }
+            });
+        }
+        for _ in 0..8 {
+            super::git_in(&path, &["pack-refs", "--all", "--prune"]);
+        }
+    });
+    assert_eq!(world.main().files("").unwrap().count(), 160);
+    assert_eq!(world.git(&["rev-list", "--count", "main"]), "161");
+    world.fsck();
+}
+
+#[test]
 fn of_writers_from_one_snapshot_one_wins() {
     let world = World::new();
     let start = world.main();

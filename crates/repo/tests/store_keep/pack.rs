@@ -383,6 +383,63 @@ fn writers_git_and_collections_beside_each_other_lose_nothing() {
     );
 }
 
+#[test]
+fn a_collection_packs_the_refs() {
+    let place = Place::new();
+    let last = history(&place, 3);
+    let branches = place.store.branches();
+    for n in 0..40 {
+        branches.set(&format!("team/{n}"), &last).unwrap();
+    }
+    place.store.tags().set("v1", &last).unwrap();
+    place.git(&["tag", "-m", "annotated", "v2", "main"]);
+    place.git(&["symbolic-ref", "refs/heads/alias", "refs/heads/team/7"]);
+    place.git(&["update-ref", "refs/bisect/bad", "main"]);
+    let lock = place.path().join("refs/heads/team/9.lock");
+    fs::write(&lock, b"").unwrap();
+    let listed = [
+        "for-each-ref",
+        "--format=%(refname) %(objectname) %(*objectname)",
+    ];
+    let before = place.git(&listed);
+
+    let report = place
+        .store
+        .gc_with(&GcOptions::default(), &NoProgress)
+        .unwrap();
+    assert_eq!(report.refs_packed, 1 + 39 + 2);
+    assert_eq!(place.git(&listed), before);
+    let is_file = |name: &str| place.path().join(name).is_file();
+    for loose in ["refs/heads/team/9", "refs/heads/alias", "refs/bisect/bad"] {
+        assert!(is_file(loose), "{loose}");
+    }
+    for packed in ["refs/heads/main", "refs/heads/team/7", "refs/tags/v2"] {
+        assert!(!is_file(packed), "{packed}");
+    }
+    assert!(
+        fs::read_to_string(place.path().join("packed-refs"))
+            .unwrap()
+            .contains("\n^")
+    );
+    fs::remove_file(lock).unwrap();
+    let next = write(&branches.get("team/7").unwrap(), "more", "1");
+    assert_eq!(
+        place.git(&["rev-parse", "alias"]),
+        next.commit().to_string()
+    );
+    assert_eq!(branches.reflog("main").unwrap().len(), 3);
+    assert_eq!(
+        place.main().undo(1).unwrap().commit(),
+        last.parent().unwrap().unwrap().commit()
+    );
+    let again = place
+        .store
+        .gc_with(&GcOptions::default(), &NoProgress)
+        .unwrap();
+    assert_eq!(again.refs_packed, 3);
+    place.fsck();
+}
+
 /// Not a test by itself: what the next one kills. Packs and collects without end.
 #[test]
 #[ignore = "run by another test"]

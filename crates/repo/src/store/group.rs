@@ -1,0 +1,288 @@
+//! Writes of many threads to one branch: one of the threads makes the commits of all that wait.
+//!
+//! Each write is a commit of its own, on the one before it, and is answered by itself; the branch moves once. So
+//! threads do not hand the turn to write to each other for every commit, and what a move costs is paid once.
+
+use std::collections::VecDeque;
+use std::process;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use super::open::full_name;
+use super::refs::RefKind;
+use super::write::{Made, Outcome, told};
+use super::{CommitOptions, Edits, Snapshot, Store, StoreError};
+use crate::directory::Bring;
+
+/// The most writes that are made as one move.
+const WRITES_MAX: usize = 32;
+
+/// The writes of one store that wait for a leader.
+#[derive(Default)]
+pub(super) struct Waiting {
+    queue: Mutex<Queue>,
+}
+
+#[derive(Default)]
+struct Queue {
+    /// Whose threads these are: a forked process has none of its parent's.
+    process: u32,
+    requests: VecDeque<Arc<Request>>,
+    has_leader: bool,
+}
+
+struct Request {
+    branch: String,
+    /// Taken by whoever makes the commit.
+    work: Mutex<Option<(Edits, CommitOptions)>>,
+    progress: Mutex<Progress>,
+    told: Condvar,
+}
+
+enum Progress {
+    Waits,
+    Leads,
+    Done(Answer),
+}
+
+/// What became of a write; `None` if it was not tried, because one before it failed with an error that need not be its
+/// own. It is to be made anew: whoever comes first gets an answer.
+pub(super) type Answer = Option<Box<Result<Snapshot, StoreError>>>;
+
+/// Commits edits on the newest state of a branch.
+pub(super) fn commit_on_newest(
+    store: &Store,
+    branch: &str,
+    edits: Edits,
+    options: CommitOptions,
+) -> Answer {
+    // Whoever leads would wait for this thread's turn to end.
+    if store.inner.directory.is_in_turn() {
+        let newest = store.branches().get(branch);
+        let written = newest.and_then(|newest| newest.commit_edits(edits, options));
+        return Some(Box::new(written));
+    }
+    let waiting = &store.inner.waiting;
+    let request = Arc::new(Request {
+        branch: branch.to_owned(),
+        work: Mutex::new(Some((edits, options))),
+        progress: Mutex::new(Progress::Waits),
+        told: Condvar::new(),
+    });
+    let mut queue = waiting.queue();
+    queue.requests.push_back(request.clone());
+    let leads = !std::mem::replace(&mut queue.has_leader, true);
+    drop(queue);
+    if !leads && let Progress::Done(answer) = request.wait() {
+        return answer;
+    }
+    let leading = Leading(waiting);
+    let entered = store.exclusive();
+    let group = leading.take(&request);
+    match entered {
+        Ok(_turn) => make_all(store, branch, &group),
+        Err(error) => refuse(group.requests(), error),
+    }
+    match request.wait() {
+        Progress::Done(answer) => answer,
+        Progress::Waits | Progress::Leads => None,
+    }
+}
+
+impl Waiting {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        if queue.process != process::id() {
+            *queue = Queue {
+                process: process::id(),
+                ..Queue::default()
+            };
+        }
+        queue
+    }
+}
+
+/// The lead, until this is dropped: then whoever waits longest has it.
+struct Leading<'a>(&'a Waiting);
+
+impl Leading<'_> {
+    /// Takes the leader's own request, which comes first, and those of the same branch that wait by now.
+    fn take(&self, own: &Arc<Request>) -> Group {
+        let mut queue = self.0.queue();
+        let mut group = vec![own.clone()];
+        queue.requests.retain(|request| {
+            if Arc::ptr_eq(request, own) {
+                return false;
+            }
+            let joins = group.len() < WRITES_MAX && request.branch == own.branch;
+            if joins {
+                group.push(request.clone());
+            }
+            !joins
+        });
+        Group(group)
+    }
+}
+
+impl Drop for Leading<'_> {
+    fn drop(&mut self) {
+        let mut queue = self.0.queue();
+        match queue.requests.front() {
+            Some(next) => next.tell(Progress::Leads),
+            None => queue.has_leader = false,
+        }
+    }
+}
+
+/// Requests that are being answered.
+struct Group(Vec<Arc<Request>>);
+
+impl Group {
+    fn requests(&self) -> impl Iterator<Item = &Request> {
+        self.0.iter().map(|request| &**request)
+    }
+}
+
+impl Drop for Group {
+    /// Whoever has no answer yet, because this thread panicked, tries again.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let unanswered = |request: &&Request| matches!(*request.progress(), Progress::Waits);
+            self.requests()
+                .filter(unanswered)
+                .for_each(|request| request.tell(Progress::Done(None)));
+        }
+    }
+}
+
+impl Request {
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, progress: Progress) {
+        *self.progress() = progress;
+        self.told.notify_one();
+    }
+
+    fn answer(&self, result: Result<Snapshot, StoreError>) {
+        self.tell(Progress::Done(Some(Box::new(result))));
+    }
+
+    /// Waits until there is an answer, or until this one leads.
+    fn wait(&self) -> Progress {
+        let mut progress = self.progress();
+        loop {
+            match std::mem::replace(&mut *progress, Progress::Waits) {
+                Progress::Waits => {
+                    progress = self
+                        .told
+                        .wait(progress)
+                        .unwrap_or_else(PoisonError::into_inner);
+                }
+                told => return told,
+            }
+        }
+    }
+}
+
+/// A write that is made, or changes nothing, if only the branch moves.
+struct Ready<'a> {
+    request: &'a Request,
+    snapshot: Snapshot,
+}
+
+/// Makes the commits of a group, each on the one before it, and moves the branch.
+fn make_all(store: &Store, branch: &str, group: &Group) {
+    let newest = match store.branches().get(branch) {
+        Ok(newest) => newest,
+        Err(error) => return refuse(group.requests(), error),
+    };
+    let mut at = newest.clone();
+    let mut ready = Vec::new();
+    let (mut steps, mut bring, mut objects) = (Vec::new(), Bring::default(), Vec::new());
+    for request in &group.0 {
+        let work = request
+            .work
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let Some((edits, options)) = work else {
+            continue;
+        };
+        let snapshot = match at.make(edits, options) {
+            Err(error) => {
+                request.answer(Err(error));
+                continue;
+            }
+            Ok(Outcome::Unchanged(report)) => at.unchanged(report),
+            Ok(Outcome::Made(made)) => {
+                let Made {
+                    id,
+                    commit,
+                    step,
+                    report,
+                    objects: new,
+                    bring: own,
+                } = *made;
+                steps.push(step);
+                bring.add(own);
+                // The next one stands on objects that are not stored yet.
+                let database = at.database().with_objects(new.clone());
+                objects.extend(new);
+                at = Snapshot::of(store, database, id, commit).bound(newest.ref_name.clone(), true);
+                at.with_changes(Some(report))
+            }
+        };
+        ready.push(Ready { request, snapshot });
+    }
+    let has_packs = !bring.packs.is_empty();
+    if let Err(error) = move_on(&newest, branch, &steps, bring) {
+        return refuse(ready.iter().map(|ready| ready.request), error);
+    }
+    for object in &objects {
+        store.inner.directory.remember(object);
+    }
+    for Ready { request, snapshot } in ready {
+        let database = match has_packs {
+            true => store.database(),
+            false => Ok(newest.database().clone()),
+        };
+        request.answer(database.map(|database| snapshot.reading(database)));
+    }
+}
+
+fn move_on(
+    newest: &Snapshot,
+    branch: &str,
+    steps: &[crate::directory::Step],
+    bring: Bring,
+) -> Result<(), StoreError> {
+    if !steps.is_empty() {
+        return newest.move_branch(branch, steps, bring);
+    }
+    let directory = &newest.store().inner.directory;
+    let name = full_name(RefKind::Branch, branch)?;
+    told(branch, directory.is_at(&name, newest.commit())?)
+}
+
+/// Answers the first with the error, and the others too if it is theirs as well.
+fn refuse<'a>(requests: impl Iterator<Item = &'a Request>, error: StoreError) {
+    let same = |branch: &str| match &error {
+        StoreError::Stale { .. } => Some(StoreError::Stale {
+            branch: branch.to_owned(),
+        }),
+        StoreError::NoSuchBranch { .. } => Some(StoreError::NoSuchBranch {
+            name: branch.to_owned(),
+        }),
+        _ => None,
+    };
+    let mut requests = requests;
+    let first = requests.next();
+    for request in requests {
+        let answer = same(&request.branch).map(|error| Box::new(Err(error)));
+        request.tell(Progress::Done(answer));
+    }
+    if let Some(first) = first {
+        first.answer(Err(error));
+    }
+}
