@@ -1,11 +1,16 @@
 #!/usr/bin/env bash
-# soak.sh: the system tests again and again, on the release build, for SOAK_MINUTES minutes (10 unless told).
+# soak.sh: files of more than 4 GiB in a small process, then the system tests again and again, all on the release
+# build, for SOAK_MINUTES minutes (10 unless told).
 #
 # With SOAK_EVENTS, it first has that many events delivered by webhooks on each database, to a receiver that refuses one in
 # five, by a server that is killed now and then: SOAK_EVENTS=1000000 SOAK_MINUTES=0 make soak takes most of an hour.
 set -euo pipefail
 # shellcheck source=scripts/env.sh
 source "$(dirname "$0")/env.sh"
+
+wheels=$CARGO_TARGET_DIR/soak/wheels
+scripts/wheel.sh "$wheels"
+PACKHOUSE_SOAK=1 PACKHOUSE_WHEELS=$wheels scripts/test-python.sh test_memory.py
 
 export PACKHOUSE_BINARY=$CARGO_TARGET_DIR/release/packhouse
 if [ "${SOAK_EVENTS:-0}" -gt 0 ]; then

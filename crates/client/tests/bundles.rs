@@ -165,6 +165,45 @@ fn a_damaged_bundle_changes_nothing() {
 }
 
 #[test]
+fn bundles_damaged_at_random_are_taken_in_whole_or_not_at_all() {
+    let world = World::new();
+    let (store, _) = filled(&world);
+    let path = world.path("x.bundle");
+    bundle_export(&store, &path, &RefSelection::All, false, None).unwrap();
+    let whole = std::fs::read(&path).unwrap();
+    let other = world.store("other");
+    let mutant = world.path("mutant.bundle");
+    let mut state = 7u64;
+    let mut below = |limit: usize| {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1);
+        (state >> 33) as usize % limit
+    };
+    // Half of the damage is where the lines are.
+    let lines = whole.windows(2).position(|two| two == b"\n\n").unwrap() + 2;
+    for round in 0..300 {
+        let mut bytes = whole.clone();
+        let at = below(if round % 2 == 0 { lines } else { whole.len() });
+        let end = (at + 1 + below(40)).min(bytes.len());
+        match below(4) {
+            0 => bytes[at] = below(256) as u8,
+            1 => drop(bytes.drain(at..end)),
+            2 => {
+                let again = bytes[at..end].to_vec();
+                bytes.splice(at..at, again);
+            }
+            _ => bytes.truncate(at),
+        }
+        std::fs::write(&mutant, &bytes).unwrap();
+        let before = git_of(&other).refs();
+        if bundle_import(&other, &mutant, &RefSelection::All, None).is_err() {
+            assert_eq!(git_of(&other).refs(), before, "round {round}");
+        }
+        assert_no_leftovers(&other);
+    }
+    git_of(&other).fsck();
+}
+
+#[test]
 fn backups_and_restores_know_bundles_by_their_names() {
     let world = World::new();
     let (store, source) = filled(&world);

@@ -2,8 +2,10 @@
 
 mod creating;
 mod foreign;
+mod full_disk;
 mod history;
 mod judging;
+mod million;
 mod model;
 mod racing;
 mod reading;

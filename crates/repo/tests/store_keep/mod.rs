@@ -2,6 +2,7 @@
 
 mod archive;
 mod merge;
+mod mutants;
 mod notes;
 mod pack;
 mod place;
