@@ -235,44 +235,72 @@ def large(engine, folder):
     return {"in": seconds_in, "out": seconds_out}
 
 
-def writer(engine, path, name, count, threads):
-    """`threads` writers of one branch in this process."""
+CREW, THREADS, EACH = 4, 4, 200
+
+
+def crowd_file(process, thread, number):
+    """Where a writer of the crowd writes, and what."""
+    return f"p{process}-{thread}/{number}.txt", content(number, 60)
+
+
+def writer(engine, path, process):
+    """Some writers of one branch in this process, which wait for a word before they begin."""
     import concurrent.futures
 
     module = store_module(engine)
     store = open_store(engine, path)
 
     def write(thread):
-        for number in range(count):
-            file = f"{name}-{thread}/{number}.txt"
-            module.retry_write(store, "main", file, content(number, 60), retries=200)
+        for number in range(EACH):
+            module.retry_write(store, "main", *crowd_file(process, thread, number), retries=200)
 
-    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
-        list(pool.map(write, range(threads)))
+    with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
+        print("ready", flush=True)
+        sys.stdin.readline()
+        list(pool.map(write, range(THREADS)))
 
 
 def crowd(engine, folder):
     """16 threads in 4 processes, all writing one branch."""
     created(engine, folder)
-    path, each = f"{folder}/store.git", 100
+    path = f"{folder}/store.git"
     command = [sys.executable, __file__, "writer", engine, path]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    crew = [subprocess.Popen(command + [str(number)], **pipes) for number in range(CREW)]
+    for process in crew:
+        process.stdout.readline()
 
     def run():
-        crew = [subprocess.Popen(command + [f"p{number}", str(each), "4"]) for number in range(4)]
-        if any(process.wait() for process in crew):
+        for process in crew:
+            process.stdin.close()
+        if any([process.wait() for process in crew]):
             sys.exit("a writer failed")
 
     seconds = timed(run)
     fs = open_store(engine, path).branches["main"]
     found = sum(len(files) for _, _, files in fs.walk())
     history = sum(1 for _ in fs.log())
-    return {"seconds": seconds, "count": 16 * each, "found": found, "history": history - 1}
+    return {"seconds": seconds, "count": CREW * THREADS * EACH, "found": found, "history": history - 1}
+
+
+def crowd_of_one(engine, folder):
+    """The same writes by one writer."""
+    fs = created(engine, folder).branches["main"]
+
+    def run():
+        nonlocal fs
+        for number in range(EACH):
+            for process in range(CREW):
+                for thread in range(THREADS):
+                    fs = fs.write(*crowd_file(process, thread, number))
+
+    return {"seconds": timed(run), "count": CREW * THREADS * EACH}
 
 
 def main():
     line, engine, folder = sys.argv[1:4]
     if line == "writer":
-        writer(engine, folder, sys.argv[4], int(sys.argv[5]), int(sys.argv[6]))
+        writer(engine, folder, sys.argv[4])
         return
     # Left for the bench to remove at its end: ext4 makes files slowly for half a minute after many were removed, and
     # whoever runs next would pay for it.
