@@ -5,6 +5,7 @@ import signal
 import subprocess
 import uuid
 
+import httpx
 import pytest
 from conftest import commit, new_key, private_pem, public_pem, read
 from packhouse import Backend, Server, clean_environment
@@ -169,6 +170,9 @@ async def test_a_server_killed_in_the_middle_of_a_sync_goes_on_when_it_is_back(f
     follower.start()
     repo = await follower.storage.find_one(id=name)
     assert await until(lambda: branches(repo)) == {"main": head}
+    token = (await repo.get_remote_url()).split("//t:")[1].split("@")[0]
+    told = httpx.get(f"{follower.server.url}/api/v1/repo", headers={"Authorization": f"Bearer {token}"}).json()
+    assert told["sync"]["run_count"] > 1, "the first run was not cut off"
     clone = (await repo.get_remote_url()).replace("https://", "http://")
     git("clone", "-q", "--mirror", clone, str(tmp_path / "mirror.git"))
     git("--git-dir", str(tmp_path / "mirror.git"), "fsck", "--full", "--strict")

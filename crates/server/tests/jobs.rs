@@ -53,6 +53,7 @@ impl JobHandler for Handler {
                 work.running.fetch_sub(1, Ordering::SeqCst);
                 panic!("as the test wants")
             }
+            "deaf" => std::future::pending().await,
             "wait" => {
                 stop.cancelled().await;
                 Err(JobError::Stopped)
@@ -244,6 +245,41 @@ async fn a_shutdown_releases_what_is_not_done() {
     let row = catalog.job(KIND, "a").await.unwrap().unwrap();
     assert_eq!((row.state, row.attempts), (JobState::Waiting, 0));
     assert_eq!((row.holder, row.error), (None, None));
+}
+
+#[tokio::test]
+async fn a_handler_that_does_not_listen_is_cut_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("catalog.db").display());
+    let catalog = Catalog::open(&url).await.unwrap();
+    let options = JobOptions {
+        lease: Duration::from_millis(300),
+        stop_within: Duration::from_millis(400),
+        ..JobOptions::default()
+    };
+    let queue = JobQueue::new(catalog.clone(), options);
+    let work = Arc::new(Work::default());
+    let metrics = JobMetrics::new(&prometheus::Registry::new()).unwrap();
+    let jobs = Jobs::start(&queue, vec![Arc::new(Handler(work.clone()))], &metrics);
+    let job = NewJob {
+        kind: KIND,
+        key: "a".to_owned(),
+        org: OrgId(1),
+        repo: None,
+        payload: "deaf".to_owned(),
+        payload_if_pending: None,
+        due_at_ms: 0,
+        give_up_ms: GIVE_UP_MS,
+    };
+    queue.enqueue(job).await.unwrap();
+    while work.begun.lock().unwrap().is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let started = std::time::Instant::now();
+    jobs.shutdown().await;
+    assert!(started.elapsed() < Duration::from_secs(3));
+    let row = catalog.job(KIND, "a").await.unwrap().unwrap();
+    assert_eq!(row.state, JobState::Waiting, "it was released");
 }
 
 #[tokio::test]

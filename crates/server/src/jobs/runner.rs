@@ -138,7 +138,9 @@ impl Runner {
         let options = &self.queue.options;
         let stop = self.stop.child_token();
         let work = AssertUnwindSafe(self.handler.run(job, &stop)).catch_unwind();
-        tokio::pin!(work);
+        // Outside the loop: its patience must not begin anew with each renewal.
+        let cut_off = self.cut_off(&stop);
+        tokio::pin!(work, cut_off);
         let mut renew = tokio::time::interval(options.lease / 3);
         renew.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         renew.tick().await;
@@ -156,7 +158,7 @@ impl Runner {
                         Err(error) => tracing::warn!(kind = job.kind, key = job.key, %error, "could not renew a job"),
                     }
                 }
-                () = self.cut_off(&stop) => return Err(JobError::Stopped),
+                () = &mut cut_off => return Err(JobError::Stopped),
             }
         }
     }
