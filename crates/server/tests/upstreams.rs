@@ -8,6 +8,7 @@ use axum::routing::{get, post};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
+use packhouse_catalog::EventKind;
 use packhouse_server::Egress;
 use packhouse_server::upstream::{CredentialKeys, GitHubApp};
 use reqwest::Method;
@@ -278,6 +279,33 @@ async fn one_ref_may_be_pulled_alone() {
     assert_eq!(server.refs("a").await, upstream.refs().await);
 }
 
+/// The events of a repository that are about no ref: what follows `repo.`, and their details.
+async fn sync_events(server: &TestServer, id: &str) -> Vec<(String, Value)> {
+    let catalog = server.server.hosted().catalog();
+    let repo = catalog.repo(server.org, id).await.unwrap().unwrap().id;
+    for _ in 0..200 {
+        let events = catalog.repo_events(repo, (-1, -1), 1000).await.unwrap();
+        let told = events.into_iter().filter_map(|event| match event.kind {
+            EventKind::Other { kind, detail } => {
+                let detail = detail.map(|text| serde_json::from_str(&text).unwrap());
+                let kind = kind.strip_prefix("repo.").unwrap().to_owned();
+                Some((kind, detail.unwrap_or_default()))
+            }
+            EventKind::Ref { .. } => None,
+        });
+        let told: Vec<_> = told.collect();
+        // The last one is stored a moment after the sync is.
+        if told
+            .last()
+            .is_some_and(|(kind, _)| kind == "sync.succeeded")
+        {
+            return told;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("no sync is told to have succeeded");
+}
+
 #[tokio::test]
 async fn an_upstream_that_is_down_is_tried_again() {
     let (server, upstream) = (server().await, Upstream::start().await);
@@ -307,6 +335,17 @@ async fn an_upstream_that_is_down_is_tried_again() {
     let found = server.until_ok("a").await;
     assert!(found["sync"].get("error").is_none(), "{found}");
     assert_eq!(server.refs("a").await, upstream.refs().await);
+    let told = sync_events(&server, "a").await;
+    let kinds: Vec<_> = told.iter().map(|(kind, _)| kind.as_str()).collect();
+    assert_eq!(kinds[..3], ["created", "sync.started", "sync.failed"]);
+    assert_eq!(kinds[kinds.len() - 2..], ["sync.started", "sync.succeeded"]);
+    let (_, first) = &told[2];
+    assert_eq!(
+        (&first["run_count"], &first["is_first_sync"]),
+        (&json!(1), &json!(true))
+    );
+    assert!(first["error"].as_str().unwrap().contains("503"), "{first}");
+    assert!(first["started_at"].is_string() && first["completed_at"].is_string());
     // Redirects are followed; not to other schemes.
     upstream.be(Mood::Redirects("file:///etc/passwd".to_owned()));
     server

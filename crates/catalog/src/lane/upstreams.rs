@@ -7,7 +7,7 @@ use crate::ids::RepoId;
 use crate::repos::RepoRow;
 use crate::upstreams::{FirstSync, NewUpstream, SyncEnd};
 
-use super::{Done, jobs};
+use super::{Done, jobs, write};
 
 /// A change of upstreams. Each has its repository to itself.
 #[derive(Debug)]
@@ -103,7 +103,7 @@ pub(super) async fn write(
     job_id: i64,
 ) -> Result<Done, sqlx::Error> {
     match work {
-        UpstreamWork::Create(creation) => create(conn, creation, job_id).await,
+        UpstreamWork::Create(creation) => create(conn, texts, creation, job_id).await,
         UpstreamWork::Begin { repo, at_ms } => {
             let mut args = conn.args();
             args.push(repo.0);
@@ -150,6 +150,7 @@ pub(super) async fn write(
 
 async fn create(
     conn: &mut Conn<'_>,
+    texts: &mut Texts,
     creation: &Creation,
     job_id: i64,
 ) -> Result<Done, sqlx::Error> {
@@ -171,6 +172,9 @@ async fn create(
     if conn.execute(sql, args).await? == 0 {
         return Ok(Done::Refused);
     }
+    let mut created = write::first_events(conn.dialect());
+    created.row(|values| write::push_created(values, row));
+    created.execute(conn, texts).await?;
     let mut args = conn.args();
     args.push(row.id.0);
     args.push(upstream.provider.as_str());

@@ -2,9 +2,10 @@
 
 use std::collections::HashSet;
 
-use crate::bulk::{Bulk, Kind, List, Texts};
+use crate::bulk::{Bulk, Kind, List, RowArgs, Texts};
 use crate::dialect::{Conn, Dialect};
 use crate::events;
+use crate::repos::RepoRow;
 
 use super::plan::{Admin, LogEntry, Writes, fold_due};
 use super::{Done, hooks, jobs, upstreams, write_fork};
@@ -300,13 +301,7 @@ async fn insert_repos(
             answers[*place] = Done::Refused;
             continue;
         }
-        created.row(|row| {
-            row.push(repo.id.0).push(0_i64).push(0_i64);
-            row.push(&b""[..]).push(None::<&[u8]>).push("").push("");
-            row.push(repo.created_at_ms)
-                .push(repo.org.0)
-                .push(events::CREATED);
-        });
+        created.row(|row| push_created(row, repo));
     }
     created.execute(conn, texts).await?;
     for fork in &writes.forks {
@@ -315,6 +310,15 @@ async fn insert_repos(
         }
     }
     Ok(())
+}
+
+/// The event that a repository was created, as a row of [`first_events`].
+pub(super) fn push_created(row: &mut RowArgs<'_>, repo: &RepoRow) {
+    row.push(repo.id.0).push(0_i64).push(0_i64);
+    row.push(&b""[..]).push(None::<&[u8]>).push("").push("");
+    row.push(repo.created_at_ms)
+        .push(repo.org.0)
+        .push(events::CREATED);
 }
 
 /// One of the rare things; says how many rows it changed.

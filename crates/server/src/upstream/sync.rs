@@ -10,7 +10,7 @@ use std::time::Instant;
 use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use packhouse_catalog::{JobRow, RepoRow, SyncEnd, UpstreamRow};
+use packhouse_catalog::{JobRow, RepoId, RepoRow, SyncEnd, UpstreamRow};
 use packhouse_client::remote::{FetchRequest, Remote, RemoteError, RemoteOptions, RemoteRefs};
 use packhouse_client::{Credential, CredentialSource};
 use packhouse_object::{ObjectId, Progress, Received, RefName};
@@ -18,11 +18,13 @@ use packhouse_repo::{
     Hosted, RefTargets, RepoError, Repository, SyncRequest, Synced, View, is_followed,
 };
 use reqwest::Url;
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::{Auth, CredentialError, GitHubAppError, SYNC, SyncPayload, Upstreams};
 use crate::error::chain;
 use crate::jobs::{Clock, JobError, JobHandler};
+use crate::rest::time;
 
 /// Who moves the refs, for the reflog.
 const WHO: &str = "upstream sync";
@@ -97,14 +99,24 @@ impl JobHandler for SyncHandler {
         else {
             return Ok(());
         };
-        let began = catalog.begin_sync(repo, (self.clock)()).await;
-        if began.map_err(|error| failed(&error))?.is_none() {
+        let began_ms = (self.clock)();
+        let began = catalog.begin_sync(repo, began_ms).await;
+        let Some(number) = began.map_err(|error| failed(&error))? else {
             return Ok(());
-        }
+        };
+        let run = Run {
+            repo,
+            number,
+            is_first: upstream.succeeded_at_ms.is_none(),
+            began_ms,
+        };
+        self.tell(&run, "repo.sync.started", None).await;
         match self.sync(&row, &upstream, payload.only, stop).await {
             Ok(end) => {
                 let ended = catalog.end_sync(repo, end, (self.clock)()).await;
-                ended.map_err(|error| failed(&error)).map(drop)
+                ended.map_err(|error| failed(&error))?;
+                self.tell(&run, "repo.sync.succeeded", None).await;
+                Ok(())
             }
             Err(Failure::Stopped) => Err(JobError::Stopped),
             Err(Failure::Error(error)) => {
@@ -114,6 +126,7 @@ impl JobHandler for SyncHandler {
                 if let Err(error) = catalog.end_sync(repo, end, (self.clock)()).await {
                     tracing::warn!(%error, "could not record that a sync failed");
                 }
+                self.tell(&run, "repo.sync.failed", Some(&error)).await;
                 Err(JobError::Retry(error))
             }
         }
@@ -126,7 +139,34 @@ enum Failure {
     Error(String),
 }
 
+/// One run of a sync, as its events tell of it.
+struct Run {
+    repo: RepoId,
+    number: i64,
+    is_first: bool,
+    began_ms: i64,
+}
+
 impl SyncHandler {
+    /// Appends an event of a run. A sync that was made is not undone because its event could not be stored.
+    async fn tell(&self, run: &Run, kind: &str, error: Option<&str>) {
+        let at = |ms: i64| time::rfc3339(ms.div_euclid(1000));
+        let mut detail = json!({
+            "run_count": run.number, "is_first_sync": run.is_first, "started_at": at(run.began_ms),
+        });
+        if kind != "repo.sync.started" {
+            detail["completed_at"] = json!(at((self.clock)()));
+        }
+        if let Some(error) = error {
+            detail["error"] = json!(error);
+        }
+        let catalog = self.hosted.catalog();
+        let appended = catalog.append_event(run.repo, kind, Some(detail.to_string()), WHO);
+        if let Err(error) = appended.await {
+            tracing::warn!(kind, %error, "could not store the event of a sync");
+        }
+    }
+
     async fn sync(
         &self,
         row: &RepoRow,
