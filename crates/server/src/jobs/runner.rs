@@ -217,7 +217,7 @@ impl Runner {
 
 /// The pause after so many attempts. `random` in 0..1 spreads jobs that failed together.
 fn pause_ms(options: &JobOptions, attempts: i64, random: f64) -> i64 {
-    let doublings = u32::try_from(attempts - 1).unwrap_or(0).min(30);
+    let doublings = attempts.saturating_sub(1).clamp(0, 30) as u32;
     let pause = options
         .first_pause
         .saturating_mul(1 << doublings)
