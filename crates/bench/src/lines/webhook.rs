@@ -54,7 +54,7 @@ fn measure(
     }])
 }
 
-/// Time from the answer to each commit until its event arrived; zero if it arrived sooner.
+/// Time from the request for each commit until its event arrived.
 async fn run(server: &Server, time: Duration) -> Result<Vec<Duration>> {
     let (receiver, mut received) = receive().await?;
     // Names that no earlier run on the same database used.
@@ -94,14 +94,14 @@ async fn run(server: &Server, time: Duration) -> Result<Vec<Duration>> {
         let (sha, arrived) = next
             .map_err(|_| format!("{} events never arrived", committed.len()))?
             .ok_or("the receiver ended")?;
-        if let Some(answered) = committed.remove(&sha) {
-            delays.push(arrived.saturating_duration_since(answered));
+        if let Some(asked) = committed.remove(&sha) {
+            delays.push(arrived.saturating_duration_since(asked));
         }
     }
     Ok(delays)
 }
 
-/// Commits until `end`; when each commit was answered.
+/// Commits until `end`; when each commit was asked for.
 async fn write(
     mut connection: Connection,
     token: String,
@@ -122,6 +122,7 @@ async fn write(
             "content_id": "1", "data": format!("{number:08}"), "eof": true,
         }});
         let body = format!("{metadata}\n{chunk}\n");
+        let asked = Instant::now();
         let answer = connection
             .send(
                 "POST",
@@ -131,12 +132,11 @@ async fn write(
                 body.as_bytes(),
             )
             .await?;
-        let answered = Instant::now();
         let body: Value = serde_json::from_slice(&answer.body)?;
         let sha = body["commit"]["commit_sha"]
             .as_str()
             .ok_or_else(|| format!("no commit: {body}"))?;
-        committed.push((sha.to_owned(), answered));
+        committed.push((sha.to_owned(), asked));
     }
     Ok(committed)
 }
