@@ -9,6 +9,7 @@
 mod branch;
 mod change;
 mod commit;
+pub mod diff;
 pub mod directory;
 mod error;
 mod export;
@@ -24,6 +25,7 @@ mod path_filter;
 mod receive;
 mod reflog;
 mod refs;
+pub mod renames;
 mod repository;
 mod revision;
 pub mod store;

@@ -2,4 +2,6 @@
 
 mod chance;
 mod lines;
+mod renames;
+mod trees;
 mod world;

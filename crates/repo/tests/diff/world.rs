@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use packhouse_object::{Database, LooseStore, ObjectCache, ObjectId, Pack};
 
 /// A tree's files: mode and content by path. Of a submodule, the content is the commit's id.
 pub(super) type Files = BTreeMap<Vec<u8>, (&'static str, Vec<u8>)>;
@@ -50,6 +53,24 @@ impl World {
         let stderr = String::from_utf8_lossy(&out.stderr);
         assert!(out.status.success(), "git {arguments:?}: {stderr}");
         out.stdout
+    }
+
+    pub(super) fn tree(&self, name: &str) -> ObjectId {
+        let out = self.git(&["rev-parse", &format!("{name}^{{tree}}")]);
+        ObjectId::from_hex(out.trim_ascii()).unwrap()
+    }
+
+    pub(super) fn database(&self) -> Database {
+        let objects = self.path().join("objects");
+        let packs = std::fs::read_dir(objects.join("pack")).unwrap();
+        let packs = packs
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|extension| extension == "idx"))
+            .map(|idx: PathBuf| Arc::new(Pack::open(&idx.with_extension("pack"), &idx).unwrap()))
+            .collect();
+        Database::new(Arc::new(ObjectCache::new(8 << 20)), 1)
+            .with_packs(packs)
+            .with_loose(vec![LooseStore::open(objects)])
     }
 }
 
