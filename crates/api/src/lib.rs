@@ -15,6 +15,7 @@
 mod branches;
 mod commit_pack;
 mod commits;
+mod diffs;
 mod error;
 mod events;
 mod files;
@@ -35,6 +36,9 @@ pub use commit_pack::{
     FileOperation, MetadataLine, Person, RefUpdate,
 };
 pub use commits::{CommitInfo, FoundCommit, GetCommitQuery, ListCommitsQuery, ListedCommits};
+pub use diffs::{
+    BranchDiff, BranchDiffQuery, CommitDiff, CommitDiffQuery, DiffFile, DiffStats, FilteredFile,
+};
 pub use error::{ErrorBody, ErrorCode, ResultStatus};
 pub use events::{EventRepository, EventsQuery, PushEvent};
 pub use files::{

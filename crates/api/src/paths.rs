@@ -24,6 +24,10 @@ pub const CREATE_BRANCH: &str = "/api/v1/repos/branches/create";
 pub const COMMITS: &str = "/api/v1/repos/commits";
 /// Describe one commit (`GET`).
 pub const COMMIT: &str = "/api/v1/repos/commit";
+/// What a branch changes (`GET`).
+pub const BRANCH_DIFF: &str = "/api/v1/repos/branches/diff";
+/// What a commit changes (`GET`).
+pub const DIFF: &str = "/api/v1/repos/diff";
 /// Commit files sent as newline-delimited JSON (`POST`).
 pub const COMMIT_PACK: &str = "/api/v1/repos/commit-pack";
 /// Have a repository fetch what is new in its upstream (`POST`).

@@ -31,6 +31,8 @@ pub(crate) fn router(state: AppState) -> Router {
         .route(paths::CREATE_BRANCH, post(rest::branches::create))
         .route(paths::COMMITS, get(rest::commits::list))
         .route(paths::COMMIT, get(rest::commits::find))
+        .route(paths::BRANCH_DIFF, get(rest::diffs::branch))
+        .route(paths::DIFF, get(rest::diffs::commit))
         .route(paths::COMMIT_PACK, post(rest::commit_pack::commit))
         .route(paths::PULL_UPSTREAM, post(rest::upstreams::pull))
         .route(paths::BASE, delete(rest::upstreams::detach))

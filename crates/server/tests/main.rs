@@ -8,6 +8,7 @@ mod commit_pack;
 mod commits;
 mod connection;
 mod events;
+mod diffs;
 mod file;
 mod files;
 mod files_metadata;

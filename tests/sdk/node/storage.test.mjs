@@ -267,6 +267,24 @@ test('search, and files with their last commits', async () => {
     [['a.ts', 8, repo.first], ['b/c.md', 10, second]],
   );
   assert.equal(listed.commits[second].message, 'Change');
+test('diffs of branches and commits', async () => {
+  const repo = await started({ 'a.txt': '1\n2\n', 'old name': 'same\n'.repeat(9) });
+  await repo.createBranch({ baseRef: 'main', targetBranch: 'side' });
+  const options = { targetBranch: 'side', baseBranch: 'main' };
+  const side = await change(repo, { 'a.txt': '1\ntwo', 'old name': null, 'new name': 'same\n'.repeat(9), bin: '\0' }, options);
+  const found = await repo.getBranchDiff({ branch: 'side', base: 'main' });
+  assert.equal(found.mergeBaseSha, repo.first);
+  assert.deepEqual(found.files.map((file) => [file.path, file.state, file.oldPath]), [
+    ['a.txt', 'modified', undefined],
+    ['new name', 'renamed', 'old name'],
+  ]);
+  assert.match(found.files[0].raw, /\n-2\n\+two\n\\ No newline at end of file\n$/);
+  assert.equal(found.files[0].isEof, false);
+  assert.deepEqual(found.filteredFiles.map((file) => file.path), ['bin']);
+  assert.deepEqual(found.stats, { files: 3, additions: 1, deletions: 1, changes: 2 });
+  const some = await repo.getCommitDiff({ sha: side.commitSha, baseSha: repo.first, gitApplyCompatible: true, paths: ['bin', 'a.txt'] });
+  assert.equal(some.baseSha, repo.first);
+  assert.match(some.files[1].raw, /\nGIT binary patch\nliteral 1\n/);
 });
 
 test('ref policies', async () => {

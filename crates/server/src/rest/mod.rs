@@ -6,6 +6,7 @@ pub(crate) mod commits;
 mod conditions;
 pub(crate) mod deliveries;
 pub(crate) mod events;
+pub(crate) mod diffs;
 pub(crate) mod file;
 pub(crate) mod files;
 pub(crate) mod files_metadata;

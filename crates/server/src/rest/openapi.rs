@@ -29,6 +29,8 @@ use crate::state::AppState;
         super::branches::delete,
         super::commits::list,
         super::commits::find,
+        super::diffs::branch,
+        super::diffs::commit,
         super::commit_pack::commit,
         super::upstreams::pull,
         super::upstreams::detach,
