@@ -4,6 +4,7 @@ mod clone;
 mod commits;
 mod create;
 mod grep;
+mod diffs;
 mod large;
 mod last_commits;
 mod million;
@@ -29,6 +30,7 @@ pub(crate) fn all() -> Vec<(&'static str, Line)> {
         ("push", push::line),
         ("webhook-sqlite", webhook::sqlite),
         ("webhook-postgres", webhook::postgres),
+        ("branch-diff", diffs::line),
         ("million", million::line),
         ("large", large::line),
         ("last-commits", last_commits::line),

@@ -15,10 +15,10 @@ pub const MAX_FILE_BYTES: u64 = MAX_IN_MEMORY;
 /// Bytes read and spans compared after which no further file is compared: some seconds.
 const MAX_WORK: u64 = 1 << 31;
 
-/// Spans that are kept (8 bytes each) before no further file is counted.
-const MAX_SPANS: usize = 32 << 20;
+/// Spans that are kept (8 bytes each) before all are forgotten, to be counted again where needed.
+const MAX_SPANS: usize = 8 << 20;
 
-/// How similar files are. What was counted of each is kept.
+/// How similar files are. What was counted of each is kept for a while.
 pub(super) struct Similarity<'a> {
     database: &'a Database,
     sizes: HashMap<ObjectId, Option<u64>>,
@@ -42,7 +42,7 @@ impl<'a> Similarity<'a> {
 
     /// Whether pairs are compared no more.
     pub(super) fn is_exhausted(&self) -> bool {
-        self.work > MAX_WORK || self.spans_kept > MAX_SPANS
+        self.work > MAX_WORK
     }
 
     /// The score of a pair, 0 if it is certain to be below `min_score`.
@@ -88,6 +88,10 @@ impl<'a> Similarity<'a> {
         let content = self.database.bytes_of(id, ObjectKind::Blob)?;
         self.work += content.len() as u64;
         let spans = Rc::new(self.counter.count(&content, !is_binary(&content)));
+        if self.spans_kept > MAX_SPANS {
+            self.spans.clear();
+            self.spans_kept = 0;
+        }
         self.spans_kept += spans.len();
         self.spans.insert(id, Rc::clone(&spans));
         Ok(spans)
