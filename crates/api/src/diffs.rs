@@ -109,7 +109,8 @@ pub struct DiffFile {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub old_path: Option<String>,
-    /// What `git diff --full-index` prints of it.
+    /// What `git diff --full-index` prints of it; nothing if all that differs are amounts of white space. Where it must
+    /// do as a patch, text in another encoding than UTF-8 is a binary patch; elsewhere odd bytes are replaced.
     pub raw: String,
     /// Bytes of `raw`.
     pub bytes: u64,
