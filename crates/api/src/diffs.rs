@@ -122,7 +122,8 @@ pub struct DiffFile {
     pub deletions: u64,
 }
 
-/// A file that differs and is not shown: binary, a lock file, over 500 KB, or with more than 2,000 changed lines.
+/// A file that differs and is not shown: binary, a lock file, over 500 KB, with more than 2,000 changed lines, or met
+/// after 30 seconds of comparing.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
 pub struct FilteredFile {
     /// Where it is, or was.

@@ -1,6 +1,7 @@
 //! The answer: written while the files are compared, so that one file is held at a time.
 
 use std::io::{self, Write};
+use std::time::{Duration, Instant};
 
 use axum::response::{IntoResponse, Response};
 use bstr::BString;
@@ -18,6 +19,9 @@ use crate::stream::written_by;
 
 /// Bytes of files that are not shown, read to count their changed lines, before no more are read.
 const MAX_COUNTED_BYTES: u64 = 64 << 20;
+
+/// Time spent on comparing, after which files are only named: clients wait for 60 seconds.
+const MAX_TIME: Duration = Duration::from_secs(30);
 
 /// Two trees and how they are compared.
 pub(super) struct Compared {
@@ -49,7 +53,7 @@ pub(super) fn answer(
     let database = database.clone();
     let body = written_by(move |out| {
         out.write_all(&start)?;
-        write_files(&database, &changes, &options, out)
+        write_files(&database, &changes, &options, MAX_TIME, out)
     });
     Ok(([(CONTENT_TYPE, "application/json")], body).into_response())
 }
@@ -58,11 +62,14 @@ fn write_files(
     database: &Database,
     changes: &[FileChange],
     options: &DiffOptions,
+    max_time: Duration,
     out: &mut impl Write,
 ) -> io::Result<()> {
     let mut reader = Reader {
         database,
         options,
+        began: Instant::now(),
+        max_time,
         counted_bytes: 0,
         stats: DiffStats::default(),
     };
@@ -93,6 +100,8 @@ enum Found {
 struct Reader<'a> {
     database: &'a Database,
     options: &'a DiffOptions,
+    began: Instant,
+    max_time: Duration,
     counted_bytes: u64,
     stats: DiffStats,
 }
@@ -109,7 +118,8 @@ impl Reader<'_> {
             } else {
                 MAX_SHOWN_BYTES
             };
-        if is_too_large && !self.may_count(old + new, max) {
+        let is_late = self.began.elapsed() > self.max_time;
+        if is_late || is_too_large && !self.may_count(old + new, max) {
             return Ok(filtered(change, bytes, false));
         }
         let mut diff = FileDiff::of(self.database, change, self.options)?;
@@ -177,4 +187,41 @@ fn old_path(change: &FileChange) -> Option<String> {
     );
     let old = change.old.as_ref().filter(|_| is_moved)?;
     Some(old.path.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use packhouse_object::{EntryMode, NewObject, ObjectCache, ObjectKind};
+    use packhouse_repo::diff::FileSide;
+
+    use super::*;
+
+    fn written(max_time: Duration) -> serde_json::Value {
+        let blob = NewObject::new(ObjectKind::Blob, b"text\n".as_slice()).unwrap();
+        let change = FileChange {
+            old: None,
+            new: Some(FileSide {
+                path: "file".into(),
+                mode: EntryMode::Blob,
+                id: blob.id,
+            }),
+            status: ChangeStatus::Added,
+        };
+        let database = Database::new(Arc::new(ObjectCache::new(1 << 10)), 1).with_objects([blob]);
+        let mut out = b"{\"sha\":\"\"".to_vec();
+        let options = DiffOptions::default();
+        write_files(&database, &[change], &options, max_time, &mut out).unwrap();
+        serde_json::from_slice(&out).unwrap()
+    }
+
+    #[test]
+    fn files_are_only_named_when_the_time_is_over() {
+        let (shown, late) = (written(MAX_TIME), written(Duration::ZERO));
+        assert_eq!(shown["files"][0]["additions"], 1);
+        assert_eq!(late["files"], serde_json::json!([]));
+        assert_eq!(late["filtered_files"][0]["path"], "file");
+        assert_eq!(late["stats"]["files"], 1);
+    }
 }
