@@ -1,4 +1,4 @@
-//! Bodies of `commit-pack`: a line means in pieces what it means whole, and nothing panics.
+//! Bodies of `commit-pack` and `diff-commit`: a line means in pieces what it means whole, and nothing panics.
 //!
 //! The parser is taken from the server's own source files: building the whole server for two of them would take longer
 //! than fuzzing them.
@@ -9,10 +9,10 @@ use libfuzzer_sys::fuzz_target;
 use packhouse_api::MetadataLine;
 
 #[allow(dead_code)]
-#[path = "../../crates/server/src/rest/commit_pack/base64_pieces.rs"]
+#[path = "../../crates/server/src/rest/ndjson/base64_pieces.rs"]
 mod base64_pieces;
 #[allow(dead_code)]
-#[path = "../../crates/server/src/rest/commit_pack/chunk.rs"]
+#[path = "../../crates/server/src/rest/ndjson/chunk.rs"]
 mod chunk;
 
 #[path = "../../crates/server/src/rest/json_object.rs"]
@@ -35,10 +35,11 @@ mod error {
     }
 }
 
-fuzz_target!(|input: (&[u8], Vec<u8>)| {
-    let (line, cuts) = input;
+fuzz_target!(|input: (&[u8], Vec<u8>, bool)| {
+    let (line, cuts, is_diff) = input;
+    let carries = if is_diff { chunk::Carries::Diff } else { chunk::Carries::Blobs };
     let _ = serde_json::from_slice::<MetadataLine>(line);
-    let Some(head) = chunk::parse_head(line) else { return };
+    let Some(head) = chunk::parse_head(carries, line) else { return };
     let mut splitter = chunk::DataSplitter::default();
     let mut pieces = base64_pieces::Pieces::default();
     let (mut encoded, mut decoded) = (Vec::new(), Vec::new());
@@ -61,8 +62,8 @@ fuzz_target!(|input: (&[u8], Vec<u8>)| {
             }
         }
     }
-    if let Ok(eof) = chunk::parse_tail(&splitter.tail) {
-        let whole = chunk::parse(line).expect("a line that is read in pieces can be read whole");
+    if let Ok(eof) = chunk::parse_tail(carries, &splitter.tail) {
+        let whole = chunk::parse(carries, line).expect("a line that is read in pieces can be read whole");
         assert_eq!(encoded, whole.data.as_bytes());
         assert_eq!(eof, whole.eof);
     }

@@ -34,16 +34,20 @@ pub struct CommitMetadata {
     )]
     pub committer: Option<Person>,
     /// Commit that the branch must be at (or its base, if the branch is created).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        alias = "expected_target_sha",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub expected_head_sha: Option<String>,
     /// Branch to start from if the target does not exist.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base_branch: Option<String>,
     /// Whether the target is an ephemeral branch.
-    #[serde(default)]
+    #[serde(default, alias = "target_is_ephemeral")]
     pub ephemeral: bool,
     /// Whether the base is an ephemeral branch.
-    #[serde(default)]
+    #[serde(default, alias = "base_is_ephemeral")]
     pub ephemeral_base: bool,
     /// What changes.
     #[serde(default, deserialize_with = "objects")]
@@ -107,6 +111,24 @@ pub struct BlobChunk<'a> {
     #[serde(borrow)]
     pub data: Cow<'a, str>,
     /// Whether it is the last piece of this content.
+    pub eof: bool,
+}
+
+/// A line of `POST /repos/diff-commit` that carries a piece of the diff.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+pub struct DiffChunkLine<'a> {
+    /// A piece of the diff.
+    #[serde(borrow, deserialize_with = "object")]
+    pub diff_chunk: DiffChunk<'a>,
+}
+
+/// A piece of a diff, 4 MiB at most.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+pub struct DiffChunk<'a> {
+    /// The bytes in standard base64, padded.
+    #[serde(borrow)]
+    pub data: Cow<'a, str>,
+    /// Whether it is the last piece.
     pub eof: bool,
 }
 

@@ -26,14 +26,15 @@ mod object;
 pub mod paths;
 mod repos;
 mod webhooks;
+mod restore;
 
 pub use branches::{
     BranchInfo, CreateBranch, CreatedBranch, DeleteBranch, DeletedBranch, ListBranchesQuery,
     ListedBranches,
 };
 pub use commit_pack::{
-    BlobChunk, BlobChunkLine, CommitMetadata, CommitResponse, CommitSummary, FileChange,
-    FileOperation, MetadataLine, Person, RefUpdate,
+    BlobChunk, BlobChunkLine, CommitMetadata, CommitResponse, CommitSummary, DiffChunk,
+    DiffChunkLine, FileChange, FileOperation, MetadataLine, Person, RefUpdate,
 };
 pub use commits::{CommitInfo, FoundCommit, GetCommitQuery, ListCommitsQuery, ListedCommits};
 pub use diffs::{
@@ -64,3 +65,4 @@ pub use webhooks::{
     CreateWebhook, DeletedWebhook, ListDeliveriesQuery, ListWebhooksQuery, ListedDeliveries,
     ListedWebhooks, ReplayWebhook, ReplayedWebhook, Webhook, WebhookDelivery, WebhookDeliveryState,
 };
+pub use restore::{RestoreCommit, RestoreMetadata};

@@ -27,6 +27,7 @@ mod reflog;
 mod refs;
 pub mod renames;
 mod repository;
+mod restore;
 mod revision;
 pub mod store;
 mod sync;
@@ -34,7 +35,7 @@ mod view;
 
 pub use branch::{BranchError, CreateBranch, CreatedBranch, DeleteBranch};
 pub use change::{Change, RefEdit};
-pub use commit::{CommitError, CommitOutcome, CommitRequest};
+pub use commit::{CommitError, CommitOnto, CommitOutcome, CommitRequest, NewTree, Parent};
 pub use error::{PublishError, RepoError};
 pub use export::{CopyError, ExportError, ExportReport, copy_objects, export};
 pub use files::{FileEntry, FileList, ListFiles, list_files};

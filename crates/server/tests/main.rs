@@ -20,6 +20,7 @@ mod large;
 mod ops;
 mod policy;
 mod repos;
+mod restore;
 mod special_files;
 mod support;
 mod upstreams;

@@ -2,6 +2,7 @@
 
 pub(crate) mod branches;
 pub(crate) mod commit_pack;
+mod commit_write;
 pub(crate) mod commits;
 mod conditions;
 pub(crate) mod deliveries;
@@ -17,11 +18,14 @@ mod input;
 pub(crate) mod jobs;
 mod json_object;
 mod last_commit;
+mod ndjson;
 mod openapi;
 mod page;
 mod range;
 pub(crate) mod repos;
 pub(crate) mod time;
+pub(crate) mod restore;
+mod time;
 pub(crate) mod upstreams;
 pub(crate) mod webhooks;
 

@@ -47,11 +47,13 @@ use crate::state::AppState;
         super::deliveries::list,
         super::deliveries::redeliver,
         super::events::stream,
+        super::restore::restore,
     ),
     components(schemas(
         packhouse_api::MetadataLine,
         packhouse_api::BlobChunkLine<'static>,
         packhouse_api::PushEvent,
+        packhouse_api::DiffChunkLine<'static>,
     )),
     security(("token" = [])),
     modifiers(&Token),

@@ -2,18 +2,17 @@
 
 use std::path::PathBuf;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use packhouse_object::{FinishedPack, IdSet, NewObject, ObjectId, ObjectKind};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::chunk::{self, DataSplitter, Head, MAX_CHUNK_BYTES, MAX_ENCODED_BYTES, MAX_LINE_BYTES};
-use super::lines::{LineReader, Next};
 use super::plan::{ContentUse, Plan};
 use super::spool::Spool;
 use crate::error::ApiError;
 use crate::rest::input::shown;
+use crate::rest::ndjson::{
+    self, Carries, DataSplitter, Head, LineReader, NextChunk, NotBase64, next_chunk,
+};
 use crate::state::AppState;
 
 /// Contents that may be half-received at a time. The SDKs send one after the other.
@@ -84,24 +83,12 @@ impl<'a> Contents<'a> {
 
     /// Reads all lines that follow the first.
     pub(super) async fn read(&mut self, lines: &mut LineReader) -> Result<(), ApiError> {
+        let free_bytes = self.state.limits.line_free_bytes;
         loop {
-            match lines.next(self.state.limits.line_free_bytes).await? {
-                Next::End => return Ok(()),
-                Next::Line(line) => self.chunk(&line).await?,
-                Next::Start(start) => match chunk::parse_head(&start) {
-                    Some(head) => self.long_chunk(head, start, lines).await?,
-                    None if start.iter().all(u8::is_ascii_whitespace) => {
-                        // A long run of blanks: still one blank line, or the beginning of a line after all.
-                        let line = lines.finish(start, MAX_LINE_BYTES).await?;
-                        if !line.iter().all(u8::is_ascii_whitespace) {
-                            self.chunk(&line).await?;
-                        }
-                    }
-                    None => {
-                        let line = lines.finish(start, MAX_LINE_BYTES).await?;
-                        self.chunk(&line).await?;
-                    }
-                },
+            match next_chunk(lines, Carries::Blobs, free_bytes).await? {
+                NextChunk::End => return Ok(()),
+                NextChunk::Whole(line) => self.chunk(&line).await?,
+                NextChunk::Long(head, start) => self.long_chunk(head, start, lines).await?,
             }
         }
     }
@@ -142,18 +129,9 @@ impl<'a> Contents<'a> {
 
     /// A line that was received whole.
     async fn chunk(&mut self, line: &[u8]) -> Result<(), ApiError> {
-        let chunk = chunk::parse(line)?;
+        let chunk = ndjson::parse(Carries::Blobs, line)?;
         let content = self.find(&chunk.content_id)?;
-        // Refused before it is decoded: four characters carry at most three bytes.
-        if chunk.data.len() > MAX_ENCODED_BYTES {
-            return Err(chunk::too_large());
-        }
-        let data = STANDARD
-            .decode(chunk.data.as_bytes())
-            .map_err(|_| not_base64(&chunk.content_id))?;
-        if data.len() > MAX_CHUNK_BYTES {
-            return Err(chunk::too_large());
-        }
+        let data = ndjson::decode(&chunk)?.ok_or_else(|| not_base64(&chunk.content_id))?;
         match self.plan.uses[content] {
             ContentUse::Nothing if data.is_empty() => self.progress[content] = Progress::Ignored,
             ContentUse::Nothing => {
@@ -200,7 +178,7 @@ impl<'a> Contents<'a> {
             }
             piece = lines.rest().await?;
         }
-        let eof = chunk::parse_tail(&split.tail)?;
+        let eof = ndjson::parse_tail(Carries::Blobs, &split.tail)?;
         self.spool().await?.end_base64(content).await?;
         self.end_chunk(content, eof).await
     }
@@ -312,9 +290,5 @@ fn submodule(data: &[u8], eof: bool) -> Result<Progress, ApiError> {
 }
 
 fn not_base64(content_id: &str) -> ApiError {
-    ApiError::invalid(format!(
-        "content `{}`: {}",
-        shown(content_id),
-        super::base64_pieces::NotBase64
-    ))
+    ApiError::invalid(format!("content `{}`: {}", shown(content_id), NotBase64))
 }

@@ -2,51 +2,25 @@
 
 use std::collections::HashMap;
 
-use packhouse_api::{CommitMetadata, FileChange, FileOperation, MetadataLine, Person};
-use packhouse_object::{
-    BString, EntryMode, ObjectId, PathEdit, RefName, RepoPath, Signature, check_entry,
-};
-use packhouse_repo::Namespace;
+use packhouse_api::{CommitMetadata, FileChange, FileOperation, MetadataLine};
+use packhouse_object::{EntryMode, ObjectId, PathEdit, RepoPath, check_entry};
 
 use crate::error::ApiError;
-use crate::rest::input::{self, non_blank, shown};
+use crate::rest::commit_write::CommitWrite;
+use crate::rest::input::{self, shown};
 use crate::rest::json_object::expect_object;
-use crate::rest::{namespace, time};
 
 /// A commit to make.
 #[derive(Debug)]
 pub(super) struct Plan {
-    /// Short name of the branch.
-    pub branch: String,
-    /// The branch.
-    pub target: RefName,
-    /// Where the branch lives.
-    pub namespace: Namespace,
-    /// Where the branch starts if it does not exist.
-    pub base: Option<RefName>,
-    /// What the branch must be at.
-    pub expected_head: Option<ExpectedHead>,
-    /// The message as it is stored, with a newline at its end.
-    pub message: BString,
-    /// Who wrote the change.
-    pub author: Signature,
-    /// Who commits it.
-    pub committer: Signature,
+    /// Where it goes and what it says.
+    pub write: CommitWrite,
     /// What changes.
     pub changes: Vec<PlannedChange>,
     /// The contents that are to come, by their names.
     pub contents: HashMap<String, usize>,
     /// What each content is for.
     pub uses: Vec<ContentUse>,
-}
-
-/// How a client says where it believes the branch to be.
-#[derive(Debug)]
-pub(super) enum ExpectedHead {
-    /// By commit.
-    Id(ObjectId),
-    /// By a name or an abbreviation, which older clients send.
-    Name(String),
 }
 
 /// One path that changes.
@@ -81,31 +55,8 @@ impl Plan {
     }
 
     fn new(metadata: CommitMetadata) -> Result<Plan, ApiError> {
-        let branch = metadata.target_branch.trim().to_owned();
-        let namespace_of_target = namespace(Some(metadata.ephemeral));
-        let target = input::branch("target_branch", &branch, namespace_of_target)?;
-        let base = non_blank(metadata.base_branch.as_deref());
-        if metadata.ephemeral_base && base.is_none() {
-            return Err(ApiError::invalid("`ephemeral_base` needs `base_branch`"));
-        }
-        let base_namespace = namespace(Some(metadata.ephemeral_base));
-        let base = base
-            .map(|base| input::branch("base_branch", base, base_namespace))
-            .transpose()?;
-        let author = signature("author", &metadata.author)?;
-        let committer = match &metadata.committer {
-            Some(committer) => signature("committer", committer)?,
-            None => author.clone(),
-        };
         let mut plan = Plan {
-            branch,
-            target,
-            namespace: namespace_of_target,
-            base,
-            expected_head: non_blank(metadata.expected_head_sha.as_deref()).map(expected_head),
-            message: message(&metadata.commit_message)?,
-            author,
-            committer,
+            write: CommitWrite::new(&metadata)?,
             changes: Vec::with_capacity(metadata.files.len()),
             contents: HashMap::new(),
             uses: Vec::new(),
@@ -200,13 +151,6 @@ impl Plan {
     }
 }
 
-fn expected_head(text: &str) -> ExpectedHead {
-    match ObjectId::from_hex(text.as_bytes()) {
-        Ok(id) => ExpectedHead::Id(id),
-        Err(_) => ExpectedHead::Name(text.to_owned()),
-    }
-}
-
 fn mode(mode: Option<&str>, path: &str) -> Result<EntryMode, ApiError> {
     match mode {
         None | Some("100644") => Ok(EntryMode::Blob),
@@ -220,50 +164,4 @@ fn mode(mode: Option<&str>, path: &str) -> Result<EntryMode, ApiError> {
             )))
         }
     }
-}
-
-pub(in crate::rest) fn message(text: &str) -> Result<BString, ApiError> {
-    if text.trim().is_empty() {
-        return Err(ApiError::invalid("`commit_message` is empty"));
-    }
-    if text.contains('\0') {
-        return Err(ApiError::invalid(
-            "`commit_message` contains a NUL character",
-        ));
-    }
-    // As git does; readers of the API get the message without it again.
-    Ok(BString::from(format!("{text}\n")))
-}
-
-/// `person` as Git writes it into a commit.
-pub(in crate::rest) fn signature(field: &str, person: &Person) -> Result<Signature, ApiError> {
-    let part = |name: &str, text: &str| {
-        let text = text.trim();
-        if text.is_empty() {
-            return Err(ApiError::invalid(format!("`{field}.{name}` is empty")));
-        }
-        // They delimit the parts of a commit's header, which knows no escapes.
-        if text.contains(['<', '>', '\n', '\0']) {
-            return Err(ApiError::invalid(format!(
-                "`{field}.{name}` contains `<`, `>`, a newline or a NUL character"
-            )));
-        }
-        Ok(BString::from(text))
-    };
-    let (seconds, offset_minutes) = match non_blank(person.timestamp.as_deref()) {
-        None => (time::now_seconds(), 0),
-        Some(text) => time::parse_rfc3339(text)
-            .filter(|(seconds, _)| *seconds >= 0)
-            .ok_or_else(|| {
-                ApiError::invalid(format!(
-                    "`{field}.timestamp` is no RFC 3339 time since 1970"
-                ))
-            })?,
-    };
-    Ok(Signature {
-        name: part("name", &person.name)?,
-        email: part("email", &person.email)?,
-        seconds,
-        offset_minutes,
-    })
 }

@@ -10,9 +10,8 @@ use packhouse_object::{
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinHandle;
 
-use super::base64_pieces::Pieces;
-use super::chunk::MAX_CHUNK_BYTES;
 use crate::error::ApiError;
+use crate::rest::ndjson::{MAX_CHUNK_BYTES, Pieces};
 use crate::state::{AppState, turn};
 
 /// Pieces that wait for the thread. Each is at most as large as what one read from the connection gives, or a line

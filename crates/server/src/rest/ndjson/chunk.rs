@@ -8,28 +8,37 @@ use std::borrow::Cow;
 
 use bstr::ByteSlice;
 use bytes::{Buf, Bytes};
-use packhouse_api::BlobChunkLine;
+use packhouse_api::{BlobChunkLine, DiffChunkLine};
 
 use crate::error::ApiError;
 use crate::rest::json_object::expect_object;
 
 /// Largest decoded chunk, in bytes: a limit of the wire contract.
-pub(super) const MAX_CHUNK_BYTES: usize = 4 << 20;
+pub(crate) const MAX_CHUNK_BYTES: usize = 4 << 20;
 
 /// A chunk of that size in base64, in bytes.
-pub(super) const MAX_ENCODED_BYTES: usize = MAX_CHUNK_BYTES.div_ceil(3) * 4;
+pub(crate) const MAX_ENCODED_BYTES: usize = MAX_CHUNK_BYTES.div_ceil(3) * 4;
 
 /// Largest line that is held whole because its parts come in another order than usual: a chunk and what is around
 /// it, with room for slashes that are written `\/`.
-pub(super) const MAX_LINE_BYTES: usize = MAX_ENCODED_BYTES + (256 << 10);
+pub(crate) const MAX_LINE_BYTES: usize = MAX_ENCODED_BYTES + (256 << 10);
 
 /// What may stand after the data of a long line, in bytes.
-pub(super) const MAX_TAIL_BYTES: usize = 1024;
+pub(crate) const MAX_TAIL_BYTES: usize = 1024;
+
+/// What the chunks of a body are of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Carries {
+    /// Files, each of which has a name: `blob_chunk` lines.
+    Blobs,
+    /// One diff: `diff_chunk` lines.
+    Diff,
+}
 
 /// A chunk line, parsed.
 #[derive(Debug)]
-pub(super) struct Chunk<'a> {
-    /// Which content.
+pub(crate) struct Chunk<'a> {
+    /// Which content; empty for a diff.
     pub content_id: Cow<'a, str>,
     /// Its data, still in base64.
     pub data: Cow<'a, str>,
@@ -38,20 +47,34 @@ pub(super) struct Chunk<'a> {
 }
 
 /// Parses a whole line.
-pub(super) fn parse(line: &[u8]) -> Result<Chunk<'_>, ApiError> {
-    expect_object("a `blob_chunk` line", line)?;
-    let BlobChunkLine { blob_chunk } =
-        serde_json::from_slice(line).map_err(|error| malformed(&error))?;
-    Ok(Chunk {
-        content_id: blob_chunk.content_id,
-        data: blob_chunk.data,
-        eof: blob_chunk.eof,
-    })
+pub(crate) fn parse(carries: Carries, line: &[u8]) -> Result<Chunk<'_>, ApiError> {
+    match carries {
+        Carries::Blobs => {
+            expect_object("a `blob_chunk` line", line)?;
+            let BlobChunkLine { blob_chunk } =
+                serde_json::from_slice(line).map_err(|error| malformed("blob_chunk", &error))?;
+            Ok(Chunk {
+                content_id: blob_chunk.content_id,
+                data: blob_chunk.data,
+                eof: blob_chunk.eof,
+            })
+        }
+        Carries::Diff => {
+            expect_object("a `diff_chunk` line", line)?;
+            let DiffChunkLine { diff_chunk } =
+                serde_json::from_slice(line).map_err(|error| malformed("diff_chunk", &error))?;
+            Ok(Chunk {
+                content_id: Cow::Borrowed(""),
+                data: diff_chunk.data,
+                eof: diff_chunk.eof,
+            })
+        }
+    }
 }
 
 /// The beginning of a long line.
 #[derive(Debug, Eq, PartialEq)]
-pub(super) struct Head {
+pub(crate) struct Head {
     /// Which content.
     pub content_id: String,
     /// Where in the line its data begins.
@@ -60,7 +83,7 @@ pub(super) struct Head {
 
 /// Recognises the beginning of a line whose data stands last but for `eof`, as every SDK writes it. `None`: the line
 /// is written in another way, or not at all as it should be, and has to be looked at whole.
-pub(super) fn parse_head(start: &[u8]) -> Option<Head> {
+pub(crate) fn parse_head(carries: Carries, start: &[u8]) -> Option<Head> {
     const KEY: &[u8] = b"\"data\"";
     let mut from = 0;
     loop {
@@ -72,7 +95,7 @@ pub(super) fn parse_head(start: &[u8]) -> Option<Head> {
         let mut line = start[..data_at].to_vec();
         line.extend_from_slice(b"\",\"eof\":false}}");
         // A `"data":"` inside of a string cannot be completed this way, so what parses is the data.
-        if let Ok(chunk) = parse(&line)
+        if let Ok(chunk) = parse(carries, &line)
             && chunk.data.is_empty()
         {
             return Some(Head {
@@ -100,7 +123,7 @@ fn after_colon_and_quote(line: &[u8], from: usize) -> Option<usize> {
 
 /// Splits what follows a [`Head`] into its data and what stands after it.
 #[derive(Debug, Default)]
-pub(super) struct DataSplitter {
+pub(crate) struct DataSplitter {
     /// From the closing quote on.
     pub tail: Vec<u8>,
     encoded_bytes: usize,
@@ -110,7 +133,7 @@ pub(super) struct DataSplitter {
 
 impl DataSplitter {
     /// Takes data from the beginning of `rest`; `None` when there is none left in it.
-    pub(super) fn next(&mut self, rest: &mut Bytes) -> Result<Option<Bytes>, ApiError> {
+    pub(crate) fn next(&mut self, rest: &mut Bytes) -> Result<Option<Bytes>, ApiError> {
         loop {
             if !self.tail.is_empty() {
                 self.tail.extend_from_slice(&std::mem::take(rest));
@@ -153,19 +176,21 @@ impl DataSplitter {
 }
 
 /// The failure of a chunk over [`MAX_CHUNK_BYTES`].
-pub(super) fn too_large() -> ApiError {
+pub(crate) fn too_large() -> ApiError {
     ApiError::invalid(format!("a chunk has more than {MAX_CHUNK_BYTES} bytes"))
 }
 
 /// Reads what stands after the data of a long line, from its closing quote on, and says whether it was the last chunk.
-pub(super) fn parse_tail(tail: &[u8]) -> Result<bool, ApiError> {
-    let mut line = b"{\"blob_chunk\":{\"content_id\":\"\",\"data\":\"".to_vec();
-    line.extend_from_slice(tail);
-    Ok(parse(&line)?.eof)
+pub(crate) fn parse_tail(carries: Carries, tail: &[u8]) -> Result<bool, ApiError> {
+    let head: &[u8] = match carries {
+        Carries::Blobs => b"{\"blob_chunk\":{\"content_id\":\"\",\"data\":\"",
+        Carries::Diff => b"{\"diff_chunk\":{\"data\":\"",
+    };
+    Ok(parse(carries, &[head, tail].concat())?.eof)
 }
 
-fn malformed(error: &serde_json::Error) -> ApiError {
-    ApiError::invalid(format!("a line is not a `blob_chunk`: {error}"))
+fn malformed(what: &str, error: &serde_json::Error) -> ApiError {
+    ApiError::invalid(format!("a line is not a `{what}`: {error}"))
 }
 
 #[cfg(test)]
@@ -190,7 +215,7 @@ mod tests {
                 r#""data":""#,
             ),
         ] {
-            let head = parse_head(start.as_bytes()).unwrap();
+            let head = parse_head(Carries::Blobs, start.as_bytes()).unwrap();
             assert_eq!(head.content_id, id, "{start}");
             assert_eq!(&start[head.data_at..], "AAAA", "{start}");
         }
@@ -201,8 +226,37 @@ mod tests {
             r#"{"blob_chunk":{"content_id":"a"AAAA"#,
             "",
         ] {
-            assert_eq!(parse_head(start.as_bytes()), None, "{start}");
+            assert_eq!(
+                parse_head(Carries::Blobs, start.as_bytes()),
+                None,
+                "{start}"
+            );
         }
+    }
+
+    #[test]
+    fn lines_of_a_diff_need_no_id() {
+        let start = br#"{"diff_chunk": {"data": "AAAA"#;
+        let head = parse_head(Carries::Diff, start).unwrap();
+        assert_eq!(
+            (head.content_id.as_str(), &start[head.data_at..]),
+            ("", &b"AAAA"[..])
+        );
+        assert_eq!(parse_head(Carries::Blobs, start), None);
+        assert!(parse_tail(Carries::Diff, br#"", "eof": true}}"#).unwrap());
+        let chunk = parse(
+            Carries::Diff,
+            br#"{"diff_chunk":{"data":"AA==","eof":false}}"#,
+        )
+        .unwrap();
+        assert_eq!((&*chunk.data, chunk.eof), ("AA==", false));
+        assert!(
+            parse(
+                Carries::Diff,
+                br#"{"blob_chunk":{"content_id":"","data":"","eof":true}}"#
+            )
+            .is_err()
+        );
     }
 
     fn split(text: &str, cuts: &[usize]) -> Result<(String, String), ApiError> {
@@ -243,8 +297,8 @@ mod tests {
 
     #[test]
     fn the_end_of_a_long_line_says_whether_it_is_the_last() {
-        assert!(parse_tail(br#"","eof":true}}"#).unwrap());
-        assert!(!parse_tail(b"\" , \"eof\" : false } } \r").unwrap());
+        assert!(parse_tail(Carries::Blobs, br#"","eof":true}}"#).unwrap());
+        assert!(!parse_tail(Carries::Blobs, b"\" , \"eof\" : false } } \r").unwrap());
         for tail in [
             r#""}}"#,
             r#"","eof":true}"#,
@@ -252,7 +306,10 @@ mod tests {
             r#"","eof":1}}"#,
             "",
         ] {
-            assert!(parse_tail(tail.as_bytes()).is_err(), "{tail}");
+            assert!(
+                parse_tail(Carries::Blobs, tail.as_bytes()).is_err(),
+                "{tail}"
+            );
         }
     }
 }

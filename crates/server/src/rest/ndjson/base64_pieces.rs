@@ -6,11 +6,11 @@ use base64::engine::general_purpose::STANDARD;
 /// The data is not standard base64 with padding.
 #[derive(Debug, Eq, PartialEq, thiserror::Error)]
 #[error("the data is not valid base64")]
-pub(super) struct NotBase64;
+pub(crate) struct NotBase64;
 
 /// Decodes piece by piece. Accepts exactly what decoding the whole at once would.
 #[derive(Debug, Default)]
-pub(super) struct Pieces {
+pub(crate) struct Pieces {
     /// Characters that do not make up a group of four yet.
     carry: Vec<u8>,
     /// A group with padding was seen: nothing may follow.
@@ -19,7 +19,7 @@ pub(super) struct Pieces {
 
 impl Pieces {
     /// Decodes what `piece` completes, onto `out`.
-    pub(super) fn decode(&mut self, piece: &[u8], out: &mut Vec<u8>) -> Result<(), NotBase64> {
+    pub(crate) fn decode(&mut self, piece: &[u8], out: &mut Vec<u8>) -> Result<(), NotBase64> {
         let mut piece = piece;
         if !self.carry.is_empty() {
             let (head, rest) = piece.split_at(piece.len().min(4 - self.carry.len()));
@@ -38,7 +38,7 @@ impl Pieces {
     }
 
     /// Fails if the data stopped inside of a group.
-    pub(super) fn finish(self) -> Result<(), NotBase64> {
+    pub(crate) fn finish(self) -> Result<(), NotBase64> {
         if self.carry.is_empty() {
             Ok(())
         } else {

@@ -19,7 +19,7 @@ const POOL_STEP_BYTES: usize = 1 << 20;
 
 /// The next line, or the beginning of one that is long.
 #[derive(Debug)]
-pub(super) enum Next {
+pub(crate) enum Next {
     /// A whole line without its newline, not blank.
     Line(Bytes),
     /// The first bytes of a longer line; [`LineReader::rest`] gives the others.
@@ -29,7 +29,7 @@ pub(super) enum Next {
 }
 
 /// Reads the lines of a body. Blank lines are passed over; the last line need not end in a newline.
-pub(super) struct LineReader {
+pub(crate) struct LineReader {
     body: Body,
     /// Received and not yet read.
     piece: Bytes,
@@ -44,7 +44,7 @@ pub(super) struct LineReader {
 
 impl LineReader {
     /// A reader over `body`. Lines that have to be held whole and are long are paid for from `pool`, in KiB.
-    pub(super) fn new(body: Body, pool: Arc<Semaphore>, limits: &Limits) -> LineReader {
+    pub(crate) fn new(body: Body, pool: Arc<Semaphore>, limits: &Limits) -> LineReader {
         LineReader {
             body,
             piece: Bytes::new(),
@@ -57,7 +57,7 @@ impl LineReader {
     }
 
     /// The next line whole, `limit` bytes at most; `None` at the end of the body.
-    pub(super) async fn whole(&mut self, limit: usize) -> Result<Option<Bytes>, ApiError> {
+    pub(crate) async fn whole(&mut self, limit: usize) -> Result<Option<Bytes>, ApiError> {
         match self.next(self.free_bytes).await? {
             Next::End => Ok(None),
             Next::Line(line) if line.len() <= limit => Ok(Some(line)),
@@ -67,7 +67,7 @@ impl LineReader {
     }
 
     /// The next line, if it has no more than about `limit` bytes, or the beginning of it.
-    pub(super) async fn next(&mut self, limit: usize) -> Result<Next, ApiError> {
+    pub(crate) async fn next(&mut self, limit: usize) -> Result<Next, ApiError> {
         let mut start = BytesMut::new();
         loop {
             if let Some(at) = self.piece.find_byte(b'\n') {
@@ -101,7 +101,7 @@ impl LineReader {
     }
 
     /// More of the line that [`Next::Start`] began; `None` at its end.
-    pub(super) async fn rest(&mut self) -> Result<Option<Bytes>, ApiError> {
+    pub(crate) async fn rest(&mut self) -> Result<Option<Bytes>, ApiError> {
         if self.piece.is_empty() && !self.fill().await? {
             return Ok(None);
         }
@@ -116,7 +116,7 @@ impl LineReader {
     }
 
     /// The whole of the line that began with `start`.
-    pub(super) async fn finish(&mut self, start: Bytes, limit: usize) -> Result<Bytes, ApiError> {
+    pub(crate) async fn finish(&mut self, start: Bytes, limit: usize) -> Result<Bytes, ApiError> {
         let mut line = BytesMut::from(start);
         let mut paid = self.free_bytes.max(line.len());
         while let Some(more) = self.rest().await? {
