@@ -52,6 +52,8 @@ pub const REDELIVER: &str = "/api/v1/webhooks/{id}/deliveries/{delivery}/redeliv
 pub const REPLAY: &str = "/api/v1/webhooks/{id}/replay";
 /// Events as they happen (`GET`, server-sent events).
 pub const EVENTS: &str = "/api/v1/events";
+/// Commit a diff sent as newline-delimited JSON (`POST`).
+pub const DIFF_COMMIT: &str = "/api/v1/repos/diff-commit";
 /// Commit the files of an earlier commit (`POST`).
 pub const RESTORE_COMMIT: &str = "/api/v1/repos/restore-commit";
 /// The OpenAPI document of this API (`GET`, no token needed).

@@ -12,6 +12,7 @@ use packhouse_object::{
 
 use crate::change::{Change, RefEdit};
 use crate::error::{PublishError, RepoError};
+use crate::patch::PatchError;
 use crate::repository::Repository;
 use crate::view::View;
 
@@ -134,6 +135,9 @@ pub enum CommitError {
     /// The edits do not fit the tree.
     #[error(transparent)]
     Edit(#[from] EditTreeError),
+    /// The patch is malformed, or does not fit the files.
+    #[error(transparent)]
+    Patch(Box<PatchError>),
     /// The store failed.
     #[error(transparent)]
     Repo(#[from] RepoError),

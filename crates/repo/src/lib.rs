@@ -22,6 +22,7 @@ pub mod line_diff;
 mod log;
 pub mod merge;
 mod path_filter;
+pub mod patch;
 mod receive;
 mod reflog;
 mod refs;

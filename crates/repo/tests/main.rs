@@ -11,6 +11,7 @@ mod grep;
 mod hosted;
 mod hosted_history;
 mod merge;
+mod patch;
 mod plain_git;
 mod revisions;
 mod special_files;

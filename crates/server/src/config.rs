@@ -88,6 +88,10 @@ pub struct Limits {
     pub commit_pool_bytes: usize,
     /// Contents up to this size count against no pool.
     pub commit_free_bytes: usize,
+    /// Largest diff of a commit; a large one is in a file while it is applied.
+    pub diff_bytes: u64,
+    /// Diffs that may be applied at a time. Each holds the file at hand in memory.
+    pub patches: usize,
     /// Commits that may be writing pack files at a time.
     pub spools: usize,
     /// How long a request waits for its turn before it is told to come back.
@@ -139,6 +143,8 @@ impl Default for Limits {
             commit_memory_bytes: 1 << 20,
             commit_pool_bytes: 64 << 20,
             commit_free_bytes: 16 << 10,
+            diff_bytes: 1 << 30,
+            patches: 8,
             spools: 32,
             queue_wait: Duration::from_secs(20),
             drain_bytes: 8 << 30,

@@ -56,6 +56,7 @@ pub(crate) fn router(state: AppState) -> Router {
         .route(paths::DELIVERIES, get(rest::deliveries::list))
         .route(paths::REDELIVER, post(rest::deliveries::redeliver))
         .route(paths::EVENTS, get(rest::events::stream))
+        .route(paths::DIFF_COMMIT, post(rest::diff_commit::commit))
         .route(paths::RESTORE_COMMIT, post(rest::restore::restore))
         .route(paths::OPENAPI, get(rest::openapi))
         .route("/healthz", get(ops::healthz))

@@ -62,6 +62,8 @@ pub struct Shared {
     pub searches: Arc<Semaphore>,
     /// Turns for commits that write pack files.
     pub spools: Arc<Semaphore>,
+    /// Turns for commits that apply a diff.
+    pub patches: Arc<Semaphore>,
     /// Turns for fetches.
     pub fetches: Arc<Semaphore>,
     /// Turns for pushes.
@@ -122,6 +124,7 @@ impl AppState {
             texts: TextCache::new(limits.search_cache_bytes),
             searches: Arc::new(Semaphore::new(limits.searches)),
             spools: Arc::new(Semaphore::new(limits.spools)),
+            patches: Arc::new(Semaphore::new(limits.patches)),
             fetches: Arc::new(Semaphore::new(limits.fetches)),
             pushes: Arc::new(Semaphore::new(limits.pushes)),
             commit_pool: Arc::new(Semaphore::new(limits.commit_pool_bytes / 1024)),

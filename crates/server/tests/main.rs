@@ -9,6 +9,7 @@ mod commits;
 mod connection;
 mod events;
 mod diffs;
+mod diff_commit;
 mod file;
 mod files;
 mod files_metadata;

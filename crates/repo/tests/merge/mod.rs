@@ -2,4 +2,4 @@
 
 mod against_git;
 mod conflicts;
-mod world;
+pub(crate) mod world;

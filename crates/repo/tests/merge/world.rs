@@ -87,7 +87,7 @@ impl World {
         ObjectId::from_hex(out.trim_ascii()).unwrap()
     }
 
-    pub(super) fn database(&self) -> Database {
+    pub(crate) fn database(&self) -> Database {
         database(self.path())
     }
 
@@ -133,7 +133,7 @@ impl World {
 }
 
 /// Everything in a bare repository's object folder.
-pub(super) fn database(repository: &Path) -> Database {
+pub(crate) fn database(repository: &Path) -> Database {
     let objects = repository.join("objects");
     let packs = std::fs::read_dir(objects.join("pack")).unwrap();
     let packs = packs

@@ -6,6 +6,7 @@ use packhouse_api::{
     CommitMetadata, CommitResponse, CommitSummary, ErrorCode, Person, RefUpdate, ResultStatus,
 };
 use packhouse_object::{BString, EditTreeError, HashKind, ObjectId, RefName, Signature};
+use packhouse_repo::patch::PatchError;
 use packhouse_repo::{
     CommitError, CommitOnto, CommitOutcome, Namespace, RefChange, RefPolicy, Repository,
 };
@@ -171,6 +172,15 @@ impl CommitWrite {
                 }
                 EditTreeError::Read(_) => None,
                 _ => Some(ErrorCode::Invalid),
+            },
+            CommitError::Patch(error) => match &**error {
+                PatchError::Conflict { .. } => Some(ErrorCode::Conflict),
+                PatchError::TooLarge { .. } => Some(ErrorCode::TooLarge),
+                PatchError::Malformed { .. }
+                | PatchError::Empty
+                | PatchError::Path { .. }
+                | PatchError::Collision(_) => Some(ErrorCode::Invalid),
+                _ => None,
             },
             CommitError::Repo(_) => None,
         };

@@ -8,6 +8,7 @@ mod conditions;
 pub(crate) mod deliveries;
 pub(crate) mod events;
 pub(crate) mod diffs;
+pub(crate) mod diff_commit;
 pub(crate) mod file;
 pub(crate) mod files;
 pub(crate) mod files_metadata;

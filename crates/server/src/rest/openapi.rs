@@ -47,6 +47,7 @@ use crate::state::AppState;
         super::deliveries::list,
         super::deliveries::redeliver,
         super::events::stream,
+        super::diff_commit::commit,
         super::restore::restore,
     ),
     components(schemas(
