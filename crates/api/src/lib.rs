@@ -12,6 +12,7 @@
 //! assert_eq!(body.code, "repository_not_found");
 //! ```
 
+mod archive;
 mod branches;
 mod commit_pack;
 mod commits;
@@ -28,6 +29,7 @@ mod repos;
 mod webhooks;
 mod restore;
 
+pub use archive::{ArchiveFormat, ArchiveOptions, ArchiveRequest};
 pub use branches::{
     BranchInfo, CreateBranch, CreatedBranch, DeleteBranch, DeletedBranch, ListBranchesQuery,
     ListedBranches,

@@ -16,6 +16,8 @@ pub const FILES: &str = "/api/v1/repos/files";
 pub const FILES_METADATA: &str = "/api/v1/repos/files/metadata";
 /// Search the files of a commit (`POST`).
 pub const GREP: &str = "/api/v1/repos/grep";
+/// Get the files of a commit in one file (`POST`).
+pub const ARCHIVE: &str = "/api/v1/repos/archive";
 /// List (`GET`) and delete (`DELETE`) branches.
 pub const BRANCHES: &str = "/api/v1/repos/branches";
 /// Create or promote a branch (`POST`).

@@ -138,7 +138,7 @@ impl<'a> TreeIter<'a> {
     }
 
     /// How many bytes are left to read.
-    pub(crate) fn rest_len(&self) -> usize {
+    pub fn rest_len(&self) -> usize {
         self.rest.len()
     }
 

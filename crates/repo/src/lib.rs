@@ -6,6 +6,7 @@
 //! - a ref moves by compare-and-set, so no update is overwritten unseen;
 //! - every object that a visible object names is there too (submodule commits excepted).
 
+mod archive;
 mod branch;
 mod change;
 mod commit;
@@ -23,6 +24,7 @@ mod log;
 pub mod merge;
 mod path_filter;
 pub mod patch;
+mod path_filter;
 mod receive;
 mod reflog;
 mod refs;
@@ -34,6 +36,7 @@ pub mod store;
 mod sync;
 mod view;
 
+pub use archive::{Archive, ArchiveError, ArchiveFilter, ArchiveForm};
 pub use branch::{BranchError, CreateBranch, CreatedBranch, DeleteBranch};
 pub use change::{Change, RefEdit};
 pub use commit::{CommitError, CommitOnto, CommitOutcome, CommitRequest, NewTree, Parent};

@@ -104,6 +104,8 @@ pub struct Limits {
     pub drains: usize,
     /// `git fetch` and `clone` answers under way at a time.
     pub fetches: usize,
+    /// Archives under way at a time.
+    pub archives: usize,
     /// `git push` requests under way at a time.
     pub pushes: usize,
     /// Event streams at a time.
@@ -151,6 +153,7 @@ impl Default for Limits {
             drain_time: Duration::from_secs(30),
             drains: 256,
             fetches: 64,
+            archives: 32,
             pushes: 32,
             event_streams: 1000,
             fetch_request_bytes: 64 << 20,

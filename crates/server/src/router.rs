@@ -24,6 +24,7 @@ pub(crate) fn router(state: AppState) -> Router {
         .route(paths::FILES, get(rest::files::list))
         .route(paths::FILES_METADATA, get(rest::files_metadata::list))
         .route(paths::GREP, post(rest::grep::search))
+        .route(paths::ARCHIVE, post(rest::archive::send))
         .route(
             paths::BRANCHES,
             get(rest::branches::list).delete(rest::branches::delete),

@@ -66,6 +66,8 @@ pub struct Shared {
     pub patches: Arc<Semaphore>,
     /// Turns for fetches.
     pub fetches: Arc<Semaphore>,
+    /// Turns for archives.
+    pub archives: Arc<Semaphore>,
     /// Turns for pushes.
     pub pushes: Arc<Semaphore>,
     /// Memory for the contents of commits, in KiB.
@@ -126,6 +128,7 @@ impl AppState {
             spools: Arc::new(Semaphore::new(limits.spools)),
             patches: Arc::new(Semaphore::new(limits.patches)),
             fetches: Arc::new(Semaphore::new(limits.fetches)),
+            archives: Arc::new(Semaphore::new(limits.archives)),
             pushes: Arc::new(Semaphore::new(limits.pushes)),
             commit_pool: Arc::new(Semaphore::new(limits.commit_pool_bytes / 1024)),
             line_pool: Arc::new(Semaphore::new(limits.line_pool_bytes / 1024)),

@@ -61,6 +61,12 @@ pub struct BodyWriter {
 }
 
 impl BodyWriter {
+    /// Says whether the client is gone, for code that does not write for a while.
+    pub fn watch(&self) -> impl Fn() -> bool + use<> {
+        let sender = self.sender.clone();
+        move || sender.is_closed()
+    }
+
     /// Ends the body with an error, so that the client does not take what came so far for the whole.
     fn abort(mut self, error: io::Error) {
         self.gathered.clear();

@@ -1,5 +1,6 @@
 //! The HTTP API, version 1. One file per resource, one function per route.
 
+pub(crate) mod archive;
 pub(crate) mod branches;
 pub(crate) mod commit_pack;
 mod commit_write;

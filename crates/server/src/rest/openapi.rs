@@ -24,6 +24,7 @@ use crate::state::AppState;
         super::files::list,
         super::files_metadata::list,
         super::grep::search,
+        super::archive::send,
         super::branches::list,
         super::branches::create,
         super::branches::delete,
