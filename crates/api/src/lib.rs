@@ -26,8 +26,8 @@ mod jobs;
 mod object;
 pub mod paths;
 mod repos;
-mod webhooks;
 mod restore;
+mod webhooks;
 
 pub use archive::{ArchiveFormat, ArchiveOptions, ArchiveRequest};
 pub use branches::{
@@ -63,8 +63,8 @@ pub use repos::{
     InitialCommit, ListReposQuery, ListedRepos, PullUpstream, RepoDetails, RepoInfo, SyncInfo,
     SyncStatus, UpstreamMessage,
 };
+pub use restore::{RestoreCommit, RestoreMetadata};
 pub use webhooks::{
     CreateWebhook, DeletedWebhook, ListDeliveriesQuery, ListWebhooksQuery, ListedDeliveries,
     ListedWebhooks, ReplayWebhook, ReplayedWebhook, Webhook, WebhookDelivery, WebhookDeliveryState,
 };
-pub use restore::{RestoreCommit, RestoreMetadata};

@@ -11,6 +11,7 @@ mod connection;
 mod events;
 mod diffs;
 mod diff_commit;
+mod events;
 mod file;
 mod files;
 mod files_metadata;

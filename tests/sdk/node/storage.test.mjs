@@ -285,6 +285,41 @@ test('diffs of branches and commits', async () => {
   const some = await repo.getCommitDiff({ sha: side.commitSha, baseSha: repo.first, gitApplyCompatible: true, paths: ['bin', 'a.txt'] });
   assert.equal(some.baseSha, repo.first);
   assert.match(some.files[1].raw, /\nGIT binary patch\nliteral 1\n/);
+test('commit a diff, and conflicts by their reason', async () => {
+  const repo = await started({ 'docs/README.md': 'Old line\n' });
+  const diff = '--- a/docs/README.md\n+++ b/docs/README.md\n@@\n-Old line\n+New line\n';
+  const options = { targetBranch: 'main', commitMessage: 'Apply docs update', author };
+  const made = await repo.createCommitFromDiff({ ...options, diff, expectedHeadSha: repo.first });
+  assert.equal(made.refUpdate.oldSha, repo.first);
+  assert.equal(made.blobCount, 1);
+  assert.equal(await text(repo, { path: 'docs/README.md' }), 'New line\n');
+  const error = await repo.createCommitFromDiff({ ...options, diff }).catch((error) => error);
+  assert.ok(error instanceof RefUpdateError);
+  assert.equal(error.reason, 'conflict');
+  assert.match(error.message, /docs\/README.md.*line 3/);
+  const empty = await repo.createCommitFromDiff({ ...options, diff: '' }).catch((error) => error);
+  assert.equal(empty.reason, 'invalid');
+});
+
+test('restore an earlier commit', async () => {
+  const repo = await started();
+  const second = await change(repo, { 'README.md': 'broken', 'new.txt': 'x' });
+  const options = { targetBranch: 'main', targetCommitSha: repo.first, author, expectedHeadSha: second.commitSha };
+  const made = await repo.restoreCommit({ ...options, commitMessage: 'Go back' });
+  assert.equal(made.refUpdate.oldSha, second.commitSha);
+  assert.deepEqual((await repo.listFiles()).paths, ['README.md']);
+  const error = await repo.restoreCommit(options).catch((error) => error);
+  assert.equal(error.reason, 'precondition_failed');
+});
+
+test('archives', async () => {
+  const repo = await started({ 'README.md': '# Hello\n', 'vendor/x': 'x' });
+  const archive = await repo.getArchiveStream({ excludeGlobs: ['vendor/**'], archivePrefix: 'repo/' });
+  assert.equal(archive.headers.get('content-type'), 'application/gzip');
+  const file = join(folder, 'archive.tar.gz');
+  writeFileSync(file, Buffer.from(await archive.arrayBuffer()));
+  assert.equal(execFileSync('tar', ['-tzf', file], { encoding: 'utf8' }), 'repo/\nrepo/README.md\n');
+  await assert.rejects(repo.getArchiveStream({ ref: 'nowhere' }), ApiError);
 });
 
 test('ref policies', async () => {

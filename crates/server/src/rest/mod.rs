@@ -10,6 +10,7 @@ pub(crate) mod deliveries;
 pub(crate) mod events;
 pub(crate) mod diffs;
 pub(crate) mod diff_commit;
+pub(crate) mod events;
 pub(crate) mod file;
 pub(crate) mod files;
 pub(crate) mod files_metadata;
@@ -25,9 +26,8 @@ mod openapi;
 mod page;
 mod range;
 pub(crate) mod repos;
-pub(crate) mod time;
 pub(crate) mod restore;
-mod time;
+pub(crate) mod time;
 pub(crate) mod upstreams;
 pub(crate) mod webhooks;
 
