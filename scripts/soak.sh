@@ -16,6 +16,9 @@ export PACKHOUSE_BINARY=$CARGO_TARGET_DIR/release/packhouse
 if [ "${SOAK_EVENTS:-0}" -gt 0 ]; then
     PACKHOUSE_WEBHOOK_EVENTS=$SOAK_EVENTS scripts/test-system.sh -s tests/system/test_webhooks.py
 fi
+# Thousands of merges against Git's, others than in the quick tests each time.
+PACKHOUSE_MERGE_CASES=${SOAK_MERGES:-20000} PACKHOUSE_MERGE_SEED=$((RANDOM * 1000 + 10000)) \
+    cargo test --quiet --release -p packhouse-repo --test main merge::renamed
 end=$((SECONDS + 60 * ${SOAK_MINUTES:-10}))
 runs=0
 while ((SECONDS < end)); do

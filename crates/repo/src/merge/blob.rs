@@ -1,12 +1,13 @@
 //! What becomes of a path that both sides changed: its mode and its content.
 
+use bstr::{BStr, BString};
 use bytes::Bytes;
-use packhouse_object::{Database, EntryMode, NewObject, ObjectId, ObjectKind, ReadError};
+use packhouse_object::{Database, EntryMode, IdMap, NewObject, ObjectId, ObjectKind, ReadError};
 
+use super::ConflictKind;
 use super::options::{MergeError, TreeMergeOptions};
 use super::stages::Stage;
 use super::text::{MergeFavor, TextMerge, is_binary, merge_text};
-use super::{ConflictKind, Stages};
 
 /// The length of the marks around a conflict, as in Git.
 const MARKER_LEN: usize = 7;
@@ -18,7 +19,34 @@ pub(super) struct Merger<'a> {
     /// 0: the merge that was asked for; more: one that makes a base for it, whose conflicts nobody sees.
     pub(super) depth: usize,
     pub(super) objects: Vec<NewObject>,
+    /// Where in `objects` an object is.
+    pub(super) made: IdMap<usize>,
     pub(super) bytes: u64,
+}
+
+/// The paths that the three files of a merge come from, where they are not the same.
+pub(super) struct Names(Option<[BString; 3]>);
+
+impl Names {
+    /// All three have one name.
+    pub(super) const SAME: Names = Names(None);
+
+    pub(super) fn of(names: [&BStr; 3]) -> Names {
+        if names[0] == names[1] && names[1] == names[2] {
+            return Names::SAME;
+        }
+        Names(Some(names.map(BStr::to_owned)))
+    }
+
+    /// What conflict marks call a side.
+    fn label(&self, side: usize, label: &[u8]) -> BString {
+        let mut label = BString::from(label);
+        if let Some(names) = &self.0 {
+            label.push(b':');
+            label.extend_from_slice(&names[side]);
+        }
+        label
+    }
 }
 
 /// What a path becomes, and the conflict if it is one.
@@ -42,12 +70,32 @@ impl Merger<'_> {
         }
     }
 
-    /// Merges a path that both sides have, of one type, and changed.
+    /// Merges a file that a side renamed, before what else there is at its new name is looked at.
+    pub(super) fn merge_renamed(
+        &mut self,
+        base: Option<Stage>,
+        ours: Stage,
+        theirs: Stage,
+        names: &Names,
+    ) -> Result<Merged, MergeError> {
+        if !same_type(ours.0, theirs.0) {
+            return Ok(Merged {
+                stage: Some(ours),
+                conflict: Some(ConflictKind::DistinctTypes),
+            });
+        }
+        // One more than others, so that marks inside of marks can be told apart.
+        self.merge_both(base, ours, theirs, names, 1)
+    }
+
+    /// Merges a path that both sides have, of one type, and changed. Conflict marks are `longer` than else.
     pub(super) fn merge_both(
         &mut self,
         base: Option<Stage>,
         ours: Stage,
         theirs: Stage,
+        names: &Names,
+        longer: usize,
     ) -> Result<Merged, MergeError> {
         let (mode, mode_conflict) = merge_modes(base, ours, theirs);
         let base_id = base.map(|(_, id)| id);
@@ -65,7 +113,7 @@ impl Merger<'_> {
                     });
                 }
                 EntryMode::Symlink => self.merge_links(ours.1, theirs.1),
-                _ => self.merge_files(base, ours.1, theirs.1)?,
+                _ => self.merge_files(base, ours.1, theirs.1, names, longer)?,
             }
         };
         let conflict = match (content.conflict, mode_conflict, base) {
@@ -104,6 +152,8 @@ impl Merger<'_> {
         base: Option<Stage>,
         ours: ObjectId,
         theirs: ObjectId,
+        names: &Names,
+        longer: usize,
     ) -> Result<Content, MergeError> {
         // Only a file can be what files come from.
         let base = base.filter(|(mode, _)| is_file(*mode)).map(|(_, id)| id);
@@ -112,15 +162,18 @@ impl Merger<'_> {
             return self.merge_binaries(base, ours, theirs);
         };
         let [our_label, their_label] = self.labels();
+        let our_label = names.label(1, our_label);
+        let their_label = names.label(2, their_label);
+        let base_label = names.label(0, &self.options.base_label);
         let merged = merge_text(
             &before,
             &ours_text,
             &theirs_text,
             &TextMerge {
-                our_label,
-                base_label: &self.options.base_label,
-                their_label,
-                marker_len: MARKER_LEN + 2 * self.depth,
+                our_label: &our_label,
+                base_label: &base_label,
+                their_label: &their_label,
+                marker_len: MARKER_LEN + longer + 2 * self.depth,
                 style: self.options.style,
                 favor: if self.depth > 0 {
                     MergeFavor::None
@@ -136,6 +189,7 @@ impl Merger<'_> {
         }
         let object = NewObject::new(ObjectKind::Blob, merged.text)?;
         let id = object.id;
+        self.made.insert(id, self.objects.len());
         self.objects.push(object);
         Ok(Content {
             id,
@@ -172,6 +226,10 @@ impl Merger<'_> {
         let Some(id) = id else {
             return Ok(Some(Bytes::new()));
         };
+        // A file that was renamed may have been merged already, and collide with another now.
+        if let Some(made) = self.made.get(&id) {
+            return Ok(Some(self.objects[*made].data.clone()).filter(|data| !is_binary(data)));
+        }
         let header = self
             .database
             .header(&id)?
@@ -221,17 +279,4 @@ pub(super) fn is_file(mode: EntryMode) -> bool {
 /// Whether two entries are of one type: files of any mode, links, or submodules.
 pub(super) fn same_type(a: EntryMode, b: EntryMode) -> bool {
     a == b || is_file(a) && is_file(b)
-}
-
-impl Stages {
-    /// Whether a side is what it was, or both are the same: then there is nothing to merge.
-    pub(super) fn settled(&self) -> Option<Option<Stage>> {
-        if self.ours == self.theirs || self.theirs == self.base {
-            Some(self.ours)
-        } else if self.ours == self.base {
-            Some(self.theirs)
-        } else {
-            None
-        }
-    }
 }

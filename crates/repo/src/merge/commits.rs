@@ -36,7 +36,19 @@ pub fn merge_commits(
     allow_unrelated: bool,
     options: &TreeMergeOptions,
 ) -> Result<MergedCommits, MergeError> {
-    let base = merge_base(database, ours, theirs, allow_unrelated, options)?;
+    let bases = merge_bases(database, ours, theirs)?;
+    merge_from_bases(database, [ours, theirs], bases, allow_unrelated, options)
+}
+
+/// As [`merge_commits`], for callers who know the best common ancestors, newest first.
+pub fn merge_from_bases(
+    database: &Database,
+    [ours, theirs]: [ObjectId; 2],
+    bases: Vec<ObjectId>,
+    allow_unrelated: bool,
+    options: &TreeMergeOptions,
+) -> Result<MergedCommits, MergeError> {
+    let base = base_of(database, bases, allow_unrelated, options)?;
     let (our_tree, their_tree) = (database.commit(ours)?.tree, database.commit(theirs)?.tree);
     // Nothing that was made for the base is in the result, which has only what the sides have.
     let merged = merge_trees(&base.database, base.tree, our_tree, their_tree, options)?;
@@ -56,6 +68,15 @@ pub fn merge_base(
     options: &TreeMergeOptions,
 ) -> Result<MergeBase, MergeError> {
     let bases = merge_bases(database, ours, theirs)?;
+    base_of(database, bases, allow_unrelated, options)
+}
+
+fn base_of(
+    database: &Database,
+    bases: Vec<ObjectId>,
+    allow_unrelated: bool,
+    options: &TreeMergeOptions,
+) -> Result<MergeBase, MergeError> {
     if bases.is_empty() && !allow_unrelated {
         return Err(MergeError::Unrelated);
     }

@@ -6,22 +6,27 @@
 //!   a text with marks, the changed file where the other side deleted it, a file beside a folder;
 //! - the cost follows what the two sides changed, not the size of the trees.
 //!
-//! Where Git would follow renames this does not (`merge.renames=false`): a file that one side
-//! renamed and the other changed is a `modify/delete` conflict. Attributes and `merge` drivers are
-//! not looked at.
+//! Renames are followed if [`TreeMergeOptions::renames`] says so; else (`merge.renames=false`) a file
+//! that one side renamed and the other changed is a `modify/delete` conflict. Attributes and `merge`
+//! drivers are not looked at.
 
 mod blob;
+mod collect;
 mod commits;
+mod entry;
+mod git_map;
 mod histogram;
 mod lines;
+mod loose;
 mod options;
 mod path;
 mod regions;
+mod renames;
 mod stages;
 mod text;
 mod tree;
 
-pub use commits::{MergeBase, MergedCommits, merge_base, merge_commits};
+pub use commits::{MergeBase, MergedCommits, merge_base, merge_commits, merge_from_bases};
 pub use options::{MergeError, TreeMergeOptions};
 pub use stages::{Stage, Stages};
 pub use text::{ConflictStyle, MergeFavor, MergedText, TextMerge, is_binary, merge_text};
@@ -34,7 +39,8 @@ use bstr::BString;
 pub struct Conflict {
     /// Where it is in the merged tree.
     pub path: BString,
-    /// Where it was, if the file had to make room for a folder or for what the other side made of it.
+    /// Where it was, if the file had to make room for a folder or for what the other side made of it, or if its folder
+    /// was moved.
     pub original_path: Option<BString>,
     /// What it is.
     pub kind: ConflictKind,
@@ -63,6 +69,14 @@ pub enum ConflictKind {
     DistinctTypes,
     /// Both sides moved a submodule to different commits.
     Submodule,
+    /// Each side gave a file a new name of its own.
+    RenameRename,
+    /// One side gave a file a new name, the other deleted it.
+    RenameDelete,
+    /// A side put a file into a folder that the other moved: it may belong where the folder went.
+    FileLocation,
+    /// The files of a folder went to several others, and none got most of them. It has no stages.
+    DirectorySplit,
 }
 
 impl ConflictKind {
@@ -77,6 +91,10 @@ impl ConflictKind {
             ConflictKind::FileDirectory => "file/directory",
             ConflictKind::DistinctTypes => "distinct types",
             ConflictKind::Submodule => "submodule",
+            ConflictKind::RenameRename => "rename/rename",
+            ConflictKind::RenameDelete => "rename/delete",
+            ConflictKind::FileLocation => "file location",
+            ConflictKind::DirectorySplit => "directory rename split",
         }
     }
 }

@@ -18,6 +18,12 @@ pub struct TreeMergeOptions {
     pub style: ConflictStyle,
     /// Whether a side wins where both changed the same.
     pub favor: MergeFavor,
+    /// Whether renames of files are followed, and what a side put into a folder that the other moved is in conflict, as
+    /// in Git without settings.
+    pub renames: bool,
+    /// How many files may be compared with as many others to find renames. Where it would be more, only renames of
+    /// files that stayed the same or kept their names are found.
+    pub rename_limit: usize,
     /// Files with more bytes are merged as if they were binary.
     pub text_bytes: u64,
     /// The most bytes that all merged texts have together; a merge with more is refused.
@@ -25,7 +31,7 @@ pub struct TreeMergeOptions {
 }
 
 impl Default for TreeMergeOptions {
-    /// Sides called `ours` and `theirs`, Git's marks, texts up to 64 MiB each and 1 GiB in all.
+    /// Sides called `ours` and `theirs`, Git's marks, no renames (Git's limit if they are switched on), texts up to 64 MiB each and 1 GiB in all.
     fn default() -> Self {
         TreeMergeOptions {
             our_label: "ours".into(),
@@ -33,6 +39,8 @@ impl Default for TreeMergeOptions {
             base_label: "base".into(),
             style: ConflictStyle::default(),
             favor: MergeFavor::default(),
+            renames: false,
+            rename_limit: 7000,
             text_bytes: MAX_IN_MEMORY,
             merged_bytes: 1 << 30,
         }
@@ -53,6 +61,12 @@ pub enum MergeError {
     TooLarge {
         /// The most bytes that they may have.
         limit: u64,
+    },
+    /// Too many paths are not the same in the three trees.
+    #[error("more than {limit} paths differ between the sides and their base")]
+    TooManyPaths {
+        /// How many there may be.
+        limit: usize,
     },
     /// A changed path has a name that cannot be written.
     #[error("`{path}` cannot be part of a merge")]

@@ -5,16 +5,17 @@ use std::collections::BTreeSet;
 use bstr::{BStr, BString, ByteSlice};
 use packhouse_object::{Database, ObjectId, ReadError, RepoPath, find_path};
 
-use super::blob::{Merged, Merger, same_type};
+use super::blob::{Merged, Merger, Names, is_file, same_type};
+use super::entry::{Entries, Entry, OURS, THEIRS};
 use super::options::MergeError;
-use super::stages::{StageMap, inside};
+use super::stages::{Stage, inside};
 use super::{Conflict, ConflictKind, Stages};
 
 /// Names that are free to be given to files that have to make room.
 pub(super) struct FreeNames<'a> {
     pub(super) database: &'a Database,
     pub(super) trees: Vec<ObjectId>,
-    pub(super) changed: &'a StageMap,
+    pub(super) entries: &'a Entries,
     pub(super) given: BTreeSet<BString>,
 }
 
@@ -41,31 +42,46 @@ impl FreeNames<'_> {
     }
 
     fn is_taken(&self, path: &BString) -> Result<bool, ReadError> {
-        let changed = self.changed;
+        let entries = self.entries;
         Ok(self.given.contains(path)
-            || changed.contains_key(path)
-            || inside(changed, path.as_bstr()).next().is_some()
-            || self.is_in_a_tree(path.as_bstr())?)
+            || entries.get(path).is_some_and(|entry| !entry.is_gone)
+            || inside(entries, path.as_bstr()).next().is_some()
+            || find_in_trees(self.database, &self.trees, path.as_bstr())?.is_some())
     }
+}
 
-    fn is_in_a_tree(&self, path: &BStr) -> Result<bool, ReadError> {
-        // What cannot be parsed is refused when the tree is made.
-        let Ok(path) = RepoPath::parse(path) else {
-            return Ok(false);
-        };
-        for tree in &self.trees {
-            if find_path(self.database, *tree, &path)?.is_some() {
-                return Ok(true);
-            }
+/// What the first of the trees that has something at a path has there, perhaps a folder.
+pub(super) fn find_in_trees(
+    database: &Database,
+    trees: &[ObjectId],
+    path: &BStr,
+) -> Result<Option<Stage>, ReadError> {
+    // What cannot be parsed is refused when the tree is made.
+    let Ok(path) = RepoPath::parse(path) else {
+        return Ok(None);
+    };
+    for tree in trees {
+        if let Some(entry) = find_path(database, *tree, &path)? {
+            return Ok(Some((entry.mode, entry.id)));
         }
-        Ok(false)
     }
+    Ok(None)
 }
 
 /// What becomes of a path: files at it or beside it, and conflicts.
 #[derive(Default)]
 pub(super) struct Resolved {
     pub(super) files: Vec<(BString, Stages, Merged)>,
+}
+
+/// A file that is being resolved.
+struct Case<'a> {
+    at: BString,
+    entry: &'a Entry,
+    files: [Option<Stage>; 3],
+    same: u8,
+    /// The side whose file made room for a folder.
+    made_room: Option<usize>,
 }
 
 impl Merger<'_> {
@@ -75,46 +91,93 @@ impl Merger<'_> {
     pub(super) fn resolve(
         &mut self,
         path: &BStr,
-        stages: Stages,
+        entry: &Entry,
         folder_stays: bool,
         names: &mut FreeNames<'_>,
     ) -> Result<Resolved, MergeError> {
-        let (ours, theirs) = (stages.ours, stages.theirs);
-        if let Some(stage) = stages.settled() {
-            let Some(stage) = stage.filter(|_| folder_stays) else {
-                return Ok(Resolved::at(path, stages, stage, None));
-            };
-            let moved = names.give(path, self.label_of_file(&stages))?;
-            let conflict = Some(ConflictKind::FileDirectory);
-            return Ok(Resolved::at(moved.as_bstr(), stages, Some(stage), conflict));
+        if let Some(settled) = entry.settled {
+            return Ok(Resolved::at(path, entry.stages(), settled, None));
         }
-        match (ours, theirs) {
-            (Some(ours), Some(theirs)) if same_type(ours.0, theirs.0) => {
-                let merged = self.merge_both(stages.base, ours, theirs)?;
-                Ok(Resolved {
-                    files: vec![(path.to_owned(), stages, merged)],
-                })
+        let mut case = Case {
+            at: path.to_owned(),
+            entry,
+            files: entry.files,
+            same: entry.same & !entry.folders,
+            made_room: None,
+        };
+        if folder_stays {
+            if entry.mask() <= 1 {
+                return Ok(Resolved::default());
             }
-            (Some(_), Some(_)) => self.distinct_types(path, stages, names),
-            _ => {
-                let stage = if self.depth > 0 {
-                    stages.base
-                } else {
-                    ours.or(theirs)
-                };
-                let conflict = Some(ConflictKind::ModifyDelete);
-                if folder_stays {
-                    let moved = names.give(path, self.label_of_file(&stages))?;
-                    return Ok(Resolved::at(moved.as_bstr(), stages, stage, conflict));
-                }
-                Ok(Resolved::at(path, stages, stage, conflict))
-            }
+            let side = if entry.folders & 2 != 0 { THEIRS } else { OURS };
+            case.at = names.give(path, self.labels()[side - 1])?;
+            case.made_room = Some(side);
         }
+        self.resolve_case(case, names)
     }
 
-    fn label_of_file(&self, stages: &Stages) -> &[u8] {
-        let [ours, theirs] = self.labels();
-        if stages.ours.is_some() { ours } else { theirs }
+    fn resolve_case(
+        &mut self,
+        case: Case<'_>,
+        names: &mut FreeNames<'_>,
+    ) -> Result<Resolved, MergeError> {
+        let [base, ours, theirs] = case.files;
+        let unmerged = case.conflict_of_place();
+        let at = case.at.as_bstr();
+        let stages = case.stages();
+        match (case.same, ours, theirs) {
+            (6, ..) => Ok(Resolved::at(at, stages, ours, unmerged)),
+            (3, ..) => Ok(Resolved::at(
+                at,
+                stages,
+                theirs,
+                unmerged.filter(|_| theirs.is_some()),
+            )),
+            (5, ..) => Ok(Resolved::at(
+                at,
+                stages,
+                ours,
+                unmerged.filter(|_| ours.is_some()),
+            )),
+            (_, Some(ours), Some(theirs)) if !same_type(ours.0, theirs.0) => {
+                self.distinct_types(at, stages, names)
+            }
+            (_, Some(ours), Some(theirs)) => {
+                let from = match &case.entry.names {
+                    Some(names) => {
+                        Names::of([&names[0], &names[1], &names[2]].map(|name| name.as_bstr()))
+                    }
+                    None => Names::SAME,
+                };
+                let mut merged = self.merge_both(base, ours, theirs, &from, 0)?;
+                let mut stages = stages;
+                if let (None, Some(side)) = (merged.conflict, case.made_room) {
+                    // Only one side has a file here: the merged one.
+                    stages = Stages::default();
+                    match side {
+                        OURS => stages.ours = merged.stage,
+                        _ => stages.theirs = merged.stage,
+                    }
+                }
+                merged.conflict = merged.conflict.or(unmerged);
+                Ok(Resolved {
+                    files: vec![(case.at, stages, merged)],
+                })
+            }
+            (_, None, None) => Ok(Resolved::at(at, stages, None, unmerged)),
+            _ if base.is_some() => {
+                let kept = ours.or(theirs);
+                let is_renamed = case.entry.path_conflict == Some(ConflictKind::RenameDelete)
+                    && base.map(|base| base.1) == kept.map(|kept| kept.1);
+                let conflict = match is_renamed {
+                    true => ConflictKind::RenameDelete,
+                    false => ConflictKind::ModifyDelete,
+                };
+                let stage = if self.depth > 0 { base } else { kept };
+                Ok(Resolved::at(at, stages, stage, Some(conflict)))
+            }
+            _ => Ok(Resolved::at(at, stages, ours.or(theirs), unmerged)),
+        }
     }
 
     /// A file and a link, say: the file makes room, or both do if neither is one.
@@ -128,47 +191,53 @@ impl Merger<'_> {
         if self.depth > 0 {
             return Ok(Resolved::at(path, stages, stages.base, conflict));
         }
-        let is_file =
-            |stage: Option<super::Stage>| stage.is_some_and(|(mode, _)| super::blob::is_file(mode));
+        let is_file = |stage: Option<Stage>| stage.is_some_and(|(mode, _)| is_file(mode));
         let our_file = is_file(stages.ours);
         let their_file = !our_file && is_file(stages.theirs);
         let neither = !our_file && !their_file;
         let [our_label, their_label] = self.labels();
+        let of_base = |side: Option<Stage>| {
+            let base = stages.base;
+            base.filter(|(mode, _)| side.is_some_and(|side| same_type(*mode, side.0)))
+        };
+        let ours = Stages {
+            base: of_base(stages.ours),
+            ours: stages.ours,
+            theirs: None,
+        };
+        let theirs = Stages {
+            base: of_base(stages.theirs),
+            ours: None,
+            theirs: stages.theirs,
+        };
         let mut resolved = Resolved::default();
-        for (side, label, moves) in [
-            (stages.ours, our_label, our_file || neither),
-            (stages.theirs, their_label, their_file || neither),
+        for (of_side, stage, label, moves) in [
+            (ours, stages.ours, our_label, our_file || neither),
+            (theirs, stages.theirs, their_label, their_file || neither),
         ] {
-            let base = stages
-                .base
-                .filter(|(mode, _)| side.is_some_and(|side| same_type(*mode, side.0)));
-            let of_side = match side == stages.ours {
-                true => Stages {
-                    base,
-                    ours: side,
-                    theirs: None,
-                },
-                false => Stages {
-                    base,
-                    ours: None,
-                    theirs: side,
-                },
-            };
             let at = if moves {
                 names.give(path, label)?
             } else {
                 path.to_owned()
             };
-            resolved.files.push((
-                at,
-                of_side,
-                Merged {
-                    stage: side,
-                    conflict,
-                },
-            ));
+            resolved
+                .files
+                .push((at, of_side, Merged { stage, conflict }));
         }
         Ok(resolved)
+    }
+}
+
+impl Case<'_> {
+    fn stages(&self) -> Stages {
+        let [base, ours, theirs] = self.files;
+        Stages { base, ours, theirs }
+    }
+
+    /// The conflict that the path is in even if its content is in none.
+    fn conflict_of_place(&self) -> Option<ConflictKind> {
+        let made_room = self.made_room.map(|_| ConflictKind::FileDirectory);
+        self.entry.path_conflict.or(made_room)
     }
 }
 
@@ -176,7 +245,7 @@ impl Resolved {
     fn at(
         path: &BStr,
         stages: Stages,
-        stage: Option<super::Stage>,
+        stage: Option<Stage>,
         conflict: Option<ConflictKind>,
     ) -> Resolved {
         Resolved {
@@ -191,10 +260,23 @@ pub(super) fn conflict_of(
     at: &BString,
     stages: Stages,
     merged: &Merged,
+    entry: &Entry,
 ) -> Option<Conflict> {
-    merged.conflict.map(|kind| Conflict {
+    let kind = merged.conflict?;
+    let moved_here = || {
+        let names = entry.names.as_ref()?;
+        let side = if entry.files[OURS].is_some() {
+            OURS
+        } else {
+            THEIRS
+        };
+        let is_located = entry.path_conflict == Some(ConflictKind::FileLocation);
+        is_located.then(|| names[side].clone())
+    };
+    let original_path = (at != original).then(|| original.to_owned());
+    Some(Conflict {
         path: at.clone(),
-        original_path: (at != original).then(|| original.to_owned()),
+        original_path: original_path.or_else(moved_here),
         kind,
         stages,
         merged: merged.stage,

@@ -1,15 +1,20 @@
 //! Merging two trees that come from one.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 
-use bstr::{BString, ByteSlice};
-use packhouse_object::{Database, NewObject, ObjectId, PathEdit, RepoPath, edit_tree};
+use bstr::{BStr, BString, ByteSlice};
+use packhouse_object::{
+    Database, IdMap, IdSet, NewObject, ObjectId, PathEdit, RepoPath, diff_trees, edit_tree,
+};
 
-use super::Conflict;
 use super::blob::Merger;
+use super::collect::{MAX_ENTRIES, TakenFolder, collect};
+use super::entry::{Entries, Entry};
 use super::options::{MergeError, TreeMergeOptions};
-use super::path::{FreeNames, conflict_of};
-use super::stages::{Stage, StageMap, changed_paths, inside};
+use super::path::{FreeNames, conflict_of, find_in_trees};
+use super::stages::{Stage, inside};
+use super::{Conflict, renames};
 
 /// The result of a merge. Nothing of it is stored yet.
 #[derive(Clone, Debug)]
@@ -55,16 +60,14 @@ pub(super) fn merge_at_depth(
     options: &TreeMergeOptions,
     depth: usize,
 ) -> Result<MergedTree, MergeError> {
-    let changed = changed_paths(database, base, ours, theirs)?;
-    let (outcome, mut objects) =
-        resolve_all(database, base, [ours, theirs], options, depth, &changed)?;
-    let path_edits = outcome.path_edits(&changed)?;
+    let (outcome, mut objects) = resolve_all(database, base, [ours, theirs], options, depth)?;
+    let path_edits = outcome.path_edits()?;
     // Merged texts may be files whose content is judged.
     let complete = database.with_objects(objects.iter().cloned());
     let tree = edit_tree(&complete, Some(ours), &path_edits, &mut objects)?;
     Ok(MergedTree {
         tree,
-        edits: outcome.edits(&changed),
+        edits: outcome.edits(),
         objects,
         conflicts: outcome.conflicts,
     })
@@ -89,10 +92,9 @@ pub fn merge_changes(
     theirs: ObjectId,
     options: &TreeMergeOptions,
 ) -> Result<MergedChanges, MergeError> {
-    let changed = changed_paths(database, base, ours, theirs)?;
-    let (outcome, objects) = resolve_all(database, base, [ours, theirs], options, 0, &changed)?;
+    let (outcome, objects) = resolve_all(database, base, [ours, theirs], options, 0)?;
     Ok(MergedChanges {
-        edits: outcome.edits(&changed),
+        edits: outcome.edits(),
         objects,
         conflicts: outcome.conflicts,
     })
@@ -100,7 +102,10 @@ pub fn merge_changes(
 
 /// The files of the merged tree, as far as they are not the same everywhere.
 struct Outcome {
+    entries: Entries,
     files: BTreeMap<BString, Option<Stage>>,
+    /// Folders that stay as one side has them, in which nothing was looked at.
+    whole_folders: BTreeSet<BString>,
     conflicts: Vec<Conflict>,
 }
 
@@ -110,61 +115,133 @@ fn resolve_all(
     sides: [ObjectId; 2],
     options: &TreeMergeOptions,
     depth: usize,
-    changed: &StageMap,
 ) -> Result<(Outcome, Vec<NewObject>), MergeError> {
+    let [ours, theirs] = sides;
     let mut merger = Merger {
         database,
         options,
         depth,
         objects: Vec::new(),
+        made: IdMap::default(),
         bytes: 0,
     };
-    let mut names = FreeNames {
-        database,
-        trees: base.into_iter().chain(sides).collect(),
-        changed,
-        given: BTreeSet::new(),
-    };
-    let mut outcome = Outcome {
-        files: BTreeMap::new(),
-        conflicts: Vec::new(),
-    };
-    // Backwards: what is in a folder comes before a file at the folder's path.
-    for (path, stages) in changed.iter().rev() {
-        let folder_stays = inside(&outcome.files, path.as_bstr()).any(|(_, stage)| stage.is_some());
-        let resolved = merger.resolve(path.as_bstr(), *stages, folder_stays, &mut names)?;
-        // Where no file is left at the path itself, that has to be said.
-        outcome.files.insert(path.clone(), None);
-        for (at, stages, merged) in resolved.files {
-            outcome
-                .conflicts
-                .extend(conflict_of(path.as_bstr(), &at, stages, &merged));
-            outcome.files.insert(at, merged.stage);
-        }
+    let trees: Vec<ObjectId> = base.into_iter().chain(sides).collect();
+    let all = [base, Some(ours), Some(theirs)];
+    let mut collected = collect(database, all, options.renames)?;
+    let mut conflicts = Vec::new();
+    if options.renames {
+        let look = |path: &BStr| find_in_trees(database, &trees, path);
+        let loose = renames::follow(&mut merger, &mut collected, &look)?;
+        conflicts.extend(loose.into_iter().map(Conflict::from));
     }
+    let mut outcome = Outcome {
+        entries: collected.entries,
+        files: BTreeMap::new(),
+        whole_folders: BTreeSet::new(),
+        conflicts,
+    };
+    for folder in collected.taken {
+        outcome.take_folder(database, folder)?;
+    }
+    outcome.resolve(&mut merger, trees)?;
     outcome.conflicts.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok((outcome, merger.objects))
+    let mut objects = merger.objects;
+    // Some were only made to be merged again.
+    let used = outcome.ids();
+    objects.retain(|object| used.contains(&object.id));
+    Ok((outcome, objects))
 }
 
 impl Outcome {
+    /// Takes over what a folder has that is taken as one side has it.
+    fn take_folder(&mut self, database: &Database, folder: TakenFolder) -> Result<(), MergeError> {
+        let TakenFolder { path, ours, taken } = folder;
+        let mut is_too_much = false;
+        diff_trees(database, ours, taken, &mut |change| {
+            let mut at = path.clone();
+            at.push(b'/');
+            at.extend_from_slice(&change.path);
+            let entry = Entry {
+                settled: Some(change.new),
+                in_ours: change.old,
+                ..Entry::default()
+            };
+            self.entries.insert(at, entry);
+            is_too_much = self.entries.len() >= MAX_ENTRIES;
+            match is_too_much {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            }
+        })?;
+        if is_too_much {
+            return Err(MergeError::TooManyPaths { limit: MAX_ENTRIES });
+        }
+        if taken.is_some() {
+            self.whole_folders.insert(path);
+        }
+        Ok(())
+    }
+
+    fn resolve(&mut self, merger: &mut Merger<'_>, trees: Vec<ObjectId>) -> Result<(), MergeError> {
+        let mut names = FreeNames {
+            database: merger.database,
+            trees,
+            entries: &self.entries,
+            given: BTreeSet::new(),
+        };
+        // Backwards: what is in a folder comes before a file at the folder's path.
+        for (path, entry) in self.entries.iter().rev() {
+            let is_folder = entry.folders != 0 && entry.mask() != 0;
+            let folder_stays =
+                is_folder && folder_stays(&self.files, &self.whole_folders, path.as_bstr());
+            let resolved = merger.resolve(path.as_bstr(), entry, folder_stays, &mut names)?;
+            if entry.folders == 0 && !entry.is_settled() {
+                give_way(&mut self.files, path.as_bstr());
+            }
+            // Where no file is left at the path itself, that has to be said.
+            self.files.insert(path.clone(), None);
+            for (at, stages, merged) in resolved.files {
+                let conflict = conflict_of(path.as_bstr(), &at, stages, &merged, entry);
+                self.conflicts.extend(conflict);
+                self.files.insert(at, merged.stage);
+            }
+        }
+        Ok(())
+    }
+
+    /// What the merged files and the stages of conflicts name.
+    fn ids(&self) -> IdSet {
+        let stages = |conflict: &Conflict| {
+            let stages = conflict.stages;
+            [stages.base, stages.ours, stages.theirs]
+        };
+        let of_conflicts = self.conflicts.iter().flat_map(stages);
+        let files = self.files.values().copied();
+        files
+            .chain(of_conflicts)
+            .flatten()
+            .map(|(_, id)| id)
+            .collect()
+    }
+
     /// What has to be changed in our tree, for a caller that knows that a file replaces a folder.
-    fn edits(&self, changed: &StageMap) -> BTreeMap<BString, Option<Stage>> {
+    fn edits(&self) -> BTreeMap<BString, Option<Stage>> {
         let folder_comes =
-            |path: &BString| inside(&self.files, path.as_bstr()).any(|(_, stage)| stage.is_some());
-        self.differing(changed)
+            |path: &BString| folder_stays(&self.files, &self.whole_folders, path.as_bstr());
+        self.differing()
             .filter(|(path, stage)| stage.is_some() || !folder_comes(path))
             .map(|(path, stage)| (path.clone(), stage))
             .collect()
     }
 
-    fn path_edits(&self, changed: &StageMap) -> Result<Vec<PathEdit>, MergeError> {
+    fn path_edits(&self) -> Result<Vec<PathEdit>, MergeError> {
         let mut edits = Vec::new();
-        for (path, stage) in self.differing(changed) {
+        for (path, stage) in self.differing() {
             let parsed = RepoPath::parse(path).map_err(|source| MergeError::Path {
                 path: path.clone(),
                 source,
             })?;
-            if stage.is_none() || is_folder_of_ours(changed, path) {
+            if stage.is_none() || self.is_folder_of_ours(path) {
                 let path = parsed.clone();
                 edits.push(PathEdit::Delete { path });
             }
@@ -177,24 +254,56 @@ impl Outcome {
     }
 
     /// The files that are not what our tree has, but for those in folders that a file replaces.
-    fn differing(&self, changed: &StageMap) -> impl Iterator<Item = (&BString, Option<Stage>)> {
+    fn differing(&self) -> impl Iterator<Item = (&BString, Option<Stage>)> {
         let mut replaced: Option<&BString> = None;
         self.files.iter().filter_map(move |(path, stage)| {
-            let ours = changed.get(path).and_then(|stages| stages.ours);
+            let ours = self.entries.get(path).and_then(|entry| entry.in_ours);
             let is_replaced = replaced.is_some_and(|folder| is_inside(path, folder));
             if is_replaced || *stage == ours {
                 return None;
             }
-            if stage.is_some() && is_folder_of_ours(changed, path) {
+            if stage.is_some() && self.is_folder_of_ours(path) {
                 replaced = Some(path);
             }
             Some((path, *stage))
         })
     }
+
+    fn is_folder_of_ours(&self, path: &BString) -> bool {
+        let is_one = self
+            .entries
+            .get(path)
+            .is_some_and(|entry| entry.folder_in_ours);
+        is_one || inside(&self.entries, path.as_bstr()).any(|(_, entry)| entry.in_ours.is_some())
+    }
 }
 
-fn is_folder_of_ours(changed: &StageMap, path: &BString) -> bool {
-    inside(changed, path.as_bstr()).any(|(_, stages)| stages.ours.is_some())
+/// Whether the merged tree has a folder at a path: only where some tree has both a folder and a file is that a question,
+/// and there everything in the folder is looked at, or it is taken whole.
+fn folder_stays(
+    files: &BTreeMap<BString, Option<Stage>>,
+    whole_folders: &BTreeSet<BString>,
+    path: &BStr,
+) -> bool {
+    let mut first = path.to_owned();
+    first.push(b'/');
+    let mut end = path.to_owned();
+    end.push(b'/' + 1);
+    inside(files, path).any(|(_, stage)| stage.is_some())
+        || whole_folders.range(first..end).next().is_some()
+        || whole_folders.contains(path)
+}
+
+/// Takes out what would be inside of a file: what a side put into a folder that the other moved to where a file is, or
+/// was. The conflict that this is stays, and nothing is in the tree in its place, as in Git.
+fn give_way(files: &mut BTreeMap<BString, Option<Stage>>, path: &BStr) {
+    let inside: Vec<BString> = inside(files, path)
+        .filter(|(_, stage)| stage.is_some())
+        .map(|(path, _)| path.clone())
+        .collect();
+    for path in inside {
+        files.insert(path, None);
+    }
 }
 
 fn is_inside(path: &[u8], folder: &[u8]) -> bool {

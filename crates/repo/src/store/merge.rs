@@ -33,6 +33,8 @@ pub struct MergeOptions {
     pub favor: MergeFavor,
     /// What stands at a path in the end, whatever the merge says; `None`: nothing. A conflict there is settled.
     pub resolutions: BTreeMap<BString, Option<(NewContent, FileType)>>,
+    /// Follow files that a side renamed and folders that it moved, as Git does without settings.
+    pub renames: bool,
     /// Merge histories that have nothing in common.
     pub allow_unrelated: bool,
     /// Commit nothing; only say what would be in conflict.
@@ -67,7 +69,8 @@ impl Snapshot {
     /// Merges `other` into the branch of this snapshot: one commit whose parents are both, made only if nothing is in
     /// conflict. If `other` is part of this history already, the snapshot itself is returned.
     ///
-    /// Renames are not followed: a file that one side moved and the other changed is a conflict.
+    /// Unless [`MergeOptions::renames`] is set, renames are not followed: a file that one side moved and the other changed
+    /// is a conflict.
     ///
     /// ```
     /// # use packhouse_repo::store::{
@@ -242,6 +245,7 @@ fn tree_options(ours: &Snapshot, theirs: &Snapshot, options: &MergeOptions) -> T
         their_label: label(&options.their_label, theirs),
         style: options.style,
         favor: options.favor,
+        renames: options.renames,
         ..TreeMergeOptions::default()
     }
 }

@@ -2,4 +2,5 @@
 
 mod against_git;
 mod conflicts;
+mod renamed;
 pub(crate) mod world;

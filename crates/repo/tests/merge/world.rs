@@ -1,6 +1,6 @@
 //! Repositories made of random edits, and what Git makes of their merges.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -18,6 +18,18 @@ pub(super) struct World {
     pub(super) folder: tempfile::TempDir,
     stream: Vec<u8>,
     commits: usize,
+    ids: HashMap<String, ObjectId>,
+}
+
+/// What `git merge-tree` says of a merge, with what would be in the index.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct GitConflicts {
+    pub(super) tree: ObjectId,
+    pub(super) is_clean: bool,
+    /// Mode, id, stage and path.
+    pub(super) stages: Vec<String>,
+    /// For people.
+    pub(super) messages: String,
 }
 
 /// What `git merge-tree` says of a merge.
@@ -36,6 +48,7 @@ impl World {
             folder,
             stream: Vec::new(),
             commits: 0,
+            ids: HashMap::new(),
         }
     }
 
@@ -80,6 +93,51 @@ impl World {
     pub(super) fn flush(&mut self) {
         let stream = std::mem::take(&mut self.stream);
         git(self.path(), &["fast-import", "--quiet", "--force"], &stream);
+        let format = "--format=%(objectname) %(refname:short)";
+        for line in self.git_text(&["for-each-ref", format]).lines() {
+            let (id, name) = line.split_once(' ').unwrap();
+            let id = ObjectId::from_hex(id.as_bytes()).unwrap();
+            self.ids.insert(name.to_owned(), id);
+        }
+    }
+
+    /// The commit under a tag.
+    pub(super) fn id_of(&self, tag: &str) -> ObjectId {
+        self.ids[tag]
+    }
+
+    pub(super) fn git_text(&self, arguments: &[&str]) -> String {
+        String::from_utf8(git(self.path(), arguments, b"")).unwrap()
+    }
+
+    /// Merges with Git's settings as they are without any. `None`: Git itself gave up on it, in one of its assertions.
+    pub(super) fn git_conflicts(&self, ours: &str, theirs: &str) -> Option<GitConflicts> {
+        let out = Command::new("git")
+            .args([
+                "merge-tree",
+                "--write-tree",
+                "--allow-unrelated-histories",
+                "-z",
+                ours,
+                theirs,
+            ])
+            .current_dir(self.path())
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("HOME", self.path())
+            .output()
+            .unwrap();
+        let code = out.status.code()?;
+        let stderr = String::from_utf8_lossy(&out.stderr);
+        assert!(code < 2, "{ours} {theirs}: {stderr}");
+        let text = String::from_utf8(out.stdout).unwrap();
+        let (head, messages) = text.split_once("\0\0").unwrap_or((&text, ""));
+        let mut parts = head.trim_end_matches('\0').split('\0');
+        Some(GitConflicts {
+            tree: ObjectId::from_hex(parts.next().unwrap().as_bytes()).unwrap(),
+            is_clean: code == 0,
+            stages: parts.map(str::to_owned).collect(),
+            messages: messages.replace('\0', " | "),
+        })
     }
 
     pub(super) fn id(&self, rev: &str) -> ObjectId {
