@@ -45,6 +45,9 @@ pub enum ErrorCode {
     SyncInProgress,
     /// `expected_head_sha` is not where the branch is.
     HeadMoved,
+    /// A merge, as it was asked for, is not possible: both sides changed the same, there is no fast-forward, or the
+    /// histories have nothing in common.
+    MergeConflict,
     /// `If-Match` or `If-Unmodified-Since` does not hold.
     PreconditionFailed,
     /// The server is not set up for this: a GitHub App, or a key for credentials, is missing.
@@ -115,6 +118,7 @@ impl ErrorCode {
         ErrorCode::Conflict,
         ErrorCode::SyncInProgress,
         ErrorCode::HeadMoved,
+        ErrorCode::MergeConflict,
         ErrorCode::PreconditionFailed,
         ErrorCode::NotConfigured,
         ErrorCode::TooLarge,
@@ -149,6 +153,7 @@ impl ErrorCode {
             ErrorCode::Conflict => ("conflict", 409, R::Conflict, true),
             ErrorCode::SyncInProgress => ("sync_in_progress", 409, R::Conflict, true),
             ErrorCode::HeadMoved => ("head_moved", 409, R::PreconditionFailed, false),
+            ErrorCode::MergeConflict => ("merge_conflict", 409, R::Conflict, false),
             ErrorCode::PreconditionFailed => {
                 ("precondition_failed", 412, R::PreconditionFailed, false)
             }

@@ -23,8 +23,10 @@ mod files;
 mod git_credentials;
 mod grep;
 mod jobs;
+mod merge;
 mod object;
 pub mod paths;
+mod replay;
 mod repos;
 mod restore;
 mod webhooks;
@@ -58,6 +60,12 @@ pub use grep::{
     GrepSkipReason, GrepSkippedFile,
 };
 pub use jobs::{JobInfo, JobStatus, ListJobsQuery, ListedJobs};
+pub use merge::{
+    FilteredConflict, MergeBranches, MergeConflict, MergeErrorBody, MergePreview,
+    MergePreviewStatus, MergeResult, MergeSide, MergeSource, MergeStrategy, MergeTarget,
+    MergedBranches, PreviewMergeQuery,
+};
+pub use replay::{ReplayCommits, ReplayResult, ReplayedCommit, ReplayedCommits, ReplayedResult};
 pub use repos::{
     BaseRepo, BaseRepoAuth, BaseRepoInfo, CreateRepo, CreateRepoQuery, CreatedRepo, DeletedRepo,
     InitialCommit, ListReposQuery, ListedRepos, PullUpstream, RepoDetails, RepoInfo, SyncInfo,

@@ -58,5 +58,13 @@ pub const EVENTS: &str = "/api/v1/events";
 pub const DIFF_COMMIT: &str = "/api/v1/repos/diff-commit";
 /// Commit the files of an earlier commit (`POST`).
 pub const RESTORE_COMMIT: &str = "/api/v1/repos/restore-commit";
+/// Merge a branch into another (`POST`).
+pub const MERGE: &str = "/api/v1/repos/merge";
+/// What a merge would come to (`GET`).
+pub const MERGE_PREVIEW: &str = "/api/v1/repos/merge/preview";
+/// Make commits again on another branch (`POST`).
+pub const CHERRY_PICK: &str = "/api/v1/repos/cherry-pick";
+/// Undo commits (`POST`).
+pub const REVERT: &str = "/api/v1/repos/revert";
 /// The OpenAPI document of this API (`GET`, no token needed).
 pub const OPENAPI: &str = "/api/openapi.json";

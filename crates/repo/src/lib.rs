@@ -7,7 +7,9 @@
 //! - every object that a visible object names is there too (submodule commits excepted).
 
 mod archive;
+mod ahead;
 mod branch;
+mod branch_merge;
 mod change;
 mod commit;
 pub mod diff;
@@ -29,6 +31,11 @@ mod receive;
 mod reflog;
 mod refs;
 pub mod renames;
+mod new_commit;
+mod receive;
+mod reflog;
+mod refs;
+mod replay;
 mod repository;
 mod restore;
 mod revision;
@@ -38,6 +45,10 @@ mod view;
 
 pub use archive::{Archive, ArchiveError, ArchiveFilter, ArchiveForm};
 pub use branch::{BranchError, CreateBranch, CreatedBranch, DeleteBranch};
+pub use branch_merge::{
+    MergeBranch, MergeBranchError, MergeKind, MergePreview, MergeSource, MergeStrategy,
+    MergedBranch, preview_merge,
+};
 pub use change::{Change, RefEdit};
 pub use commit::{CommitError, CommitOnto, CommitOutcome, CommitRequest, NewTree, Parent};
 pub use error::{PublishError, RepoError};
@@ -57,6 +68,7 @@ pub use path_filter::{MAX_FILTER_ITEMS, MAX_GLOB_BYTES, PathFilter, PathFilterEr
 pub use receive::{Command, CommandStatus, Push, RefChange, RefPolicy};
 pub use reflog::{ReflogEntry, ReflogPage};
 pub use refs::{Ref, Refs};
+pub use replay::{Replay, ReplayCommits, ReplayError, ReplayKind, Replayed, ReplayedCommit};
 pub use repository::{Backend, Prepare, Refused, Repository};
 pub use sync::{RefTargets, SyncRequest, Synced, is_followed};
 pub use view::{Namespace, Resolved, View, display_name};

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::header::{ALLOW, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, StatusCode};
-use packhouse_api::{CommitResponse, ErrorBody, ErrorCode, RefUpdate};
+use packhouse_api::{CommitResponse, ErrorBody, ErrorCode, MergeErrorBody, RefUpdate};
 use packhouse_catalog::CatalogError;
 use packhouse_object::{BuildHistoryError, ReadError};
 use packhouse_repo::RepoError;
@@ -210,6 +210,63 @@ impl IntoResponse for CommitFailure {
             error: Some(error.message.clone()),
             message: Some(error.message.clone()),
             code: Some(error.code.word().to_owned()),
+        };
+        error.finish(Json(body).into_response(), "Bearer realm=\"Packhouse\"")
+    }
+}
+
+/// A merge that failed: the body of a conflict says where it is.
+#[derive(Debug)]
+pub(crate) struct MergeFailure {
+    /// What failed.
+    pub error: ApiError,
+    /// Paths in conflict.
+    pub conflict_paths: Vec<String>,
+    /// Best common ancestor, if there is one.
+    pub merge_base_sha: Option<String>,
+    /// The commit whose change is in conflict, if several are made.
+    pub conflict_commit_sha: Option<String>,
+}
+
+impl From<ApiError> for MergeFailure {
+    fn from(error: ApiError) -> Self {
+        MergeFailure {
+            error,
+            conflict_paths: Vec::new(),
+            merge_base_sha: None,
+            conflict_commit_sha: None,
+        }
+    }
+}
+
+impl From<RepoError> for MergeFailure {
+    fn from(error: RepoError) -> Self {
+        ApiError::from(error).into()
+    }
+}
+
+impl From<tokio::task::JoinError> for MergeFailure {
+    fn from(error: tokio::task::JoinError) -> Self {
+        ApiError::from(error).into()
+    }
+}
+
+impl IntoResponse for MergeFailure {
+    fn into_response(self) -> Response {
+        let MergeFailure {
+            error,
+            conflict_paths,
+            merge_base_sha,
+            conflict_commit_sha,
+        } = self;
+        if error.status() != StatusCode::CONFLICT {
+            return error.into_response();
+        }
+        let body = MergeErrorBody {
+            conflict_paths,
+            merge_base_sha,
+            conflict_commit_sha,
+            ..MergeErrorBody::new(error.code, error.message.clone())
         };
         error.finish(Json(body).into_response(), "Bearer realm=\"Packhouse\"")
     }

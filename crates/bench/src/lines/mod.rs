@@ -7,6 +7,7 @@ mod grep;
 mod diffs;
 mod large;
 mod last_commits;
+mod merges;
 mod million;
 mod push;
 mod sequential;
@@ -35,6 +36,8 @@ pub(crate) fn all() -> Vec<(&'static str, Line)> {
         ("large", large::line),
         ("last-commits", last_commits::line),
         ("grep", grep::line),
+        ("merge-preview", merges::preview),
+        ("merge-crowd", merges::crowd),
         ("store-sequential", store::sequential),
         ("store-wide", store::wide),
         ("store-one-commit", store::one_commit),

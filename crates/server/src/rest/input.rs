@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use packhouse_api::ErrorCode;
-use packhouse_object::{RefName, RepoPath};
+use packhouse_object::{ObjectId, RefName, RepoPath};
 use packhouse_repo::Namespace;
 use serde::de::DeserializeOwned;
 
@@ -94,6 +94,16 @@ pub(super) fn branch(field: &str, name: &str, namespace: Namespace) -> Result<Re
 /// `text` without blanks around it, unless nothing else is there.
 pub(super) fn non_blank(text: Option<&str>) -> Option<&str> {
     text.map(str::trim).filter(|text| !text.is_empty())
+}
+
+/// A whole commit id that a request gives; `field` says where.
+pub(super) fn commit_id(field: &str, text: &str) -> Result<ObjectId, ApiError> {
+    ObjectId::from_hex(text.as_bytes()).map_err(|_| {
+        ApiError::invalid(format!(
+            "`{field}`: `{}` is no commit id of 40 hexadecimal digits",
+            shown(text)
+        ))
+    })
 }
 
 /// A path that a request names.

@@ -50,6 +50,10 @@ use crate::state::AppState;
         super::events::stream,
         super::diff_commit::commit,
         super::restore::restore,
+        super::merge::merge,
+        super::merge::preview,
+        super::replay::cherry_pick,
+        super::replay::revert,
     ),
     components(schemas(
         packhouse_api::MetadataLine,

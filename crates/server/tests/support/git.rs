@@ -73,6 +73,12 @@ impl Checkout {
         }
     }
 
+    /// As [`Checkout::git`], for arguments that are made on the way.
+    pub(crate) async fn git_owned(&self, args: Vec<String>) -> String {
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        self.git(&args).await
+    }
+
     /// Runs `git`, which has to fail; returns what it complained.
     pub(crate) async fn git_fails(&self, args: &[&str]) -> String {
         let output = git_output(self.path(), args).await;
