@@ -61,6 +61,34 @@ impl Commit {
     }
 }
 
+/// The signature of a signed commit, and the bytes that were signed: all but the signatures, as `git verify-commit`
+/// takes them. `None` if it is not signed.
+pub fn signed_commit(data: &[u8]) -> Option<(BString, BString)> {
+    let header_len = data.find(b"\n\n").map_or(data.len(), |at| at + 1);
+    let (header, rest) = data.split_at(header_len);
+    let mut signature: Option<BString> = None;
+    let mut payload = BString::new(Vec::with_capacity(data.len()));
+    let (mut in_signature, mut in_other) = (false, false);
+    for line in header.lines_with_terminator() {
+        let continued = line.strip_prefix(b" ");
+        if let Some(part) = line
+            .strip_prefix(b"gpgsig ")
+            .or(continued.filter(|_| in_signature))
+        {
+            signature.get_or_insert_default().push_str(part);
+            (in_signature, in_other) = (true, false);
+            continue;
+        }
+        in_signature = false;
+        in_other = line.starts_with(b"gpgsig") || in_other && continued.is_some();
+        if !in_other {
+            payload.push_str(line);
+        }
+    }
+    payload.push_str(rest);
+    Some((signature?, payload))
+}
+
 fn parse(data: &[u8]) -> Result<Commit, &'static str> {
     let mut lines = HeaderLines::new(data);
     let tree = lines.id("tree")?.ok_or("it names no tree")?;

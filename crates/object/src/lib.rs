@@ -47,7 +47,7 @@ pub use bstr::{BStr, BString};
 
 pub use ancestry::{is_ancestor, merge_bases};
 pub use cache::ObjectCache;
-pub use commit::{Commit, commit_links};
+pub use commit::{Commit, commit_links, signed_commit};
 pub use config_text::{BadConfigLine, ConfigItem, ConfigReading, read_config};
 pub use count::{Counted, Wanted, count_objects};
 pub use database::{Database, MissedObject};

@@ -2,6 +2,7 @@
 
 use packhouse_object::{
     Commit, DecodeError, NewObject, ObjectId, ObjectKind, Signature, Tag, TreeIter, commit_links,
+    signed_commit,
 };
 use packhouse_testkit::history::HistoryOptions;
 use proptest::prelude::*;
@@ -286,4 +287,18 @@ proptest! {
         let object = NewObject::new(ObjectKind::Blob, bytes).unwrap();
         prop_assert_eq!(object.id.as_slice().len(), 20);
     }
+}
+
+#[test]
+fn what_was_signed_is_the_commit_without_its_signatures() {
+    let data = b"tree 4b825dc642cb6eb9a060e54bf8d69288fbee4904\nauthor A <a> 1 +0000\ncommitter A <a> 1 +0000\n\
+        gpgsig-sha256 other\n more\nmergetag object 1\n gpgsig no\ngpgsig -----BEGIN\n \n line\n -----END\n\
+        encoding x\n\ngpgsig not a header\n";
+    let (signature, payload) = signed_commit(data).unwrap();
+    assert_eq!(signature, "-----BEGIN\n\nline\n-----END\n");
+    let expected = b"tree 4b825dc642cb6eb9a060e54bf8d69288fbee4904\nauthor A <a> 1 +0000\ncommitter A <a> 1 +0000\n\
+        mergetag object 1\n gpgsig no\nencoding x\n\ngpgsig not a header\n";
+    assert_eq!(payload, expected.as_slice());
+    assert_eq!(signed_commit(&payload), None);
+    assert_eq!(signed_commit(b""), None);
 }

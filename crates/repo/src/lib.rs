@@ -8,6 +8,7 @@
 
 mod archive;
 mod ahead;
+mod blame;
 mod branch;
 mod branch_merge;
 mod change;
@@ -27,6 +28,8 @@ pub mod merge;
 mod path_filter;
 pub mod patch;
 mod path_filter;
+mod notes;
+mod path_lookup;
 mod receive;
 mod reflog;
 mod refs;
@@ -41,9 +44,14 @@ mod restore;
 mod revision;
 pub mod store;
 mod sync;
+mod tag;
 mod view;
 
 pub use archive::{Archive, ArchiveError, ArchiveFilter, ArchiveForm};
+pub use blame::{
+    Blame, BlameError, BlameGroup, BlameQuery, BlameSource, MAX_BLAME_BYTES, PatternError,
+    RangeError, blame,
+};
 pub use branch::{BranchError, CreateBranch, CreatedBranch, DeleteBranch};
 pub use branch_merge::{
     MergeBranch, MergeBranchError, MergeKind, MergePreview, MergeSource, MergeStrategy,
@@ -65,12 +73,14 @@ pub use hosted::{
 pub use import::{ImportError, ImportReport, import};
 pub use log::{LogEntry, LogQuery, log};
 pub use path_filter::{MAX_FILTER_ITEMS, MAX_GLOB_BYTES, PathFilter, PathFilterError};
+pub use notes::{NoteAction, NoteError, NoteOutcome, NoteRequest, note};
 pub use receive::{Command, CommandStatus, Push, RefChange, RefPolicy};
 pub use reflog::{ReflogEntry, ReflogPage};
 pub use refs::{Ref, Refs};
 pub use replay::{Replay, ReplayCommits, ReplayError, ReplayKind, Replayed, ReplayedCommit};
 pub use repository::{Backend, Prepare, Refused, Repository};
 pub use sync::{RefTargets, SyncRequest, Synced, is_followed};
+pub use tag::{CreateTag, DeleteTag, TagError};
 pub use view::{Namespace, Resolved, View, display_name};
 
 /// The guide's page for Rust, so that its programs run as tests.

@@ -1,10 +1,14 @@
 //! History: commits newest first, of a branch or of one path in it.
 
+use std::cmp::Ordering;
 use std::collections::{BinaryHeap, HashSet};
 use std::sync::Arc;
 
-use packhouse_object::{Commit, CommitWalk, EntryMode, ObjectId, ReadError, RepoPath, find_path};
+use packhouse_object::{
+    Commit, CommitWalk, EntryMode, ObjectId, ObjectKind, ReadError, RepoPath, commit_links,
+};
 
+use crate::path_lookup::PathLookup;
 use crate::view::View;
 
 /// Which commits to list.
@@ -44,52 +48,81 @@ pub fn log(view: &View, query: &LogQuery) -> Result<Vec<LogEntry>, ReadError> {
 
 type Entry = Option<(EntryMode, ObjectId)>;
 
-/// A commit waiting to be looked at, ordered by commit date and then by id.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
+/// A commit waiting to be looked at.
 struct Pending {
     seconds: i64,
     id: ObjectId,
+    parents: Vec<ObjectId>,
+    /// What it has at the path.
+    entry: Entry,
+}
+
+impl Pending {
+    /// Newest commit date first, then by id.
+    fn order(&self) -> (i64, ObjectId) {
+        (self.seconds, self.id)
+    }
+}
+
+impl PartialEq for Pending {
+    fn eq(&self, other: &Self) -> bool {
+        self.order() == other.order()
+    }
+}
+
+impl Eq for Pending {}
+
+impl PartialOrd for Pending {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Pending {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.order().cmp(&other.order())
+    }
 }
 
 fn path_log(view: &View, query: &LogQuery, path: &RepoPath) -> Result<Vec<LogEntry>, ReadError> {
     let database = view.database();
-    let entry_in = |commit: &Commit| -> Result<Entry, ReadError> {
-        Ok(find_path(database, commit.tree, path)?.map(|entry| (entry.mode, entry.id)))
+    let mut lookup = PathLookup::default();
+    let mut look_at = |id: ObjectId| -> Result<Pending, ReadError> {
+        let data = database.bytes_of(id, ObjectKind::Commit)?;
+        let (tree, parents, seconds) =
+            commit_links(&data).map_err(|source| ReadError::decode(id, source))?;
+        Ok(Pending {
+            seconds,
+            id,
+            parents,
+            entry: lookup.find(database, tree, path.as_bstr())?,
+        })
     };
     let mut seen = HashSet::from([query.tip]);
-    let first = database.commit(query.tip)?;
-    let mut pending = BinaryHeap::from([Pending {
-        seconds: first.committer.seconds,
-        id: query.tip,
-    }]);
+    let mut pending = BinaryHeap::from([look_at(query.tip)?]);
     let (mut skip, mut listed) = (query.skip, Vec::new());
-    while let Some(Pending { id, .. }) = pending.pop() {
+    while let Some(commit) = pending.pop() {
         if listed.len() >= query.limit {
             break;
         }
-        let commit = Arc::new(database.commit(id)?);
-        let here = entry_in(&commit)?;
         let mut parents = Vec::with_capacity(commit.parents.len());
         let mut same_as = None;
-        for parent_id in &commit.parents {
-            let parent = database.commit(parent_id)?;
-            let next = Pending {
-                seconds: parent.committer.seconds,
-                id: *parent_id,
-            };
-            if entry_in(&parent)? == here {
-                same_as = Some(next);
+        for id in &commit.parents {
+            let parent = look_at(*id)?;
+            if parent.entry == commit.entry {
+                same_as = Some(parent);
                 break;
             }
-            parents.push(next);
+            parents.push(parent);
         }
-        let changed = same_as.is_none() && (!commit.parents.is_empty() || here.is_some());
-        if changed {
-            if skip > 0 {
-                skip -= 1;
-            } else {
-                listed.push(LogEntry { id, commit });
-            }
+        let changed = same_as.is_none() && (!commit.parents.is_empty() || commit.entry.is_some());
+        if changed && skip > 0 {
+            skip -= 1;
+        } else if changed {
+            listed.push(LogEntry {
+                id: commit.id,
+                commit: Arc::new(database.commit(commit.id)?),
+            });
         }
         let follow = match same_as {
             Some(one) => vec![one],

@@ -59,6 +59,18 @@ impl Refs {
             .take_while(move |(name, _)| name.as_bytes().starts_with(prefix))
     }
 
+    /// The refs behind `after` whose names start with `prefix`, in byte order. Costs what is taken of them.
+    pub fn prefixed_after<'a>(
+        &'a self,
+        prefix: &'a [u8],
+        after: &'a RefName,
+    ) -> impl Iterator<Item = (&'a RefName, &'a Ref)> {
+        let from = Bound::Excluded(after.clone());
+        self.map
+            .range((from, Bound::Unbounded))
+            .take_while(move |(name, _)| name.as_bytes().starts_with(prefix))
+    }
+
     /// The ref that keeps `name` from being created: one it would be a folder of, or one it would lie in.
     /// Git keeps refs as files, so `a` and `a/b` cannot both exist.
     pub fn in_the_way(&self, name: &RefName) -> Option<RefName> {

@@ -5,6 +5,7 @@
 mod archive;
 mod bare;
 mod beside_git;
+mod blame;
 mod diff;
 mod directory;
 mod export_import;
@@ -13,6 +14,8 @@ mod hosted;
 mod hosted_history;
 mod merge;
 mod patch;
+mod notes;
+mod path_log;
 mod plain_git;
 mod revisions;
 mod special_files;

@@ -78,7 +78,7 @@ mod reflog;
 mod refs;
 mod report;
 mod retry;
-mod scan;
+pub(crate) mod scan;
 mod sink;
 mod snapshot;
 mod spool;

@@ -1,27 +1,23 @@
 //! Notes: texts about objects, kept beside history in refs of their own, as `git notes` keeps them.
 //!
-//! Every change is one commit on `refs/notes/<namespace>`. What is written has the object's whole id
-//! as its file name; what `git` has spread over folders is found, changed and removed all the same.
+//! Every change is one commit on `refs/notes/<namespace>`. What is written has the object's whole id as its file name;
+//! what `git` has spread over folders is found, changed and removed all the same: see [`crate::notes`].
 
 use std::collections::BTreeMap;
 
-use bstr::{BStr, BString, ByteSlice};
 use bytes::Bytes;
 use packhouse_object::{Database, HashKind, NewObject, ObjectId, ObjectKind, ReadError, RefName};
 
 use super::message::new_commit;
-use super::scan::Scan;
 use super::tree_edit::edit_tree;
 use super::{FileType, Store, StoreError};
 use crate::change::{Change, RefEdit};
 use crate::error::RepoError;
+use crate::notes;
 use crate::view::View;
 
 /// Digits of an id.
 const HEX_LEN: usize = 40;
-
-/// Folders of two digits each may lie one in another until no digit is left.
-const FAN_OUT_DEPTH_MAX: usize = HEX_LEN / 2;
 
 /// The notes of one namespace: a map from object ids to texts. Each call sees the newest state.
 #[derive(Clone, Debug)]
@@ -61,12 +57,6 @@ impl Store {
     }
 }
 
-/// A note in a tree: where it is, and the blob.
-struct Found {
-    path: BString,
-    id: ObjectId,
-}
-
 impl Notes {
     /// The ref they are kept in.
     pub fn ref_name(&self) -> &RefName {
@@ -94,13 +84,12 @@ impl Notes {
     pub fn get(&self, key: &str) -> Result<String, StoreError> {
         let id = self.resolve_key(key)?;
         let (database, tree) = self.tree()?;
-        let found = match tree {
-            Some(tree) => find(&database, tree, &id)?.pop(),
+        let text = match tree {
+            Some(tree) => notes::text(&database, tree, &id)?,
             None => None,
         };
-        let found = found.ok_or_else(|| no_such_note(&id))?;
-        let text = database.bytes_of(found.id, ObjectKind::Blob)?;
-        String::from_utf8(text.to_vec())
+        let text = text.ok_or_else(|| no_such_note(&id))?;
+        String::from_utf8(text.into())
             .map_err(|_| StoreError::invalid(format!("the note of {id} is not valid UTF-8")))
     }
 
@@ -113,7 +102,7 @@ impl Notes {
         };
         let (database, tree) = self.tree()?;
         match tree {
-            Some(tree) => Ok(!find(&database, tree, &id)?.is_empty()),
+            Some(tree) => Ok(!notes::find(&database, tree, &id)?.is_empty()),
             None => Ok(false),
         }
     }
@@ -121,10 +110,10 @@ impl Notes {
     /// The ids that have a text, sorted.
     pub fn keys(&self) -> Result<Vec<String>, StoreError> {
         let (database, tree) = self.tree()?;
-        let mut keys = Vec::new();
-        if let Some(tree) = tree {
-            list(&database, tree, &mut keys)?;
-        }
+        let mut keys = match tree {
+            Some(tree) => notes::ids(&database, tree)?,
+            None => Vec::new(),
+        };
         keys.sort_unstable();
         keys.dedup();
         Ok(keys)
@@ -211,20 +200,24 @@ impl Notes {
             Some(old) => notes_tree(view.database(), old)?,
             None => empty,
         };
-        let mut edits = BTreeMap::new();
+        let mut blobs = BTreeMap::new();
         let mut objects = Vec::new();
         for (id, text) in changes {
-            let present = find(view.database(), root, id)?;
-            if text.is_none() && present.is_empty() {
-                return Err(no_such_note(id));
-            }
-            edits.extend(present.into_iter().map(|found| (found.path, None)));
-            if let Some(text) = text {
-                let blob = NewObject::new(ObjectKind::Blob, Bytes::from(text.clone()))?;
-                edits.insert(id.to_string().into(), Some((FileType::Blob, blob.id)));
-                objects.push(blob);
-            }
+            let Some(text) = text else {
+                if notes::find(view.database(), root, id)?.is_empty() {
+                    return Err(no_such_note(id));
+                }
+                blobs.insert(*id, None);
+                continue;
+            };
+            let blob = NewObject::new(ObjectKind::Blob, Bytes::from(text.clone()))?;
+            blobs.insert(*id, Some(blob.id));
+            objects.push(blob);
         }
+        let edits = notes::edits(view.database(), root, &blobs, notes::Layout::Flat)?
+            .into_iter()
+            .map(|(path, note)| (path, note.map(|id| (FileType::Blob, id))))
+            .collect::<BTreeMap<_, _>>();
         let edited = edit_tree(view.database(), root, &edits)?;
         if edited.tree == root && old.is_some() {
             return Ok(Change::default());
@@ -267,71 +260,12 @@ fn no_such_note(id: &ObjectId) -> StoreError {
 
 /// The tree of notes that a ref names, through a commit.
 fn notes_tree(database: &Database, target: ObjectId) -> Result<ObjectId, StoreError> {
-    let (id, kind) = database.peel(target)?;
-    match kind {
-        ObjectKind::Commit => Ok(database.commit(id)?.tree),
-        ObjectKind::Tree => Ok(id),
-        found => Err(ReadError::WrongKind {
-            id,
+    notes::tree_of(database, target)?.ok_or_else(|| {
+        ReadError::WrongKind {
+            id: target,
             expected: ObjectKind::Commit,
-            found,
+            found: ObjectKind::Blob,
         }
-        .into()),
-    }
-}
-
-/// Every file that is a note of an object: one, unless someone made a mess.
-fn find(database: &Database, root: ObjectId, id: &ObjectId) -> Result<Vec<Found>, StoreError> {
-    let hex = id.to_string();
-    let mut found = Vec::new();
-    let mut path = BString::default();
-    let mut tree = root;
-    for depth in 0..FAN_OUT_DEPTH_MAX {
-        let rest = &hex[2 * depth..];
-        let data = database.tree_bytes(tree)?;
-        let entry = |name: &str| {
-            let found = Scan::new(&data).find(name.as_bytes());
-            found.map_err(|source| ReadError::decode(tree, source))
-        };
-        if let Some(entry) = entry(rest)?.filter(|entry| entry.file_type() != FileType::Tree) {
-            let path = super::path::join(&path, entry.name);
-            found.push(Found { path, id: entry.id });
-        }
-        match entry(&rest[..2])?.filter(|entry| entry.file_type() == FileType::Tree) {
-            Some(folder) => {
-                path = super::path::join(&path, folder.name);
-                tree = folder.id;
-            }
-            None => break,
-        }
-    }
-    Ok(found)
-}
-
-/// Adds the id of every note in a tree.
-fn list(database: &Database, root: ObjectId, keys: &mut Vec<String>) -> Result<(), StoreError> {
-    let mut open = vec![(String::new(), root)];
-    while let Some((digits, tree)) = open.pop() {
-        let data = database.tree_bytes(tree)?;
-        for entry in Scan::new(&data) {
-            let entry = entry.map_err(|source| ReadError::decode(tree, source))?;
-            let Some(key) = joined(&digits, entry.name) else {
-                continue;
-            };
-            match entry.file_type() {
-                FileType::Tree if entry.name.len() == 2 => open.push((key, entry.id)),
-                FileType::Tree => {}
-                _ if parse_key(&key).is_some() => keys.push(key),
-                _ => {}
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Digits with those of a name behind them, if they are digits of an id.
-fn joined(digits: &str, name: &BStr) -> Option<String> {
-    let name = name.to_str().ok()?;
-    let key = format!("{digits}{name}");
-    (key.len() <= HEX_LEN && key.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(key)
+        .into()
+    })
 }

@@ -204,7 +204,7 @@ pub(crate) fn database(repository: &Path) -> Database {
         .with_loose(vec![LooseStore::open(objects)])
 }
 
-pub(super) fn git(folder: &Path, arguments: &[&str], input: &[u8]) -> Vec<u8> {
+pub(crate) fn git(folder: &Path, arguments: &[&str], input: &[u8]) -> Vec<u8> {
     let mut child = Command::new("git")
         .args(arguments)
         .current_dir(folder)

@@ -1,0 +1,6 @@
+//! Blame, next to `git blame`.
+
+mod against_git;
+mod ranges;
+mod stories;
+pub(crate) mod world;
