@@ -44,6 +44,35 @@ pub struct BranchInfo {
     pub created_at: String,
 }
 
+/// Query of `GET /repos/branch`.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams, Serialize)]
+#[into_params(parameter_in = Query)]
+pub struct GetBranchQuery {
+    /// Short name.
+    pub name: String,
+    /// Whether it is an ephemeral branch.
+    #[param(nullable = false)]
+    pub ephemeral: Option<bool>,
+}
+
+/// Answer of `GET /repos/branch`.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+pub struct FoundBranch {
+    /// The branch.
+    pub branch: BranchDetails,
+}
+
+/// One branch, outside of a list.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+pub struct BranchDetails {
+    /// Short name.
+    pub name: String,
+    /// Commit it is at.
+    pub head_sha: String,
+    /// When it was created here, RFC 3339 in UTC.
+    pub created_at: String,
+}
+
 /// Body of `POST /repos/branches/create`.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, ToSchema)]
 pub struct CreateBranch {
@@ -82,10 +111,11 @@ pub struct CreatedBranch {
 /// Body of `DELETE /repos/branches`.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, ToSchema)]
 pub struct DeleteBranch {
-    /// Short name.
+    /// Short name; also taken as `target_branch`.
+    #[serde(alias = "target_branch")]
     pub name: String,
-    /// Whether it is an ephemeral branch.
-    #[serde(default)]
+    /// Whether it is an ephemeral branch; also taken as `target_is_ephemeral`.
+    #[serde(default, alias = "target_is_ephemeral")]
     pub ephemeral: bool,
 }
 

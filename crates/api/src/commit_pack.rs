@@ -33,7 +33,7 @@ pub struct CommitMetadata {
         skip_serializing_if = "Option::is_none"
     )]
     pub committer: Option<Person>,
-    /// Commit that the branch must be at (or its base, if the branch is created).
+    /// Commit that the branch must be at (or its base, if the branch is created). Also taken as `expected_target_sha`.
     #[serde(
         default,
         alias = "expected_target_sha",
@@ -43,10 +43,10 @@ pub struct CommitMetadata {
     /// Branch to start from if the target does not exist.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base_branch: Option<String>,
-    /// Whether the target is an ephemeral branch.
+    /// Whether the target is an ephemeral branch. Also taken as `target_is_ephemeral`.
     #[serde(default, alias = "target_is_ephemeral")]
     pub ephemeral: bool,
-    /// Whether the base is an ephemeral branch.
+    /// Whether the base is an ephemeral branch. Also taken as `base_is_ephemeral`.
     #[serde(default, alias = "base_is_ephemeral")]
     pub ephemeral_base: bool,
     /// What changes.

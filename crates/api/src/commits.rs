@@ -7,8 +7,9 @@ use utoipa::{IntoParams, ToSchema};
 #[derive(Clone, Debug, Default, Deserialize, IntoParams, Serialize)]
 #[into_params(parameter_in = Query)]
 pub struct ListCommitsQuery {
-    /// Branch, tag or commit to start at; the default branch if absent.
+    /// Branch, tag or commit to start at; the default branch if absent. Also taken as `ref`.
     #[param(nullable = false)]
+    #[serde(alias = "ref")]
     pub branch: Option<String>,
     /// `next_cursor` of the page before.
     #[param(nullable = false)]
@@ -16,8 +17,9 @@ pub struct ListCommitsQuery {
     /// Commits per page: 20 if absent or 0, 100 at most.
     #[param(nullable = false)]
     pub limit: Option<u32>,
-    /// Whether `branch` is an ephemeral branch.
+    /// Whether `branch` is an ephemeral branch. Also taken as `ref_is_ephemeral`.
     #[param(nullable = false)]
+    #[serde(alias = "ref_is_ephemeral")]
     pub ephemeral: Option<bool>,
     /// Only commits that change this file or folder.
     #[param(nullable = false)]
@@ -70,7 +72,8 @@ pub struct CommitInfo {
 #[derive(Clone, Debug, Default, Deserialize, IntoParams, Serialize)]
 #[into_params(parameter_in = Query)]
 pub struct GetCommitQuery {
-    /// Branch, tag, commit or abbreviated commit; steps from it as in `main~2` or `v1^2`.
+    /// Branch, tag, commit or abbreviated commit; steps from it as in `main~2` or `v1^2`. Also taken as `ref`.
+    #[serde(alias = "ref")]
     pub sha: String,
 }
 

@@ -14,8 +14,9 @@ pub struct FileQuery {
     /// Branch, tag or commit; the default branch if absent.
     #[param(nullable = false)]
     pub r#ref: Option<String>,
-    /// Whether `ref` is an ephemeral branch.
+    /// Whether `ref` is an ephemeral branch. Also taken as `ref_is_ephemeral`.
     #[param(nullable = false)]
+    #[serde(alias = "ref_is_ephemeral")]
     pub ephemeral: Option<bool>,
     /// Accepted for older clients; the same as `ephemeral` where that is absent.
     #[param(nullable = false)]
@@ -29,8 +30,9 @@ pub struct ListFilesQuery {
     /// Branch, tag or commit; the default branch if absent.
     #[param(nullable = false)]
     pub r#ref: Option<String>,
-    /// Whether `ref` is an ephemeral branch.
+    /// Whether `ref` is an ephemeral branch. Also taken as `ref_is_ephemeral`.
     #[param(nullable = false)]
+    #[serde(alias = "ref_is_ephemeral")]
     pub ephemeral: Option<bool>,
     /// Folder to list; the root if absent.
     #[param(nullable = false)]

@@ -1,6 +1,6 @@
 //! JSON types, paths and error codes of the HTTP API, shared by the server and its clients.
 //!
-//! One file per resource. The types here are the wire contract of `/api/v1` and nothing else: no HTTP library, no
+//! One file per resource. The types here are the wire contract and nothing else: no HTTP library, no
 //! database, no rule of behaviour. Every type serialises to exactly the fields that the code.storage SDKs read; a
 //! field that is optional on the wire is left out, never `null`, except where a type says so.
 //!
@@ -13,6 +13,7 @@
 //! ```
 
 mod archive;
+mod blame;
 mod branches;
 mod commit_pack;
 mod commits;
@@ -24,6 +25,7 @@ mod git_credentials;
 mod grep;
 mod jobs;
 mod merge;
+mod notes;
 mod object;
 pub mod paths;
 mod replay;
@@ -32,9 +34,13 @@ mod restore;
 mod webhooks;
 
 pub use archive::{ArchiveFormat, ArchiveOptions, ArchiveRequest};
+mod tags;
+mod webhooks;
+
+pub use blame::{BlameLine, BlameQuery, BlamedFile};
 pub use branches::{
-    BranchInfo, CreateBranch, CreatedBranch, DeleteBranch, DeletedBranch, ListBranchesQuery,
-    ListedBranches,
+    BranchDetails, BranchInfo, CreateBranch, CreatedBranch, DeleteBranch, DeletedBranch,
+    FoundBranch, GetBranchQuery, ListBranchesQuery, ListedBranches,
 };
 pub use commit_pack::{
     BlobChunk, BlobChunkLine, CommitMetadata, CommitResponse, CommitSummary, DiffChunk,
@@ -66,12 +72,20 @@ pub use merge::{
     MergedBranches, PreviewMergeQuery,
 };
 pub use replay::{ReplayCommits, ReplayResult, ReplayedCommit, ReplayedCommits, ReplayedResult};
+pub use notes::{
+    DeleteNote, FoundNote, GetNoteQuery, ListNotesRefsQuery, ListedNotesRefs, NoteAction,
+    NoteResult, NotesRefInfo, RefusedNote, WriteNote, WrittenNote,
+};
 pub use repos::{
     BaseRepo, BaseRepoAuth, BaseRepoInfo, CreateRepo, CreateRepoQuery, CreatedRepo, DeletedRepo,
     InitialCommit, ListReposQuery, ListedRepos, PullUpstream, RepoDetails, RepoInfo, SyncInfo,
     SyncStatus, UpstreamMessage,
 };
 pub use restore::{RestoreCommit, RestoreMetadata};
+pub use tags::{
+    CreateTag, CreatedTag, DeleteTag, DeletedTag, FoundTag, GetTagQuery, ListTagsQuery, ListedTags,
+    TagInfo,
+};
 pub use webhooks::{
     CreateWebhook, DeletedWebhook, ListDeliveriesQuery, ListWebhooksQuery, ListedDeliveries,
     ListedWebhooks, ReplayWebhook, ReplayedWebhook, Webhook, WebhookDelivery, WebhookDeliveryState,

@@ -1,4 +1,7 @@
-//! Where each resource lives. A repository is never named in a path of the API: the token's `repo` claim names it.
+//! Where each resource lives.
+//!
+//! The token's `repo` claim names the repository of a call. Version 1 does not name it again; the newer paths below
+//! `/api/repos/{repo}` do, and [`of_named_repo`] says which they are.
 
 /// Prefix of version 1 of the API.
 pub const V1: &str = "/api/v1";
@@ -20,8 +23,18 @@ pub const GREP: &str = "/api/v1/repos/grep";
 pub const ARCHIVE: &str = "/api/v1/repos/archive";
 /// List (`GET`) and delete (`DELETE`) branches.
 pub const BRANCHES: &str = "/api/v1/repos/branches";
+/// Describe one branch (`GET`).
+pub const BRANCH: &str = "/api/v1/repos/branch";
 /// Create or promote a branch (`POST`).
 pub const CREATE_BRANCH: &str = "/api/v1/repos/branches/create";
+/// List (`GET`), create (`POST`) and delete (`DELETE`) tags.
+pub const TAGS: &str = "/api/v1/repos/tags";
+/// Describe one tag (`GET`).
+pub const TAG: &str = "/api/v1/repos/tag";
+/// Read (`GET`), write (`POST`) and delete (`DELETE`) a note.
+pub const NOTES: &str = "/api/v1/repos/notes";
+/// List the refs that hold notes (`GET`).
+pub const NOTES_REFS: &str = "/api/v1/repos/notes/refs";
 /// List commits (`GET`).
 pub const COMMITS: &str = "/api/v1/repos/commits";
 /// Describe one commit (`GET`).
@@ -30,6 +43,8 @@ pub const COMMIT: &str = "/api/v1/repos/commit";
 pub const BRANCH_DIFF: &str = "/api/v1/repos/branches/diff";
 /// What a commit changes (`GET`).
 pub const DIFF: &str = "/api/v1/repos/diff";
+/// Tell which commit each line of a file came from (`GET`).
+pub const BLAME: &str = "/api/v1/repos/blame";
 /// Commit files sent as newline-delimited JSON (`POST`).
 pub const COMMIT_PACK: &str = "/api/v1/repos/commit-pack";
 /// Have a repository fetch what is new in its upstream (`POST`).
@@ -68,3 +83,28 @@ pub const CHERRY_PICK: &str = "/api/v1/repos/cherry-pick";
 pub const REVERT: &str = "/api/v1/repos/revert";
 /// The OpenAPI document of this API (`GET`, no token needed).
 pub const OPENAPI: &str = "/api/openapi.json";
+/// Describe (`GET`) and delete (`DELETE`) one repository that the path names.
+pub const NAMED_REPO: &str = "/api/repos/{repo}";
+/// Delete one tag that the path names (`DELETE`).
+pub const NAMED_TAG: &str = "/api/repos/{repo}/tags/{name}";
+
+/// The path of the same resource where the path names the repository, as SDKs from 1.18 on ask for it. `None` for paths
+/// that have no such form. The repository's name is one segment of it, with `/` as `%2F`.
+///
+/// ```
+/// use packhouse_api::paths;
+///
+/// assert_eq!(paths::of_named_repo(paths::FILE).as_deref(), Some("/api/repos/{repo}/file"));
+/// assert_eq!(paths::of_named_repo(paths::OPENAPI), None);
+/// ```
+pub fn of_named_repo(path: &str) -> Option<String> {
+    match path {
+        REPOS => Some("/api/repos".to_owned()),
+        // The name alone is the path.
+        DELETE_REPO => None,
+        _ => {
+            let resource = path.strip_prefix(REPOS)?.strip_prefix('/')?;
+            Some(format!("{NAMED_REPO}/{resource}"))
+        }
+    }
+}

@@ -270,6 +270,8 @@ pub struct RepoInfo {
     pub repo_id: String,
     /// Its path under the server: the id again.
     pub url: String,
+    /// The id again, under its newer name.
+    pub repo_name: String,
     /// Branch that HEAD names.
     pub default_branch: String,
     /// When it was created, RFC 3339 in UTC.

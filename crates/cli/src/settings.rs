@@ -131,6 +131,9 @@ pub(crate) struct ServeFlags {
     /// How long the log of deliveries, and events that moved no ref, are kept, such as 30d [default: 30d]
     #[arg(long, value_name = "TIME", env = "PACKHOUSE_EVENT_RETENTION")]
     pub(crate) event_retention: Option<Lapse>,
+    /// Keep notes in refs/notes/commits only
+    #[arg(long, env = "PACKHOUSE_NO_CUSTOM_NOTES", value_parser = FalseyValueParser::new())]
+    pub(crate) no_custom_notes: bool,
     /// Create organisation `dev` with a key of its own, and show how to use it
     #[arg(long, env = "PACKHOUSE_DEV", value_parser = FalseyValueParser::new())]
     pub(crate) dev: bool,
@@ -155,6 +158,7 @@ struct SettingsFile {
     github_app_key: Option<PathBuf>,
     webhook_timeout: Option<Lapse>,
     event_retention: Option<Lapse>,
+    no_custom_notes: Option<bool>,
     dev: Option<bool>,
     log_format: Option<LogFormat>,
     s3: S3Settings,
@@ -203,6 +207,7 @@ pub(crate) struct Settings {
     pub(crate) credentials_key: Option<Secret>,
     pub(crate) webhook_timeout: Option<Duration>,
     pub(crate) event_retention: Option<Duration>,
+    pub(crate) custom_notes_refs: bool,
     pub(crate) dev: bool,
     pub(crate) log_format: Option<LogFormat>,
 }
@@ -315,6 +320,7 @@ impl Settings {
                 .event_retention
                 .or(file.event_retention)
                 .map(|lapse| lapse.0),
+            custom_notes_refs: !(serve.no_custom_notes || file.no_custom_notes.unwrap_or(false)),
             dev: serve.dev || file.dev.unwrap_or(false),
             log_format: file.log_format,
             data,

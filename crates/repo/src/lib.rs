@@ -6,8 +6,8 @@
 //! - a ref moves by compare-and-set, so no update is overwritten unseen;
 //! - every object that a visible object names is there too (submodule commits excepted).
 
-mod archive;
 mod ahead;
+mod archive;
 mod blame;
 mod branch;
 mod branch_merge;
@@ -25,19 +25,19 @@ mod import;
 pub mod line_diff;
 mod log;
 pub mod merge;
-mod path_filter;
+mod new_commit;
+mod notes;
 pub mod patch;
 mod path_filter;
-mod notes;
+mod path_filter;
 mod path_lookup;
 mod receive;
-mod reflog;
-mod refs;
-pub mod renames;
-mod new_commit;
 mod receive;
 mod reflog;
+mod reflog;
 mod refs;
+mod refs;
+pub mod renames;
 mod replay;
 mod repository;
 mod restore;
@@ -72,8 +72,8 @@ pub use hosted::{
 };
 pub use import::{ImportError, ImportReport, import};
 pub use log::{LogEntry, LogQuery, log};
-pub use path_filter::{MAX_FILTER_ITEMS, MAX_GLOB_BYTES, PathFilter, PathFilterError};
 pub use notes::{NoteAction, NoteError, NoteOutcome, NoteRequest, note};
+pub use path_filter::{MAX_FILTER_ITEMS, MAX_GLOB_BYTES, PathFilter, PathFilterError};
 pub use receive::{Command, CommandStatus, Push, RefChange, RefPolicy};
 pub use reflog::{ReflogEntry, ReflogPage};
 pub use refs::{Ref, Refs};

@@ -124,6 +124,8 @@ pub struct Limits {
     pub search_file_bytes: u64,
     /// Bytes of memory for files that were searched.
     pub search_cache_bytes: u64,
+    /// Whether notes may be kept in refs other than `refs/notes/commits`.
+    pub custom_notes_refs: bool,
     /// How long requests in flight may go on after a shutdown was asked for.
     pub shutdown: Duration,
 }
@@ -163,6 +165,7 @@ impl Default for Limits {
             search_time: Duration::from_secs(30),
             search_file_bytes: 16 << 20,
             search_cache_bytes: 256 << 20,
+            custom_notes_refs: true,
             shutdown: Duration::from_secs(30),
         }
     }

@@ -4,7 +4,10 @@ use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::header::{ALLOW, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, StatusCode};
-use packhouse_api::{CommitResponse, ErrorBody, ErrorCode, MergeErrorBody, RefUpdate};
+use packhouse_api::{
+    CommitResponse, ErrorBody, ErrorCode, MergeErrorBody, NoteResult, RefUpdate, RefusedNote,
+    WrittenNote,
+};
 use packhouse_catalog::CatalogError;
 use packhouse_object::{BuildHistoryError, ReadError};
 use packhouse_repo::RepoError;
@@ -269,6 +272,59 @@ impl IntoResponse for MergeFailure {
             ..MergeErrorBody::new(error.code, error.message.clone())
         };
         error.finish(Json(body).into_response(), "Bearer realm=\"Packhouse\"")
+    }
+}
+
+/// A change of a note that failed. Where the notes themselves are the reason, the body says where their ref is.
+#[derive(Debug)]
+pub(crate) enum NoteFailure {
+    /// The request.
+    Request(ApiError),
+    /// What it met.
+    Note {
+        /// What failed.
+        error: ApiError,
+        /// The object.
+        sha: String,
+        /// The ref, in full.
+        target_ref: String,
+        /// Where the ref is.
+        base_commit: Option<String>,
+    },
+}
+
+impl From<ApiError> for NoteFailure {
+    fn from(error: ApiError) -> Self {
+        NoteFailure::Request(error)
+    }
+}
+
+impl IntoResponse for NoteFailure {
+    fn into_response(self) -> Response {
+        let (error, body) = match self {
+            NoteFailure::Request(error) => return error.into_response(),
+            NoteFailure::Note {
+                error,
+                sha,
+                target_ref,
+                base_commit,
+            } => {
+                let body = WrittenNote {
+                    sha,
+                    target_ref,
+                    base_commit,
+                    new_ref_sha: String::new(),
+                    result: NoteResult {
+                        success: false,
+                        status: error.code.result_status(),
+                        message: Some(error.message.clone()),
+                    },
+                };
+                (error, body)
+            }
+        };
+        let response = Json(RefusedNote::Note(body)).into_response();
+        error.finish(response, "Bearer realm=\"Packhouse\"")
     }
 }
 

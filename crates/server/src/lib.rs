@@ -26,6 +26,7 @@ mod git;
 pub mod jobs;
 mod listening;
 mod metrics;
+mod named;
 mod observe;
 mod ops;
 mod rest;

@@ -333,6 +333,28 @@ test('ref policies', async () => {
   await assert.rejects(repo.deleteBranch({ name: 'main', refPolicies }), ApiError);
 });
 
+test('tags, notes and blame', async () => {
+  const repo = await started({ f: 'one\ntwo\n' });
+  const second = (await change(repo, { f: 'one\n2\n' })).commitSha;
+  await repo.createTag({ name: 'v1', target: repo.first });
+  const tags = await repo.listTags();
+  assert.deepEqual(tags.tags.map(({ name, sha }) => [name, sha]), [['v1', repo.first]]);
+  await assert.rejects(repo.createTag({ name: 'v1', target: second }), (error) => error.status === 409);
+  await repo.deleteTag({ name: 'v1' });
+  assert.deepEqual((await repo.listTags()).tags, []);
+
+  const made = await repo.createNote({ sha: second, note: 'seen', author });
+  await repo.appendNote({ sha: second, note: 'twice', expectedRefSha: made.newRefSha });
+  assert.equal((await repo.getNote({ sha: second })).note, 'seen\n\ntwice');
+  const refused = await repo.createNote({ sha: second, note: 'again' }).catch((error) => error);
+  assert.ok(refused instanceof RefUpdateError, refused);
+  assert.deepEqual((await repo.listNotesRefs()).refs.map(({ ref }) => ref), ['refs/notes/commits']);
+  await repo.deleteNote({ sha: second });
+
+  const blame = await repo.getBlame({ path: 'f', ranges: ['1,2'], detectMoves: true });
+  assert.deepEqual(blame.lines.map((line) => line.commitSha), [repo.first, second]);
+});
+
 test('a stranger is unauthorised', async () => {
   const { generateKeyPairSync } = await import('node:crypto');
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });

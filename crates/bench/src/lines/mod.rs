@@ -3,8 +3,8 @@
 mod clone;
 mod commits;
 mod create;
-mod grep;
 mod diffs;
+mod grep;
 mod large;
 mod last_commits;
 mod merges;

@@ -134,7 +134,10 @@ fn config(settings: &Settings) -> Result<Config, CliError> {
         },
         upstreams: upstreams(settings)?,
         webhooks: webhooks(settings),
-        limits: Limits::default(),
+        limits: Limits {
+            custom_notes_refs: settings.custom_notes_refs,
+            ..Limits::default()
+        },
     })
 }
 

@@ -6,8 +6,8 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use packhouse_api::{
-    BranchInfo, CreateBranch, CreatedBranch, DeleteBranch, DeletedBranch, ErrorBody, ErrorCode,
-    ListBranchesQuery, ListedBranches,
+    BranchDetails, BranchInfo, CreateBranch, CreatedBranch, DeleteBranch, DeletedBranch, ErrorBody,
+    ErrorCode, FoundBranch, GetBranchQuery, ListBranchesQuery, ListedBranches,
 };
 use packhouse_object::ObjectId;
 use packhouse_repo::{self as repo, BranchError, Namespace, View};
@@ -53,6 +53,33 @@ pub(crate) async fn list(
         branches,
         next_cursor,
         has_more,
+    }))
+}
+
+/// Describes one branch.
+#[utoipa::path(
+    get, path = "/api/v1/repos/branch", tag = "branches", params(GetBranchQuery),
+    responses(
+        (status = 200, body = FoundBranch), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
+        (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
+    )
+)]
+pub(crate) async fn find(
+    State(state): State<AppState>,
+    caller: Caller,
+    Query(query): Query<GetBranchQuery>,
+) -> Result<Json<FoundBranch>, ApiError> {
+    let view = state.open(&caller, Scope::GitRead).await?.view().await?;
+    let name = input::branch("name", &query.name, namespace(query.ephemeral))?;
+    let Some(entry) = view.refs().get(&name) else {
+        return Err(refused(BranchError::Missing { name }));
+    };
+    Ok(Json(FoundBranch {
+        branch: BranchDetails {
+            name: query.name.trim().to_owned(),
+            head_sha: entry.target.to_string(),
+            created_at: time::rfc3339(entry.created_at_ms / 1000),
+        },
     }))
 }
 

@@ -5,7 +5,7 @@ use axum::extract::State;
 use packhouse_api::{
     CommitInfo, ErrorBody, FoundCommit, GetCommitQuery, ListCommitsQuery, ListedCommits,
 };
-use packhouse_object::{Commit, ObjectId};
+use packhouse_object::{Commit, ObjectId, ObjectKind, ReadError, signed_commit};
 use packhouse_repo::{LogQuery, Namespace, View, log};
 
 use super::input::{self, Query};
@@ -13,9 +13,6 @@ use super::{namespace, page, resolve, time};
 use crate::auth::{Caller, Scope};
 use crate::error::ApiError;
 use crate::state::AppState;
-
-/// The header of a commit that holds its signature.
-const SIGNATURE: &[u8] = b"gpgsig";
 
 /// Lists commits, newest first.
 #[utoipa::path(
@@ -104,17 +101,13 @@ pub(crate) async fn find(
     let view = state.open(&caller, Scope::GitRead).await?.view().await?;
     tokio::task::spawn_blocking(move || {
         let found = resolve(&view, Some(&query.sha), Namespace::Default)?;
-        let commit = view.database().commit(found.id)?;
+        let data = view.database().bytes_of(found.id, ObjectKind::Commit)?;
+        let commit = Commit::parse(&data).map_err(|error| ReadError::decode(found.id, error))?;
         let mut info = info(found.id, &commit);
-        if let Some(at) = commit
-            .extra_headers
-            .iter()
-            .position(|(name, _)| name == SIGNATURE)
-        {
-            let mut unsigned = commit.clone();
-            let (_, signature) = unsigned.extra_headers.remove(at);
-            info.signature = Some(String::from_utf8_lossy(&signature).into_owned());
-            info.payload = Some(String::from_utf8_lossy(&unsigned.encode()).into_owned());
+        if let Some((signature, payload)) = signed_commit(&data) {
+            let signature = signature.strip_suffix(b"\n").unwrap_or(&signature);
+            info.signature = Some(String::from_utf8_lossy(signature).into_owned());
+            info.payload = Some(String::from_utf8_lossy(&payload).into_owned());
         }
         Ok(Json(FoundCommit { commit: info }))
     })

@@ -1,6 +1,8 @@
-//! The HTTP API, version 1. One file per resource, one function per route.
+//! The HTTP API. One file per resource, one function per route.
 
 pub(crate) mod archive;
+mod abandoned;
+pub(crate) mod blame;
 pub(crate) mod branches;
 pub(crate) mod commit_pack;
 mod commit_write;
@@ -24,12 +26,14 @@ mod last_commit;
 mod ndjson;
 pub(crate) mod merge;
 mod merge_preview;
+pub(crate) mod notes;
 mod openapi;
 mod page;
 mod range;
 pub(crate) mod replay;
 pub(crate) mod repos;
 pub(crate) mod restore;
+pub(crate) mod tags;
 pub(crate) mod time;
 pub(crate) mod upstreams;
 pub(crate) mod webhooks;

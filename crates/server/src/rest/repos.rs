@@ -165,7 +165,8 @@ pub(crate) async fn list(
     let info = |row: RepoRow| RepoInfo {
         base_repo: bases.get(&row.id).map(upstreams::base_repo),
         repo_id: row.name.clone(),
-        url: row.name,
+        url: row.name.clone(),
+        repo_name: row.name,
         default_branch: row.default_branch,
         created_at: time::rfc3339(row.created_at_ms / 1000),
     };
