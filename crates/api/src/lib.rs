@@ -35,7 +35,6 @@ mod webhooks;
 
 pub use archive::{ArchiveFormat, ArchiveOptions, ArchiveRequest};
 mod tags;
-mod webhooks;
 
 pub use blame::{BlameLine, BlameQuery, BlamedFile};
 pub use branches::{
@@ -71,11 +70,11 @@ pub use merge::{
     MergePreviewStatus, MergeResult, MergeSide, MergeSource, MergeStrategy, MergeTarget,
     MergedBranches, PreviewMergeQuery,
 };
-pub use replay::{ReplayCommits, ReplayResult, ReplayedCommit, ReplayedCommits, ReplayedResult};
 pub use notes::{
     DeleteNote, FoundNote, GetNoteQuery, ListNotesRefsQuery, ListedNotesRefs, NoteAction,
     NoteResult, NotesRefInfo, RefusedNote, WriteNote, WrittenNote,
 };
+pub use replay::{ReplayCommits, ReplayResult, ReplayedCommit, ReplayedCommits, ReplayedResult};
 pub use repos::{
     BaseRepo, BaseRepoAuth, BaseRepoInfo, CreateRepo, CreateRepoQuery, CreatedRepo, DeletedRepo,
     InitialCommit, ListReposQuery, ListedRepos, PullUpstream, RepoDetails, RepoInfo, SyncInfo,

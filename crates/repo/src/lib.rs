@@ -29,13 +29,9 @@ mod new_commit;
 mod notes;
 pub mod patch;
 mod path_filter;
-mod path_filter;
 mod path_lookup;
 mod receive;
-mod receive;
 mod reflog;
-mod reflog;
-mod refs;
 mod refs;
 pub mod renames;
 mod replay;
@@ -49,7 +45,7 @@ mod view;
 
 pub use archive::{Archive, ArchiveError, ArchiveFilter, ArchiveForm};
 pub use blame::{
-    Blame, BlameError, BlameGroup, BlameQuery, BlameSource, MAX_BLAME_BYTES, PatternError,
+    Blame, BlameError, BlameGroup, BlameQuery, BlameSource, LinePatternError, MAX_BLAME_BYTES,
     RangeError, blame,
 };
 pub use branch::{BranchError, CreateBranch, CreatedBranch, DeleteBranch};

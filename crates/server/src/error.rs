@@ -19,7 +19,8 @@ use crate::upstream::CredentialError;
 pub struct ApiError {
     code: ErrorCode,
     message: String,
-    header: Option<(HeaderName, HeaderValue)>,
+    /// Boxed, for it is rare and large.
+    header: Option<Box<(HeaderName, HeaderValue)>>,
 }
 
 impl ApiError {
@@ -74,7 +75,7 @@ impl ApiError {
     }
 
     fn with(mut self, name: HeaderName, value: HeaderValue) -> ApiError {
-        self.header = Some((name, value));
+        self.header = Some(Box::new((name, value)));
         self
     }
 
@@ -99,7 +100,8 @@ impl ApiError {
                 .headers_mut()
                 .insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
-        if let Some((name, value)) = self.header {
+        if let Some(header) = self.header {
+            let (name, value) = *header;
             response.headers_mut().insert(name, value);
         }
         response

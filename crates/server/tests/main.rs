@@ -12,7 +12,6 @@ mod connection;
 mod diff_commit;
 mod diffs;
 mod events;
-mod events;
 mod file;
 mod files;
 mod files_metadata;

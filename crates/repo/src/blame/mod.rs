@@ -24,7 +24,7 @@ use bstr::BString;
 use bytes::Bytes;
 use packhouse_object::{Database, ObjectId, ReadError, RepoPath};
 
-pub use pattern::PatternError;
+pub use pattern::LinePatternError;
 pub use range::RangeError;
 
 use board::Board;

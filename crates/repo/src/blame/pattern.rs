@@ -20,7 +20,7 @@ const MAX_REPEAT: u32 = 1000;
 
 /// A pattern that is none, or one that is not taken.
 #[derive(Debug, thiserror::Error)]
-pub enum PatternError {
+pub enum LinePatternError {
     /// It is too long.
     #[error("a pattern has at most {MAX_BYTES} bytes")]
     TooLong,
@@ -45,9 +45,9 @@ pub enum PatternError {
 }
 
 /// Makes a pattern ready for use. `^` and `$` match at every line, and nothing matches the end of a line.
-pub(super) fn compile(pattern: &str) -> Result<Regex, PatternError> {
+pub(super) fn compile(pattern: &str) -> Result<Regex, LinePatternError> {
     if pattern.len() > MAX_BYTES {
-        return Err(PatternError::TooLong);
+        return Err(LinePatternError::TooLong);
     }
     let translated = Translation::of(pattern)?;
     let config = Config::new()
@@ -58,7 +58,7 @@ pub(super) fn compile(pattern: &str) -> Result<Regex, PatternError> {
         .configure(config)
         .syntax(syntax)
         .build(&translated)
-        .map_err(|error| PatternError::Engine(Box::new(error)))
+        .map_err(|error| LinePatternError::Engine(Box::new(error)))
 }
 
 struct Translation<'a> {
@@ -70,7 +70,7 @@ struct Translation<'a> {
 }
 
 impl Translation<'_> {
-    fn of(pattern: &str) -> Result<String, PatternError> {
+    fn of(pattern: &str) -> Result<String, LinePatternError> {
         let mut translation = Translation {
             rest: pattern.chars().peekable(),
             out: String::with_capacity(2 * pattern.len()),
@@ -82,11 +82,11 @@ impl Translation<'_> {
         }
         match translation.depth {
             0 => Ok(translation.out),
-            _ => Err(PatternError::Unfinished("a group")),
+            _ => Err(LinePatternError::Unfinished("a group")),
         }
     }
 
-    fn step(&mut self, next: char) -> Result<(), PatternError> {
+    fn step(&mut self, next: char) -> Result<(), LinePatternError> {
         let at_start = std::mem::take(&mut self.at_start);
         match next {
             '\\' => return self.escaped(at_start),
@@ -103,9 +103,9 @@ impl Translation<'_> {
         Ok(())
     }
 
-    fn escaped(&mut self, at_start: bool) -> Result<(), PatternError> {
+    fn escaped(&mut self, at_start: bool) -> Result<(), LinePatternError> {
         let next = self.rest.next();
-        match next.ok_or(PatternError::Unfinished("an escape"))? {
+        match next.ok_or(LinePatternError::Unfinished("an escape"))? {
             '(' => {
                 self.out.push_str("(?:");
                 self.depth += 1;
@@ -113,7 +113,7 @@ impl Translation<'_> {
             }
             ')' => {
                 let depth = self.depth.checked_sub(1);
-                self.depth = depth.ok_or(PatternError::UnexpectedEnd)?;
+                self.depth = depth.ok_or(LinePatternError::UnexpectedEnd)?;
                 self.out.push(')');
             }
             '|' => {
@@ -132,7 +132,7 @@ impl Translation<'_> {
             '>' => self.out.push_str("\\b{end}"),
             '`' => self.out.push_str("\\A"),
             '\'' => self.out.push_str("\\z"),
-            '1'..='9' => return Err(PatternError::BackReference),
+            '1'..='9' => return Err(LinePatternError::BackReference),
             other => self.literal(other),
         }
         Ok(())
@@ -155,18 +155,18 @@ impl Translation<'_> {
         self.out.push(character);
     }
 
-    fn repetition(&mut self) -> Result<(), PatternError> {
+    fn repetition(&mut self) -> Result<(), LinePatternError> {
         let mut inside = String::new();
         loop {
             match self.rest.next() {
                 Some('\\') if self.rest.next_if_eq(&'}').is_some() => break,
                 Some(other) => inside.push(other),
-                None => return Err(PatternError::Unfinished("a repetition")),
+                None => return Err(LinePatternError::Unfinished("a repetition")),
             }
         }
         let (least, most) = inside.split_once(',').unwrap_or((&inside, &inside));
         let bound = |text: &str| text.parse().ok().filter(|count| *count <= MAX_REPEAT);
-        let bad = || PatternError::Repetition(inside.clone());
+        let bad = || LinePatternError::Repetition(inside.clone());
         let from: u32 = match least {
             "" if inside.starts_with(',') => 0,
             least => bound(least).ok_or_else(bad)?,
@@ -182,8 +182,8 @@ impl Translation<'_> {
         Ok(())
     }
 
-    fn set(&mut self) -> Result<(), PatternError> {
-        let unfinished = || PatternError::Unfinished("a set of characters");
+    fn set(&mut self) -> Result<(), LinePatternError> {
+        let unfinished = || LinePatternError::Unfinished("a set of characters");
         self.out.push('[');
         if self.rest.next_if_eq(&'^').is_some() {
             self.out.push_str("^\\n");
@@ -207,14 +207,14 @@ impl Translation<'_> {
     }
 
     /// `[:class:]`, `[=c=]` or `[.c.]` within a set.
-    fn named(&mut self) -> Result<(), PatternError> {
+    fn named(&mut self) -> Result<(), LinePatternError> {
         let kind = self.rest.next().unwrap_or_default();
         let mut name = String::new();
         loop {
             match self.rest.next() {
                 Some(end) if end == kind && self.rest.next_if_eq(&']').is_some() => break,
                 Some(other) => name.push(other),
-                None => return Err(PatternError::Unfinished("a set of characters")),
+                None => return Err(LinePatternError::Unfinished("a set of characters")),
             }
         }
         const CLASSES: [&str; 12] = [
@@ -227,7 +227,7 @@ impl Translation<'_> {
                 self.out.push_str(&format!("[:{name}:]"));
             }
             ('=' | '.', Some(only), None) => self.in_set(only),
-            _ => return Err(PatternError::Set(format!("[{kind}{name}{kind}]"))),
+            _ => return Err(LinePatternError::Set(format!("[{kind}{name}{kind}]"))),
         }
         Ok(())
     }

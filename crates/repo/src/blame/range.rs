@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::pattern::{self, PatternError};
+use super::pattern::{self, LinePatternError};
 use super::text::Text;
 
 /// A range of lines that makes no sense.
@@ -51,7 +51,7 @@ pub enum RangeError {
         spec: String,
         /// What is wrong with it.
         #[source]
-        source: PatternError,
+        source: LinePatternError,
     },
 }
 

@@ -7,7 +7,7 @@ use packhouse_object::{Commit, ObjectId};
 pub(super) fn with_origin(message: &[u8], origin: ObjectId) -> BString {
     let mut text: BString = message.trim_end_with(|c| c == '\n').into();
     if !text.is_empty() {
-        let last = text.lines().last().unwrap_or_default();
+        let last = text.lines().next_back().unwrap_or_default();
         // Behind other lines of that kind it stands without a gap.
         let joins = text.find("\n\n").is_some() && is_trailer(last);
         text.extend_from_slice(if joins { b"\n" } else { b"\n\n" });

@@ -103,6 +103,7 @@ fn blame_ends_when_nobody_wants_it_any_more() {
 /// `cargo test -p packhouse-repo blame_cost -- --ignored --nocapture`: time beside that of `git blame`.
 #[test]
 #[ignore = "prints a measurement"]
+#[allow(clippy::print_stdout)]
 fn blame_cost() {
     let mut world = World::new();
     let mut lines: Vec<String> = (0..1500)

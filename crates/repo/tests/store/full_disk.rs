@@ -124,7 +124,7 @@ fn check(store: &Store, expected: &Snapshot) {
         git_in(path, &["fsck", "--full", "--strict", "--no-dangling"]),
         ""
     );
-    assert_eq!(leftovers(path), [PathBuf::new(); 0]);
+    assert_eq!(leftovers(path), Vec::<PathBuf>::new());
 }
 
 #[test]

@@ -51,7 +51,7 @@ pub(crate) async fn merge(
         .map(|sha| input::commit_id("expected_target_sha", sha))
         .transpose()?;
     let message = non_blank(request.commit_message.as_deref())
-        .map(|text| message(text))
+        .map(message)
         .transpose()?;
     let person = |field, person: &Option<packhouse_api::Person>| {
         let person = person.as_ref();

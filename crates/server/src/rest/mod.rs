@@ -1,7 +1,7 @@
 //! The HTTP API. One file per resource, one function per route.
 
-pub(crate) mod archive;
 mod abandoned;
+pub(crate) mod archive;
 pub(crate) mod blame;
 pub(crate) mod branches;
 pub(crate) mod commit_pack;
@@ -9,9 +9,8 @@ mod commit_write;
 pub(crate) mod commits;
 mod conditions;
 pub(crate) mod deliveries;
-pub(crate) mod events;
-pub(crate) mod diffs;
 pub(crate) mod diff_commit;
+pub(crate) mod diffs;
 pub(crate) mod events;
 pub(crate) mod file;
 pub(crate) mod files;
@@ -23,9 +22,9 @@ mod input;
 pub(crate) mod jobs;
 mod json_object;
 mod last_commit;
-mod ndjson;
 pub(crate) mod merge;
 mod merge_preview;
+mod ndjson;
 pub(crate) mod notes;
 mod openapi;
 mod page;

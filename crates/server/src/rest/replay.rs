@@ -78,7 +78,7 @@ async fn replay(
                 .map(|sha| input::commit_id("expected_target_sha", sha))
                 .transpose()?,
             message: non_blank(request.commit_message.as_deref())
-                .map(|text| message(text))
+                .map(message)
                 .transpose()?,
             author: person("author", &request.author)?,
             committer: person("committer", &request.committer)?,
