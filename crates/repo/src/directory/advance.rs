@@ -238,8 +238,8 @@ impl Inner {
         let objects = self.layout.objects();
         let mut staged = bring.staged;
         for object in &bring.objects {
-            // Content comes again, trees and commits hardly ever.
-            let may_be_there = !storing.durable && object.kind == ObjectKind::Blob;
+            // Files and folders come again, commits hardly ever.
+            let may_be_there = !storing.durable && object.kind != ObjectKind::Commit;
             if may_be_there && is_there(&objects, object) {
                 continue;
             }
