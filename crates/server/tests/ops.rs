@@ -90,7 +90,7 @@ async fn request_ids_are_taken_over_or_made() {
 async fn what_is_not_there_is_said_in_json() {
     let server = TestServer::start().await;
     for path in [
-        "/api/v1/repos/merge",
+        "/api/v1/repos/rebase",
         "/api/v1",
         "/api/v2/repos",
         "/api/v1/repos/",
