@@ -1,6 +1,7 @@
 """Repositories that follow another one: `base_repo`, `pull_upstream`, credentials, with another server as the upstream."""
 
 import asyncio
+import os
 import signal
 import subprocess
 import uuid
@@ -157,15 +158,21 @@ async def test_a_server_killed_in_the_middle_of_a_sync_goes_on_when_it_is_back(f
     url = (await original.get_remote_url()).replace("https://", "http://")
     git("clone", "-q", url, "work")
     for number in range(2000):
-        (work / f"{number}.bin").write_text(uuid.uuid4().hex * 400)
+        (work / f"{number}.bin").write_bytes(os.urandom(10_000))
     git("add", ".")
     git("commit", "-q", "-m", "Much")
     git("push", "-q", "origin", "main")
     head = git("rev-parse", "HEAD")
 
     storage = follower.storage
-    repo = await storage.create_repo(id=name, base_repo={"owner": "team", "name": name, "auth": auth})
-    await asyncio.sleep(0.15)
+    # The upstream stands still until the sync has begun, and then has too much to send in the time that is left.
+    source.server.process.send_signal(signal.SIGSTOP)
+    try:
+        repo = await storage.create_repo(id=name, base_repo={"owner": "team", "name": name, "auth": auth})
+        await asyncio.sleep(0.5)
+    finally:
+        source.server.process.send_signal(signal.SIGCONT)
+    await asyncio.sleep(0.03)
     assert follower.server.stop(signal.SIGKILL) == -signal.SIGKILL
     follower.start()
     repo = await follower.storage.find_one(id=name)

@@ -267,6 +267,8 @@ test('search, and files with their last commits', async () => {
     [['a.ts', 8, repo.first], ['b/c.md', 10, second]],
   );
   assert.equal(listed.commits[second].message, 'Change');
+});
+
 test('diffs of branches and commits', async () => {
   const repo = await started({ 'a.txt': '1\n2\n', 'old name': 'same\n'.repeat(9) });
   await repo.createBranch({ baseRef: 'main', targetBranch: 'side' });
@@ -285,6 +287,8 @@ test('diffs of branches and commits', async () => {
   const some = await repo.getCommitDiff({ sha: side.commitSha, baseSha: repo.first, gitApplyCompatible: true, paths: ['bin', 'a.txt'] });
   assert.equal(some.baseSha, repo.first);
   assert.match(some.files[1].raw, /\nGIT binary patch\nliteral 1\n/);
+});
+
 test('commit a diff, and conflicts by their reason', async () => {
   const repo = await started({ 'docs/README.md': 'Old line\n' });
   const diff = '--- a/docs/README.md\n+++ b/docs/README.md\n@@\n-Old line\n+New line\n';
