@@ -28,7 +28,13 @@ pub(crate) fn line(bench: &Bench, runtime: &Runtime) -> Result<Vec<Row>> {
 }
 
 async fn commit_and_read(server: &Server) -> Result<()> {
-    let token = server.minter.mint("large")?;
+    commit(server, "large", CHUNKS).await?;
+    read_back(server).await
+}
+
+/// Creates `repo` with one file of `chunks` times 4 MiB.
+pub(super) async fn commit(server: &Server, repo: &str, chunks: u64) -> Result<()> {
+    let token = server.minter.mint(repo)?;
     let mut connection = Connection::open(server.address).await?;
     connection
         .send("POST", "/api/v1/repos", &token, "application/json", b"{}")
@@ -54,14 +60,14 @@ async fn commit_and_read(server: &Server) -> Result<()> {
     // Half noise, half zeros: neither the best nor the worst case for deflating.
     let mut random = Random(7);
     let mut piece = vec![0u8; CHUNK];
-    for at in 0..CHUNKS {
+    for at in 0..chunks {
         for word in piece[..CHUNK / 2].chunks_exact_mut(8) {
             word.copy_from_slice(&random.next().to_le_bytes());
         }
         let data = base64::engine::general_purpose::STANDARD.encode(&piece);
         let line = format!(
             "{{\"blob_chunk\":{{\"content_id\":\"a\",\"data\":\"{data}\",\"eof\":{}}}}}\n",
-            at + 1 == CHUNKS
+            at + 1 == chunks
         );
         connection.chunk(line.as_bytes()).await?;
     }
@@ -75,6 +81,10 @@ async fn commit_and_read(server: &Server) -> Result<()> {
         )
         .into());
     }
+    Ok(())
+}
+
+async fn read_back(server: &Server) -> Result<()> {
     let token = server.minter.mint("large")?;
     let mut connection = Connection::open(server.address).await?;
     connection

@@ -4,6 +4,7 @@ mod clone;
 mod commits;
 mod create;
 mod diffs;
+mod forks;
 mod grep;
 mod large;
 mod last_commits;
@@ -34,6 +35,7 @@ pub(crate) fn all() -> Vec<(&'static str, Line)> {
         ("branch-diff", diffs::line),
         ("million", million::line),
         ("large", large::line),
+        ("forks", forks::line),
         ("last-commits", last_commits::line),
         ("grep", grep::line),
         ("merge-preview", merges::preview),
