@@ -88,11 +88,14 @@ fn main() -> Result<()> {
             Ok(rows) => rows.into_iter().for_each(|row| report.add(row)),
             Err(error) => report.failed(name, &error.to_string()),
         }
+        // After each line: a run takes long, and one that is cut off keeps what it has measured.
+        if args.only.is_empty() {
+            std::fs::write(&args.out, report.markdown())?;
+        }
     }
     lines::store::clean(&bench)?;
     report.print();
     if args.only.is_empty() {
-        std::fs::write(&args.out, report.markdown())?;
         eprintln!("bench: wrote {}", args.out.display());
     }
     if report.has_failures() {
