@@ -81,6 +81,7 @@ async fn run(server: &Server, time: Duration) -> Result<Vec<Duration>> {
         writers.push(tokio::spawn(write(
             connection,
             token,
+            at,
             Instant::now() + time,
         )));
     }
@@ -105,6 +106,7 @@ async fn run(server: &Server, time: Duration) -> Result<Vec<Duration>> {
 async fn write(
     mut connection: Connection,
     token: String,
+    repo: usize,
     end: Instant,
 ) -> Result<Vec<(String, Instant)>> {
     let mut committed = Vec::new();
@@ -117,9 +119,9 @@ async fn write(
             "files": [{ "path": "file", "content_id": "1", "operation": "upsert" }],
         }});
         let number = committed.len();
-        // Digits are base64 as they are.
+        // Digits are base64 as they are. Every repository has its own, so that no two commits have the same id.
         let chunk = json!({ "blob_chunk": {
-            "content_id": "1", "data": format!("{number:08}"), "eof": true,
+            "content_id": "1", "data": format!("{repo:04}{number:08}"), "eof": true,
         }});
         let body = format!("{metadata}\n{chunk}\n");
         let asked = Instant::now();
