@@ -31,7 +31,8 @@ pub(crate) struct Advance<'a> {
     pub(crate) name: &'a RefName,
     /// Where it must be.
     pub(crate) old: ObjectId,
-    /// Where it goes, step by step, at least one. Nobody sees it where it goes first, but the reflog has each step.
+    /// Where it goes, step by step, at least one. Nobody sees it where it goes first. The reflog has each step if
+    /// the ref has a file, and all steps as one if it is packed or symbolic.
     pub(crate) steps: &'a [Step],
     /// Who moves it, as `Name <email>`.
     pub(crate) who: &'a str,
