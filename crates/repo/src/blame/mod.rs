@@ -14,7 +14,6 @@ mod moves;
 mod pattern;
 mod range;
 mod renamed;
-mod similarity;
 mod text;
 mod versions;
 

@@ -8,8 +8,11 @@ use packhouse_object::{
 };
 
 use super::MAX_BLAME_BYTES;
-use super::similarity::{MAX_SCORE, Shape};
 use super::versions::Version;
+use crate::renames::{self, SpanCounter, Spans};
+
+/// The score of two equal files.
+const MAX_SCORE: u64 = renames::MAX_SCORE as u64;
 
 /// Files less similar than this are different files.
 const MIN_SCORE: u64 = MAX_SCORE / 2;
@@ -85,7 +88,7 @@ fn similar(
     if !is_regular(version.mode) || deleted.is_empty() {
         return Ok(None);
     }
-    let target = Target::read(database, version)?;
+    let mut target = Target::read(database, version)?;
     let named = |index: &usize| same_name(&deleted[*index].path, &version.path);
     let mut of_the_name = (0..deleted.len()).filter(named);
     if let (Some(only), None) = (of_the_name.next(), of_the_name.next())
@@ -124,29 +127,34 @@ fn similar(
 /// The file whose former name is looked for.
 struct Target {
     size: u64,
-    shape: Option<Shape>,
+    /// `None`: it is too large to be compared.
+    spans: Option<Spans>,
+    counter: SpanCounter,
 }
 
 impl Target {
     fn read(database: &Database, version: &Version) -> Result<Target, ReadError> {
         let size = size(database, version.blob)?;
-        let shape = match size <= MAX_BLAME_BYTES as u64 {
-            true => Some(Shape::of(
-                &database.bytes_of(version.blob, ObjectKind::Blob)?,
-            )),
+        let mut counter = SpanCounter::new();
+        let spans = match size <= MAX_BLAME_BYTES as u64 {
+            true => Some(counter.count(&database.bytes_of(version.blob, ObjectKind::Blob)?)),
             false => None,
         };
-        Ok(Target { size, shape })
+        Ok(Target {
+            size,
+            spans,
+            counter,
+        })
     }
 
     /// How much of the larger of both files is the same, of [`MAX_SCORE`].
-    fn score(&self, database: &Database, other: &Deleted) -> Result<u64, ReadError> {
+    fn score(&mut self, database: &Database, other: &Deleted) -> Result<u64, ReadError> {
         if !is_regular(other.mode) {
             return Ok(0);
         }
         let size = size(database, other.blob)?;
         let (most, least) = (self.size.max(size), self.size.min(size));
-        let Some(shape) = self.shape.as_ref().filter(|_| self.size > 0) else {
+        let Some(spans) = self.spans.as_ref().filter(|_| self.size > 0) else {
             return Ok(0);
         };
         // Files whose sizes alone are that different need not be read.
@@ -154,7 +162,7 @@ impl Target {
             return Ok(0);
         }
         let data = database.bytes_of(other.blob, ObjectKind::Blob)?;
-        Ok(Shape::of(&data).common_bytes(shape) * MAX_SCORE / most)
+        Ok(self.counter.count(&data).common(spans) * MAX_SCORE / most)
     }
 }
 

@@ -5,8 +5,7 @@ use packhouse_object::{Database, ObjectId, ReadError};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
-/// How much of a file Git looks at to tell whether it is text.
-const BINARY_PROBE_BYTES: usize = 8000;
+use crate::merge::is_binary;
 
 /// What an entry costs beside its text.
 const ENTRY_OVERHEAD_BYTES: u64 = 160;
@@ -95,8 +94,4 @@ impl std::fmt::Debug for TextCache {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "TextCache({} bytes)", self.bytes())
     }
-}
-
-fn is_binary(data: &[u8]) -> bool {
-    memchr::memchr(0, &data[..data.len().min(BINARY_PROBE_BYTES)]).is_some()
 }

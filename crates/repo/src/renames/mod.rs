@@ -24,6 +24,7 @@ use packhouse_object::{Database, EntryMode, ObjectId, ReadError};
 
 pub use search::RenameSearch;
 pub use similarity::MAX_FILE_BYTES;
+pub(crate) use spans::{SpanCounter, Spans};
 
 /// The score of a file that is the same.
 pub const MAX_SCORE: u32 = 60_000;

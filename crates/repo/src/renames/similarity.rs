@@ -7,7 +7,6 @@ use packhouse_object::{Database, EntryMode, MAX_IN_MEMORY, ObjectId, ObjectKind,
 
 use super::spans::{SpanCounter, Spans};
 use super::{MAX_SCORE, RenameCandidate};
-use crate::merge::is_binary;
 
 /// A file beyond this size is found only if its content is the same.
 pub const MAX_FILE_BYTES: u64 = MAX_IN_MEMORY;
@@ -87,7 +86,7 @@ impl<'a> Similarity<'a> {
         }
         let content = self.database.bytes_of(id, ObjectKind::Blob)?;
         self.work += content.len() as u64;
-        let spans = Rc::new(self.counter.count(&content, !is_binary(&content)));
+        let spans = Rc::new(self.counter.count(&content));
         if self.spans_kept > MAX_SPANS {
             self.spans.clear();
             self.spans_kept = 0;

@@ -3,6 +3,8 @@
 //! A content is cut into spans: at line breaks, and after 64 bytes. What counts is how many bytes
 //! are in spans of each hash; hashes are few enough that Git's scores come out, collisions and all.
 
+use crate::merge::is_binary;
+
 /// The number of hashes: a prime of Git's.
 const HASHES: u32 = 107_927;
 
@@ -10,15 +12,15 @@ const SPAN_BYTES_MAX: u32 = 64;
 
 /// Bytes by the hash of their span, in the order of the hashes.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Spans(Box<[(u32, u32)]>);
+pub(crate) struct Spans(Box<[(u32, u32)]>);
 
 impl Spans {
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 
     /// How many bytes both have.
-    pub(super) fn common(&self, other: &Spans) -> u64 {
+    pub(crate) fn common(&self, other: &Spans) -> u64 {
         let (mut a, mut b) = (self.0.iter().peekable(), other.0.iter().peekable());
         let mut common = 0;
         while let (Some((hash, bytes)), Some((other_hash, other_bytes))) = (a.peek(), b.peek()) {
@@ -37,7 +39,7 @@ impl Spans {
 }
 
 /// Counts the spans of contents, one after the other.
-pub(super) struct SpanCounter {
+pub(crate) struct SpanCounter {
     /// By hash; all 0 between two contents.
     counts: Vec<u32>,
     /// The hashes whose count is not 0.
@@ -45,7 +47,7 @@ pub(super) struct SpanCounter {
 }
 
 impl SpanCounter {
-    pub(super) fn new() -> SpanCounter {
+    pub(crate) fn new() -> SpanCounter {
         SpanCounter {
             counts: vec![0; HASHES as usize],
             counted: Vec::new(),
@@ -55,7 +57,8 @@ impl SpanCounter {
     /// Counts the spans of a content. In a text the CR of a line break does not count.
     ///
     /// A last span that is neither full nor a line does not count, as in Git before 2.44.
-    pub(super) fn count(&mut self, content: &[u8], is_text: bool) -> Spans {
+    pub(crate) fn count(&mut self, content: &[u8]) -> Spans {
+        let is_text = !is_binary(content);
         let (mut first, mut second, mut len) = (0u32, 0u32, 0u32);
         for (at, &byte) in content.iter().enumerate() {
             if is_text && byte == b'\r' && content.get(at + 1) == Some(&b'\n') {
@@ -97,7 +100,7 @@ mod tests {
     use super::*;
 
     fn spans(content: &[u8]) -> Spans {
-        SpanCounter::new().count(content, true)
+        SpanCounter::new().count(content)
     }
 
     #[test]
@@ -114,10 +117,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_behind_the_last_line_counts_only_by_full_spans() {
+        let common = |a: &[u8]| spans(a).common(&spans(a));
+        assert_eq!(common(b"one\ntw"), 4);
+        assert_eq!(common(&[b'x'; 130]), 128);
+        assert_eq!(common(b""), 0);
+    }
+
+    #[test]
     fn a_counter_forgets_the_content_before() {
         let mut counter = SpanCounter::new();
-        let first = counter.count(b"a\nb\n", true);
-        counter.count(b"b\nc\n", true);
-        assert_eq!(counter.count(b"a\nb\n", true), first);
+        let first = counter.count(b"a\nb\n");
+        counter.count(b"b\nc\n");
+        assert_eq!(counter.count(b"a\nb\n"), first);
     }
 }

@@ -9,7 +9,7 @@ use packhouse_object::{ObjectId, ReadError};
 
 use super::counts::{Counts, file_name};
 use super::matrix::best_pairs;
-use super::similarity::{ALIKE, Fingerprints, HALF};
+use super::similarity::{ALIKE, HALF, Similarities};
 use super::{Pair, PairKind};
 use crate::merge::blob::is_file;
 use crate::merge::collect::{FolderRelevance, Relevance, SideEnds, parent};
@@ -38,13 +38,13 @@ pub(super) struct Destination {
 /// Finds the renames of a side. At most `limit` times `limit` pairs of files are compared; where it would be more, only
 /// the renames that are found more easily are.
 pub(super) fn find_renames(
-    fingerprints: &mut Fingerprints<'_>,
+    similarities: &mut Similarities<'_>,
     side: &mut SideEnds,
     limit: usize,
 ) -> Result<Finder, ReadError> {
     let mut finder = Finder::new(side);
     if !side.ends.is_empty() && !side.wanted.is_empty() {
-        finder.find(fingerprints, side, limit)?;
+        finder.find(similarities, side, limit)?;
     }
     Ok(finder)
 }
@@ -93,7 +93,7 @@ impl Finder {
 
     fn find(
         &mut self,
-        fingerprints: &mut Fingerprints<'_>,
+        similarities: &mut Similarities<'_>,
         side: &mut SideEnds,
         limit: usize,
     ) -> Result<(), ReadError> {
@@ -109,7 +109,7 @@ impl Finder {
                     .add(old, destination.path.as_bstr(), &side.folders_gone);
             }
         }
-        self.find_by_name(fingerprints, side)?;
+        self.find_by_name(similarities, side)?;
         self.left.retain(|source| {
             let source = &self.sources[*source];
             !source.is_used && side.wanted.contains_key(&source.path)
@@ -124,7 +124,7 @@ impl Finder {
         if open == 0 || self.left.is_empty() || self.is_limited {
             return Ok(());
         }
-        for (destination, source) in best_pairs(self, fingerprints)? {
+        for (destination, source) in best_pairs(self, similarities)? {
             self.record(destination, source, side);
         }
         Ok(())
@@ -169,7 +169,7 @@ impl Finder {
     /// their folder went.
     fn find_by_name(
         &mut self,
-        fingerprints: &mut Fingerprints<'_>,
+        similarities: &mut Similarities<'_>,
         side: &SideEnds,
     ) -> Result<(), ReadError> {
         let guesses = self.counts.guesses();
@@ -205,7 +205,7 @@ impl Finder {
                 continue;
             };
             let (old, new) = (self.sources[source].file, self.destinations[to].file);
-            if fingerprints.compare(old, new, WITH_NAME)? >= WITH_NAME {
+            if similarities.compare(old, new, WITH_NAME)? >= WITH_NAME {
                 self.record(to, source, side);
             }
         }

@@ -7,7 +7,7 @@ use packhouse_object::ReadError;
 
 use super::counts::file_name;
 use super::find::Finder;
-use super::similarity::{Fingerprints, HALF};
+use super::similarity::{HALF, Similarities};
 
 /// Candidates that are kept for one added file.
 const CANDIDATES: usize = 4;
@@ -23,7 +23,7 @@ struct Candidate {
 /// The pairs that are alike, the best first, each file once.
 pub(super) fn best_pairs(
     finder: &Finder,
-    fingerprints: &mut Fingerprints<'_>,
+    similarities: &mut Similarities<'_>,
 ) -> Result<Vec<(usize, usize)>, ReadError> {
     let mut candidates: Vec<Option<Candidate>> = Vec::new();
     for (destination, to) in finder.destinations.iter().enumerate() {
@@ -36,7 +36,7 @@ pub(super) fn best_pairs(
             let candidate = Candidate {
                 source: *source,
                 destination,
-                score: fingerprints.compare(from.file, to.file, HALF)?,
+                score: similarities.compare(from.file, to.file, HALF)?,
                 has_name: file_name(from.path.as_bstr()) == file_name(to.path.as_bstr()),
             };
             keep_if_better(&mut best, candidate);

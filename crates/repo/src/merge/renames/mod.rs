@@ -18,7 +18,7 @@ use super::entry::{OURS, THEIRS};
 use super::options::{MergeError, TreeMergeOptions};
 use super::{blob::Merger, loose::LooseConflict};
 
-pub(super) use self::similarity::Fingerprints;
+pub(super) use self::similarity::Similarities;
 
 /// A file of one side that was added, is gone, or was renamed.
 #[derive(Clone, Debug)]
@@ -53,18 +53,18 @@ pub(super) fn follow(
     if !may_be(OURS) && !may_be(THEIRS) {
         return Ok(Vec::new());
     }
-    let mut fingerprints = Fingerprints::new(database, options.text_bytes);
+    let mut similarities = Similarities::new(database, options.text_bytes);
     let ours = find_renames(
-        &mut fingerprints,
+        &mut similarities,
         &mut collected.sides[OURS],
         options.rename_limit,
     )?;
     let theirs = find_renames(
-        &mut fingerprints,
+        &mut similarities,
         &mut collected.sides[THEIRS],
         options.rename_limit,
     )?;
-    drop(fingerprints);
+    drop(similarities);
     let only_wanted = collected.is_walked_again && !ours.is_limited && !theirs.is_limited;
     let [_, our_side, their_side] = &collected.sides;
     let mut found = folders::Found {

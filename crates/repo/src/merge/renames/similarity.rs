@@ -6,44 +6,39 @@ use std::sync::Arc;
 use packhouse_object::{Database, MAX_IN_MEMORY, ObjectId, ObjectKind, ReadError};
 
 use crate::merge::blob::is_file;
-use crate::merge::is_binary;
 use crate::merge::stages::Stage;
+use crate::renames::{self, SpanCounter, Spans};
 
 /// Files that are the same.
-pub(super) const ALIKE: u64 = 60_000;
+pub(super) const ALIKE: u64 = renames::MAX_SCORE as u64;
 /// The least that makes two files one that was renamed: half.
 pub(super) const HALF: u64 = ALIKE / 2;
 
-/// A stretch of a file ends with its line, or after so many bytes.
-const STRETCH_BYTES: u32 = 64;
-/// Stretches are known by a remainder of this.
-const HASHES: u32 = 107_927;
-/// What the fingerprints of one merge may take, in bytes. Past that no more files are compared.
+/// What the spans of one merge may take, in bytes. Past that no more files are compared.
 const KEPT_BYTES: u64 = 256 << 20;
 /// What may be read for them, in bytes.
 const READ_BYTES: u64 = 4 << 30;
 
-/// The stretches of a file: how many bytes there are of each, in the order of their hashes.
-type Fingerprint = Arc<Vec<(u32, u32)>>;
-
-/// The fingerprints of files, made when they are needed.
-pub(in crate::merge) struct Fingerprints<'a> {
+/// How alike files are. What was counted of each is kept.
+pub(in crate::merge) struct Similarities<'a> {
     database: &'a Database,
     max_bytes: u64,
     sizes: HashMap<ObjectId, u64>,
-    made: HashMap<ObjectId, Fingerprint>,
+    spans: HashMap<ObjectId, Arc<Spans>>,
+    counter: SpanCounter,
     kept_bytes: u64,
     read_bytes: u64,
 }
 
-impl<'a> Fingerprints<'a> {
+impl<'a> Similarities<'a> {
     /// Of files up to `max_bytes`; larger ones are like no other.
-    pub(in crate::merge) fn new(database: &'a Database, max_bytes: u64) -> Fingerprints<'a> {
-        Fingerprints {
+    pub(in crate::merge) fn new(database: &'a Database, max_bytes: u64) -> Similarities<'a> {
+        Similarities {
             database,
             max_bytes: max_bytes.min(MAX_IN_MEMORY),
             sizes: HashMap::new(),
-            made: HashMap::new(),
+            spans: HashMap::new(),
+            counter: SpanCounter::new(),
             kept_bytes: 0,
             read_bytes: 0,
         }
@@ -63,7 +58,7 @@ impl<'a> Fingerprints<'a> {
         let (Some(old), Some(new)) = (self.of(old.1, old_size)?, self.of(new.1, new_size)?) else {
             return Ok(0);
         };
-        Ok(common_bytes(&old, &new) * ALIKE / larger)
+        Ok(old.common(&new) * ALIKE / larger)
     }
 
     fn size(&mut self, id: ObjectId) -> Result<u64, ReadError> {
@@ -76,80 +71,18 @@ impl<'a> Fingerprints<'a> {
         Ok(size)
     }
 
-    fn of(&mut self, id: ObjectId, size: u64) -> Result<Option<Fingerprint>, ReadError> {
-        if let Some(made) = self.made.get(&id) {
-            return Ok(Some(made.clone()));
+    fn of(&mut self, id: ObjectId, size: u64) -> Result<Option<Arc<Spans>>, ReadError> {
+        if let Some(spans) = self.spans.get(&id) {
+            return Ok(Some(spans.clone()));
         }
         if self.kept_bytes > KEPT_BYTES || self.read_bytes > READ_BYTES {
             return Ok(None);
         }
         let data = self.database.bytes_of(id, ObjectKind::Blob)?;
-        let made = Arc::new(fingerprint(&data));
-        self.kept_bytes += 128 + made.len() as u64 * 8;
+        let spans = Arc::new(self.counter.count(&data));
+        self.kept_bytes += 128 + spans.len() as u64 * 8;
         self.read_bytes += size;
-        self.made.insert(id, made.clone());
-        Ok(Some(made))
-    }
-}
-
-fn fingerprint(data: &[u8]) -> Vec<(u32, u32)> {
-    let is_text = !is_binary(data);
-    let mut stretches: HashMap<u32, u32> = HashMap::new();
-    let (mut low, mut high, mut length) = (0u32, 0u32, 0u32);
-    for (at, byte) in data.iter().enumerate() {
-        if is_text && *byte == b'\r' && data.get(at + 1) == Some(&b'\n') {
-            continue;
-        }
-        let before = low;
-        low = (low << 7) ^ (high >> 25);
-        high = (high << 7) ^ (before >> 25);
-        low = low.wrapping_add(u32::from(*byte));
-        length += 1;
-        if length < STRETCH_BYTES && *byte != b'\n' {
-            continue;
-        }
-        let hash = low.wrapping_add(high.wrapping_mul(0x61)) % HASHES;
-        *stretches.entry(hash).or_default() += length;
-        (low, high, length) = (0, 0, 0);
-    }
-    // The rest behind the last stretch does not count, as in Git.
-    let mut sorted: Vec<(u32, u32)> = stretches.into_iter().collect();
-    sorted.sort_unstable();
-    sorted
-}
-
-fn common_bytes(old: &[(u32, u32)], new: &[(u32, u32)]) -> u64 {
-    let (mut old, mut new) = (old.iter().peekable(), new.iter().peekable());
-    let mut common = 0;
-    while let (Some((old_hash, old_bytes)), Some((new_hash, new_bytes))) = (old.peek(), new.peek())
-    {
-        match old_hash.cmp(new_hash) {
-            std::cmp::Ordering::Less => drop(old.next()),
-            std::cmp::Ordering::Greater => drop(new.next()),
-            std::cmp::Ordering::Equal => {
-                common += u64::from(*old_bytes.min(new_bytes));
-                old.next();
-                new.next();
-            }
-        }
-    }
-    common
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn common_bytes_are_those_of_common_stretches() {
-        let of = |text: &str| fingerprint(text.as_bytes());
-        let (a, b) = (of("one\ntwo\nthree\n"), of("two\r\nthree\r\nfour\r\n"));
-        assert_eq!(common_bytes(&a, &b), 10);
-        assert_eq!(common_bytes(&a, &a), 14);
-        assert_eq!(common_bytes(&a, &of("")), 0);
-        // What is behind the last line break counts only by whole stretches.
-        assert_eq!(common_bytes(&of("one\ntw"), &of("one\ntw")), 4);
-        let long = "x".repeat(130);
-        assert_eq!(common_bytes(&of(&long), &of(&long)), 128);
+        self.spans.insert(id, spans.clone());
+        Ok(Some(spans))
     }
 }
