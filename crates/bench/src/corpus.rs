@@ -1,10 +1,11 @@
 //! The repository that clones and pushes are measured with: the sources of this project's dependencies, one commit per
 //! crate, then commits of small edits.
 
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::fixture::{self, Repack, run};
 use crate::{Bench, Result};
 
 /// Commits of small edits on top of the imported sources.
@@ -13,11 +14,6 @@ const FILES_PER_EDIT: usize = 6;
 
 /// A bare repository with branch `main`, made once and kept.
 pub(crate) fn corpus(bench: &Bench) -> Result<PathBuf> {
-    let repo = bench.work.join("corpus.git");
-    let done = bench.work.join("corpus.done");
-    if done.exists() {
-        return Ok(repo);
-    }
     let vendor = bench.work.join("vendor");
     if !vendor.exists() {
         run(Command::new("cargo")
@@ -25,34 +21,9 @@ pub(crate) fn corpus(bench: &Bench) -> Result<PathBuf> {
             .arg(&vendor)
             .stdout(Stdio::null()))?;
     }
-    if repo.exists() {
-        std::fs::remove_dir_all(&repo)?;
-    }
-    run(Command::new("git")
-        .args(["init", "-q", "--bare", "-b", "main"])
-        .arg(&repo))?;
-    let mut import = Command::new("git")
-        .arg("-C")
-        .arg(&repo)
-        .args(["fast-import", "--quiet"])
-        .stdin(Stdio::piped())
-        .spawn()?;
-    let mut stream = BufWriter::with_capacity(
-        1 << 20,
-        import.stdin.take().ok_or("fast-import has no input")?,
-    );
-    write_history(&vendor, &mut stream)?;
-    stream.flush()?;
-    drop(stream);
-    if !import.wait()?.success() {
-        return Err("git fast-import failed".into());
-    }
-    run(Command::new("git")
-        .arg("-C")
-        .arg(&repo)
-        .args(["repack", "-adqb"]))?;
-    std::fs::write(done, b"")?;
-    Ok(repo)
+    fixture::repository(bench, "corpus.git", Repack::WithBitmap, |out| {
+        write_history(&vendor, out)
+    })
 }
 
 /// The bytes of the packs of a bare repository.
@@ -71,7 +42,7 @@ pub(crate) fn pack_bytes(repo: &Path) -> Result<u64> {
     Ok(total)
 }
 
-fn write_history(vendor: &Path, out: &mut impl Write) -> Result<()> {
+fn write_history(vendor: &Path, out: &mut dyn Write) -> Result<()> {
     let mut crates: Vec<PathBuf> = std::fs::read_dir(vendor)?
         .map(|entry| Ok(entry?.path()))
         .collect::<Result<_>>()?;
@@ -110,7 +81,7 @@ fn write_history(vendor: &Path, out: &mut impl Write) -> Result<()> {
     Ok(())
 }
 
-fn commit(out: &mut impl Write, time: &mut u64, message: &str) -> Result<()> {
+fn commit(out: &mut dyn Write, time: &mut u64, message: &str) -> Result<()> {
     *time += 60;
     write!(
         out,
@@ -120,7 +91,7 @@ fn commit(out: &mut impl Write, time: &mut u64, message: &str) -> Result<()> {
     Ok(())
 }
 
-fn modify(out: &mut impl Write, path: &str, content: &[u8]) -> Result<()> {
+fn modify(out: &mut dyn Write, path: &str, content: &[u8]) -> Result<()> {
     // Names that would need quoting are left out; there are next to none.
     if path.contains(['"', '\n', '\\']) {
         return Ok(());
@@ -179,17 +150,5 @@ impl Random {
 
     pub(crate) fn below(&mut self, limit: usize) -> usize {
         (self.next() % limit.max(1) as u64) as usize
-    }
-}
-
-/// Runs a program; its failure is an error that names it.
-pub(crate) fn run(command: &mut Command) -> Result<()> {
-    let status = command
-        .status()
-        .map_err(|error| format!("{command:?}: {error}"))?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(format!("{command:?}: {status}").into())
     }
 }

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
 
-use crate::corpus::{corpus, pack_bytes, run};
+use crate::corpus::{corpus, pack_bytes};
+use crate::fixture::run;
 use crate::peer::Peer;
 use crate::report::Row;
 use crate::sample::{median, seconds};

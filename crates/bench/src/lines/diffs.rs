@@ -1,14 +1,15 @@
 //! The diff of a branch that changes a few hundred files of a large tree, against `git diff` in the same repository.
 
 use std::fmt::Write as _;
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
 
-use crate::corpus::{Random, run};
+use crate::corpus::Random;
+use crate::fixture::{self, Repack, run};
 use crate::http::Connection;
 use crate::lines::clone::create;
 use crate::report::Row;
@@ -22,8 +23,7 @@ const LINES: usize = 60;
 const RUNS: usize = 15;
 
 pub(crate) fn line(bench: &Bench, runtime: &Runtime) -> Result<Vec<Row>> {
-    let folder = tempfile::tempdir_in(&bench.work)?;
-    let source = repository(folder.path())?;
+    let source = repository(bench)?;
     let server = Server::start(bench, None)?;
     create(&server, "diff")?;
     run(Command::new("git").arg("-C").arg(&source).args([
@@ -85,47 +85,26 @@ fn theirs(source: &Path) -> Result<Duration> {
 }
 
 /// A bare repository whose branch `side` changes every 200th file of `main`.
-fn repository(folder: &Path) -> Result<PathBuf> {
-    let repo = folder.join("diff.git");
-    run(Command::new("git")
-        .args(["init", "-q", "--bare", "-b", "main"])
-        .arg(&repo))?;
-    let mut import = Command::new("git")
-        .arg("-C")
-        .arg(&repo)
-        .args(["fast-import", "--quiet"])
-        .stdin(Stdio::piped())
-        .spawn()?;
-    let input = import.stdin.take().ok_or("fast-import has no input")?;
-    let mut stream = BufWriter::with_capacity(1 << 20, input);
+fn repository(bench: &Bench) -> Result<PathBuf> {
+    fixture::repository(bench, "diff.git", Repack::OnePack, write_branches)
+}
+
+fn write_branches(out: &mut dyn Write) -> Result<()> {
     let mut random = Random(7);
-    begin(&mut stream, "main", "")?;
+    begin(out, "main", "")?;
     for number in 0..FILES {
-        modify(&mut stream, number, &text(&mut random, number, None))?;
+        modify(out, number, &text(&mut random, number, None))?;
     }
-    begin(&mut stream, "side", "from refs/heads/main\n")?;
+    begin(out, "side", "from refs/heads/main\n")?;
     for number in (0..FILES).step_by(FILES / CHANGED) {
         let edited = random.below(LINES);
         // The same start as before, so that the files differ in a few lines.
-        modify(
-            &mut stream,
-            number,
-            &text(&mut random, number, Some(edited)),
-        )?;
+        modify(out, number, &text(&mut random, number, Some(edited)))?;
     }
-    stream.flush()?;
-    drop(stream);
-    if !import.wait()?.success() {
-        return Err("git fast-import failed".into());
-    }
-    run(Command::new("git")
-        .arg("-C")
-        .arg(&repo)
-        .args(["repack", "-adq"]))?;
-    Ok(repo)
+    Ok(())
 }
 
-fn begin(stream: &mut impl Write, branch: &str, from: &str) -> Result<()> {
+fn begin(stream: &mut dyn Write, branch: &str, from: &str) -> Result<()> {
     writeln!(stream, "commit refs/heads/{branch}")?;
     write!(
         stream,
@@ -134,7 +113,7 @@ fn begin(stream: &mut impl Write, branch: &str, from: &str) -> Result<()> {
     Ok(())
 }
 
-fn modify(stream: &mut impl Write, number: usize, text: &str) -> Result<()> {
+fn modify(stream: &mut dyn Write, number: usize, text: &str) -> Result<()> {
     let path = format!(
         "d{}/d{}/file{number}.txt",
         number / 10_000,

@@ -1,13 +1,14 @@
 //! A literal in a tree of 100 MB, once its files have been searched before.
 
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
 
-use crate::corpus::{Random, run};
+use crate::corpus::Random;
+use crate::fixture::{self, Repack, run};
 use crate::http::Connection;
 use crate::lines::clone::create;
 use crate::report::Row;
@@ -112,43 +113,11 @@ fn checkout(bench: &Bench, source: &Path) -> Result<PathBuf> {
     Ok(copy)
 }
 
-/// A bare repository, made once and kept.
 fn repository(bench: &Bench) -> Result<PathBuf> {
-    let repo = bench.work.join("text.git");
-    if repo.join("done").exists() {
-        return Ok(repo);
-    }
-    if repo.exists() {
-        std::fs::remove_dir_all(&repo)?;
-    }
-    run(Command::new("git")
-        .args(["init", "-q", "--bare", "-b", "main"])
-        .arg(&repo))?;
-    let mut import = Command::new("git")
-        .arg("-C")
-        .arg(&repo)
-        .args(["fast-import", "--quiet"])
-        .stdin(Stdio::piped())
-        .spawn()?;
-    let mut out = BufWriter::with_capacity(
-        1 << 20,
-        import.stdin.take().ok_or("fast-import has no input")?,
-    );
-    write_tree(&mut out)?;
-    out.flush()?;
-    drop(out);
-    if !import.wait()?.success() {
-        return Err("git fast-import failed".into());
-    }
-    run(Command::new("git")
-        .arg("-C")
-        .arg(&repo)
-        .args(["repack", "-adq"]))?;
-    std::fs::write(repo.join("done"), b"")?;
-    Ok(repo)
+    fixture::repository(bench, "text.git", Repack::OnePack, write_tree)
 }
 
-fn write_tree(out: &mut impl Write) -> Result<()> {
+fn write_tree(out: &mut dyn Write) -> Result<()> {
     const WORDS: [&str; 16] = [
         "let", "number", "of", "needles", "in", "fn", "return", "value", "string", "index", "=",
         "(x)", "//", "the", "struct", "impl",

@@ -1,13 +1,14 @@
 //! The last commit of every entry of a folder of 1,000 files, in a history of 50,000 commits.
 
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
 
-use crate::corpus::{Random, run};
+use crate::corpus::Random;
+use crate::fixture::{self, Repack, run};
 use crate::http::Connection;
 use crate::lines::clone::create;
 use crate::report::Row;
@@ -118,43 +119,11 @@ fn peers(source: &Path) -> Result<String> {
     })
 }
 
-/// A bare repository, made once and kept.
 fn repository(bench: &Bench) -> Result<PathBuf> {
-    let repo = bench.work.join("history.git");
-    if repo.join("done").exists() {
-        return Ok(repo);
-    }
-    if repo.exists() {
-        std::fs::remove_dir_all(&repo)?;
-    }
-    run(Command::new("git")
-        .args(["init", "-q", "--bare", "-b", "main"])
-        .arg(&repo))?;
-    let mut import = Command::new("git")
-        .arg("-C")
-        .arg(&repo)
-        .args(["fast-import", "--quiet"])
-        .stdin(Stdio::piped())
-        .spawn()?;
-    let mut out = BufWriter::with_capacity(
-        1 << 20,
-        import.stdin.take().ok_or("fast-import has no input")?,
-    );
-    write_history(&mut out)?;
-    out.flush()?;
-    drop(out);
-    if !import.wait()?.success() {
-        return Err("git fast-import failed".into());
-    }
-    run(Command::new("git")
-        .arg("-C")
-        .arg(&repo)
-        .args(["repack", "-adqb"]))?;
-    std::fs::write(repo.join("done"), b"")?;
-    Ok(repo)
+    fixture::repository(bench, "history.git", Repack::WithBitmap, write_history)
 }
 
-fn write_history(out: &mut impl Write) -> Result<()> {
+fn write_history(out: &mut dyn Write) -> Result<()> {
     let mut random = Random(7);
     let mut number = 0;
     while number < COMMITS {
@@ -178,7 +147,7 @@ fn write_history(out: &mut impl Write) -> Result<()> {
     Ok(())
 }
 
-fn commit(out: &mut impl Write, branch: &str, number: usize, merge: &str) -> Result<()> {
+fn commit(out: &mut dyn Write, branch: &str, number: usize, merge: &str) -> Result<()> {
     let time = 1_600_000_000 + number * 60;
     write!(
         out,
@@ -189,7 +158,7 @@ fn commit(out: &mut impl Write, branch: &str, number: usize, merge: &str) -> Res
 }
 
 /// A file or two of the folder, and one elsewhere.
-fn edit(out: &mut impl Write, random: &mut Random, number: usize) -> Result<()> {
+fn edit(out: &mut dyn Write, random: &mut Random, number: usize) -> Result<()> {
     for _ in 0..1 + random.below(2) {
         change(out, random.below(LIVELY_FILES), number)?;
     }
@@ -203,7 +172,7 @@ fn edit(out: &mut impl Write, random: &mut Random, number: usize) -> Result<()> 
     Ok(())
 }
 
-fn change(out: &mut impl Write, file: usize, number: usize) -> Result<()> {
+fn change(out: &mut dyn Write, file: usize, number: usize) -> Result<()> {
     let content = format!("file {file}\nrevision {number}\n");
     write!(
         out,

@@ -1,13 +1,13 @@
 //! Merges over the API: previews on a large tree, and many clients merging into one branch.
 
-use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::io::Write;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
 
-use crate::corpus::run;
+use crate::fixture::{self, Repack, run};
 use crate::http::{Answer, Connection};
 use crate::lines::clone::create;
 use crate::report::Row;
@@ -187,36 +187,12 @@ async fn commit(connection: &mut Connection, token: &str, branch: &str, path: &s
     expect(&answer, 201, b"commit_sha")
 }
 
-/// A bare repository with the branches `main` and `topic`, made once and kept.
+/// A bare repository with the branches `main` and `topic`.
 fn repository(bench: &Bench) -> Result<PathBuf> {
-    let repo = bench.work.join("merges.git");
-    if repo.join("done").exists() {
-        return Ok(repo);
-    }
-    if repo.exists() {
-        std::fs::remove_dir_all(&repo)?;
-    }
-    run(Command::new("git")
-        .args(["init", "-q", "--bare", "-b", "main"])
-        .arg(&repo))?;
-    import(&repo)?;
-    run(Command::new("git")
-        .arg("-C")
-        .arg(&repo)
-        .args(["repack", "-adqb"]))?;
-    std::fs::write(repo.join("done"), b"")?;
-    Ok(repo)
+    fixture::repository(bench, "merges.git", Repack::WithBitmap, write_branches)
 }
 
-fn import(repo: &Path) -> Result<()> {
-    let mut import = Command::new("git")
-        .arg("-C")
-        .arg(repo)
-        .args(["fast-import", "--quiet"])
-        .stdin(Stdio::piped())
-        .spawn()?;
-    let stdin = import.stdin.take().ok_or("fast-import has no input")?;
-    let mut out = BufWriter::with_capacity(1 << 20, stdin);
+fn write_branches(out: &mut dyn Write) -> Result<()> {
     let mut time = 1_600_000_000;
     let mut begin = |out: &mut dyn Write, branch: &str, from: &str| -> Result<()> {
         time += 60;
@@ -228,29 +204,24 @@ fn import(repo: &Path) -> Result<()> {
         writeln!(out, "{from}")?;
         Ok(())
     };
-    begin(&mut out, "main", "")?;
+    begin(out, "main", "")?;
     for at in 0..FOLDERS * FILES {
-        modify(&mut out, &path(at), &content(at, ""))?;
+        modify(out, &path(at), &content(at, ""))?;
     }
-    begin(&mut out, "topic", "from refs/heads/main")?;
+    begin(out, "topic", "from refs/heads/main")?;
     for at in (0..CHANGED).map(|at| at * 397) {
-        modify(&mut out, &path(at), &content(at, "on topic"))?;
+        modify(out, &path(at), &content(at, "on topic"))?;
     }
     for at in (0..RENAMED).map(|at| at * 1009 + 5) {
         writeln!(out, "R {} moved/file{at}.txt", path(at))?;
     }
-    begin(&mut out, "main", "")?;
+    begin(out, "main", "")?;
     for at in (0..CHANGED).map(|at| at * 311 + 1) {
-        modify(&mut out, &path(at), &content(at, "on main"))?;
+        modify(out, &path(at), &content(at, "on main"))?;
     }
     // What the other branch renames is changed here, so that it has to be found.
     for at in (0..RENAMED).map(|at| at * 1009 + 5) {
-        modify(&mut out, &path(at), &content(at, "on main"))?;
-    }
-    out.flush()?;
-    drop(out);
-    if !import.wait()?.success() {
-        return Err("git fast-import failed".into());
+        modify(out, &path(at), &content(at, "on main"))?;
     }
     Ok(())
 }
@@ -268,7 +239,7 @@ fn content(at: usize, last: &str) -> String {
     text
 }
 
-fn modify(out: &mut impl Write, path: &str, content: &str) -> Result<()> {
+fn modify(out: &mut dyn Write, path: &str, content: &str) -> Result<()> {
     write!(
         out,
         "M 100644 inline {path}\ndata {}\n{content}\n",

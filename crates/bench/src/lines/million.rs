@@ -1,13 +1,12 @@
 //! A commit into a repository of 1,000,000 files, against one of 1,000 files in equally deep folders.
 
-use std::io::{BufWriter, Write};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
 
-use crate::corpus::run;
+use crate::fixture::{self, Repack, run};
 use crate::http::Connection;
 use crate::lines::clone::create;
 use crate::lines::commits::commit;
@@ -59,40 +58,16 @@ fn measure(bench: &Bench, runtime: &Runtime, server: &Server, width: usize) -> R
     })
 }
 
-/// A bare repository with `width`³ files, made once and kept.
+/// A bare repository with `width`³ files.
 fn repository(bench: &Bench, width: usize) -> Result<PathBuf> {
-    let repo = bench.work.join(format!("width-{width}.git"));
-    if repo.join("done").exists() {
-        return Ok(repo);
-    }
-    if repo.exists() {
-        std::fs::remove_dir_all(&repo)?;
-    }
-    run(Command::new("git")
-        .args(["init", "-q", "--bare", "-b", "main"])
-        .arg(&repo))?;
-    let mut import = Command::new("git")
-        .arg("-C")
-        .arg(&repo)
-        .args(["fast-import", "--quiet"])
-        .stdin(Stdio::piped())
-        .spawn()?;
-    let mut out = BufWriter::with_capacity(
-        1 << 20,
-        import.stdin.take().ok_or("fast-import has no input")?,
-    );
-    out.write_all(b"blob\nmark :1\ndata 5\nfile\n\n")?;
-    out.write_all(b"commit refs/heads/main\ncommitter Bench <bench@example.com> 1600000000 +0000\ndata 5\nfiles\n")?;
-    for (d, e, f) in
-        (0..width).flat_map(|d| (0..width).flat_map(move |e| (0..width).map(move |f| (d, e, f))))
-    {
-        writeln!(out, "M 100644 :1 d{d}/e{e}/f{f}")?;
-    }
-    out.flush()?;
-    drop(out);
-    if !import.wait()?.success() {
-        return Err("git fast-import failed".into());
-    }
-    std::fs::write(repo.join("done"), b"")?;
-    Ok(repo)
+    fixture::repository(bench, &format!("width-{width}.git"), Repack::No, |out| {
+        out.write_all(b"blob\nmark :1\ndata 5\nfile\n\n")?;
+        out.write_all(b"commit refs/heads/main\ncommitter Bench <bench@example.com> 1600000000 +0000\ndata 5\nfiles\n")?;
+        for (d, e) in (0..width).flat_map(|d| (0..width).map(move |e| (d, e))) {
+            for f in 0..width {
+                writeln!(out, "M 100644 :1 d{d}/e{e}/f{f}")?;
+            }
+        }
+        Ok(())
+    })
 }

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
 
-use crate::corpus::{corpus, run};
+use crate::corpus::corpus;
+use crate::fixture::run;
 use crate::lines::clone::create;
 use crate::peer::Peer;
 use crate::report::Row;

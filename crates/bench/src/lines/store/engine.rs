@@ -61,10 +61,12 @@ pub(super) fn python(bench: &Bench) -> Result<PathBuf> {
     }
 }
 
-/// One run of `line` with `engine`.
+/// One run of `line` with `engine`, on a disk that is done with what the runs before have written: what they left to be
+/// written later would be written at the cost of this one.
 pub(super) fn run(bench: &Bench, line: &str, engine: &str) -> Result<Found> {
     let runs = bench.work.join(FOLDER);
     std::fs::create_dir_all(&runs)?;
+    crate::fixture::run(&mut Command::new("sync"))?;
     let output = Command::new(python(bench)?)
         .args([SCRIPT, line, engine])
         .arg(&runs)

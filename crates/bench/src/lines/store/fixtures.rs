@@ -1,10 +1,8 @@
 //! What the store is measured with, made once by `git fast-import` and kept.
 
-use std::io::{BufWriter, Read, Write};
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::io::{Read, Write};
 
-use crate::corpus::run;
+use crate::fixture::{self, Repack};
 use crate::{Bench, Result};
 
 /// Commits of `long.git`; one in ten changes the file that is asked for.
@@ -16,14 +14,14 @@ pub(super) const LARGE_BYTES: u64 = 1 << 30;
 /// Makes `wide.git` (one folder of 100,000 files), `million.git` (1,000 folders of 1,000 files), `long.git` (50,000
 /// commits) and `large.bin` (random bytes) in the work folder.
 pub(super) fn make(bench: &Bench) -> Result<()> {
-    import(bench, "wide.git", |out| {
+    fixture::repository(bench, "wide.git", Repack::No, |out| {
         files(out, (0..100_000).map(|at| format!("folder/file-{at:06}")))
     })?;
-    import(bench, "million.git", |out| {
+    fixture::repository(bench, "million.git", Repack::No, |out| {
         let paths = (0..1_000_000).map(|at| format!("d{}/file-{at:07}", at / 1000));
         files(out, paths)
     })?;
-    import(bench, "long.git", history)?;
+    fixture::repository(bench, "long.git", Repack::No, history)?;
     let large = bench.work.join("large.bin");
     if !large.exists() {
         let unfinished = bench.work.join("large.new");
@@ -32,46 +30,6 @@ pub(super) fn make(bench: &Bench) -> Result<()> {
         std::fs::rename(unfinished, large)?;
     }
     Ok(())
-}
-
-/// A file that is here already is not made again.
-fn import(
-    bench: &Bench,
-    name: &str,
-    write: impl FnOnce(&mut dyn Write) -> Result<()>,
-) -> Result<()> {
-    let repo = bench.work.join(name);
-    if repo.join("done").exists() {
-        return Ok(());
-    }
-    if repo.exists() {
-        std::fs::remove_dir_all(&repo)?;
-    }
-    run(Command::new("git")
-        .args(["init", "-q", "--bare", "-b", "main"])
-        .arg(&repo))?;
-    feed(&repo, write)?;
-    std::fs::write(repo.join("done"), b"")?;
-    Ok(())
-}
-
-/// Runs `git fast-import` on what `write` writes.
-pub(super) fn feed(repo: &Path, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
-    let mut import = Command::new("git")
-        .arg("-C")
-        .arg(repo)
-        .args(["fast-import", "--quiet"])
-        .stdin(Stdio::piped())
-        .spawn()?;
-    let input = import.stdin.take().ok_or("fast-import has no input")?;
-    let mut out = BufWriter::with_capacity(1 << 20, input);
-    write(&mut out)?;
-    out.flush()?;
-    drop(out);
-    match import.wait()?.success() {
-        true => Ok(()),
-        false => Err("git fast-import failed".into()),
-    }
 }
 
 fn files(out: &mut dyn Write, paths: impl Iterator<Item = String>) -> Result<()> {
