@@ -1,7 +1,7 @@
 # Every target works on a fresh machine: it installs what is missing first (see scripts/setup.sh).
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build check test wheel demo bench soak clean
+.PHONY: help setup build check test wheel book demo bench soak clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,10 @@ test: ## every test, with a PostgreSQL and an S3 server of its own
 wheel: ## the Python packages, optimised, in dist/
 	scripts/setup.sh wheel
 	scripts/wheel.sh
+
+book: ## the guide as a website, in target/guide
+	scripts/setup.sh book
+	scripts/book.sh
 
 demo: ## a server, the SDK and git at work, step by step
 	scripts/setup.sh demo

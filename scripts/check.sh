@@ -10,5 +10,5 @@ say "lints"
 cargo clippy --workspace --all-targets -- -D warnings
 say "dependencies"
 # Advisories are not among the checks: they need a database from the network, which a build must not depend on.
-"$(deny_program)" check --hide-inclusion-graph bans licenses sources
+"$(cargo_program_path cargo-deny)" check --hide-inclusion-graph bans licenses sources
 say "all clean"

@@ -43,7 +43,7 @@ wait_until() {
     done
 }
 
-# Where cargo-deny is: the user's, or the one that setup.sh built.
-deny_program() {
-    command -v cargo-deny || printf '%s\n' "$TEST_ENV/cargo/bin/cargo-deny"
+# Where a program of cargo's is: the user's, or the one that setup.sh built.
+cargo_program_path() {
+    command -v "$1" || printf '%s\n' "$TEST_ENV/cargo/bin/$1"
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# setup.sh [check|demo|test|bench|wheel]: installs what is missing for the make target of that name.
+# setup.sh [check|demo|test|bench|wheel|book]: installs what is missing for the make target of that name.
 #
 # Programs come from Debian's packages and need root; Python, npm and cargo packages go below the target folder.
 # Nothing that is there already is touched, no service is started, and a second run changes nothing.
@@ -9,10 +9,11 @@ source "$(dirname "$0")/env.sh"
 
 RUST_MINIMUM=1.95
 CARGO_DENY=0.20.2
+MDBOOK=0.5.4
 purpose=${1:-test}
 case $purpose in
-    check | demo | test | bench | wheel) ;;
-    *) die "usage: setup.sh [check|demo|test|bench|wheel]" ;;
+    check | demo | test | bench | wheel | book) ;;
+    *) die "usage: setup.sh [check|demo|test|bench|wheel|book]" ;;
 esac
 
 missing=()
@@ -45,7 +46,7 @@ list_missing() {
     need curl curl ca-certificates
     need cc gcc libc6-dev # the bundled SQLite is C
     need pkg-config pkg-config
-    [ "$purpose" != check ] || return 0
+    [ "$purpose" != check ] && [ "$purpose" != book ] || return 0
     find_python >/dev/null || missing+=(python3 python3-venv)
     need strip binutils
     if [ "$purpose" != demo ] && [ "$purpose" != wheel ]; then
@@ -158,21 +159,22 @@ npm_packages() {
     cp "$wanted" "$env/installed.json"
 }
 
-# Not optimised: it builds in a minute and a half of one core instead of three, and checks in seconds all the same.
-cargo_deny() {
-    local program
-    program=$(deny_program)
-    [ ! -x "$program" ] || return 0
-    say "building cargo-deny $CARGO_DENY"
+# cargo_program NAME VERSION [FLAG…]: not optimised, since it builds in half the time and is used for seconds.
+cargo_program() {
+    local name=$1 version=$2
+    shift 2
+    [ ! -x "$(cargo_program_path "$name")" ] || return 0
+    say "building $name $version"
     CARGO_PROFILE_DEV_DEBUG=0 CARGO_TARGET_DIR=$TEST_ENV/build \
-        cargo install --quiet --debug --locked --root "$TEST_ENV/cargo" "cargo-deny@$CARGO_DENY"
+        cargo install --quiet --debug --locked --root "$TEST_ENV/cargo" "$@" "$name@$version"
     rm -rf "$TEST_ENV/build"
 }
 
 check_rust
 install_packages
 case $purpose in
-    check) cargo_deny ;;
+    check) cargo_program cargo-deny "$CARGO_DENY" ;;
+    book) cargo_program mdbook "$MDBOOK" --no-default-features ;;
     demo) python_env py1171 ;;
     test)
         python_env py061
