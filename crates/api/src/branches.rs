@@ -124,6 +124,8 @@ pub struct DeleteBranch {
 pub struct DeletedBranch {
     /// Short name.
     pub name: String,
+    /// The same again, under its newer name.
+    pub target_branch: String,
     /// For a person.
     pub message: String,
     /// Whether it was ephemeral.

@@ -173,6 +173,8 @@ pub struct CommitSummary {
 pub struct RefUpdate {
     /// Short name of the branch; empty if the request never named one.
     pub branch: String,
+    /// The same again, under its newer name.
+    pub target_branch: String,
     /// Where it was; zeros if it did not exist, empty if unknown.
     pub old_sha: String,
     /// Where it is now; empty if it did not move.

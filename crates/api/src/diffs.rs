@@ -39,6 +39,12 @@ pub struct CommitDiffQuery {
     #[serde(rename = "gitApplyCompatible")]
     #[param(nullable = false)]
     pub git_apply_compatible: Option<bool>,
+    /// Whether a branch that `sha` names is an ephemeral one.
+    #[param(nullable = false)]
+    pub ref_is_ephemeral: Option<bool>,
+    /// Whether a branch that `baseSha` names is an ephemeral one.
+    #[param(nullable = false)]
+    pub base_is_ephemeral: Option<bool>,
     /// Only these files, and those in these folders; may be given several times. Nothing of them is filtered.
     #[serde(default)]
     #[param(required = false)]

@@ -8,7 +8,8 @@ use utoipa::ToSchema;
 /// Body of `POST /repos/git-credentials`.
 #[derive(Clone, Deserialize, Serialize, ToSchema)]
 pub struct CreateGitCredential {
-    /// The repository that the token names.
+    /// The repository that the token names, once more; it may be left out.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub repo_id: String,
     /// A password or token for its upstream.
     pub password: String,
@@ -23,6 +24,17 @@ pub struct CreateGitCredential {
 pub struct UpdateGitCredential {
     /// Which credential.
     pub id: String,
+    /// The new password or token.
+    pub password: String,
+    /// The user it is of, where the host wants one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub username: Option<String>,
+}
+
+/// Body of `PUT /api/repos/{repo}/git-credentials/{id}`, where the path says which credential.
+#[derive(Clone, Deserialize, Serialize, ToSchema)]
+pub struct GitCredentialLogin {
     /// The new password or token.
     pub password: String,
     /// The user it is of, where the host wants one.
@@ -61,6 +73,12 @@ impl fmt::Debug for CreateGitCredential {
         f.debug_struct("CreateGitCredential")
             .field("repo_id", &self.repo_id)
             .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for GitCredentialLogin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GitCredentialLogin").finish_non_exhaustive()
     }
 }
 

@@ -57,7 +57,7 @@ pub use files::{
 };
 pub use git_credentials::{
     CreateGitCredential, DeleteGitCredential, DeletedGitCredential, GitCredentialInfo,
-    UpdateGitCredential,
+    GitCredentialLogin, UpdateGitCredential,
 };
 pub use grep::{
     GrepContext, GrepFileFilters, GrepFileMatch, GrepLimits, GrepLine, GrepLineType,

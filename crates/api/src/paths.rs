@@ -85,6 +85,8 @@ pub const REVERT: &str = "/api/v1/repos/revert";
 pub const OPENAPI: &str = "/api/openapi.json";
 /// Describe (`GET`) and delete (`DELETE`) one repository that the path names.
 pub const NAMED_REPO: &str = "/api/repos/{repo}";
+/// Replace (`PUT`) and forget (`DELETE`) the credential that the path names.
+pub const NAMED_GIT_CREDENTIAL: &str = "/api/repos/{repo}/git-credentials/{id}";
 /// Delete one tag that the path names (`DELETE`).
 pub const NAMED_TAG: &str = "/api/repos/{repo}/tags/{name}";
 

@@ -210,6 +210,8 @@ pub struct UpstreamMessage {
 pub struct CreatedRepo {
     /// Id of the new repository.
     pub repo_id: String,
+    /// The id again, under its newer name.
+    pub repo_name: String,
     /// Where Git clones it; no credentials in it.
     pub http_url: String,
     /// For a person.
@@ -221,6 +223,8 @@ pub struct CreatedRepo {
 pub struct RepoDetails {
     /// Id of the repository.
     pub repo_id: String,
+    /// The id again, under its newer name.
+    pub repo_name: String,
     /// Branch that HEAD names.
     pub default_branch: String,
     /// When it was created, RFC 3339 in UTC.

@@ -205,6 +205,7 @@ impl IntoResponse for CommitFailure {
         let body = CommitResponse {
             commit: None,
             result: RefUpdate {
+                target_branch: branch.clone(),
                 branch,
                 old_sha,
                 new_sha: String::new(),
@@ -313,6 +314,7 @@ impl IntoResponse for NoteFailure {
             } => {
                 let body = WrittenNote {
                     sha,
+                    notes_ref: target_ref.clone(),
                     target_ref,
                     base_commit,
                     new_ref_sha: String::new(),

@@ -7,7 +7,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, delete, get, post};
+use axum::routing::{MethodRouter, delete, get, post, put};
 use packhouse_api::{ErrorCode, paths};
 
 use crate::error::ApiError;
@@ -66,6 +66,10 @@ pub(crate) fn router(state: AppState) -> Router {
             post(rest::git_credentials::create)
                 .put(rest::git_credentials::update)
                 .delete(rest::git_credentials::delete),
+        )
+        .named(
+            paths::NAMED_GIT_CREDENTIAL,
+            put(rest::git_credentials::update_named).delete(rest::git_credentials::delete_named),
         )
         .route(paths::JOBS, get(rest::jobs::list_all))
         .route(paths::REPO_JOBS, get(rest::jobs::list))

@@ -22,6 +22,7 @@ mod jobs;
 mod large;
 mod merge;
 mod named;
+mod named_fields;
 mod notes;
 mod ops;
 mod policy;

@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 
 use crate::support::{Answer, CommitBody, TestServer, Token};
 
-/// Asks at `/api/repos…`.
 async fn ask(
     server: &TestServer,
     method: Method,
@@ -13,13 +12,7 @@ async fn ask(
     token: &Token,
     body: Value,
 ) -> Answer {
-    let url = format!("{}/api/repos{path}", server.url());
-    let request = server.http.request(method, url).bearer_auth(token.text());
-    let request = match body {
-        Value::Null => request,
-        body => request.json(&body),
-    };
-    server.send(request).await
+    server.named(method, path, token, &body).await
 }
 
 async fn get(server: &TestServer, path: &str, token: &Token) -> Answer {

@@ -1,6 +1,8 @@
 //! For those who run the server, and those who write clients.
 
-use serde_json::json;
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
 
 use crate::support::{Checkout, TestServer, Token, git_output};
 use packhouse_server::TlsFiles;
@@ -16,6 +18,33 @@ async fn the_openapi_document_is_the_wire_contract() {
         .unwrap();
     assert_eq!(document.headers()["content-type"], "application/json");
     insta::assert_snapshot!("openapi", document.text().await.unwrap());
+}
+
+/// Generators make a function of each operation, called like it.
+#[tokio::test]
+async fn every_operation_of_the_document_has_a_name_of_its_own() {
+    let server = TestServer::start().await;
+    let url = format!("{}/api/openapi.json", server.url());
+    let document: Value = server
+        .http
+        .get(url)
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
+    let paths = document["paths"].as_object().unwrap();
+    let mut seen = BTreeMap::new();
+    for (path, methods) in paths {
+        for (method, operation) in methods.as_object().unwrap() {
+            let name = operation["operationId"].as_str().unwrap().to_owned();
+            let here = format!("{method} {path}");
+            let other = seen.insert(name.clone(), here.clone());
+            assert_eq!(other, None, "{here} is called `{name}` as well");
+        }
+    }
+    assert!(seen.len() > 40, "{seen:?}");
 }
 
 #[tokio::test]

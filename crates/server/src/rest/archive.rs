@@ -23,7 +23,7 @@ const COMMIT_SHA: HeaderName = HeaderName::from_static("x-commit-sha");
 /// Sends the files of a commit as one archive, as `git archive` makes it. The same commit and request give the same
 /// bytes.
 #[utoipa::path(
-    post, path = "/api/v1/repos/archive", tag = "files", request_body = Option<ArchiveRequest>,
+    post, path = "/api/v1/repos/archive", operation_id = "get_archive", tag = "files", request_body = Option<ArchiveRequest>,
     responses(
         (
             status = 200, description = "the archive",

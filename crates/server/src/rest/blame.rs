@@ -24,7 +24,7 @@ const MAX_RANGES: usize = 16;
 
 /// Tells which commit each line of a file came from.
 #[utoipa::path(
-    get, path = "/api/v1/repos/blame", tag = "files", params(BlameQuery),
+    get, path = "/api/v1/repos/blame", operation_id = "get_blame", tag = "files", params(BlameQuery),
     responses(
         (status = 200, body = BlamedFile), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 413, body = ErrorBody),

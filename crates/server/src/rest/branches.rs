@@ -20,7 +20,7 @@ use crate::state::AppState;
 
 /// Lists branches, oldest first.
 #[utoipa::path(
-    get, path = "/api/v1/repos/branches", tag = "branches", params(ListBranchesQuery),
+    get, path = "/api/v1/repos/branches", operation_id = "list_branches", tag = "branches", params(ListBranchesQuery),
     responses(
         (status = 200, body = ListedBranches), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody),
@@ -58,7 +58,7 @@ pub(crate) async fn list(
 
 /// Describes one branch.
 #[utoipa::path(
-    get, path = "/api/v1/repos/branch", tag = "branches", params(GetBranchQuery),
+    get, path = "/api/v1/repos/branch", operation_id = "get_branch", tag = "branches", params(GetBranchQuery),
     responses(
         (status = 200, body = FoundBranch), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
@@ -85,7 +85,7 @@ pub(crate) async fn find(
 
 /// Creates a branch, moves one forward, or copies one from the one namespace to the other. Always 200.
 #[utoipa::path(
-    post, path = "/api/v1/repos/branches/create", tag = "branches", request_body = CreateBranch,
+    post, path = "/api/v1/repos/branches/create", operation_id = "create_branch", tag = "branches", request_body = CreateBranch,
     responses(
         (status = 200, body = CreatedBranch), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody),
@@ -136,7 +136,7 @@ pub(crate) async fn create(
 
 /// Deletes a branch; the default branch cannot be deleted.
 #[utoipa::path(
-    delete, path = "/api/v1/repos/branches", tag = "branches", request_body = DeleteBranch,
+    delete, path = "/api/v1/repos/branches", operation_id = "delete_branch", tag = "branches", request_body = DeleteBranch,
     responses(
         (status = 200, body = DeletedBranch), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody),
@@ -161,6 +161,7 @@ pub(crate) async fn delete(
     let name = request.name.trim().to_owned();
     Ok(Json(DeletedBranch {
         message: format!("branch `{name}` deleted"),
+        target_branch: name.clone(),
         name,
         ephemeral: request.ephemeral,
     }))

@@ -142,6 +142,7 @@ impl CommitWrite {
             }),
             result: RefUpdate {
                 branch: self.branch.clone(),
+                target_branch: self.branch.clone(),
                 old_sha: old.to_string(),
                 new_sha: made.commit.to_string(),
                 success: true,

@@ -16,7 +16,7 @@ use crate::state::AppState;
 
 /// Lists commits, newest first.
 #[utoipa::path(
-    get, path = "/api/v1/repos/commits", tag = "commits", params(ListCommitsQuery),
+    get, path = "/api/v1/repos/commits", operation_id = "list_commits", tag = "commits", params(ListCommitsQuery),
     responses(
         (status = 200, body = ListedCommits), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody),
@@ -84,7 +84,7 @@ pub(crate) async fn list(
 
 /// Describes one commit.
 #[utoipa::path(
-    get, path = "/api/v1/repos/commit", tag = "commits", params(GetCommitQuery),
+    get, path = "/api/v1/repos/commit", operation_id = "get_commit", tag = "commits", params(GetCommitQuery),
     responses(
         (status = 200, body = FoundCommit), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody),

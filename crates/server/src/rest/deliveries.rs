@@ -19,7 +19,7 @@ use crate::webhooks::delivery_id;
 
 /// Lists deliveries of a webhook, those tried last first.
 #[utoipa::path(
-    get, path = "/api/v1/webhooks/{id}/deliveries", tag = "webhooks",
+    get, path = "/api/v1/webhooks/{id}/deliveries", operation_id = "list_deliveries", tag = "webhooks",
     params(("id" = String, Path, description = "Id of the webhook."), ListDeliveriesQuery),
     responses(
         (status = 200, body = ListedDeliveries), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
@@ -62,7 +62,7 @@ pub(crate) async fn list(
 
 /// Delivers one event again: once, at once, beside what waits. The answer says what came of it.
 #[utoipa::path(
-    post, path = "/api/v1/webhooks/{id}/deliveries/{delivery}/redeliver", tag = "webhooks",
+    post, path = "/api/v1/webhooks/{id}/deliveries/{delivery}/redeliver", operation_id = "redeliver_event", tag = "webhooks",
     params(
         ("id" = String, Path, description = "Id of the webhook."),
         ("delivery" = String, Path, description = "Id of the delivery."),

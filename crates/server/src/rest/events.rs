@@ -44,7 +44,7 @@ const MAX_NAMES: usize = 1000;
 
 /// Streams events of the repository that the token names, or of all of its organisation, as server-sent events.
 #[utoipa::path(
-    get, path = "/api/v1/events", tag = "webhooks", params(
+    get, path = "/api/v1/events", operation_id = "stream_events", tag = "webhooks", params(
         EventsQuery,
         ("Last-Event-ID" = Option<String>, Header, description = "Id of the last event that was received; goes before `after`."),
     ),

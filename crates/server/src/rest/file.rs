@@ -37,7 +37,7 @@ const MANY_COMMITS: usize = 64;
 
 /// Reads a file. `HEAD` answers with the same headers and no body.
 #[utoipa::path(
-    get, path = "/api/v1/repos/file", tag = "files", params(FileQuery),
+    get, path = "/api/v1/repos/file", operation_id = "get_file", tag = "files", params(FileQuery),
     responses(
         (status = 200, content_type = "application/octet-stream", description = "the file"),
         (status = 206, content_type = "application/octet-stream", description = "the part that `Range` asks for"),

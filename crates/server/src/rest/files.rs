@@ -26,7 +26,7 @@ pub(super) const MAX_PAGE_PATH_BYTES: usize = 4 << 20;
 
 /// Lists files. Everything at once unless `cursor` or `limit` is given.
 #[utoipa::path(
-    get, path = "/api/v1/repos/files", tag = "files", params(ListFilesQuery),
+    get, path = "/api/v1/repos/files", operation_id = "list_files", tag = "files", params(ListFilesQuery),
     responses(
         (status = 200, body = ListedFiles), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody),

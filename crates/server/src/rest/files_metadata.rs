@@ -19,7 +19,7 @@ use crate::state::AppState;
 
 /// Lists files with the commit that changed each last.
 #[utoipa::path(
-    get, path = "/api/v1/repos/files/metadata", tag = "files", params(FilesMetadataQuery),
+    get, path = "/api/v1/repos/files/metadata", operation_id = "list_files_with_metadata", tag = "files", params(FilesMetadataQuery),
     responses(
         (status = 200, body = FilesMetadata), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 503, body = ErrorBody),

@@ -2,11 +2,11 @@
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{RawPathParams, State};
 use http::StatusCode;
 use packhouse_api::{
     CreateGitCredential, DeleteGitCredential, DeletedGitCredential, ErrorBody, ErrorCode,
-    GitCredentialInfo, UpdateGitCredential,
+    GitCredentialInfo, GitCredentialLogin, UpdateGitCredential,
 };
 use packhouse_catalog::{CredentialRow, RepoId};
 
@@ -24,7 +24,7 @@ const ORG: &str = "org";
 
 /// Stores the credential for the upstream of the repository that the token names.
 #[utoipa::path(
-    post, path = "/api/v1/repos/git-credentials", tag = "upstreams", request_body = CreateGitCredential,
+    post, path = "/api/v1/repos/git-credentials", operation_id = "create_git_credential", tag = "upstreams", request_body = CreateGitCredential,
     responses(
         (status = 201, body = GitCredentialInfo), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody),
@@ -39,7 +39,7 @@ pub(crate) async fn create(
     caller.need(Scope::RepoWrite)?;
     let request: CreateGitCredential = read_json(body, state.limits.json_bytes).await?;
     let name = caller.repo()?;
-    if request.repo_id != name {
+    if !request.repo_id.is_empty() && request.repo_id != name {
         return Err(ApiError::new(
             ErrorCode::Forbidden,
             format!(
@@ -80,7 +80,7 @@ pub(crate) async fn create(
 
 /// Replaces a credential.
 #[utoipa::path(
-    put, path = "/api/v1/repos/git-credentials", tag = "upstreams", request_body = UpdateGitCredential,
+    put, path = "/api/v1/repos/git-credentials", operation_id = "update_git_credential", tag = "upstreams", request_body = UpdateGitCredential,
     responses(
         (status = 200, body = GitCredentialInfo), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 412, body = ErrorBody),
@@ -93,8 +93,47 @@ pub(crate) async fn update(
 ) -> Result<Json<GitCredentialInfo>, ApiError> {
     caller.need(Scope::RepoWrite)?;
     let request: UpdateGitCredential = read_json(body, state.limits.json_bytes).await?;
+    replace(&state, &caller, request).await
+}
+
+/// Replaces the credential that the path names.
+#[utoipa::path(
+    put, path = "/api/repos/{repo}/git-credentials/{id}", operation_id = "update_named_git_credential",
+    tag = "upstreams", request_body = GitCredentialLogin,
+    params(
+        ("repo" = String, Path, description = "The repository that the token names."),
+        ("id" = String, Path, description = "Id of the credential."),
+    ),
+    responses(
+        (status = 200, body = GitCredentialInfo), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
+        (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 412, body = ErrorBody),
+    )
+)]
+pub(crate) async fn update_named(
+    State(state): State<AppState>,
+    caller: Caller,
+    params: RawPathParams,
+    body: Body,
+) -> Result<Json<GitCredentialInfo>, ApiError> {
+    caller.need(Scope::RepoWrite)?;
+    let GitCredentialLogin { password, username } =
+        read_json(body, state.limits.json_bytes).await?;
+    let id = named_id(&params)?;
+    let request = UpdateGitCredential {
+        id,
+        password,
+        username,
+    };
+    replace(&state, &caller, request).await
+}
+
+async fn replace(
+    state: &AppState,
+    caller: &Caller,
+    request: UpdateGitCredential,
+) -> Result<Json<GitCredentialInfo>, ApiError> {
     check(request.username.as_deref(), &request.password)?;
-    let found = find(&state, &caller, &request.id).await?;
+    let found = find(state, caller, &request.id).await?;
     let (org, repo) = (found.credential.org, found.credential.repo);
     let sealed = state.upstreams.seal(
         request.id.clone(),
@@ -109,7 +148,7 @@ pub(crate) async fn update(
     {
         return Err(not_found(&request.id));
     }
-    sync_again(&state, &caller, repo).await?;
+    sync_again(state, caller, repo).await?;
     Ok(Json(GitCredentialInfo {
         id: request.id,
         created_at: time::rfc3339(found.created_at_ms / 1000),
@@ -118,7 +157,7 @@ pub(crate) async fn update(
 
 /// Forgets a credential.
 #[utoipa::path(
-    delete, path = "/api/v1/repos/git-credentials", tag = "upstreams", request_body = DeleteGitCredential,
+    delete, path = "/api/v1/repos/git-credentials", operation_id = "delete_git_credential", tag = "upstreams", request_body = DeleteGitCredential,
     responses(
         (status = 200, body = DeletedGitCredential), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
@@ -131,13 +170,51 @@ pub(crate) async fn delete(
 ) -> Result<Json<DeletedGitCredential>, ApiError> {
     caller.need(Scope::RepoWrite)?;
     let request: DeleteGitCredential = read_json(body, state.limits.json_bytes).await?;
-    let found = find(&state, &caller, &request.id).await?;
+    forget(&state, &caller, request.id).await
+}
+
+/// Forgets the credential that the path names.
+#[utoipa::path(
+    delete, path = "/api/repos/{repo}/git-credentials/{id}", operation_id = "delete_named_git_credential",
+    tag = "upstreams",
+    params(
+        ("repo" = String, Path, description = "The repository that the token names."),
+        ("id" = String, Path, description = "Id of the credential."),
+    ),
+    responses(
+        (status = 200, body = DeletedGitCredential), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
+        (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
+    )
+)]
+pub(crate) async fn delete_named(
+    State(state): State<AppState>,
+    caller: Caller,
+    params: RawPathParams,
+) -> Result<Json<DeletedGitCredential>, ApiError> {
+    caller.need(Scope::RepoWrite)?;
+    let id = named_id(&params)?;
+    forget(&state, &caller, id).await
+}
+
+/// The credential's id in the path.
+fn named_id(params: &RawPathParams) -> Result<String, ApiError> {
+    let id = params.iter().find(|(key, _)| *key == "id");
+    let (_, id) = id.ok_or_else(|| ApiError::internal("a route without the id of a credential"))?;
+    Ok(id.to_owned())
+}
+
+async fn forget(
+    state: &AppState,
+    caller: &Caller,
+    id: String,
+) -> Result<Json<DeletedGitCredential>, ApiError> {
+    let found = find(state, caller, &id).await?;
     let catalog = state.hosted.catalog();
     if !catalog.delete_credential(found.credential.repo).await? {
-        return Err(not_found(&request.id));
+        return Err(not_found(&id));
     }
     Ok(Json(DeletedGitCredential {
-        id: request.id,
+        id,
         message: "credential deleted".to_owned(),
     }))
 }

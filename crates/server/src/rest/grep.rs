@@ -34,7 +34,7 @@ const MAX_CONTEXT: u32 = 1000;
 
 /// Searches the files of a commit, line by line.
 #[utoipa::path(
-    post, path = "/api/v1/repos/grep", tag = "files", request_body = GrepRequest,
+    post, path = "/api/v1/repos/grep", operation_id = "grep", tag = "files", request_body = GrepRequest,
     responses(
         (status = 200, body = GrepResponse, headers(("X-Cache" = String, description = "`HIT` or `MISS`"))),
         (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),

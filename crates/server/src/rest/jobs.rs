@@ -15,7 +15,7 @@ use crate::state::AppState;
 
 /// Lists the jobs of the organisation.
 #[utoipa::path(
-    get, path = "/api/v1/jobs", tag = "jobs", params(ListJobsQuery),
+    get, path = "/api/v1/jobs", operation_id = "list_jobs", tag = "jobs", params(ListJobsQuery),
     responses(
         (status = 200, body = ListedJobs), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody),
@@ -32,7 +32,7 @@ pub(crate) async fn list_all(
 
 /// Lists the jobs of the repository that the token names.
 #[utoipa::path(
-    get, path = "/api/v1/repos/jobs", tag = "jobs", params(ListJobsQuery),
+    get, path = "/api/v1/repos/jobs", operation_id = "list_repository_jobs", tag = "jobs", params(ListJobsQuery),
     responses(
         (status = 200, body = ListedJobs), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),

@@ -20,7 +20,7 @@ use crate::state::AppState;
 
 /// Merges a branch into another. Always 200.
 #[utoipa::path(
-    post, path = "/api/v1/repos/merge", tag = "merges", request_body = MergeBranches,
+    post, path = "/api/v1/repos/merge", operation_id = "merge_branches", tag = "merges", request_body = MergeBranches,
     responses(
         (status = 200, body = MergedBranches), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = MergeErrorBody),
@@ -101,7 +101,7 @@ pub(crate) async fn merge(
 /// Tells what a merge would come to. Always 200, in conflict or not; histories that have nothing in common are merged
 /// as if that were allowed.
 #[utoipa::path(
-    get, path = "/api/v1/repos/merge/preview", tag = "merges", params(PreviewMergeQuery),
+    get, path = "/api/v1/repos/merge/preview", operation_id = "preview_merge", tag = "merges", params(PreviewMergeQuery),
     responses(
         (status = 200, body = MergePreview), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = MergeErrorBody),

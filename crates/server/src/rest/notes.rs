@@ -26,7 +26,7 @@ const DEFAULT: &str = "refs/notes/commits";
 
 /// Reads a note.
 #[utoipa::path(
-    get, path = "/api/v1/repos/notes", tag = "notes", params(GetNoteQuery),
+    get, path = "/api/v1/repos/notes", operation_id = "get_note", tag = "notes", params(GetNoteQuery),
     responses(
         (status = 200, body = FoundNote), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
@@ -59,7 +59,7 @@ pub(crate) async fn read(
 
 /// Adds a note, or appends to one.
 #[utoipa::path(
-    post, path = "/api/v1/repos/notes", tag = "notes", request_body = WriteNote,
+    post, path = "/api/v1/repos/notes", operation_id = "write_note", tag = "notes", request_body = WriteNote,
     responses(
         (status = 200, body = WrittenNote), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = RefusedNote), (status = 404, body = RefusedNote), (status = 409, body = RefusedNote),
@@ -94,7 +94,7 @@ pub(crate) async fn write(
 
 /// Deletes a note.
 #[utoipa::path(
-    delete, path = "/api/v1/repos/notes", tag = "notes", request_body = DeleteNote,
+    delete, path = "/api/v1/repos/notes", operation_id = "delete_note", tag = "notes", request_body = DeleteNote,
     responses(
         (status = 200, body = WrittenNote), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = RefusedNote), (status = 404, body = RefusedNote), (status = 409, body = RefusedNote),
@@ -118,7 +118,7 @@ pub(crate) async fn delete(
 
 /// Lists the refs that hold notes.
 #[utoipa::path(
-    get, path = "/api/v1/repos/notes/refs", tag = "notes", params(ListNotesRefsQuery),
+    get, path = "/api/v1/repos/notes/refs", operation_id = "list_notes_refs", tag = "notes", params(ListNotesRefsQuery),
     responses(
         (status = 200, body = ListedNotesRefs), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
@@ -213,6 +213,7 @@ async fn change(
     match repository.change_note(request).await {
         Ok(outcome) => Ok(Json(WrittenNote {
             sha,
+            notes_ref: target_ref.clone(),
             target_ref,
             base_commit: outcome.base.map(|id| id.to_string()),
             new_ref_sha: outcome.commit.to_string(),

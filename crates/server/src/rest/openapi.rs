@@ -12,7 +12,7 @@ use crate::state::AppState;
 #[openapi(
     info(
         title = "Packhouse",
-        description = "Git storage for programs. The repository of a call is the one its token names. Whatever is at `/api/v1/repos/…` is also at `/api/repos/{repo}/…`, where `{repo}` is that repository's id with `/` as `%2F`; `/api/repos` is `/api/v1/repos`, and `GET` and `DELETE /api/repos/{repo}` are `GET /api/v1/repo` and `DELETE /api/v1/repos/delete`.",
+        description = "Git storage for programs. The repository of a call is the one its token names. Whatever is at `/api/v1/repos/…` is also at `/api/repos/{repo}/…`, where `{repo}` is that repository's id with `/` as `%2F`; `/api/repos` is `/api/v1/repos`, and `GET` and `DELETE /api/repos/{repo}` are `GET /api/v1/repo` and `DELETE /api/v1/repos/delete`. A tag to delete and a credential to change are named by such a path, and described with it.",
         license(name = "MIT OR Apache-2.0"),
     ),
     paths(
@@ -33,6 +33,7 @@ use crate::state::AppState;
         super::tags::find,
         super::tags::create,
         super::tags::delete,
+        super::tags::delete_named,
         super::notes::read,
         super::notes::write,
         super::notes::delete,
@@ -48,6 +49,8 @@ use crate::state::AppState;
         super::git_credentials::create,
         super::git_credentials::update,
         super::git_credentials::delete,
+        super::git_credentials::update_named,
+        super::git_credentials::delete_named,
         super::jobs::list_all,
         super::jobs::list,
         super::webhooks::create,

@@ -19,7 +19,7 @@ use crate::state::AppState;
 
 /// Makes on a branch again what a commit, or each commit of a range, changed. All of them or none.
 #[utoipa::path(
-    post, path = "/api/v1/repos/cherry-pick", tag = "merges", request_body = ReplayCommits,
+    post, path = "/api/v1/repos/cherry-pick", operation_id = "cherry_pick", tag = "merges", request_body = ReplayCommits,
     responses(
         (status = 200, body = ReplayedCommits), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = MergeErrorBody),
@@ -36,7 +36,7 @@ pub(crate) async fn cherry_pick(
 
 /// Undoes on a branch what a commit, or each commit of a range, changed. All of them or none.
 #[utoipa::path(
-    post, path = "/api/v1/repos/revert", tag = "merges", request_body = ReplayCommits,
+    post, path = "/api/v1/repos/revert", operation_id = "revert", tag = "merges", request_body = ReplayCommits,
     responses(
         (status = 200, body = ReplayedCommits), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = MergeErrorBody),

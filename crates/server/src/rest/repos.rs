@@ -26,7 +26,7 @@ const MAX_ID_BYTES: usize = 255;
 
 /// Creates the repository that the token names.
 #[utoipa::path(
-    post, path = "/api/v1/repos", tag = "repositories", params(CreateRepoQuery), request_body = Option<CreateRepo>,
+    post, path = "/api/v1/repos", operation_id = "create_repository", tag = "repositories", params(CreateRepoQuery), request_body = Option<CreateRepo>,
     responses(
         (status = 201, body = CreatedRepo), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody),
@@ -73,6 +73,7 @@ pub(crate) async fn create(
     }
     let created = CreatedRepo {
         repo_id: id.to_owned(),
+        repo_name: id.to_owned(),
         http_url: format!("{}/{id}.git", state.base_url(&uri, &headers)),
         message: "repository created".to_owned(),
     };
@@ -102,7 +103,7 @@ async fn create_empty(
 
 /// Describes the repository that the token names.
 #[utoipa::path(
-    get, path = "/api/v1/repo", tag = "repositories",
+    get, path = "/api/v1/repo", operation_id = "get_repository", tag = "repositories",
     responses(
         (status = 200, body = RepoDetails), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody),
@@ -122,7 +123,8 @@ pub(crate) async fn find(
         sync: upstream
             .as_ref()
             .map(|upstream| upstreams::sync_info(&row, upstream)),
-        repo_id: row.name,
+        repo_id: row.name.clone(),
+        repo_name: row.name,
         default_branch: row.default_branch,
         created_at: time::rfc3339(row.created_at_ms / 1000),
     }))
@@ -130,7 +132,7 @@ pub(crate) async fn find(
 
 /// Lists the organisation's repositories by id.
 #[utoipa::path(
-    get, path = "/api/v1/repos", tag = "repositories", params(ListReposQuery),
+    get, path = "/api/v1/repos", operation_id = "list_repositories", tag = "repositories", params(ListReposQuery),
     responses(
         (status = 200, body = ListedRepos), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody),
@@ -179,7 +181,7 @@ pub(crate) async fn list(
 
 /// Deletes the repository that the token names. It disappears at once; its bytes are removed later.
 #[utoipa::path(
-    delete, path = "/api/v1/repos/delete", tag = "repositories",
+    delete, path = "/api/v1/repos/delete", operation_id = "delete_repository", tag = "repositories",
     responses(
         (status = 200, body = DeletedRepo), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody), (status = 409, body = ErrorBody),

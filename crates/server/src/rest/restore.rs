@@ -13,7 +13,7 @@ use crate::state::AppState;
 
 /// Makes a commit on top of the branch whose files are those of `target_commit_sha`.
 #[utoipa::path(
-    post, path = "/api/v1/repos/restore-commit", tag = "commits",
+    post, path = "/api/v1/repos/restore-commit", operation_id = "restore_commit", tag = "commits",
     request_body(
         content(
             (RestoreCommit = "application/json"),

@@ -20,7 +20,7 @@ const PREFIX: &str = "refs/tags/";
 
 /// Lists tags by name.
 #[utoipa::path(
-    get, path = "/api/v1/repos/tags", tag = "tags", params(ListTagsQuery),
+    get, path = "/api/v1/repos/tags", operation_id = "list_tags", tag = "tags", params(ListTagsQuery),
     responses(
         (status = 200, body = ListedTags), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
@@ -57,7 +57,7 @@ pub(crate) async fn list(
 
 /// Describes one tag.
 #[utoipa::path(
-    get, path = "/api/v1/repos/tag", tag = "tags", params(GetTagQuery),
+    get, path = "/api/v1/repos/tag", operation_id = "get_tag", tag = "tags", params(GetTagQuery),
     responses(
         (status = 200, body = FoundTag), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
@@ -80,7 +80,7 @@ pub(crate) async fn find(
 
 /// Creates a lightweight tag. Always 200; a tag that is there already is never moved.
 #[utoipa::path(
-    post, path = "/api/v1/repos/tags", tag = "tags", request_body = CreateTag,
+    post, path = "/api/v1/repos/tags", operation_id = "create_tag", tag = "tags", request_body = CreateTag,
     responses(
         (status = 200, body = CreatedTag), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody),
@@ -112,7 +112,7 @@ pub(crate) async fn create(
 
 /// Deletes a tag.
 #[utoipa::path(
-    delete, path = "/api/v1/repos/tags", tag = "tags", request_body = DeleteTag,
+    delete, path = "/api/v1/repos/tags", operation_id = "delete_tag", tag = "tags", request_body = DeleteTag,
     responses(
         (status = 200, body = DeletedTag), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
@@ -129,6 +129,17 @@ pub(crate) async fn delete(
 }
 
 /// Deletes the tag that the path names.
+#[utoipa::path(
+    delete, path = "/api/repos/{repo}/tags/{name}", operation_id = "delete_named_tag", tag = "tags",
+    params(
+        ("repo" = String, Path, description = "The repository that the token names."),
+        ("name" = String, Path, description = "Name of the tag, with `/` as `%2F`."),
+    ),
+    responses(
+        (status = 200, body = DeletedTag), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
+        (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
+    )
+)]
 pub(crate) async fn delete_named(
     State(state): State<AppState>,
     caller: Caller,

@@ -83,7 +83,7 @@ fn refused(error: PlaceError) -> ApiError {
 
 /// Has the repository that the token names fetch what is new in its upstream. It is done afterwards, in the background.
 #[utoipa::path(
-    post, path = "/api/v1/repos/pull-upstream", tag = "upstreams", request_body = Option<PullUpstream>,
+    post, path = "/api/v1/repos/pull-upstream", operation_id = "pull_upstream", tag = "upstreams", request_body = Option<PullUpstream>,
     responses(
         (status = 202, body = UpstreamMessage), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 413, body = ErrorBody),
@@ -120,7 +120,7 @@ pub(crate) async fn pull(
 
 /// Detaches the repository that the token names from its upstream. Branches and tags stay as they are.
 #[utoipa::path(
-    delete, path = "/api/v1/repos/base", tag = "upstreams",
+    delete, path = "/api/v1/repos/base", operation_id = "detach_upstream", tag = "upstreams",
     responses(
         (status = 200, body = UpstreamMessage), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),

@@ -30,7 +30,7 @@ const PATTERNS: [&str; 3] = ["*", "repo.*", "repo.sync.*"];
 
 /// Subscribes to events: of the repository that the token names, or of all of its organisation.
 #[utoipa::path(
-    post, path = "/api/v1/webhooks", tag = "webhooks", request_body = CreateWebhook,
+    post, path = "/api/v1/webhooks", operation_id = "create_webhook", tag = "webhooks", request_body = CreateWebhook,
     responses(
         (status = 201, body = Webhook), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody),
@@ -79,7 +79,7 @@ pub(crate) async fn create(
 
 /// Lists webhooks: those of the repository that the token names, or all of its organisation.
 #[utoipa::path(
-    get, path = "/api/v1/webhooks", tag = "webhooks", params(ListWebhooksQuery),
+    get, path = "/api/v1/webhooks", operation_id = "list_webhooks", tag = "webhooks", params(ListWebhooksQuery),
     responses(
         (status = 200, body = ListedWebhooks), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
@@ -120,7 +120,7 @@ pub(crate) async fn list(
 
 /// Describes a webhook.
 #[utoipa::path(
-    get, path = "/api/v1/webhooks/{id}", tag = "webhooks", params(("id" = String, Path, description = "Id of the webhook.")),
+    get, path = "/api/v1/webhooks/{id}", operation_id = "get_webhook", tag = "webhooks", params(("id" = String, Path, description = "Id of the webhook.")),
     responses(
         (status = 200, body = Webhook), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody),
@@ -138,7 +138,7 @@ pub(crate) async fn find(
 
 /// Deletes a webhook. What waits for it is not delivered any more.
 #[utoipa::path(
-    delete, path = "/api/v1/webhooks/{id}", tag = "webhooks", params(("id" = String, Path, description = "Id of the webhook.")),
+    delete, path = "/api/v1/webhooks/{id}", operation_id = "delete_webhook", tag = "webhooks", params(("id" = String, Path, description = "Id of the webhook.")),
     responses(
         (status = 200, body = DeletedWebhook), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody),
@@ -164,7 +164,7 @@ pub(crate) async fn delete(
 
 /// Delivers everything after an event again, in order.
 #[utoipa::path(
-    post, path = "/api/v1/webhooks/{id}/replay", tag = "webhooks", request_body = ReplayWebhook,
+    post, path = "/api/v1/webhooks/{id}/replay", operation_id = "replay_events", tag = "webhooks", request_body = ReplayWebhook,
     params(("id" = String, Path, description = "Id of the webhook.")),
     responses(
         (status = 200, body = ReplayedWebhook), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),

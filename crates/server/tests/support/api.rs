@@ -79,6 +79,24 @@ impl TestServer {
             .await
     }
 
+    /// Asks at `/api/repos{path}`, where the path names the repository; `null` is no body.
+    pub(crate) async fn named(
+        &self,
+        method: Method,
+        path: &str,
+        token: &Token,
+        body: &Value,
+    ) -> Answer {
+        let url = format!("{}/api/repos{path}", self.url());
+        let request = self.http.request(method, url).bearer_auth(token.text());
+        let request = match body {
+            Value::Null => request,
+            Value::String(text) => request.body(text.clone()),
+            body => request.json(body),
+        };
+        self.send(request).await
+    }
+
     /// Sends the lines of a commit.
     pub(crate) async fn commit_with(
         &self,

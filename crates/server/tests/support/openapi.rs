@@ -4,7 +4,7 @@ use serde_json::Value;
 
 pub(crate) struct Document(Value);
 
-/// Where the document describes what is at `path`: paths that name the repository are described with version 1.
+/// Where the document describes what is at `path`: most paths that name the repository are described with version 1.
 fn documented(path: &str, method: &str) -> String {
     let Some(named) = path.strip_prefix("/api/repos") else {
         return path.to_owned();
@@ -15,8 +15,10 @@ fn documented(path: &str, method: &str) -> String {
     match resource.split_once('/') {
         None if method == "DELETE" => "/api/v1/repos/delete".to_owned(),
         None => "/api/v1/repo".to_owned(),
-        Some((_, resource)) if resource.starts_with("tags/") => "/api/v1/repos/tags".to_owned(),
-        Some((_, resource)) => format!("/api/v1/repos/{resource}"),
+        Some((_, resource)) => match resource.split_once('/') {
+            Some(("tags" | "git-credentials", _)) => path.to_owned(),
+            _ => format!("/api/v1/repos/{resource}"),
+        },
     }
 }
 

@@ -29,7 +29,7 @@ const INLINE_BYTES: usize = 128 << 10;
 
 /// Commits files. The body is newline-delimited JSON: a `MetadataLine`, then `BlobChunkLine`s.
 #[utoipa::path(
-    post, path = "/api/v1/repos/commit-pack", tag = "commits",
+    post, path = "/api/v1/repos/commit-pack", operation_id = "create_commit", tag = "commits",
     request_body(
         content_type = "application/x-ndjson", content = packhouse_api::MetadataLine,
         description = "first line; every line after it is a `BlobChunkLine`",

@@ -23,7 +23,7 @@ use crate::state::{AppState, turn};
 /// Commits what a diff changes, with the semantics of `git apply --cached --binary`. The body is newline-delimited
 /// JSON: a `MetadataLine` without files, then `DiffChunkLine`s.
 #[utoipa::path(
-    post, path = "/api/v1/repos/diff-commit", tag = "commits",
+    post, path = "/api/v1/repos/diff-commit", operation_id = "create_commit_from_diff", tag = "commits",
     request_body(
         content_type = "application/x-ndjson", content = packhouse_api::MetadataLine,
         description = "first line; every line after it is a `DiffChunkLine`",

@@ -24,7 +24,7 @@ const MAX_FILES: usize = 100_000;
 
 /// What a branch changes: its files against those of the commit where it left the base.
 #[utoipa::path(
-    get, path = "/api/v1/repos/branches/diff", tag = "diffs", params(BranchDiffQuery),
+    get, path = "/api/v1/repos/branches/diff", operation_id = "get_branch_diff", tag = "diffs", params(BranchDiffQuery),
     responses(
         (status = 200, body = BranchDiff), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 413, body = ErrorBody),
@@ -68,7 +68,7 @@ pub(crate) async fn branch(
 
 /// What a commit changes: its files against those of its first parent, or of a given base.
 #[utoipa::path(
-    get, path = "/api/v1/repos/diff", tag = "diffs", params(CommitDiffQuery),
+    get, path = "/api/v1/repos/diff", operation_id = "get_commit_diff", tag = "diffs", params(CommitDiffQuery),
     responses(
         (status = 200, body = CommitDiff), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 413, body = ErrorBody),
@@ -84,11 +84,11 @@ pub(crate) async fn commit(
     let is_exact = query.git_apply_compatible == Some(true);
     let view = state.open(&caller, Scope::GitRead).await?.view().await?;
     tokio::task::spawn_blocking(move || {
-        let id = resolve(&view, Some(&query.sha), namespace(None))?.id;
+        let id = resolve(&view, Some(&query.sha), namespace(query.ref_is_ephemeral))?.id;
         let (base, merge_base) = match &query.base_sha {
             None => (view.database().commit(id)?.parents.first().copied(), None),
             Some(base) => {
-                let base = resolve(&view, Some(base), namespace(None))?.id;
+                let base = resolve(&view, Some(base), namespace(query.base_is_ephemeral))?.id;
                 let bases = match is_exact {
                     true => Vec::new(),
                     false => merge_bases(view.database(), base, id)?,

@@ -24,6 +24,8 @@ impl Pairs<'_> {
             sha: self.needed(&["ref", "sha"], "sha")?,
             base_sha: self.text(&["base_ref", "baseSha"]),
             git_apply_compatible: self.flag(&["git_apply_compatible", "gitApplyCompatible"])?,
+            ref_is_ephemeral: self.flag(&["ref_is_ephemeral"])?,
+            base_is_ephemeral: self.flag(&["base_is_ephemeral"])?,
             path: self.paths(),
         })
     }
