@@ -181,6 +181,7 @@ case $purpose in
         python_env py1171
         python_env wheel
         python_env pytest
+        python_env schemathesis
         npm_packages
         ;;
     wheel) python_env wheel ;;

@@ -8,6 +8,8 @@ say "Rust"
 cargo test --workspace
 say "the SDKs, from Python and Node"
 scripts/test-sdk.sh
+say "calls made up from the OpenAPI document"
+scripts/test-api.sh
 say "the Python packages"
 scripts/test-python.sh
 say "crashes and crowds"
