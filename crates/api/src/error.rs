@@ -60,6 +60,8 @@ pub enum ErrorCode {
     RangeNotSatisfiable,
     /// The answer would take more time than this server gives to one request.
     TooExpensive,
+    /// More requests than the organisation, or the repository, may make; `Retry-After` says when to come again.
+    RateLimited,
     /// The server failed; the details are in its log under the request id.
     Internal,
     /// This server does not do what was asked.
@@ -98,7 +100,7 @@ pub enum ResultStatus {
 
 impl ErrorCode {
     /// Every code, in the order of the table.
-    pub const ALL: [ErrorCode; 29] = [
+    pub const ALL: [ErrorCode; 30] = [
         ErrorCode::Invalid,
         ErrorCode::Unauthorized,
         ErrorCode::Forbidden,
@@ -125,6 +127,7 @@ impl ErrorCode {
         ErrorCode::UnsupportedMediaType,
         ErrorCode::RangeNotSatisfiable,
         ErrorCode::TooExpensive,
+        ErrorCode::RateLimited,
         ErrorCode::Internal,
         ErrorCode::NotSupported,
         ErrorCode::Unavailable,
@@ -162,6 +165,7 @@ impl ErrorCode {
             ErrorCode::UnsupportedMediaType => ("unsupported_media_type", 415, R::Invalid, false),
             ErrorCode::RangeNotSatisfiable => ("range_not_satisfiable", 416, R::Invalid, false),
             ErrorCode::TooExpensive => ("too_expensive", 422, R::Timeout, false),
+            ErrorCode::RateLimited => ("rate_limited", 429, R::Unavailable, true),
             ErrorCode::Internal => ("internal", 500, R::Internal, true),
             ErrorCode::NotSupported => ("not_supported", 501, R::Failed, false),
             ErrorCode::Unavailable => ("unavailable", 503, R::Unavailable, true),

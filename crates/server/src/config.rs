@@ -9,6 +9,7 @@ use packhouse_client::Egress;
 use packhouse_repo::FoldLimits;
 
 use crate::jobs::JobOptions;
+use crate::rate::Rate;
 use crate::upstream::UpstreamOptions;
 use crate::webhooks::WebhookOptions;
 
@@ -59,6 +60,10 @@ pub struct TlsFiles {
 /// Bounds on memory, bytes and time. Everything a stranger sends meets one of these.
 #[derive(Clone, Debug)]
 pub struct Limits {
+    /// Requests that one organisation may make of this node; any number if absent.
+    pub org_rate: Option<Rate>,
+    /// Requests for one repository that this node takes; any number if absent.
+    pub repo_rate: Option<Rate>,
     /// Connections at a time; more wait in the listen queue.
     pub connections: usize,
     /// Time for a TLS handshake.
@@ -133,6 +138,8 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Limits {
+            org_rate: None,
+            repo_rate: None,
             connections: 10_000,
             handshake: Duration::from_secs(10),
             header: Duration::from_secs(60),

@@ -53,6 +53,11 @@ impl ApiError {
             .with(RETRY_AFTER, HeaderValue::from_static("1"))
     }
 
+    /// A request more than its organisation or repository may make now; it may come again in `seconds`.
+    pub fn rate_limited(message: impl Into<String>, seconds: u64) -> ApiError {
+        ApiError::new(ErrorCode::RateLimited, message).with(RETRY_AFTER, seconds.into())
+    }
+
     /// A method that the path does not take; `allow` lists those it does.
     pub fn method_not_allowed(allow: &'static str) -> ApiError {
         ApiError::new(

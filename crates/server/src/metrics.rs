@@ -12,6 +12,7 @@ use prometheus::{
 };
 
 use crate::jobs::JobMetrics;
+use crate::rate::{Limited, TooMany};
 use crate::webhooks::WebhookCounters;
 
 /// Upper bounds of the buckets of request durations, in seconds.
@@ -31,6 +32,7 @@ pub struct Metrics {
     pub bytes_out: IntCounter,
     /// Open connections.
     pub connections: IntGauge,
+    rate_limited: IntCounterVec,
     jobs: JobMetrics,
     /// Deliveries.
     pub(crate) webhooks: WebhookCounters,
@@ -60,12 +62,20 @@ impl Metrics {
             "Bytes of response bodies",
         )?;
         let connections = IntGauge::new("packhouse_http_connections", "Open connections")?;
+        let rate_limited = IntCounterVec::new(
+            Opts::new(
+                "packhouse_rate_limited_total",
+                "Requests refused by a rate limit",
+            ),
+            &["limit"],
+        )?;
         let registry = Registry::new();
         registry.register(Box::new(requests.clone()))?;
         registry.register(Box::new(durations.clone()))?;
         registry.register(Box::new(bytes_in.clone()))?;
         registry.register(Box::new(bytes_out.clone()))?;
         registry.register(Box::new(connections.clone()))?;
+        registry.register(Box::new(rate_limited.clone()))?;
         let jobs = JobMetrics::new(&registry)?;
         let webhooks = WebhookCounters::new(&registry)?;
         Ok(Metrics {
@@ -76,6 +86,7 @@ impl Metrics {
             bytes_in,
             bytes_out,
             connections,
+            rate_limited,
             jobs,
         })
     }
@@ -83,6 +94,15 @@ impl Metrics {
     /// Counters of jobs.
     pub(crate) fn jobs(&self) -> &JobMetrics {
         &self.jobs
+    }
+
+    /// Counts one request that a rate limit refused.
+    pub(crate) fn rate_limited(&self, refused: &TooMany) {
+        let limit = match refused.limit {
+            Limited::Org(_) => "org",
+            Limited::Repo(_) => "repo",
+        };
+        self.rate_limited.with_label_values(&[limit]).inc();
     }
 
     /// Counts one answered request.

@@ -30,8 +30,10 @@ pub(crate) async fn check(
         .find_map(|(key, value)| (key == "repo").then_some(value));
     if let Some(named) = named {
         // Who may not call at all learns that first. A token is verified once and then remembered.
-        let caller = state.authenticate(request.headers()).await?;
+        let caller = state.identify(request.headers()).await?;
         if caller.repo()? != named {
+            // The handler, which would count the request, does not see it.
+            state.admit(&caller, 1)?;
             return Err(ApiError::new(
                 ErrorCode::Forbidden,
                 "the path names another repository than the token (claim `repo`)",

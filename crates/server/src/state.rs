@@ -23,6 +23,7 @@ use crate::error::ApiError;
 use crate::events::Wakes;
 use crate::jobs::JobQueue;
 use crate::metrics::Metrics;
+use crate::rate::RateLimits;
 use crate::upstream::{SYNC, Upstreams};
 use crate::webhooks::WebhooksHandle;
 
@@ -85,6 +86,7 @@ pub struct Shared {
     /// Cancelled when the server begins to stop: what has no end of its own ends then.
     pub(crate) stopping: CancellationToken,
     authenticator: Authenticator,
+    rates: RateLimits,
 }
 
 /// What of a server's state is about work in the background.
@@ -123,6 +125,7 @@ impl AppState {
     ) -> AppState {
         AppState(Arc::new(Shared {
             authenticator: Authenticator::new(hosted.catalog().clone()),
+            rates: RateLimits::new(limits.org_rate, limits.repo_rate),
             texts: TextCache::new(limits.search_cache_bytes),
             searches: Arc::new(Semaphore::new(limits.searches)),
             spools: Arc::new(Semaphore::new(limits.spools)),
@@ -149,12 +152,31 @@ impl AppState {
         }))
     }
 
-    /// The caller that the token in `headers` stands for.
+    /// The caller that the token in `headers` stands for, whose request is counted. Once for each request.
     pub async fn authenticate(&self, headers: &HeaderMap) -> Result<Caller, ApiError> {
+        let caller = self.identify(headers).await?;
+        self.admit(&caller, 1)?;
+        Ok(caller)
+    }
+
+    /// The caller that the token in `headers` stands for. Their request is not counted.
+    pub(crate) async fn identify(&self, headers: &HeaderMap) -> Result<Caller, ApiError> {
         self.authenticator.authenticate(headers).await
     }
 
-    /// The caller that `token` stands for, where it is not the request's own.
+    /// Counts a request of `caller` against the rate limits; refuses it unless there is room for `ahead` requests.
+    pub(crate) fn admit(&self, caller: &Caller, ahead: u32) -> Result<(), ApiError> {
+        let repo = caller.repo().ok();
+        let now = self.rates.now();
+        let admitted = self.rates.admit(caller.org(), repo, ahead, now);
+        admitted.map_err(|refused| {
+            self.metrics.rate_limited(&refused);
+            let message = refused.message(caller.issuer(), repo);
+            ApiError::rate_limited(message, refused.wait_seconds())
+        })
+    }
+
+    /// The caller that `token` stands for, where it is not the request's own; nothing is counted.
     pub async fn authenticate_token(&self, token: &str) -> Result<Caller, ApiError> {
         self.authenticator.authenticate_token(token).await
     }

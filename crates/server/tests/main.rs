@@ -26,6 +26,7 @@ mod named_fields;
 mod notes;
 mod ops;
 mod policy;
+mod rates;
 mod replay;
 mod repos;
 mod restore;

@@ -29,6 +29,11 @@ use crate::state::AppState;
 const NO_TOKEN: &str =
     "a token is needed; it is the password of the URL: https://t:TOKEN@HOST/REPOSITORY.git";
 
+/// Requests that come of one `info/refs`, itself included: a clone asks for the refs and then for objects, a large push
+/// probes before it sends. A client that is admitted there is not cut off in the middle, where `git` would show a
+/// status and no reason.
+const EXCHANGE: u32 = 3;
+
 /// How the metrics call a request for `path`, which may be no path of Git's.
 pub(crate) fn route_label(path: &str) -> &'static str {
     match GitPath::parse(path).map(|path| path.endpoint) {
@@ -66,7 +71,7 @@ pub(crate) async fn serve(state: AppState, path: GitPath, request: Request) -> R
 /// Files of the dumb protocol, LFS, and whatever else may be asked for below a repository. The caller learns that it
 /// is not there only when it may know that the repository is.
 async fn other(state: AppState, path: GitPath, request: Request) -> Result<Response, ApiError> {
-    open(&state, &path, request.headers(), Scope::GitRead).await?;
+    open(&state, &path, request.headers(), Scope::GitRead, 1).await?;
     Err(ApiError::new(
         ErrorCode::RouteNotFound,
         "no such path in a repository",
@@ -96,17 +101,20 @@ fn scope_of(service: Service) -> Scope {
     }
 }
 
-/// The repository at `path` and who asks for it, if they may use it for `scope`.
+/// The repository at `path` and who asks for it, if they may use it for `scope` and the rate limits have room for `ahead`
+/// requests.
 async fn open(
     state: &AppState,
     path: &GitPath,
     headers: &HeaderMap,
     scope: Scope,
+    ahead: u32,
 ) -> Result<(Caller, Repository), ApiError> {
     if token(headers).is_none() {
         return Err(ApiError::new(ErrorCode::Unauthorized, NO_TOKEN));
     }
-    let caller = state.authenticate(headers).await?;
+    let caller = state.identify(headers).await?;
+    state.admit(&caller, ahead)?;
     // A token is for one repository, and the URL has to name that one.
     let named = caller.repo()?;
     if !path.names(caller.issuer(), named) {

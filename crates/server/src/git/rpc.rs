@@ -34,8 +34,14 @@ pub(super) async fn serve(
     request: Request,
 ) -> Result<Response, ApiError> {
     super::expect_method(&request, Method::POST, "POST")?;
-    let (caller, repository) =
-        super::open(&state, &path, request.headers(), super::scope_of(service)).await?;
+    let (caller, repository) = super::open(
+        &state,
+        &path,
+        request.headers(),
+        super::scope_of(service),
+        1,
+    )
+    .await?;
     let access = Access {
         repository,
         namespace: path.namespace,

@@ -3,7 +3,9 @@
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
+use utoipa::openapi::schema::Type;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{HeaderBuilder, Object, RefOr};
 use utoipa::{Modify, OpenApi};
 
 use crate::state::AppState;
@@ -75,7 +77,7 @@ use crate::state::AppState;
         packhouse_api::DiffChunkLine<'static>,
     )),
     security(("token" = [])),
-    modifiers(&Token),
+    modifiers(&Token, &RateLimit),
 )]
 struct Document;
 
@@ -90,6 +92,37 @@ impl Modify for Token {
             .build();
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("token", SecurityScheme::Http(scheme));
+    }
+}
+
+/// Whatever needs a token is counted, and may be refused for it in the shape of its other refusals.
+struct RateLimit;
+
+impl Modify for RateLimit {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let seconds = HeaderBuilder::new()
+            .schema(Some(Object::with_type(Type::Integer)))
+            .description(Some("Seconds until the request may come again."))
+            .build();
+        for path in document.paths.paths.values_mut() {
+            let methods = [
+                &mut path.get,
+                &mut path.put,
+                &mut path.post,
+                &mut path.delete,
+            ];
+            for operation in methods.into_iter().flatten() {
+                let responses = &mut operation.responses.responses;
+                let Some(RefOr::T(refused)) = responses.get("401") else {
+                    continue;
+                };
+                let mut limited = refused.clone();
+                limited
+                    .headers
+                    .insert("Retry-After".to_owned(), RefOr::T(seconds.clone()));
+                responses.insert("429".to_owned(), RefOr::T(limited));
+            }
+        }
     }
 }
 

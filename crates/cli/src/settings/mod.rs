@@ -3,18 +3,21 @@
 //! A setting is looked for on the command line, then in its `PACKHOUSE_*` variable, then in the TOML file, and has a
 //! default below the data folder: a command that is given what `serve` was given works on the same repositories.
 
+mod file;
+mod flags;
+mod limits;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::Args;
-use clap::builder::FalseyValueParser;
-use serde::Deserialize;
-
 use crate::error::CliError;
 use crate::logging::LogFormat;
 use crate::s3::S3Settings;
-use crate::size::{ByteSize, Lapse};
+
+use self::file::SettingsFile;
+pub(crate) use self::flags::{ServeFlags, StorageFlags};
+pub(crate) use self::limits::LimitSettings;
 
 /// Where everything is kept unless something else is said.
 const DEFAULT_DATA: &str = "./packhouse-data";
@@ -22,147 +25,6 @@ const DEFAULT_DATA: &str = "./packhouse-data";
 const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
 /// How large the cache of packs may grow unless something else is said.
 const DEFAULT_CACHE_BYTES: u64 = 10 << 30;
-
-/// Settings that say where the data is.
-#[derive(Args, Clone, Debug, Default)]
-pub(crate) struct StorageFlags {
-    /// Folder for everything that has no other place
-    #[arg(
-        long,
-        value_name = "DIR",
-        env = "PACKHOUSE_DATA",
-        help_heading = "Storage"
-    )]
-    pub(crate) data: Option<PathBuf>,
-    /// Database: sqlite:PATH or postgres://USER@HOST/NAME [default: SQLite in the data folder]
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "PACKHOUSE_CATALOG",
-        hide_env_values = true,
-        help_heading = "Storage"
-    )]
-    pub(crate) catalog: Option<String>,
-    /// Bytes: file:///DIR or s3://BUCKET/PREFIX?endpoint=…&region=… [default: the data folder]
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "PACKHOUSE_BUCKET",
-        hide_env_values = true,
-        help_heading = "Storage"
-    )]
-    pub(crate) bucket: Option<String>,
-    /// Local copies of packs from a remote bucket [default: in the data folder]
-    #[arg(
-        long,
-        value_name = "DIR",
-        env = "PACKHOUSE_CACHE_DIR",
-        help_heading = "Storage"
-    )]
-    pub(crate) cache_dir: Option<PathBuf>,
-    /// How large the cache may grow, such as 1073741824 or 10GiB
-    #[arg(
-        long,
-        value_name = "BYTES",
-        env = "PACKHOUSE_CACHE_SIZE",
-        help_heading = "Storage"
-    )]
-    pub(crate) cache_size: Option<ByteSize>,
-    /// TOML file with settings
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "PACKHOUSE_CONFIG",
-        help_heading = "Storage"
-    )]
-    pub(crate) config: Option<PathBuf>,
-}
-
-/// Settings of the server alone.
-#[derive(Args, Clone, Debug, Default)]
-pub(crate) struct ServeFlags {
-    /// Address to listen on; port 0 takes a free one [default: 127.0.0.1:8080]
-    #[arg(long, value_name = "ADDR", env = "PACKHOUSE_LISTEN")]
-    pub(crate) listen: Option<SocketAddr>,
-    /// Certificate chain (PEM): serve https
-    #[arg(long, value_name = "FILE", env = "PACKHOUSE_TLS_CERT")]
-    pub(crate) tls_cert: Option<PathBuf>,
-    /// Private key of the certificate (PEM)
-    #[arg(long, value_name = "FILE", env = "PACKHOUSE_TLS_KEY")]
-    pub(crate) tls_key: Option<PathBuf>,
-    /// Let webhooks and other requests that users ask for reach private networks and this machine
-    #[arg(long, env = "PACKHOUSE_ALLOW_PRIVATE_ADDRESSES", value_parser = FalseyValueParser::new())]
-    pub(crate) allow_private_addresses: bool,
-    /// Where repositories of GitHub are [default: https://github.com]
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "PACKHOUSE_GITHUB_URL",
-        help_heading = "Upstreams"
-    )]
-    pub(crate) github_url: Option<String>,
-    /// GitHub's API [default: https://api.github.com]
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "PACKHOUSE_GITHUB_API_URL",
-        help_heading = "Upstreams"
-    )]
-    pub(crate) github_api_url: Option<String>,
-    /// Id of the GitHub App that reads private repositories
-    #[arg(
-        long,
-        value_name = "ID",
-        env = "PACKHOUSE_GITHUB_APP_ID",
-        help_heading = "Upstreams"
-    )]
-    pub(crate) github_app_id: Option<String>,
-    /// Private key of the GitHub App (PEM)
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "PACKHOUSE_GITHUB_APP_KEY",
-        help_heading = "Upstreams"
-    )]
-    pub(crate) github_app_key: Option<PathBuf>,
-    /// How long a webhook's receiver may take to answer, such as 10s [default: 10s]
-    #[arg(long, value_name = "TIME", env = "PACKHOUSE_WEBHOOK_TIMEOUT")]
-    pub(crate) webhook_timeout: Option<Lapse>,
-    /// How long the log of deliveries, and events that moved no ref, are kept, such as 30d [default: 30d]
-    #[arg(long, value_name = "TIME", env = "PACKHOUSE_EVENT_RETENTION")]
-    pub(crate) event_retention: Option<Lapse>,
-    /// Keep notes in refs/notes/commits only
-    #[arg(long, env = "PACKHOUSE_NO_CUSTOM_NOTES", value_parser = FalseyValueParser::new())]
-    pub(crate) no_custom_notes: bool,
-    /// Create organisation `dev` with a key of its own, and show how to use it
-    #[arg(long, env = "PACKHOUSE_DEV", value_parser = FalseyValueParser::new())]
-    pub(crate) dev: bool,
-}
-
-/// The TOML file: the long flags as keys, and a table for S3 credentials.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-struct SettingsFile {
-    data: Option<PathBuf>,
-    catalog: Option<String>,
-    bucket: Option<String>,
-    cache_dir: Option<PathBuf>,
-    cache_size: Option<ByteSize>,
-    listen: Option<SocketAddr>,
-    tls_cert: Option<PathBuf>,
-    tls_key: Option<PathBuf>,
-    allow_private_addresses: Option<bool>,
-    github_url: Option<String>,
-    github_api_url: Option<String>,
-    github_app_id: Option<String>,
-    github_app_key: Option<PathBuf>,
-    webhook_timeout: Option<Lapse>,
-    event_retention: Option<Lapse>,
-    no_custom_notes: Option<bool>,
-    dev: Option<bool>,
-    log_format: Option<LogFormat>,
-    s3: S3Settings,
-}
 
 /// Certificate and key of a server that speaks https.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -207,6 +69,7 @@ pub(crate) struct Settings {
     pub(crate) credentials_key: Option<Secret>,
     pub(crate) webhook_timeout: Option<Duration>,
     pub(crate) event_retention: Option<Duration>,
+    pub(crate) limits: LimitSettings,
     pub(crate) custom_notes_refs: bool,
     pub(crate) dev: bool,
     pub(crate) log_format: Option<LogFormat>,
@@ -320,6 +183,10 @@ impl Settings {
                 .event_retention
                 .or(file.event_retention)
                 .map(|lapse| lapse.0),
+            limits: LimitSettings {
+                org_rate: serve.limits.org_rate.or(file.org_rate).map(|rate| rate.0),
+                repo_rate: serve.limits.repo_rate.or(file.repo_rate).map(|rate| rate.0),
+            },
             custom_notes_refs: !(serve.no_custom_notes || file.no_custom_notes.unwrap_or(false)),
             dev: serve.dev || file.dev.unwrap_or(false),
             log_format: file.log_format,
@@ -332,37 +199,6 @@ impl Settings {
         self.catalog
             .strip_prefix("sqlite:")
             .map(|path| Path::new(path.strip_prefix("//").unwrap_or(path)))
-    }
-}
-
-impl SettingsFile {
-    /// Reads `path`; paths in it are relative to its own folder, so that it means the same from everywhere.
-    fn read(path: &Path) -> Result<SettingsFile, CliError> {
-        let shown = path.display();
-        let text = std::fs::read_to_string(path).map_err(|error| {
-            CliError::because(
-                format!("could not read `{shown}`"),
-                &error,
-                "check --config or PACKHOUSE_CONFIG",
-            )
-        })?;
-        let mut file: SettingsFile = toml::from_str(&text).map_err(|error| {
-            CliError::usage(
-                format!("`{shown}` is not a settings file: {}", error.to_string().trim_end()),
-                "keys are the long flags of `packhouse serve` without dashes in front, such as cache-size",
-            )
-        })?;
-        let folder = path.parent().unwrap_or(Path::new(""));
-        for value in [
-            &mut file.data,
-            &mut file.cache_dir,
-            &mut file.tls_cert,
-            &mut file.tls_key,
-            &mut file.github_app_key,
-        ] {
-            *value = value.take().map(|relative| folder.join(relative));
-        }
-        Ok(file)
     }
 }
 
@@ -390,6 +226,7 @@ fn file_url(folder: &Path) -> Result<String, CliError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use packhouse_server::Rate;
 
     fn no_variables(_: &str) -> Option<String> {
         None
@@ -432,6 +269,25 @@ mod tests {
     }
 
     #[test]
+    fn rates_come_from_the_file_as_numbers_or_with_a_burst() {
+        let file = "org-rate = 100\nrepo-rate = '5:20'";
+        let serve = ServeFlags {
+            limits: limits::LimitFlags {
+                org_rate: Some("7:9".parse().unwrap()),
+                ..Default::default()
+            },
+            ..Default::default()
+        };
+        let settings = decide(StorageFlags::default(), ServeFlags::default(), file).unwrap();
+        assert_eq!(settings.limits.org_rate, Rate::new(100, 100));
+        let settings = decide(StorageFlags::default(), serve, file).unwrap();
+        assert_eq!(settings.limits.org_rate, Rate::new(7, 9));
+        assert_eq!(settings.limits.repo_rate, Rate::new(5, 20));
+        let settings = decide(StorageFlags::default(), ServeFlags::default(), "").unwrap();
+        assert_eq!(settings.limits.org_rate, None);
+    }
+
+    #[test]
     fn a_certificate_without_a_key_is_refused() {
         let serve = ServeFlags {
             tls_cert: Some("cert.pem".into()),
@@ -442,10 +298,5 @@ mod tests {
             error.to_string().contains("--tls-key is missing"),
             "{error}"
         );
-    }
-
-    #[test]
-    fn an_unknown_key_is_refused() {
-        assert!(toml::from_str::<SettingsFile>("cachesize = 1").is_err());
     }
 }
