@@ -11,7 +11,9 @@ use packhouse_object::ReceiveLimits;
 use packhouse_repo::store::{StoreErrorKind, StoreProgress};
 
 use crate::git::Git;
-use crate::sites::{Cut, GitSite, OurSite};
+use packhouse_testkit::git_site::GitSite;
+
+use crate::sites::{Cut, OurSite};
 use crate::world::{Way, World, assert_no_leftovers, git_of};
 
 /// Adds what makes a pack of some 300 KiB.

@@ -6,7 +6,9 @@ use packhouse_client::remote::{Remote, RemoteError};
 use packhouse_client::{Credential, CredentialSource, RemoteOptions, backup, restore};
 
 use crate::responder::Responder;
-use crate::sites::{Fixed, GitSite, Locked, TlsFront, tls_file};
+use packhouse_testkit::git_site::GitSite;
+
+use crate::sites::{Fixed, Locked, TlsFront, tls_file};
 use crate::world::{Way, World, git_of};
 
 /// Has one answer and notes what it is told.

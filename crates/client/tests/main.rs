@@ -6,11 +6,11 @@
 mod bundles;
 mod credentials;
 mod cut;
-mod git;
 mod http;
 mod killed;
 mod mirrors;
-mod responder;
 mod sites;
 mod transports;
 mod world;
+
+use packhouse_testkit::{git, responder};

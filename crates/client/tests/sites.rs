@@ -1,8 +1,7 @@
-//! Two servers to talk to, ours and git's, and ways to make them difficult.
+//! Our protocol code as a site, and ways to make a site difficult.
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -16,7 +15,6 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::runtime::Runtime;
 
-use crate::git;
 use crate::responder::{Request, Site};
 
 fn service_of(query: &str) -> Service {
@@ -81,62 +79,6 @@ impl Site for OurSite {
             }
         };
         answered.map_err(io::Error::other)
-    }
-}
-
-/// `git http-backend` over the bare repositories in a folder.
-pub(crate) struct GitSite {
-    root: PathBuf,
-    /// Whether clients that can speak version 2 get it.
-    pub(crate) newest: bool,
-}
-
-impl GitSite {
-    pub(crate) fn new(root: &Path, newest: bool) -> Arc<GitSite> {
-        let root = root.to_owned();
-        Arc::new(GitSite { root, newest })
-    }
-}
-
-impl Site for GitSite {
-    fn answer(&self, mut request: Request<'_>, out: &mut (dyn Write + Send)) -> io::Result<()> {
-        let mut command = git::command();
-        command
-            .args(["-c", "http.receivepack=true"])
-            .arg("http-backend")
-            .env("GIT_PROJECT_ROOT", &self.root)
-            .env("GIT_HTTP_EXPORT_ALL", "1")
-            .env("REQUEST_METHOD", &request.method)
-            .env("PATH_INFO", &request.path)
-            .env("QUERY_STRING", &request.query);
-        if let Some(value) = request.header("content-type") {
-            command.env("CONTENT_TYPE", value);
-        }
-        if let Some(value) = request.header("git-protocol").filter(|_| self.newest) {
-            command.env("GIT_PROTOCOL", value);
-        }
-        let mut body = Vec::new();
-        request.body.read_to_end(&mut body)?;
-        let mut child = command
-            .env("CONTENT_LENGTH", body.len().to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()?;
-        let mut stdin = child.stdin.take().unwrap();
-        let feeder = std::thread::spawn(move || drop(stdin.write_all(&body)));
-        let output = child.wait_with_output()?;
-        feeder.join().unwrap();
-        let response = output.stdout;
-        let status = match response.strip_prefix(b"Status: ") {
-            Some(rest) => {
-                String::from_utf8_lossy(rest.split(|byte| *byte == b'\r').next().unwrap())
-                    .into_owned()
-            }
-            None => "200 OK".to_owned(),
-        };
-        write!(out, "HTTP/1.1 {status}\r\nConnection: close\r\n")?;
-        out.write_all(&response)
     }
 }
 

@@ -14,7 +14,9 @@ use tempfile::TempDir;
 
 use crate::git::{Git, command, init, init_bare};
 use crate::responder::Responder;
-use crate::sites::{GitSite, OurSite};
+use packhouse_testkit::git_site::GitSite;
+
+use crate::sites::OurSite;
 
 /// The ways to reach a repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,5 +1,8 @@
-//! What tests share: faults, a clock, repositories. Never a dependency of anything that ships.
+//! What tests share: faults, a clock, repositories, `git` and its server. Never a dependency of anything that ships.
 
 pub mod clock;
 pub mod faults;
+pub mod git;
+pub mod git_site;
 pub mod history;
+pub mod responder;

@@ -12,7 +12,9 @@ use tokio::runtime::Runtime;
 
 use crate::git::{Git, init_bare};
 use crate::responder::Responder;
-use crate::sites::{GitSite, OurSite};
+use packhouse_testkit::git_site::GitSite;
+
+use crate::sites::OurSite;
 
 /// The repositories under test, by the names they have in URLs.
 pub(crate) const OURS: [&str; 2] = ["directory", "hosted"];
@@ -60,7 +62,7 @@ impl World {
         let site = OurSite::new(runtime.handle().clone(), repositories);
         World {
             ours: Responder::start(site.clone()),
-            gits: Responder::start(GitSite::new(tmp.path())),
+            gits: Responder::start(GitSite::new(tmp.path(), true)),
             site,
             tmp,
             hosted,

@@ -1,6 +1,6 @@
 //! Real `git` clients against the protocol code, over both kinds of repository, compared with git's own server.
 //!
-//! There is no Packhouse server in here: [`responder`] is a few lines of HTTP around the functions under test,
+//! There is no Packhouse server in here: [`packhouse_testkit::responder`] is a few lines of HTTP around the functions under test,
 //! and around `git http-backend` for comparison.
 
 #![allow(clippy::unwrap_used)]
@@ -9,7 +9,6 @@ mod backends;
 mod bytes;
 mod cancel;
 mod clone;
-mod git;
 mod history;
 mod namespaces;
 mod push;
@@ -17,6 +16,7 @@ mod random_fetch;
 mod random_push;
 mod raw;
 mod refusals;
-mod responder;
 mod sites;
 mod special_files;
+
+use packhouse_testkit::{git, responder};

@@ -1,9 +1,7 @@
-//! The two servers that tests compare: ours, and git's.
+//! Our protocol code as a site, which tests compare with git's own server.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
 use packhouse_object::{ReceiveLimits, RefName};
@@ -14,17 +12,9 @@ use packhouse_wire::{
 };
 use tokio::runtime::Handle;
 
-use crate::git;
-use crate::responder::{Request, Site};
+use packhouse_testkit::git_site::split_path;
 
-/// Splits `/name.git/tail` and `/name+ephemeral.git/tail`.
-fn route(path: &str) -> Option<(&str, bool, &str)> {
-    let (name, tail) = path.strip_prefix('/')?.split_once(".git/")?;
-    match name.strip_suffix("+ephemeral") {
-        Some(name) => Some((name, true, tail)),
-        None => Some((name, false, tail)),
-    }
-}
+use crate::responder::{Request, Site};
 
 /// Everybody may do everything, except that nobody deletes `refs/heads/kept`.
 pub(crate) struct TestPolicy;
@@ -107,7 +97,7 @@ impl Site for OurSite {
     fn answer(&self, mut request: Request<'_>, out: &mut (dyn Write + Send)) -> io::Result<()> {
         let path = request.path.clone();
         let Some((repository, ephemeral, tail)) =
-            route(&path).and_then(|(name, ephemeral, tail)| {
+            split_path(&path).and_then(|(name, ephemeral, tail)| {
                 Some((self.repositories.get(name)?, ephemeral, tail))
             })
         else {
@@ -133,67 +123,5 @@ impl Site for OurSite {
             self.errors.lock().unwrap().push(error);
         }
         Ok(())
-    }
-}
-
-/// `git http-backend` over the bare repositories in a folder.
-pub(crate) struct GitSite {
-    root: PathBuf,
-}
-
-impl GitSite {
-    pub(crate) fn new(root: &Path) -> Arc<GitSite> {
-        Arc::new(GitSite {
-            root: root.to_owned(),
-        })
-    }
-}
-
-impl Site for GitSite {
-    fn answer(&self, mut request: Request<'_>, out: &mut (dyn Write + Send)) -> io::Result<()> {
-        let path = request.path.clone();
-        let (name, ephemeral, tail) = route(&path).unwrap();
-        let mut command = git::command();
-        command
-            .args(["-c", "http.receivepack=true"])
-            .arg("http-backend")
-            .env("GIT_PROJECT_ROOT", &self.root)
-            .env("GIT_HTTP_EXPORT_ALL", "1")
-            .env("REQUEST_METHOD", &request.method)
-            .env("PATH_INFO", format!("/{name}.git/{tail}"))
-            .env("QUERY_STRING", &request.query);
-        if ephemeral {
-            command.env("GIT_NAMESPACE", "ephemeral");
-        }
-        for (variable, header) in [
-            ("CONTENT_TYPE", "content-type"),
-            ("GIT_PROTOCOL", "git-protocol"),
-        ] {
-            if let Some(value) = request.header(header) {
-                command.env(variable, value);
-            }
-        }
-        let mut body = Vec::new();
-        request.body.read_to_end(&mut body)?;
-        let mut child = command
-            .env("CONTENT_LENGTH", body.len().to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()?;
-        let mut stdin = child.stdin.take().unwrap();
-        let feeder = std::thread::spawn(move || drop(stdin.write_all(&body)));
-        let output = child.wait_with_output()?;
-        feeder.join().unwrap();
-        let response = output.stdout;
-        let status = match response.strip_prefix(b"Status: ") {
-            Some(rest) => {
-                String::from_utf8_lossy(rest.split(|byte| *byte == b'\r').next().unwrap())
-                    .into_owned()
-            }
-            None => "200 OK".to_owned(),
-        };
-        write!(out, "HTTP/1.1 {status}\r\nConnection: close\r\n")?;
-        out.write_all(&response)
     }
 }

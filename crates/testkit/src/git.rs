@@ -6,20 +6,25 @@ use std::process::{Command, Stdio};
 
 /// What a run of `git` left behind.
 #[derive(Debug)]
-pub(crate) struct Outcome {
-    pub(crate) ok: bool,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
+pub struct Outcome {
+    /// Whether it succeeded.
+    pub ok: bool,
+    /// What it printed.
+    pub stdout: String,
+    /// What it complained of.
+    pub stderr: String,
 }
 
-/// A folder to run `git` in.
+/// A folder to run `git` in, and the protocol version to speak.
 #[derive(Clone, Debug)]
-pub(crate) struct Git {
-    pub(crate) dir: PathBuf,
+pub struct Git {
+    /// The folder.
+    pub dir: PathBuf,
+    version: u8,
 }
 
 /// A `git` command that sees no configuration but the repository's and ours.
-pub(crate) fn command() -> Command {
+pub fn command() -> Command {
     let mut command = Command::new("git");
     for (key, _) in std::env::vars_os() {
         if key.to_string_lossy().starts_with("GIT_") {
@@ -48,17 +53,34 @@ pub(crate) fn command() -> Command {
 }
 
 impl Git {
-    pub(crate) fn at(dir: impl Into<PathBuf>) -> Git {
-        Git { dir: dir.into() }
+    /// `git` in `dir`, speaking version 2.
+    pub fn at(dir: impl Into<PathBuf>) -> Git {
+        Git {
+            dir: dir.into(),
+            version: 2,
+        }
+    }
+
+    /// The same folder, speaking another version.
+    pub fn speaking(&self, version: u8) -> Git {
+        Git {
+            dir: self.dir.clone(),
+            version,
+        }
+    }
+
+    /// Runs a command and says how it went.
+    pub fn try_run(&self, args: &[&str]) -> Outcome {
+        self.run_with(args, b"")
     }
 
     /// Runs a command that succeeds and returns its output without the last line feed.
-    pub(crate) fn run(&self, args: &[&str]) -> String {
+    pub fn run(&self, args: &[&str]) -> String {
         self.feed(args, b"")
     }
 
     /// The same, with something to read.
-    pub(crate) fn feed(&self, args: &[&str], input: &[u8]) -> String {
+    pub fn feed(&self, args: &[&str], input: &[u8]) -> String {
         let outcome = self.run_with(args, input);
         assert!(
             outcome.ok,
@@ -72,18 +94,19 @@ impl Git {
 
     fn run_with(&self, args: &[&str], input: &[u8]) -> Outcome {
         let mut child = command()
+            .args(["-c", &format!("protocol.version={}", self.version)])
             .args(args)
             .current_dir(&self.dir)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .unwrap();
-        let mut stdin = child.stdin.take().unwrap();
+            .expect("git is installed");
+        let mut stdin = child.stdin.take().expect("it was piped");
         let input = input.to_vec();
         let feeder = std::thread::spawn(move || drop(stdin.write_all(&input)));
-        let output = child.wait_with_output().unwrap();
-        feeder.join().unwrap();
+        let output = child.wait_with_output().expect("git ran");
+        feeder.join().expect("the feeder does not panic");
         Outcome {
             ok: output.status.success(),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -92,39 +115,48 @@ impl Git {
     }
 
     /// Every ref with what it points to.
-    pub(crate) fn refs(&self) -> String {
+    pub fn refs(&self) -> String {
         self.run(&["for-each-ref", "--format=%(objectname) %(refname)"])
     }
 
-    pub(crate) fn fsck(&self) {
+    /// Every object there is, sorted.
+    pub fn objects(&self) -> Vec<String> {
+        let all = self.run(&["cat-file", "--batch-check", "--batch-all-objects"]);
+        let mut lines: Vec<_> = all.lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    }
+
+    /// Has everything checked; panics at the first complaint.
+    pub fn fsck(&self) {
         self.run(&["fsck", "--full", "--strict", "--no-dangling"]);
     }
 }
 
 /// A new bare repository.
-pub(crate) fn init_bare(dir: &Path) -> Git {
+pub fn init_bare(dir: &Path) -> Git {
     command()
         .args(["init", "-q", "--bare", "-b", "main"])
         .arg(dir)
         .status()
-        .unwrap();
+        .expect("git is installed");
     Git::at(dir)
 }
 
 /// A new repository with a working tree.
-pub(crate) fn init(dir: &Path) -> Git {
+pub fn init(dir: &Path) -> Git {
     command()
         .args(["init", "-q", "-b", "main"])
         .arg(dir)
         .status()
-        .unwrap();
+        .expect("git is installed");
     Git::at(dir)
 }
 
 impl Git {
     /// Commits `content` as the file `name` and returns the commit.
-    pub(crate) fn commit_file(&self, name: &str, content: &str) -> String {
-        std::fs::write(self.dir.join(name), content).unwrap();
+    pub fn commit_file(&self, name: &str, content: &str) -> String {
+        std::fs::write(self.dir.join(name), content).expect("the folder is ours");
         self.run(&["add", name]);
         self.run(&["commit", "-q", "-m", &format!("write {name}")]);
         self.run(&["rev-parse", "HEAD"])

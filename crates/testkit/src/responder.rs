@@ -9,18 +9,21 @@ use std::thread::JoinHandle;
 use flate2::read::GzDecoder;
 
 /// A request whose body is still to be read.
-pub(crate) struct Request<'a> {
-    pub(crate) method: String,
+pub struct Request<'a> {
+    /// Its method.
+    pub method: String,
     /// Without the query.
-    pub(crate) path: String,
-    pub(crate) query: String,
+    pub path: String,
+    /// What is behind the question mark.
+    pub query: String,
     headers: Vec<(String, String)>,
     /// Decoded: neither chunked nor compressed.
-    pub(crate) body: Box<dyn Read + Send + 'a>,
+    pub body: Box<dyn Read + Send + 'a>,
 }
 
 impl Request<'_> {
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+    /// The value of a header, whatever the case of its name.
+    pub fn header(&self, name: &str) -> Option<&str> {
         self.headers
             .iter()
             .find(|(key, _)| key.eq_ignore_ascii_case(name))
@@ -29,21 +32,23 @@ impl Request<'_> {
 }
 
 /// What answers requests. It writes the whole response, status line first.
-pub(crate) trait Site: Send + Sync + 'static {
+pub trait Site: Send + Sync + 'static {
+    /// Answers `request`; an error hangs up.
     fn answer(&self, request: Request<'_>, out: &mut (dyn Write + Send)) -> io::Result<()>;
 }
 
 /// A listening responder; dropping it stops it.
-pub(crate) struct Responder {
+pub struct Responder {
     address: SocketAddr,
     stop: Arc<AtomicBool>,
     listening: Option<JoinHandle<()>>,
 }
 
 impl Responder {
-    pub(crate) fn start(site: Arc<dyn Site>) -> Responder {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
+    /// Listens on a free port of the loopback interface.
+    pub fn start(site: Arc<dyn Site>) -> Responder {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let address = listener.local_addr().expect("it is bound");
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
         let listening = std::thread::spawn(move || {
@@ -51,7 +56,8 @@ impl Responder {
                 if stopped.load(Ordering::SeqCst) {
                     return;
                 }
-                let (stream, site) = (stream.unwrap(), site.clone());
+                let Ok(stream) = stream else { continue };
+                let site = site.clone();
                 std::thread::spawn(move || {
                     // A client that hangs up is part of some tests.
                     let _ = converse(&stream, site.as_ref());
@@ -65,7 +71,13 @@ impl Responder {
         }
     }
 
-    pub(crate) fn url(&self, path: &str) -> String {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The URL of a path on it.
+    pub fn url(&self, path: &str) -> String {
         format!("http://{}/{path}", self.address)
     }
 }
