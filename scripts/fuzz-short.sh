@@ -16,7 +16,7 @@ fi
 # cargo-fuzz wants flags of a nightly compiler; the stable one takes them when it is told that it is meant.
 export RUSTC_BOOTSTRAP=1
 fuzz_target=$CARGO_TARGET_DIR/fuzz
-# No address sanitizer: the only unsafe block is one file mapping, and it would double the time of the build.
+# No address sanitizer: the little unsafe code there is reads nothing of a stranger, and it would double the time of the build.
 fuzz=("$cargo_fuzz" fuzz)
 "${fuzz[@]}" build --sanitizer none --fuzz-dir fuzz --target-dir "$fuzz_target"
 ran=0

@@ -4,7 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use gix_hash::{Kind as HashKind, ObjectId, oid};
 
@@ -22,8 +22,16 @@ pub struct BuildIdHasher(u64);
 
 impl Default for BuildIdHasher {
     fn default() -> Self {
-        static SECRET: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(0u64));
-        BuildIdHasher(*SECRET)
+        // Not a `LazyLock`: a process forked off while it is made would wait for it.
+        static SECRET: AtomicU64 = AtomicU64::new(0);
+        match SECRET.load(Ordering::Relaxed) {
+            0 => {
+                let secret = RandomState::new().hash_one(0u64).max(1);
+                let set = SECRET.compare_exchange(0, secret, Ordering::Relaxed, Ordering::Relaxed);
+                BuildIdHasher(set.map_or_else(|others| others, |_| secret))
+            }
+            secret => BuildIdHasher(secret),
+        }
     }
 }
 

@@ -18,6 +18,7 @@ mod decode_error;
 mod diff_trees;
 mod edit_tree;
 mod find_path;
+mod forked;
 mod graph;
 mod hash;
 mod header_lines;
@@ -55,6 +56,7 @@ pub use decode_error::DecodeError;
 pub use diff_trees::{TreeChange, diff_trees};
 pub use edit_tree::{EditTreeError, PathEdit, edit_tree};
 pub use find_path::find_path;
+pub use forked::{ProcessLocal, ProcessMark, UnsharedFile, watch_forks};
 pub use hash::{CollisionError, ObjectHasher, hash_object};
 pub use history::{
     BuildHistoryError, CommitPosition, FinishedHistoryLayer, HistoryIndex, HistoryKey,
@@ -75,7 +77,7 @@ pub use path::{
     MAX_PART_BYTES, MAX_PATH_BYTES, PathError, RepoPath, check_entry, check_entry_name,
     special_entry,
 };
-pub use processors::{on_processors, own_processors};
+pub use processors::on_processors;
 pub use progress::Progress;
 pub use read_error::ReadError;
 pub use ref_name::{EPHEMERAL_PREFIX, RefName, RefNameError, RefNameProblem, check_ref_format};

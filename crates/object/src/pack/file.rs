@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::PackError;
 use super::index::Index;
 use super::read_at::ReadAt;
-use crate::{HashKind, ObjectId, oid};
+use crate::{HashKind, ObjectId, ProcessLocal, oid};
 
 /// `PACK`, the version and the number of objects.
 pub(super) const PACK_HEADER_LEN: usize = 12;
@@ -27,7 +27,7 @@ pub struct Pack {
     id: ObjectId,
     bytes: u64,
     number: u64,
-    by_offset: OnceLock<Vec<u32>>,
+    by_offset: ProcessLocal<OnceLock<Vec<u32>>>,
 }
 
 impl Pack {
@@ -72,7 +72,7 @@ impl Pack {
         }
         static NEXT_NUMBER: AtomicU64 = AtomicU64::new(0);
         let number = NEXT_NUMBER.fetch_add(1, Ordering::Relaxed);
-        let by_offset = OnceLock::new();
+        let by_offset = ProcessLocal::new();
         Ok(Pack {
             file,
             index,
@@ -193,7 +193,7 @@ impl Pack {
 
     /// Positions in the index by offset; made when first needed, four bytes an object.
     fn by_offset(&self) -> &[u32] {
-        self.by_offset.get_or_init(|| {
+        self.by_offset.get_or_init(OnceLock::new).get_or_init(|| {
             let mut positions: Vec<u32> = (0..self.index.count()).collect();
             positions.sort_unstable_by_key(|position| self.index.offset(*position));
             positions

@@ -4,10 +4,12 @@ use std::fs;
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use bstr::ByteSlice;
-use packhouse_object::{Database, FinishedPack, IdSet, ObjectCache, ObjectId, ObjectKind, RefName};
+use packhouse_object::{
+    Database, FinishedPack, IdSet, ObjectCache, ObjectId, ObjectKind, ProcessLocal, RefName,
+};
 
 use super::create::create;
 use super::group::Waiting;
@@ -37,7 +39,7 @@ pub(super) struct Inner {
     pub(super) who: String,
     pub(super) trees: TreeIndexes,
     pub(super) waiting: Waiting,
-    shallow: OnceLock<IdSet>,
+    shallow: ProcessLocal<IdSet>,
 }
 
 impl Store {
@@ -75,7 +77,7 @@ impl Store {
     }
 
     fn open_existing(path: &Path, options: StoreOptions) -> Result<Store, StoreError> {
-        packhouse_object::own_processors();
+        packhouse_object::watch_forks();
         let directory = Directory::open_store(
             path,
             DirectoryOptions {
@@ -100,7 +102,7 @@ impl Store {
                 options,
                 trees: TreeIndexes::default(),
                 waiting: Waiting::default(),
-                shallow: OnceLock::new(),
+                shallow: ProcessLocal::new(),
             }),
         })
     }

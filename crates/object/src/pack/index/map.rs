@@ -1,4 +1,4 @@
-//! Mapping an index into memory: the one place in the workspace with `unsafe`.
+//! Mapping an index into memory: with `forked`, the one place in the workspace with `unsafe`.
 
 use std::fs::File;
 use std::io;

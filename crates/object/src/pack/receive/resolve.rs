@@ -77,7 +77,7 @@ pub(super) fn resolve(
         1
     } else {
         let fed = context.limits.memory_bytes / LEAST_SHARE_BYTES;
-        (fed.max(1) as usize).min(rayon::current_num_threads())
+        (fed.max(1) as usize).min(on_processors(rayon::current_num_threads))
     };
     let share = context.limits.memory_bytes / threads as u64;
     let shared = Shared {
