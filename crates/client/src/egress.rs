@@ -154,11 +154,14 @@ fn is_public(address: IpAddr) -> bool {
 }
 
 fn is_public_v4(address: Ipv4Addr) -> bool {
-    let [a, b, c, _] = address.octets();
+    let [a, b, c, d] = address.octets();
     let special = match a {
         0 | 10 | 127 => true,
         // Between a provider and its customers; some clouds have their metadata there.
         100 => (64..128).contains(&b),
+        // Microsoft gave one address of its own to every virtual machine's host: keys and settings of the machine are
+        // there for whoever asks from inside (its "WireServer").
+        168 => [b, c, d] == [63, 129, 16],
         169 => b == 254,
         172 => (16..32).contains(&b),
         // Protocol assignments, documentation, relays to IPv6, private networks.
@@ -206,6 +209,8 @@ mod tests {
             "100.100.100.200",
             "127.0.0.1",
             "127.255.255.254",
+            "168.63.129.16",
+            "::ffff:168.63.129.16",
             "169.254.169.254",
             "172.16.0.1",
             "172.31.255.255",
@@ -238,6 +243,7 @@ mod tests {
         let allowed = [
             "1.1.1.1",
             "100.63.0.1",
+            "168.63.129.15",
             "172.32.0.1",
             "192.0.1.1",
             "223.255.255.255",
