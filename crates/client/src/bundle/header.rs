@@ -17,6 +17,8 @@ const V3: &[u8] = b"# v3 git bundle\n";
 const LINE_BYTES: u64 = 64 << 10;
 /// The most lines.
 const LINES_MAX: usize = 2_000_000;
+/// The most bytes of all lines, which are kept in memory: over a hundred for each line.
+const HEADER_BYTES_MAX: usize = 256 << 20;
 
 /// What a bundle says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,8 +84,13 @@ impl BundleHeader {
             prerequisites: Vec::new(),
             refs: Vec::new(),
         };
+        let mut bytes = 0;
         for _ in 0..LINES_MAX {
             let line = line(input)?;
+            bytes += line.len();
+            if bytes > HEADER_BYTES_MAX {
+                return bad("its header is too large");
+            }
             let Some(line) = line.strip_suffix(b"\n") else {
                 return bad("its header is cut off");
             };
