@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import itertools
+import os
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import (
@@ -46,6 +47,16 @@ def _threads() -> ThreadPoolExecutor:
         if _pool is None:
             _pool = ThreadPoolExecutor(MOST_THREADS, thread_name_prefix="packhouse")
         return _pool
+
+
+def _forget_threads() -> None:
+    """A process that was forked off has none of its parent's threads, and would wait for them."""
+    global _pool, _pool_lock
+    _pool, _pool_lock = None, threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_threads)
 
 
 async def run(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
