@@ -65,7 +65,8 @@ pub(crate) fn leftovers(path: &Path) -> BTreeSet<String> {
             let name = entry.file_name().into_string().unwrap();
             if entry.file_type().unwrap().is_dir() {
                 folders.push(entry.path());
-            } else if name.ends_with(".lock")
+            } else if name.ends_with(".lock") && name != "gitstore.lock"
+                || name == "gitstore.new"
                 || name.contains("tmp")
                 || entry
                     .path()

@@ -5,6 +5,7 @@
 //! reflog and the name of the ref.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
@@ -12,16 +13,16 @@ use packhouse_object::{FinishedPack, NewObject, ObjectId, ObjectKind, RefName};
 
 use super::backend::{Directory, Inner, now_ms};
 use super::error::DirectoryError;
-use super::gate::{Gate, Turn};
+use super::gate::Turn;
 use super::lock::{LockFile, NotLocked, Patience};
 use super::loose_refs::RawRef;
 use super::loose_write::{StagedObject, is_there, stage};
 use super::ref_locks::LockedRefs;
-use super::ref_log::Move;
 use super::ref_store::Head;
 use super::side_by_side::{Job, sync_side_by_side};
 use super::store::move_pack;
 use super::transaction::{Mover, Outcome};
+use super::turn_file::Identity;
 use crate::change::RefEdit;
 use crate::error::RepoError;
 
@@ -31,8 +32,7 @@ pub(crate) struct Advance<'a> {
     pub(crate) name: &'a RefName,
     /// Where it must be.
     pub(crate) old: ObjectId,
-    /// Where it goes, step by step, at least one. Nobody sees it where it goes first. The reflog has each step if
-    /// the ref has a file, and all steps as one if it is packed or symbolic.
+    /// Where it goes, step by step, at least one. Nobody sees it where it goes first. The reflog has each step.
     pub(crate) steps: &'a [Step],
     /// Who moves it, as `Name <email>`.
     pub(crate) who: &'a str,
@@ -64,21 +64,13 @@ impl Advance<'_> {
         self.steps.last().expect("a move has at least one step")
     }
 
-    /// The lines of the reflog.
-    fn lines(&self) -> Vec<Move<'_>> {
-        let at_ms = now_ms();
-        let mut old = self.old;
-        let mut lines = Vec::with_capacity(self.steps.len());
-        for step in self.steps {
-            lines.push(Move {
-                old: Some(std::mem::replace(&mut old, step.new)),
-                new: Some(step.new),
-                who: self.who,
-                message: &step.message,
-                at_ms,
-            });
+    /// Who moves it, and when, on which way.
+    fn mover(&self) -> Mover<'_> {
+        Mover {
+            who: self.who,
+            at_ms: now_ms(),
+            way: self.steps,
         }
-        lines
     }
 }
 
@@ -126,30 +118,37 @@ impl Directory {
     /// Waits for this thread's turn to write.
     pub(crate) fn enter(&self) -> Result<Turn, DirectoryError> {
         self.check_writable()?;
-        let git_dir = self.git_dir();
-        let failed = || DirectoryError::io("lock", git_dir);
-        let gate = match self.inner.gate.get() {
-            Some(gate) => gate,
-            None => {
-                let gate = Gate::of(git_dir).map_err(failed())?;
-                self.inner.gate.get_or_init(|| gate)
-            }
-        };
-        gate.enter().map_err(failed())
+        self.inner.refs.enter()
     }
 
     /// Whether it is this thread's turn to write.
     pub(crate) fn is_in_turn(&self) -> bool {
-        self.inner.gate.get().is_some_and(|gate| gate.is_mine())
+        let gate = self.inner.refs.gate.get();
+        gate.is_some_and(|gate| gate.is_mine())
     }
 
-    /// Whether a ref is at `old`, without moving it.
-    pub(crate) fn is_at(&self, name: &RefName, old: ObjectId) -> Result<Advanced, DirectoryError> {
-        Ok(match self.ref_target(name)? {
-            Some(found) if found == old => Advanced::Moved,
-            Some(_) => Advanced::Stale,
-            None => Advanced::Gone,
-        })
+    /// Whether a ref is at `old`, without moving it. If so, and if that is asked for, it is there durably: whoever moved it
+    /// may not have come that far.
+    pub(crate) fn confirm(
+        &self,
+        name: &RefName,
+        old: ObjectId,
+        storing: Storing,
+    ) -> Result<Advanced, DirectoryError> {
+        match self.ref_target(name)? {
+            Some(found) if found == old => {}
+            Some(_) => return Ok(Advanced::Stale),
+            None => return Ok(Advanced::Gone),
+        }
+        if storing.durable {
+            let file = fs::symlink_metadata(self.inner.refs.path(name.as_bstr()));
+            let file = file.ok().map(|file| (name.clone(), Identity::of(&file)));
+            if file.is_none() || *self.inner.made_durable.lock() != file {
+                self.inner.refs.sync(name)?;
+                *self.inner.made_durable.lock() = file;
+            }
+        }
+        Ok(Advanced::Moved)
     }
 
     /// Stores objects that no ref names yet.
@@ -166,7 +165,7 @@ impl Directory {
         let path = refs.path(advance.name.as_bstr());
         // A name that is packed may have no folder yet, or one with nothing in it where its file goes.
         let mut patience = Patience::new(refs.lock_timeout);
-        let lock = match LockFile::take(&refs.git_dir, &path, &mut patience) {
+        let lock = match refs.take_lock(&path, &mut patience) {
             Ok(lock) => lock,
             Err(NotLocked::Error(error)) => return Err(error.into()),
             Err(NotLocked::FileInTheWay) => return Ok(Advanced::Gone),
@@ -196,23 +195,28 @@ impl Inner {
         let bring = std::mem::take(&mut advance.bring);
         self.store(bring, advance.storing, Some(&lock))?;
 
-        let _moving = self.refs.moving.write();
         let logs = &self.refs.logs;
-        let lines = advance.lines();
+        let mover = advance.mover();
+        let lines = mover.lines(Some(advance.old));
         let appended = logs.append(advance.name.as_bstr(), &lines)?;
         if logs.head_is_logged() && self.refs.any_head()? == Head::Branch(advance.name.clone()) {
             logs.append_to_head(&lines)?;
         }
+        let file = lock.file().metadata();
+        let moving = self.refs.moving.write();
         let replaced = match advance.storing.durable {
             true => lock.rename(),
             false => self.replace_relaxed(lock),
         };
+        drop(moving);
         replaced.map_err(DirectoryError::io("replace", &path))?;
         if advance.storing.durable {
             let folder = path.parent().unwrap_or(&path).to_owned();
             let mut jobs: Vec<Job> = appended.map(Job::Log).into_iter().collect();
             jobs.push(Job::Folder(folder));
             sync_side_by_side(jobs)?;
+            let file = file.ok().map(|file| Identity::of(&file));
+            *self.made_durable.lock() = file.map(|file| (advance.name.clone(), file));
         }
         Ok(Advanced::Moved)
     }
@@ -268,7 +272,7 @@ impl Inner {
         Ok(())
     }
 
-    /// Moves a ref that is packed, or symbolic. Its reflog has all steps as one.
+    /// Moves a ref that is packed, or symbolic.
     fn advance_any(&self, mut advance: Advance<'_>) -> Result<Advanced, RepoError> {
         let names = BTreeSet::from([advance.name.clone()]);
         let locked: LockedRefs<'_> = self.refs.lock(&names)?;
@@ -288,10 +292,7 @@ impl Inner {
             new: Some(last.new),
             message: last.message.clone(),
         };
-        let mover = Mover {
-            who: advance.who,
-            at_ms: now_ms(),
-        };
+        let mover = advance.mover();
         let (database, _) = self.objects.database()?;
         match locked.commit(&[edit], mover, &database)? {
             Outcome::Moved => Ok(Advanced::Moved),

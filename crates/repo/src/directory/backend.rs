@@ -2,16 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
-use packhouse_object::{FinishedPack, IdSet, NewObject, Pack, RefName};
-use parking_lot::Mutex;
+use packhouse_object::{FinishedPack, IdSet, NewObject, Pack, ProcessLocal, RefName};
 
 use super::DirectoryOptions;
 use super::error::{DirectoryError, OpenError};
-use super::gate::Gate;
 use super::layout::Layout;
 use super::object_folders::ObjectFolders;
 use super::quarantine;
@@ -19,6 +17,7 @@ use super::ref_map::{RefMap, SkippedRef};
 use super::ref_store::{Head, RefState, RefStore};
 use super::store::{move_pack, store_objects};
 use super::transaction::{Mover, Outcome};
+use super::turn_file::Identity;
 use crate::change::Change;
 use crate::error::RepoError;
 use crate::reflog::{ReflogEntry, ReflogPage};
@@ -45,13 +44,13 @@ pub(super) struct Inner {
     pub(super) objects: Arc<ObjectFolders>,
     /// What views say of `HEAD` where it names no branch; `None`: there are no views then.
     detached_head: Option<RefName>,
-    current: Mutex<Current>,
-    /// Writes of this process take turns, and so do not make each other start again.
-    pub(super) writing: Mutex<()>,
-    /// Known once there was a turn.
-    pub(super) gate: OnceLock<Arc<Gate>>,
+    current: ProcessLocal<Mutex<Current>>,
+    /// Held by writes of any refs, and while objects are removed. Whoever has a turn too takes that first.
+    pub(super) writing: ProcessLocal<Mutex<()>>,
     /// When a ref was last replaced the way that file systems write out at once.
-    pub(super) written_out: Mutex<Option<Instant>>,
+    pub(super) written_out: ProcessLocal<Mutex<Option<Instant>>>,
+    /// A ref and the file that holds it, durably: it was synced since it was put there.
+    pub(super) made_durable: ProcessLocal<Mutex<Option<(RefName, Identity)>>>,
 }
 
 /// The newest state that was read. Held while the next one is read, so that a later view is never an older one.
@@ -106,7 +105,6 @@ impl Directory {
     ) -> Directory {
         let refs = RefStore::new(&layout, &options);
         let objects = ObjectFolders::new(layout.objects(), options.cache.clone());
-        let (current, writing) = (Mutex::default(), Mutex::default());
         Directory {
             inner: Arc::new(Inner {
                 layout,
@@ -115,10 +113,10 @@ impl Directory {
                 refs,
                 objects,
                 detached_head,
-                current,
-                writing,
-                gate: OnceLock::new(),
-                written_out: Mutex::default(),
+                current: ProcessLocal::new(),
+                writing: ProcessLocal::new(),
+                written_out: ProcessLocal::new(),
+                made_durable: ProcessLocal::new(),
             }),
         }
     }
@@ -245,7 +243,8 @@ impl Inner {
     ) -> Result<Option<Arc<View>>, RepoError> {
         self.check_writable()?;
         let mut incoming = Incoming::open(packs)?;
-        let _turn = self.writing.lock();
+        let _turn = self.refs.enter()?;
+        let _writing = self.writing.lock();
         let mut stored = IdSet::default();
         let mut names = BTreeSet::new();
         for attempt in 1..=ATTEMPTS_MAX {
@@ -286,7 +285,15 @@ impl Inner {
                 }
             };
             let outcome = match locked {
-                Ok(locked) => locked.commit(&change.edits, Mover { who, at_ms }, after.database()),
+                Ok(locked) => locked.commit(
+                    &change.edits,
+                    Mover {
+                        who,
+                        at_ms,
+                        way: &[],
+                    },
+                    after.database(),
+                ),
                 Err(error) => Err(error.into()),
             };
             match outcome {

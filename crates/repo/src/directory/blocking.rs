@@ -1,7 +1,7 @@
 //! The backend as the embedded store uses it: without an executor, and ref by ref.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 
 use bstr::BStr;
 use packhouse_object::{Database, FinishedPack, IdSet, NewObject, ObjectId, RefName};
@@ -62,7 +62,7 @@ impl Directory {
 
     /// Keeps [`Repository::publish`](crate::Repository::publish) of this process waiting. Whoever has a turn too takes it
     /// first.
-    pub(crate) fn writing(&self) -> parking_lot::MutexGuard<'_, ()> {
+    pub(crate) fn writing(&self) -> MutexGuard<'_, ()> {
         self.inner.writing.lock()
     }
 
@@ -120,7 +120,7 @@ impl Directory {
 
     /// Points `HEAD` to a branch, durably.
     pub(crate) fn set_head(&self, branch: &RefName) -> Result<(), RepoError> {
-        self.check_writable()?;
+        let _turn = self.enter()?;
         let refs = &self.inner.refs;
         let path = refs.path(BStr::new("HEAD"));
         let mut lock = self.lock_file(&path)?;
@@ -143,7 +143,7 @@ impl Directory {
         if known.as_deref() == Some(value.to_string().as_str()) {
             return Ok(());
         }
-        self.check_writable()?;
+        let _turn = self.enter()?;
         let mut lock = self.lock_file(&path)?;
         // A later setting counts, so the file is only added to.
         let mut text = std::fs::read(&path).unwrap_or_default();
@@ -160,12 +160,13 @@ impl Directory {
     pub(super) fn lock_file(&self, path: &Path) -> Result<LockFile, DirectoryError> {
         let refs = &self.inner.refs;
         let mut patience = Patience::new(refs.lock_timeout);
-        LockFile::take(&refs.git_dir, path, &mut patience).map_err(|error| match error {
-            NotLocked::Error(error) => error,
-            NotLocked::FileInTheWay => {
-                DirectoryError::io("lock", path)(std::io::ErrorKind::NotADirectory.into())
-            }
-        })
+        refs.take_lock(path, &mut patience)
+            .map_err(|error| match error {
+                NotLocked::Error(error) => error,
+                NotLocked::FileInTheWay => {
+                    DirectoryError::io("lock", path)(std::io::ErrorKind::NotADirectory.into())
+                }
+            })
     }
 
     /// Writes what `prepare` asks for on the newest state, as [`Repository::publish`](crate::Repository::publish) does.

@@ -9,6 +9,17 @@ pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
+/// Makes the names in the folder of `path` durable, or, if others have removed that, its absence.
+pub(crate) fn sync_nearest_folder(path: &Path) -> io::Result<()> {
+    for folder in path.ancestors().skip(1) {
+        match sync_folder(folder) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            synced => return synced,
+        }
+    }
+    Err(ErrorKind::NotFound.into())
+}
+
 /// Makes everything durable that was written to the file system of a folder so far.
 pub(crate) fn sync_file_system(folder: &Path) -> io::Result<()> {
     Ok(rustix::fs::syncfs(File::open(folder)?)?)

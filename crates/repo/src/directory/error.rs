@@ -75,12 +75,23 @@ impl OpenError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DirectoryError {
-    /// Another process held a lock for as long as was waited. If none is running, a process that was
+    /// Another program, `git` for one, held a lock for as long as was waited. If none is running, one that was
     /// killed left the file, and it may be removed.
-    #[error("`{}` exists: another process holds this lock, or was killed and left it (waited {waited_ms} ms)", lock.display())]
+    #[error("`{}` exists: another program holds this lock, or was killed and left it; remove the file if no `git` is at work in this repository (waited {waited_ms} ms)", lock.display())]
     Locked {
         /// The lock file.
         lock: PathBuf,
+        /// How long was waited.
+        waited_ms: u64,
+    },
+    /// Another process had its turn to write for as long as was waited, and is not seen at work: it was stopped, or is
+    /// gone and one that it started has the lock file still open.
+    #[error("`{}` is still locked after {waited_ms} ms, by {holder}: end that process, or let it go on", lock.display())]
+    TurnTaken {
+        /// The lock file.
+        lock: PathBuf,
+        /// Who has it locked.
+        holder: String,
         /// How long was waited.
         waited_ms: u64,
     },

@@ -3,26 +3,23 @@
 //! Ref locks alone keep refs right, with `git` too. The gate lets writers wait for each other without polling,
 //! in the order they came, and keeps a whole "read, then write" in one turn where someone asks for that.
 
-use std::collections::{HashMap, VecDeque};
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind};
+use std::collections::{BTreeMap, VecDeque};
+use std::fs::{self, Metadata};
+use std::io;
 use std::marker::PhantomData;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::thread::{self, Thread, ThreadId};
 use std::time::{Duration, Instant};
 
+use packhouse_object::ProcessLocal;
+
+use super::asking::Asking;
+use super::error::DirectoryError;
 use super::left_behind::remove_locks;
-
-/// The file that processes lock. Stays where it is; its first byte says whether its holder is at work.
-const LOCK_FILE: &str = "gitstore.lock";
-
-/// Says that whoever holds the lock is at work; found after its end, that it was killed.
-const AT_WORK: u8 = b'w';
-const DONE: u8 = b'-';
+use super::turn_file::{Identity, LOCK_FILE, Limit, Refused, TurnFile};
 
 /// How long threads of one process pass the lock on among themselves while other processes wait: giving it to another
 /// process costs as much as a small write.
@@ -35,29 +32,24 @@ const LEFT_TO_OTHERS: Duration = Duration::from_micros(150);
 /// One repository's gate.
 #[derive(Debug)]
 pub(super) struct Gate {
-    path: PathBuf,
-    state: Mutex<State>,
+    git_dir: PathBuf,
+    /// Of this process: whoever was forked off has none of the threads that are in here.
+    state: ProcessLocal<Mutex<State>>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// Whose threads these are: a forked process has none of its parent's.
-    process: u32,
     owner: Option<ThreadId>,
     depth: usize,
-    /// Locked for this process while there is an owner. Opened again each time: a forked process would share an open
-    /// file's lock.
-    file: Option<Locked>,
+    /// Locked while there is an owner. Opened again each time, as it may have been removed.
+    file: Option<TurnFile>,
     /// Whether the lock was given up because others may wait for it.
     gave_way: bool,
     /// In the order they came.
     waiting: VecDeque<Arc<Waiter>>,
-}
-
-#[derive(Debug)]
-struct Locked {
-    file: File,
-    since: Instant,
+    /// What owners left that waited for the lock in vain.
+    asking: Option<Asking>,
+    refused: Option<Refused>,
 }
 
 #[derive(Debug)]
@@ -76,35 +68,30 @@ pub struct Turn {
 impl Gate {
     /// The gate of the repository in this folder; one for the whole process.
     pub(super) fn of(git_dir: &Path) -> io::Result<Arc<Gate>> {
-        type Gates = HashMap<(u64, u64), Weak<Gate>>;
-        static GATES: LazyLock<Mutex<Gates>> = LazyLock::new(Mutex::default);
+        type Gates = BTreeMap<(u64, u64), Weak<Gate>>;
+        static GATES: ProcessLocal<Mutex<Gates>> = ProcessLocal::new();
         let metadata = fs::metadata(git_dir)?;
         let key = (metadata.dev(), metadata.ino());
-        let mut gates = GATES.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut gates = GATES.lock();
         if let Some(gate) = gates.get(&key).and_then(Weak::upgrade)
-            && gate.path.parent() == Some(git_dir)
+            && gate.git_dir == git_dir
         {
             return Ok(gate);
         }
         gates.retain(|_, gate| gate.strong_count() > 0);
         let gate = Arc::new(Gate {
-            path: git_dir.join(LOCK_FILE),
-            state: Mutex::default(),
+            git_dir: git_dir.to_owned(),
+            state: ProcessLocal::new(),
         });
         gates.insert(key, Arc::downgrade(&gate));
         Ok(gate)
     }
 
-    /// Waits for a turn.
-    pub(super) fn enter(self: &Arc<Self>) -> io::Result<Turn> {
+    /// Waits for a turn. A process that is not seen at work and does not let go is waited for no longer than `wait`.
+    pub(super) fn enter(self: &Arc<Self>, wait: Duration) -> Result<Turn, DirectoryError> {
+        let came = Instant::now();
         let me = thread::current().id();
-        let mut state = self.state();
-        if state.process != process::id() {
-            *state = State {
-                process: process::id(),
-                ..State::default()
-            };
-        }
+        let mut state = self.state.lock();
         if state.owner == Some(me) {
             state.depth += 1;
             return Ok(self.turn());
@@ -122,15 +109,39 @@ impl Gate {
             if gave_way {
                 thread::sleep(LEFT_TO_OTHERS);
             }
-            let file = self.lock_file()?;
-            self.state().file = file;
+            self.lock_file(Limit { came, wait })?;
         }
         Ok(turn)
     }
 
     /// Whether it is this thread's turn.
     pub(super) fn is_mine(&self) -> bool {
-        self.state().owner == Some(thread::current().id())
+        self.state.lock().owner == Some(thread::current().id())
+    }
+
+    /// Notes, in this thread's turn, a file that is about to become a lock, or to take the place of one: whoever comes
+    /// after a kill removes it then.
+    pub(super) fn note(&self, lock: &Path, file: &Metadata) -> io::Result<()> {
+        self.in_turn(|turn| turn.note(&self.git_dir, lock, Identity::of(file)))
+            .unwrap_or(Ok(()))
+    }
+
+    /// Counts a lock that was noted and is held now.
+    pub(super) fn hold(&self) {
+        self.in_turn(TurnFile::hold);
+    }
+
+    /// Counts one less.
+    pub(super) fn let_go(&self) {
+        self.in_turn(TurnFile::let_go);
+    }
+
+    fn in_turn<T>(&self, work: impl FnOnce(&mut TurnFile) -> T) -> Option<T> {
+        let mut state = self.state.lock();
+        if state.owner != Some(thread::current().id()) {
+            return None;
+        }
+        state.file.as_mut().map(work)
     }
 
     /// Waits until the turns of all that came before are over. Whoever ends one makes the next its owner.
@@ -144,11 +155,7 @@ impl Gate {
         while !waiter.is_next.load(Ordering::Acquire) {
             thread::park();
         }
-        self.state()
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     fn turn(self: &Arc<Self>) -> Turn {
@@ -158,37 +165,30 @@ impl Gate {
         }
     }
 
-    /// Waits for other processes. `None` where the file system has no such locks.
-    fn lock_file(&self) -> io::Result<Option<Locked>> {
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .read(true)
-            .write(true)
-            .open(&self.path)?;
-        loop {
-            match file.lock() {
-                Ok(()) => break,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::Unsupported => return Ok(None),
-                Err(error) => return Err(error),
-            }
-        }
-        let mut state = [DONE];
-        file.read_at(&mut state, 0)?;
-        if state[0] == AT_WORK {
-            remove_locks(self.path.parent().unwrap_or(&self.path));
-        }
-        file.write_all_at(&[AT_WORK], 0)?;
-        let since = Instant::now();
-        Ok(Some(Locked { file, since }))
+    /// Waits for other processes.
+    fn lock_file(&self, limit: Limit) -> Result<(), DirectoryError> {
+        let path = self.git_dir.join(LOCK_FILE);
+        let mut state = self.state.lock();
+        let (mut asking, mut refused) = (state.asking.take(), state.refused.take());
+        drop(state);
+        let locked = TurnFile::lock(&path, limit, &mut asking, &mut refused);
+        let mut state = self.state.lock();
+        (state.asking, state.refused) = (asking, refused);
+        drop(state);
+        let Some((mut file, notes)) = locked? else {
+            return Ok(());
+        };
+        remove_locks(&self.git_dir, &notes);
+        file.begin().map_err(DirectoryError::io("write", &path))?;
+        self.state.lock().file = Some(file);
+        Ok(())
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        let mut state = self.gate.state();
-        if state.process != process::id() || state.owner != Some(thread::current().id()) {
+        let mut state = self.gate.state.lock();
+        if state.owner != Some(thread::current().id()) {
             // It is the turn of the process that forked this one.
             return;
         }
@@ -197,15 +197,15 @@ impl Drop for Turn {
             return;
         }
         let next = state.waiting.pop_front();
-        let passes_on = |locked: &Locked| next.is_some() && locked.since.elapsed() < PASSED_ON_FOR;
-        if !state.file.as_ref().is_some_and(passes_on)
-            && let Some(locked) = state.file.take()
-        {
-            state.gave_way = next.is_some();
-            // At worst the next one looks for locks that are not there.
-            let _ = locked.file.write_all_at(&[DONE], 0);
-            // Closing it is not enough where a process was forked meanwhile: that has it open too.
-            let _ = locked.file.unlock();
+        if let Some(mut file) = state.file.take() {
+            let passes_on = next.is_some() && file.since.elapsed() < PASSED_ON_FOR;
+            // A turn that could not be ended well is ended like that of one who was killed.
+            if passes_on && file.forget().is_ok() {
+                state.file = Some(file);
+            } else {
+                state.gave_way = next.is_some();
+                file.release();
+            }
         }
         state.owner = next.as_ref().map(|next| next.thread.id());
         drop(state);
@@ -231,8 +231,8 @@ mod tests {
                 scope.spawn(|| {
                     let gate = Gate::of(folder.path()).unwrap();
                     for _ in 0..50 {
-                        let _turn = gate.enter().unwrap();
-                        let _inner = gate.enter().unwrap();
+                        let _turn = enter(&gate);
+                        let _inner = enter(&gate);
                         assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
                         thread::yield_now();
                         inside.fetch_sub(1, Ordering::SeqCst);
@@ -245,28 +245,61 @@ mod tests {
     #[test]
     fn locks_of_a_killed_writer_are_removed_and_others_stay() {
         let folder = tempfile::tempdir().unwrap();
-        let refs = folder.path().join("refs/heads/a");
-        fs::create_dir_all(&refs).unwrap();
-        let lock = refs.join("b.lock");
-        fs::write(&lock, b"").unwrap();
+        let heads = folder.path().join("refs/heads");
+        fs::create_dir_all(&heads).unwrap();
+        let (own, others) = (heads.join("own.lock"), heads.join("others.lock"));
+        fs::write(&own, b"").unwrap();
+        fs::write(&others, b"").unwrap();
         let gate = Gate::of(folder.path()).unwrap();
-        drop(gate.enter().unwrap());
-        assert!(lock.exists());
-        fs::write(folder.path().join(LOCK_FILE), [AT_WORK]).unwrap();
-        drop(gate.enter().unwrap());
-        assert!(!lock.exists());
-        assert_eq!(fs::read(folder.path().join(LOCK_FILE)).unwrap(), [DONE]);
+        let turn = enter(&gate);
+        gate.note(&own, &fs::metadata(&own).unwrap()).unwrap();
+        // Such a lock was held, and given up; `git` has it now.
+        gate.note(&others, &fs::metadata(&own).unwrap()).unwrap();
+        let killed = fs::read(folder.path().join(LOCK_FILE)).unwrap();
+        drop(turn);
+        drop(enter(&gate));
+        assert!(own.exists() && others.exists());
+        fs::write(folder.path().join(LOCK_FILE), killed).unwrap();
+        drop(enter(&gate));
+        assert!(!own.exists() && others.exists());
+        assert_eq!(fs::read(folder.path().join(LOCK_FILE)).unwrap()[0], b'-');
     }
 
     #[test]
     fn another_process_is_kept_out() {
         let folder = tempfile::tempdir().unwrap();
         let gate = Gate::of(folder.path()).unwrap();
-        let turn = gate.enter().unwrap();
+        let turn = enter(&gate);
         // Another open file stands for another process.
-        let other = File::open(folder.path().join(LOCK_FILE)).unwrap();
+        let other = fs::File::open(folder.path().join(LOCK_FILE)).unwrap();
         assert!(other.try_lock().is_err());
         drop(turn);
         other.try_lock().unwrap();
+    }
+
+    #[test]
+    fn threads_that_wait_for_a_process_that_is_gone_are_told_in_the_same_time_as_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let gate = Gate::of(folder.path()).unwrap();
+        drop(enter(&gate));
+        // A lock that a process inherited, whose parent is gone.
+        let other = fs::File::open(folder.path().join(LOCK_FILE)).unwrap();
+        other.lock().unwrap();
+        let begun = Instant::now();
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    let refused = gate.enter(Duration::from_millis(300)).unwrap_err();
+                    assert!(matches!(refused, DirectoryError::TurnTaken { .. }));
+                });
+            }
+        });
+        assert!(begun.elapsed() < Duration::from_millis(8 * 300));
+        other.unlock().unwrap();
+        drop(enter(&gate));
+    }
+
+    fn enter(gate: &Arc<Gate>) -> Turn {
+        gate.enter(Duration::from_secs(20)).unwrap()
     }
 }

@@ -168,6 +168,7 @@ impl Directory {
         if !path.exists() {
             return Ok(());
         }
+        let _turn = self.enter()?;
         let folder = self.objects_dir().join("pack");
         let names = pack_names(&folder).map_err(DirectoryError::io("list", &folder))?;
         let mut text: String = names.iter().map(|name| format!("P {name}\n")).collect();

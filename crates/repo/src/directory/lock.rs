@@ -7,11 +7,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use packhouse_object::ProcessMark;
 use rand::RngExt;
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::durable::{create_folders, sync_folder};
 use super::error::DirectoryError;
+use super::gate::Gate;
 use super::side_by_side::Job;
+
+/// What a lock file is called, in the repository's folder, before it is noted.
+pub(super) const NEW_LOCK: &str = "gitstore.new";
 
 /// How often a lock is tried when the folders for it vanish in between: someone else removes empty ones.
 const FOLDER_ATTEMPTS: u32 = 100;
@@ -23,6 +29,9 @@ pub(super) struct LockFile {
     lock: PathBuf,
     path: PathBuf,
     held: bool,
+    made_in: ProcessMark,
+    /// Where it is noted, if it was taken in a turn.
+    gate: Option<Arc<Gate>>,
 }
 
 /// A lock was not taken.
@@ -40,22 +49,34 @@ impl From<DirectoryError> for NotLocked {
 }
 
 impl LockFile {
-    /// Takes the lock on `path`, making the folders below `root` that it needs, and waiting for another holder.
+    /// Takes the lock on `path`, making the folders below `root` that it needs, and waiting for another holder. In a turn,
+    /// it is noted with the gate.
     pub(super) fn take(
         root: &Path,
         path: &Path,
         patience: &mut Patience,
+        gate: Option<&Arc<Gate>>,
     ) -> Result<LockFile, NotLocked> {
         let lock = lock_path(path);
+        let gate = gate.filter(|gate| gate.is_mine());
         let mut vanished = 0;
         loop {
-            match OpenOptions::new().write(true).create_new(true).open(&lock) {
+            let made = match gate {
+                Some(gate) => make_noted(root, &lock, gate),
+                None => make(&lock),
+            };
+            match made {
                 Ok(file) => {
+                    if let Some(gate) = gate {
+                        gate.hold();
+                    }
                     return Ok(LockFile {
                         file: Arc::new(file),
                         lock,
                         path: path.to_owned(),
                         held: true,
+                        made_in: ProcessMark::here(),
+                        gate: gate.cloned(),
                     });
                 }
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => patience.wait(&lock)?,
@@ -121,7 +142,9 @@ impl LockFile {
     /// As [`LockFile::rename`], for content that need not be durable: some file systems write out a file that
     /// replaces another, and wait for that. Two files that change places are left alone.
     pub(super) fn exchange(self) -> io::Result<()> {
-        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        if let Some(gate) = &self.gate {
+            gate.note(&self.lock, &fs::symlink_metadata(&self.path)?)?;
+        }
         match renameat_with(CWD, &self.lock, CWD, &self.path, RenameFlags::EXCHANGE) {
             // Dropping it removes what is the old file now.
             Ok(()) => Ok(()),
@@ -142,11 +165,57 @@ impl LockFile {
 
 impl Drop for LockFile {
     fn drop(&mut self) {
+        // A process that was forked off meanwhile does not hold it.
+        if !self.made_in.is_here() {
+            return;
+        }
         if self.held {
             // Nothing can be done about a failure: others will report the lock.
             let _ = fs::remove_file(&self.lock);
         }
+        if let Some(gate) = &self.gate {
+            gate.let_go();
+        }
     }
+}
+
+fn make(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).open(path)
+}
+
+/// Makes a lock file that has been noted before it gets its name.
+fn make_noted(root: &Path, lock: &Path, gate: &Gate) -> io::Result<File> {
+    let new = root.join(NEW_LOCK);
+    let file = loop {
+        match make(&new) {
+            // A writer was killed. Nobody else makes one in this thread's turn.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => fs::remove_file(&new)?,
+            file => break file?,
+        }
+    };
+    let named = gate
+        .note(lock, &file.metadata()?)
+        .and_then(|()| rename_to_new(&new, lock));
+    match named {
+        Ok(()) => Ok(file),
+        Err(error) => {
+            let _ = fs::remove_file(&new);
+            match error.kind() {
+                // The file system cannot rename so. One that is killed before the note leaves a lock that others wait for.
+                ErrorKind::InvalidInput | ErrorKind::Unsupported | ErrorKind::CrossesDevices => {
+                    let file = make(lock)?;
+                    gate.note(lock, &file.metadata()?)?;
+                    Ok(file)
+                }
+                _ => Err(error),
+            }
+        }
+    }
+}
+
+/// Renames a file unless there is one of the new name.
+fn rename_to_new(from: &Path, to: &Path) -> io::Result<()> {
+    Ok(renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)?)
 }
 
 /// Where the lock of a file is.
@@ -205,8 +274,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a/b/ref");
         let mut patience = Patience::new(Duration::from_millis(30));
-        let mut held = LockFile::take(folder.path(), &path, &mut patience).unwrap();
-        let refused = LockFile::take(folder.path(), &path, &mut patience).unwrap_err();
+        let mut held = LockFile::take(folder.path(), &path, &mut patience, None).unwrap();
+        let refused = LockFile::take(folder.path(), &path, &mut patience, None).unwrap_err();
         assert!(
             matches!(refused, NotLocked::Error(DirectoryError::Locked { lock, .. }) if lock == lock_path(&path))
         );
@@ -214,7 +283,7 @@ mod tests {
         drop(held);
         assert!(!path.exists());
 
-        let mut held = LockFile::take(folder.path(), &path, &mut patience).unwrap();
+        let mut held = LockFile::take(folder.path(), &path, &mut patience, None).unwrap();
         held.write(b"two\n").unwrap();
         held.commit().unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two\n");
@@ -226,8 +295,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("a"), b"").unwrap();
         let path = folder.path().join("a/b");
-        let refused =
-            LockFile::take(folder.path(), &path, &mut Patience::new(Duration::ZERO)).unwrap_err();
+        let refused = LockFile::take(
+            folder.path(),
+            &path,
+            &mut Patience::new(Duration::ZERO),
+            None,
+        )
+        .unwrap_err();
         assert!(matches!(refused, NotLocked::FileInTheWay));
     }
 }

@@ -10,6 +10,7 @@
 
 mod advance;
 mod alternates;
+mod asking;
 mod backend;
 mod blocking;
 mod config;
@@ -37,6 +38,8 @@ mod side_by_side;
 mod source;
 mod store;
 mod transaction;
+mod turn_file;
+mod turn_holder;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -11,14 +11,14 @@ use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use packhouse_object::{
-    Database, LooseStore, MissedObject, NewObject, Object, ObjectCache, Pack, PackError, ReadError,
+    Database, LooseStore, MissedObject, NewObject, Object, ObjectCache, Pack, PackError,
+    ProcessLocal, ReadError,
 };
-use parking_lot::Mutex;
 
 use super::alternates::object_folders;
 use crate::error::RepoError;
@@ -36,7 +36,7 @@ pub(super) struct ObjectFolders {
     cache: Arc<ObjectCache>,
     /// No other repository that is open has the same number, so cached objects never show up elsewhere.
     scope: u64,
-    listed: Mutex<Listed>,
+    listed: ProcessLocal<Mutex<Listed>>,
 }
 
 /// What was found when the folders were looked at last.
@@ -66,7 +66,7 @@ impl ObjectFolders {
             objects,
             cache,
             scope,
-            listed: Mutex::default(),
+            listed: ProcessLocal::new(),
         })
     }
 

@@ -3,7 +3,7 @@
 //! What always holds: a ref's file is removed only while the ref is locked, and after `packed-refs` says the same,
 //! durably. What moves meanwhile keeps its file.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,9 +11,9 @@ use bstr::{BStr, BString, ByteSlice};
 use packhouse_object::{ObjectId, RefName};
 
 use super::backend::Directory;
-use super::durable::{remove_empty_parents, remove_file, sync_folder};
+use super::durable::{remove_empty_parents, remove_file, sync_nearest_folder};
 use super::error::DirectoryError;
-use super::lock::{LockFile, Patience, lock_path};
+use super::lock::{Patience, lock_path};
 use super::loose_refs::{RawRef, scan};
 use super::packed_refs::{PackedRef, Peeled, packed_refs_path, write_entries};
 use crate::error::RepoError;
@@ -62,7 +62,7 @@ impl Directory {
         let written =
             write_entries(&mut lock.file(), &merged).and_then(|()| lock.file().sync_all());
         written.map_err(DirectoryError::io("write", &lock_path(&path)))?;
-        let _moving = refs.moving.write();
+        // No ref moves: whoever reads the file before this and the folders afterwards sees that it was replaced.
         lock.commit()
             .map_err(DirectoryError::io("replace", &path))?;
         Ok(self.remove_packed(packed)?)
@@ -75,13 +75,13 @@ impl Directory {
     ) -> Result<u64, DirectoryError> {
         let refs = &self.inner.refs;
         let mut removed = 0;
-        let mut folders = BTreeSet::new();
+        let mut folders = BTreeMap::new();
         for (name, entry) in packed {
             let name = name.as_bstr();
             let path = refs.path(name);
             // Whoever has it locked is about to move it.
             let mut patience = Patience::new(Duration::ZERO);
-            let Ok(lock) = LockFile::take(&refs.git_dir, &path, &mut patience) else {
+            let Ok(lock) = refs.take_lock(&path, &mut patience) else {
                 continue;
             };
             let target = entry.map(|entry| entry.target);
@@ -89,14 +89,16 @@ impl Directory {
             let is_same = now == target && refs.raw(name)? == target.map(RawRef::Id);
             if is_same && remove_file(&path).map_err(DirectoryError::io("remove", &path))? {
                 removed += 1;
-                folders.extend(path.parent().map(Path::to_owned));
+                // One path in each folder is enough.
+                let folder = path.parent().map(Path::to_owned);
+                folders.entry(folder).or_insert_with(|| path.clone());
             }
             drop(lock);
             remove_empty_parents(&path, &refs.folder_that_stays(&path));
         }
         // One that came back after a power cut would hide what `packed-refs` says by then.
-        for folder in folders.iter().filter(|folder| folder.is_dir()) {
-            sync_folder(folder).map_err(DirectoryError::io("sync", folder))?;
+        for path in folders.values() {
+            sync_nearest_folder(path).map_err(DirectoryError::io("sync the folder of", path))?;
         }
         Ok(removed)
     }

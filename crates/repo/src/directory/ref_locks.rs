@@ -116,8 +116,8 @@ impl RefStore {
         for name in names {
             let path = self.path(name.as_bstr());
             let taken = match locks.is_empty() {
-                true => LockFile::take(&self.git_dir, &path, patience),
-                false => LockFile::take(&self.git_dir, &path, &mut patience.at_most(WAIT_HOLDING)),
+                true => self.take_lock(&path, patience),
+                false => self.take_lock(&path, &mut patience.at_most(WAIT_HOLDING)),
             };
             match taken {
                 Ok(lock) => locks.insert(name.clone(), lock),

@@ -10,10 +10,10 @@ use std::io::{self, BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use bstr::{BStr, BString, ByteSlice};
-use packhouse_object::{HashKind, ObjectId};
-use parking_lot::Mutex;
+use packhouse_object::{HashKind, ObjectId, ProcessLocal};
 
 use super::durable::{
     create_folders, remove_empty_parents, remove_empty_tree, remove_file, sync_folder,
@@ -36,8 +36,11 @@ pub(super) struct RefLogs {
     create: LogRefs,
     /// The log that was appended to last, how long it was then, and where its last line leads. If it is as long
     /// still, it needs no look.
-    last: Mutex<Option<(PathBuf, u64, Option<ObjectId>)>>,
+    last: ProcessLocal<Mutex<Option<LastLine>>>,
 }
+
+/// A log, its length, and where its last line leads.
+type LastLine = (PathBuf, u64, Option<ObjectId>);
 
 /// One move of a ref.
 #[derive(Clone, Copy, Debug)]
@@ -76,7 +79,7 @@ impl RefLogs {
         RefLogs {
             git_dir,
             create,
-            last: Mutex::default(),
+            last: ProcessLocal::new(),
         }
     }
 

@@ -5,17 +5,21 @@
 //! `packed-refs` (see `transaction`): a reader who finds it replaced reads again, and so sees all of
 //! such a change or nothing.
 
+use std::fs::File;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use bstr::{BStr, BString, ByteSlice};
-use packhouse_object::RefName;
-use parking_lot::{Mutex, RwLock};
+use packhouse_object::{ProcessLocal, RefName};
 
 use super::DirectoryOptions;
+use super::durable::sync_nearest_folder;
 use super::error::DirectoryError;
+use super::gate::{Gate, Turn};
 use super::layout::Layout;
+use super::lock::{LockFile, NotLocked, Patience};
 use super::loose_refs::{RawRef, read_raw, ref_path, scan};
 use super::packed_refs::{PackedRefs, packed_refs_path};
 use super::ref_log::RefLogs;
@@ -34,10 +38,12 @@ pub(super) struct RefStore {
     pub(super) lock_timeout: Duration,
     /// Whether moves of single refs, and reflogs, are to be durable when they are made.
     pub(super) durable: bool,
-    packed: Mutex<Arc<PackedRefs>>,
+    packed: ProcessLocal<Mutex<Arc<PackedRefs>>>,
     /// Held for writing while refs move, so that no reader of this process sees a later
-    /// change of one ref without an earlier one of another.
-    pub(super) moving: RwLock<()>,
+    /// change of one ref without an earlier one of another. Nothing is synced meanwhile.
+    pub(super) moving: ProcessLocal<RwLock<()>>,
+    /// Known once there was a turn to write.
+    pub(super) gate: ProcessLocal<Arc<Gate>>,
 }
 
 /// All refs, as they were at one time.
@@ -63,9 +69,32 @@ impl RefStore {
             logs: RefLogs::new(layout.git_dir.clone(), layout.log_refs),
             lock_timeout: options.lock_timeout,
             durable: options.durable,
-            packed: Mutex::default(),
-            moving: RwLock::new(()),
+            packed: ProcessLocal::new(),
+            moving: ProcessLocal::new(),
+            gate: ProcessLocal::new(),
         }
+    }
+
+    /// Waits for this thread's turn to write.
+    pub(super) fn enter(&self) -> Result<Turn, DirectoryError> {
+        let gate = match self.gate.get() {
+            Some(gate) => gate,
+            None => {
+                let gate =
+                    Gate::of(&self.git_dir).map_err(DirectoryError::io("lock", &self.git_dir))?;
+                self.gate.get_or_init(|| gate)
+            }
+        };
+        gate.enter(self.lock_timeout)
+    }
+
+    /// Takes the lock on a file of the repository.
+    pub(super) fn take_lock(
+        &self,
+        path: &Path,
+        patience: &mut Patience,
+    ) -> Result<LockFile, NotLocked> {
+        LockFile::take(&self.git_dir, path, patience, self.gate.get())
     }
 
     /// Every ref.
@@ -122,6 +151,28 @@ impl RefStore {
             "look at",
             &packed_refs_path(&self.git_dir),
         ))
+    }
+
+    /// Makes durable where a ref is now, wherever it is kept.
+    pub(super) fn sync(&self, name: &RefName) -> Result<(), DirectoryError> {
+        let mut files = vec![packed_refs_path(&self.git_dir)];
+        let mut name = name.as_bstr().to_owned();
+        for _ in 0..=SYMBOLIC_DEPTH_MAX {
+            files.push(self.path(name.as_bstr()));
+            match self.raw(name.as_bstr())? {
+                Some(RawRef::Symbolic(target)) if RefName::parse(&target).is_ok() => name = target,
+                _ => break,
+            }
+        }
+        for file in files {
+            match File::open(&file).and_then(|file| file.sync_all()) {
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
+                synced => synced.map_err(DirectoryError::io("sync", &file))?,
+            }
+            sync_nearest_folder(&file).map_err(DirectoryError::io("sync", &file))?;
+        }
+        Ok(())
     }
 
     /// What `HEAD` says now.

@@ -9,6 +9,8 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
+use packhouse_object::ProcessLocal;
+
 use super::durable::sync_folder;
 use super::error::DirectoryError;
 use super::ref_log::Appended;
@@ -48,13 +50,8 @@ impl Job {
 
 type Task = (Job, Sender<Result<(), DirectoryError>>);
 
-struct Threads {
-    /// A forked process has none of its parent's threads.
-    process: u32,
-    tasks: Sender<Task>,
-}
-
-static THREADS_KEPT: Mutex<Option<Threads>> = Mutex::new(None);
+/// A forked process has none of its parent's threads.
+static THREADS_KEPT: ProcessLocal<Mutex<Option<Sender<Task>>>> = ProcessLocal::new();
 
 /// Does all jobs, one of them on this thread. Returns when all are done, or with the first error.
 pub(super) fn sync_side_by_side(mut jobs: Vec<Job>) -> Result<(), DirectoryError> {
@@ -84,17 +81,14 @@ pub(super) fn sync_side_by_side(mut jobs: Vec<Job>) -> Result<(), DirectoryError
 
 /// Where tasks go; `None` if there can be no threads.
 fn tasks() -> Option<Sender<Task>> {
-    let mut kept = THREADS_KEPT.lock().unwrap_or_else(PoisonError::into_inner);
-    let process = std::process::id();
-    if kept.as_ref().is_none_or(|kept| kept.process != process) {
-        // What a parent's threads left of their channel is not touched.
-        std::mem::forget(kept.take());
-        *kept = start(process);
+    let mut kept = THREADS_KEPT.lock();
+    if kept.is_none() {
+        *kept = start();
     }
-    kept.as_ref().map(|kept| kept.tasks.clone())
+    kept.clone()
 }
 
-fn start(process: u32) -> Option<Threads> {
+fn start() -> Option<Sender<Task>> {
     let (tasks, to_do) = mpsc::channel();
     let to_do = Arc::new(Mutex::new(to_do));
     let started = (0..THREADS)
@@ -107,7 +101,7 @@ fn start(process: u32) -> Option<Threads> {
                 .is_ok()
         })
         .count();
-    (started > 0).then_some(Threads { process, tasks })
+    (started > 0).then_some(tasks)
 }
 
 fn work(to_do: &Mutex<Receiver<Task>>) {

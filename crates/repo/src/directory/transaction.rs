@@ -14,11 +14,12 @@ use std::path::{Path, PathBuf};
 use bstr::{BString, ByteSlice};
 use packhouse_object::{Database, ObjectId, RefName};
 
+use super::advance;
 use super::durable::{
     remove_empty_parents, remove_empty_tree, remove_file, sync_file_system, sync_folder,
 };
 use super::error::DirectoryError;
-use super::lock::{LockFile, NotLocked, Patience, lock_path};
+use super::lock::{NotLocked, Patience, lock_path};
 use super::loose_refs::RawRef;
 use super::packed_refs::{PackedRef, PackedRefs, Peeled, packed_refs_path, write_entries};
 use super::ref_locks::{LockedRefs, conflict, first_matching, names_above};
@@ -34,6 +35,23 @@ use crate::view::peeled;
 pub(super) struct Mover<'a> {
     pub(super) who: &'a str,
     pub(super) at_ms: i64,
+    /// The steps of the one edit that is made, each a line of the reflog; none if an edit is a step.
+    pub(super) way: &'a [advance::Step],
+}
+
+impl<'a> Mover<'a> {
+    /// The lines of the reflog for a ref that goes this way from `old` on.
+    pub(super) fn lines(&self, old: Option<ObjectId>) -> Vec<Move<'a>> {
+        let mut old = old;
+        let line = |step: &'a advance::Step| Move {
+            old: old.replace(step.new),
+            new: Some(step.new),
+            who: self.who,
+            message: &step.message,
+            at_ms: self.at_ms,
+        };
+        self.way.iter().map(line).collect()
+    }
 }
 
 /// How a transaction ended.
@@ -186,17 +204,19 @@ impl LockedRefs<'_> {
             true => lock.write(content.as_bytes())?,
             false => lock.write_unsynced(content.as_bytes())?,
         }
-        let _moving = self.store.moving.write();
         self.log(std::slice::from_ref(step), mover)?;
         let path = lock.path().to_owned();
         if path.is_dir() {
             // Empty folders of refs that are gone; if one was just made there, the renaming fails.
             let _ = remove_empty_tree(&path);
         }
-        let replaced = match self.store.durable {
-            true => lock.commit(),
-            false => lock.rename(),
-        };
+        let moving = self.store.moving.write();
+        let replaced = lock.rename();
+        drop(moving);
+        let replaced = replaced.and_then(|()| match (self.store.durable, path.parent()) {
+            (true, Some(folder)) => sync_folder(folder),
+            _ => Ok(()),
+        });
         replaced.map_err(DirectoryError::io("replace", &path))
     }
 
@@ -223,7 +243,7 @@ impl LockedRefs<'_> {
 
         let path = packed_refs_path(&store.git_dir);
         let mut patience = Patience::new(store.lock_timeout);
-        let lock = match LockFile::take(&store.git_dir, &path, &mut patience) {
+        let lock = match store.take_lock(&path, &mut patience) {
             Ok(lock) => lock,
             Err(NotLocked::Error(error)) => return Err(error.into()),
             Err(NotLocked::FileInTheWay) => {
@@ -273,7 +293,7 @@ impl LockedRefs<'_> {
             write_entries(&mut lock.file(), &merged).and_then(|()| lock.file().sync_all());
         written.map_err(DirectoryError::io("write", &lock_path(&path)))?;
 
-        let _moving = store.moving.write();
+        // Up to here no ref moves: each has its value in one place before it has it no more in the other.
         if !kept.is_empty() {
             replace_keeping_lock(&path, &with_peeled(packed.merged(&kept))?)?;
         }
@@ -281,9 +301,14 @@ impl LockedRefs<'_> {
             remove_loose(store, &loose, true)?;
         }
         self.log(steps, mover)?;
-        lock.commit()
+        let moving = store.moving.write();
+        let replaced = lock.rename();
+        drop(moving);
+        replaced
+            .and_then(|()| sync_folder(&store.git_dir))
             .map_err(DirectoryError::io("replace", &path))?;
         if alone {
+            let _moving = store.moving.write();
             remove_loose(store, &loose, store.durable)?;
         }
         Ok(self.forget_deleted(steps)?)
@@ -297,18 +322,20 @@ impl LockedRefs<'_> {
             let RefEdit {
                 old, new, message, ..
             } = step.edit;
-            let entry = Move {
-                old: *old,
-                new: *new,
-                who: mover.who,
-                message,
-                at_ms: mover.at_ms,
+            let entries = match mover.way {
+                [] => vec![Move {
+                    old: *old,
+                    new: *new,
+                    who: mover.who,
+                    message,
+                    at_ms: mover.at_ms,
+                }],
+                _ => mover.lines(*old),
             };
             let own = new.is_some().then(|| step.name.as_bstr());
             let through = step.through.iter().map(|name| name.as_bstr());
             for name in own.into_iter().chain(through) {
-                let entries = std::slice::from_ref(&entry);
-                let appended = self.store.logs.append(name, entries)?;
+                let appended = self.store.logs.append(name, &entries)?;
                 // Of many, none stays open.
                 written.extend(appended.filter(|_| !is_many));
             }

@@ -4,8 +4,9 @@
 //! threads do not hand the turn to write to each other for every commit, and what a move costs is paid once.
 
 use std::collections::VecDeque;
-use std::process;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use packhouse_object::ProcessLocal;
 
 use super::open::full_name;
 use super::refs::RefKind;
@@ -19,13 +20,11 @@ const WRITES_MAX: usize = 32;
 /// The writes of one store that wait for a leader.
 #[derive(Default)]
 pub(super) struct Waiting {
-    queue: Mutex<Queue>,
+    queue: ProcessLocal<Mutex<Queue>>,
 }
 
 #[derive(Default)]
 struct Queue {
-    /// Whose threads these are: a forked process has none of its parent's.
-    process: u32,
     requests: VecDeque<Arc<Request>>,
     has_leader: bool,
 }
@@ -62,22 +61,20 @@ pub(super) fn commit_on_newest(
         return Some(Box::new(written));
     }
     let waiting = &store.inner.waiting;
-    let request = Arc::new(Request {
-        branch: branch.to_owned(),
-        work: Mutex::new(Some((edits, options))),
-        progress: Mutex::new(Progress::Waits),
-        told: Condvar::new(),
-    });
-    let mut queue = waiting.queue();
+    let request = Arc::new(Request::new(branch, edits, options));
+    let mut queue = waiting.queue.lock();
     queue.requests.push_back(request.clone());
     let leads = !std::mem::replace(&mut queue.has_leader, true);
     drop(queue);
     if !leads && let Progress::Done(answer) = request.wait() {
         return answer;
     }
-    let leading = Leading(waiting);
+    let leading = Leading {
+        waiting,
+        own: &request,
+    };
     let entered = store.exclusive();
-    let group = leading.take(&request);
+    let group = leading.take();
     match entered {
         Ok(_turn) => make_all(store, branch, &group),
         Err(error) => refuse(group.requests(), error),
@@ -88,26 +85,18 @@ pub(super) fn commit_on_newest(
     }
 }
 
-impl Waiting {
-    fn queue(&self) -> MutexGuard<'_, Queue> {
-        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        if queue.process != process::id() {
-            *queue = Queue {
-                process: process::id(),
-                ..Queue::default()
-            };
-        }
-        queue
-    }
-}
-
 /// The lead, until this is dropped: then whoever waits longest has it.
-struct Leading<'a>(&'a Waiting);
+struct Leading<'a> {
+    waiting: &'a Waiting,
+    /// The leader's own request.
+    own: &'a Arc<Request>,
+}
 
 impl Leading<'_> {
     /// Takes the leader's own request, which comes first, and those of the same branch that wait by now.
-    fn take(&self, own: &Arc<Request>) -> Group {
-        let mut queue = self.0.queue();
+    fn take(&self) -> Group {
+        let own = self.own;
+        let mut queue = self.waiting.queue.lock();
         let mut group = vec![own.clone()];
         queue.requests.retain(|request| {
             if Arc::ptr_eq(request, own) {
@@ -125,7 +114,11 @@ impl Leading<'_> {
 
 impl Drop for Leading<'_> {
     fn drop(&mut self) {
-        let mut queue = self.0.queue();
+        let mut queue = self.waiting.queue.lock();
+        // It is there still if this thread panicked before it was taken: then nobody leads for it.
+        queue
+            .requests
+            .retain(|request| !Arc::ptr_eq(request, self.own));
         match queue.requests.front() {
             Some(next) => next.tell(Progress::Leads),
             None => queue.has_leader = false,
@@ -155,6 +148,15 @@ impl Drop for Group {
 }
 
 impl Request {
+    fn new(branch: &str, edits: Edits, options: CommitOptions) -> Request {
+        Request {
+            branch: branch.to_owned(),
+            work: Mutex::new(Some((edits, options))),
+            progress: Mutex::new(Progress::Waits),
+            told: Condvar::new(),
+        }
+    }
+
     fn progress(&self) -> MutexGuard<'_, Progress> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -262,7 +264,10 @@ fn move_on(
     }
     let directory = &newest.store().inner.directory;
     let name = full_name(RefKind::Branch, branch)?;
-    told(branch, directory.is_at(&name, newest.commit())?)
+    told(
+        branch,
+        directory.confirm(&name, newest.commit(), newest.store().storing())?,
+    )
 }
 
 /// Answers the first with the error, and the others too if it is theirs as well.
@@ -284,5 +289,49 @@ fn refuse<'a>(requests: impl Iterator<Item = &'a Request>, error: StoreError) {
     }
     if let Some(first) = first {
         first.answer(Err(error));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Create, StoreOptions};
+
+    #[test]
+    fn a_leader_that_panics_before_it_takes_its_request_leaves_the_lead_to_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = StoreOptions {
+            create: Create::New { branch: None },
+            ..StoreOptions::default()
+        };
+        let store = Store::open(folder.path().join("s.git"), options).unwrap();
+        let waiting = &store.inner.waiting;
+        let request = || {
+            let (edits, options) = (Edits::new(&store), CommitOptions::default());
+            Arc::new(Request::new("main", edits, options))
+        };
+        let (first, second) = (request(), request());
+        {
+            let mut queue = waiting.queue.lock();
+            queue.requests.extend([first.clone(), second.clone()]);
+            queue.has_leader = true;
+        }
+        let lead = || {
+            let _leading = Leading {
+                waiting,
+                own: &first,
+            };
+            panic!("before it takes its request");
+        };
+        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(lead));
+        assert!(panicked.is_err());
+        assert!(matches!(*second.progress(), Progress::Leads));
+        let leading = Leading {
+            waiting,
+            own: &second,
+        };
+        assert_eq!(leading.take().0.len(), 1);
+        drop(leading);
+        assert!(!waiting.queue.lock().has_leader);
     }
 }

@@ -1,11 +1,10 @@
 //! Large folders, indexed by name, so that looking up many files in one does not read it each time.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use bstr::ByteSlice;
 use bytes::Bytes;
-use packhouse_object::{DecodeError, ObjectId};
-use parking_lot::Mutex;
+use packhouse_object::{DecodeError, ObjectId, ProcessLocal};
 
 use super::scan::{Scan, Scanned};
 
@@ -21,8 +20,10 @@ const BYTES_MAX: usize = 32 << 20;
 /// The large folders looked into last, newest first.
 #[derive(Debug, Default)]
 pub(super) struct TreeIndexes {
-    folders: Mutex<Vec<(ObjectId, Arc<TreeIndex>)>>,
+    folders: ProcessLocal<Mutex<Folders>>,
 }
+
+type Folders = Vec<(ObjectId, Arc<TreeIndex>)>;
 
 /// A folder's bytes and where its entries are, by name.
 #[derive(Debug)]

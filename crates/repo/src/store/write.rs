@@ -208,7 +208,10 @@ impl Snapshot {
             Outcome::Unchanged(report) => {
                 directory.check_writable()?;
                 let name = full_name(RefKind::Branch, branch)?;
-                told(branch, directory.is_at(&name, self.commit())?)?;
+                told(
+                    branch,
+                    directory.confirm(&name, self.commit(), store.storing())?,
+                )?;
                 return Ok(self.unchanged(report));
             }
         };

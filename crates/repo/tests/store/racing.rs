@@ -219,14 +219,105 @@ fn writers_get_on_beside_git_that_packs() {
 }
 
 #[test]
-fn the_lock_of_a_killed_writer_hinders_nobody_for_long() {
+fn commits_made_together_have_a_line_each_in_the_reflog_of_a_packed_branch_too() {
+    let world = World::new();
+    let symbolic = ["symbolic-ref", "refs/heads/alias", "refs/heads/main"];
+    world.git(&symbolic);
+    for (round, branch) in ["main", "alias"].into_iter().enumerate() {
+        world.git(&["pack-refs", "--all"]);
+        assert!(!world.path().join("refs/heads/main").exists());
+        let before = world.main().commit();
+        thread::scope(|scope| {
+            // Nobody gets on until all are there.
+            let turn = world.store.exclusive().unwrap();
+            for n in 0..8 {
+                let store = &world.store;
+                scope.spawn(move || {
+                    let (path, write) = (format!("{round}/{n}"), WriteOptions::default());
+                    retry_write(store, branch, &path, b"1", &write, 0).unwrap();
+                });
+            }
+            thread::sleep(std::time::Duration::from_millis(300));
+            drop(turn);
+        });
+        let log = world.store.branches().reflog("main").unwrap();
+        let at = log.iter().rposition(|line| line.old == before).unwrap();
+        let log = &log[at..];
+        assert_eq!(log.len(), 8);
+        assert!(log.windows(2).all(|lines| lines[0].new == lines[1].old));
+        let newest = world.main();
+        assert_eq!(log.last().unwrap().new, newest.commit());
+        // What goes one step back comes back by one step.
+        let back = newest.undo(1).unwrap();
+        assert_eq!(back.commit(), log.last().unwrap().old);
+        assert_eq!(back.redo(1).unwrap().commit(), newest.commit());
+    }
+    world.fsck();
+}
+
+#[test]
+fn a_git_at_work_keeps_its_locks_when_a_writer_was_killed() {
+    use std::io::Write;
+    let world = World::new();
+    let start = super::put(&world.main(), "before", "1");
+    let main = start.commit().to_string();
+    // Killed in its turn, without a lock.
+    let state = std::fs::read(world.path().join("gitstore.lock")).unwrap();
+    let mut killed = state.clone();
+    killed[0] = b'w';
+    // It has locked the branch, and says so, and takes its time.
+    let mut git = std::process::Command::new("git")
+        .args(["update-ref", "--stdin"])
+        .current_dir(world.path())
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut stdin = git.stdin.take().unwrap();
+    let tree = start.tree().to_string();
+    let commit = world.git(&["commit-tree", "-p", &main, "-m", "by git", &tree]);
+    write!(
+        stdin,
+        "start\nupdate refs/heads/main {commit} {main}\nprepare\n"
+    )
+    .unwrap();
+    stdin.flush().unwrap();
+    let lock = world.path().join("refs/heads/main.lock");
+    let begun = std::time::Instant::now();
+    while !lock.exists() {
+        assert!(begun.elapsed().as_secs() < 20);
+        thread::sleep(std::time::Duration::from_millis(5));
+    }
+    std::fs::write(world.path().join("gitstore.lock"), killed).unwrap();
+    thread::scope(|scope| {
+        let writing = scope.spawn(|| start.write("a", b"1", &WriteOptions::default()));
+        // Longer than a lock takes to look old.
+        thread::sleep(std::time::Duration::from_millis(1500));
+        assert!(lock.exists());
+        writeln!(stdin, "commit").unwrap();
+        drop(stdin);
+        assert!(git.wait().unwrap().success());
+        let late = writing.join().unwrap();
+        assert!(matches!(late, Err(StoreError::Stale { .. })), "{late:?}");
+    });
+    assert_eq!(world.main().commit().to_string(), commit);
+    world.fsck();
+}
+
+#[test]
+fn the_lock_of_a_git_that_was_killed_is_named_and_left() {
     let world = World::new();
     let start = world.main();
-    // What a writer leaves that is killed between taking the lock and moving the branch.
-    std::fs::write(world.path().join("gitstore.lock"), b"w").unwrap();
-    std::fs::write(world.path().join("refs/heads/main.lock"), b"").unwrap();
-    let after = super::put(&start, "a", "1");
-    assert!(!world.path().join("refs/heads/main.lock").exists());
-    super::put(&after, "a", "2");
+    let lock = world.path().join("refs/heads/main.lock");
+    std::fs::write(&lock, b"").unwrap();
+    let refused = start.write("a", b"1", &WriteOptions::default());
+    let text = format!("{:#?}", refused.as_ref().unwrap_err());
+    assert!(
+        text.contains("Locked") && text.contains("refs/heads/main.lock"),
+        "{text}"
+    );
+    assert!(lock.exists());
+    std::fs::remove_file(&lock).unwrap();
+    super::put(&start, "a", "1");
     world.fsck();
 }
