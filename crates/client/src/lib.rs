@@ -1,4 +1,4 @@
-//! Talking to other Git repositories: fetching, pushing, backups, restores and bundles.
+//! Talking to other Git repositories: fetching, pushing, backups, restores and bundles; and to the hosted API ([`hosted`]).
 //!
 //! What always holds:
 //!
@@ -9,7 +9,7 @@
 //!   otherwise; programs that are started see all of it.
 //! - Passwords are in no error, no `Debug` output and no log.
 //!
-//! Calls block, as the embedded store does; on an executor they belong on a thread that may.
+//! Calls block, as the embedded store does; on an executor they belong on a thread that may. Those of [`hosted`] do not.
 //!
 //! ```no_run
 //! use packhouse_client::{MirrorOptions, backup};
@@ -24,6 +24,7 @@
 mod bundle;
 mod credentials;
 mod egress;
+pub mod hosted;
 mod mirror;
 pub mod remote;
 
@@ -36,3 +37,8 @@ pub use mirror::{
     MirrorDiff, MirrorError, MirrorFormat, MirrorOptions, RefChange, RefSelection, backup, restore,
 };
 pub use remote::{Remote, RemoteError, RemoteOptions, RemoteUrl};
+
+/// The guide's page for the hosted API, so that its program is compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/src/hosted.md")]
+struct GuidePage;

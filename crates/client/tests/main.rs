@@ -6,6 +6,7 @@
 mod bundles;
 mod credentials;
 mod cut;
+mod hosted;
 mod http;
 mod killed;
 mod mirrors;

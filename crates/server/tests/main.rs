@@ -18,6 +18,7 @@ mod files_metadata;
 mod forks;
 mod git;
 mod grep;
+mod hosted;
 mod jobs;
 mod large;
 mod merge;
