@@ -179,6 +179,7 @@ case $purpose in
     test)
         python_env py061
         python_env py1171
+        python_env hosted
         python_env wheel
         python_env pytest
         python_env schemathesis

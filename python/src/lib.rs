@@ -1,4 +1,4 @@
-//! `packhouse._native`: the embedded store for Python.
+//! `packhouse._native`: the embedded store and the client of the hosted API for Python.
 //!
 //! Thin on purpose: arguments and results are converted here, everything a caller sees is in the Python package around it.
 //! No work on a repository is done while other Python threads have to wait.
@@ -11,6 +11,7 @@ mod exclude;
 mod files;
 mod glob;
 mod history;
+mod hosted;
 mod mirror;
 mod notes;
 mod options;
@@ -45,6 +46,11 @@ mod _native {
     #[pymodule_export]
     use crate::history::Log;
     #[pymodule_export]
+    use crate::hosted::{
+        HostedClient, HostedDownload, HostedEvents, HostedFailure, HostedRepo, HostedUpload,
+        HostedWebhooks, generate_jwt, parse_signature_header, verify_signature,
+    };
+    #[pymodule_export]
     use crate::mirror::resolve_credentials;
     #[pymodule_export]
     use crate::notes::Notes;
@@ -58,4 +64,8 @@ mod _native {
     use crate::store::Store;
     #[pymodule_export]
     use crate::writer::FileWriter;
+
+    /// Version of the package.
+    #[pymodule_export]
+    const VERSION: &str = env!("CARGO_PKG_VERSION");
 }

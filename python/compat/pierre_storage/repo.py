@@ -1,0 +1,7 @@
+"""Repositories."""
+
+from __future__ import annotations
+
+from packhouse.hosted import Repo
+
+__all__ = ["Repo"]
