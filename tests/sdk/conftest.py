@@ -1,6 +1,7 @@
 """Fixtures: a started server per backend, an organisation with keys of each kind, SDK clients, fresh repositories."""
 
 import functools
+import importlib.util
 import os
 import ssl
 import time
@@ -11,14 +12,18 @@ import httpx
 import jwt
 import openapi
 import pytest
+from binary import Backend, Server
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from packhouse import Backend, Server
 from pierre_storage import GitStorage
 from pierre_storage.version import PACKAGE_VERSION
 from wire import AUTHOR, Api
 
 SDK_1 = not PACKAGE_VERSION.startswith("0.")
+# `pierre_storage` by packhouse-compat, without the vendor's package.
+OURS = importlib.util.find_spec("packhouse") is not None
+
+NAME = f"{'packhouse-compat' if OURS else 'pierre-storage'} {PACKAGE_VERSION}"
 
 for variable in [name for name in os.environ if name.lower().endswith("_proxy") and name.lower() != "no_proxy"]:
     del os.environ[variable]
@@ -46,16 +51,16 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(items):
-    skip = pytest.mark.skip(reason=f"pierre-storage {PACKAGE_VERSION}")
+    skip = pytest.mark.skip(reason=NAME)
     for item in items:
-        if not SDK_1 and (item.get_closest_marker("sdk1") or item.get_closest_marker("once")):
+        if not SDK_1 and item.get_closest_marker("sdk1") or (OURS or not SDK_1) and item.get_closest_marker("once"):
             item.add_marker(skip)
 
 
 def pytest_terminal_summary(terminalreporter):
     routes = {(method, path) for method, path, _ in openapi.checked}
     terminalreporter.write_line(
-        f"pierre-storage {PACKAGE_VERSION}: {openapi.checked.total()} responses of {len(routes)} operations "
+        f"{NAME}: {openapi.checked.total()} responses of {len(routes)} operations "
         f"and {len(openapi.checked)} different statuses match /api/openapi.json"
     )
 

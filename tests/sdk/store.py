@@ -8,7 +8,7 @@ import threading
 import time
 from pathlib import Path
 
-from packhouse import BINARY, START_SECONDS, STOP_SECONDS, clean_environment
+from binary import BINARY, START_SECONDS, STOP_SECONDS, clean_environment
 
 SECONDS = 120
 

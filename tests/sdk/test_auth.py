@@ -10,7 +10,7 @@ import uuid
 import httpx
 import jwt
 import pytest
-from conftest import commit, new_key, private_pem, public_pem, read
+from conftest import SDK_1, commit, new_key, private_pem, public_pem, read
 from pierre_storage import ApiError, GitStorage, RefUpdateError, generate_jwt
 
 
@@ -56,10 +56,15 @@ async def test_a_strangers_key_is_not_believed(client, repo):
 
 async def test_sdk_calls_report_a_bad_token_as_their_own_error(client, repo):
     await commit(repo, {"a": "1"})
-    repo.generate_jwt = client(key=private_pem(new_key("ES256")))._generate_jwt
+    stranger = client(key=private_pem(new_key("ES256")))
+    if SDK_1:
+        repo = stranger.repo(id=repo.id)
+    else:
+        repo.generate_jwt = stranger._generate_jwt
     with pytest.raises(RefUpdateError) as error:
         builder = repo.create_commit(target_branch="main", commit_message="m", author={"name": "a", "email": "b"})
-        builder.get_auth_token = lambda: repo.generate_jwt(repo.id, {"permissions": ["git:write"], "ttl": 60})
+        if not SDK_1:
+            builder.get_auth_token = lambda: repo.generate_jwt(repo.id, {"permissions": ["git:write"], "ttl": 60})
         await builder.add_file("a", b"1").send()
     assert error.value.status == "unauthorized"
     for call in (repo.list_files(), repo.list_branches(), repo.list_commits(), repo.get_file_stream(path="a")):

@@ -18,7 +18,7 @@ import jwt
 import pytest
 from conftest import commit, new_key, private_pem, public_pem
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from packhouse import BINARY, Server, clean_environment, run
+from binary import BINARY, Server, clean_environment, run
 from pierre_storage import GitStorage
 from test_git import Clone, git
 

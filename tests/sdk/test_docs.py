@@ -16,7 +16,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from packhouse import BINARY, ROOT, clean_environment, run
+from binary import BINARY, ROOT, clean_environment, run
 
 pytestmark = pytest.mark.once
 

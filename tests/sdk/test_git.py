@@ -7,7 +7,7 @@ import uuid
 import httpx
 import pytest
 from conftest import commit, create_branch, read
-from packhouse import clean_environment
+from binary import clean_environment
 from pierre_storage.types import GitFileMode
 
 IDENTITY = {

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from conftest import private_pem
-from packhouse import ROOT, TARGET, clean_environment
+from binary import ROOT, TARGET, clean_environment
 
 pytestmark = pytest.mark.once
 NPM = Path(os.environ.get("PACKHOUSE_NPM") or TARGET / "test-env" / "npm").resolve()

@@ -13,7 +13,7 @@ import httpx
 import jwt
 import pytest
 from conftest import commit, read
-from packhouse import Server
+from binary import Server
 from pierre_storage import GitStorage
 
 pytestmark = pytest.mark.once

@@ -8,7 +8,7 @@ import subprocess
 import time
 
 import pytest
-from packhouse import run
+from binary import run
 from store import Gitstore, environment
 
 pytestmark = pytest.mark.once

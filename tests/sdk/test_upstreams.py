@@ -9,7 +9,7 @@ import uuid
 import httpx
 import pytest
 from conftest import commit, new_key, private_pem, public_pem, read
-from packhouse import Backend, Server, clean_environment
+from binary import Backend, Server, clean_environment
 from pierre_storage import ApiError, GitStorage
 
 PATIENCE = 30
@@ -69,7 +69,7 @@ async def branches(repo):
     try:
         listed = await repo.list_branches()
     except Exception as error:
-        assert "409" in str(error), error
+        assert "409" in f"{error} {getattr(error, 'status_code', '')}", error
         return None
     return {branch["name"]: branch["head_sha"] for branch in listed["branches"]}
 

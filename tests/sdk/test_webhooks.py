@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import httpx
 import pytest
 from conftest import commit, public_pem
-from packhouse import Server
+from binary import Server
 from pierre_storage import validate_webhook
 from pierre_storage.webhook import validate_webhook_signature
 
