@@ -23,7 +23,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "sdk")]
 
 from cryptography.hazmat.primitives import serialization  # noqa: E402
 from cryptography.hazmat.primitives.asymmetric import ec  # noqa: E402
-from packhouse import Server  # noqa: E402
+from binary import Server  # noqa: E402
 
 ORG = "acme"
 SEED = "20240506"

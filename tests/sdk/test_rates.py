@@ -9,7 +9,7 @@ import uuid
 import httpx
 import pytest
 from conftest import commit, new_key, private_pem, public_pem
-from packhouse import Server, clean_environment
+from binary import Server, clean_environment
 from pierre_storage import ApiError, GitStorage, RefUpdateError
 from test_node import NPM
 
