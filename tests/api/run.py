@@ -21,9 +21,9 @@ import requests
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "sdk")]
 
+from binary import Server  # noqa: E402
 from cryptography.hazmat.primitives import serialization  # noqa: E402
 from cryptography.hazmat.primitives.asymmetric import ec  # noqa: E402
-from binary import Server  # noqa: E402
 
 ORG = "acme"
 SEED = "20240506"
