@@ -67,12 +67,13 @@ impl HostedClient {
             };
         }
         if let Some(timeout) = timeout {
-            if !(timeout > 0.0) {
-                return Err(PyValueError::new_err(
-                    "timeout is not a number of seconds above 0",
-                ));
-            }
-            options.silence = Some(Duration::from_secs_f64(timeout.min(SECONDS_MAX)));
+            let silence = Duration::try_from_secs_f64(timeout.min(SECONDS_MAX)).ok();
+            let silence = silence
+                .filter(|silence| !silence.is_zero())
+                .ok_or_else(|| {
+                    PyValueError::new_err("timeout is not a number of seconds above 0")
+                })?;
+            options.silence = Some(silence);
         }
         Client::new(options)
             .map(HostedClient)
