@@ -99,7 +99,12 @@ class Response(Answer):
             if self.is_closed:
                 raise RuntimeError("the response is closed")
             return None
-        piece = await answer(self._download.next())
+        try:
+            piece = await answer(self._download.next())
+        except BaseException:
+            # A piece may be gone with a wait that was given up: what came after it would not be the file.
+            await self.aclose()
+            raise
         if piece is None:
             self._download = None
             self.is_closed = True

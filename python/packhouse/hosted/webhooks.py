@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import AsyncIterator, Optional, cast
+import asyncio
+from typing import Any, AsyncIterator, Optional, cast
 
 from packhouse import _native
 
@@ -60,17 +61,31 @@ class Webhooks:
 class Events:
     """Events in their order, without an end: ``async for event in events``.
 
-    A connection that breaks is made again and misses nothing. Close it, or use it with ``async with``.
+    A connection that breaks is made again and misses nothing, and neither does a wait for an event that is cancelled. Close
+    it, or use it with ``async with``.
     """
 
     def __init__(self, events: _native.HostedEvents) -> None:
         self._events: Optional[_native.HostedEvents] = events
+        self._waiting: Optional[asyncio.Future[Any]] = None
 
     def __aiter__(self) -> AsyncIterator[Event]:
         return self
 
     async def __anext__(self) -> Event:
-        found = await answer(self._events.next()) if self._events is not None else None
+        if self._events is None:
+            raise StopAsyncIteration
+        if self._waiting is None:
+            self._waiting = asyncio.ensure_future(answer(self._events.next()))
+        try:
+            found = await asyncio.shield(self._waiting)
+        except asyncio.CancelledError:
+            # The event, on its way or there already, is for the next caller.
+            raise
+        except BaseException:
+            self._waiting = None
+            raise
+        self._waiting = None
         if found is None:
             raise StopAsyncIteration
         id, kind, data = found
@@ -78,6 +93,10 @@ class Events:
 
     async def aclose(self) -> None:
         events, self._events = self._events, None
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
         if events is not None:
             await events.close()
 

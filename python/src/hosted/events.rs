@@ -9,7 +9,7 @@ use tokio::sync::Mutex;
 
 use super::running::{Json, spawn};
 
-/// A stream of events. One that is waited for is not lost when the wait is cancelled.
+/// A stream of events.
 #[pyclass(frozen, module = "packhouse._native")]
 pub(crate) struct HostedEvents(Arc<Mutex<Option<EventStream>>>);
 
