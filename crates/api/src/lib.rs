@@ -13,6 +13,7 @@
 //! ```
 
 mod archive;
+mod audit;
 mod blame;
 mod branches;
 mod commit_pack;
@@ -36,6 +37,7 @@ mod webhooks;
 pub use archive::{ArchiveFormat, ArchiveOptions, ArchiveRequest};
 mod tags;
 
+pub use audit::{AuditEntryInfo, AuditQuery, ListedAuditEntries, RepoAuditQuery};
 pub use blame::{BlameLine, BlameQuery, BlamedFile};
 pub use branches::{
     BranchDetails, BranchInfo, CreateBranch, CreatedBranch, DeleteBranch, DeletedBranch,

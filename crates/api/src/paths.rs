@@ -57,6 +57,10 @@ pub const GIT_CREDENTIALS: &str = "/api/v1/repos/git-credentials";
 pub const JOBS: &str = "/api/v1/jobs";
 /// List the jobs of one repository (`GET`).
 pub const REPO_JOBS: &str = "/api/v1/repos/jobs";
+/// What was done in an organisation (`GET`).
+pub const AUDIT: &str = "/api/v1/audit";
+/// What was done to one repository (`GET`).
+pub const REPO_AUDIT: &str = "/api/v1/repos/audit";
 /// Subscribe to events (`POST`) and list subscriptions (`GET`).
 pub const WEBHOOKS: &str = "/api/v1/webhooks";
 /// Describe (`GET`) and delete (`DELETE`) one subscription.

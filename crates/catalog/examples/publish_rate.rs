@@ -150,6 +150,7 @@ impl Writer {
             peeled: None,
             message: "commit: measured".into(),
             who: None,
+            origin: None,
         };
         let publish = Publish {
             repo: self.repo,

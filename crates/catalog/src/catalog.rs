@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::audit::{self, NewAuditEntry};
 use crate::changes::Teller;
 use crate::dialect::Pool;
 use crate::ids::{IdSource, RepoId};
@@ -13,6 +14,8 @@ use crate::{CatalogError, events, migrate};
 #[derive(Clone, Debug)]
 pub struct Catalog {
     inner: Arc<Inner>,
+    /// What the audit log says of the next change.
+    audit: Option<Arc<NewAuditEntry>>,
 }
 
 #[derive(Debug)]
@@ -58,6 +61,7 @@ impl Catalog {
                 teller,
                 ids,
             }),
+            audit: None,
         })
     }
 
@@ -101,7 +105,7 @@ impl Catalog {
     pub(crate) async fn submit_at(&self, place: i64, work: Work) -> Result<Done, CatalogError> {
         let lanes = &self.inner.lanes;
         lanes[place.unsigned_abs() as usize % lanes.len()]
-            .submit(work)
+            .submit(work, self.audit_entry()?)
             .await
     }
 
@@ -109,7 +113,22 @@ impl Catalog {
     pub(crate) async fn submit_hook(&self, work: HookWork) -> Result<Done, CatalogError> {
         let lane = self.inner.hook_lane.as_ref();
         lane.unwrap_or(&self.inner.lanes[0])
-            .submit(Work::Hook(work))
+            .submit(Work::Hook(work), self.audit_entry()?)
             .await
+    }
+
+    /// A handle whose change is put into the audit log.
+    pub(crate) fn with_audit(&self, entry: NewAuditEntry) -> Catalog {
+        Catalog {
+            inner: self.inner.clone(),
+            audit: Some(Arc::new(entry)),
+        }
+    }
+
+    fn audit_entry(&self) -> Result<Option<Arc<NewAuditEntry>>, CatalogError> {
+        if let Some(entry) = &self.audit {
+            audit::check(entry)?;
+        }
+        Ok(self.audit.clone())
     }
 }

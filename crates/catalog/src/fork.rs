@@ -1,7 +1,10 @@
 //! Forks: a new repository that lists the packs of another, in one transaction. No byte is copied but the tail's.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
+use crate::audit::{self, Origin};
 use crate::ids::{OrgId, RepoId};
 use crate::lane::{Done, Work};
 use crate::publish::MAX_REF_NAME_BYTES;
@@ -28,6 +31,8 @@ pub struct Fork {
     pub tail: Option<Bytes>,
     /// Who did it, for the reflog.
     pub who: String,
+    /// Where it came from, for the audit log.
+    pub origin: Option<Arc<Origin>>,
     /// What the reflog says of each ref.
     pub message: String,
     /// When.
@@ -81,6 +86,7 @@ fn storable(mut fork: Fork) -> Result<Fork, CatalogError> {
     for new in &fork.refs {
         text::check_length("ref name", &new.name, MAX_REF_NAME_BYTES)?;
     }
+    fork.origin.as_deref().map_or(Ok(()), audit::check_origin)?;
     fork.who = text::storable(fork.who);
     fork.message = text::storable(fork.message);
     Ok(fork)

@@ -13,6 +13,7 @@
 //! Writers wait in lanes (see `lane`), which put what waits into one commit; reads have their own
 //! connections and wait for no writer.
 
+mod audit;
 mod bulk;
 mod catalog;
 mod changes;
@@ -40,6 +41,7 @@ mod text;
 mod upstreams;
 mod view;
 
+pub use audit::{AuditCursor, AuditEntry, AuditOf, AuditedChange, NewAuditEntry, Origin};
 pub use catalog::Catalog;
 pub use changes::{Change, Changes};
 pub use deliveries::{Delivery, DeliveryRow, DeliveryState};

@@ -34,6 +34,12 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
         include_str!("../migrations/sqlite/0006_upstreams.sql"),
         include_str!("../migrations/postgres/0006_upstreams.sql"),
     ),
+    (
+        7,
+        "audit",
+        include_str!("../migrations/sqlite/0007_audit.sql"),
+        include_str!("../migrations/postgres/0007_audit.sql"),
+    ),
 ];
 
 fn migrator(dialect: Dialect) -> Migrator {

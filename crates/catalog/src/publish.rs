@@ -1,9 +1,11 @@
 //! Publishing: the one way a repository's contents change.
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::audit::{self, Origin};
 use crate::ids::RepoId;
 use crate::lane::{Done, Moved, Work};
 use crate::{Catalog, CatalogError, text};
@@ -47,6 +49,8 @@ pub struct RefEdit {
     pub message: String,
     /// Who did it, when that is not who publishes.
     pub who: Option<String>,
+    /// Where it came from, for the audit log.
+    pub origin: Option<Arc<Origin>>,
 }
 
 /// A pack in the bucket to list.
@@ -173,6 +177,7 @@ fn storable(mut publish: Publish) -> Result<Publish, CatalogError> {
         text::check_length("ref name", &edit.name, MAX_REF_NAME_BYTES)?;
         edit.message = text::storable(std::mem::take(&mut edit.message));
         edit.who = edit.who.take().map(text::storable);
+        edit.origin.as_deref().map_or(Ok(()), audit::check_origin)?;
     }
     Ok(publish)
 }

@@ -223,6 +223,7 @@ async fn a_fork_begins_with_its_own_events(db: &Database) {
         refs: vec![new(MAIN), new("refs/heads/side")],
         tail: None,
         who: "somebody".into(),
+        origin: None,
         message: "fork".into(),
         at_ms: 1,
     };

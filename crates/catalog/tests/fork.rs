@@ -30,6 +30,7 @@ fn fork_of(source: &RepoRow, name: &str, refs: &[(&str, u64)], tail: Option<&[u8
         refs: refs.collect(),
         tail: tail.map(Bytes::copy_from_slice),
         who: "somebody".to_owned(),
+        origin: None,
         message: "fork: from elsewhere".to_owned(),
         at_ms: AT,
     }

@@ -1,6 +1,7 @@
 //! The catalog on both databases: every test here runs on SQLite and on PostgreSQL.
 #![allow(clippy::unwrap_used)]
 
+mod audit;
 mod both;
 mod crash;
 mod events;

@@ -20,6 +20,7 @@ pub(crate) fn edit(name: &str, old: Option<u64>, new: Option<u64>) -> RefEdit {
         peeled: None,
         message: "test".into(),
         who: None,
+        origin: None,
     }
 }
 

@@ -7,10 +7,13 @@ use packhouse_catalog::{Catalog, CreateOrgError, NewKey};
 use packhouse_server::auth::PublicKey;
 use serde::Serialize;
 
+use crate::audit;
 use crate::error::CliError;
 use crate::key::PrivateKey;
 use crate::storage;
 
+/// Who acts, for the audit log.
+const WHO: &str = "packhouse serve --dev";
 /// Name of the organisation.
 pub(crate) const ORG: &str = "dev";
 /// Its private key, in the data folder.
@@ -37,7 +40,11 @@ pub(crate) async fn prepare(catalog: &Catalog, data: &Path) -> Result<DevKey, Cl
         key: path.clone(),
         accepted,
     };
-    let (org, is_new) = match catalog.create_org(ORG).await {
+    let (org, is_new) = match catalog
+        .audited(audit::entry(WHO, "org.create", None, ORG))
+        .create_org(ORG)
+        .await
+    {
         Ok(org) => (org, true),
         Err(CreateOrgError::Exists { .. }) => {
             match catalog.org(ORG).await.map_err(storage::catalog_failed)? {
@@ -70,6 +77,7 @@ pub(crate) async fn prepare(catalog: &Catalog, data: &Path) -> Result<DevKey, Cl
         public_pem,
     };
     catalog
+        .audited(audit::entry(WHO, "key.add", Some(org.id), &key.fingerprint))
         .add_key(org.id, key)
         .await
         .map_err(storage::catalog_failed)?;

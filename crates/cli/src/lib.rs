@@ -3,6 +3,7 @@
 //! Terminal, environment and files of settings are read here and nowhere below. Each command is a file of
 //! `commands`: its arguments and its `run`. Called as `gitstore` it is `packhouse store`.
 
+mod audit;
 mod commands;
 mod dev;
 mod error;

@@ -1,5 +1,6 @@
 //! Every request gets an id, a span, and a place in the counters.
 
+use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,13 +10,14 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use axum::body::Body;
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use hyper::body::{Frame, SizeHint};
+use packhouse_catalog::Origin;
 use tracing::Instrument;
 
 use crate::error::ApiError;
@@ -31,11 +33,16 @@ const MAX_ID_BYTES: usize = 128;
 /// Runs the rest of the server for one request. Nothing of the token, the query or the body is logged.
 pub(crate) async fn observe(
     State(state): State<AppState>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     let began = Instant::now();
     let id = request_id(request.headers());
+    let origin = Origin {
+        address: address(&request),
+        request_id: id.to_str().unwrap_or_default().to_owned(),
+    };
+    request.extensions_mut().insert(Arc::new(origin));
     let method = request.method().clone();
     let route = match request.extensions().get::<MatchedPath>() {
         Some(route) => route.as_str().to_owned(),
@@ -65,6 +72,12 @@ pub(crate) async fn observe(
     response.headers_mut().insert(REQUEST_ID, id);
     let metrics = state.metrics.clone();
     response.map(|body| Body::new(Counted { body, metrics }))
+}
+
+/// The address of who is connected. Headers that claim another one are not believed: anyone can send them.
+fn address(request: &Request) -> Option<String> {
+    let ConnectInfo(peer) = request.extensions().get::<ConnectInfo<SocketAddr>>()?;
+    Some(peer.ip().to_canonical().to_string())
 }
 
 /// The client's id if it is one, a new one otherwise.

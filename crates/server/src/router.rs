@@ -73,6 +73,8 @@ pub(crate) fn router(state: AppState) -> Router {
         )
         .route(paths::JOBS, get(rest::jobs::list_all))
         .route(paths::REPO_JOBS, get(rest::jobs::list))
+        .route(paths::AUDIT, get(rest::audit::list_all))
+        .route(paths::REPO_AUDIT, get(rest::audit::list))
         .route(
             paths::WEBHOOKS,
             get(rest::webhooks::list).post(rest::webhooks::create),

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::uri::Authority;
-use http::{HeaderMap, Uri};
+use http::{Extensions, HeaderMap, Uri};
 use packhouse_api::ErrorCode;
-use packhouse_catalog::{JobState, RepoRow};
+use packhouse_catalog::{JobState, Origin, RepoRow};
 use packhouse_client::Egress;
 use packhouse_object::ObjectId;
 use packhouse_repo::{Hosted, Repository, TextCache};
@@ -153,10 +153,14 @@ impl AppState {
     }
 
     /// The caller that the token in `headers` stands for, whose request is counted. Once for each request.
-    pub async fn authenticate(&self, headers: &HeaderMap) -> Result<Caller, ApiError> {
+    pub async fn authenticate(
+        &self,
+        headers: &HeaderMap,
+        extensions: &Extensions,
+    ) -> Result<Caller, ApiError> {
         let caller = self.identify(headers).await?;
         self.admit(&caller, 1)?;
-        Ok(caller)
+        Ok(caller.sent_from(extensions.get::<Arc<Origin>>().cloned()))
     }
 
     /// The caller that the token in `headers` stands for. Their request is not counted.
@@ -195,7 +199,7 @@ impl AppState {
         if row.syncing {
             return Err(self.sync_in_progress(&row).await?);
         }
-        Ok(self.hosted.at(&row))
+        Ok(self.hosted.at_from(&row, caller.origin().cloned()))
     }
 
     /// Why a repository that has nothing of its upstream yet cannot be used, and what to do.

@@ -12,6 +12,7 @@
 //! `group` forms groups, `state` reads what they need, `plan` decides without I/O, `write` writes;
 //! `task` runs it all, and `checkpoint` keeps SQLite's log short.
 
+mod audit;
 mod checkpoint;
 mod group;
 mod hooks;
@@ -29,6 +30,7 @@ use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::CatalogError;
+use crate::audit::NewAuditEntry;
 use crate::changes::Teller;
 use crate::fold::Fold;
 use crate::fork::Fork;
@@ -183,6 +185,8 @@ impl Work {
 #[derive(Debug)]
 struct Op {
     work: Work,
+    /// What the audit log says of it if it is done.
+    audit: Option<Arc<NewAuditEntry>>,
     bytes: usize,
     reply: oneshot::Sender<Result<Done, CatalogError>>,
     /// Its share of `QUEUE_BYTES`, given back when it is answered.
@@ -224,9 +228,14 @@ impl Lane {
     }
 
     /// Waits for room in the queue, and then for the answer.
-    pub(crate) async fn submit(&self, work: Work) -> Result<Done, CatalogError> {
+    pub(crate) async fn submit(
+        &self,
+        work: Work,
+        audit: Option<Arc<NewAuditEntry>>,
+    ) -> Result<Done, CatalogError> {
         let closed = |_| CatalogError::Closed;
-        let bytes = work.bytes();
+        let detail = audit.as_ref().and_then(|entry| entry.detail.as_ref());
+        let bytes = work.bytes() + detail.map_or(0, String::len);
         let share = u32::try_from(bytes.min(QUEUE_BYTES)).expect("64 MiB fits in 32 bits");
         let room = self
             .room
@@ -237,6 +246,7 @@ impl Lane {
         let (reply, answer) = oneshot::channel();
         let op = Box::new(Op {
             work,
+            audit,
             bytes,
             reply,
             _room: room,

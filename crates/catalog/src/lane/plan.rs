@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use crate::audit::Origin;
 use crate::changes::Change;
 use crate::events;
 use crate::fold::{DUE_BYTES, DUE_ROWS, Fold};
@@ -98,6 +99,7 @@ pub(super) struct ReflogWrite<'a> {
     pub(super) what: LogEntry<'a>,
     pub(super) who: &'a str,
     pub(super) at_ms: i64,
+    pub(super) origin: Option<&'a Origin>,
     pub(super) org: OrgId,
     pub(super) tick: i64,
 }
@@ -365,6 +367,7 @@ fn append_event<'a>(
         ordinal: 0,
         what: LogEntry::Event(kind, detail),
         who,
+        origin: None,
         at_ms,
         org: repo.row.org,
         tick: repo.tick,
@@ -433,6 +436,7 @@ fn decide_publish<'a>(state: &State, publish: &'a Publish, writes: &mut Writes<'
             ordinal,
             what: LogEntry::Move(edit),
             who: edit.who.as_deref().unwrap_or(&publish.who),
+            origin: edit.origin.as_deref(),
             at_ms: publish.at_ms,
             org,
             tick,

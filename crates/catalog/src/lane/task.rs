@@ -14,7 +14,7 @@ use crate::open::Place;
 
 use super::checkpoint::Checkpoint;
 use super::group::Groups;
-use super::{Done, Message, Op, Work, plan, state, write};
+use super::{Done, Message, Op, Work, audit, plan, state, write};
 
 /// How long a lane waits for another process to give up SQLite's write lock.
 const LOCK_WAIT: Duration = Duration::from_secs(30);
@@ -87,8 +87,8 @@ impl Task {
     }
 
     async fn run_group(&mut self, group: Vec<Op>) {
-        let works: Vec<&Work> = group.iter().map(|op| &op.work).collect();
-        match self.transact(&works).await {
+        let ops: Vec<&Op> = group.iter().collect();
+        match self.transact(&ops).await {
             Ok(answers) => {
                 for (op, answer) in group.into_iter().zip(answers) {
                     op.answer(Ok(answer));
@@ -110,7 +110,7 @@ impl Task {
     async fn run_each_alone(&mut self, group: Vec<Op>) {
         let mut group = group.into_iter();
         while let Some(op) = group.next() {
-            match self.run_alone(&op.work).await {
+            match self.run_alone(&op).await {
                 Ok(answer) => op.answer(Ok(answer)),
                 Err(Failure::RolledBack(error)) => op.answer(Err(error.into())),
                 Err(Failure::Unconfirmed(error)) => op.answer(Err(unconfirmed(error))),
@@ -123,10 +123,10 @@ impl Task {
         }
     }
 
-    async fn run_alone(&mut self, work: &Work) -> Result<Done, Failure> {
+    async fn run_alone(&mut self, op: &Op) -> Result<Done, Failure> {
         let mut tries = 1;
         loop {
-            match self.transact(&[work]).await {
+            match self.transact(&[op]).await {
                 Ok(answers) => {
                     return Ok(answers.into_iter().next().expect("one work has one answer"));
                 }
@@ -139,8 +139,8 @@ impl Task {
         }
     }
 
-    /// Does works in one transaction. Whatever the failure, the next call starts clean.
-    async fn transact(&mut self, works: &[&Work]) -> Result<Vec<Done>, Failure> {
+    /// Does what is asked in one transaction. Whatever the failure, the next call starts clean.
+    async fn transact(&mut self, ops: &[&Op]) -> Result<Vec<Done>, Failure> {
         // Taken out of the task and put back after a clean end only: a connection in doubt is dropped.
         let mut conn = match self.conn.take() {
             Some(conn) => conn,
@@ -158,7 +158,7 @@ impl Task {
                 .map_err(Failure::NotBegun)?;
             conn = new.unwrap_or(conn);
         };
-        match fill(&mut tx, &mut self.texts, &self.ids, works).await {
+        match fill(&mut tx, &mut self.texts, &self.ids, ops).await {
             Ok((answers, changes)) => {
                 tx.commit().await.map_err(Failure::Unconfirmed)?;
                 self.conn = Some(conn);
@@ -214,13 +214,16 @@ async fn fill(
     tx: &mut Tx<'_>,
     texts: &mut Texts,
     ids: &IdSource,
-    works: &[&Work],
+    ops: &[&Op],
 ) -> Result<(Vec<Done>, Vec<Change>), sqlx::Error> {
     let mut conn = tx.conn();
-    let state = state::read(&mut conn, texts, works).await?;
+    let works: Vec<&Work> = ops.iter().map(|op| &op.work).collect();
+    let state = state::read(&mut conn, texts, &works).await?;
     let (writes, mut answers) = plan::plan(&state, works.iter().copied(), ids);
     let changes = writes.changes();
     write::write(&mut conn, texts, writes, &mut answers).await?;
+    let asked = ops.iter().copied().zip(&answers);
+    audit::write(&mut conn, texts, ids, asked).await?;
     Ok((answers, changes))
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use crate::audit::Origin;
 use crate::bulk::{Bulk, Kind, List, RowArgs, Texts};
 use crate::dialect::{Conn, Dialect};
 use crate::events;
@@ -25,10 +26,10 @@ pub(super) const UPSERT_REFS: Bulk = Bulk {
 const INSERT_REFLOG: Bulk = Bulk {
     head: "INSERT INTO reflog \
            (repo_id, generation, ordinal, name, old, new, who, message, at_ms, org_id, tick, \
-           kind, detail) SELECT column1, column2, column3, column4, column5, column6, column7, \
-           column8, column9, column10, column11, column12, column13 FROM (VALUES ",
+           kind, detail, address, request_id) SELECT column1, column2, column3, column4, column5, column6, column7, \
+           column8, column9, column10, column11, column12, column13, column14, column15 FROM (VALUES ",
     columns: &[
-        Int, Int, Int, Bytes, Bytes, Bytes, Text, Text, Int, Int, Int, Text, Text,
+        Int, Int, Int, Bytes, Bytes, Bytes, Text, Text, Int, Int, Int, Text, Text, Text, Text,
     ],
     foot: ") AS v WHERE column1 IS NOT NULL",
     lock: "",
@@ -39,12 +40,14 @@ macro_rules! insert_new {
         Bulk {
             head: concat!(
                 "INSERT INTO reflog (repo_id, generation, ordinal, name, new, who, message, \
-                 at_ms, org_id, tick, kind) SELECT column1, column2, column3, column4, column5, \
+                 at_ms, org_id, tick, kind, address, request_id) SELECT column1, column2, column3, column4, column5, \
                  column6, column7, column8, column9, ",
                 $tick,
-                ", column10 FROM (VALUES "
+                ", column10, column11, column12 FROM (VALUES "
             ),
-            columns: &[Int, Int, Int, Bytes, Bytes, Text, Text, Int, Int, Text],
+            columns: &[
+                Int, Int, Int, Bytes, Bytes, Text, Text, Int, Int, Text, Text, Text,
+            ],
             foot: ") AS v WHERE column1 IS NOT NULL",
             lock: "",
         }
@@ -195,6 +198,7 @@ async fn write_refs(
                 LogEntry::Move(_) => row.push(None::<&str>).push(None::<&str>),
                 LogEntry::Event(kind, detail) => row.push(*kind).push(*detail),
             };
+            push_origin(row, entry.origin);
         });
     }
     reflog.execute(conn, texts).await?;
@@ -319,6 +323,13 @@ pub(super) fn push_created(row: &mut RowArgs<'_>, repo: &RepoRow) {
     row.push(repo.created_at_ms)
         .push(repo.org.0)
         .push(events::CREATED);
+    push_origin(row, None);
+}
+
+/// Where a move came from: the last columns of its row.
+pub(super) fn push_origin(row: &mut RowArgs<'_>, origin: Option<&Origin>) {
+    row.push(origin.and_then(|origin| origin.address.as_deref()))
+        .push(origin.map(|origin| origin.request_id.as_str()));
 }
 
 /// One of the rare things; says how many rows it changed.
@@ -373,7 +384,7 @@ async fn write_admin(conn: &mut Conn<'_>, admin: &Admin<'_>) -> Result<u64, sqlx
 mod tests {
     use super::*;
     use crate::dialect::Dialect;
-    use crate::lane::state;
+    use crate::lane::{audit, state};
     use crate::open::Place;
 
     /// Every statement of a lane finds its rows by key: cost follows the group, not the tables.
@@ -394,7 +405,11 @@ mod tests {
             &INSERT_REPOS,
             &INSERT_NEW_SQLITE,
         ];
-        let all = written.into_iter().chain(state::ALL).chain(hooks::ALL);
+        let all = written
+            .into_iter()
+            .chain(state::ALL)
+            .chain(hooks::ALL)
+            .chain(audit::ALL);
         for bulk in all.chain(upstreams::ALL) {
             let text = crate::bulk::build(Dialect::Sqlite, bulk, 4);
             let explain = crate::dialect::Sql::Built(format!("EXPLAIN QUERY PLAN {text}").into());

@@ -6,7 +6,7 @@ use crate::bulk::{List, Texts};
 use crate::dialect::Conn;
 
 use super::plan::ForkWrite;
-use super::write::{INSERT_TAIL, UPSERT_REFS, first_events};
+use super::write::{INSERT_TAIL, UPSERT_REFS, first_events, push_origin};
 
 const COPY_PACKS: &str = "INSERT INTO packs \
      (repo_id, key, source, objects, pack_bytes, idx_bytes, generation) \
@@ -63,6 +63,7 @@ async fn write_refs(
                 .push(fork.message.as_str())
                 .push(fork.at_ms);
             row.push(fork.org.0).push(None::<&str>);
+            push_origin(row, fork.origin.as_deref());
         });
     }
     refs.execute(conn, texts).await?;

@@ -8,6 +8,7 @@ use packhouse_catalog::CreateRepoError;
 use packhouse_repo::{Hosted, ImportReport, Repository, import};
 use serde::Serialize;
 
+use crate::audit;
 use crate::error::CliError;
 use crate::names::RepoSpec;
 use crate::settings::{Settings, StorageFlags};
@@ -99,8 +100,15 @@ async fn import_into(hosted: &Hosted, args: &ImportArgs, ui: Ui) -> Result<Impor
 /// The repository to import into, and whether it was made for that.
 async fn target(hosted: &Hosted, args: &ImportArgs) -> Result<(Repository, bool), CliError> {
     let org = storage::find_org(hosted.catalog(), &args.repo.org).await?;
+    let created = audit::entry(
+        "packhouse import",
+        "repo.create",
+        Some(org.id),
+        &args.repo.name,
+    );
     match hosted
         .catalog()
+        .audited(created)
         .create_repo(org.id, &args.repo.name, &default_branch(&args.dir))
         .await
     {

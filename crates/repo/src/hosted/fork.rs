@@ -4,7 +4,7 @@
 //! lost when the source is deleted. A snapshot is a fork with one new commit that has no history.
 
 use bytes::Bytes;
-use packhouse_catalog::{Fork, ForkError as CatalogForkError, NewRef, RepoRow};
+use packhouse_catalog::{Fork, ForkError as CatalogForkError, NewAuditEntry, NewRef, RepoRow};
 use packhouse_object::{
     BString, Commit, NewObject, ObjectId, ObjectKind, ReadError, RefName, Signature, commit_links,
 };
@@ -33,6 +33,8 @@ pub struct ForkRequest {
     pub snapshot: Option<InitialCommit>,
     /// Who asked, for the reflog.
     pub who: String,
+    /// What the audit log says of it, and where it came from.
+    pub audit: Option<NewAuditEntry>,
 }
 
 /// The one commit of a snapshot; its tree is that of the commit it is taken from.
@@ -92,11 +94,15 @@ impl Hosted {
     /// Makes a fork of `source` in its organisation: all of it or nothing, and durable when this returns.
     pub async fn fork(&self, source: &RepoRow, request: ForkRequest) -> Result<RepoRow, ForkError> {
         let state = self.engine.state_to_fork(source).await?;
+        let catalog = match &request.audit {
+            Some(entry) => self.engine.catalog.audited(entry.clone()),
+            None => self.engine.catalog.clone(),
+        };
         let (from, now) = (source.clone(), now_ms());
         let fork = tokio::task::spawn_blocking(move || plan(&state, &from, request, now))
             .await
             .map_err(|_| RepoError::Stopped)??;
-        let made = self.engine.catalog.fork(fork).await;
+        let made = catalog.fork(fork).await;
         made.map_err(|error| match error {
             CatalogForkError::Exists { name } => ForkError::Exists { name },
             CatalogForkError::SourceGone => ForkError::SourceGone {
@@ -135,6 +141,7 @@ fn plan(view: &View, source: &RepoRow, request: ForkRequest, now: i64) -> Result
         at,
         snapshot,
         who,
+        audit,
     } = request;
     let head = default_branch.unwrap_or_else(|| view.head().clone());
     let start = begin_at(view, source, at.as_deref())?;
@@ -159,6 +166,7 @@ fn plan(view: &View, source: &RepoRow, request: ForkRequest, now: i64) -> Result
         refs,
         tail: (!objects.is_empty()).then(|| tail::encode(&objects)),
         who,
+        origin: audit.and_then(|entry| entry.origin),
         message: format!("fork: from {}", source.name),
         at_ms: now,
     })

@@ -15,7 +15,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use packhouse_catalog::{
-    NewPack, PackSource, Publish, PublishError as CatalogPublishError, RefEdit as CatalogEdit,
+    NewPack, Origin, PackSource, Publish, PublishError as CatalogPublishError,
+    RefEdit as CatalogEdit,
 };
 use packhouse_object::{NewObject, ObjectId, PackFileWriter};
 use parking_lot::Mutex;
@@ -43,6 +44,8 @@ const BACKPRESSURE: u64 = 16;
 /// A write that waits for its turn.
 pub(crate) struct Waiting {
     pub who: String,
+    /// Where it came from, for the audit log.
+    pub origin: Option<Arc<Origin>>,
     pub packs: Vec<StoredPack>,
     pub prepare: Box<dyn Prepare>,
     /// The generation the repository was known to have reached when the write came.
@@ -284,7 +287,7 @@ fn prepare_in_order(group: Vec<Waiting>, base: &View, packs: &[OpenPack]) -> Pre
                     change
                         .edits
                         .into_iter()
-                        .map(|edit| catalog_edit(edit, &next, &write.who)),
+                        .map(|edit| catalog_edit(edit, &next, &write)),
                 );
                 sum.objects.extend(change.objects);
                 sum.packs.extend(write.packs.iter().cloned());
@@ -325,7 +328,7 @@ impl<E: Into<RepoError>> From<E> for CommitFailure {
     }
 }
 
-fn catalog_edit(edit: RefEdit, after: &View, who: &str) -> CatalogEdit {
+fn catalog_edit(edit: RefEdit, after: &View, write: &Waiting) -> CatalogEdit {
     let bytes = |id: ObjectId| id.as_slice().to_vec();
     CatalogEdit {
         name: edit.name.as_bytes().to_vec(),
@@ -337,7 +340,8 @@ fn catalog_edit(edit: RefEdit, after: &View, who: &str) -> CatalogEdit {
             .and_then(|entry| entry.peeled)
             .map(bytes),
         message: edit.message,
-        who: Some(who.to_owned()),
+        who: Some(write.who.clone()),
+        origin: write.origin.clone(),
     }
 }
 

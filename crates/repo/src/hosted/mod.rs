@@ -24,7 +24,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use packhouse_bucket::Bucket;
-use packhouse_catalog::{Catalog, NewPack, OrgId, PackSource, RepoId, RepoRow};
+use packhouse_catalog::{Catalog, NewPack, OrgId, Origin, PackSource, RepoId, RepoRow};
 use packhouse_object::{FinishedPack, HistoryIndex, ObjectCache, ObjectId};
 use quick_cache::sync::Cache;
 use tokio::sync::{Semaphore, oneshot};
@@ -196,12 +196,18 @@ impl Hosted {
 
     /// The repository a row describes. Its first view is at least as new as the row.
     pub fn at(&self, row: &RepoRow) -> Repository {
+        self.at_from(row, None)
+    }
+
+    /// The same for a request that came from `origin`: what it moves says so in the audit log.
+    pub fn at_from(&self, row: &RepoRow, origin: Option<Arc<Origin>>) -> Repository {
         let slot = self.engine.slot(row.id, row.org);
         Repository::new(Arc::new(HostedRepository {
             engine: self.engine.clone(),
             slot,
             seen: row.generation,
             fresh: AtomicBool::new(true),
+            origin,
         }))
     }
 
@@ -299,6 +305,8 @@ struct HostedRepository {
     seen: i64,
     /// Whether the lookup may still stand in for asking the catalog: true until the first view.
     fresh: AtomicBool,
+    /// Where the request came from, if there is one.
+    origin: Option<Arc<Origin>>,
 }
 
 #[async_trait]
@@ -330,6 +338,7 @@ impl Backend for HostedRepository {
         let (reply, answer) = oneshot::channel();
         let write = Waiting {
             who,
+            origin: self.origin.clone(),
             packs: stored,
             prepare,
             seen: self.seen,

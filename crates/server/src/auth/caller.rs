@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 use packhouse_api::ErrorCode;
-use packhouse_catalog::OrgId;
+use packhouse_catalog::{NewAuditEntry, OrgId, Origin};
 
 use super::policy::TokenPolicy;
 use crate::error::ApiError;
@@ -77,9 +77,12 @@ impl Scopes {
     }
 }
 
-/// Who is calling. Made from a verified token only.
+/// Who is calling, and from where. Made from a verified token only.
 #[derive(Clone, Debug)]
-pub struct Caller(Arc<Inner>);
+pub struct Caller {
+    inner: Arc<Inner>,
+    origin: Option<Arc<Origin>>,
+}
 
 #[derive(Debug)]
 struct Inner {
@@ -100,34 +103,61 @@ impl Caller {
         scopes: Scopes,
         policy: TokenPolicy,
     ) -> Caller {
-        Caller(Arc::new(Inner {
-            org,
-            issuer,
-            who,
-            repo,
-            scopes,
-            policy: Arc::new(policy),
-        }))
+        Caller {
+            inner: Arc::new(Inner {
+                org,
+                issuer,
+                who,
+                repo,
+                scopes,
+                policy: Arc::new(policy),
+            }),
+            origin: None,
+        }
+    }
+
+    /// The same caller, whose request came from `origin`.
+    pub(crate) fn sent_from(mut self, origin: Option<Arc<Origin>>) -> Caller {
+        self.origin = origin;
+        self
+    }
+
+    /// What the audit log is to say of a change of this caller's: `kind` is done to `target`. More can be added.
+    pub(crate) fn audit_entry(&self, kind: &'static str, target: &str) -> NewAuditEntry {
+        NewAuditEntry {
+            org: Some(self.org()),
+            repo: None,
+            kind,
+            target: Some(target.to_owned()),
+            detail: None,
+            who: self.who().to_owned(),
+            origin: self.origin.clone(),
+        }
+    }
+
+    /// Where the request came from.
+    pub fn origin(&self) -> Option<&Arc<Origin>> {
+        self.origin.as_ref()
     }
 
     /// The organisation whose key signed the token.
     pub fn org(&self) -> OrgId {
-        self.0.org
+        self.inner.org
     }
 
     /// That organisation's name.
     pub fn issuer(&self) -> &str {
-        &self.0.issuer
+        &self.inner.issuer
     }
 
     /// Who is acting, for the reflog.
     pub fn who(&self) -> &str {
-        &self.0.who
+        &self.inner.who
     }
 
     /// The repository the token names.
     pub fn repo(&self) -> Result<&str, ApiError> {
-        self.0
+        self.inner
             .repo
             .as_deref()
             .ok_or_else(|| ApiError::invalid("the token names no repository (claim `repo`)"))
@@ -135,17 +165,17 @@ impl Caller {
 
     /// Whether the token names no repository, or the word that stands for the whole organisation.
     pub fn is_for_org(&self) -> bool {
-        self.0.repo.as_deref().is_none_or(|repo| repo == "org")
+        self.inner.repo.as_deref().is_none_or(|repo| repo == "org")
     }
 
     /// Whether the token allows `scope`.
     pub fn may(&self, scope: Scope) -> bool {
-        self.0.scopes.contains(scope)
+        self.inner.scopes.contains(scope)
     }
 
     /// What may happen to refs.
     pub fn policy(&self) -> &Arc<TokenPolicy> {
-        &self.0.policy
+        &self.inner.policy
     }
 
     /// Refuses unless the token allows `scope`.
@@ -164,7 +194,7 @@ impl FromRequestParts<AppState> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Caller, ApiError> {
-        state.authenticate(&parts.headers).await
+        state.authenticate(&parts.headers, &parts.extensions).await
     }
 }
 

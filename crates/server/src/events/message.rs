@@ -78,7 +78,7 @@ pub(crate) fn is_wanted(wanted: &str, kind: &str) -> bool {
 }
 
 /// An id in hexadecimal; zeros if there is none.
-fn hex(id: Option<&[u8]>) -> String {
+pub(crate) fn hex(id: Option<&[u8]>) -> String {
     const SHA1_BYTES: usize = 20;
     let id = id.unwrap_or(&[0; SHA1_BYTES]);
     id.iter().map(|byte| format!("{byte:02x}")).collect()

@@ -5,5 +5,5 @@ mod message;
 mod wakes;
 
 pub(crate) use id::{format_id, parse_id};
-pub(crate) use message::{KINDS, Message, is_wanted, message};
+pub(crate) use message::{KINDS, Message, hex, is_wanted, message};
 pub(crate) use wakes::Wakes;

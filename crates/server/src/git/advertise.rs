@@ -20,8 +20,14 @@ pub(super) async fn serve(
 ) -> Result<Response, ApiError> {
     let (service, is_head) = asked(&request)?;
     let scope = super::scope_of(service.unwrap_or(Service::UploadPack));
-    let (_, repository) =
-        super::open(&state, &path, request.headers(), scope, super::EXCHANGE).await?;
+    let (_, repository) = super::open(
+        &state,
+        &path,
+        super::Asked::by(&request),
+        scope,
+        super::EXCHANGE,
+    )
+    .await?;
     let version = super::version(request.headers());
     tell(service, version, repository, path.namespace, is_head).await
 }

@@ -11,12 +11,15 @@ mod single;
 pub(crate) use path::GitPath;
 pub use single::{GitAccess, git_router};
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use http::header::{CACHE_CONTROL, EXPIRES, PRAGMA};
 use http::{HeaderMap, HeaderValue, Method};
 use packhouse_api::ErrorCode;
+use packhouse_catalog::Origin;
 use packhouse_repo::Repository;
 use packhouse_wire::{Service, Version};
 
@@ -71,7 +74,7 @@ pub(crate) async fn serve(state: AppState, path: GitPath, request: Request) -> R
 /// Files of the dumb protocol, LFS, and whatever else may be asked for below a repository. The caller learns that it
 /// is not there only when it may know that the repository is.
 async fn other(state: AppState, path: GitPath, request: Request) -> Result<Response, ApiError> {
-    open(&state, &path, request.headers(), Scope::GitRead, 1).await?;
+    open(&state, &path, Asked::by(&request), Scope::GitRead, 1).await?;
     Err(ApiError::new(
         ErrorCode::RouteNotFound,
         "no such path in a repository",
@@ -101,19 +104,35 @@ fn scope_of(service: Service) -> Scope {
     }
 }
 
+/// What of a request says who sent it.
+struct Asked<'r> {
+    headers: &'r HeaderMap,
+    origin: Option<Arc<Origin>>,
+}
+
+impl Asked<'_> {
+    fn by(request: &Request) -> Asked<'_> {
+        Asked {
+            headers: request.headers(),
+            origin: request.extensions().get::<Arc<Origin>>().cloned(),
+        }
+    }
+}
+
 /// The repository at `path` and who asks for it, if they may use it for `scope` and the rate limits have room for `ahead`
 /// requests.
 async fn open(
     state: &AppState,
     path: &GitPath,
-    headers: &HeaderMap,
+    asked: Asked<'_>,
     scope: Scope,
     ahead: u32,
 ) -> Result<(Caller, Repository), ApiError> {
+    let Asked { headers, origin } = asked;
     if token(headers).is_none() {
         return Err(ApiError::new(ErrorCode::Unauthorized, NO_TOKEN));
     }
-    let caller = state.identify(headers).await?;
+    let caller = state.identify(headers).await?.sent_from(origin);
     state.admit(&caller, ahead)?;
     // A token is for one repository, and the URL has to name that one.
     let named = caller.repo()?;

@@ -37,7 +37,7 @@ pub(super) async fn serve(
     let (caller, repository) = super::open(
         &state,
         &path,
-        request.headers(),
+        super::Asked::by(&request),
         super::scope_of(service),
         1,
     )

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
-use packhouse_catalog::{Catalog, CatalogError, JobRow, NewJob};
+use packhouse_catalog::{Catalog, CatalogError, JobRow, NewAuditEntry, NewJob};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -138,7 +138,20 @@ impl JobQueue {
 
     /// Asks for a job. It is stored when this returns, and will be run whatever happens to this node.
     pub async fn enqueue(&self, job: NewJob) -> Result<JobRow, CatalogError> {
-        let row = self.catalog.enqueue_job(job, self.now_ms()).await?;
+        self.put(&self.catalog, job).await
+    }
+
+    /// The same, with an entry in the audit log.
+    pub(crate) async fn enqueue_audited(
+        &self,
+        job: NewJob,
+        entry: NewAuditEntry,
+    ) -> Result<JobRow, CatalogError> {
+        self.put(&self.catalog.audited(entry), job).await
+    }
+
+    async fn put(&self, catalog: &Catalog, job: NewJob) -> Result<JobRow, CatalogError> {
+        let row = catalog.enqueue_job(job, self.now_ms()).await?;
         self.wake();
         Ok(row)
     }

@@ -6,10 +6,11 @@ use packhouse_api::{
     ErrorBody, ErrorCode, ListDeliveriesQuery, ListedDeliveries, WebhookDelivery,
     WebhookDeliveryState,
 };
-use packhouse_catalog::{DeliveryRow, DeliveryState, Event, Hook, HookId, RepoId};
+use packhouse_catalog::{DeliveryRow, DeliveryState, Event, Hook, HookId, NewAuditEntry, RepoId};
+use serde_json::json;
 
 use super::input::{Query, shown};
-use super::webhooks::Level;
+use super::webhooks::{Level, entry};
 use super::{page, time};
 use crate::auth::Caller;
 use crate::error::ApiError;
@@ -98,7 +99,12 @@ pub(crate) async fn redeliver(
         // Whether it is tried again is for its queue to say, and that has not changed.
         sent.state = row.last.state;
     }
-    catalog.record_delivery(hook.id, repo, sent).await?;
+    let entry = NewAuditEntry {
+        detail: Some(json!({ "delivery": delivery }).to_string()),
+        ..entry(&caller, "webhook.redeliver", &hook)
+    };
+    let audited = catalog.audited(entry);
+    audited.record_delivery(hook.id, repo, sent).await?;
     let row = catalog
         .delivery(hook.id, repo, generation, ordinal)
         .await?

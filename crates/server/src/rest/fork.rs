@@ -1,9 +1,10 @@
 //! `POST /repos` with a `base_repo` of this server: forks and snapshots.
 
 use packhouse_api::{BaseRepo, CreateRepo, ErrorCode, InitialCommit};
-use packhouse_catalog::RepoRow;
+use packhouse_catalog::{NewAuditEntry, RepoRow};
 use packhouse_object::RefName;
 use packhouse_repo::{self as repo, ForkError, ForkRequest};
+use serde_json::json;
 
 use super::commit_pack::{message, signature};
 use super::input::{non_blank, shown};
@@ -32,12 +33,23 @@ pub(super) async fn create(
     let snapshot = snapshot(request, base)?;
     let source = source(state, caller, base).await?;
     let at = non_blank(base.sha.as_deref()).or(non_blank(base.git_ref.as_deref()));
+    let how = if snapshot.is_some() {
+        "snapshot"
+    } else {
+        "fork"
+    };
+    let detail = json!({ "source": source.name, "operation": how, "at": at });
+    let entry = NewAuditEntry {
+        detail: Some(detail.to_string()),
+        ..caller.audit_entry("repo.fork", name)
+    };
     let request = ForkRequest {
         name: name.to_owned(),
         default_branch,
         at: at.map(str::to_owned),
         snapshot,
         who: caller.who().to_owned(),
+        audit: Some(entry),
     };
     state.hosted.fork(&source, request).await.map_err(refused)
 }

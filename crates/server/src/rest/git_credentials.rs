@@ -64,7 +64,8 @@ pub(crate) async fn create(
         request.password,
     )?;
     let id = credential.id.clone();
-    if !catalog.create_credential(credential, now_ms).await? {
+    let audited = catalog.audited(caller.audit_entry("git_credential.create", &id));
+    if !audited.create_credential(credential, now_ms).await? {
         return Err(ApiError::new(
             ErrorCode::CredentialExists,
             format!("repository `{name}` has a credential already; replace it, or delete it first"),
@@ -141,7 +142,8 @@ async fn replace(
         request.username,
         request.password,
     )?;
-    let catalog = state.hosted.catalog();
+    let entry = caller.audit_entry("git_credential.update", &request.id);
+    let catalog = state.hosted.catalog().audited(entry);
     if !catalog
         .update_credential(sealed, state.jobs.now_ms())
         .await?
@@ -209,7 +211,8 @@ async fn forget(
     id: String,
 ) -> Result<Json<DeletedGitCredential>, ApiError> {
     let found = find(state, caller, &id).await?;
-    let catalog = state.hosted.catalog();
+    let entry = caller.audit_entry("git_credential.delete", &id);
+    let catalog = state.hosted.catalog().audited(entry);
     if !catalog.delete_credential(found.credential.repo).await? {
         return Err(not_found(&id));
     }

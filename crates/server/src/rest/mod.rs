@@ -2,6 +2,7 @@
 
 mod abandoned;
 pub(crate) mod archive;
+pub(crate) mod audit;
 pub(crate) mod blame;
 pub(crate) mod branches;
 pub(crate) mod commit_pack;

@@ -55,6 +55,8 @@ use crate::state::AppState;
         super::git_credentials::delete_named,
         super::jobs::list_all,
         super::jobs::list,
+        super::audit::list_all,
+        super::audit::list,
         super::webhooks::create,
         super::webhooks::list,
         super::webhooks::find,

@@ -10,8 +10,9 @@ use packhouse_api::{
     CreateRepo, CreateRepoQuery, CreatedRepo, DeletedRepo, ErrorBody, ErrorCode, ListReposQuery,
     ListedRepos, RepoDetails, RepoInfo,
 };
-use packhouse_catalog::{CreateRepoError, DeleteRepoError, RepoRow};
+use packhouse_catalog::{CreateRepoError, DeleteRepoError, NewAuditEntry, RepoRow};
 use packhouse_repo::Namespace;
+use serde_json::json;
 
 use super::input::{self, Query, parse_json, read_body, shown};
 use super::{fork, page, time, upstreams};
@@ -86,9 +87,14 @@ async fn create_empty(
     id: &str,
     branch: &str,
 ) -> Result<(), ApiError> {
+    let entry = NewAuditEntry {
+        detail: Some(json!({ "default_branch": branch }).to_string()),
+        ..caller.audit_entry("repo.create", id)
+    };
     let created = state
         .hosted
         .catalog()
+        .audited(entry)
         .create_repo(caller.org(), id, branch)
         .await;
     match created {
@@ -196,6 +202,7 @@ pub(crate) async fn delete(
     let catalog = state.hosted.catalog();
     let row = catalog.repo(caller.org(), id).await?;
     catalog
+        .audited(caller.audit_entry("repo.delete", id))
         .delete_repo(caller.org(), id)
         .await
         .map_err(|error| match error {

@@ -2,12 +2,11 @@
 
 use axum::body::Body;
 use axum::extract::State;
-use http::HeaderMap;
 use packhouse_api::{CommitMetadata, CommitResponse, RestoreCommit};
 
 use super::commit_write::{Answer, CommitWrite};
 use super::input::read_json;
-use crate::auth::Scope;
+use crate::auth::{Caller, Scope};
 use crate::error::ApiError;
 use crate::state::AppState;
 
@@ -30,11 +29,11 @@ use crate::state::AppState;
 )]
 pub(crate) async fn restore(
     State(state): State<AppState>,
-    headers: HeaderMap,
+    caller: Result<Caller, ApiError>,
     body: Body,
 ) -> Answer {
-    // Not an extractor: a refusal has this route's own shape, too.
-    let caller = state.authenticate(&headers).await?;
+    // A refusal has this route's own shape, too.
+    let caller = caller?;
     let repository = state.open(&caller, Scope::GitWrite).await?;
     let RestoreCommit { metadata } = read_json(body, state.limits.json_bytes).await?;
     let rev = metadata.target_commit_sha.trim().to_owned();

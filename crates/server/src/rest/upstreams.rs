@@ -8,8 +8,11 @@ use packhouse_api::{
     BaseRepo, BaseRepoInfo, ErrorBody, ErrorCode, PullUpstream, SyncInfo, SyncStatus,
     UpstreamMessage,
 };
-use packhouse_catalog::{CreateRepoError, FirstSync, NewUpstream, RepoRow, UpstreamRow};
+use packhouse_catalog::{
+    CreateRepoError, FirstSync, NewAuditEntry, NewUpstream, RepoRow, UpstreamRow,
+};
 use packhouse_object::RefName;
+use serde_json::json;
 
 use super::git_credentials;
 use super::input::{parse_json, read_body, shown};
@@ -58,7 +61,14 @@ pub(super) async fn create(
                 .expect("that there is a key was checked")
         }),
     };
-    let catalog = state.hosted.catalog();
+    let detail = json!({
+        "default_branch": default_branch, "provider": upstream.provider, "url": upstream.url, "auth": upstream.auth,
+    });
+    let entry = NewAuditEntry {
+        detail: Some(detail.to_string()),
+        ..caller.audit_entry("repo.create", id)
+    };
+    let catalog = state.hosted.catalog().audited(entry);
     let created = catalog
         .create_following(org, id, default_branch, upstream, first)
         .await;
@@ -109,8 +119,13 @@ pub(crate) async fn pull(
         .filter(|name| !name.is_empty())
         .map(full_name)
         .transpose()?;
+    let entry = NewAuditEntry {
+        repo: Some(row.id),
+        detail: only.as_ref().map(|only| json!({ "ref": only }).to_string()),
+        ..caller.audit_entry("upstream.pull", &row.name)
+    };
     let job = sync_job(caller.org(), row.id, only, state.jobs.now_ms());
-    state.jobs.enqueue(job).await?;
+    state.jobs.enqueue_audited(job, entry).await?;
     let message = UpstreamMessage {
         repo_id: row.name,
         message: "sync started; `GET /repo` and `GET /repos/jobs` tell how it goes".to_owned(),
@@ -133,7 +148,8 @@ pub(crate) async fn detach(
     caller.need(Scope::RepoWrite)?;
     let (row, _) = following(&state, &caller).await?;
     let catalog = state.hosted.catalog();
-    if !catalog.detach_upstream(row.id).await? {
+    let entry = caller.audit_entry("upstream.detach", &row.name);
+    if !catalog.audited(entry).detach_upstream(row.id).await? {
         return Err(no_upstream(&row.name));
     }
     catalog.forget_job(SYNC, &row.id.to_string()).await?;

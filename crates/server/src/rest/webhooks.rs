@@ -8,8 +8,9 @@ use packhouse_api::{
     CreateWebhook, DeletedWebhook, ErrorBody, ErrorCode, ListWebhooksQuery, ListedWebhooks,
     ReplayWebhook, ReplayedWebhook, Webhook,
 };
-use packhouse_catalog::{Hook, HookId, NewHook, RepoId};
+use packhouse_catalog::{Hook, HookId, NewAuditEntry, NewHook, RepoId};
 use reqwest::Url;
+use serde_json::json;
 
 use super::input::{Query, read_json};
 use super::{page, time};
@@ -67,7 +68,10 @@ pub(crate) async fn create(
         events,
         secret,
     };
-    let hook = catalog.create_hook(hook).await?;
+    let hook = catalog
+        .audited(entry_of(&caller, "webhook.create", &hook))
+        .create_hook(hook)
+        .await?;
     state.webhooks.hooks_changed();
     let secret = Some(hook.secret.clone());
     let webhook = Webhook {
@@ -151,7 +155,8 @@ pub(crate) async fn delete(
 ) -> Result<Json<DeletedWebhook>, ApiError> {
     let level = Level::to_write(&state, &caller).await?;
     let hook = level.hook(&state, &caller, &id).await?;
-    let catalog = state.hosted.catalog();
+    let entry = entry(&caller, "webhook.delete", &hook);
+    let catalog = state.hosted.catalog().audited(entry);
     if !catalog.delete_hook(caller.org(), hook.id).await? {
         return Err(not_found(&id));
     }
@@ -183,7 +188,11 @@ pub(crate) async fn replay(
     let after = parse_id(&request.after)
         .ok_or_else(|| ApiError::invalid("`after` is not the id of an event"))?;
     let now_ms = state.webhooks.now_ms();
-    let catalog = state.hosted.catalog();
+    let entry = NewAuditEntry {
+        detail: Some(json!({ "after": request.after }).to_string()),
+        ..entry(&caller, "webhook.replay", &hook)
+    };
+    let catalog = state.hosted.catalog().audited(entry);
     // One less: other events may share the moment of this one and come after it.
     let tick = (after.tick - 1).max(0);
     if !catalog
@@ -260,6 +269,27 @@ impl Level {
             Level::Org => true,
         });
         hook.ok_or_else(missing)
+    }
+}
+
+/// What the audit log is to say of something done to a webhook.
+pub(super) fn entry(caller: &Caller, kind: &'static str, hook: &Hook) -> NewAuditEntry {
+    NewAuditEntry {
+        repo: hook.repo,
+        ..caller.audit_entry(kind, &hook.id.to_string())
+    }
+}
+
+/// The same of one that is created: its id is not known yet. Of its URL the host alone is told; the rest may be a secret.
+fn entry_of(caller: &Caller, kind: &'static str, hook: &NewHook) -> NewAuditEntry {
+    let url = Url::parse(&hook.url).ok();
+    let host = url.as_ref().and_then(Url::host_str);
+    let detail = json!({ "host": host, "events": hook.events });
+    NewAuditEntry {
+        repo: hook.repo,
+        target: None,
+        detail: Some(detail.to_string()),
+        ..caller.audit_entry(kind, "")
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Instant;
 use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use packhouse_catalog::{JobRow, RepoId, RepoRow, SyncEnd, UpstreamRow};
+use packhouse_catalog::{JobRow, NewAuditEntry, Origin, RepoId, RepoRow, SyncEnd, UpstreamRow};
 use packhouse_client::remote::{FetchRequest, Remote, RemoteError, RemoteOptions, RemoteRefs};
 use packhouse_client::{Credential, CredentialSource};
 use packhouse_object::{ObjectId, Progress, Received, RefName};
@@ -111,7 +111,12 @@ impl JobHandler for SyncHandler {
             began_ms,
         };
         self.tell(&run, "repo.sync.started", None).await;
-        match self.sync(&row, &upstream, payload.only, stop).await {
+        let origin = Arc::new(Origin {
+            address: None,
+            request_id: format!("job-{}-{}", job.id, job.run),
+        });
+        let synced = self.sync(&row, &upstream, payload.only, &origin, stop);
+        match synced.await {
             Ok(end) => {
                 let ended = catalog.end_sync(repo, end, (self.clock)()).await;
                 ended.map_err(|error| failed(&error))?;
@@ -172,6 +177,7 @@ impl SyncHandler {
         row: &RepoRow,
         upstream: &UpstreamRow,
         only: Option<String>,
+        origin: &Arc<Origin>,
         stop: &CancellationToken,
     ) -> Result<SyncEnd, Failure> {
         let credential = match self.credential(upstream).await {
@@ -179,7 +185,7 @@ impl SyncHandler {
             Err(error) => return Err(Failure::Error(chain(&error))),
         };
         let followed = self
-            .follow(row, upstream, only, credential.clone(), stop)
+            .follow(row, upstream, only, credential.clone(), origin, stop)
             .await;
         followed.map_err(|error| match error {
             _ if stop.is_cancelled() => Failure::Stopped,
@@ -216,10 +222,11 @@ impl SyncHandler {
         upstream: &UpstreamRow,
         only: Option<String>,
         credential: Option<Credential>,
+        origin: &Arc<Origin>,
         stop: &CancellationToken,
     ) -> Result<SyncEnd, SyncError> {
         let catalog = self.hosted.catalog();
-        let repository = self.hosted.at(row);
+        let repository = self.hosted.at_from(row, Some(origin.clone()));
         let only = only.and_then(|name| RefName::parse(name).ok());
         let fetched = self
             .fetch(&repository, upstream, only.clone(), credential, stop)
@@ -256,7 +263,8 @@ impl SyncHandler {
         if upstream.upstream.follow_head
             && let Some(head) = &head
         {
-            self.follow_head(&repository, row, upstream, head).await?;
+            self.follow_head(&repository, row, upstream, head, origin)
+                .await?;
         }
         Ok(end_of(synced, head.or_else(|| upstream.head.clone())))
     }
@@ -310,6 +318,7 @@ impl SyncHandler {
         row: &RepoRow,
         upstream: &UpstreamRow,
         head: &str,
+        origin: &Arc<Origin>,
     ) -> Result<(), SyncError> {
         let view = repository.view().await?;
         let Ok(wanted) = RefName::branch(head) else {
@@ -319,10 +328,17 @@ impl SyncHandler {
         let followed = upstream.head.as_deref() == Some(current.as_str());
         let is_missing = view.refs().get(view.head()).is_none();
         if current != head && (followed || is_missing) && view.refs().get(&wanted).is_some() {
-            self.hosted
-                .catalog()
-                .set_default_branch(row.id, head)
-                .await?;
+            let entry = NewAuditEntry {
+                org: Some(row.org),
+                repo: Some(row.id),
+                kind: "repo.default_branch",
+                target: Some(row.name.clone()),
+                detail: Some(json!({ "default_branch": head }).to_string()),
+                who: WHO.to_owned(),
+                origin: Some(origin.clone()),
+            };
+            let catalog = self.hosted.catalog().audited(entry);
+            catalog.set_default_branch(row.id, head).await?;
         }
         Ok(())
     }

@@ -7,6 +7,8 @@ use packhouse_catalog::{Key, NewKey};
 use packhouse_server::auth::{PublicKey, PublicKeyError};
 use serde::Serialize;
 
+use super::WHO;
+use crate::audit;
 use crate::error::CliError;
 use crate::names::OrgName;
 use crate::settings::{Settings, StorageFlags};
@@ -97,6 +99,7 @@ async fn add(args: AddArgs, ui: Ui) -> Result<(), CliError> {
     let added = storage::with_catalog(&settings, Start::Expect, async |catalog| {
         let org = storage::find_org(catalog, &args.org).await?;
         catalog
+            .audited(audit::entry(WHO, "key.add", Some(org.id), &key.fingerprint))
             .add_key(org.id, key)
             .await
             .map_err(storage::catalog_failed)
@@ -157,6 +160,7 @@ async fn revoke(args: RevokeArgs, ui: Ui) -> Result<(), CliError> {
             .map_err(storage::catalog_failed)?;
         let fingerprint = pick(&keys, &args.fingerprint, &args.org)?;
         catalog
+            .audited(audit::entry(WHO, "key.revoke", Some(org.id), fingerprint))
             .revoke_key(org.id, fingerprint)
             .await
             .map_err(storage::catalog_failed)?;

@@ -6,6 +6,9 @@ mod org;
 use crate::error::CliError;
 use crate::ui::Ui;
 
+/// Who acts, for the audit log.
+const WHO: &str = "packhouse admin";
+
 /// Manage organisations and the keys that sign their tokens
 ///
 /// Works on the catalog itself, whether a server is running or not.

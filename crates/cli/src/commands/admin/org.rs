@@ -6,7 +6,9 @@ use clap::Args;
 use packhouse_catalog::CreateOrgError;
 use serde::Serialize;
 
+use super::WHO;
 use super::key::{RegisteredKey, read_public_key};
+use crate::audit;
 use crate::error::CliError;
 use crate::names::OrgName;
 use crate::settings::{Settings, StorageFlags};
@@ -61,11 +63,14 @@ async fn create(args: CreateArgs, ui: Ui) -> Result<(), CliError> {
     let shown = RegisteredKey::new(&args.name, &key);
     let settings = Settings::of_storage(&args.storage)?;
     storage::with_catalog(&settings, Start::Create, async |catalog| {
+        let created = audit::entry(WHO, "org.create", None, args.name.as_str());
         let org = catalog
+            .audited(created)
             .create_org(args.name.as_str())
             .await
             .map_err(not_created)?;
         catalog
+            .audited(audit::entry(WHO, "key.add", Some(org.id), &key.fingerprint))
             .add_key(org.id, key)
             .await
             .map_err(storage::catalog_failed)

@@ -10,7 +10,6 @@ mod spool;
 
 use axum::body::Body;
 use axum::extract::State;
-use http::HeaderMap;
 use packhouse_api::CommitResponse;
 use packhouse_repo::CommitRequest;
 
@@ -20,7 +19,7 @@ use self::contents::Contents;
 use self::plan::Plan;
 use super::commit_write::Answer;
 use super::ndjson::LineReader;
-use crate::auth::Scope;
+use crate::auth::{Caller, Scope};
 use crate::error::ApiError;
 use crate::state::AppState;
 
@@ -44,11 +43,11 @@ const INLINE_BYTES: usize = 128 << 10;
 )]
 pub(crate) async fn commit(
     State(state): State<AppState>,
-    headers: HeaderMap,
+    caller: Result<Caller, ApiError>,
     body: Body,
 ) -> Answer {
-    // Not an extractor: a refusal has this route's own shape, too.
-    let caller = state.authenticate(&headers).await?;
+    // A refusal has this route's own shape, too.
+    let caller = caller?;
     let repository = state.open(&caller, Scope::GitWrite).await?;
     let mut lines = LineReader::new(body, state.line_pool.clone(), &state.limits);
     let mut plan = read_plan(&mut lines, state.limits.metadata_bytes).await?;

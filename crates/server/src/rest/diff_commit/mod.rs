@@ -8,7 +8,6 @@ mod receive;
 
 use axum::body::Body;
 use axum::extract::State;
-use http::HeaderMap;
 use packhouse_api::{CommitMetadata, CommitResponse, MetadataLine};
 use packhouse_repo::patch::PatchRequest;
 
@@ -16,7 +15,7 @@ use self::receive::receive;
 use super::commit_write::{Answer, CommitWrite};
 use super::json_object::expect_object;
 use super::ndjson::LineReader;
-use crate::auth::Scope;
+use crate::auth::{Caller, Scope};
 use crate::error::ApiError;
 use crate::state::{AppState, turn};
 
@@ -38,11 +37,11 @@ use crate::state::{AppState, turn};
 )]
 pub(crate) async fn commit(
     State(state): State<AppState>,
-    headers: HeaderMap,
+    caller: Result<Caller, ApiError>,
     body: Body,
 ) -> Answer {
-    // Not an extractor: a refusal has this route's own shape, too.
-    let caller = state.authenticate(&headers).await?;
+    // A refusal has this route's own shape, too.
+    let caller = caller?;
     let repository = state.open(&caller, Scope::GitWrite).await?;
     let mut lines = LineReader::new(body, state.line_pool.clone(), &state.limits);
     let metadata = read_metadata(&mut lines, state.limits.json_bytes).await?;
