@@ -1,13 +1,16 @@
 """Several writers at once: threads, processes, and Git."""
 
+import os
+import signal
 import subprocess
 import sys
 import threading
+import time
 from unittest.mock import patch
 
 import pytest
 
-from packhouse.store import FS, GitStore, StaleSnapshotError, retry_write
+from packhouse.store import FS, GitError, GitStore, StaleSnapshotError, retry_write
 
 
 def test_retry_write_writes_to_the_newest_state(store, fs):
@@ -161,3 +164,41 @@ def test_other_threads_run_during_a_write(fs, tmp_path):
         ticks += 1
     thread.join()
     assert ticks >= 10
+
+
+#: Stops in its turn to write.
+STOPS = """
+import os, signal, sys
+from packhouse.store import GitStore
+store = GitStore.open(sys.argv[1], create=False)
+store._native.exclusively(lambda: (print("in turn", flush=True), os.kill(os.getpid(), signal.SIGSTOP)))
+"""
+
+
+def test_a_writer_that_was_stopped_is_named_and_not_waited_for_any_longer(store, fs, path):
+    with subprocess.Popen([sys.executable, "-c", STOPS, str(path)], stdout=subprocess.PIPE, text=True) as other:
+        try:
+            assert other.stdout.readline() == "in turn\n"
+            refused, began = [], time.monotonic()
+
+            def write(n):
+                with pytest.raises(GitError) as error:
+                    retry_write(store, "main", str(n), b"1")
+                refused.append(str(error.value))
+
+            threads = [threading.Thread(target=write, args=(n,)) for n in range(3)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join(60)
+            # All in the time of one.
+            assert 4 < time.monotonic() - began < 14
+            assert len(refused) == 3
+            for text in refused:
+                assert "gitstore.lock" in text and f"process {other.pid}, which is stopped" in text
+            os.kill(other.pid, signal.SIGCONT)
+            assert other.wait(60) == 0
+        finally:
+            other.kill()
+    retry_write(store, "main", "after", b"1")
+    assert store.branches["main"].ls() == ["after"]

@@ -141,10 +141,15 @@ impl Directory {
             None => return Ok(Advanced::Gone),
         }
         if storing.durable {
-            let file = fs::symlink_metadata(self.inner.refs.path(name.as_bstr()));
-            let file = file.ok().map(|file| (name.clone(), Identity::of(&file)));
+            let refs = &self.inner.refs;
+            let file = fs::symlink_metadata(refs.path(name.as_bstr())).ok();
+            // Of a symbolic ref the file stays while the ref moves.
+            let holds_it = refs.raw(name.as_bstr())? == Some(RawRef::Id(old));
+            let file = file
+                .filter(|_| holds_it)
+                .map(|file| (name.clone(), Identity::of(&file)));
             if file.is_none() || *self.inner.made_durable.lock() != file {
-                self.inner.refs.sync(name)?;
+                refs.sync(name)?;
                 *self.inner.made_durable.lock() = file;
             }
         }

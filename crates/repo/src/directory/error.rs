@@ -159,6 +159,26 @@ pub enum DirectoryError {
 }
 
 impl DirectoryError {
+    /// The same error for others who waited for the same; `None` if it is not about waiting.
+    pub(crate) fn again(&self) -> Option<DirectoryError> {
+        match self {
+            DirectoryError::Locked { lock, waited_ms } => Some(DirectoryError::Locked {
+                lock: lock.clone(),
+                waited_ms: *waited_ms,
+            }),
+            DirectoryError::TurnTaken {
+                lock,
+                holder,
+                waited_ms,
+            } => Some(DirectoryError::TurnTaken {
+                lock: lock.clone(),
+                holder: holder.clone(),
+                waited_ms: *waited_ms,
+            }),
+            _ => None,
+        }
+    }
+
     pub(super) fn io(
         action: &'static str,
         path: &Path,

@@ -75,18 +75,21 @@ impl Holder {
         if self.namespace != namespace() {
             return Life::Elsewhere;
         }
-        if self.start == 0 {
-            let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
-            return match pid.map(test_kill_process) {
-                Some(Ok(()) | Err(rustix::io::Errno::PERM)) => Life::AtWork,
-                _ => Life::Gone,
-            };
-        }
         match stat_of(&self.pid.to_string()) {
-            Some((b'Z' | b'X' | b'x', _)) | None => Life::Gone,
-            Some((_, start)) if start != self.start => Life::Gone,
+            Some((b'Z' | b'X' | b'x', _)) => Life::Gone,
+            Some((_, start)) if self.start != 0 && start != self.start => Life::Gone,
             Some((b'T' | b't', _)) => Life::Stopped,
             Some(_) => Life::AtWork,
+            // There is no such list here, or it does not show processes of others.
+            None => self.life_by_signal(),
+        }
+    }
+
+    fn life_by_signal(&self) -> Life {
+        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
+        match pid.map(test_kill_process) {
+            Some(Ok(()) | Err(rustix::io::Errno::PERM)) => Life::AtWork,
+            _ => Life::Gone,
         }
     }
 }

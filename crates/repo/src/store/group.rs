@@ -1,10 +1,12 @@
 //! Writes of many threads to one branch: one of the threads makes the commits of all that wait.
 //!
 //! Each write is a commit of its own, on the one before it, and is answered by itself; the branch moves once. So
-//! threads do not hand the turn to write to each other for every commit, and what a move costs is paid once.
+//! threads do not hand the turn to write to each other for every commit, and what a move costs is paid once. A thread
+//! leads for some milliseconds, so that nobody waits for another to wake up.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use packhouse_object::ProcessLocal;
 
@@ -13,9 +15,13 @@ use super::refs::RefKind;
 use super::write::{Made, Outcome, told};
 use super::{CommitOptions, Edits, Snapshot, Store, StoreError};
 use crate::directory::Bring;
+use crate::error::RepoError;
 
 /// The most writes that are made as one move.
 const WRITES_MAX: usize = 32;
+
+/// How long a thread leads that others wait behind: its own answer waits too. As long as a write takes that is durable.
+const LEADS_FOR: Duration = Duration::from_millis(4);
 
 /// The writes of one store that wait for a leader.
 #[derive(Default)]
@@ -73,12 +79,11 @@ pub(super) fn commit_on_newest(
         waiting,
         own: &request,
     };
-    let entered = store.exclusive();
-    let group = leading.take();
-    match entered {
-        Ok(_turn) => make_all(store, branch, &group),
-        Err(error) => refuse(group.requests(), error),
+    match store.exclusive() {
+        Ok(_turn) => leading.lead(store),
+        Err(error) => refuse(leading.take(branch).requests(), error),
     }
+    drop(leading);
     match request.wait() {
         Progress::Done(answer) => answer,
         Progress::Waits | Progress::Leads => None,
@@ -93,16 +98,34 @@ struct Leading<'a> {
 }
 
 impl Leading<'_> {
-    /// Takes the leader's own request, which comes first, and those of the same branch that wait by now.
-    fn take(&self) -> Group {
+    /// Answers the leader, and whoever waits after it as long as the lead lasts. Another thread would have to be woken for
+    /// it, and all would wait for that; those who are answered bring their next writes meanwhile.
+    fn lead(&self, store: &Store) {
+        let began = Instant::now();
+        let mut branch = Some(self.own.branch.clone());
+        while let Some(name) = branch {
+            make_all(store, &name, &self.take(&name));
+            branch = self.next_branch().filter(|_| began.elapsed() < LEADS_FOR);
+        }
+    }
+
+    /// The branch of the one that waits longest.
+    fn next_branch(&self) -> Option<String> {
+        let queue = self.waiting.queue.lock();
+        queue.requests.front().map(|next| next.branch.clone())
+    }
+
+    /// Takes the leader's own request, if it is there still, and those of the same branch that wait by now.
+    fn take(&self, branch: &str) -> Group {
         let own = self.own;
         let mut queue = self.waiting.queue.lock();
-        let mut group = vec![own.clone()];
+        let is_own = |request: &Arc<Request>| Arc::ptr_eq(request, own);
+        let mut group = Vec::new();
+        if let Some(at) = queue.requests.iter().position(is_own) {
+            group.extend(queue.requests.remove(at));
+        }
         queue.requests.retain(|request| {
-            if Arc::ptr_eq(request, own) {
-                return false;
-            }
-            let joins = group.len() < WRITES_MAX && request.branch == own.branch;
+            let joins = group.len() < WRITES_MAX && request.branch == branch;
             if joins {
                 group.push(request.clone());
             }
@@ -279,6 +302,11 @@ fn refuse<'a>(requests: impl Iterator<Item = &'a Request>, error: StoreError) {
         StoreError::NoSuchBranch { .. } => Some(StoreError::NoSuchBranch {
             name: branch.to_owned(),
         }),
+        // All have waited, and one after the other would wait as long again.
+        StoreError::Repo(RepoError::Directory(taken)) => {
+            let taken = taken.again()?;
+            Some(StoreError::Repo(RepoError::Directory(taken)))
+        }
         _ => None,
     };
     let mut requests = requests;
@@ -330,7 +358,7 @@ mod tests {
             waiting,
             own: &second,
         };
-        assert_eq!(leading.take().0.len(), 1);
+        assert_eq!(leading.take("main").0.len(), 1);
         drop(leading);
         assert!(!waiting.queue.lock().has_leader);
     }
