@@ -22,7 +22,7 @@ pub struct Catalog {
 struct Inner {
     pool: Pool,
     lanes: Vec<Lane>,
-    /// For work on hooks, where there can be a lane of its own: what it waits for, no publish waits for.
+    /// For work on hooks and dead packs, where there can be a lane of its own: what it waits for, no publish waits for.
     hook_lane: Option<Lane>,
     teller: Teller,
     ids: Arc<IdSource>,
@@ -111,9 +111,14 @@ impl Catalog {
 
     /// Has something done about hooks.
     pub(crate) async fn submit_hook(&self, work: HookWork) -> Result<Done, CatalogError> {
+        self.submit_aside(Work::Hook(work)).await
+    }
+
+    /// Has something done that no publish should wait for, where there can be a lane for such.
+    pub(crate) async fn submit_aside(&self, work: Work) -> Result<Done, CatalogError> {
         let lane = self.inner.hook_lane.as_ref();
         lane.unwrap_or(&self.inner.lanes[0])
-            .submit(Work::Hook(work), self.audit_entry()?)
+            .submit(work, self.audit_entry()?)
             .await
     }
 

@@ -31,6 +31,9 @@ pub enum FoldError {
     /// The tail no longer has these rows: somebody else folded, or the repository was deleted.
     #[error("the tail was folded by somebody else meanwhile")]
     Raced,
+    /// The pack lay unlisted for so long that its bytes are being deleted. Store them again under another name.
+    #[error("the pack is being deleted")]
+    Condemned,
     /// The catalog failed.
     #[error("could not fold")]
     Catalog(#[from] CatalogError),
@@ -45,6 +48,7 @@ impl Catalog {
     pub async fn fold(&self, fold: Fold) -> Result<i64, FoldError> {
         match self.submit(fold.repo, Work::Fold(fold)).await? {
             Done::Generation(generation) => Ok(generation),
+            Done::Condemned(_) => Err(FoldError::Condemned),
             _ => Err(FoldError::Raced),
         }
     }

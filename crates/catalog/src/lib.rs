@@ -8,6 +8,7 @@
 //! - A call that returned success is durable: its COMMIT returned. A commit whose outcome is not
 //!   known is an error, never a success.
 //! - A generation never goes back, and grows by one with each publish or fold.
+//! - A pack that is condemned (see [`Catalog::condemn_packs`]) is not listed, and nothing lists it.
 //! - For each ref, the `old` of a reflog row is the `new` of the one before it.
 //!
 //! Writers wait in lanes (see `lane`), which put what waits into one commit; reads have their own
@@ -18,6 +19,7 @@ mod bulk;
 mod catalog;
 mod changes;
 mod clock;
+mod dead_packs;
 mod deliveries;
 mod dialect;
 mod error;
@@ -37,6 +39,7 @@ mod orgs;
 mod publish;
 mod reflog;
 mod repos;
+mod sweep;
 mod text;
 mod upstreams;
 mod view;
@@ -44,6 +47,7 @@ mod view;
 pub use audit::{AuditCursor, AuditEntry, AuditOf, AuditedChange, NewAuditEntry, Origin};
 pub use catalog::Catalog;
 pub use changes::{Change, Changes};
+pub use dead_packs::{PackName, PackStanding};
 pub use deliveries::{Delivery, DeliveryRow, DeliveryState};
 pub use error::CatalogError;
 pub use events::{Event, EventKind, Position};
@@ -61,5 +65,6 @@ pub use publish::{
 };
 pub use reflog::ReflogRow;
 pub use repos::{CreateRepoError, DeleteRepoError, MAX_REPO_NAME_BYTES, RepoRow};
+pub use sweep::{DeletedRepo, SweptRows};
 pub use upstreams::{FirstSync, NewUpstream, SyncEnd, UpstreamRow};
 pub use view::{Loaded, PackRow, RefRow, Since, TailRow};

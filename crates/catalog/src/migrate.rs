@@ -40,6 +40,12 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
         include_str!("../migrations/sqlite/0007_audit.sql"),
         include_str!("../migrations/postgres/0007_audit.sql"),
     ),
+    (
+        9,
+        "sweep",
+        include_str!("../migrations/sqlite/0009_sweep.sql"),
+        include_str!("../migrations/postgres/0009_sweep.sql"),
+    ),
 ];
 
 fn migrator(dialect: Dialect) -> Migrator {

@@ -56,7 +56,7 @@ pub struct RefEdit {
 /// A pack in the bucket to list.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct NewPack {
-    /// BLAKE3 of the pack file; names it in the bucket.
+    /// BLAKE3 of the pack file, or 32 random bytes where the pack of that name was condemned; names it in the bucket.
     pub key: [u8; 32],
     /// What made it.
     pub source: PackSource,
@@ -130,6 +130,12 @@ pub enum PublishError {
     /// The repository is deleted or never was.
     #[error("the repository is gone")]
     RepoGone,
+    /// Packs lay unlisted for so long that their bytes are being deleted. Store the bytes again under other names.
+    #[error("{} packs are being deleted", keys.len())]
+    Condemned {
+        /// The packs, those of other publishes not among them.
+        keys: Vec<[u8; 32]>,
+    },
     /// The catalog failed.
     #[error("could not publish")]
     Catalog(#[from] CatalogError),
@@ -166,6 +172,7 @@ impl Catalog {
                 expected,
                 found,
             }),
+            Done::Condemned(keys) => Err(PublishError::Condemned { keys }),
             _ => Err(PublishError::RepoGone),
         }
     }

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use crate::dead_packs::read_key;
 use crate::dialect::{Conn, Row};
 use crate::ids::RepoId;
 use crate::publish::PackSource;
@@ -70,7 +71,7 @@ pub struct TailRow {
 /// A listed pack.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct PackRow {
-    /// BLAKE3 of the pack file; names it in the bucket.
+    /// Names it in the bucket.
     pub key: [u8; 32],
     /// What made it.
     pub source: PackSource,
@@ -229,13 +230,8 @@ async fn packs(conn: &mut Conn<'_>, id: RepoId) -> Result<Vec<PackRow>, CatalogE
 }
 
 fn read_pack(row: &Row) -> Result<PackRow, CatalogError> {
-    let key: Vec<u8> = row.get(0)?;
-    let length = key.len();
-    let key = key.try_into().map_err(|_| CatalogError::Unknown {
-        what: format!("a pack key of {length} bytes"),
-    })?;
     Ok(PackRow {
-        key,
+        key: read_key(row, 0)?,
         source: PackSource::from_number(row.get(1)?)?,
         objects: row.get(2)?,
         pack_bytes: row.get(3)?,

@@ -17,4 +17,5 @@ mod orgs;
 mod publish;
 mod repos;
 mod sample;
+mod sweep;
 mod upstreams;

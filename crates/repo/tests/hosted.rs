@@ -20,7 +20,7 @@ use packhouse_testkit::faults::{FaultPlan, FaultyBucket};
 /// Where a test keeps its data; nodes come and go on it.
 pub(crate) struct Place {
     pub(crate) folder: tempfile::TempDir,
-    catalog: String,
+    pub(crate) catalog: String,
     pub(crate) bucket: Arc<dyn Bucket>,
 }
 
@@ -50,8 +50,6 @@ impl Place {
 
     /// On PostgreSQL and S3, with a database of its own.
     async fn remote() -> Place {
-        let folder = tempfile::tempdir().unwrap();
-        let server = required("PACKHOUSE_TEST_POSTGRES");
         let s3 = packhouse_bucket::S3Options {
             access_key: Some(required("PACKHOUSE_TEST_S3_ACCESS_KEY")),
             secret_key: Some(required("PACKHOUSE_TEST_S3_SECRET_KEY")),
@@ -59,18 +57,21 @@ impl Place {
         };
         let options = packhouse_bucket::Options { s3 };
         let bucket = packhouse_bucket::open_with(&required("PACKHOUSE_TEST_S3"), &options).unwrap();
-        let name = folder
-            .path()
-            .file_name()
-            .unwrap()
-            .to_string_lossy()
-            .to_lowercase()
-            .replace('.', "t");
-        let url = own_schema(&server, &name);
         Place {
-            folder,
-            catalog: url,
             bucket,
+            ..Place::on_postgres()
+        }
+    }
+
+    /// On PostgreSQL, with a database of its own, and a bucket in memory.
+    pub(crate) fn on_postgres() -> Place {
+        let folder = tempfile::tempdir().unwrap();
+        let name = folder.path().file_name().unwrap().to_string_lossy();
+        let name = name.to_lowercase().replace('.', "t");
+        Place {
+            catalog: own_schema(&required("PACKHOUSE_TEST_POSTGRES"), &name),
+            bucket: packhouse_bucket::open("memory:").unwrap(),
+            folder,
         }
     }
 
@@ -109,7 +110,7 @@ pub(crate) const NEVER: FoldLimits = FoldLimits {
     bytes: u64::MAX,
     search_every: Duration::from_secs(3600),
 };
-const OFTEN: FoldLimits = FoldLimits {
+pub(crate) const OFTEN: FoldLimits = FoldLimits {
     rows: 3,
     bytes: 1 << 20,
     search_every: Duration::from_millis(50),
@@ -137,7 +138,7 @@ fn someone() -> Signature {
     }
 }
 
-fn request(target: &str, path: &str, content: impl Into<Vec<u8>>) -> CommitRequest {
+pub(crate) fn request(target: &str, path: &str, content: impl Into<Vec<u8>>) -> CommitRequest {
     let blob = NewObject::new(ObjectKind::Blob, content.into()).unwrap();
     CommitRequest {
         target: branch(target),
@@ -157,7 +158,12 @@ fn request(target: &str, path: &str, content: impl Into<Vec<u8>>) -> CommitReque
     }
 }
 
-async fn put(repo: &Repository, target: &str, path: &str, content: &str) -> CommitOutcome {
+pub(crate) async fn put(
+    repo: &Repository,
+    target: &str,
+    path: &str,
+    content: &str,
+) -> CommitOutcome {
     repo.commit(request(target, path, content)).await.unwrap()
 }
 
@@ -177,7 +183,7 @@ async fn history(repo: &Repository, name: &str) -> Vec<ObjectId> {
         .collect()
 }
 
-async fn content(repo: &Repository, name: &str, path: &str) -> Option<Vec<u8>> {
+pub(crate) async fn content(repo: &Repository, name: &str, path: &str) -> Option<Vec<u8>> {
     let view = repo.view().await.unwrap();
     let tip = view.resolve(name, Namespace::Default).unwrap()?.id;
     let tree = view.database().commit(tip).unwrap().tree;
@@ -205,7 +211,7 @@ async fn first_parents(repo: &Repository) -> Vec<ObjectId> {
 }
 
 /// Everything reachable from every ref can be read.
-async fn check_complete(repo: &Repository) {
+pub(crate) async fn check_complete(repo: &Repository) {
     let view = repo.view().await.unwrap();
     let mut checked = HashSet::new();
     let mut queue: Vec<ObjectId> = view.refs().iter().map(|(_, entry)| entry.target).collect();

@@ -22,4 +22,5 @@ mod special_files;
 mod store;
 mod store_bulk;
 mod store_keep;
+mod sweep;
 mod sync;

@@ -87,6 +87,7 @@ fn created(done: &Done) -> Option<Created> {
         Done::Changed(false)
         | Done::Moved(_)
         | Done::SourceGone
+        | Done::Condemned(_)
         | Done::Refused
         | Done::Held(None) => None,
         Done::RepoCreated(row) => Some(Created {
@@ -106,6 +107,7 @@ fn created(done: &Done) -> Option<Created> {
         | Done::Held(Some(_))
         | Done::Count(_)
         | Done::Changed(true)
+        | Done::Swept(_)
         | Done::Jobs(_) => Some(Created::default()),
     }
 }

@@ -19,6 +19,7 @@ mod hooks;
 mod jobs;
 mod plan;
 mod state;
+mod sweep;
 mod task;
 mod upstreams;
 mod write;
@@ -43,10 +44,12 @@ use crate::open::Place;
 use crate::orgs::Org;
 use crate::publish::Publish;
 use crate::repos::RepoRow;
+use crate::sweep::SweptRows;
 pub(crate) use hooks::HookWork;
 use task::Task;
 
 pub(crate) use jobs::JobWork;
+pub(crate) use sweep::SweepWork;
 pub(crate) use upstreams::{Creation, UpstreamWork};
 
 /// What a lane can do.
@@ -100,6 +103,7 @@ pub(crate) enum Work {
     },
     Jobs(Box<JobWork>),
     Upstream(Box<UpstreamWork>),
+    Sweep(Box<SweepWork>),
 }
 
 /// What came of it.
@@ -118,6 +122,10 @@ pub(crate) enum Done {
     Moved(Moved),
     /// The repository to fork is not there; nothing was written.
     SourceGone,
+    /// Packs that are condemned: those that were to be deleted, or those that were to be listed and were not.
+    Condemned(Vec<[u8; 32]>),
+    /// Rows of a deleted repository that were removed.
+    Swept(SweptRows),
     /// Jobs as they are now.
     Jobs(Vec<JobRow>),
     /// The repository, the name or the fold's rows are not there to be had; nothing was written.
@@ -140,6 +148,7 @@ impl Work {
             Self::Fold(fold) => Some(fold.repo),
             Self::Fork(fork) => Some(fork.source),
             Self::Upstream(work) => Some(work.repo()),
+            Self::Sweep(work) => work.repo(),
             Self::Lease { repo, .. }
             | Self::DeleteRepo { repo, .. }
             | Self::AppendEvent { repo, .. } => Some(*repo),
@@ -174,10 +183,17 @@ impl Work {
             }
             Self::Jobs(work) => FIXED + work.bytes(),
             Self::Upstream(work) => FIXED + work.bytes(),
+            Self::Sweep(work) => FIXED + work.bytes(),
             Self::AppendEvent { detail, .. } => FIXED + detail.as_ref().map_or(0, String::len),
             Self::Hook(hook) => FIXED + hook.bytes(),
             _ => FIXED,
         }
+    }
+}
+
+impl From<SweepWork> for Work {
+    fn from(work: SweepWork) -> Self {
+        Self::Sweep(Box::new(work))
     }
 }
 

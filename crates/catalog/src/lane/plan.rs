@@ -13,7 +13,7 @@ use crate::orgs::Org;
 use crate::publish::{NewPack, Publish, RefEdit};
 use crate::repos::RepoRow;
 
-use super::{Done, HookWork, JobWork, Moved, UpstreamWork, Work};
+use super::{Done, HookWork, JobWork, Moved, SweepWork, UpstreamWork, Work};
 
 /// What the database holds of the things a group names.
 #[derive(Debug, Default)]
@@ -22,6 +22,8 @@ pub(super) struct State {
     pub(super) refs: HashMap<RepoId, HashMap<Vec<u8>, RefState>>,
     /// Rows and bytes of a tail that a fold is about to drop.
     pub(super) folding: HashMap<RepoId, (i64, i64)>,
+    /// Packs to list that are dead, and whether they are condemned.
+    pub(super) dead_packs: HashMap<(OrgId, Vec<u8>), bool>,
 }
 
 /// A repository with the columns only lanes look at.
@@ -55,6 +57,8 @@ pub(super) struct Writes<'a> {
     pub(super) reflog: Vec<ReflogWrite<'a>>,
     pub(super) tail: Vec<(RepoId, i64, &'a [u8])>,
     pub(super) packs: Vec<PackWrite<'a>>,
+    /// Packs that were found unlisted, and are listed now.
+    pub(super) revived: Vec<(OrgId, &'a [u8; 32])>,
     /// Tails to drop, up to a generation.
     pub(super) folds: Vec<(RepoId, i64)>,
     /// Changed rows of repos.
@@ -155,6 +159,8 @@ pub(super) enum Admin<'a> {
         work: &'a UpstreamWork,
         job_id: i64,
     },
+    /// Answers for itself.
+    Sweep(&'a SweepWork),
 }
 
 /// Decides each of a group's works on its own. Answers to creations say what holds if the database
@@ -309,6 +315,15 @@ fn decide<'a>(
             writes.admin.push((place, Admin::Upstream { work, job_id }));
             Done::Changed(false)
         }
+        Work::Sweep(work) => {
+            let repo = work.repo().and_then(|repo| state.repos.get(&repo));
+            // Rows of a repository that is not deleted are nothing to sweep.
+            if work.repo().is_some() && repo.is_none_or(|repo| repo.row.deleted_at_ms.is_none()) {
+                return Done::Refused;
+            }
+            writes.admin.push((place, Admin::Sweep(work)));
+            Done::Changed(false)
+        }
     }
 }
 
@@ -411,6 +426,9 @@ fn decide_publish<'a>(state: &State, publish: &'a Publish, writes: &mut Writes<'
         Ok(staged) => staged,
         Err(moved) => return Done::Moved(moved),
     };
+    if let Err(condemned) = revive(state, repo.row.org, &publish.packs, writes) {
+        return Done::Condemned(condemned);
+    }
     for (name, ref_) in staged {
         let Some(edit) = ref_.last else { continue };
         // A ref that came and went within this publish leaves reflog rows and nothing else.
@@ -495,6 +513,27 @@ fn stage<'s, 'a>(
     Ok(staged)
 }
 
+/// Sees to packs that are to be listed and were found unlisted. An error is the condemned ones: nothing may list them.
+fn revive<'a>(
+    state: &State,
+    org: OrgId,
+    packs: &'a [NewPack],
+    writes: &mut Writes<'a>,
+) -> Result<(), Vec<[u8; 32]>> {
+    let standing = |pack: &NewPack| state.dead_packs.get(&(org, pack.key.to_vec())).copied();
+    let condemned: Vec<_> = packs
+        .iter()
+        .filter(|pack| standing(pack) == Some(true))
+        .map(|pack| pack.key)
+        .collect();
+    if !condemned.is_empty() {
+        return Err(condemned);
+    }
+    let dead = packs.iter().filter(|pack| standing(pack).is_some());
+    writes.revived.extend(dead.map(|pack| (org, &pack.key)));
+    Ok(())
+}
+
 fn decide_fold<'a>(state: &State, fold: &'a Fold, writes: &mut Writes<'a>) -> Done {
     let Some(mut repo) = live(state, fold.repo) else {
         return Done::Refused;
@@ -503,6 +542,10 @@ fn decide_fold<'a>(state: &State, fold: &'a Fold, writes: &mut Writes<'a>) -> Do
     let same = u64::try_from(rows) == Ok(fold.rows) && u64::try_from(bytes) == Ok(fold.bytes);
     if !same || fold.through <= repo.row.folded_through || fold.through > repo.row.generation {
         return Done::Refused;
+    }
+    let pack = std::slice::from_ref(&fold.pack);
+    if let Err(condemned) = revive(state, repo.row.org, pack, writes) {
+        return Done::Condemned(condemned);
     }
     repo.row.generation += 1;
     repo.row.packs_generation = repo.row.generation;

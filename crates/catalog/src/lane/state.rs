@@ -1,12 +1,15 @@
 //! Reading what a group needs to be decided, under the locks that keep it so until the COMMIT.
 
+use std::collections::BTreeSet;
+
 use crate::bulk::{Bulk, Kind, List, Texts};
 use crate::dialect::{Conn, Dialect};
-use crate::ids::RepoId;
+use crate::ids::{OrgId, RepoId};
 use crate::repos;
 
 use super::Work;
 use super::plan::{RefState, RepoState, State};
+use super::sweep::{self, Share};
 
 // In id order, so that nodes that lock the same repositories wait for each other in one direction
 // only. The row of a repository is the lock of all it has.
@@ -48,6 +51,13 @@ const COUNT_TAILS: Bulk = Bulk {
     columns: &[Kind::Int, Kind::Int],
     foot: ") AS v JOIN tail AS t ON t.repo_id = v.column1 AND t.generation <= v.column2 \
            GROUP BY t.repo_id",
+    lock: "",
+};
+
+const SELECT_DEAD: Bulk = Bulk {
+    head: "SELECT d.org_id, d.key, d.condemned FROM (VALUES ",
+    columns: &[Kind::Int, Kind::Bytes],
+    foot: ") AS v JOIN dead_packs AS d ON d.org_id = v.column1 AND d.key = v.column2",
     lock: "",
 };
 
@@ -114,9 +124,54 @@ pub(super) async fn read(
             .folding
             .insert(RepoId(row.get(0)?), (row.get(1)?, row.get(2)?));
     }
+    read_dead_packs(conn, texts, works, &mut state).await?;
     Ok(state)
+}
+
+/// Reads which of the packs that works want to list are dead, under the lock that keeps it so.
+async fn read_dead_packs(
+    conn: &mut Conn<'_>,
+    texts: &mut Texts,
+    works: &[&Work],
+    state: &mut State,
+) -> Result<(), sqlx::Error> {
+    let mut packs = List::new(conn.dialect(), &SELECT_DEAD);
+    // In order, so that nodes wait for each other in one direction only.
+    let mut orgs = BTreeSet::new();
+    for work in works {
+        let (repo, new) = match work {
+            Work::Publish(publish) => (publish.repo, publish.packs.as_slice()),
+            Work::Fold(fold) => (fold.repo, std::slice::from_ref(&fold.pack)),
+            _ => continue,
+        };
+        let Some(repo) = state.repos.get(&repo).filter(|_| !new.is_empty()) else {
+            continue;
+        };
+        let org = repo.row.org;
+        orgs.insert(org);
+        for pack in new {
+            packs.row(|row| {
+                row.push(org.0).push(pack.key.as_slice());
+            });
+        }
+    }
+    for org in orgs {
+        sweep::lock_listings(conn, org, Share::Yes).await?;
+    }
+    for row in packs.fetch(conn, texts).await? {
+        let is_condemned = row.get::<i64>(2)? != 0;
+        state
+            .dead_packs
+            .insert((OrgId(row.get(0)?), row.get(1)?), is_condemned);
+    }
+    Ok(())
 }
 
 /// What a test of all statements should look at.
 #[cfg(test)]
-pub(super) const ALL: [&Bulk; 3] = [&SELECT_REPOS_SQLITE, &SELECT_REFS, &COUNT_TAILS];
+pub(super) const ALL: [&Bulk; 4] = [
+    &SELECT_REPOS_SQLITE,
+    &SELECT_REFS,
+    &COUNT_TAILS,
+    &SELECT_DEAD,
+];

@@ -9,7 +9,7 @@ use crate::events;
 use crate::repos::RepoRow;
 
 use super::plan::{Admin, LogEntry, Writes, fold_due};
-use super::{Done, hooks, jobs, upstreams, write_fork};
+use super::{Done, hooks, jobs, sweep, upstreams, write_fork};
 
 use Kind::{Bytes, Int, Text};
 
@@ -89,6 +89,14 @@ const INSERT_PACKS: Bulk = Bulk {
     lock: "",
 };
 
+const DELETE_REVIVED: Bulk = Bulk {
+    head: "DELETE FROM dead_packs WHERE condemned = 0 AND (org_id, key) IN \
+           (SELECT column1, column2 FROM (VALUES ",
+    columns: &[Int, Bytes],
+    foot: ") AS v WHERE column1 IS NOT NULL)",
+    lock: "",
+};
+
 const DELETE_TAILS: Bulk = Bulk {
     head: "DELETE FROM tail WHERE (repo_id, generation) IN \
            (SELECT t.repo_id, t.generation FROM (VALUES ",
@@ -143,6 +151,7 @@ pub(super) async fn write(
             Admin::Upstream { work, job_id } => {
                 answers[*place] = upstreams::write(conn, texts, work, *job_id).await?;
             }
+            Admin::Sweep(work) => answers[*place] = sweep::write(conn, texts, work).await?,
             admin => {
                 let changed = write_admin(conn, admin).await?;
                 match &mut answers[*place] {
@@ -230,6 +239,14 @@ async fn write_objects(
         });
     }
     packs.execute(conn, texts).await?;
+
+    let mut revived = List::new(conn.dialect(), &DELETE_REVIVED);
+    for (org, key) in &writes.revived {
+        revived.row(|row| {
+            row.push(org.0).push(key.as_slice());
+        });
+    }
+    revived.execute(conn, texts).await?;
 
     let mut folds = List::new(conn.dialect(), &DELETE_TAILS);
     for (repo, through) in &writes.folds {
@@ -373,7 +390,7 @@ async fn write_admin(conn: &mut Conn<'_>, admin: &Admin<'_>) -> Result<u64, sqlx
             "UPDATE org_keys SET revoked_at_ms = $3 \
              WHERE org_id = $1 AND fingerprint = $2 AND revoked_at_ms IS NULL"
         }
-        Admin::Jobs { .. } | Admin::Upstream { .. } => {
+        Admin::Jobs { .. } | Admin::Upstream { .. } | Admin::Sweep(_) => {
             unreachable!("they have statements of their own")
         }
     };
@@ -400,6 +417,7 @@ mod tests {
             &INSERT_REFLOG,
             &INSERT_TAIL,
             &INSERT_PACKS,
+            &DELETE_REVIVED,
             &DELETE_TAILS,
             &UPDATE_REPOS,
             &INSERT_REPOS,
@@ -409,7 +427,9 @@ mod tests {
             .into_iter()
             .chain(state::ALL)
             .chain(hooks::ALL)
-            .chain(audit::ALL);
+            .chain(audit::ALL)
+            .chain(sweep::ALL)
+            .chain(crate::dead_packs::ALL);
         for bulk in all.chain(upstreams::ALL) {
             let text = crate::bulk::build(Dialect::Sqlite, bulk, 4);
             let explain = crate::dialect::Sql::Built(format!("EXPLAIN QUERY PLAN {text}").into());

@@ -186,21 +186,26 @@ impl Engine {
         })
         .await
         .map_err(|_| RepoError::Stopped)??;
-        let pack = self
-            .store_pack(slot.org, &finished, PackSource::Fold)
+        let finished = Arc::new(finished);
+        let mut pack = self
+            .store_pack(slot.org, finished.clone(), PackSource::Fold)
             .await?;
-        let fold = Fold {
-            repo: slot.id,
-            through,
-            rows,
-            bytes,
-            pack: pack.row,
-        };
-        let generation = match self.catalog.fold(fold).await {
-            Ok(generation) => generation,
-            // Another node folded these rows first, and its pack holds them; or the repository was deleted.
-            Err(FoldError::Raced) => return Ok(None),
-            Err(FoldError::Catalog(error)) => return Err(error.into()),
+        let generation = loop {
+            let fold = Fold {
+                repo: slot.id,
+                through,
+                rows,
+                bytes,
+                pack: pack.row.clone(),
+            };
+            match self.catalog.fold(fold).await {
+                Ok(generation) => break generation,
+                // A fold that crashed long ago left the same pack behind.
+                Err(FoldError::Condemned) => pack = self.store_pack_again(slot.org, &pack).await?,
+                // Another node folded these rows first, and its pack holds them; or the repository was deleted.
+                Err(FoldError::Raced) => return Ok(None),
+                Err(FoldError::Catalog(error)) => return Err(error.into()),
+            }
         };
         slot.state(self, generation).await?;
         Ok(Some(FoldReport {

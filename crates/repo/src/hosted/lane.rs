@@ -15,10 +15,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use packhouse_catalog::{
-    NewPack, Origin, PackSource, Publish, PublishError as CatalogPublishError,
+    NewPack, Origin, PackSource, Publish, PublishError as CatalogPublishError, Published,
     RefEdit as CatalogEdit,
 };
-use packhouse_object::{NewObject, ObjectId, PackFileWriter};
+use packhouse_object::{FinishedPack, NewObject, ObjectId, PackFileWriter};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
@@ -62,6 +62,8 @@ pub(crate) type Reply = Result<Option<Arc<View>>, RepoError>;
 pub(crate) struct StoredPack {
     pub open: OpenPack,
     pub row: NewPack,
+    /// What was stored, in case it has to be stored again.
+    pub files: Arc<FinishedPack>,
 }
 
 #[derive(Default)]
@@ -384,17 +386,12 @@ async fn publish(
     let request = Publish {
         repo: slot.id,
         tail: encoded,
-        packs: stored.iter().map(|pack| pack.row.clone()).collect(),
+        packs: Vec::new(),
         edits,
         who,
         at_ms,
     };
-    let published = match engine.catalog.publish(request).await {
-        Ok(published) => published,
-        Err(CatalogPublishError::Moved { .. }) => return Err(CommitFailure::Moved),
-        Err(CatalogPublishError::RepoGone) => return Err(CommitFailure::Other(RepoError::Gone)),
-        Err(CatalogPublishError::Catalog(error)) => return Err(CommitFailure::Other(error.into())),
-    };
+    let published = list_and_publish(engine, slot, request, &mut stored).await?;
     Stats::add(&engine.stats.groups, 1);
     Stats::add(&engine.stats.packs, stored.len() as u64);
     let next = if published.generation == state.generation() + 1 {
@@ -415,6 +412,34 @@ async fn publish(
     Ok(next)
 }
 
+/// Publishes `request` with the packs of `stored`. Those that lay unlisted for so long that a sweep deletes them are
+/// stored again first.
+async fn list_and_publish(
+    engine: &Engine,
+    slot: &SharedSlot,
+    mut request: Publish,
+    stored: &mut [StoredPack],
+) -> Result<Published, CommitFailure> {
+    loop {
+        request.packs = stored.iter().map(|pack| pack.row.clone()).collect();
+        // Most writes list no pack, and are not refused for one: nothing of them is needed again.
+        let again = (!stored.is_empty()).then(|| request.clone());
+        let condemned = match engine.catalog.publish(request).await {
+            Ok(published) => return Ok(published),
+            Err(CatalogPublishError::Condemned { keys }) => keys,
+            Err(CatalogPublishError::Moved { .. }) => return Err(CommitFailure::Moved),
+            Err(CatalogPublishError::RepoGone) => return Err(RepoError::Gone.into()),
+            Err(CatalogPublishError::Catalog(error)) => return Err(error.into()),
+        };
+        request = again.ok_or(RepoError::Stopped)?;
+        for pack in stored.iter_mut() {
+            if condemned.contains(&pack.row.key) {
+                *pack = engine.store_pack_again(slot.org, pack).await?;
+            }
+        }
+    }
+}
+
 /// Writes objects that are too many for a tail row as a pack into the bucket.
 async fn store_as_pack(
     engine: &Arc<Engine>,
@@ -432,7 +457,7 @@ async fn store_as_pack(
     .await
     .map_err(|_| RepoError::Stopped)??;
     engine
-        .store_pack(slot.org, &finished, PackSource::Commit)
+        .store_pack(slot.org, Arc::new(finished), PackSource::Commit)
         .await
 }
 

@@ -2,8 +2,8 @@
 //!
 //! What always holds:
 //! - the SQL transaction of the catalog is the one point where a write becomes visible, and it is durable then;
-//! - everything a catalog row names is in the bucket before the row is written;
-//! - keys of the bucket are content hashes and never change, so storing one twice is harmless;
+//! - everything a catalog row names is in the bucket before the row is written, and stays there (see `sweep`);
+//! - what a key of the bucket holds never changes, so storing it twice is harmless;
 //! - a view is made of rows of one generation; a newer generation means loading the newer rows, nothing else.
 
 mod fold;
@@ -14,6 +14,7 @@ mod packs;
 mod slot;
 mod state;
 mod stats;
+mod sweep;
 mod tail;
 
 use std::convert::Infallible;
@@ -33,10 +34,13 @@ use tokio_util::task::TaskTracker;
 pub use self::fold::{FoldLimits, FoldReport};
 pub use self::fork::{ForkError, ForkRequest, InitialCommit};
 pub use self::stats::{BUCKETS_SECONDS, Histogram, Stats};
+pub use self::sweep::{
+    DeadPack, PackFate, SweepOptions, SweepPlan, SweepPlans, SweepReport, SweepWatch,
+};
 
 use self::fold::FoldQueue;
 use self::lane::{StoredPack, Waiting};
-use self::packs::PackStore;
+use self::packs::{PackKey, PackStore};
 use self::slot::{SharedSlot, Slot};
 use self::state::State;
 use crate::error::RepoError;
@@ -270,18 +274,45 @@ impl Engine {
     async fn store_pack(
         &self,
         org: OrgId,
-        finished: &FinishedPack,
+        finished: Arc<FinishedPack>,
         source: PackSource,
     ) -> Result<StoredPack, RepoError> {
-        let open = self.packs.store(org, finished).await?;
-        let row = NewPack {
-            key: finished.key,
-            source,
-            objects: finished.objects.cast_signed(),
-            pack_bytes: finished.pack_bytes.cast_signed(),
-            idx_bytes: finished.idx_bytes.cast_signed(),
+        let key = finished.key;
+        self.store_pack_as(org, key, finished, source).await
+    }
+
+    /// Stores a pack once more, under a name that nobody else has: a sweep deletes what has the name it had.
+    async fn store_pack_again(
+        &self,
+        org: OrgId,
+        pack: &StoredPack,
+    ) -> Result<StoredPack, RepoError> {
+        Stats::add(&self.stats.packs_stored_again, 1);
+        let (files, source) = (pack.files.clone(), pack.row.source);
+        self.store_pack_as(org, rand::random(), files, source).await
+    }
+
+    async fn store_pack_as(
+        &self,
+        org: OrgId,
+        mut key: PackKey,
+        files: Arc<FinishedPack>,
+        source: PackSource,
+    ) -> Result<StoredPack, RepoError> {
+        let open = loop {
+            match self.packs.store(org, key, &files).await? {
+                Some(open) => break open,
+                None => key = rand::random(),
+            }
         };
-        Ok(StoredPack { open, row })
+        let row = NewPack {
+            key,
+            source,
+            objects: files.objects.cast_signed(),
+            pack_bytes: files.pack_bytes.cast_signed(),
+            idx_bytes: files.idx_bytes.cast_signed(),
+        };
+        Ok(StoredPack { open, row, files })
     }
 
     /// Tells the fold about a tail past its limits, and the memory bound about a slot that has grown.
@@ -327,13 +358,13 @@ impl Backend for HostedRepository {
         prepare: Box<dyn Prepare>,
     ) -> Result<Option<Arc<View>>, RepoError> {
         let since = Instant::now();
+        let is_large = packs.iter().any(|pack| pack.objects >= LARGE_PUSH_OBJECTS);
         let mut stored = Vec::with_capacity(packs.len());
-        for pack in &packs {
-            stored.push(
-                self.engine
-                    .store_pack(self.slot.org, pack, PackSource::Push)
-                    .await?,
-            );
+        for pack in packs {
+            let pack = self
+                .engine
+                .store_pack(self.slot.org, Arc::new(pack), PackSource::Push);
+            stored.push(pack.await?);
         }
         let (reply, answer) = oneshot::channel();
         let write = Waiting {
@@ -347,7 +378,6 @@ impl Backend for HostedRepository {
         };
         lane::enqueue(&self.engine, &self.slot, write);
         let reply = answer.await.map_err(|_| RepoError::Stopped)?;
-        let is_large = packs.iter().any(|pack| pack.objects >= LARGE_PUSH_OBJECTS);
         if let Ok(Some(view)) = &reply
             && is_large
             && let Some(head) = view.refs().get(view.head())

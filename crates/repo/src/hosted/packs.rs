@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use crate::error::RepoError;
 use crate::hosted::stats::Stats;
 
-/// The name of a pack: the BLAKE3 hash of its bytes.
+/// The name of a pack: the BLAKE3 hash of its bytes, or random where a pack of that name was condemned.
 pub(crate) type PackKey = [u8; 32];
 
 /// A pack as views hold it.
@@ -58,17 +58,29 @@ impl PackStore {
         }
     }
 
-    /// Stores a finished pack durably, then opens it.
+    /// Stores a finished pack durably under the name `key`, then opens it. `None`: a sweep was deleting what nobody
+    /// listed under this name.
     pub(crate) async fn store(
         &self,
         org: OrgId,
+        key: PackKey,
         finished: &FinishedPack,
-    ) -> Result<OpenPack, RepoError> {
-        let (pack_key, idx_key) = bucket_keys(org, &finished.key);
+    ) -> Result<Option<OpenPack>, RepoError> {
+        let (pack_key, idx_key) = bucket_keys(org, &key);
         // Index first: whoever finds a pack finds its index.
         self.bucket.put_file(&idx_key, &finished.idx).await?;
         self.bucket.put_file(&pack_key, &finished.pack).await?;
-        self.open(org, finished.key).await
+        match self.open(org, key).await {
+            Ok(open) => Ok(Some(open)),
+            Err(error) => match self.has(&pack_key).await? && self.has(&idx_key).await? {
+                true => Err(error),
+                false => Ok(None),
+            },
+        }
+    }
+
+    async fn has(&self, key: &Key) -> Result<bool, RepoError> {
+        Ok(self.bucket.size(key).await?.is_some())
     }
 
     /// The pack called `key`, fetched if need be.

@@ -66,6 +66,14 @@ pub struct Stats {
     pub packs_fetched: AtomicU64,
     /// Layers of histories made.
     pub history_layers: AtomicU64,
+    /// Packs stored a second time, since a sweep was deleting what had their name.
+    pub packs_stored_again: AtomicU64,
+    /// Deleted repositories whose rows this node removed.
+    pub swept_repositories: AtomicU64,
+    /// Keys that this node deleted from the bucket in sweeps.
+    pub swept_keys: AtomicU64,
+    /// Bytes of them.
+    pub swept_bytes: AtomicU64,
 }
 
 impl Stats {

@@ -1,0 +1,231 @@
+//! Doing what a plan of a sweep says.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use futures::{StreamExt, stream};
+use packhouse_bucket::Listed;
+use packhouse_catalog::{DeletedRepo, OrgId};
+
+use super::plan::{DeadPack, PackFate, SweepPlan};
+use super::{SweepOptions, SweepWatch};
+use crate::error::RepoError;
+use crate::hosted::stats::Stats;
+use crate::hosted::{Engine, Hosted};
+
+/// Rows that one transaction removes.
+const ROWS: u32 = 500;
+/// Repositories whose rows are removed at a time, and keys that are deleted at a time.
+const AT_ONCE: usize = 8;
+/// How many times as long as a transaction took the next one is waited with, so that the catalog's writers have most of
+/// the time for others.
+const REST: u32 = 3;
+const LONGEST_REST: Duration = Duration::from_secs(1);
+/// How long after packs were condemned their deletion may begin. A node that slept in between leaves them to the next
+/// sweep: it must not come back when the catalog has forgotten them.
+const ORDER_HOLDS: Duration = Duration::from_secs(600);
+/// How long the catalog remembers condemned packs: far longer than a deletion takes to arrive, or a writer from storing a
+/// pack to listing it.
+const REMEMBERED: Duration = Duration::from_secs(90 * 24 * 3600);
+
+/// What a sweep did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SweepReport {
+    /// Deleted repositories whose rows were removed to the last.
+    pub repositories: u64,
+    /// Those with a job that runs or a webhook still to be told, left for the next sweep.
+    pub busy: u64,
+    /// Rows removed.
+    pub rows: u64,
+    /// Keys of the bucket that were looked at.
+    pub keys_seen: u64,
+    /// Those of them that are none of Packhouse's, and stay.
+    pub foreign: u64,
+    /// Unlisted packs whose grace period is not over.
+    pub waiting: u64,
+    /// Keys deleted.
+    pub keys: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+    /// Keys that the bucket did not delete, left for the next sweep.
+    pub failed: u64,
+}
+
+impl SweepReport {
+    fn add(&mut self, more: &SweepReport) {
+        self.repositories += more.repositories;
+        self.busy += more.busy;
+        self.rows += more.rows;
+        self.keys_seen += more.keys_seen;
+        self.foreign += more.foreign;
+        self.waiting += more.waiting;
+        self.keys += more.keys;
+        self.bytes += more.bytes;
+        self.failed += more.failed;
+    }
+}
+
+impl Hosted {
+    /// Sweeps: makes one plan after the other, and does it. A failure to delete a key is counted and leaves the key to
+    /// the next sweep; any other ends this one. [`RepoError::Stopped`] if the watch says so.
+    pub async fn sweep(
+        &self,
+        options: &SweepOptions,
+        watch: &dyn SweepWatch,
+    ) -> Result<SweepReport, RepoError> {
+        let mut report = SweepReport::default();
+        let mut plans = self.plan_sweep(options);
+        while let Some(plan) = plans.next().await? {
+            if watch.is_stopped() {
+                return Err(RepoError::Stopped);
+            }
+            report.add(&self.run_sweep(plan, options, watch).await?);
+            watch.swept(&report);
+        }
+        self.engine.forget_dead_packs(options).await?;
+        Ok(report)
+    }
+
+    /// Does what a plan says. It may be old: what was listed since stays.
+    pub async fn run_sweep(
+        &self,
+        plan: SweepPlan,
+        options: &SweepOptions,
+        watch: &dyn SweepWatch,
+    ) -> Result<SweepReport, RepoError> {
+        let engine = &self.engine;
+        let mut report = SweepReport {
+            keys_seen: plan.keys,
+            foreign: plan.foreign,
+            ..SweepReport::default()
+        };
+        let mut swept = stream::iter(plan.repositories)
+            .map(|repo| engine.sweep_rows(repo, options, watch))
+            .buffer_unordered(AT_ONCE);
+        while let Some(swept) = swept.next().await {
+            report.add(&swept?);
+        }
+        drop(swept);
+        report.add(&engine.delete_all(plan.layers).await);
+        report.add(&engine.sweep_packs(plan.packs, options).await?);
+        Ok(report)
+    }
+}
+
+impl Engine {
+    async fn sweep_rows(
+        &self,
+        repo: DeletedRepo,
+        options: &SweepOptions,
+        watch: &dyn SweepWatch,
+    ) -> Result<SweepReport, RepoError> {
+        let mut report = SweepReport::default();
+        loop {
+            let begun = Instant::now();
+            let step = self.catalog.sweep_repo(repo.id, ROWS, options.now_ms());
+            let step = step.await?;
+            report.rows += step.rows;
+            if step.is_last {
+                report.busy = u64::from(step.is_busy);
+                report.repositories = u64::from(!step.is_busy);
+                if !step.is_busy {
+                    tracing::info!(
+                        repo = repo.id.0,
+                        org = repo.org.0,
+                        name = repo.name,
+                        rows = report.rows,
+                        "swept the rows of a deleted repository"
+                    );
+                }
+                Stats::add(&self.stats.swept_repositories, report.repositories);
+                return Ok(report);
+            }
+            if watch.is_stopped() {
+                return Err(RepoError::Stopped);
+            }
+            tokio::time::sleep((begun.elapsed() * REST).min(LONGEST_REST)).await;
+        }
+    }
+
+    /// Condemns what may be, and deletes that.
+    async fn sweep_packs(
+        &self,
+        packs: Vec<DeadPack>,
+        options: &SweepOptions,
+    ) -> Result<SweepReport, RepoError> {
+        let mut report = SweepReport::default();
+        let mut by_org: Vec<(OrgId, Vec<DeadPack>)> = Vec::new();
+        for pack in packs {
+            if matches!(pack.fate, PackFate::Wait { .. }) {
+                report.waiting += 1;
+                continue;
+            }
+            match by_org.last_mut().filter(|(org, _)| *org == pack.name.org) {
+                Some((_, packs)) => packs.push(pack),
+                None => by_org.push((pack.name.org, vec![pack])),
+            }
+        }
+        for (org, packs) in by_org {
+            let begun = Instant::now();
+            let keys = packs.iter().map(|pack| pack.name.key).collect();
+            let (found_by_ms, now_ms) = (options.before_ms(options.grace), options.now_ms());
+            let condemned = self.catalog.condemn_packs(org, keys, found_by_ms, now_ms);
+            let condemned: HashSet<_> = condemned.await?.into_iter().collect();
+            let is_remembered = |pack: &&DeadPack| pack.fate == PackFate::Remember;
+            report.waiting += packs.iter().filter(is_remembered).count() as u64;
+            if begun.elapsed() > ORDER_HOLDS {
+                continue;
+            }
+            let files = packs
+                .into_iter()
+                .filter(|pack| condemned.contains(&pack.name.key))
+                .flat_map(|pack| pack.files);
+            report.add(&self.delete_all(files.collect()).await);
+        }
+        Ok(report)
+    }
+
+    async fn delete_all(&self, files: Vec<Listed>) -> SweepReport {
+        let begun = Instant::now();
+        let mut report = SweepReport::default();
+        let mut deleted = stream::iter(files)
+            .map(|file| self.delete(file, begun))
+            .buffer_unordered(AT_ONCE);
+        while let Some((file, deleted)) = deleted.next().await {
+            match deleted {
+                Some(Ok(())) => {
+                    report.keys += 1;
+                    report.bytes += file.size;
+                    tracing::debug!(key = %file.key, bytes = file.size, "deleted from the bucket");
+                }
+                None => report.failed += 1,
+                Some(Err(error)) => {
+                    report.failed += 1;
+                    tracing::warn!(key = %file.key, %error, "could not delete from the bucket; the next sweep will try again");
+                }
+            }
+        }
+        Stats::add(&self.stats.swept_keys, report.keys);
+        Stats::add(&self.stats.swept_bytes, report.bytes);
+        report
+    }
+
+    /// Deletes one, unless it is too late for that.
+    async fn delete(
+        &self,
+        file: Listed,
+        begun: Instant,
+    ) -> (Listed, Option<Result<(), RepoError>>) {
+        if begun.elapsed() > ORDER_HOLDS {
+            return (file, None);
+        }
+        let deleted = self.packs.delete(&file.key).await;
+        (file, Some(deleted))
+    }
+
+    async fn forget_dead_packs(&self, options: &SweepOptions) -> Result<(), RepoError> {
+        let before_ms = options.before_ms(REMEMBERED);
+        while self.catalog.forget_dead_packs(before_ms, ROWS).await? >= u64::from(ROWS) {}
+        Ok(())
+    }
+}
