@@ -8,7 +8,7 @@ use packhouse_bucket::S3Options;
 use packhouse_client::Egress;
 use packhouse_repo::FoldLimits;
 
-use crate::jobs::JobOptions;
+use crate::jobs::{JobOptions, Sweeping};
 use crate::rate::Rate;
 use crate::upstream::UpstreamOptions;
 use crate::webhooks::WebhookOptions;
@@ -40,6 +40,8 @@ pub struct Config {
     pub upstreams: UpstreamOptions,
     /// How work in the background is done.
     pub jobs: JobOptions,
+    /// When deleted repositories and unlisted keys of the bucket go, and how.
+    pub sweep: Sweeping,
     /// Where the server may connect to on behalf of its users.
     pub egress: Egress,
     /// How webhooks are delivered.
@@ -194,6 +196,7 @@ impl Config {
             fold: FoldLimits::default(),
             upstreams: UpstreamOptions::default(),
             jobs: JobOptions::default(),
+            sweep: Sweeping::default(),
             egress: Egress::default(),
             webhooks: WebhookOptions::default(),
             limits: Limits::default(),

@@ -182,6 +182,26 @@ fn render_engine(text: &mut String, engine: &Stats) {
             &engine.history_layers,
         ),
         (
+            "packhouse_packs_stored_again_total",
+            "Packs stored a second time, since a sweep was deleting what had their name",
+            &engine.packs_stored_again,
+        ),
+        (
+            "packhouse_swept_repositories_total",
+            "Deleted repositories whose rows were removed",
+            &engine.swept_repositories,
+        ),
+        (
+            "packhouse_swept_keys_total",
+            "Keys deleted from the bucket in sweeps",
+            &engine.swept_keys,
+        ),
+        (
+            "packhouse_swept_bytes_total",
+            "Bytes deleted from the bucket in sweeps",
+            &engine.swept_bytes,
+        ),
+        (
             "packhouse_views_loaded_total",
             "Views loaded from the catalog",
             &engine.views_loaded,

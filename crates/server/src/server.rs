@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::events::Wakes;
-use crate::jobs::{JobHandler, JobQueue, Jobs};
+use crate::jobs::{JobHandler, JobQueue, Jobs, SweepHandler};
 use crate::listening::{Listening, bind};
 use crate::metrics::Metrics;
 use crate::rest::openapi_document;
@@ -143,12 +143,19 @@ impl Server {
             openapi,
         );
         // One for each kind of jobs.
-        let handlers: Vec<Arc<dyn JobHandler>> = vec![Arc::new(SyncHandler {
-            hosted: hosted.clone(),
-            upstreams,
-            clock,
-        })];
-        let jobs = Jobs::start(&queue, handlers, metrics.jobs());
+        let handlers: Vec<Arc<dyn JobHandler>> = vec![
+            Arc::new(SyncHandler {
+                hosted: hosted.clone(),
+                upstreams,
+                clock,
+            }),
+            Arc::new(SweepHandler {
+                hosted: hosted.clone(),
+                options: config.sweep.options,
+            }),
+        ];
+        let mut jobs = Jobs::start(&queue, handlers, metrics.jobs());
+        jobs.sweep_every(&queue, config.sweep.every);
         let listening = Listening::on(listener, router(state), &limits, metrics, tls)?;
         Ok(Server {
             listening,

@@ -34,6 +34,7 @@ mod repos;
 mod restore;
 mod special_files;
 mod support;
+mod sweep;
 mod tags;
 mod upstreams;
 mod webhooks;

@@ -8,6 +8,7 @@ mod import;
 mod maintain;
 mod serve;
 pub(crate) mod store;
+mod sweep;
 mod token;
 
 use crate::error::{CliError, SUCCESS};
@@ -27,6 +28,7 @@ pub(crate) enum Command {
     Fsck(fsck::FsckArgs),
     #[command(subcommand)]
     Maintain(maintain::MaintainCommand),
+    Sweep(sweep::SweepArgs),
     Store(store::StoreArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -47,6 +49,7 @@ impl Command {
             Command::Import(args) => import::run(args, ui).await?,
             Command::Fsck(args) => return fsck::run(args, ui).await,
             Command::Maintain(command) => maintain::run(command, ui).await?,
+            Command::Sweep(args) => return sweep::run(args, ui).await,
         }
         Ok(SUCCESS)
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use packhouse_repo::FoldLimits;
-use packhouse_server::jobs::JobOptions;
+use packhouse_server::jobs::{JobOptions, Sweeping};
 use packhouse_server::upstream::{CredentialKeys, GitHubApp, UpstreamOptions};
 use packhouse_server::{Config, Egress, Limits, Server, StartError, TlsFiles, WebhookOptions};
 use serde::Serialize;
@@ -127,6 +127,12 @@ fn config(settings: &Settings) -> Result<Config, CliError> {
         public_base: None,
         fold: FoldLimits::default(),
         jobs: JobOptions::default(),
+        sweep: Sweeping {
+            every: settings
+                .sweep_every
+                .unwrap_or_else(|| Sweeping::default().every),
+            options: settings.sweep.clone(),
+        },
         egress: if settings.allow_private_addresses {
             Egress::Any
         } else {

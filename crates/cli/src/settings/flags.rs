@@ -7,6 +7,7 @@ use clap::Args;
 use clap::builder::FalseyValueParser;
 
 use super::limits::LimitFlags;
+use super::sweep::SweepFlags;
 use crate::size::{ByteSize, Lapse};
 
 /// Settings that say where the data is.
@@ -119,6 +120,16 @@ pub(crate) struct ServeFlags {
     pub(crate) event_retention: Option<Lapse>,
     #[command(flatten)]
     pub(crate) limits: LimitFlags,
+    /// From the end of one sweep to the next, such as 6h [default: 6h]
+    #[arg(
+        long,
+        value_name = "TIME",
+        env = "PACKHOUSE_SWEEP_EVERY",
+        help_heading = "Sweep"
+    )]
+    pub(crate) sweep_every: Option<Lapse>,
+    #[command(flatten)]
+    pub(crate) sweep: SweepFlags,
     /// Keep notes in refs/notes/commits only
     #[arg(long, env = "PACKHOUSE_NO_CUSTOM_NOTES", value_parser = FalseyValueParser::new())]
     pub(crate) no_custom_notes: bool,

@@ -6,10 +6,13 @@
 mod file;
 mod flags;
 mod limits;
+mod sweep;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use packhouse_repo::SweepOptions;
 
 use crate::error::CliError;
 use crate::logging::LogFormat;
@@ -18,6 +21,7 @@ use crate::s3::S3Settings;
 use self::file::SettingsFile;
 pub(crate) use self::flags::{ServeFlags, StorageFlags};
 pub(crate) use self::limits::LimitSettings;
+pub(crate) use self::sweep::SweepFlags;
 
 /// Where everything is kept unless something else is said.
 const DEFAULT_DATA: &str = "./packhouse-data";
@@ -70,6 +74,8 @@ pub(crate) struct Settings {
     pub(crate) webhook_timeout: Option<Duration>,
     pub(crate) event_retention: Option<Duration>,
     pub(crate) limits: LimitSettings,
+    pub(crate) sweep_every: Option<Duration>,
+    pub(crate) sweep: SweepOptions,
     pub(crate) custom_notes_refs: bool,
     pub(crate) dev: bool,
     pub(crate) log_format: Option<LogFormat>,
@@ -146,6 +152,10 @@ impl Settings {
                 .unwrap_or_else(|| "https://api.github.com".to_owned()),
             app: github_app,
         };
+        let sweep = sweep::options(
+            serve.sweep.keep_deleted.or(file.keep_deleted),
+            serve.sweep.sweep_grace.or(file.sweep_grace),
+        )?;
         let s3 = file.s3.with_variables(variable);
         let cache_bytes = storage
             .cache_size
@@ -187,6 +197,8 @@ impl Settings {
                 org_rate: serve.limits.org_rate.or(file.org_rate).map(|rate| rate.0),
                 repo_rate: serve.limits.repo_rate.or(file.repo_rate).map(|rate| rate.0),
             },
+            sweep_every: serve.sweep_every.or(file.sweep_every).map(|lapse| lapse.0),
+            sweep,
             custom_notes_refs: !(serve.no_custom_notes || file.no_custom_notes.unwrap_or(false)),
             dev: serve.dev || file.dev.unwrap_or(false),
             log_format: file.log_format,

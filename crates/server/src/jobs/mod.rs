@@ -13,6 +13,7 @@
 
 mod metrics;
 mod runner;
+mod sweep;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -25,6 +26,8 @@ use tokio_util::sync::CancellationToken;
 
 pub use metrics::JobMetrics;
 pub(crate) use metrics::render_counts;
+pub(crate) use sweep::SweepHandler;
+pub use sweep::Sweeping;
 
 /// Milliseconds since 1970, by whichever clock.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
@@ -69,6 +72,10 @@ impl std::fmt::Debug for JobOptions {
             .field("poll", &self.poll)
             .finish_non_exhaustive()
     }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn wall_clock_ms() -> i64 {
@@ -162,6 +169,11 @@ impl JobQueue {
             .send_modify(|count| *count = count.wrapping_add(1));
     }
 
+    /// Where its jobs are stored.
+    pub(crate) fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
     /// The time by the clock of jobs.
     pub fn now_ms(&self) -> i64 {
         (self.options.clock)()
@@ -203,6 +215,13 @@ impl Jobs {
             stop,
             stop_within: queue.options.stop_within,
         }
+    }
+
+    /// Sees to it that the catalog is swept so often.
+    pub(crate) fn sweep_every(&mut self, queue: &JobQueue, every: Duration) {
+        let stop = self.stop.clone();
+        self.tasks
+            .spawn(sweep::schedule(queue.clone(), every, stop));
     }
 
     /// Tells every handler to stop, waits for them, and releases what they did not finish.

@@ -9,7 +9,7 @@ use packhouse_catalog::{CatalogError, ClaimJobs, JobEnd, JobRow};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{JobError, JobHandler, JobMetrics, JobOptions, JobQueue};
+use super::{JobError, JobHandler, JobMetrics, JobOptions, JobQueue, millis};
 
 /// How long to wait after the catalog failed.
 const CATALOG_PAUSE: Duration = Duration::from_secs(2);
@@ -231,10 +231,6 @@ fn rand_fraction() -> f64 {
     // The bits of a version 4 UUID beyond its marks are random.
     let bits = uuid::Uuid::new_v4().as_u128() as u32;
     f64::from(bits) / f64::from(u32::MAX)
-}
-
-fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Forgets jobs that ended long ago.
