@@ -4,13 +4,14 @@ Invariant: a commit that was acknowledged is reachable from its branch afterward
 history, and nothing `git fsck` complains about is ever visible.
 """
 
+import json
 import random
 import shutil
 import subprocess
 import threading
 import time
 
-from harness import Client, Server, git
+from harness import BINARY, Client, Server, git
 
 REPOS = [f"crash-{at}" for at in range(4)]
 WRITERS = 12
@@ -24,13 +25,18 @@ def test_acknowledged_commits_survive_kill_9_on_postgresql_and_s3(tmp_path, remo
     crash_again_and_again(tmp_path, remote, rounds=12)
 
 
-def crash_again_and_again(tmp_path, backend, rounds):
+def test_acknowledged_commits_survive_sweeps_that_are_killed(tmp_path):
+    crash_again_and_again(tmp_path, None, rounds=6, sweeps=True)
+
+
+def crash_again_and_again(tmp_path, backend, rounds, sweeps=False):
     seed = random.randrange(1 << 32)
     print("seed", seed)
     rng = random.Random(seed)
     (tmp_path / "data").mkdir()
     server = Server(tmp_path / "data", backend).start()
     acknowledged = {repo: [] for repo in REPOS}
+    sweeps_killed = 0
     try:
         for repo in REPOS:
             Client(server, repo).create()
@@ -40,7 +46,10 @@ def crash_again_and_again(tmp_path, backend, rounds):
         for round_number in range(rounds):
             load = Load(server, rng.randrange(1 << 32), round_number, tmp_path / f"push-{round_number}")
             load.start()
-            time.sleep(rng.uniform(0.1, 1.5))
+            if sweeps:
+                sweeps_killed += sweep_and_kill(server, rng, seconds=rng.uniform(1, 4))
+            else:
+                time.sleep(rng.uniform(0.1, 1.5))
             server.kill()
             for repo, branch, sha in load.join():
                 acknowledged[repo].append((branch, sha))
@@ -52,8 +61,46 @@ def crash_again_and_again(tmp_path, backend, rounds):
         check(server, acknowledged, tmp_path / "export-last")
         assert sum(map(len, acknowledged.values())) > rounds * WRITERS, "the load was too small to mean anything"
         print(server.command("fsck"))
+        if sweeps:
+            assert sweeps_killed > 0
+            server.command("sweep", "--now")
+            check(server, acknowledged, tmp_path / "export-swept")
+            swept = json.loads(server.command("sweep", "--now", "--json"))
+            # Two keys for each pack that is listed, and nothing else is left.
+            assert (swept["keys"], swept["failed"]) == (0, 0), swept
     finally:
         server.stop()
+
+
+def sweep_and_kill(server, rng, seconds):
+    """Sweeps without any grace beside the writers, again and again, each killed before long. Forks come and go meanwhile.
+
+    Answers how many were killed before their end.
+    """
+    end = time.monotonic() + seconds
+    at = killed = 0
+    while time.monotonic() < end:
+        name = f"passing-{rng.randrange(1 << 32)}"
+        fork = {"provider": "code", "owner": "dev", "name": REPOS[0], "operation": "fork"}
+        fork["auth"] = {"token": server.token(REPOS[0])}
+        client = Client(server, name)
+        status, body = client.send("POST", "/repos", json.dumps({"base_repo": fork}).encode())
+        assert status == 201, body
+        status, body = client.commit("main", {f"passing/{at}": rng.randbytes(1_500_000)})
+        assert status == 201, body
+        status, body = client.send("DELETE", "/repos/delete", b"{}")
+        assert status == 200, body
+        sweep = subprocess.Popen(
+            [BINARY, "sweep", "--now", *server.settings], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=server.environment
+        )
+        try:
+            sweep.wait(rng.uniform(0.1, 1.0))
+        except subprocess.TimeoutExpired:
+            sweep.kill()
+            sweep.wait()
+            killed += 1
+        at += 1
+    return killed
 
 
 def lose_the_disk(data):
