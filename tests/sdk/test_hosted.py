@@ -79,7 +79,7 @@ async def test_a_cancelled_upload_commits_nothing_and_lets_go_of_its_source(repo
 
 
 async def test_a_cancelled_read_ends_its_request(repo):
-    await commit(repo, {"big": os.urandom(64 * MIB)})
+    await commit(repo, {"big": os.urandom(16 * MIB)})
     response = await repo.get_file_stream(path="big")
     pieces = response.aiter_bytes()
     assert await pieces.__anext__()
@@ -123,7 +123,7 @@ async def test_an_upload_is_not_held_in_memory(repo):
 
     async def pieces():
         nonlocal most
-        for _ in range(48):
+        for _ in range(24):
             made = Piece(piece)
             yield made
             del made
@@ -132,7 +132,7 @@ async def test_an_upload_is_not_held_in_memory(repo):
 
     await builder(repo).add_file("big", pieces()).send()
     assert most <= 8 and not alive
-    assert await read(repo, "big") == piece * 48
+    assert await read(repo, "big") == piece * 24
 
 
 @pytest.mark.parametrize("kind", ["generator", "file", "memoryview", "str", "iterator of bytearrays"])

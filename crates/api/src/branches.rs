@@ -125,9 +125,13 @@ pub struct DeletedBranch {
     /// Short name.
     pub name: String,
     /// The same again, under its newer name.
+    #[serde(default)]
+    #[schema(required = true)]
     pub target_branch: String,
     /// For a person.
     pub message: String,
     /// Whether it was ephemeral.
+    #[serde(default)]
+    #[schema(required = true)]
     pub ephemeral: bool,
 }

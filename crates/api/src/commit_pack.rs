@@ -174,6 +174,8 @@ pub struct RefUpdate {
     /// Short name of the branch; empty if the request never named one.
     pub branch: String,
     /// The same again, under its newer name.
+    #[serde(default)]
+    #[schema(required = true)]
     pub target_branch: String,
     /// Where it was; zeros if it did not exist, empty if unknown.
     pub old_sha: String,

@@ -123,8 +123,12 @@ pub struct DiffFile {
     /// Whether the file ends with a line break.
     pub is_eof: bool,
     /// New lines.
+    #[serde(default)]
+    #[schema(required = true)]
     pub additions: u64,
     /// Lines that are gone.
+    #[serde(default)]
+    #[schema(required = true)]
     pub deletions: u64,
 }
 

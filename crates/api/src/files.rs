@@ -54,6 +54,8 @@ pub struct ListedFiles {
     /// Paths of the files (no folders) of this page.
     pub paths: Vec<String>,
     /// Every entry of this page; folders too where the list is not recursive.
+    #[serde(default)]
+    #[schema(required = true)]
     pub entries: Vec<FileEntry>,
     /// What `ref` was resolved to: the branch's name, the full name of an ephemeral branch, or the commit.
     pub r#ref: String,
@@ -106,6 +108,8 @@ pub struct FilesMetadata {
     #[schema(nullable = false)]
     pub next_cursor: Option<String>,
     /// Whether there is a next page.
+    #[serde(default)]
+    #[schema(required = true)]
     pub has_more: bool,
 }
 

@@ -56,6 +56,8 @@ pub struct GitCredentialInfo {
     /// Its id.
     pub id: String,
     /// When it was first stored, RFC 3339 in UTC.
+    #[serde(default)]
+    #[schema(required = true)]
     pub created_at: String,
 }
 

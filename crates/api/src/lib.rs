@@ -2,7 +2,8 @@
 //!
 //! One file per resource. The types here are the wire contract and nothing else: no HTTP library, no
 //! database, no rule of behaviour. Every type serialises to exactly the fields that the code.storage SDKs read; a
-//! field that is optional on the wire is left out, never `null`, except where a type says so.
+//! field that is optional on the wire is left out, never `null`, except where a type says so. A client may lack the
+//! fields of answers that other servers of this API do not send: they are `serde(default)`, and required all the same.
 //!
 //! ```
 //! use packhouse_api::{ErrorBody, ErrorCode};

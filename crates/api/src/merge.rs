@@ -109,6 +109,8 @@ pub struct MergeSource {
     /// As the request named it.
     pub branch: String,
     /// The same again.
+    #[serde(default)]
+    #[schema(required = true)]
     #[serde(rename = "ref")]
     pub rev: String,
     /// Whether it is an ephemeral branch.
@@ -236,6 +238,8 @@ pub struct MergeConflict {
     /// Where it is in the merged tree.
     pub path: String,
     /// What kind of conflict: `content`, `add/add`, `modify/delete`, `rename/rename` and so on.
+    #[serde(default)]
+    #[schema(required = true)]
     pub kind: String,
     /// What stands there: a text with conflict marks, or the file of one side.
     pub result: MergeSide,

@@ -106,6 +106,8 @@ pub struct WrittenNote {
     /// Ref of the notes, in full.
     pub target_ref: String,
     /// The same again, under its newer name.
+    #[serde(default)]
+    #[schema(required = true)]
     pub notes_ref: String,
     /// Commit that the ref was at, if it was there.
     #[serde(default, skip_serializing_if = "Option::is_none")]

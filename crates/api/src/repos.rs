@@ -222,8 +222,12 @@ pub struct CreatedRepo {
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 pub struct RepoDetails {
     /// Id of the repository.
+    #[serde(default)]
+    #[schema(required = true)]
     pub repo_id: String,
     /// The id again, under its newer name.
+    #[serde(default)]
+    #[schema(required = true)]
     pub repo_name: String,
     /// Branch that HEAD names.
     pub default_branch: String,
@@ -275,6 +279,8 @@ pub struct RepoInfo {
     /// Its path under the server: the id again.
     pub url: String,
     /// The id again, under its newer name.
+    #[serde(default)]
+    #[schema(required = true)]
     pub repo_name: String,
     /// Branch that HEAD names.
     pub default_branch: String,

@@ -164,7 +164,10 @@ impl From<RepoError> for ApiError {
         match error {
             RepoError::Gone => ApiError::new(ErrorCode::RepositoryNotFound, "repository not found"),
             RepoError::Contended { .. } => ApiError::new(ErrorCode::Conflict, error.to_string()),
-            RepoError::Stopped => ApiError::unavailable("the server is shutting down"),
+            // Without `Retry-After`: whoever waits for a write cannot know whether it was done.
+            RepoError::Stopped => {
+                ApiError::new(ErrorCode::Unavailable, "the server is shutting down")
+            }
             RepoError::History(error @ BuildHistoryError::TooMany) => {
                 ApiError::new(ErrorCode::NotSupported, error.to_string())
             }

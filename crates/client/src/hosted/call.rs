@@ -136,6 +136,11 @@ impl Caller {
         serde_json::from_slice(&body).map_err(|error| self.not_understood(&name, error))
     }
 
+    /// Sends `call`, whose answer says no more than that it is done.
+    pub(super) async fn done(&self, call: Call) -> Result<(), HostedError> {
+        self.send(call).await.map(drop)
+    }
+
     /// Sends `call`, again and again where that is safe. A status that is not accepted is an error.
     pub(super) async fn send(&self, mut call: Call) -> Result<Response, HostedError> {
         let mut attempt = 1;

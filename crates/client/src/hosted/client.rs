@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use packhouse_api::{
-    CreateGitCredential, CreateRepo, CreatedRepo, DeleteGitCredential, DeletedGitCredential,
-    DeletedRepo, GitCredentialInfo, ListJobsQuery, ListReposQuery, ListedJobs, ListedRepos,
-    RepoDetails, UpdateGitCredential, paths,
+    CreateGitCredential, CreateRepo, DeleteGitCredential, DeletedRepo, GitCredentialInfo,
+    ListJobsQuery, ListReposQuery, ListedJobs, ListedRepos, RepoDetails, UpdateGitCredential,
+    paths,
 };
 use reqwest::{Certificate, Method, Url, redirect};
 
@@ -234,9 +234,9 @@ impl Client {
     pub async fn delete_git_credential(
         &self,
         request: &DeleteGitCredential,
-    ) -> Result<DeletedGitCredential, HostedError> {
+    ) -> Result<(), HostedError> {
         let call = Call::new(Method::DELETE, paths::GIT_CREDENTIALS, &["repo:write"]);
-        self.org().json(call.write(request)?).await
+        self.org().done(call.write(request)?).await
     }
 
     /// One page of the organisation's jobs.
@@ -320,7 +320,7 @@ impl HostedRepo {
             }
         }
         let call = Call::new(Method::POST, paths::REPOS, &["repo:write"]);
-        let _: CreatedRepo = self.caller.json(call.write(&request)?).await?;
+        self.caller.done(call.write(&request)?).await?;
         Ok(self)
     }
 

@@ -1,7 +1,7 @@
 //! The hosted API over HTTP: repositories on a server, their files, commits and branches.
 //!
 //! - A request is signed with a token of its own, for the one repository and what it does.
-//! - What the server turned away (429, 503), or what never reached it, is sent again after a growing pause; of what may
+//! - What the server turned away, or what never reached it, is sent again after a growing pause; of what may
 //!   have been done, only reads are. See [`RetryPolicy`].
 //! - Files, diffs and archives are streams in both directions: memory holds some MiB, however large they are.
 //! - Dropping a call's future ends its request.

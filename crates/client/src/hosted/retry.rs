@@ -1,8 +1,9 @@
 //! When a request is sent again, and after how long.
 //!
 //! Sent again is what certainly did nothing: a request whose connection was never made, and one that the server turned
-//! away with 429 or 503. Reads are also sent again when the connection broke or a gateway (502, 504) failed. A write
-//! whose answer was lost is not: it may have been done. A body that can be read only once is never sent twice.
+//! away, with 429, or with 503 and `Retry-After`. Reads are also sent again when the connection broke, and after 502, 503
+//! and 504. A write whose answer was lost is not: it may have been done. A body that can be read only once is never sent
+//! twice.
 
 use std::time::Duration;
 
@@ -92,7 +93,13 @@ fn is_repeatable(effect: Effect, error: &HostedError) -> bool {
         HostedError::Connect { .. } => true,
         HostedError::Broken { .. } => reads,
         HostedError::Api(_) | HostedError::RefUpdate(_) => match error.status() {
-            Some(429 | 503) => true,
+            Some(429) => true,
+            Some(503) => {
+                reads
+                    || error
+                        .api()
+                        .is_some_and(|error| error.retry_after().is_some())
+            }
             Some(502 | 504) => reads,
             _ => false,
         },
@@ -139,7 +146,7 @@ mod tests {
     fn only_what_did_nothing_is_sent_again() {
         for (status, read, write) in [
             (429, true, true),
-            (503, true, true),
+            (503, true, false),
             (502, true, false),
             (504, true, false),
             (500, false, false),
@@ -152,13 +159,15 @@ mod tests {
             assert_eq!(is_repeatable(Effect::Read, &error), read, "{status}");
             assert_eq!(is_repeatable(Effect::Write, &error), write, "{status}");
         }
+        let invited = failed(503, Some("1"));
+        assert!(is_repeatable(Effect::Write, &invited));
         let source = HostedError::Source(std::io::Error::other("x"));
         assert!(!is_repeatable(Effect::Read, &source));
     }
 
     #[test]
     fn pauses_double_up_to_a_limit_and_are_never_shorter_than_half() {
-        let error = failed(503, None);
+        let error = failed(429, None);
         let pause = |attempt, dice| {
             POLICY
                 .pause(attempt, Effect::Write, &error, dice)

@@ -12,12 +12,9 @@ use super::webhooks::Webhooks;
 
 impl HostedRepo {
     /// Asks for a sync with the upstream, which goes on in the background: [`HostedRepo::describe`] tells how it went.
-    pub async fn pull_upstream(
-        &self,
-        request: &PullUpstream,
-    ) -> Result<UpstreamMessage, HostedError> {
+    pub async fn pull_upstream(&self, request: &PullUpstream) -> Result<(), HostedError> {
         let call = Call::new(Method::POST, paths::PULL_UPSTREAM, &["git:write"]);
-        self.caller.json(call.write(request)?).await
+        self.caller.done(call.write(request)?).await
     }
 
     /// Detaches the repository from its upstream.
