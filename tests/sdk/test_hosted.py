@@ -289,6 +289,15 @@ async def test_snapshots_jobs_and_upstreams(repo, storage):
     assert error.value.status_code == 400
 
 
+async def test_the_audit_log(repo, storage):
+    made = await commit(repo, {"a": "1"})
+    kinds = [entry["kind"] async for entry in repo.iter_audit(limit=1)]
+    assert len(kinds) >= 2 and len(kinds) == len((await storage.list_audit(repo=repo.id))["entries"])
+    newest = (await repo.list_audit(limit=1))["entries"][0]
+    assert (newest["target"], newest["after"]) == ("refs/heads/main", made["commit_sha"])
+    assert [entry["id"] async for entry in storage.iter_audit(repo=repo.id, kind=newest["kind"])] == [newest["id"]]
+
+
 async def test_errors_are_httpx_errors_too_where_it_is_imported(repo):
     import httpx
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 /// Query of `GET /audit`.
-#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[derive(Clone, Debug, Default, Deserialize, IntoParams, Serialize)]
 #[into_params(parameter_in = Query)]
 pub struct AuditQuery {
     /// Only what is about this repository, or about deleted ones of this name.
@@ -26,7 +26,7 @@ pub struct AuditQuery {
 }
 
 /// Query of `GET /repos/audit`.
-#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[derive(Clone, Debug, Default, Deserialize, IntoParams, Serialize)]
 #[into_params(parameter_in = Query)]
 pub struct RepoAuditQuery {
     /// What follows these entries: `next_cursor` of the page before.

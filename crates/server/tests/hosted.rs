@@ -5,14 +5,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use packhouse_api::{
-    ArchiveRequest, BaseRepo, BlameQuery, BranchDiffQuery, CommitDiffQuery, CommitMetadata,
-    CreateBranch, CreateRepo, CreateTag, CreateWebhook, DeleteBranch, DeleteNote, DeleteTag,
-    ErrorCode, FileQuery, FilesMetadataQuery, GetBranchQuery, GetCommitQuery, GetNoteQuery,
-    GetTagQuery, GrepPagination, GrepPattern, GrepRequest, ListBranchesQuery, ListCommitsQuery,
-    ListDeliveriesQuery, ListFilesQuery, ListJobsQuery, ListNotesRefsQuery, ListReposQuery,
-    ListTagsQuery, ListWebhooksQuery, MergeBranches, MergeResult, MergeStrategy, NoteAction,
-    Person, PreviewMergeQuery, PullUpstream, ReplayCommits, ReplayWebhook, RestoreMetadata,
-    WriteNote,
+    ArchiveRequest, AuditQuery, BaseRepo, BlameQuery, BranchDiffQuery, CommitDiffQuery,
+    CommitMetadata, CreateBranch, CreateRepo, CreateTag, CreateWebhook, DeleteBranch, DeleteNote,
+    DeleteTag, ErrorCode, FileQuery, FilesMetadataQuery, GetBranchQuery, GetCommitQuery,
+    GetNoteQuery, GetTagQuery, GrepPagination, GrepPattern, GrepRequest, ListBranchesQuery,
+    ListCommitsQuery, ListDeliveriesQuery, ListFilesQuery, ListJobsQuery, ListNotesRefsQuery,
+    ListReposQuery, ListTagsQuery, ListWebhooksQuery, MergeBranches, MergeResult, MergeStrategy,
+    NoteAction, Person, PreviewMergeQuery, PullUpstream, ReplayCommits, ReplayWebhook,
+    RepoAuditQuery, RestoreMetadata, WriteNote,
 };
 use packhouse_client::hosted::{
     Client, ClientCredential, ClientOptions, FileConditions, FileSource, HostedError, HostedRepo,
@@ -707,6 +707,14 @@ async fn forks_git_urls_and_jobs() {
     };
     assert_ne!(fork.remote_url(RemoteKind::Import, &read_only).unwrap(), "");
 
+    let done = fork.list_audit(&RepoAuditQuery::default()).await.unwrap();
+    assert!(!done.entries.is_empty());
+    let query = AuditQuery {
+        repo: Some("fork".to_owned()),
+        ..AuditQuery::default()
+    };
+    let of_org = client(&server).list_audit(&query).await.unwrap();
+    assert_eq!(of_org.entries.len(), done.entries.len());
     assert_eq!(
         fork.list_jobs(&ListJobsQuery::default())
             .await

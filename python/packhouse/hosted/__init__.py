@@ -21,6 +21,7 @@ from .repo import Repo
 from .response import Response
 from .tokens import encode_refs_claim, generate_jwt
 from .types import (
+    AuditEntry,
     BaseRepo,
     BlameLine,
     BlameResult,
@@ -62,6 +63,7 @@ from .types import (
     GrepRepoInfo,
     GrepResult,
     Job,
+    ListAuditResult,
     ListBranchesResult,
     ListCommitsResult,
     ListDeliveriesResult,
@@ -119,6 +121,7 @@ from .webhooks import Events, Webhooks
 
 __all__ = [
     "Answer",
+    "AuditEntry",
     "ApiError",
     "BaseRepo",
     "BlameLine",
@@ -164,6 +167,7 @@ __all__ = [
     "GrepRepoInfo",
     "GrepResult",
     "Job",
+    "ListAuditResult",
     "ListBranchesResult",
     "ListCommitsResult",
     "ListDeliveriesResult",

@@ -13,11 +13,13 @@ from .handle import each, given
 from .repo import Repo
 from .results import page
 from .types import (
+    AuditEntry,
     BaseRepo,
     CreateGitCredentialResult,
     DeleteRepoResult,
     GitCredential,
     GitStorageOptions,
+    ListAuditResult,
     ListJobsResult,
     ListReposResult,
     RepoInfo,
@@ -189,6 +191,25 @@ class GitStorage:
     async def list_jobs(self, *, cursor: Optional[str] = None, limit: Optional[int] = None) -> ListJobsResult:
         """A page of what is done for the organisation in the background, newest first."""
         return cast(ListJobsResult, page(await answer(self._client.list_jobs(given(cursor=cursor, limit=limit)))))
+
+    async def list_audit(
+        self,
+        *,
+        repo: Optional[str] = None,
+        who: Optional[str] = None,
+        kind: Optional[str] = None,
+        since: Optional[str] = None,
+        until: Optional[str] = None,
+        cursor: Optional[str] = None,
+        limit: Optional[int] = None,
+    ) -> ListAuditResult:
+        """A page of what was done in the organisation, newest first: who, what, when, from where."""
+        request = given(repo=repo, who=who, kind=kind, since=since, until=until, cursor=cursor, limit=limit)
+        return cast(ListAuditResult, page(await answer(self._client.list_audit(request))))
+
+    def iter_audit(self, *, cursor: Optional[str] = None, **options: Any) -> AsyncIterator[AuditEntry]:
+        """Everything that was done. Takes what :meth:`list_audit` does."""
+        return each("entries", lambda cursor: self.list_audit(cursor=cursor, **options), cursor)
 
     @property
     def webhooks(self) -> Webhooks:

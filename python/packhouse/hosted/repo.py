@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Optional, cast
+from typing import Any, AsyncIterator, Optional, cast
 
 from packhouse import _native
 
@@ -10,12 +10,12 @@ from .branches import Branches
 from .commits import Commits
 from .errors import ApiError, answer, error_of
 from .files import Files
-from .handle import deprecated, given
+from .handle import deprecated, each, given
 from .merges import Merges
 from .notes import Notes
 from .results import page
 from .tokens import pairs
-from .types import ListJobsResult, RefPolicy
+from .types import AuditEntry, ListAuditResult, ListJobsResult, RefPolicy
 from .webhooks import Events, Webhooks
 
 
@@ -108,6 +108,25 @@ class Repo(Files, Branches, Commits, Merges, Notes):
         """A page of what is done for the repository in the background, newest first."""
         request = given(cursor=cursor, limit=limit)
         return cast(ListJobsResult, page(await answer(self._call(ttl).list_jobs(request))))
+
+    async def list_audit(
+        self,
+        *,
+        who: Optional[str] = None,
+        kind: Optional[str] = None,
+        since: Optional[str] = None,
+        until: Optional[str] = None,
+        cursor: Optional[str] = None,
+        limit: Optional[int] = None,
+        ttl: Optional[int] = None,
+    ) -> ListAuditResult:
+        """A page of what was done to the repository, and to deleted ones of its name, newest first."""
+        request = given(who=who, kind=kind, since=since, until=until, cursor=cursor, limit=limit)
+        return cast(ListAuditResult, page(await answer(self._call(ttl).list_audit(request))))
+
+    def iter_audit(self, *, cursor: Optional[str] = None, **options: Any) -> AsyncIterator[AuditEntry]:
+        """Everything that was done to it. Takes what :meth:`list_audit` does."""
+        return each("entries", lambda cursor: self.list_audit(cursor=cursor, **options), cursor)
 
     @property
     def webhooks(self) -> Webhooks:

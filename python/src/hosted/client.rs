@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use packhouse_api::{
-    CreateGitCredential, DeleteGitCredential, ListJobsQuery, ListReposQuery, UpdateGitCredential,
+    AuditQuery, CreateGitCredential, DeleteGitCredential, ListJobsQuery, ListReposQuery,
+    UpdateGitCredential,
 };
 use packhouse_client::hosted::{
     Client, ClientCredential, ClientOptions, RefPolicy, RetryPolicy, SigningKey,
@@ -145,6 +146,15 @@ impl HostedClient {
     ) -> PyResult<Bound<'py, PyAny>> {
         let (client, query) = (self.0.clone(), request_of::<ListJobsQuery>(request)?);
         answer(py, async move { client.list_jobs(&query).await })
+    }
+
+    fn list_audit<'py>(
+        &self,
+        py: Python<'py>,
+        request: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let (client, query) = (self.0.clone(), request_of::<AuditQuery>(request)?);
+        answer(py, async move { client.list_audit(&query).await })
     }
 
     fn webhooks(&self) -> HostedWebhooks {

@@ -5,7 +5,7 @@ use packhouse_api::{
     CreateTag, DeleteBranch, DeleteNote, DeleteTag, FileQuery, FilesMetadataQuery, GetBranchQuery,
     GetCommitQuery, GetNoteQuery, GetTagQuery, GrepRequest, ListBranchesQuery, ListCommitsQuery,
     ListFilesQuery, ListJobsQuery, ListNotesRefsQuery, ListTagsQuery, MergeBranches,
-    PreviewMergeQuery, PullUpstream, ReplayCommits, RestoreMetadata, WriteNote,
+    PreviewMergeQuery, PullUpstream, ReplayCommits, RepoAuditQuery, RestoreMetadata, WriteNote,
 };
 use packhouse_client::hosted::{self, FileConditions, RemoteKind, RemoteOptions};
 use pyo3::exceptions::PyValueError;
@@ -68,6 +68,7 @@ calls! {
     list_notes_refs(ListNotesRefsQuery);
     pull_upstream(PullUpstream);
     list_jobs(ListJobsQuery);
+    list_audit(RepoAuditQuery);
 }
 
 #[pymethods]

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use packhouse_api::{
-    CreateGitCredential, CreateRepo, DeleteGitCredential, DeletedRepo, GitCredentialInfo,
-    ListJobsQuery, ListReposQuery, ListedJobs, ListedRepos, RepoDetails, UpdateGitCredential,
-    paths,
+    AuditQuery, CreateGitCredential, CreateRepo, DeleteGitCredential, DeletedRepo,
+    GitCredentialInfo, ListJobsQuery, ListReposQuery, ListedAuditEntries, ListedJobs, ListedRepos,
+    RepoDetails, UpdateGitCredential, paths,
 };
 use reqwest::{Certificate, Method, Url, redirect};
 
@@ -246,6 +246,15 @@ impl Client {
     /// The server refused or failed.
     pub async fn list_jobs(&self, query: &ListJobsQuery) -> Result<ListedJobs, HostedError> {
         self.org().get(paths::JOBS, &["org:read"], query).await
+    }
+
+    /// One page of what was done in the organisation, newest first: who, what, when, from where.
+    ///
+    /// # Errors
+    ///
+    /// The server refused or failed.
+    pub async fn list_audit(&self, query: &AuditQuery) -> Result<ListedAuditEntries, HostedError> {
+        self.org().get(paths::AUDIT, &["org:read"], query).await
     }
 
     /// Webhooks of the whole organisation.

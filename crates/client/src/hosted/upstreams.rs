@@ -1,6 +1,9 @@
-//! The upstream of a repository, its jobs, webhooks and events.
+//! The upstream of a repository, its jobs, audit log, webhooks and events.
 
-use packhouse_api::{ListJobsQuery, ListedJobs, PullUpstream, UpstreamMessage, paths};
+use packhouse_api::{
+    ListJobsQuery, ListedAuditEntries, ListedJobs, PullUpstream, RepoAuditQuery, UpstreamMessage,
+    paths,
+};
 use reqwest::Method;
 
 use super::call::Call;
@@ -28,6 +31,16 @@ impl HostedRepo {
     pub async fn list_jobs(&self, query: &ListJobsQuery) -> Result<ListedJobs, HostedError> {
         self.caller
             .get(paths::REPO_JOBS, &["git:read"], query)
+            .await
+    }
+
+    /// One page of what was done to the repository, and to deleted ones of its name, newest first.
+    pub async fn list_audit(
+        &self,
+        query: &RepoAuditQuery,
+    ) -> Result<ListedAuditEntries, HostedError> {
+        self.caller
+            .get(paths::REPO_AUDIT, &["repo:write"], query)
             .await
     }
 

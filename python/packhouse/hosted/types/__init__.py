@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .audit import AuditEntry, ListAuditResult
 from .branches import (
     BranchDetails,
     BranchInfo,
@@ -112,6 +113,7 @@ from .webhooks import (
 )
 
 __all__ = [
+    "AuditEntry",
     "BaseRepo",
     "BlameLine",
     "BlameResult",
@@ -153,6 +155,7 @@ __all__ = [
     "GrepRepoInfo",
     "GrepResult",
     "Job",
+    "ListAuditResult",
     "ListBranchesResult",
     "ListCommitsResult",
     "ListDeliveriesResult",
