@@ -295,6 +295,9 @@ class Snapshot:
     def archive_out(
         self, file: _Writes, path: _Path, format: str, progress: _Progress
     ) -> int: ...
+    def archive_to_file(
+        self, file: _Path, path: _Path, format: str, progress: _Progress
+    ) -> int: ...
     def archive_in(
         self,
         file: _Reads,

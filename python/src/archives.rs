@@ -43,6 +43,21 @@ impl Snapshot {
         file.result(written)
     }
 
+    /// How many files were written to the local file `file`.
+    fn archive_to_file(
+        &self,
+        py: Python<'_>,
+        file: LocalPath,
+        path: RepoPath,
+        format: &str,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<u64> {
+        let format = archive_format(format)?;
+        Progress::watch(py, progress, |progress| {
+            self.0.archive_to_file(&path, &file.0, format, progress)
+        })
+    }
+
     fn archive_in(
         &self,
         py: Python<'_>,

@@ -16,7 +16,7 @@ FORMATS = ["zip", "tar", "tar.gz", "tar.bz2", "tar.xz"]
 def test_out_and_in_again(store, files, tmp_path, format):
     archive = tmp_path / f"snapshot.{format}"
     assert files.archive_out(archive) == 7
-    assert os.listdir(tmp_path).count(archive.name) == 1 and not (tmp_path / f"{archive.name}.partial").exists()
+    assert [name for name in os.listdir(tmp_path) if name.startswith((".archive", archive.name))] == [archive.name]
     fs = store.branches.set("copy", files).remove(["dir", "a.txt"], recursive=True)
     fs = fs.archive_in(archive, message="again")
     assert fs.tree_hash == files.tree_hash and fs.message == "again"
@@ -42,6 +42,25 @@ def test_archives_of_other_programs(fs, tmp_path):
     subprocess.run(["tar", "-C", tmp_path / "in", "-cJf", tmp_path / "a.txz", "."], check=True)
     fs = fs.archive_in(tmp_path / "a.txz")
     assert fs.ls() == ["link", "run"] and fs.stat("run").mode == 0o100755
+
+
+def test_what_is_at_or_beside_the_target_is_not_lost(files, tmp_path):
+    (tmp_path / "o.tar.partial").write_text("mine")
+    (tmp_path / "link.tar").symlink_to("o.tar")
+    files.archive_out(tmp_path / "link.tar")
+    assert (tmp_path / "link.tar").is_symlink() and tarfile.is_tarfile(tmp_path / "o.tar")
+    assert (tmp_path / "o.tar").stat().st_mode == (tmp_path / "o.tar.partial").stat().st_mode
+    assert (tmp_path / "o.tar.partial").read_text() == "mine"
+    with pytest.raises(IsADirectoryError):
+        files.archive_out(tmp_path, format="tar")
+    os.mkfifo(tmp_path / "pipe.tar")
+    reader = subprocess.Popen(["cat", tmp_path / "pipe.tar"], stdout=subprocess.PIPE)
+    try:
+        files.archive_out(tmp_path / "pipe.tar")
+        assert reader.communicate(timeout=60)[0] == (tmp_path / "o.tar").read_bytes()
+    finally:
+        reader.kill()
+    assert (tmp_path / "pipe.tar").is_fifo()
 
 
 def test_file_objects(files):

@@ -32,23 +32,13 @@ class SnapshotArchives(SnapshotCopying):
         """Writes the files below ``path`` as an archive, and returns how many there were.
 
         Args:
-            file: a local path, which appears when it is complete, or a file object to write to.
+            file: a local path, where a file appears when it is complete (a link is followed; a pipe or device is
+                written into), or a file object to write to.
             format: what to write; by default what the name of the local path ends in.
         """
         if not isinstance(file, (str, os.PathLike)):
             return self._native.archive_out(file, path, _format(format, None), progress)
-        format = _format(format, file)
-        target = os.fspath(file)
-        partial = f"{target}.partial"
-        try:
-            with open(partial, "wb") as out:
-                files = self._native.archive_out(out, path, format, progress)
-            os.replace(partial, target)
-        except BaseException:
-            if os.path.exists(partial):
-                os.unlink(partial)
-            raise
-        return files
+        return self._native.archive_to_file(file, path, _format(format, file), progress)
 
     def archive_in(
         self,

@@ -3,7 +3,7 @@
 //! Reading takes any path. Names that would make a repository unsafe to check out (`.git` in all its spellings) are
 //! refused when they are written.
 
-use bstr::{BString, ByteSlice};
+use bstr::{BStr, BString, ByteSlice};
 use packhouse_object::{EntryMode, PathError, check_entry};
 
 use super::{FileType, StoreError};
@@ -62,6 +62,18 @@ pub fn join(folder: &[u8], name: &[u8]) -> BString {
 /// Checks one name before it is written into a tree.
 pub(crate) fn check_new_name(name: &[u8], file_type: FileType) -> Result<(), PathError> {
     check_as_git(name, file_type.entry_mode())
+}
+
+/// Checks one name of `path` before it gets to a disk. A tree from elsewhere may hold any name: none may lead out of
+/// the folder, or be a repository's.
+pub(super) fn check_to_disk(
+    path: &BStr,
+    name: &[u8],
+    file_type: FileType,
+) -> Result<(), StoreError> {
+    check_new_name(name, file_type).map_err(|source| {
+        StoreError::invalid(format!("'{path}' cannot be written to disk: {source}"))
+    })
 }
 
 /// Longest part of a name that is looked at. A longer name is legal in Git, and only its start can be `.git`.

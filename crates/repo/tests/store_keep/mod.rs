@@ -1,6 +1,7 @@
 //! What keeps a store: merges, notes, archives, packs and their collection; `git` reads along.
 
 mod archive;
+mod archive_file;
 mod merge;
 mod mutants;
 mod notes;

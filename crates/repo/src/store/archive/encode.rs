@@ -2,14 +2,15 @@
 
 use std::io::{self, Read, Write};
 
-use bstr::{BStr, ByteSlice};
+use bstr::{BStr, BString, ByteSlice};
 use bzip2::write::BzEncoder;
 use flate2::write::GzEncoder;
 use lzma_rust2::{XzOptions, XzWriter};
 use packhouse_object::EntryMode;
 
+use super::super::path::check_to_disk;
 use super::super::reader::FileReader;
-use super::super::{Snapshot, StoreError, StoreProgress, normalize};
+use super::super::{FileType, Snapshot, StoreError, StoreProgress, normalize};
 use super::ArchiveFormat;
 use super::tar_out::TarOut;
 use super::zip_out::ZipOut;
@@ -40,7 +41,8 @@ impl Snapshot {
     /// how many there were. Submodules become empty folders.
     ///
     /// Errors: [`StoreError::Output`] if `out` takes no more; [`StoreError::Invalid`] for a link whose target is not
-    /// valid UTF-8, and in a zip for such a file name.
+    /// valid UTF-8, and in a zip for such a file name; and for a name that leads out of the archive or is a
+    /// repository's, which a tree from elsewhere may have.
     pub fn archive_out(
         &self,
         path: impl AsRef<[u8]>,
@@ -103,6 +105,7 @@ impl Snapshot {
             });
         }
         let mut files = 0;
+        let mut checked = None;
         for file in self.files(&folder)? {
             if progress.cancelled() {
                 return Err(StoreError::Cancelled);
@@ -112,6 +115,7 @@ impl Snapshot {
                 true => path.as_bstr(),
                 false => path[folder.len() + 1..].as_bstr(),
             };
+            check_names(name, mode, &mut checked)?;
             if mode == EntryMode::Submodule {
                 out.folder(name)?;
                 continue;
@@ -139,6 +143,31 @@ impl Snapshot {
         }
         Ok(files)
     }
+}
+
+/// Checks each part of a name; those of the folder only if it is not the one that was checked before.
+fn check_names(
+    name: &BStr,
+    mode: EntryMode,
+    checked: &mut Option<BString>,
+) -> Result<(), StoreError> {
+    let (folder, last) = match name.rsplit_once_str(b"/") {
+        Some((folder, last)) => (Some(folder), last),
+        None => (None, name.as_bytes()),
+    };
+    if let Some(folder) = folder
+        && checked.as_deref().is_none_or(|checked| *checked != folder)
+    {
+        for part in folder.split(|&byte| byte == b'/') {
+            check_to_disk(name, part, FileType::Tree)?;
+        }
+        *checked = Some(folder.into());
+    }
+    let file_type = match mode {
+        EntryMode::Submodule => FileType::Tree,
+        _ => FileType::from(mode),
+    };
+    check_to_disk(name, last, file_type)
 }
 
 /// Copies `size` bytes and no more or less; errors tell whether reading or writing failed.

@@ -12,6 +12,7 @@ mod encode;
 mod intake;
 mod tar_in;
 mod tar_out;
+mod to_file;
 mod zip_in;
 mod zip_out;
 

@@ -15,7 +15,7 @@ use rustix::fs::{AtFlags, Dir, FileType as Kind, Mode, OFlags, Timespec, Timesta
 use rustix::io::Errno;
 
 use super::FolderId;
-use crate::store::path::check_new_name;
+use crate::store::path::check_to_disk;
 use crate::store::{FileType, StoreError};
 
 /// How often a step is tried again while someone else changes the same place.
@@ -139,7 +139,7 @@ impl Destination {
         let failed = |error: Errno| StoreError::local(self.local_path(path))(error.into());
         let mut folder = rustix::io::fcntl_dupfd_cloexec(&self.root, 0).map_err(failed)?;
         for name in names(path) {
-            check_name(path, name, FileType::Tree)?;
+            check_to_disk(path, name, FileType::Tree)?;
             folder = step(&folder, name).map_err(failed)?;
             if FolderId::of_open(&folder).map_err(failed)? == self.kept_out {
                 return Err(StoreError::invalid(format!(
@@ -166,7 +166,7 @@ impl Destination {
             Content::File { .. } => FileType::Blob,
             Content::Link(_) => FileType::Link,
         };
-        check_name(path, name, file_type)?;
+        check_to_disk(path, name, file_type)?;
         let temporary = format!(".packhouse-{:016x}", rand::random::<u64>());
         let made = match content {
             Content::File { executable, write } => {
@@ -239,13 +239,6 @@ pub(super) fn split(path: &[u8]) -> (&[u8], &[u8]) {
 fn names(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     path.split(|&byte| byte == b'/')
         .filter(|name| !name.is_empty())
-}
-
-/// A tree from elsewhere may hold any name: none may lead out of the folder, or be a repository's.
-fn check_name(path: &BStr, name: &[u8], file_type: FileType) -> Result<(), StoreError> {
-    check_new_name(name, file_type).map_err(|source| {
-        StoreError::invalid(format!("'{path}' cannot be written to disk: {source}"))
-    })
 }
 
 /// Opens the folder `name` for writing, whatever is there.
