@@ -23,7 +23,7 @@ pub(super) struct Edited {
     pub(super) tree: ObjectId,
     /// Trees that were not there.
     pub(super) new: Vec<NewObject>,
-    /// What differs from the old tree by id or mode, among the paths edited.
+    /// What differs from the old tree by id or mode: the paths edited, and what had to give way to them.
     pub(super) report: ChangeReport,
 }
 
@@ -47,6 +47,7 @@ pub(super) fn edit_tree<'a>(
         new: Vec::new(),
         made: IdSet::default(),
         report: ChangeReport::default(),
+        gave_way: Vec::new(),
         folders: Vec::new(),
     };
     editor
@@ -70,6 +71,8 @@ struct Editor<'a> {
     /// Ids in `new`: different folders may become equal ones.
     made: IdSet,
     report: ChangeReport,
+    /// Files in folders in whose place a file was set.
+    gave_way: Vec<FileEntry>,
     /// The root and the folders down to where the last edit was.
     folders: Vec<Folder<'a>>,
 }
@@ -107,6 +110,11 @@ impl<'a> Editor<'a> {
                 let entry = || FileEntry::new(path, *file_type);
                 match found {
                     None => self.report.add.push(entry()),
+                    Some(old) if is_folder(&old) => {
+                        self.report.add.push(entry());
+                        let gone = self.files_at(path, old.mode, old.id)?;
+                        self.gave_way.extend(gone);
+                    }
                     Some(old) if (old.mode, old.id) != (file_type.mode(), *id) => {
                         self.report.update.push(entry());
                     }
@@ -116,14 +124,23 @@ impl<'a> Editor<'a> {
             None => {
                 if let Some(old) = found {
                     folder.change(name, None, true);
-                    self.report_removed(path, old.mode, old.id)?;
+                    let removed = self.files_at(path, old.mode, old.id)?;
+                    self.report.delete.extend(removed);
                 }
             }
         }
         if change.is_some() {
-            self.folders
-                .iter_mut()
-                .for_each(|folder| folder.is_written = true);
+            let mut end = 0;
+            for folder in &mut self.folders {
+                if !folder.name.is_empty() {
+                    end += folder.name.len() + usize::from(end > 0);
+                }
+                if let Some(old) = folder.replaces.take() {
+                    let replaced = FileEntry::new(&path[..end], FileType::from_mode(old.mode));
+                    self.report.delete.push(replaced);
+                }
+                folder.is_written = true;
+            }
         }
         Ok(())
     }
@@ -135,13 +152,14 @@ impl<'a> Editor<'a> {
         let found = folder.find(name)?;
         let is_removed = matches!(folder.changes.last(), Some(last) if last.name == name && last.change.is_none());
         let tree = found
-            .filter(|old| FileType::from_mode(old.mode) == FileType::Tree && !is_removed)
+            .filter(|old| is_folder(old) && !is_removed)
             .map(|old| old.id);
         if writes && tree.is_none() {
             check_name(name, FileType::Tree, path)?;
         }
         let mut opened = Folder::open(database, tree, name)?;
         opened.was_there = found.is_some();
+        opened.replaces = found.filter(|old| !is_folder(old) && !is_removed);
         self.folders.push(opened);
         Ok(())
     }
@@ -183,6 +201,11 @@ impl<'a> Editor<'a> {
         }
         self.report.add.retain(|entry| entry.path != path);
         self.report.update.retain(|entry| entry.path != path);
+        // The folder that had to give way to it stays.
+        self.gave_way.retain(|entry| {
+            let below = entry.path.strip_prefix(path.as_slice());
+            !below.is_some_and(|below| below.starts_with(b"/"))
+        });
     }
 
     /// The tree a folder became; `None` if nothing is left in it.
@@ -219,7 +242,10 @@ impl<'a> Editor<'a> {
                 }
             },
         };
+        self.report.delete.append(&mut self.gave_way);
         self.report.sort();
+        // What gives way may be removed besides.
+        self.report.delete.dedup_by(|a, b| a.path == b.path);
         Ok(Edited {
             tree,
             new: self.new,
@@ -227,12 +253,14 @@ impl<'a> Editor<'a> {
         })
     }
 
-    fn report_removed(&mut self, path: &BStr, mode: u32, id: ObjectId) -> Result<(), StoreError> {
+    /// The file at `path`, or those below it.
+    fn files_at(&self, path: &BStr, mode: u32, id: ObjectId) -> Result<Vec<FileEntry>, StoreError> {
+        let mut files = Vec::new();
         let mut ahead = vec![(path.to_owned(), mode, id)];
         while let Some((path, mode, id)) = ahead.pop() {
             let file_type = FileType::from_mode(mode);
             if file_type != FileType::Tree {
-                self.report.delete.push(FileEntry::new(path, file_type));
+                files.push(FileEntry::new(path, file_type));
                 continue;
             }
             let data = self.database.bytes_of(id, ObjectKind::Tree)?;
@@ -242,7 +270,7 @@ impl<'a> Editor<'a> {
                 ahead.push((below, entry.mode, entry.id));
             }
         }
-        Ok(())
+        Ok(files)
     }
 
     fn innermost(&mut self) -> &mut Folder<'a> {
@@ -250,6 +278,10 @@ impl<'a> Editor<'a> {
             .last_mut()
             .expect("the root is open to the end")
     }
+}
+
+fn is_folder(old: &Old) -> bool {
+    FileType::from_mode(old.mode) == FileType::Tree
 }
 
 fn check_name(name: &[u8], file_type: FileType, path: &BStr) -> Result<(), StoreError> {
@@ -271,6 +303,8 @@ struct Folder<'a> {
     index: Option<Vec<Range<usize>>>,
     /// Whether the folder around it had an entry of this name.
     was_there: bool,
+    /// The file or submodule that it takes the place of when something is written in it.
+    replaces: Option<Old>,
     /// By name, each once.
     changes: Vec<Changed<'a>>,
     /// Whether something was set in it or below.
@@ -311,6 +345,7 @@ impl<'a> Folder<'a> {
             finds: 0,
             index: None,
             was_there: false,
+            replaces: None,
             changes: Vec::new(),
             is_written: false,
         })

@@ -3,6 +3,7 @@
 mod copy_in;
 mod copy_out;
 mod excludes;
+mod giving_way;
 mod globs;
 mod races;
 mod roundtrip;

@@ -6,11 +6,11 @@ use bstr::{BString, ByteSlice};
 use packhouse_object::ObjectId;
 
 use super::copy_out::files_of;
-use super::existing::{Existing, at_targets, files_below};
+use super::existing::{Existing, at_targets, files_below, giving_way};
 use super::overlap::{Pair, Winner, above, settle};
 use super::source::{Kind, StoredSource, resolve_stored};
 use crate::store::path::{join, normalize};
-use crate::store::{ChangeReport, CommitOptions, Edits, FileEntry, Snapshot, StoreError};
+use crate::store::{ChangeReport, CommitOptions, Edits, FileEntry, FileType, Snapshot, StoreError};
 
 /// How files are copied between snapshots.
 #[derive(Clone, Debug, Default)]
@@ -67,17 +67,19 @@ impl Snapshot {
         let mut report = ChangeReport::default();
         let targets = pairs.iter().map(|pair| pair.target.as_bstr());
         let existing = at_targets(self, b"".as_bstr(), targets)?;
+        let mut written = Vec::new();
         for (pair, existing) in pairs.iter().zip(existing) {
             let file = pair.source.file;
             if existing == Some(file) {
                 continue;
             }
+            written.push((pair.target.as_bstr(), existing));
             edits
                 .entries
                 .insert(pair.target.clone(), Some((file.file_type, file.id)));
             let list = match existing {
-                Some(_) => &mut report.update,
-                None => &mut report.add,
+                Some(existing) if existing.file_type != FileType::Tree => &mut report.update,
+                _ => &mut report.add,
             };
             list.push(FileEntry {
                 path: pair.target.clone(),
@@ -88,7 +90,7 @@ impl Snapshot {
         if options.delete {
             let kept: HashSet<&[u8]> = pairs.iter().map(|pair| pair.target.as_slice()).collect();
             let folders: HashSet<&[u8]> = kept.iter().flat_map(|path| above(path)).collect();
-            // What a file or folder replaces goes without saying.
+            // What gives way to a file or folder is listed below.
             let stays = |path: &[u8]| {
                 kept.contains(path)
                     || folders.contains(path)
@@ -105,6 +107,9 @@ impl Snapshot {
                 }
             }
         }
+        report
+            .delete
+            .extend(giving_way(self, b"".as_bstr(), written)?);
         report.sort();
         let report = report.unless_empty();
         if options.dry_run {

@@ -1,15 +1,16 @@
 //! What is in a snapshot where files are to go.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use bstr::{BStr, BString};
+use bstr::{BStr, BString, ByteSlice};
 use packhouse_object::{ObjectId, ObjectKind, ReadError};
 
 use super::destination::split;
+use super::overlap::above;
 use crate::store::path::join;
 use crate::store::read::Found;
 use crate::store::scan::Scan;
-use crate::store::{FileType, Snapshot, StoreError};
+use crate::store::{FileEntry, FileType, Snapshot, StoreError};
 
 /// A file or folder of a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +44,51 @@ pub(super) fn files_below(
 pub(super) fn is_folder(snapshot: &Snapshot, path: &BStr) -> Result<bool, StoreError> {
     let entry = snapshot.entry(path)?;
     Ok(entry.is_some_and(|entry| entry.file_type == FileType::Tree))
+}
+
+/// The files that have to give way where files are written: those of a folder in whose place a file comes, and one in
+/// whose place a folder comes. `written` says what is at each path below `folder`. Paths are relative to `folder`, but
+/// for a file at or above it. Sorted.
+pub(super) fn giving_way<'a>(
+    snapshot: &Snapshot,
+    folder: &BStr,
+    written: impl IntoIterator<Item = (&'a BStr, Option<Existing>)>,
+) -> Result<Vec<FileEntry>, StoreError> {
+    let mut gone = BTreeMap::new();
+    let mut looked_at = HashSet::new();
+    for (target, existing) in written {
+        let path = join(folder, target);
+        match existing.map(|existing| existing.file_type) {
+            Some(FileType::Tree) => {
+                for (below, file) in files_below(snapshot, path.as_bstr())? {
+                    gone.insert(join(&path, &below), file.file_type);
+                }
+            }
+            Some(_) => {}
+            None => {
+                for parent in above(&path) {
+                    if !looked_at.insert(BString::from(parent)) {
+                        continue;
+                    }
+                    if let Found::Entry(entry) = snapshot.find(parent)?
+                        && entry.file_type != FileType::Tree
+                    {
+                        gone.insert(parent.into(), entry.file_type);
+                    }
+                }
+            }
+        }
+    }
+    let skip = match folder.is_empty() {
+        true => 0,
+        false => folder.len() + 1,
+    };
+    let entries = gone.into_iter().map(|(path, file_type)| FileEntry {
+        path: path[if path.len() > skip { skip } else { 0 }..].into(),
+        file_type,
+        source: Some(path),
+    });
+    Ok(entries.collect())
 }
 
 /// From how many names on a folder is sorted into a map instead of being searched for each.

@@ -6,7 +6,7 @@ use bstr::{BString, ByteSlice};
 use packhouse_object::ObjectId;
 
 use super::copy_out::files_of;
-use super::existing::{Existing, is_folder};
+use super::existing::{Existing, at_targets, giving_way, is_folder};
 use super::overlap::{Pair, Winner, settle};
 use super::remove::{deletions, files_to_remove, no_matches};
 use super::source::{Kind, StoredSource, resolve_stored};
@@ -58,11 +58,17 @@ impl Snapshot {
             )));
         }
         let removed = files_to_remove(self, &resolved, options.recursive)?;
-        let report = ChangeReport {
+        let targets = pairs.iter().map(|pair| pair.target.as_bstr());
+        let existing = at_targets(self, b"".as_bstr(), targets.clone())?;
+        let mut gone = giving_way(self, b"".as_bstr(), targets.zip(existing))?;
+        gone.retain(|entry| !removed.contains_key(&entry.path));
+        let mut report = ChangeReport {
             add: pairs.iter().map(addition).collect(),
             delete: deletions(&removed),
             ..ChangeReport::default()
         };
+        report.delete.extend(gone);
+        report.sort();
         if options.dry_run {
             return Ok(self.with_changes(report.unless_empty()));
         }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use bstr::{BString, ByteSlice};
 use packhouse_object::ObjectId;
 
-use super::copy_in::CopyIn;
+use super::copy_in::{CopyIn, kept_submodules};
 use super::copy_out::{self, CopyOut};
 use super::existing::files_below;
 use super::source::{Kind, StoredSource};
@@ -139,9 +139,21 @@ impl Snapshot {
             }
             _ => {}
         }
+        let (kept, deleted) = report
+            .delete
+            .into_iter()
+            .partition(|entry: &FileEntry| entry.file_type == FileType::Commit);
+        report.delete = deleted;
+        for entry in &kept {
+            edits
+                .entries
+                .remove(entry.source.as_ref().unwrap_or(&entry.path));
+        }
+        report.warnings.extend(kept_submodules(kept));
         report.sort();
+        let changes = !edits.entries.is_empty();
         let report = report.unless_empty();
-        if options.dry_run || report.is_none() {
+        if options.dry_run || !changes || report.is_none() {
             return Ok(self.with_changes(report));
         }
         let written = self.commit_edits(

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use bstr::BString;
+use bstr::{BString, ByteSlice};
 
 use super::{Copy, Source};
 use crate::store::copy::FolderId;
@@ -131,7 +131,11 @@ impl Copy<'_> {
             let result = names.try_for_each(|name| match is_plain(name) {
                 true => Ok(()),
                 false => check_new_name(name, FileType::Blob).map_err(|source| {
-                    StoreError::invalid(format!("'{}' cannot be stored: {source}", pair.target))
+                    StoreError::invalid(format!(
+                        "'{}' cannot be stored: {source}; to leave it out, exclude '{}'",
+                        pair.target,
+                        name.as_bstr()
+                    ))
                 }),
             });
             if result.is_ok() && folder != checked {

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use bstr::{BString, ByteSlice};
 use packhouse_object::ObjectId;
 
-use super::existing::{Existing, at_targets, files_below};
+use super::existing::{Existing, at_targets, files_below, giving_way};
 use super::ingest::{Candidate, Reading, State};
 use super::local_file::{self, Found};
 use super::overlap::{Pair, above};
@@ -186,24 +186,32 @@ impl Copy<'_> {
         let mut edits = Edits::new(self.snapshot.store());
         let states = self.read(&todo, Some(&mut edits.sink))?;
         let mut report = ChangeReport::default();
+        let mut written = Vec::new();
         for (todo, state) in todo.iter().zip(&states) {
             let Some(state) = state else { continue };
             self.list(&mut report, todo, state.file_type);
             self.edit(&mut edits, todo, *state);
+            written.push(todo);
         }
+        report.delete = self.giving_way(&written)?;
         self.finish(edits, report, &states, true)
     }
 
     /// A dry run that reads nothing: what is there already counts as updated.
     fn report_unread(mut self, todo: Vec<Todo>) -> Result<Snapshot, StoreError> {
         let mut report = ChangeReport::default();
+        let mut written = Vec::new();
         for todo in &todo {
             let found = todo.pair.source.look_at(self.options.follow_symlinks);
             match self.taken(todo, found.map(|found| found.file_type()))? {
-                Some(file_type) => self.list(&mut report, todo, self.stored_as(file_type)),
+                Some(file_type) => {
+                    self.list(&mut report, todo, self.stored_as(file_type));
+                    written.push(todo);
+                }
                 None => continue,
             }
         }
+        report.delete = self.giving_way(&written)?;
         Ok(self.reported(report))
     }
 
@@ -228,21 +236,30 @@ impl Copy<'_> {
         let sink = (!self.options.dry_run).then_some(&mut edits.sink);
         let states = self.read(&unread, sink)?;
         let mut report = ChangeReport::default();
-        let mut written: HashSet<&[u8]> = HashSet::new();
+        let mut written = Vec::new();
         for (todo, state) in unread.iter().zip(&states) {
             let Some(state) = state else { continue };
             if todo.existing != Some((*state).into()) {
                 self.list(&mut report, todo, state.file_type);
                 self.edit(&mut edits, todo, *state);
-                written.insert(&todo.pair.target);
+                written.push(todo);
             }
         }
         if self.complete {
             report.delete = self.deletions(&existing, &targets, &written);
+            // A submodule has no content on disk: that it is missing there says nothing.
+            let (kept, deleted) = report
+                .delete
+                .into_iter()
+                .partition(|entry| entry.file_type == FileType::Commit);
+            report.delete = deleted;
+            self.warnings.extend(kept_submodules(kept));
         }
         for entry in &report.delete {
             edits.entries.insert(join(&self.dest, &entry.path), None);
         }
+        let gone = self.giving_way(&written)?;
+        report.delete.extend(gone);
         if self.options.dry_run {
             return Ok(self.reported(report));
         }
@@ -259,13 +276,24 @@ impl Copy<'_> {
         found.is_ok_and(|found| found.is_older_than(self.snapshot.seconds()))
     }
 
-    /// What is in the destination and not in the sources. What a written file or folder replaces goes without saying.
+    /// What has to give way to what is written.
+    fn giving_way(&self, written: &[&Todo]) -> Result<Vec<FileEntry>, StoreError> {
+        let targets = written.iter().map(|todo| todo.pair.target.as_bstr());
+        let existing = at_targets(self.snapshot, self.dest.as_bstr(), targets.clone())?;
+        giving_way(self.snapshot, self.dest.as_bstr(), targets.zip(existing))
+    }
+
+    /// What is in the destination and not in the sources, but for what gives way to what is written.
     fn deletions(
         &self,
         existing: &HashMap<BString, Existing>,
         targets: &HashSet<BString>,
-        written: &HashSet<&[u8]>,
+        written: &[&Todo],
     ) -> Vec<FileEntry> {
+        let written: HashSet<&[u8]> = written
+            .iter()
+            .map(|todo| todo.pair.target.as_slice())
+            .collect();
         let folders: HashSet<&[u8]> = written.iter().flat_map(|path| above(path)).collect();
         let exclude = self
             .options
@@ -360,8 +388,8 @@ impl Copy<'_> {
 
     fn list(&self, report: &mut ChangeReport, todo: &Todo, file_type: FileType) {
         let list = match todo.existing {
-            Some(_) => &mut report.update,
-            None => &mut report.add,
+            Some(existing) if existing.file_type != FileType::Tree => &mut report.update,
+            _ => &mut report.add,
         };
         list.push(FileEntry {
             path: todo.pair.target.clone(),
@@ -418,6 +446,16 @@ impl Copy<'_> {
         report.warnings = self.warnings;
         report.unless_empty()
     }
+}
+
+/// The warnings about submodules that are not deleted.
+pub(super) fn kept_submodules(kept: Vec<FileEntry>) -> impl Iterator<Item = ChangeError> {
+    let mut paths: Vec<BString> = kept.into_iter().map(|entry| entry.path).collect();
+    paths.sort_unstable();
+    paths.into_iter().map(|path| ChangeError {
+        path,
+        error: "a submodule: kept".to_owned(),
+    })
 }
 
 struct Todo {
