@@ -57,6 +57,40 @@ def test_destroy_needs_force_for_data(filled):
     assert "not found" in filled.error("destroy")
 
 
+def test_destroy_without_force_loses_nothing(store):
+    def holding(what, *, gone=()):
+        assert what in store.error("destroy"), what
+        assert store.repo.is_dir()
+        for args in gone:
+            store(*args)
+
+    store("write", "a", input="a")
+    store("rm", "a")
+    holding("history of the branch 'main'", gone=[("destroy", "-f"), ("init",)])
+    store("write", "a", input="a")
+    store("undo")
+    holding("history of the branch 'main'", gone=[("destroy", "-f"), ("init",)])
+    store("branch", "set", "other")
+    store("note", "set", "main:", "text")
+    holding("notes", gone=[("note", "delete", "main:"), ("destroy", "-f"), ("init",)])
+    mine = store.file("data.git/mine.txt", "mine")
+    holding("'mine.txt'")
+    assert mine.read_text() == "mine"
+    mine.unlink()
+    store("destroy")
+    assert not store.repo.exists()
+
+
+def test_a_link_to_a_repository_is_the_repository(store):
+    link = store.folder / "link.git"
+    link.symlink_to("data.git")
+    store("write", "a", input="a")
+    store("-r", "link.git", "init", "-f")
+    assert link.is_symlink() and store("ls") == "" and store("-r", "link.git", "ls") == ""
+    store("-r", "link.git", "destroy")
+    assert not link.is_symlink() and not store.repo.exists()
+
+
 def test_an_empty_repository_is_destroyed_without_force(store):
     store("init")
     store("destroy")

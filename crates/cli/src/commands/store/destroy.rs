@@ -1,9 +1,13 @@
 //! `destroy`: removes a repository.
 
+use std::ffi::OsString;
 use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use clap::Args;
-use packhouse_repo::store::Store;
+use packhouse_repo::store::{Store, StoreErrorKind};
 
 use super::failure::Failure;
 use super::session::Session;
@@ -11,31 +15,89 @@ use super::session::Session;
 /// Remove the repository
 #[derive(Args, Debug)]
 pub(crate) struct DestroyArgs {
-    /// Also if it holds files or tags
+    /// Also if it holds files, history, tags, notes, or what no repository has
     #[arg(short, long)]
     force: bool,
 }
 
+/// What git and stores keep in a repository; anything else is somebody's.
+const OURS: [&[u8]; 16] = [
+    b"FETCH_HEAD",
+    b"HEAD",
+    b"ORIG_HEAD",
+    b"branches",
+    b"config",
+    b"description",
+    b"gc.log",
+    b"gc.pid",
+    b"gitstore.lock",
+    b"hooks",
+    b"info",
+    b"logs",
+    b"objects",
+    b"packed-refs",
+    b"packhouse",
+    b"refs",
+];
+
 pub(crate) fn run(args: DestroyArgs, session: &Session) -> Result<(), Failure> {
     let store = session.open()?;
-    if !args.force && holds_data(&store)? {
-        return Err(Failure::new("Repository is not empty").hint("--force removes it anyway"));
+    if !args.force
+        && let Some(what) = held(&store)?
+    {
+        let why = format!("Repository is not empty: it has {what}");
+        return Err(Failure::new(why).hint("--force removes it anyway"));
     }
     let path = store.path();
     fs::remove_dir_all(path).map_err(|error| Failure::local(path, &error))?;
+    // A link to the repository would lead nowhere.
+    let named = session.path()?;
+    if named.is_symlink() {
+        fs::remove_file(&named).map_err(|error| Failure::local(&named, &error))?;
+    }
     session.tell(format_args!("Destroyed {}", path.display()));
     Ok(())
 }
 
-fn holds_data(store: &Store) -> Result<bool, Failure> {
-    if !store.tags().is_empty()? {
-        return Ok(true);
+/// What would be lost, if something would be.
+fn held(store: &Store) -> Result<Option<String>, Failure> {
+    let view = store.view()?;
+    let branches = view.refs().prefixed(b"refs/heads/").count();
+    if view.refs().len() > branches {
+        return Ok(Some("tags, notes or other refs".to_owned()));
     }
     let branches = store.branches();
     for name in branches.names()? {
-        if !branches.get(&name)?.ls("")?.is_empty() {
-            return Ok(true);
+        let tip = branches.get(&name)?;
+        if !tip.ls("")?.is_empty() {
+            return Ok(Some(format!("files in the branch '{name}'")));
+        }
+        // What was undone can be redone.
+        let was_elsewhere = match branches.reflog(&name) {
+            Ok(lines) => lines.iter().any(|line| {
+                [line.old, line.new]
+                    .iter()
+                    .any(|id| !id.is_null() && *id != tip.commit())
+            }),
+            Err(error) if error.kind() == StoreErrorKind::NotFound => false,
+            Err(error) => return Err(error.into()),
+        };
+        if was_elsewhere || !tip.parents().is_empty() {
+            return Ok(Some(format!("history of the branch '{name}'")));
         }
     }
-    Ok(false)
+    let foreign = foreign(store.path()).map_err(|error| Failure::local(store.path(), &error))?;
+    Ok(foreign.map(|name| format!("a file or folder '{}' of somebody's", name.display())))
+}
+
+/// The first name in the repository's folder that is not a repository's.
+fn foreign(repository: &Path) -> io::Result<Option<OsString>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(repository)? {
+        let name = entry?.file_name();
+        if !OURS.contains(&name.as_bytes()) {
+            names.push(name);
+        }
+    }
+    Ok(names.into_iter().min())
 }

@@ -23,6 +23,7 @@ pub(crate) struct InitArgs {
 
 pub(crate) fn run(args: InitArgs, session: &Session) -> Result<(), Failure> {
     let path = session.path()?;
+    let mut place = path.clone();
     if path.exists() {
         if !args.force {
             return Err(
@@ -32,12 +33,14 @@ pub(crate) fn run(args: InitArgs, session: &Session) -> Result<(), Failure> {
         }
         // What is removed must be a repository, and not the home folder by mistake.
         Store::open(&path, StoreOptions::default())?;
-        fs::remove_dir_all(&path).map_err(|error| Failure::local(&path, &error))?;
+        // A link stays, and leads to the new repository.
+        place = fs::canonicalize(&path).map_err(|error| Failure::local(&path, &error))?;
+        fs::remove_dir_all(&place).map_err(|error| Failure::local(&place, &error))?;
     }
     let create = Create::New {
         branch: Some(args.branch),
     };
-    session::open_with(&path, create)?;
+    session::open_with(&place, create)?;
     session.tell(format_args!("Initialized {}", path.display()));
     Ok(())
 }
