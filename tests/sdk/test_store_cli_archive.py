@@ -152,3 +152,23 @@ def test_urls_that_cannot_be_used(store):
     assert "scp-style" in store.error("backup", "host:path/repo.git")
     store.error("restore", "absent.git")
     store.error("backup", "https://127.0.0.1:1/x.git")
+
+
+def test_a_pipe_stays_a_pipe_and_permissions_are_those_of_other_programs(store):
+    plain = store.file("plain")
+    store("tar", "a.tar")
+    assert (store.folder / "a.tar").stat().st_mode == plain.stat().st_mode
+    pipe = store.folder / "pipe"
+    os.mkfifo(pipe)
+    for command, expected in [
+        (("tar", "pipe"), (store.folder / "a.tar").read_bytes()),
+        (("cp", ":hello.txt", "pipe"), b"hello world\n"),
+    ]:
+        reader = subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE)
+        try:
+            store(*command)
+            assert reader.communicate(timeout=60)[0] == expected
+        finally:
+            reader.kill()
+        assert pipe.is_fifo()
+    assert "is no file" in store.error("cp", ":link", "pipe")

@@ -61,6 +61,34 @@ def test_a_dry_run_shows_and_writes_nothing(store):
     assert store("ls") == ""
 
 
+def test_what_is_told_is_what_was_done(store):
+    store("cp", "src/", ":")
+    commit = store("hash")
+    assert store("-v", "cp", "src/", ":") == "" and store("hash") == commit
+    assert "Copied 0 file(s)" in store.run("-v", "cp", "src/", ":").stderr
+    assert "Moved 1 file(s)" in store.run("-v", "mv", ":a.txt", ":c.txt").stderr
+    # A folder gives way to a file: one file is copied, two paths change.
+    store("write", "d/old", input="old")
+    store.file("in/d", "d")
+    assert store("cp", "-n", "in/", ":").splitlines() == ["+ :d", "- :d/old"]
+    assert "Copied 1 file(s)" in store.run("-v", "cp", "in/", ":").stderr
+
+
+def test_a_dry_run_of_one_file_to_disk_names_its_place(store):
+    store("cp", "src/", ":")
+    (store.folder / "out").mkdir()
+    assert store("cp", "-n", ":sub/b.txt", "new") == ":sub/b.txt -> new\n"
+    assert store("cp", "-n", ":sub/b.txt", "out") == ":sub/b.txt -> out/b.txt\n"
+    assert os.listdir(store.folder / "out") == []
+
+
+def test_a_working_copy_is_stored_without_its_repository(store):
+    store.file("src/.git/HEAD", "ref: refs/heads/main")
+    assert "to leave it out, exclude '.git'" in store.error("sync", "src", ":p")
+    store("sync", "src", ":p", "--exclude", ".git")
+    assert store("ls", ":p").splitlines() == [".dot", "a.txt", "sub"]
+
+
 def test_delete_removes_what_the_source_does_not_have(store):
     store("write", "x/old.txt", input="old")
     store("write", "y.txt", input="y")

@@ -9,7 +9,7 @@ use bstr::BStr;
 use clap::{Args, ValueEnum};
 use packhouse_repo::store::{ArchiveFormat, ArchiveIn};
 
-use super::changes::{self, Shown};
+use super::changes::{self, Counted, Shown};
 use super::failure::Failure;
 use super::flags::{BranchFlag, CreateFlag, MessageFlag, ParentFlags, SnapshotFlags, TagFlags};
 use super::ref_path::RefPath;
@@ -164,32 +164,10 @@ fn write(
         out.flush()?;
         count
     } else {
-        to_file(file.as_ref(), |out| {
-            Ok(snapshot.archive_out("", out, format, &progress)?)
-        })?
+        snapshot.archive_to_file("", Path::new(file), format, &progress)?
     };
     session.tell(format_args!("Archived {count} file(s)"));
     Ok(())
-}
-
-/// Writes beside the file and moves it there, so that no half an archive is ever found under its name.
-fn to_file(
-    path: &Path,
-    write: impl FnOnce(&mut (dyn Write + Send)) -> Result<u64, Failure>,
-) -> Result<u64, Failure> {
-    let failed = |error: io::Error| Failure::local(path, &error);
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let mut beside = tempfile::Builder::new()
-        .prefix(".archive-")
-        .tempfile_in(folder)
-        .map_err(failed)?;
-    let count = write(&mut beside)?;
-    beside.as_file().sync_all().map_err(failed)?;
-    beside.persist(path).map_err(|error| failed(error.error))?;
-    Ok(count)
 }
 
 fn read(
@@ -223,6 +201,7 @@ fn read(
         before: BStr::new(":"),
         dry_run: false,
         done: "Imported",
+        counted: Counted::Written,
     };
     changes::finish(session, &taken, &shown)
 }

@@ -32,6 +32,29 @@ pub(crate) struct Shown<'a> {
     pub(crate) dry_run: bool,
     /// Past tense of what was done: `Copied`.
     pub(crate) done: &'a str,
+    /// How many files that was.
+    pub(crate) counted: Counted,
+}
+
+/// Which files of a report count.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Counted {
+    /// All of them.
+    All,
+    /// Those written, and not those that went for them.
+    Written,
+    /// None: what was written was there already.
+    Nothing,
+}
+
+impl Counted {
+    fn count(self, report: &ChangeReport) -> usize {
+        match self {
+            Counted::All => report.total(),
+            Counted::Written => report.add.len() + report.update.len(),
+            Counted::Nothing => 0,
+        }
+    }
 }
 
 /// Ends a command that wrote: the lines of a dry run, our JSON form if asked for, and what could not be done.
@@ -62,7 +85,8 @@ pub(crate) fn finish(
     } else if shown.dry_run {
         lines(report, shown.before)?;
     } else {
-        session.tell(format_args!("{} {} file(s)", shown.done, report.total()));
+        let count = shown.counted.count(report);
+        session.tell(format_args!("{} {count} file(s)", shown.done));
     }
     complain(report)
 }

@@ -6,7 +6,7 @@ use bstr::BStr;
 use clap::Args;
 use packhouse_repo::store::Rename;
 
-use super::changes::{self, Shown};
+use super::changes::{self, Counted, Shown};
 use super::failure::Failure;
 use super::flags::{
     BranchFlag, DryRunFlag, GlobFlag, MessageFlag, ParentFlags, SnapshotFlags, TagFlags,
@@ -73,6 +73,7 @@ pub(crate) fn run(args: MvArgs, session: &Session) -> Result<(), Failure> {
         before: BStr::new(":"),
         dry_run: options.dry_run,
         done: "Moved",
+        counted: Counted::Written,
     };
     changes::finish(session, &moved, &shown)
 }

@@ -6,7 +6,7 @@ use bstr::{BStr, BString};
 use clap::Args;
 use packhouse_repo::store::{Remove, Snapshot};
 
-use super::changes::{self, Shown};
+use super::changes::{self, Counted, Shown};
 use super::failure::Failure;
 use super::flags::{
     BranchFlag, DryRunFlag, GlobFlag, MessageFlag, ParentFlags, SnapshotFlags, TagFlags,
@@ -65,6 +65,7 @@ pub(crate) fn run(args: RmArgs, session: &Session) -> Result<(), Failure> {
         before: BStr::new(":"),
         dry_run: options.dry_run,
         done: "Removed",
+        counted: Counted::All,
     };
     changes::finish(session, &removed, &shown)
 }

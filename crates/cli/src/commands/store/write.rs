@@ -11,7 +11,7 @@ use packhouse_repo::store::{
     CommitOptions, Edits, FileType, NewContent, Snapshot, Store, StoreError, normalize_file, pause,
 };
 
-use super::changes::{self, Shown};
+use super::changes::{self, Counted, Shown};
 use super::failure::Failure;
 use super::flags::{BranchFlag, CreateFlag, MessageFlag, ParentFlags, SnapshotFlags, TagFlags};
 use super::ref_path::RefPath;
@@ -74,6 +74,7 @@ pub(crate) fn run(args: WriteArgs, session: &Session) -> Result<(), Failure> {
         before: BStr::new(":"),
         dry_run: false,
         done: "Wrote",
+        counted: Counted::Written,
     };
     changes::finish(session, &written, &shown)
 }

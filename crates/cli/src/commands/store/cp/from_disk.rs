@@ -13,7 +13,7 @@ use packhouse_repo::store::{
 };
 
 use super::{CpArgs, basename, delete_needs_a_folder, has_pivot};
-use crate::commands::store::changes::{self, Shown};
+use crate::commands::store::changes::{self, Counted, Shown};
 use crate::commands::store::failure::Failure;
 use crate::commands::store::ls::has_wildcard;
 use crate::commands::store::output;
@@ -69,10 +69,15 @@ pub(super) fn run(
         changes::tag(session, &store, &copied, &args.tag)?;
     }
     let before = changes::stored_prefix(dest);
+    let counted = match copied.commit() == tip.commit() {
+        true => Counted::Nothing,
+        false => Counted::Written,
+    };
     let shown = Shown {
         before: before.as_ref(),
         dry_run,
         done: "Copied",
+        counted,
     };
     changes::finish(session, &copied, &shown)
 }
@@ -155,6 +160,7 @@ fn copy_one(
         before: BStr::new(":"),
         dry_run,
         done: "Copied",
+        counted: Counted::Written,
     };
     changes::finish(session, &copied, &shown)
 }

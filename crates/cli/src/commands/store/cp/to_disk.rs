@@ -2,15 +2,15 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use bstr::{BString, ByteSlice};
-use packhouse_repo::store::{CopyOut, Snapshot};
+use packhouse_repo::store::{CopyOut, FileType, Snapshot};
 
 use super::{CpArgs, basename, delete_needs_a_folder, has_pivot};
-use crate::commands::store::changes::{self, Shown};
+use crate::commands::store::changes::{self, Counted, Shown};
 use crate::commands::store::failure::Failure;
 use crate::commands::store::ls::has_wildcard;
 use crate::commands::store::output;
@@ -45,6 +45,12 @@ pub(super) fn run(
         if !is_folder(&dest) {
             return copy_one(args, session, &snapshot, &path, &dest);
         }
+        // Told as one file whose place is exactly given.
+        if args.dry_run.dry_run {
+            let name = basename(OsStr::from_bytes(&path));
+            let dest = dest.join(OsStr::from_bytes(&name));
+            return copy_one(args, session, &snapshot, &path, &dest);
+        }
     }
     if args.delete && groups.len() > 1 {
         return Err(
@@ -70,6 +76,7 @@ pub(super) fn run(
             before: before.as_ref(),
             dry_run: args.dry_run.dry_run,
             done: "Copied",
+            counted: Counted::Written,
         };
         changes::finish(session, &copied, &shown)?;
     }
@@ -107,9 +114,9 @@ fn copy_one(
     path: &BString,
     dest: &Path,
 ) -> Result<(), Failure> {
-    if snapshot.entry(path)?.is_none() {
+    let Some(entry) = snapshot.entry(path)? else {
         return Err(Failure::new(format!("File not found in repo: {path}")));
-    }
+    };
     if args.ignore_existing && fs::symlink_metadata(dest).is_ok() {
         session.tell("Copied 0 file(s)");
         return Ok(());
@@ -121,7 +128,15 @@ fn copy_one(
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    let failed = |error: std::io::Error| Failure::local(dest, &error);
+    let failed = |error: io::Error| Failure::local(dest, &error);
+    if is_pipe_or_device(dest) {
+        if entry.file_type == FileType::Link {
+            let dest = dest.display();
+            let why = format!("'{dest}' is no file: the link '{path}' cannot be written into it");
+            return Err(Failure::new(why));
+        }
+        return pour_into(session, snapshot, path, dest);
+    }
     fs::create_dir_all(folder).map_err(failed)?;
     let beside = tempfile::Builder::new()
         .prefix(".cp-")
@@ -142,6 +157,28 @@ fn copy_one(
     let name = basename(OsStr::from_bytes(path));
     let copied = beside.path().join(OsStr::from_bytes(&name));
     fs::rename(copied, dest).map_err(failed)?;
+    session.tell("Copied 1 file(s)");
+    Ok(())
+}
+
+fn is_pipe_or_device(dest: &Path) -> bool {
+    fs::metadata(dest).is_ok_and(|found| !found.is_file() && !found.is_dir())
+}
+
+/// Writes a file into what is there, which stays what it is.
+fn pour_into(
+    session: &Session,
+    snapshot: &Snapshot,
+    path: &BString,
+    dest: &Path,
+) -> Result<(), Failure> {
+    let mut content = snapshot.reader(path)?;
+    let failed = |error: io::Error| Failure::local(dest, &error);
+    let mut out = fs::OpenOptions::new()
+        .write(true)
+        .open(dest)
+        .map_err(failed)?;
+    io::copy(&mut content, &mut out).map_err(failed)?;
     session.tell("Copied 1 file(s)");
     Ok(())
 }

@@ -9,7 +9,7 @@ use packhouse_repo::store::{
 };
 
 use super::{CpArgs, delete_needs_a_folder, has_pivot};
-use crate::commands::store::changes::{self, Shown};
+use crate::commands::store::changes::{self, Counted, Shown};
 use crate::commands::store::failure::Failure;
 use crate::commands::store::ls::has_wildcard;
 use crate::commands::store::ref_path::RefPath;
@@ -54,6 +54,7 @@ pub(super) fn run(
         before: BStr::new(":"),
         dry_run,
         done: "Copied",
+        counted: Counted::Written,
     };
     changes::finish(session, &copied, &shown)
 }

@@ -10,7 +10,7 @@ use bstr::{BStr, BString, ByteSlice};
 use clap::Args;
 use packhouse_repo::store::{CopyBetween, Snapshot, Store, SyncIn, SyncOut};
 
-use super::changes::{self, Shown};
+use super::changes::{self, Counted, Shown};
 use super::cp::{excludes, local_prefix};
 use super::failure::Failure;
 use super::flags::{
@@ -296,6 +296,7 @@ fn finish(
         before,
         dry_run,
         done: "Synced",
+        counted: Counted::All,
     };
     changes::finish(session, synced, &shown)
 }
