@@ -54,6 +54,8 @@ pub enum ErrorCode {
     NotConfigured,
     /// More bytes than this server takes.
     TooLarge,
+    /// The repository would have more bytes than it may.
+    QuotaExceeded,
     /// A body in a format that the route does not take.
     UnsupportedMediaType,
     /// The byte range starts after the end of the file.
@@ -100,7 +102,7 @@ pub enum ResultStatus {
 
 impl ErrorCode {
     /// Every code, in the order of the table.
-    pub const ALL: [ErrorCode; 30] = [
+    pub const ALL: [ErrorCode; 31] = [
         ErrorCode::Invalid,
         ErrorCode::Unauthorized,
         ErrorCode::Forbidden,
@@ -124,6 +126,7 @@ impl ErrorCode {
         ErrorCode::PreconditionFailed,
         ErrorCode::NotConfigured,
         ErrorCode::TooLarge,
+        ErrorCode::QuotaExceeded,
         ErrorCode::UnsupportedMediaType,
         ErrorCode::RangeNotSatisfiable,
         ErrorCode::TooExpensive,
@@ -162,6 +165,7 @@ impl ErrorCode {
             }
             ErrorCode::NotConfigured => ("not_configured", 412, R::Failed, false),
             ErrorCode::TooLarge => ("too_large", 413, R::Invalid, false),
+            ErrorCode::QuotaExceeded => ("quota_exceeded", 413, R::Failed, false),
             ErrorCode::UnsupportedMediaType => ("unsupported_media_type", 415, R::Invalid, false),
             ErrorCode::RangeNotSatisfiable => ("range_not_satisfiable", 416, R::Invalid, false),
             ErrorCode::TooExpensive => ("too_expensive", 422, R::Timeout, false),

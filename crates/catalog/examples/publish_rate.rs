@@ -159,6 +159,7 @@ impl Writer {
             edits: vec![edit],
             who: "key 1234 (somebody)".into(),
             at_ms: 1_700_000_000_000,
+            only_at: None,
         };
         self.catalog.publish(publish).await?;
         self.at += 1;

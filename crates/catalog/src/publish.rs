@@ -28,6 +28,8 @@ pub struct Publish {
     pub who: String,
     /// When, for the reflog and for the creation time of new refs.
     pub at_ms: i64,
+    /// The generation that the repository must have; `None`: any, as long as the refs are where they should be.
+    pub only_at: Option<i64>,
 }
 
 /// One move of one ref, by compare-and-set.
@@ -127,6 +129,9 @@ pub enum PublishError {
         /// Where it is: in the catalog, or after the edits before this one.
         found: Option<Vec<u8>>,
     },
+    /// The repository has another generation than it must have.
+    #[error("the repository has changed")]
+    Stale,
     /// The repository is deleted or never was.
     #[error("the repository is gone")]
     RepoGone,
@@ -173,6 +178,7 @@ impl Catalog {
                 found,
             }),
             Done::Condemned(keys) => Err(PublishError::Condemned { keys }),
+            Done::Stale => Err(PublishError::Stale),
             _ => Err(PublishError::RepoGone),
         }
     }

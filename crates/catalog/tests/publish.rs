@@ -1,6 +1,8 @@
 //! The ref transaction.
 
-use packhouse_catalog::{CatalogError, MAX_REF_NAME_BYTES, PublishError, RefEdit, RepoId, Since};
+use packhouse_catalog::{
+    CatalogError, MAX_REF_NAME_BYTES, Publish, PublishError, RefEdit, RepoId, Since,
+};
 
 use crate::both::{Database, on_both};
 use crate::sample::{AT, edit, id, pack, publish, repo, target, with_tail};
@@ -18,6 +20,7 @@ on_both!(
     a_pack_may_be_listed_again,
     a_push_of_thousands_of_refs,
     texts_and_names_have_limits,
+    a_publish_for_one_generation_is_refused_at_another,
 );
 
 const MAIN: &str = "refs/heads/main";
@@ -455,4 +458,20 @@ async fn texts_and_names_have_limits(db: &Database) {
         refused,
         Err(PublishError::Catalog(CatalogError::TooLong { .. }))
     ));
+}
+
+async fn a_publish_for_one_generation_is_refused_at_another(db: &Database) {
+    let catalog = db.open().await;
+    let repo = repo(&catalog).await;
+    let at = |generation, name: &str| Publish {
+        only_at: Some(generation),
+        ..publish(repo.id, vec![edit(name, None, Some(1))])
+    };
+    catalog.publish(at(0, MAIN)).await.unwrap();
+    // Its ref is where it should be, but something else moved.
+    let stale = catalog.publish(at(0, "refs/heads/b")).await;
+    assert!(matches!(stale, Err(PublishError::Stale)), "{stale:?}");
+    assert_eq!(target(&catalog, repo.id, "refs/heads/b").await, None);
+    catalog.publish(at(1, "refs/heads/b")).await.unwrap();
+    assert_eq!(target(&catalog, repo.id, "refs/heads/b").await, Some(id(1)));
 }

@@ -32,6 +32,7 @@ pub(crate) fn publish(repo: RepoId, edits: Vec<RefEdit>) -> Publish {
         edits,
         who: "somebody".into(),
         at_ms: AT,
+        only_at: None,
     }
 }
 

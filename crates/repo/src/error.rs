@@ -5,6 +5,7 @@ use packhouse_catalog::CatalogError;
 use packhouse_object::{BuildHistoryError, PackError, ReadError, WritePackFileError};
 
 use crate::directory::DirectoryError;
+use crate::quota::OverQuota;
 
 /// The repository could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +22,9 @@ pub enum RepoError {
         /// How often the write was prepared anew.
         attempts: u32,
     },
+    /// The repository may not have so many bytes.
+    #[error(transparent)]
+    OverQuota(#[from] OverQuota),
     /// An object could not be read.
     #[error(transparent)]
     Read(#[from] ReadError),

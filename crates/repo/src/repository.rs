@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 
 use crate::change::Change;
 use crate::error::{PublishError, RepoError};
+use crate::quota::Quota;
 use crate::reflog::{ReflogEntry, ReflogPage};
 use crate::view::View;
 
@@ -55,6 +56,11 @@ pub trait Backend: Send + Sync {
         _tip: ObjectId,
     ) -> Result<HistoryIndex, RepoError> {
         Ok(HistoryIndex::default())
+    }
+
+    /// How much room the repository has; `None`: there is no limit.
+    async fn quota(&self) -> Result<Option<Quota>, RepoError> {
+        Ok(None)
     }
 
     /// Has the index of the history extended when there is time.
@@ -149,6 +155,11 @@ impl Repository {
             (Some(Err(refusal)), _) => Err(PublishError::Refused(refusal)),
             _ => Err(PublishError::Repo(RepoError::Stopped)),
         }
+    }
+
+    /// How much room the repository has; `None`: there is no limit.
+    pub async fn quota(&self) -> Result<Option<Quota>, RepoError> {
+        self.backend.quota().await
     }
 
     /// A folder for files under way, on the file system where packs end up.

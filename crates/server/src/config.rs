@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use packhouse_bucket::S3Options;
 use packhouse_client::Egress;
+use packhouse_object::ReceiveLimits;
 use packhouse_repo::FoldLimits;
 
 use crate::jobs::{JobOptions, Sweeping};
@@ -95,6 +96,12 @@ pub struct Limits {
     pub commit_pool_bytes: usize,
     /// Contents up to this size count against no pool.
     pub commit_free_bytes: usize,
+    /// Largest file that a push, a commit or an upstream may bring.
+    pub file_bytes: u64,
+    /// The most bytes that a repository may have; any number if absent.
+    pub repo_bytes: Option<u64>,
+    /// Largest pack of a push.
+    pub push_bytes: u64,
     /// Largest diff of a commit; a large one is in a file while it is applied.
     pub diff_bytes: u64,
     /// Diffs that may be applied at a time. Each holds the file at hand in memory.
@@ -156,6 +163,9 @@ impl Default for Limits {
             commit_memory_bytes: 1 << 20,
             commit_pool_bytes: 64 << 20,
             commit_free_bytes: 16 << 10,
+            file_bytes: 8 << 30,
+            repo_bytes: None,
+            push_bytes: 16 << 30,
             diff_bytes: 1 << 30,
             patches: 8,
             spools: 32,
@@ -176,6 +186,27 @@ impl Default for Limits {
             search_cache_bytes: 256 << 20,
             custom_notes_refs: true,
             shutdown: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Limits {
+    /// Takes no request with more than `bytes`, whatever it is.
+    pub fn set_request_bytes(&mut self, bytes: u64) {
+        let most = usize::try_from(bytes).unwrap_or(usize::MAX);
+        self.json_bytes = self.json_bytes.min(most);
+        self.metadata_bytes = self.metadata_bytes.min(most);
+        self.commit_bytes = self.commit_bytes.min(bytes);
+        self.diff_bytes = self.diff_bytes.min(bytes);
+        self.push_bytes = self.push_bytes.min(bytes);
+        self.fetch_request_bytes = self.fetch_request_bytes.min(bytes);
+    }
+
+    /// What these leave of `receive`, the limits of a pack from wherever.
+    pub(crate) fn of_pack(&self, receive: ReceiveLimits) -> ReceiveLimits {
+        ReceiveLimits {
+            blob_bytes: receive.blob_bytes.min(self.file_bytes),
+            ..receive
         }
     }
 }

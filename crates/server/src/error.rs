@@ -164,6 +164,7 @@ impl From<RepoError> for ApiError {
         match error {
             RepoError::Gone => ApiError::new(ErrorCode::RepositoryNotFound, "repository not found"),
             RepoError::Contended { .. } => ApiError::new(ErrorCode::Conflict, error.to_string()),
+            RepoError::OverQuota(over) => ApiError::new(ErrorCode::QuotaExceeded, over.to_string()),
             // Without `Retry-After`: whoever waits for a write cannot know whether it was done.
             RepoError::Stopped => {
                 ApiError::new(ErrorCode::Unavailable, "the server is shutting down")

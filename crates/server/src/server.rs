@@ -96,12 +96,15 @@ impl Server {
         let mut options = HostedOptions::new(catalog, bucket, config.cache_dir, temp_dir);
         options.cache_bytes = config.cache_bytes;
         options.fold = config.fold;
+        options.repo_bytes = config.limits.repo_bytes;
         let hosted = Hosted::open(options)?;
         let listener = bind(config.listen).await?;
 
         let metrics = Arc::new(Metrics::new()?);
         let limits = config.limits;
-        let upstreams = Upstreams::new(config.upstreams, config.egress);
+        let mut upstreams = config.upstreams;
+        upstreams.limits = limits.of_pack(upstreams.limits);
+        let upstreams = Upstreams::new(upstreams, config.egress);
         let clock = config.jobs.clock.clone();
         let queue = JobQueue::new(hosted.catalog().clone(), config.jobs);
         let is_tls = tls.is_some();

@@ -28,6 +28,7 @@ mod named_fields;
 mod notes;
 mod ops;
 mod policy;
+mod quotas;
 mod rates;
 mod replay;
 mod repos;

@@ -10,11 +10,14 @@ use std::sync::Arc;
 use packhouse_object::{
     Database, ObjectId, Progress, ReceiveError, ReceiveLimits, Received, RefName, receive_pack,
 };
-use packhouse_repo::{self as repo, Namespace, Push, RefPolicy, Repository, View};
+use packhouse_repo::{self as repo, Namespace, Push, RefPolicy, RepoError, Repository, View};
 use tokio::runtime::Handle;
 
 use crate::sink::{Command, CommandStatus, Sink, SinkError, UnpackError};
 use crate::source::{RefLine, Source};
+
+/// What a pack may have at least, though there is no room left: one without objects has 32 bytes.
+const EMPTY_PACK_BYTES: u64 = 512;
 
 const NAMESPACES: &[u8] = b"refs/namespaces/";
 
@@ -135,15 +138,24 @@ impl Sink for RepositorySink {
         shallow: &[ObjectId],
         progress: &dyn Progress,
     ) -> Result<(), UnpackError> {
+        let internal = |error: RepoError| UnpackError::Internal(Box::new(error));
+        let quota = self.runtime.block_on(self.target.repository.quota());
+        let quota = quota.map_err(internal)?;
+        let mut limits = self.target.limits.clone();
+        // All of a pack counts, so more of it need not come; one that adds nothing has a few bytes all the same.
+        let room = quota.map(|quota| quota.left_bytes().max(EMPTY_PACK_BYTES));
+        if let Some(room) = room {
+            limits.pack_bytes = limits.pack_bytes.min(room);
+        }
         let dir = self.target.repository.quarantine_dir();
-        let received = receive_pack(
-            input,
-            dir,
-            self.source.database(),
-            &self.target.limits,
-            progress,
-        )
-        .map_err(|error| unpack_error(error, shallow))?;
+        let received = receive_pack(input, dir, self.source.database(), &limits, progress)
+            .map_err(|error| match (error, quota) {
+                (ReceiveError::PackTooLarge { limit }, Some(quota)) if Some(limit) == room => {
+                    let more = quota.with(limit.saturating_add(1));
+                    UnpackError::Bad(more.map_or_else(|over| over.to_string(), |_| String::new()))
+                }
+                (error, _) => unpack_error(error, shallow),
+            })?;
         self.received = Some(received);
         Ok(())
     }
@@ -180,10 +192,18 @@ impl Sink for RepositorySink {
             policy: self.target.policy.clone(),
             who: self.target.who.clone(),
         };
-        let published = self
-            .runtime
-            .block_on(self.target.repository.receive(push))
-            .map_err(|error| SinkError(Box::new(error)))?;
+        let published = self.runtime.block_on(self.target.repository.receive(push));
+        let published = match published {
+            Ok(published) => published,
+            Err(RepoError::OverQuota(over)) => {
+                let rejected = CommandStatus::Rejected {
+                    reason: "over quota".to_owned(),
+                    detail: Some(over.to_string()),
+                };
+                return Ok(vec![rejected; commands.len()]);
+            }
+            Err(error) => return Err(SinkError(Box::new(error))),
+        };
         for (place, status) in places.into_iter().zip(published) {
             statuses[place] = status_of(&commands[place], status);
         }

@@ -86,6 +86,7 @@ fn created(done: &Done) -> Option<Created> {
     match done {
         Done::Changed(false)
         | Done::Moved(_)
+        | Done::Stale
         | Done::SourceGone
         | Done::Condemned(_)
         | Done::Refused

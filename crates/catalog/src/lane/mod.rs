@@ -120,6 +120,8 @@ pub(crate) enum Done {
     /// Whether there was anything to change.
     Changed(bool),
     Moved(Moved),
+    /// The repository has another generation than it must have; nothing was written.
+    Stale,
     /// The repository to fork is not there; nothing was written.
     SourceGone,
     /// Packs that are condemned: those that were to be deleted, or those that were to be listed and were not.

@@ -421,6 +421,9 @@ fn decide_publish<'a>(state: &State, publish: &'a Publish, writes: &mut Writes<'
     let Some(mut repo) = live(state, publish.repo) else {
         return Done::Refused;
     };
+    if publish.only_at.is_some_and(|at| at != repo.row.generation) {
+        return Done::Stale;
+    }
     let generation = repo.row.generation + 1;
     let staged = match stage(state, publish) {
         Ok(staged) => staged,

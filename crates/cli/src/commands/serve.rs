@@ -141,10 +141,8 @@ fn config(settings: &Settings) -> Result<Config, CliError> {
         upstreams: upstreams(settings)?,
         webhooks: webhooks(settings),
         limits: Limits {
-            org_rate: settings.limits.org_rate,
-            repo_rate: settings.limits.repo_rate,
             custom_notes_refs: settings.custom_notes_refs,
-            ..Limits::default()
+            ..settings.limits.limits()
         },
     })
 }

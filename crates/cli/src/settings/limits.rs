@@ -3,8 +3,10 @@
 use std::str::FromStr;
 
 use clap::Args;
-use packhouse_server::Rate;
+use packhouse_server::{Limits, Rate};
 use serde::Deserialize;
+
+use crate::size::ByteSize;
 
 /// Limits on the command line, each with its variable.
 #[derive(Args, Clone, Debug, Default)]
@@ -26,6 +28,30 @@ pub(crate) struct LimitFlags {
         help_heading = "Limits"
     )]
     pub(crate) repo_rate: Option<RateSetting>,
+    /// How large a repository may grow, such as 10GiB [default: no limit]
+    #[arg(
+        long,
+        value_name = "BYTES",
+        env = "PACKHOUSE_MAX_REPO_BYTES",
+        help_heading = "Limits"
+    )]
+    pub(crate) max_repo_bytes: Option<ByteSize>,
+    /// How large a file may be that is pushed, committed or fetched from an upstream [default: 8GiB]
+    #[arg(
+        long,
+        value_name = "BYTES",
+        env = "PACKHOUSE_MAX_FILE_BYTES",
+        help_heading = "Limits"
+    )]
+    pub(crate) max_file_bytes: Option<ByteSize>,
+    /// How large the body of a request may be [default: 16GiB for a push, 64GiB for a commit]
+    #[arg(
+        long,
+        value_name = "BYTES",
+        env = "PACKHOUSE_MAX_REQUEST_BYTES",
+        help_heading = "Limits"
+    )]
+    pub(crate) max_request_bytes: Option<ByteSize>,
 }
 
 /// Limits, decided.
@@ -33,6 +59,28 @@ pub(crate) struct LimitFlags {
 pub(crate) struct LimitSettings {
     pub(crate) org_rate: Option<Rate>,
     pub(crate) repo_rate: Option<Rate>,
+    pub(crate) max_repo_bytes: Option<u64>,
+    pub(crate) max_file_bytes: Option<u64>,
+    pub(crate) max_request_bytes: Option<u64>,
+}
+
+impl LimitSettings {
+    /// The limits of a server with these settings.
+    pub(crate) fn limits(&self) -> Limits {
+        let mut limits = Limits {
+            org_rate: self.org_rate,
+            repo_rate: self.repo_rate,
+            repo_bytes: self.max_repo_bytes,
+            ..Limits::default()
+        };
+        if let Some(bytes) = self.max_file_bytes {
+            limits.file_bytes = bytes;
+        }
+        if let Some(bytes) = self.max_request_bytes {
+            limits.set_request_bytes(bytes);
+        }
+        limits
+    }
 }
 
 /// A rate as people write it: `100`, which is also how many may come at once, or `100:400`.
@@ -77,6 +125,23 @@ impl<'de> Deserialize<'de> for RateSetting {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_request_is_held_to_the_smaller_of_two_limits() {
+        let settings = LimitSettings {
+            max_repo_bytes: Some(5),
+            max_file_bytes: Some(7),
+            max_request_bytes: Some(2 << 20),
+            ..LimitSettings::default()
+        };
+        let limits = settings.limits();
+        assert_eq!((limits.repo_bytes, limits.file_bytes), (Some(5), 7));
+        assert_eq!((limits.push_bytes, limits.commit_bytes), (2 << 20, 2 << 20));
+        assert_eq!(limits.json_bytes, Limits::default().json_bytes);
+        let unlimited = LimitSettings::default().limits();
+        assert_eq!(unlimited.push_bytes, Limits::default().push_bytes);
+        assert_eq!(unlimited.repo_bytes, None);
+    }
 
     #[test]
     fn a_rate_has_a_burst_of_its_own_or_as_much_as_the_rate() {

@@ -196,6 +196,21 @@ impl Settings {
             limits: LimitSettings {
                 org_rate: serve.limits.org_rate.or(file.org_rate).map(|rate| rate.0),
                 repo_rate: serve.limits.repo_rate.or(file.repo_rate).map(|rate| rate.0),
+                max_repo_bytes: serve
+                    .limits
+                    .max_repo_bytes
+                    .or(file.max_repo_bytes)
+                    .map(|size| size.0),
+                max_file_bytes: serve
+                    .limits
+                    .max_file_bytes
+                    .or(file.max_file_bytes)
+                    .map(|size| size.0),
+                max_request_bytes: serve
+                    .limits
+                    .max_request_bytes
+                    .or(file.max_request_bytes)
+                    .map(|size| size.0),
             },
             sweep_every: serve.sweep_every.or(file.sweep_every).map(|lapse| lapse.0),
             sweep,

@@ -29,6 +29,7 @@ use crate::hosted::slot::SharedSlot;
 use crate::hosted::state::{State, TailRow, handles, order};
 use crate::hosted::stats::Stats;
 use crate::hosted::{Engine, now_ms, tail};
+use crate::quota::{OverQuota, Quota};
 use crate::repository::Prepare;
 use crate::view::View;
 
@@ -139,7 +140,7 @@ async fn commit_group(
     // Whether `state` was the newest at some moment after the whole group was queued.
     let mut verified = false;
     for _ in 0..ATTEMPTS {
-        let prepared = match prepare_group(group, &state).await {
+        let prepared = match prepare_group(group, &state, engine.quota(&state)).await {
             Ok(prepared) => prepared,
             Err(error) => return fail_none(error),
         };
@@ -222,6 +223,8 @@ struct Sum {
     edits: Vec<CatalogEdit>,
     packs: Vec<StoredPack>,
     view: View,
+    /// The room that is left when it is written, if that is limited.
+    quota: Option<Quota>,
 }
 
 /// A group after preparing.
@@ -235,14 +238,23 @@ struct Prepared {
     has_refusal: bool,
 }
 
-async fn prepare_group(group: Vec<Waiting>, state: &State) -> Result<Prepared, RepoError> {
+async fn prepare_group(
+    group: Vec<Waiting>,
+    state: &State,
+    quota: Option<Quota>,
+) -> Result<Prepared, RepoError> {
     let (base, packs) = (state.view.clone(), state.packs.clone());
-    tokio::task::spawn_blocking(move || prepare_in_order(group, &base, &packs))
+    tokio::task::spawn_blocking(move || prepare_in_order(group, &base, &packs, quota))
         .await
         .map_err(|_| RepoError::Stopped)
 }
 
-fn prepare_in_order(group: Vec<Waiting>, base: &View, packs: &[OpenPack]) -> Prepared {
+fn prepare_in_order(
+    group: Vec<Waiting>,
+    base: &View,
+    packs: &[OpenPack],
+    quota: Option<Quota>,
+) -> Prepared {
     let now = now_ms();
     let mut packs = packs.to_vec();
     let mut prepared = Prepared {
@@ -256,6 +268,7 @@ fn prepare_in_order(group: Vec<Waiting>, base: &View, packs: &[OpenPack]) -> Pre
             edits: Vec::new(),
             packs: Vec::new(),
             view: base.clone(),
+            quota,
         },
         has_refusal: false,
     };
@@ -280,9 +293,15 @@ fn prepare_in_order(group: Vec<Waiting>, base: &View, packs: &[OpenPack]) -> Pre
         else {
             continue;
         };
-        let outcome = match laid {
-            Err(outcome) => outcome,
-            Ok((change, next)) => {
+        let quota = match &laid {
+            Ok((change, _)) => room_after(prepared.sum.quota, change, &write, &packs),
+            Err(_) => Ok(prepared.sum.quota),
+        };
+        let outcome = match (laid, quota) {
+            (Err(outcome), _) => outcome,
+            (Ok(_), Err(over)) => Outcome::Failed(over.into()),
+            (Ok((change, next)), Ok(quota)) => {
+                prepared.sum.quota = quota;
                 bytes += change.object_bytes();
                 let sum = &mut prepared.sum;
                 sum.edits.extend(
@@ -304,6 +323,26 @@ fn prepare_in_order(group: Vec<Waiting>, base: &View, packs: &[OpenPack]) -> Pre
         prepared.writes.push(write);
     }
     prepared
+}
+
+/// The room that a write leaves; `known` are the packs that are listed before it.
+fn room_after(
+    quota: Option<Quota>,
+    change: &Change,
+    write: &Waiting,
+    known: &[OpenPack],
+) -> Result<Option<Quota>, OverQuota> {
+    let Some(quota) = quota else {
+        return Ok(None);
+    };
+    let is_new = |pack: &&StoredPack| known.iter().all(|known| known.key != pack.open.key);
+    let packs = write.packs.iter().filter(is_new);
+    let packs: u64 = packs.map(|pack| pack.open.pack.bytes()).sum();
+    let objects = match change.objects.as_slice() {
+        [] => 0,
+        objects => tail::most_bytes(objects) as u64,
+    };
+    quota.with(packs + objects).map(Some)
 }
 
 /// The change a write asks for on `view`, and the view with it; or what became of the write instead.
@@ -361,6 +400,7 @@ async fn publish(
         edits,
         packs,
         view,
+        quota,
     } = sum;
     let mut stored: Vec<StoredPack> = Vec::new();
     for pack in packs {
@@ -390,6 +430,10 @@ async fn publish(
         edits,
         who,
         at_ms,
+        // Nodes that each see room for their own write could exceed a quota together.
+        only_at: quota
+            .filter(|quota| quota.left_bytes() < quota.limit_bytes / 2)
+            .map(|_| state.generation()),
     };
     let published = list_and_publish(engine, slot, request, &mut stored).await?;
     Stats::add(&engine.stats.groups, 1);
@@ -427,7 +471,9 @@ async fn list_and_publish(
         let condemned = match engine.catalog.publish(request).await {
             Ok(published) => return Ok(published),
             Err(CatalogPublishError::Condemned { keys }) => keys,
-            Err(CatalogPublishError::Moved { .. }) => return Err(CommitFailure::Moved),
+            Err(CatalogPublishError::Moved { .. } | CatalogPublishError::Stale) => {
+                return Err(CommitFailure::Moved);
+            }
             Err(CatalogPublishError::RepoGone) => return Err(RepoError::Gone.into()),
             Err(CatalogPublishError::Catalog(error)) => return Err(error.into()),
         };

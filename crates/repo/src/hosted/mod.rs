@@ -44,6 +44,7 @@ use self::packs::{PackKey, PackStore};
 use self::slot::{SharedSlot, Slot};
 use self::state::State;
 use crate::error::RepoError;
+use crate::quota::Quota;
 use crate::reflog::{ReflogEntry, ReflogPage};
 use crate::repository::{Backend, Prepare, Repository};
 use crate::view::View;
@@ -66,6 +67,8 @@ pub struct HostedOptions {
     pub object_cache_bytes: u64,
     /// When a tail is folded into a pack.
     pub fold: FoldLimits,
+    /// The most bytes a repository may have.
+    pub repo_bytes: Option<u64>,
 }
 
 impl HostedOptions {
@@ -86,6 +89,7 @@ impl HostedOptions {
             view_bytes: 256 << 20,
             object_cache_bytes: 64 << 20,
             fold: FoldLimits::default(),
+            repo_bytes: None,
         }
     }
 }
@@ -97,6 +101,7 @@ pub(crate) struct Engine {
     cache: Arc<ObjectCache>,
     temp_dir: PathBuf,
     fold_limits: FoldLimits,
+    repo_bytes: Option<u64>,
     stats: Arc<Stats>,
     tasks: TaskTracker,
     slots: Cache<RepoId, Weighed, SlotWeight>,
@@ -177,6 +182,7 @@ impl Hosted {
             cache: Arc::new(ObjectCache::new(options.object_cache_bytes)),
             temp_dir: options.temp_dir,
             fold_limits: options.fold,
+            repo_bytes: options.repo_bytes,
             stats,
             tasks: TaskTracker::new(),
             slots: Cache::with_weighter(4096, options.view_bytes, SlotWeight),
@@ -271,6 +277,14 @@ impl Engine {
         }
     }
 
+    /// The room of a repository in this state, if it is limited.
+    fn quota(&self, state: &State) -> Option<Quota> {
+        self.repo_bytes.map(|limit_bytes| Quota {
+            limit_bytes,
+            used_bytes: state.size_bytes(),
+        })
+    }
+
     async fn store_pack(
         &self,
         org: OrgId,
@@ -359,6 +373,7 @@ impl Backend for HostedRepository {
     ) -> Result<Option<Arc<View>>, RepoError> {
         let since = Instant::now();
         let is_large = packs.iter().any(|pack| pack.objects >= LARGE_PUSH_OBJECTS);
+        self.check_room(&packs).await?;
         let mut stored = Vec::with_capacity(packs.len());
         for pack in packs {
             let pack = self
@@ -385,6 +400,14 @@ impl Backend for HostedRepository {
             self.extend_history_later(view, head.target);
         }
         reply
+    }
+
+    async fn quota(&self) -> Result<Option<Quota>, RepoError> {
+        if self.engine.repo_bytes.is_none() {
+            return Ok(None);
+        }
+        let state = self.slot.newest(&self.engine).await?;
+        Ok(self.engine.quota(&state))
     }
 
     async fn history(&self) -> HistoryIndex {
@@ -438,6 +461,23 @@ impl Backend for HostedRepository {
                 })
             })
             .collect()
+    }
+}
+
+impl HostedRepository {
+    /// Refuses packs for which there is no room, before they are stored. The lane looks again, for others may have
+    /// written meanwhile.
+    async fn check_room(&self, packs: &[FinishedPack]) -> Result<(), RepoError> {
+        if packs.is_empty() || self.engine.repo_bytes.is_none() {
+            return Ok(());
+        }
+        let state = self.slot.newest(&self.engine).await?;
+        let is_new = |pack: &&FinishedPack| state.packs.iter().all(|known| known.key != pack.key);
+        let bytes = packs.iter().filter(is_new).map(|pack| pack.pack_bytes);
+        if let Some(quota) = self.engine.quota(&state) {
+            quota.with(bytes.sum())?;
+        }
+        Ok(())
     }
 }
 

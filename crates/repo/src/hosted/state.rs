@@ -48,6 +48,12 @@ impl State {
         self.tail.iter().map(|row| row.bytes).sum()
     }
 
+    /// The bytes of all that is listed: packs and tail.
+    pub(crate) fn size_bytes(&self) -> u64 {
+        let packs = self.packs.iter().map(|pack| pack.pack.bytes());
+        packs.sum::<u64>() + self.tail_bytes()
+    }
+
     /// About how much memory the state takes, with what its packs pin.
     pub(crate) fn weight_bytes(&self) -> u64 {
         const OPEN_PACK: u64 = 256 << 10;

@@ -16,13 +16,15 @@ const MAGIC: &[u8; 4] = b"PHT1";
 const SHA1: u8 = 1;
 const ID_LEN: usize = 20;
 
+/// The most bytes that a row for `objects` has.
+pub(crate) fn most_bytes(objects: &[NewObject]) -> usize {
+    let sizes = objects.iter().map(|object| object.data.len() + ID_LEN + 12);
+    sizes.sum::<usize>() + 20
+}
+
 /// The row for `objects`.
 pub(crate) fn encode(objects: &[NewObject]) -> Bytes {
-    let size: usize = objects
-        .iter()
-        .map(|object| object.data.len() + ID_LEN + 12)
-        .sum();
-    let mut row = BytesMut::with_capacity(size + 20);
+    let mut row = BytesMut::with_capacity(most_bytes(objects));
     row.extend_from_slice(MAGIC);
     row.extend_from_slice(&[SHA1]);
     put_varint(&mut row, objects.len() as u64);

@@ -15,6 +15,8 @@ pub(super) struct Blobs {
     /// Where the pack file is made; `None`: there is none, and more than `memory_bytes` is too much.
     folder: Option<PathBuf>,
     memory_bytes: usize,
+    /// The largest there may be.
+    file_bytes: u64,
     held: Vec<NewObject>,
     held_bytes: usize,
     known: IdSet,
@@ -30,10 +32,11 @@ pub(super) struct NewBlobs {
 
 impl Blobs {
     /// None yet.
-    pub(super) fn new(folder: Option<&Path>, memory_bytes: usize) -> Blobs {
+    pub(super) fn new(folder: Option<&Path>, memory_bytes: usize, file_bytes: u64) -> Blobs {
         Blobs {
             folder: folder.map(Path::to_owned),
             memory_bytes,
+            file_bytes,
             held: Vec::new(),
             held_bytes: 0,
             known: IdSet::default(),
@@ -47,6 +50,10 @@ impl Blobs {
         database: &Database,
         content: Bytes,
     ) -> Result<Option<ObjectId>, PatchError> {
+        let (size, limit) = (content.len() as u64, self.file_bytes);
+        if size > limit {
+            return Err(PatchError::FileTooLarge { size, limit });
+        }
         let blob = NewObject::new(ObjectKind::Blob, content)?;
         let id = blob.id;
         if self.known.contains(&id) || database.contains(&id)? {

@@ -38,6 +38,8 @@ pub struct PatchRequest {
     pub text: PatchText,
     /// Bytes of changed files that may be held in memory; more go to a pack file.
     pub memory_bytes: usize,
+    /// The largest file it may make, in bytes.
+    pub file_bytes: u64,
 }
 
 /// A commit that was made from a patch.
@@ -58,6 +60,7 @@ impl Repository {
             onto,
             text,
             memory_bytes,
+            file_bytes,
         } = request;
         let work = Arc::new(Work {
             patches: {
@@ -66,6 +69,7 @@ impl Repository {
             },
             text,
             memory_bytes,
+            file_bytes,
             folder: self.quarantine_dir().to_owned(),
         });
         let mut attempt = 1;
@@ -141,7 +145,7 @@ pub fn apply_patch(
     text: &PatchText,
 ) -> Result<NewTree, CommitError> {
     let patches = parse(text)?;
-    let blobs = Blobs::new(None, usize::MAX);
+    let blobs = Blobs::new(None, usize::MAX, u64::MAX);
     let patched = apply(database, root, text, &patches, blobs)?;
     let patched = patched.expect("there is always room in memory");
     edited_tree(database, root, &patched.edits, &patched.blobs)
@@ -151,6 +155,7 @@ struct Work {
     text: PatchText,
     patches: Vec<FilePatch>,
     memory_bytes: usize,
+    file_bytes: u64,
     folder: PathBuf,
 }
 
@@ -159,7 +164,7 @@ impl Work {
         let root = parent
             .map(|parent| crate::commit::tree_of(view.database(), parent))
             .transpose()?;
-        let blobs = Blobs::new(Some(&self.folder), self.memory_bytes);
+        let blobs = Blobs::new(Some(&self.folder), self.memory_bytes, self.file_bytes);
         let patched = apply(view.database(), root, &self.text, &self.patches, blobs)?;
         Ok(patched.expect("there is always room in a pack file"))
     }
@@ -174,7 +179,7 @@ impl Work {
             return Ok(None);
         }
         let root = parent.map(|parent| parent.tree);
-        let blobs = Blobs::new(None, SMALL_RESULT_BYTES);
+        let blobs = Blobs::new(None, SMALL_RESULT_BYTES, self.file_bytes);
         let patched = apply(view.database(), root, &self.text, &self.patches, blobs)?;
         let Some(patched) = patched else {
             return Ok(None);

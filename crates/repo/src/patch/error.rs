@@ -47,6 +47,14 @@ pub enum PatchError {
         /// What is too large, and how large it may be.
         what: String,
     },
+    /// A file that the patch makes is over [`crate::patch::PatchRequest::file_bytes`].
+    #[error("the patch makes a file of {size} bytes, over the limit of {limit} bytes for one file")]
+    FileTooLarge {
+        /// Its size.
+        size: u64,
+        /// The limit.
+        limit: u64,
+    },
     /// The patch could be read no more.
     #[error("the patch could not be read")]
     Io(#[from] std::io::Error),

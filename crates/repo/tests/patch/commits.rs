@@ -37,6 +37,7 @@ async fn patch_with(
         onto: onto(expected_head),
         text: PatchText::memory(patch.into()),
         memory_bytes,
+        file_bytes: u64::MAX,
     };
     repository.commit_patch(request).await
 }

@@ -105,7 +105,11 @@ pub(super) async fn exchange(
         }
         Service::ReceivePack => {
             let runtime = Handle::current();
-            written_by(move |out| exchange.push(runtime, out))
+            let limits = limits.of_pack(ReceiveLimits {
+                pack_bytes: limits.push_bytes,
+                ..ReceiveLimits::default()
+            });
+            written_by(move |out| exchange.push(runtime, limits, out))
         }
     };
     super::answer(format!("application/x-{}-result", service.as_str()), body)
@@ -129,8 +133,7 @@ impl Exchange {
         ended(served)
     }
 
-    fn push(self, runtime: Handle, out: &mut BodyWriter) -> io::Result<()> {
-        let limits = ReceiveLimits::default();
+    fn push(self, runtime: Handle, limits: ReceiveLimits, out: &mut BodyWriter) -> io::Result<()> {
         // Commands stand before the pack and have a limit of their own.
         let limit = limits
             .pack_bytes

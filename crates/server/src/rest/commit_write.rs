@@ -176,7 +176,9 @@ impl CommitWrite {
             },
             CommitError::Patch(error) => match &**error {
                 PatchError::Conflict { .. } => Some(ErrorCode::Conflict),
-                PatchError::TooLarge { .. } => Some(ErrorCode::TooLarge),
+                PatchError::TooLarge { .. } | PatchError::FileTooLarge { .. } => {
+                    Some(ErrorCode::TooLarge)
+                }
                 PatchError::Malformed { .. }
                 | PatchError::Empty
                 | PatchError::Path { .. }

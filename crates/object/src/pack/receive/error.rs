@@ -57,6 +57,18 @@ pub enum ReceiveError {
         /// The limit.
         limit: u64,
     },
+    /// A blob is over [`super::ReceiveLimits::blob_bytes`].
+    #[error(
+        "a file has {size} bytes, over the limit of {limit} bytes for one file (object at {offset})"
+    )]
+    BlobTooLarge {
+        /// Where in the pack its entry begins.
+        offset: u64,
+        /// Its size.
+        size: u64,
+        /// The limit.
+        limit: u64,
+    },
     /// The objects of the pack are out of proportion to it
     /// ([`super::ReceiveLimits::expansion_ratio`]).
     #[error("the objects of the pack have over {limit} bytes, which is too much for its size")]

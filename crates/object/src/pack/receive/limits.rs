@@ -1,5 +1,7 @@
 //! How much a stranger may send.
 
+use super::ReceiveError;
+use crate::ObjectKind;
 use crate::pack::MAX_DELTA_DEPTH;
 
 /// What a pack may cost. The default suits a server that has to take whole histories.
@@ -12,6 +14,8 @@ pub struct ReceiveLimits {
     /// The largest object, inflated, in bytes. Commits, trees and tags are also held to
     /// [`crate::MAX_IN_MEMORY`].
     pub object_bytes: u64,
+    /// The largest blob, inflated, in bytes: a file as it is checked out.
+    pub blob_bytes: u64,
     /// The most deltas from an object down to a whole one.
     pub delta_depth: u32,
     /// How much content may be in memory at once, in bytes, over all threads.
@@ -28,12 +32,33 @@ pub struct ReceiveLimits {
     pub small_object_bytes: u64,
 }
 
+impl ReceiveLimits {
+    /// Refuses a blob that is too large; `offset` is where its entry begins.
+    pub(super) fn check_blob(
+        &self,
+        kind: ObjectKind,
+        offset: u64,
+        size: u64,
+    ) -> Result<(), ReceiveError> {
+        let limit = self.blob_bytes;
+        if kind == ObjectKind::Blob && size > limit {
+            return Err(ReceiveError::BlobTooLarge {
+                offset,
+                size,
+                limit,
+            });
+        }
+        Ok(())
+    }
+}
+
 impl Default for ReceiveLimits {
     fn default() -> Self {
         ReceiveLimits {
             pack_bytes: 16 << 30,
             objects: 16 << 20,
             object_bytes: 8 << 30,
+            blob_bytes: 8 << 30,
             delta_depth: MAX_DELTA_DEPTH,
             memory_bytes: 128 << 20,
             expansion_bytes: 16 << 30,

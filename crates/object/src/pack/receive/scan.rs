@@ -163,6 +163,7 @@ impl Scan<'_> {
         };
         let (id, content) = match header.kind {
             EntryKind::Object(kind) => {
+                self.context.limits.check_blob(kind, offset, size)?;
                 self.table.object_bytes += size;
                 (self.read_object(kind, &mut current)?, Content::Object(kind))
             }

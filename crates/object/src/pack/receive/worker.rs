@@ -231,6 +231,8 @@ impl<'s, 'a> Worker<'s, 'a> {
         position: u32,
     ) -> Result<Option<Frame>, ReceiveError> {
         let offset = self.shared.table.entry(position).offset;
+        let limits = &self.shared.context.limits;
+        limits.check_blob(kind, offset, self.result.len() as u64)?;
         let id = hash_object(kind, &self.result).map_err(|source| collision(offset, source))?;
         self.named.check_object(id, kind, &self.result, position)?;
         self.resolved.push(Resolved { position, id, kind });
@@ -268,6 +270,7 @@ impl<'s, 'a> Worker<'s, 'a> {
         let entry = self.shared.table.entry(position);
         let (kind, offset) = (base.kind, entry.offset);
         let size = self.result_size(entry)?;
+        self.shared.context.limits.check_blob(kind, offset, size)?;
         if kind != ObjectKind::Blob && size > MAX_IN_MEMORY {
             return Err(ReceiveError::TooLarge {
                 offset,

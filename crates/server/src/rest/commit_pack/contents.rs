@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use bytes::Bytes;
+use packhouse_api::ErrorCode;
 use packhouse_object::{FinishedPack, IdSet, NewObject, ObjectId, ObjectKind};
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -199,6 +200,7 @@ impl<'a> Contents<'a> {
     }
 
     async fn whole_blob(&mut self, content: usize, data: Bytes) -> Result<(), ApiError> {
+        check_size(data.len() as u64, self.state.limits.file_bytes)?;
         let blob = match data.len() {
             // Hashing this much takes longer than handing it to another thread.
             LARGE_BLOB_BYTES.. => {
@@ -279,6 +281,17 @@ const POOL_STEP_BYTES: usize = 64 << 10;
 
 /// Blobs from this size on are hashed off the asynchronous threads, in bytes.
 const LARGE_BLOB_BYTES: usize = 256 << 10;
+
+/// Refuses a file of `size` bytes or more if that is over `limit`.
+pub(super) fn check_size(size: u64, limit: u64) -> Result<(), ApiError> {
+    if size <= limit {
+        return Ok(());
+    }
+    Err(ApiError::new(
+        ErrorCode::TooLarge,
+        format!("a file has {size} bytes or more, over the limit of {limit} bytes for one file"),
+    ))
+}
 
 fn submodule(data: &[u8], eof: bool) -> Result<Progress, ApiError> {
     let id = ObjectId::from_hex(data.trim_ascii())

@@ -10,6 +10,7 @@ use packhouse_object::{
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinHandle;
 
+use super::contents::check_size;
 use crate::error::ApiError;
 use crate::rest::ndjson::{MAX_CHUNK_BYTES, Pieces};
 use crate::state::{AppState, turn};
@@ -52,7 +53,8 @@ impl Spool {
     pub(super) async fn start(state: &AppState, folder: PathBuf) -> Result<Spool, ApiError> {
         let turn = turn(&state.spools, state.limits.queue_wait, "large commits").await?;
         let (sender, receiver) = mpsc::channel(WAITING);
-        let thread = tokio::task::spawn_blocking(move || run(receiver, folder));
+        let limit = state.limits.file_bytes;
+        let thread = tokio::task::spawn_blocking(move || run(receiver, folder, limit));
         Ok(Spool {
             sender,
             thread,
@@ -117,6 +119,8 @@ enum Failure {
     NotBase64,
     #[error("a chunk has more than {MAX_CHUNK_BYTES} bytes")]
     TooLarge,
+    #[error("a file has over {limit} bytes")]
+    FileTooLarge { size: u64, limit: u64 },
     #[error(transparent)]
     Spool(#[from] SpoolError),
     #[error(transparent)]
@@ -132,6 +136,10 @@ impl From<Failure> for ApiError {
             | Failure::Pack(WritePackFileError::Collision(_)) => {
                 ApiError::invalid(failure.to_string())
             }
+            Failure::FileTooLarge { size, limit } => match check_size(size, limit) {
+                Err(error) => error,
+                Ok(()) => ApiError::internal(failure),
+            },
             failure => ApiError::internal(failure),
         }
     }
@@ -142,9 +150,27 @@ struct Open {
     blob: BlobSpool,
     chunk: Pieces,
     chunk_bytes: usize,
+    bytes: u64,
 }
 
-fn run(mut receiver: mpsc::Receiver<Work>, folder: PathBuf) -> Result<Spooled, Failure> {
+impl Open {
+    /// Adds to the blob, which may have `limit` bytes.
+    fn write(&mut self, data: &[u8], limit: u64) -> Result<(), Failure> {
+        self.bytes += data.len() as u64;
+        if self.bytes > limit {
+            let size = self.bytes;
+            return Err(Failure::FileTooLarge { size, limit });
+        }
+        Ok(self.blob.write(data)?)
+    }
+}
+
+/// Writes the pack. A blob may have `limit` bytes.
+fn run(
+    mut receiver: mpsc::Receiver<Work>,
+    folder: PathBuf,
+    limit: u64,
+) -> Result<Spooled, Failure> {
     let mut writer = PackFileWriter::create(&folder)?;
     let mut open: HashMap<usize, Open> = HashMap::new();
     let mut ids = Vec::new();
@@ -160,12 +186,13 @@ fn run(mut receiver: mpsc::Receiver<Work>, folder: PathBuf) -> Result<Spooled, F
                         blob,
                         chunk: Pieces::default(),
                         chunk_bytes: 0,
+                        bytes: 0,
                     },
                 );
             }
             Work::Data(content, data) => {
                 if let Some(open) = open.get_mut(&content) {
-                    open.blob.write(&data)?;
+                    open.write(&data, limit)?;
                 }
             }
             Work::Base64(content, data) => {
@@ -178,7 +205,7 @@ fn run(mut receiver: mpsc::Receiver<Work>, folder: PathBuf) -> Result<Spooled, F
                     if open.chunk_bytes > MAX_CHUNK_BYTES {
                         return Err(Failure::TooLarge);
                     }
-                    open.blob.write(&decoded)?;
+                    open.write(&decoded, limit)?;
                 }
             }
             Work::EndBase64(content) => {

@@ -64,6 +64,7 @@ pub(crate) async fn commit(
         onto,
         text: diff.text,
         memory_bytes: state.limits.commit_memory_bytes,
+        file_bytes: state.limits.file_bytes,
     };
     match repository.commit_patch(request).await {
         Ok(made) => write.answer(Ok(made.commit), made.files),

@@ -38,6 +38,7 @@ pub(crate) struct LineReader {
     free_bytes: usize,
     /// How much more of the body may come.
     left_bytes: u64,
+    most_bytes: u64,
     /// Held until the reader is dropped: what was parsed from a long line is about as large as the line.
     held: Vec<OwnedSemaphorePermit>,
 }
@@ -52,6 +53,7 @@ impl LineReader {
             wait: limits.queue_wait,
             free_bytes: limits.line_free_bytes,
             left_bytes: limits.commit_bytes,
+            most_bytes: limits.commit_bytes,
             held: Vec::new(),
         }
     }
@@ -157,7 +159,7 @@ impl LineReader {
                         self.left_bytes = left.ok_or_else(|| {
                             ApiError::new(
                                 ErrorCode::TooLarge,
-                                "the commit is too large for this server",
+                                format!("the body has more than {} bytes", self.most_bytes),
                             )
                         })?;
                         self.piece = data;
