@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bstr::{BString, ByteSlice};
 use packhouse_object::{Commit, ObjectId, Signature};
 
+use super::template::{Value, fill};
 use super::{ChangeReport, FileEntry, FileType, Identity, Messages, StoreError};
 
 /// The commit a store writes: one person, one time in UTC, UTF-8, and a message that ends with one line break.
@@ -87,47 +88,17 @@ pub fn format_message(
         None | Some("") => Ok(auto_message(report, operation, style)),
         Some(template) if template.contains('{') => fill(template, &|name| {
             Some(match name {
-                "default" => auto_message(report, operation, style),
-                "add_count" => report.add.len().to_string(),
-                "update_count" => report.update.len().to_string(),
-                "delete_count" => report.delete.len().to_string(),
-                "total_count" => report.total().to_string(),
-                "op" => operation.unwrap_or_default().to_owned(),
+                "default" => Value::Text(auto_message(report, operation, style)),
+                "add_count" => Value::Count(report.add.len()),
+                "update_count" => Value::Count(report.update.len()),
+                "delete_count" => Value::Count(report.delete.len()),
+                "total_count" => Value::Count(report.total()),
+                "op" => Value::Text(operation.unwrap_or_default().to_owned()),
                 _ => return None,
             })
         }),
         Some(message) => Ok(message.to_owned()),
     }
-}
-
-fn fill(template: &str, value: &dyn Fn(&str) -> Option<String>) -> Result<String, StoreError> {
-    let mut filled = String::with_capacity(template.len());
-    let mut rest = template;
-    while let Some(at) = rest.find(['{', '}']) {
-        filled.push_str(&rest[..at]);
-        let brace = &rest[at..=at];
-        rest = &rest[at + 1..];
-        if let Some(after) = rest.strip_prefix(brace) {
-            filled.push_str(brace);
-            rest = after;
-        } else if brace == "}" {
-            return Err(StoreError::invalid(
-                "Single '}' encountered in format string",
-            ));
-        } else {
-            let end = rest
-                .find('}')
-                .ok_or_else(|| StoreError::invalid("expected '}' before end of string"))?;
-            let name = &rest[..end];
-            let value = value(name).ok_or_else(|| StoreError::UnknownPlaceholder {
-                name: name.to_owned(),
-            })?;
-            filled.push_str(&value);
-            rest = &rest[end + 1..];
-        }
-    }
-    filled.push_str(rest);
-    Ok(filled)
 }
 
 fn each(report: &ChangeReport) -> impl Iterator<Item = (char, &FileEntry)> {

@@ -83,6 +83,7 @@ mod sink;
 mod snapshot;
 mod spool;
 mod survey;
+mod template;
 mod tree_edit;
 mod tree_index;
 mod walk;
