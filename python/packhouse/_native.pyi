@@ -196,7 +196,9 @@ class Snapshot:
     def write_symlink(
         self, path: _Path, target: _Path, message: Optional[str], parents: list[str]
     ) -> Snapshot: ...
-    def writer(self, path: _Path, message: Optional[str]) -> FileWriter: ...
+    def writer(
+        self, path: _Path, message: Optional[str], parents: list[str]
+    ) -> FileWriter: ...
     def apply(
         self,
         writes: Sequence[tuple[_Path, tuple[str, object], Optional[str]]],

@@ -36,10 +36,14 @@ impl Store {
         email: String,
         durability: &str,
         messages: &str,
-        compression: Option<u32>,
-        big_file_threshold: Option<u64>,
+        compression: Option<i32>,
+        big_file_threshold: Option<i64>,
         read_only: bool,
     ) -> PyResult<Store> {
+        let big_file_threshold = big_file_threshold
+            .map(u64::try_from)
+            .transpose()
+            .map_err(|_| PyValueError::new_err("big_file_threshold is a number of bytes"))?;
         let options = StoreOptions {
             create: match create {
                 "never" => Create::Never,

@@ -61,8 +61,9 @@ impl Snapshot {
         py: Python<'_>,
         path: RepoPath,
         message: Option<String>,
+        parents: Vec<String>,
     ) -> PyResult<FileWriter> {
-        let options = write_options(message, None, &[])?;
+        let options = write_options(message, None, &parents)?;
         detached(py, || self.0.writer(&path, options)).map(FileWriter::committing)
     }
 

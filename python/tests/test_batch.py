@@ -151,3 +151,18 @@ def test_a_large_batch(fs, git):
             batch.write(f"f{number}", piece)
     assert all(batch.fs.read(f"f{number}") == piece for number, piece in enumerate(pieces))
     assert len(git("ls-tree", "main").split("\n")) == 60
+
+
+def test_the_last_write_wins_between_a_file_and_a_folder_of_its_name(fs):
+    fs = fs.write("d/old", b"0")
+    with fs.batch() as batch:
+        batch.write("d/x", b"1")
+        batch.write("d", b"2")
+    assert batch.fs.ls(recursive=True) == ["d"]
+    with fs.batch() as batch:
+        batch.write("d", b"1")
+        batch.write("d/x", b"2")
+        with pytest.raises(FileNotFoundError):
+            batch.remove("d/old")
+    assert batch.fs.ls(recursive=True) == ["d/x"]
+    assert [entry.path for entry in batch.fs.changes.delete] == ["d/old"]

@@ -171,3 +171,17 @@ def test_a_snapshot_is_made_from_a_commit(store, files):
 def test_the_store_is_opened_only_by_open():
     with pytest.raises(TypeError):
         GitStore()
+
+
+@pytest.mark.parametrize("options", [{"compression": 10}, {"compression": -2}, {"big_file_threshold": -1}])
+def test_settings_that_git_would_die_of_are_refused(path, options):
+    with pytest.raises(ValueError):
+        GitStore.open(path, create="main", **options)
+    assert not path.exists()
+
+
+def test_a_snapshot_of_a_ref_is_no_commits_before_it_or_more(store):
+    with pytest.raises(ValueError):
+        store.fs("main", back=-1)
+    with pytest.raises(KeyError):
+        store.read_by_hash(b"\xff" * 40)

@@ -340,3 +340,19 @@ def test_a_large_file(fs, git):
     fs = fs.write("large", data)
     assert fs.read("large") == data
     assert int(git("cat-file", "-s", "main:large")) == len(data)
+
+
+def test_messages_are_formatted_as_by_str_format(fs):
+    template = "{add_count:>3}|{op!r}|{default:.5}|{total_count:02}"
+    assert fs.write("a", b"", message=template).message == "  1|''|Write|01"
+
+
+def test_a_writer_records_further_parents(store, fs, git):
+    other = store.branches.set("other", fs).write("o", b"")
+    with fs.writer("a", parents=[other]) as out:
+        out.write(b"1")
+    with out.fs.open("b", "wb", parents=[other]) as again:
+        again.write(b"2")
+    for written in (out.fs, again.fs):
+        line = git("log", "-1", "--format=%P", written.commit_hash)
+        assert line.split()[1] == other.commit_hash

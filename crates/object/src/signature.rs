@@ -38,6 +38,13 @@ impl Signature {
         })
     }
 
+    /// A name or an address as it is written, and so what is read again.
+    pub fn kept(text: &str) -> String {
+        let mut kept = Vec::with_capacity(text.len());
+        push_without_crud(&mut kept, text.into());
+        String::from_utf8(kept).expect("whole characters of a text were dropped")
+    }
+
     /// The line's value as Git writes it: crud around name and address removed, `<`, `>`, NUL
     /// and line breaks within them too.
     pub fn encode(&self) -> Vec<u8> {

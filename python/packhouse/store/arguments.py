@@ -76,7 +76,8 @@ def write_mode(mode: str) -> bool:
 def hash_text(hash: Union[str, bytes]) -> str:
     """An object id as text."""
     if isinstance(hash, bytes):
-        return hash.decode("ascii")
+        # What is not ASCII is no id, and so not found.
+        return hash.decode("ascii", "replace")
     return hash
 
 

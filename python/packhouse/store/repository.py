@@ -54,7 +54,7 @@ class GitStore:
             author, email: who makes the commits.
             durability: ``"full"`` makes every commit durable before it returns, ``"relaxed"`` leaves it to the system.
             messages: automatic messages as ``"classic"`` ("Write hello.txt") or ``"compact"`` ("+ hello.txt").
-            compression: zlib's level for new objects, 0 to 9.
+            compression: zlib's level for new objects, 0 to 9, or -1 for its own choice.
             big_file_threshold: files of this many bytes or more are stored without deflating.
             read_only: refuse every write.
 
@@ -117,8 +117,11 @@ class GitStore:
     def fs(self, ref: str, *, back: int = 0) -> FS:
         """The snapshot of a branch, a tag or a full or short commit hash, ``back`` commits before it.
 
-        Only a branch gives a writable snapshot. KeyError if nothing has that name.
+        Only a branch gives a writable snapshot. KeyError if nothing has that name, ValueError if there are not that many
+        commits.
         """
+        if back < 0:
+            raise ValueError("fs() needs back >= 0")
         return FS._of(self, self._native.snapshot(ref, back))
 
     def read_by_hash(

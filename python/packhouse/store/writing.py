@@ -104,27 +104,33 @@ class SnapshotWriting(SnapshotReading):
         )
 
     def open(
-        self, path: RepoPath, mode: str = "rb"
+        self, path: RepoPath, mode: str = "rb", *, parents: Optional[Iterable[FS]] = None
     ) -> Union[io.BufferedReader, io.TextIOWrapper, FileWriter]:
         """A file object: ``"rb"`` and ``"r"`` read (and seek), ``"wb"`` and ``"w"`` write and commit when closed.
 
-        Text is UTF-8. Other modes raise ValueError.
+        Text is UTF-8. Other modes raise ValueError. ``parents`` are recorded as further parents of the commit.
         """
         if mode in ("rb", "r"):
             return open_reader(self._native.reader(path), mode)
         if mode in ("wb", "w"):
-            return self.writer(path, mode)
+            return self.writer(path, mode, parents=parents)
         raise ValueError(f"Unsupported mode: {mode!r} (use 'rb', 'r', 'wb' or 'w')")
 
     def writer(
-        self, path: RepoPath, mode: str = "wb", *, message: Optional[str] = None
+        self,
+        path: RepoPath,
+        mode: str = "wb",
+        *,
+        message: Optional[str] = None,
+        parents: Optional[Iterable[FS]] = None,
     ) -> FileWriter:
         """A file object to write to; it commits once when it is closed, and then has the new snapshot as ``fs``.
 
         ``mode`` is ``"wb"``, or ``"w"`` for text in UTF-8.
         """
         text = write_mode(mode)
-        return FileWriter(self._native.writer(path, message), text, self._next)  # type: ignore[arg-type]
+        native = self._native.writer(path, message, parent_hashes(parents))
+        return FileWriter(native, text, self._next)  # type: ignore[arg-type]
 
     def batch(
         self,

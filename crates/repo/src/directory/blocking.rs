@@ -132,7 +132,7 @@ impl Directory {
     }
 
     /// Sets `core.<key>` in the repository's config file, unless it says so already.
-    pub(crate) fn set_core(&self, key: &str, value: u64) -> Result<(), RepoError> {
+    pub(crate) fn set_core(&self, key: &str, value: &str) -> Result<(), RepoError> {
         let git_dir = self.git_dir();
         let path = git_dir.join("config");
         let known = config_value(git_dir, "core", key).map_err(|error| {
@@ -140,7 +140,7 @@ impl Directory {
             let path = path.clone();
             DirectoryError::Damaged { path, reason }
         })?;
-        if known.as_deref() == Some(value.to_string().as_str()) {
+        if known.as_deref() == Some(value) {
             return Ok(());
         }
         let _turn = self.enter()?;

@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use bstr::BString;
+use bstr::{BString, ByteSlice};
 
 use super::path::normalize_file;
 use super::read::Found;
@@ -54,7 +54,7 @@ impl Batch {
         let edits = self.open()?;
         let path = normalize_file(path)?;
         let id = edits.sink.add(data)?;
-        edits.entries.insert(path, Some((file_type, id)));
+        edits.set_last(path, file_type, id);
         Ok(())
     }
 
@@ -69,7 +69,7 @@ impl Batch {
         let edits = self.open()?;
         let path = normalize_file(path)?;
         let id = edits.sink.add_reader(data, None)?;
-        edits.entries.insert(path, Some((file_type, id)));
+        edits.set_last(path, file_type, id);
         Ok(())
     }
 
@@ -80,8 +80,7 @@ impl Batch {
         local: impl AsRef<Path>,
         mode: Option<FileType>,
     ) -> Result<(), StoreError> {
-        let content = NewContent::File(local.as_ref().to_owned());
-        self.open()?.put(path, content, mode)
+        self.put(path, NewContent::File(local.as_ref().to_owned()), mode)
     }
 
     /// Writes a symbolic link.
@@ -90,8 +89,20 @@ impl Batch {
         path: impl AsRef<[u8]>,
         target: impl AsRef<[u8]>,
     ) -> Result<(), StoreError> {
-        let content = NewContent::Symlink(target.as_ref().into());
-        self.open()?.put(path, content, None)
+        self.put(path, NewContent::Symlink(target.as_ref().into()), None)
+    }
+
+    fn put(
+        &mut self,
+        path: impl AsRef<[u8]>,
+        content: NewContent,
+        mode: Option<FileType>,
+    ) -> Result<(), StoreError> {
+        let edits = self.open()?;
+        let path = normalize_file(path)?;
+        let (file_type, id) = content.store(&mut edits.sink, mode)?;
+        edits.set_last(path, file_type, id);
+        Ok(())
     }
 
     /// Removes a file, which must be in the snapshot or in the batch.
@@ -113,6 +124,13 @@ impl Batch {
             return Err(StoreError::NotFound { path });
         }
         let is_staged = staged.is_some();
+        // A file that was written where its folder was, or where one had been, has nothing below it.
+        let is_below_file = path
+            .find_iter("/")
+            .any(|slash| edits.entries.contains_key(path[..slash].as_bstr()));
+        if is_below_file && !is_staged {
+            return Err(StoreError::NotFound { path });
+        }
         match snapshot.find(&path)? {
             Found::Entry(entry) if entry.file_type == FileType::Tree && !is_staged => {
                 return Err(StoreError::IsADirectory { path });
@@ -146,9 +164,7 @@ impl Batch {
     pub fn add_writer(&mut self, writer: BatchWriter) -> Result<(), StoreError> {
         let edits = self.open()?;
         let id = edits.sink.add_spooled(writer.spool)?;
-        edits
-            .entries
-            .insert(writer.path, Some((writer.file_type, id)));
+        edits.set_last(writer.path, writer.file_type, id);
         Ok(())
     }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bstr::ByteSlice;
 use packhouse_object::{
     Database, FinishedPack, IdSet, ObjectCache, ObjectId, ObjectKind, ProcessLocal, RefName,
+    Signature,
 };
 
 use super::create::create;
@@ -47,8 +48,20 @@ impl Store {
     ///
     /// A working copy's repository can be opened for reading. SHA-256 repositories, partial clones and reftables are
     /// refused.
-    pub fn open(path: impl AsRef<Path>, options: StoreOptions) -> Result<Store, StoreError> {
+    pub fn open(path: impl AsRef<Path>, mut options: StoreOptions) -> Result<Store, StoreError> {
         let path = path.as_ref();
+        if let Some(level) = options.compression
+            && !(-1..=9).contains(&level)
+        {
+            return Err(StoreError::invalid(format!(
+                "compression is 0 to 9, or -1 for zlib's own level, not {level}"
+            )));
+        }
+        // Commits keep no more of it, and the reflog is to say the same.
+        options.identity = Identity {
+            name: Signature::kept(&options.identity.name),
+            email: Signature::kept(&options.identity.email),
+        };
         let is_there = match fs::read_dir(path) {
             Ok(mut entries) => match options.create {
                 // An empty folder is as good as none.
@@ -88,11 +101,14 @@ impl Store {
             },
         )?;
         for (key, value) in [
-            ("compression", options.compression.map(u64::from)),
-            ("bigFileThreshold", options.big_file_threshold),
+            ("compression", options.compression.map(i128::from)),
+            (
+                "bigFileThreshold",
+                options.big_file_threshold.map(i128::from),
+            ),
         ] {
             if let Some(value) = value {
-                directory.set_core(key, value)?;
+                directory.set_core(key, &value.to_string())?;
             }
         }
         Ok(Store {

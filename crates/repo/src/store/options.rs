@@ -76,13 +76,25 @@ pub struct StoreOptions {
     pub durability: Durability,
     /// How automatic messages are worded.
     pub messages: Messages,
-    /// The zlib level of new objects, 0 to 9, kept as `core.compression` in the repository; `None` leaves it as it is.
-    pub compression: Option<u32>,
+    /// The zlib level of new objects, 0 to 9 or -1 for that of zlib, kept as `core.compression` in the repository; `None`
+    /// leaves it as it is.
+    pub compression: Option<i32>,
     /// Files of this many bytes and more are not deltified by `git`: `core.bigFileThreshold` of the repository;
     /// `None` leaves it as it is.
     pub big_file_threshold: Option<u64>,
     /// Refuse every write.
     pub read_only: bool,
+}
+
+/// What -1 means to zlib.
+const ZLIB_LEVEL: u32 = 6;
+
+impl StoreOptions {
+    /// The zlib level of new objects, if it was chosen.
+    pub(super) fn level(&self) -> Option<u32> {
+        let level = self.compression?;
+        Some(u32::try_from(level).unwrap_or(ZLIB_LEVEL))
+    }
 }
 
 /// Told how long work gets on, and asked whether to go on.

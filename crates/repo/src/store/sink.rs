@@ -173,7 +173,7 @@ impl BlobSink {
     }
 
     fn level(&self) -> Option<u32> {
-        self.store.inner.options.compression
+        self.store.inner.options.level()
     }
 
     /// Writes what waits in memory to files, so that little is left to do when it is committed.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use bstr::BString;
+use bstr::{BString, ByteSlice};
 use packhouse_object::{Commit, NewObject, ObjectId, ObjectKind};
 
 use super::judge::judge;
@@ -69,6 +69,24 @@ impl Edits {
         self.entries.insert(path, Some(change));
         Ok(())
     }
+
+    /// Sets a file as the last of several changes, in their order: what was set below it is gone, and a file that was
+    /// set where a folder of it has to be is gone with all that had been there before.
+    pub(super) fn set_last(&mut self, path: BString, file_type: FileType, id: ObjectId) {
+        let mut below = path.clone();
+        below.push(b'/');
+        let staged = self.entries.range::<BString, _>(&below..);
+        let staged = staged.take_while(|(other, _)| other.starts_with(&below));
+        for gone in staged.map(|(other, _)| other.clone()).collect::<Vec<_>>() {
+            self.entries.remove(&gone);
+        }
+        for slash in path.find_iter("/") {
+            if let Some(change @ Some(_)) = self.entries.get_mut(path[..slash].as_bstr()) {
+                *change = None;
+            }
+        }
+        self.entries.insert(path, Some((file_type, id)));
+    }
 }
 
 /// New content of a file.
@@ -84,7 +102,7 @@ pub enum NewContent {
 
 impl NewContent {
     /// Stores the content; `mode` overrides what the content itself suggests.
-    fn store(
+    pub(super) fn store(
         self,
         sink: &mut BlobSink,
         mode: Option<FileType>,
@@ -100,6 +118,12 @@ impl NewContent {
             NewContent::Symlink(target) => {
                 if mode.is_some_and(|mode| mode != FileType::Link) {
                     return Err(StoreError::invalid("Cannot specify mode for symlinks"));
+                }
+                // No file system could hold it.
+                if target.is_empty() || target.contains(&0) {
+                    return Err(StoreError::invalid(
+                        "the target of a symbolic link is not empty and has no NUL",
+                    ));
                 }
                 Ok((FileType::Link, sink.add(&target)?))
             }
@@ -164,7 +188,7 @@ impl Store {
         let options = &self.inner.options;
         Storing {
             durable: options.durability == Durability::Full,
-            level: options.compression,
+            level: options.level(),
         }
     }
 }

@@ -25,6 +25,52 @@ fn a_new_store_has_an_empty_first_commit_without_a_reflog_line() {
 }
 
 #[test]
+fn a_level_that_git_would_die_of_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.git");
+    let open = |level| {
+        Store::open(
+            &path,
+            StoreOptions {
+                compression: Some(level),
+                ..options(Some("main"))
+            },
+        )
+    };
+    for level in [-2, 10, i32::MAX] {
+        assert_eq!(open(level).unwrap_err().kind(), StoreErrorKind::Value);
+        assert!(!path.exists());
+    }
+    let store = open(-1).unwrap();
+    put(
+        &store.branches().get("main").unwrap(),
+        "a",
+        &"b".repeat(5000),
+    );
+    assert_eq!(git_in(&path, &["config", "core.compression"]), "-1");
+    git_in(&path, &["fsck", "--strict"]);
+}
+
+#[test]
+fn a_name_is_the_same_in_the_commit_the_snapshot_and_the_reflog() {
+    let world = World::with(StoreOptions {
+        identity: Identity {
+            name: ".J, <x>\n".to_owned(),
+            email: "<j@example.org>".to_owned(),
+        },
+        ..options(Some("main"))
+    });
+    let written = put(&world.main(), "a", "b");
+    assert_eq!(written.author_name(), "J, x");
+    assert_eq!(
+        world.git(&["log", "-1", "--format=%an <%ae>"]),
+        "J, x <j@example.org>"
+    );
+    let line = world.git(&["reflog", "-1", "--format=%gn <%ge>", "main"]);
+    assert_eq!(line, "J, x <j@example.org>");
+}
+
+#[test]
 fn a_store_without_branch_has_a_head_that_names_nothing() {
     let world = World::with(options(None));
     assert!(world.store.branches().is_empty().unwrap());

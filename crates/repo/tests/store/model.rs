@@ -15,6 +15,8 @@ enum Step {
     Link(String, Vec<u8>),
     Apply(Vec<(String, Vec<u8>)>, Vec<String>),
     RemoveFolder(String),
+    /// Files written, and removed if there is nothing to write, one after the other.
+    Batch(Vec<(String, Option<Vec<u8>>)>),
 }
 
 fn path() -> impl Strategy<Value = String> {
@@ -33,7 +35,10 @@ fn step() -> impl Strategy<Value = Step> {
     let mode = prop::sample::select(vec![FileType::Blob, FileType::Executable]);
     prop_oneof![
         4 => (path(), bytes(), mode).prop_map(|(path, data, mode)| Step::Write(path, data, mode)),
-        1 => (path(), bytes()).prop_map(|(path, target)| Step::Link(path, target)),
+        1 => (path(), prop::collection::vec(1u8.., 1..20))
+            .prop_map(|(path, target)| Step::Link(path, target)),
+        3 => prop::collection::vec((path(), prop::option::weighted(0.7, bytes())), 0..8)
+            .prop_map(Step::Batch),
         3 => (prop::collection::vec((path(), bytes()), 0..6), prop::collection::vec(path(), 0..4))
             .prop_map(|(writes, removes)| Step::Apply(writes, removes)),
         1 => path().prop_map(Step::RemoveFolder),
@@ -74,6 +79,22 @@ fn run(files: &mut Files, at: &Snapshot, step: &Step) -> Snapshot {
             remove(files, path);
             let writes: [(&str, NewContent, Option<FileType>); 0] = [];
             at.apply(writes, [path], CommitOptions::default()).unwrap()
+        }
+        Step::Batch(changes) => {
+            let mut batch = at.batch(CommitOptions::default()).unwrap();
+            for (path, data) in changes {
+                match data {
+                    Some(data) => {
+                        put(files, path, (FileType::Blob, data.clone()));
+                        batch.write(path, data, None).unwrap();
+                    }
+                    None => {
+                        let was_there = files.remove(path).is_some();
+                        assert_eq!(batch.remove(path).is_ok(), was_there, "{path}");
+                    }
+                }
+            }
+            batch.commit().unwrap()
         }
         Step::Apply(writes, removes) => {
             // All at once: what is removed was there before, the last write of a path counts, and a folder wins.

@@ -254,6 +254,18 @@ fn names_of_any_bytes_are_kept() {
 }
 
 #[test]
+fn a_link_that_no_disk_could_hold_is_refused() {
+    let world = World::new();
+    for target in [&b""[..], b"a\0b"] {
+        let error = world
+            .main()
+            .write_symlink("l", target, &WriteOptions::default())
+            .unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Value);
+    }
+}
+
+#[test]
 fn a_batch_commits_once() {
     let world = World::new();
     let start = put(&world.main(), "old", "1");

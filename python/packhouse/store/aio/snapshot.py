@@ -137,10 +137,12 @@ class FS(Wrapper):
         """The files and directories that match, lazily, in no particular order."""
         return iterate(lambda: self.sync.iglob(pattern), lambda item: item)
 
-    def open(self, path: RepoPath, mode: str = "rb") -> Opening[Any]:
+    def open(
+        self, path: RepoPath, mode: str = "rb", *, parents: Optional[Iterable[FS]] = None
+    ) -> Opening[Any]:
         """A :class:`FileReader` or :class:`FileWriter`, by ``await`` or ``async with``."""
         if mode in ("wb", "w"):
-            return self.writer(path, mode)
+            return self.writer(path, mode, parents=parents)
 
         async def opened() -> FileReader:
             return FileReader(await run(self.sync.open, path, mode))  # type: ignore[arg-type]
@@ -164,12 +166,19 @@ class FS(Wrapper):
     archive_in = gives_snapshot_long(Sync.archive_in)
 
     def writer(
-        self, path: RepoPath, mode: str = "wb", *, message: Optional[str] = None
+        self,
+        path: RepoPath,
+        mode: str = "wb",
+        *,
+        message: Optional[str] = None,
+        parents: Optional[Iterable[FS]] = None,
     ) -> Opening[FileWriter]:
         """A file to write to, by ``await`` or ``async with``; closing it commits."""
 
         async def opened() -> FileWriter:
-            return FileWriter(await run(self.sync.writer, path, mode, message=message), self._wrap)
+            others = plain(list(parents or ()))
+            writer = run(self.sync.writer, path, mode, message=message, parents=others)
+            return FileWriter(await writer, self._wrap)
 
         return Opening(opened)
 
