@@ -333,43 +333,51 @@ fn remove_old_temps(folder: &Path, now: SystemTime) -> io::Result<()> {
     Ok(())
 }
 
-/// Sends every object below `folder`, until the reader is gone.
+/// Sends every object below `folder`, until the reader is gone. What it holds is bounded by how deep folders are, not by
+/// how many there are.
 fn walk(root: &Path, folder: &Path, sender: &mpsc::Sender<io::Result<Listed>>) -> io::Result<()> {
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        let entries = match fs::read_dir(&folder) {
-            Err(error) if is_missing(&error) => continue,
-            entries => entries?,
+    // The folders that are being read, outermost first.
+    let mut reading: Vec<fs::ReadDir> = read_folder(folder)?.into_iter().collect();
+    while let Some(entries) = reading.last_mut() {
+        let Some(entry) = entries.next() else {
+            reading.pop();
+            continue;
         };
-        for entry in entries {
-            let path = entry?.path();
-            let Some(key) = path
-                .strip_prefix(root)
-                .ok()
-                .and_then(Path::to_str)
-                .and_then(|text| Key::parse(text).ok())
-            else {
-                continue;
+        let path = entry?.path();
+        let Some(key) = path
+            .strip_prefix(root)
+            .ok()
+            .and_then(Path::to_str)
+            .and_then(|text| Key::parse(text).ok())
+        else {
+            continue;
+        };
+        let metadata = match fs::symlink_metadata(&path) {
+            Err(error) if is_missing(&error) => continue,
+            metadata => metadata?,
+        };
+        if metadata.is_dir() {
+            reading.extend(read_folder(&path)?);
+        } else if metadata.is_file() {
+            let listed = Listed {
+                key,
+                size: metadata.len(),
+                modified_ms: milliseconds(metadata.modified()?),
             };
-            let metadata = match fs::symlink_metadata(&path) {
-                Err(error) if is_missing(&error) => continue,
-                metadata => metadata?,
-            };
-            if metadata.is_dir() {
-                folders.push(path);
-            } else if metadata.is_file() {
-                let listed = Listed {
-                    key,
-                    size: metadata.len(),
-                    modified_ms: milliseconds(metadata.modified()?),
-                };
-                if sender.blocking_send(Ok(listed)).is_err() {
-                    return Ok(());
-                }
+            if sender.blocking_send(Ok(listed)).is_err() {
+                return Ok(());
             }
         }
     }
     Ok(())
+}
+
+/// `None`: it is not there, or not any more.
+fn read_folder(folder: &Path) -> io::Result<Option<fs::ReadDir>> {
+    match fs::read_dir(folder) {
+        Err(error) if is_missing(&error) => Ok(None),
+        entries => entries.map(Some),
+    }
 }
 
 fn milliseconds(time: SystemTime) -> i64 {
