@@ -150,6 +150,8 @@ fn delete_makes_the_destination_the_same_and_writes_only_differences() {
         "+ new",
         "~ differs",
         "~ run*",
+        "- file/below",
+        "- folder",
         "- old",
     ];
     let dry = snapshot

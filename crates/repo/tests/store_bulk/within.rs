@@ -179,7 +179,10 @@ fn files_are_copied_between_branches_by_their_ids() {
         ["+ new/b", "+ new/top"]
     );
     assert_eq!(dry(&options, &["conf/./sub/b"], "new"), ["+ new/sub/b"]);
-    assert_eq!(dry(&options, &["conf/a"], "other"), ["+ other/a"]);
+    assert_eq!(
+        dry(&options, &["conf/a"], "other"),
+        ["+ other/a", "- other"]
+    );
     let done = dev.copy_from(&source, &["conf"], "", &delete).unwrap();
     assert_eq!(done.message(), "Batch cp: ~1 -1");
     assert_eq!(done.entry("conf").unwrap(), source.entry("conf").unwrap());
