@@ -1,6 +1,7 @@
 //! A server to test, and clients for it.
 
 mod api;
+mod database;
 mod git;
 mod openapi;
 mod receiver;
@@ -8,6 +9,7 @@ mod token;
 mod upstream;
 
 pub(crate) use api::{Answer, CommitBody};
+pub(crate) use database::{Database, on_both};
 pub(crate) use git::{Checkout, git_output};
 pub(crate) use receiver::Receiver;
 pub(crate) use token::{Key, Token, now};
