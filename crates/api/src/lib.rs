@@ -79,9 +79,9 @@ pub use notes::{
 };
 pub use replay::{ReplayCommits, ReplayResult, ReplayedCommit, ReplayedCommits, ReplayedResult};
 pub use repos::{
-    BaseRepo, BaseRepoAuth, BaseRepoInfo, CreateRepo, CreateRepoQuery, CreatedRepo, DeletedRepo,
-    InitialCommit, ListReposQuery, ListedRepos, PullUpstream, RepoDetails, RepoInfo, SyncInfo,
-    SyncStatus, UpstreamMessage,
+    BaseRepo, BaseRepoAuth, BaseRepoInfo, ChangeBase, CreateRepo, CreateRepoQuery, CreatedRepo,
+    DeletedRepo, InitialCommit, ListReposQuery, ListedRepos, PullUpstream, PushInfo, RepoDetails,
+    RepoInfo, SyncInfo, SyncStatus, UpstreamMessage,
 };
 pub use restore::{RestoreCommit, RestoreMetadata};
 pub use tags::{

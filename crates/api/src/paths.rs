@@ -49,7 +49,7 @@ pub const BLAME: &str = "/api/v1/repos/blame";
 pub const COMMIT_PACK: &str = "/api/v1/repos/commit-pack";
 /// Have a repository fetch what is new in its upstream (`POST`).
 pub const PULL_UPSTREAM: &str = "/api/v1/repos/pull-upstream";
-/// Detach a repository from its upstream (`DELETE`).
+/// Change how a repository follows its upstream (`PATCH`), and detach it (`DELETE`).
 pub const BASE: &str = "/api/v1/repos/base";
 /// Store (`POST`), replace (`PUT`) and forget (`DELETE`) a credential for an upstream.
 pub const GIT_CREDENTIALS: &str = "/api/v1/repos/git-credentials";

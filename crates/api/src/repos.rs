@@ -112,6 +112,10 @@ pub struct BaseRepo {
     )]
     #[schema(nullable = false)]
     pub auth: Option<BaseRepoAuth>,
+    /// Of an upstream: whether branches and tags that are written here go there as well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub push_through: Option<bool>,
 }
 
 /// How to prove to an upstream who we are.
@@ -152,6 +156,8 @@ pub struct BaseRepoInfo {
     pub name: String,
     /// Where Git fetches it.
     pub url: String,
+    /// Whether branches and tags that are written here go there as well.
+    pub push_through: bool,
 }
 
 /// How the syncs of a repository with its upstream went.
@@ -175,11 +181,27 @@ pub struct SyncInfo {
     pub error: Option<String>,
 }
 
-/// How the last sync went.
+/// How it is with what goes to the upstream of a repository.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+pub struct PushInfo {
+    /// `pending` while branches or tags were written that the upstream does not have yet, `failed` if some of them could
+    /// not go there, else `ok`.
+    pub status: SyncStatus,
+    /// When they last went there, RFC 3339 in UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub pushed_at: Option<String>,
+    /// Why some of them could not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub error: Option<String>,
+}
+
+/// How something with an upstream goes.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SyncStatus {
-    /// The first is not done yet.
+    /// It is not done yet.
     Pending,
     /// The last one succeeded.
     Ok,
@@ -196,7 +218,14 @@ pub struct PullUpstream {
     pub ref_name: Option<String>,
 }
 
-/// Answer of `POST /repos/pull-upstream` (202) and `DELETE /repos/base`.
+/// Body of `PATCH /repos/base`.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, ToSchema)]
+pub struct ChangeBase {
+    /// Whether branches and tags that are written here go to the upstream as well.
+    pub push_through: bool,
+}
+
+/// Answer of `POST /repos/pull-upstream` (202), and of `PATCH` and `DELETE /repos/base`.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 pub struct UpstreamMessage {
     /// Id of the repository.
@@ -241,6 +270,10 @@ pub struct RepoDetails {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub sync: Option<SyncInfo>,
+    /// How it is with what goes there, if anything does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub push: Option<PushInfo>,
 }
 
 /// Query of `GET /repos`.

@@ -37,6 +37,7 @@ mod migrate;
 mod open;
 mod orgs;
 mod publish;
+mod push_through;
 mod reflog;
 mod repos;
 mod sweep;
@@ -63,8 +64,9 @@ pub use orgs::{CreateOrgError, Org};
 pub use publish::{
     MAX_REF_NAME_BYTES, NewPack, PackSource, Publish, PublishError, Published, RefEdit,
 };
+pub use push_through::{PushEnd, PushThrough};
 pub use reflog::ReflogRow;
 pub use repos::{CreateRepoError, DeleteRepoError, MAX_REPO_NAME_BYTES, RepoRow};
 pub use sweep::{DeletedRepo, SweptRows};
-pub use upstreams::{FirstSync, NewUpstream, SyncEnd, UpstreamRow};
+pub use upstreams::{FirstSync, NewUpstream, SeenRef, SyncEnd, UpstreamRow};
 pub use view::{Loaded, PackRow, RefRow, Since, TailRow};

@@ -46,6 +46,12 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
         include_str!("../migrations/sqlite/0009_sweep.sql"),
         include_str!("../migrations/postgres/0009_sweep.sql"),
     ),
+    (
+        10,
+        "push through",
+        include_str!("../migrations/sqlite/0010_push_through.sql"),
+        include_str!("../migrations/postgres/0010_push_through.sql"),
+    ),
 ];
 
 fn migrator(dialect: Dialect) -> Migrator {

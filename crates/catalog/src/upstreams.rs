@@ -29,6 +29,8 @@ pub struct NewUpstream {
     pub auth: String,
     /// Whether the default branch is that of the upstream.
     pub follow_head: bool,
+    /// Whether what is written here goes to the upstream as well.
+    pub push_through: bool,
 }
 
 /// An upstream that is followed, and how its syncs went.
@@ -50,6 +52,12 @@ pub struct UpstreamRow {
     pub failed_at_ms: Option<i64>,
     /// Why, if the last one failed; or what it had to leave out.
     pub error: Option<String>,
+    /// The generation of the repository whose branches and tags the upstream has, if they go there.
+    pub push_done: i64,
+    /// When they last went there.
+    pub pushed_at_ms: Option<i64>,
+    /// Why some of them could not, the last time.
+    pub push_error: Option<String>,
 }
 
 /// What is stored together with a repository that follows an upstream.
@@ -61,13 +69,16 @@ pub struct FirstSync {
     pub credential: Option<NewCredential>,
 }
 
+/// A ref that the upstream has: its name and target; `None` where it went away.
+pub type SeenRef = (Vec<u8>, Option<Vec<u8>>);
+
 /// How a sync ended.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum SyncEnd {
     /// The repository has what the upstream has.
     Succeeded {
-        /// What the upstream has now, where that changed: names with their targets, `None` where it went away.
-        refs: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+        /// What the upstream has now, where that changed.
+        refs: Vec<SeenRef>,
         /// The upstream's default branch, a short name.
         head: Option<String>,
         /// What had to be left out, for people.
@@ -80,9 +91,14 @@ pub enum SyncEnd {
     },
 }
 
-const SELECT: &str = "SELECT u.repo_id, u.provider, u.owner, u.name, u.url, u.auth, u.follow_head, \
-                      u.head, u.runs, u.started_at_ms, u.succeeded_at_ms, u.failed_at_ms, u.error \
-                      FROM upstreams AS u WHERE u.repo_id = $1";
+/// The columns that `read` expects, in its order.
+macro_rules! columns {
+    () => {
+        "u.repo_id, u.provider, u.owner, u.name, u.url, u.auth, u.follow_head, u.head, u.runs, \
+         u.started_at_ms, u.succeeded_at_ms, u.failed_at_ms, u.error, u.push_through, \
+         u.push_done, u.pushed_at_ms, u.push_error"
+    };
+}
 
 fn read(row: &Row) -> Result<UpstreamRow, CatalogError> {
     Ok(UpstreamRow {
@@ -94,6 +110,7 @@ fn read(row: &Row) -> Result<UpstreamRow, CatalogError> {
             url: row.get(4)?,
             auth: row.get(5)?,
             follow_head: row.get::<i64>(6)? != 0,
+            push_through: row.get::<i64>(13)? != 0,
         },
         head: row.get(7)?,
         runs: row.get(8)?,
@@ -101,6 +118,9 @@ fn read(row: &Row) -> Result<UpstreamRow, CatalogError> {
         succeeded_at_ms: row.get(10)?,
         failed_at_ms: row.get(11)?,
         error: row.get(12)?,
+        push_done: row.get(14)?,
+        pushed_at_ms: row.get(15)?,
+        push_error: row.get(16)?,
     })
 }
 
@@ -162,7 +182,12 @@ impl Catalog {
         let mut conn = pooled.conn();
         let mut args = conn.args();
         args.push(repo.0);
-        let row = conn.fetch_optional(SELECT, args).await?;
+        let sql = concat!(
+            "SELECT ",
+            columns!(),
+            " FROM upstreams AS u WHERE u.repo_id = $1"
+        );
+        let row = conn.fetch_optional(sql, args).await?;
         row.as_ref().map(read).transpose()
     }
 
@@ -179,11 +204,12 @@ impl Catalog {
         args.push(org.0);
         args.push(first);
         args.push(last);
-        let sql = "SELECT u.repo_id, u.provider, u.owner, u.name, u.url, u.auth, u.follow_head, \
-                   u.head, u.runs, u.started_at_ms, u.succeeded_at_ms, u.failed_at_ms, u.error \
-                   FROM repos AS r JOIN upstreams AS u ON u.repo_id = r.id \
-                   WHERE r.org_id = $1 AND r.name >= $2 AND r.name <= $3 \
-                   AND r.deleted_at_ms IS NULL";
+        let sql = concat!(
+            "SELECT ",
+            columns!(),
+            " FROM repos AS r JOIN upstreams AS u ON u.repo_id = r.id \
+             WHERE r.org_id = $1 AND r.name >= $2 AND r.name <= $3 AND r.deleted_at_ms IS NULL"
+        );
         conn.fetch_all(sql, args).await?.iter().map(read).collect()
     }
 

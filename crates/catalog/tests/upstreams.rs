@@ -1,8 +1,8 @@
 //! Upstreams, what was seen there, and credentials for them.
 
 use packhouse_catalog::{
-    Catalog, CreateRepoError, FirstSync, JobState, NewCredential, NewJob, NewUpstream, OrgId,
-    RepoId, RepoRow, SyncEnd,
+    Catalog, ClaimJobs, CreateRepoError, FirstSync, JobEnd, JobState, NewCredential, NewJob,
+    NewUpstream, OrgId, PushEnd, RepoId, RepoRow, SyncEnd,
 };
 
 use crate::both::{Database, on_both};
@@ -16,6 +16,8 @@ on_both!(
     another_default_branch_is_a_newer_generation,
     upstreams_are_found_by_page,
     credentials_come_and_go,
+    a_moved_branch_is_asked_for_once_and_never_forgotten,
+    pushes_end_well_or_not,
 );
 
 fn upstream() -> NewUpstream {
@@ -26,6 +28,7 @@ fn upstream() -> NewUpstream {
         url: "https://github.com/octocat/hello.git".into(),
         auth: "public".into(),
         follow_head: true,
+        push_through: false,
     }
 }
 
@@ -268,6 +271,193 @@ async fn credentials_come_and_go(db: &Database) {
     assert!(
         !catalog
             .create_credential(credential("3", &repo), AT)
+            .await
+            .unwrap()
+    );
+}
+
+/// A repository whose writes go to its upstream, with its first sync done.
+async fn pushing(catalog: &Catalog) -> RepoId {
+    let org = org(catalog).await;
+    let upstream = NewUpstream {
+        push_through: true,
+        ..upstream()
+    };
+    let made = catalog.create_following(org, "a", "main", upstream, sync);
+    let repo = made.await.unwrap().id;
+    run_job(catalog, repo).await;
+    repo
+}
+
+async fn claimed(catalog: &Catalog) -> Option<(i64, i64)> {
+    let claim = ClaimJobs {
+        kind: "sync",
+        holder: "test".into(),
+        limit: 1,
+        lease_ms: 1000,
+        now_ms: 1000,
+    };
+    let jobs = catalog.claim_jobs(claim).await.unwrap();
+    jobs.first().map(|job| (job.id, job.run))
+}
+
+async fn run_job(catalog: &Catalog, repo: RepoId) {
+    let (id, run) = claimed(catalog).await.unwrap();
+    catalog
+        .finish_job(id, run, JobEnd::Done, 1000)
+        .await
+        .unwrap();
+    let job = catalog.job("sync", &repo.to_string()).await.unwrap();
+    assert_eq!(job.unwrap().state, JobState::Done);
+}
+
+async fn a_moved_branch_is_asked_for_once_and_never_forgotten(db: &Database) {
+    let (catalog, other) = (db.open().await, db.open().await);
+    let repo = pushing(&catalog).await;
+    let has_changed = async || {
+        let found = other.push_through_repos().await.unwrap();
+        assert_eq!(found.len(), 1);
+        found[0].has_changed
+    };
+    let ask = async || other.ask_push(repo, sync(repo).job, 500).await.unwrap();
+    ask().await;
+    assert!(!has_changed().await);
+    assert!(!ask().await);
+
+    // One node writes and dies before it asks; another one looks.
+    let edits = vec![edit("refs/heads/main", None, Some(1))];
+    catalog.publish(publish(repo, edits)).await.unwrap();
+    assert!(has_changed().await);
+    assert!(catalog.has_moved_since(repo, 0).await.unwrap());
+    assert!(ask().await);
+    assert!(!has_changed().await);
+    assert!(!ask().await, "it is asked for already");
+
+    // What moves during a run is not asked for during the run, but after it.
+    let (id, run) = claimed(&catalog).await.unwrap();
+    let edits = vec![edit("refs/tags/v1", None, Some(2))];
+    let at = catalog
+        .publish(publish(repo, edits))
+        .await
+        .unwrap()
+        .generation;
+    assert!(!ask().await);
+    assert!(has_changed().await);
+    catalog
+        .finish_job(id, run, JobEnd::Done, 1000)
+        .await
+        .unwrap();
+    assert!(ask().await);
+    run_job(&catalog, repo).await;
+
+    // Other refs and events are no reason to ask.
+    let names = [
+        "refs/notes/commits",
+        "refs/namespaces/ephemeral/refs/heads/x",
+    ];
+    for name in names {
+        let edits = vec![edit(name, None, Some(3))];
+        catalog.publish(publish(repo, edits)).await.unwrap();
+    }
+    catalog
+        .append_event(repo, "repo.sync.failed", None, "test")
+        .await
+        .unwrap();
+    assert!(has_changed().await);
+    assert!(!ask().await);
+    assert!(!has_changed().await);
+    assert!(!catalog.has_moved_since(repo, at).await.unwrap());
+    let edits = vec![edit("refs/heads/main", Some(1), None)];
+    catalog.publish(publish(repo, edits)).await.unwrap();
+    assert!(ask().await, "a deleted branch has moved, too");
+
+    // Nor is anything once that is switched off, or the repository is gone.
+    assert!(
+        catalog
+            .set_push_through(repo, false, Vec::new())
+            .await
+            .unwrap()
+    );
+    assert!(
+        !catalog
+            .set_push_through(repo, false, Vec::new())
+            .await
+            .unwrap()
+    );
+    assert_eq!(catalog.push_through_repos().await.unwrap(), []);
+    let edits = vec![edit("refs/heads/main", None, Some(1))];
+    catalog.publish(publish(repo, edits)).await.unwrap();
+    assert!(!ask().await);
+    assert!(
+        catalog
+            .set_push_through(repo, true, Vec::new())
+            .await
+            .unwrap()
+    );
+    catalog.delete_repo(org(&catalog).await, "a").await.unwrap();
+    assert_eq!(catalog.push_through_repos().await.unwrap(), []);
+    assert!(!ask().await);
+}
+
+async fn pushes_end_well_or_not(db: &Database) {
+    let catalog = db.open().await;
+    let repo = pushing(&catalog).await;
+    let name = |name: &str| name.as_bytes().to_vec();
+    let end = |refs, error: Option<&str>| PushEnd {
+        refs,
+        through: 7,
+        error: error.map(str::to_owned),
+    };
+    let row = async || catalog.upstream(repo).await.unwrap().unwrap();
+    let seen = vec![(name("refs/heads/a"), Some(id(1)))];
+    let failed = end(seen.clone(), Some("b\0 was refused"));
+    assert!(catalog.end_push(repo, failed, 20).await.unwrap());
+    let found = row().await;
+    assert_eq!(found.push_error.as_deref(), Some("b\u{fffd} was refused"));
+    assert_eq!(found.error, found.push_error);
+    assert_eq!(
+        (found.failed_at_ms, found.push_done, found.pushed_at_ms),
+        (Some(20), 0, None)
+    );
+    let recorded = catalog.upstream_refs(repo).await.unwrap();
+    assert_eq!(recorded, [(name("refs/heads/a"), id(1))]);
+
+    let gone = vec![(name("refs/heads/a"), None)];
+    assert!(catalog.end_push(repo, end(gone, None), 30).await.unwrap());
+    let found = row().await;
+    assert_eq!(
+        (found.push_error, found.push_done, found.pushed_at_ms),
+        (None, 7, Some(30))
+    );
+    assert_eq!(catalog.upstream_refs(repo).await.unwrap(), []);
+    // Nothing had to go there.
+    assert!(
+        catalog
+            .end_push(repo, end(Vec::new(), None), 40)
+            .await
+            .unwrap()
+    );
+    assert_eq!(row().await.pushed_at_ms, Some(30));
+
+    // What is forgotten comes back with the next sync.
+    let seen = ["refs/heads/a", "refs/heads/b"].map(|ref_| (name(ref_), Some(id(1))));
+    catalog
+        .end_push(repo, end(seen.into(), None), 50)
+        .await
+        .unwrap();
+    catalog
+        .set_push_through(repo, false, Vec::new())
+        .await
+        .unwrap();
+    let forget = vec![name("refs/heads/a")];
+    catalog.set_push_through(repo, true, forget).await.unwrap();
+    let recorded = catalog.upstream_refs(repo).await.unwrap();
+    assert_eq!(recorded, [(name("refs/heads/b"), id(1))]);
+    assert_eq!(row().await.push_done, 0);
+    assert!(catalog.detach_upstream(repo).await.unwrap());
+    assert!(
+        !catalog
+            .end_push(repo, end(Vec::new(), None), 60)
             .await
             .unwrap()
     );

@@ -9,6 +9,12 @@
 //! - Where both moved, the upstream wins, and the reflog keeps what was here; but a branch that went away there stays
 //!   if it was written to here.
 //! - Refs the upstream never had, ephemeral branches, notes and everything else stay as they are.
+//!
+//! Where what is written here goes to the upstream as well ([`SyncRequest::both_ways`]), nothing is lost on either side:
+//!
+//! - What was written here, deletions too, stays as long as the upstream did not move.
+//! - Where both moved, the side that has the other's commits wins; if neither has, both stay as they are, and the ref is
+//!   left out.
 
 use std::collections::BTreeMap;
 
@@ -34,6 +40,8 @@ pub struct SyncRequest {
     pub recorded: RefTargets,
     /// This ref alone.
     pub only: Option<RefName>,
+    /// Whether what is written here goes to the upstream.
+    pub both_ways: bool,
     /// Objects that were fetched.
     pub received: Option<Received>,
     /// The line the reflog keeps.
@@ -180,8 +188,8 @@ impl Plan<'_> {
         if local == Some(target) {
             return Ok(Fate::Stays);
         }
-        // Written to here, and not moved there.
-        if local.is_some() && recorded == Some(target) {
+        // Written to here, and not moved there. A branch that was deleted here comes back, unless that goes there.
+        if recorded == Some(target) && (local.is_some() || self.sync.both_ways) {
             return Ok(Fate::Stays);
         }
         if let Some(reason) = self.unfit(name, target)? {
@@ -194,11 +202,30 @@ impl Plan<'_> {
             });
         };
         if recorded.is_none() && !self.is_forward(local, target)? {
+            if self.sync.both_ways && self.is_forward(target, local)? {
+                return Ok(Fate::Stays);
+            }
             // It was here before the upstream had one of that name.
             let reason = "this repository has another of that name".to_owned();
             return Ok(Fate::LeftOut(reason));
         }
+        if self.sync.both_ways && recorded.is_some() && recorded != Some(local) {
+            return self.fate_of_both(local, target);
+        }
         Ok(Fate::Moves)
+    }
+
+    /// Both have moved a ref: whoever has the other's commits goes on.
+    fn fate_of_both(&self, local: ObjectId, target: ObjectId) -> Result<Fate, ReadError> {
+        if self.is_forward(local, target)? {
+            return Ok(Fate::Moves);
+        }
+        if self.is_forward(target, local)? {
+            return Ok(Fate::Stays);
+        }
+        Ok(Fate::LeftOut(
+            "the upstream has commits that are not here, and the other way round; merge them here or there".to_owned(),
+        ))
     }
 
     /// Why a ref of an upstream can be none of ours.

@@ -68,10 +68,21 @@ impl World {
         recorded: &RefTargets,
         only: Option<&str>,
     ) -> Synced {
+        self.sync_in(false, offered, recorded, only).await
+    }
+
+    async fn sync_in(
+        &self,
+        both_ways: bool,
+        offered: &RefTargets,
+        recorded: &RefTargets,
+        only: Option<&str>,
+    ) -> Synced {
         let request = SyncRequest {
             offered: offered.clone(),
             recorded: recorded.clone(),
             only: only.map(name_of),
+            both_ways,
             received: None,
             message: "sync".into(),
         };
@@ -150,8 +161,46 @@ fn expected(here: Option<usize>, there: Option<usize>, before: Option<usize>) ->
     }
 }
 
+/// Whether `new` has all that `old` has.
+fn is_forward(old: usize, new: usize) -> bool {
+    old == new || (old < new && new < 3)
+}
+
+/// The other table of the guide, for repositories whose writes go to the upstream.
+fn expected_both_ways(
+    here: Option<usize>,
+    there: Option<usize>,
+    before: Option<usize>,
+) -> Option<usize> {
+    match (here, there, before) {
+        // It went away there.
+        (here, None, before) => here.filter(|_| here != before),
+        // It did not move there: what was done here stays, deletions too.
+        (here, there, before) if there == before => here,
+        (None, there, _) => there,
+        // Nothing was written here.
+        (here, there, before) if here == before => there,
+        // Both moved: whoever has the other's commits wins, else both stay.
+        (Some(here), Some(there), _) if is_forward(here, there) => Some(there),
+        (here, _, _) => here,
+    }
+}
+
 #[tokio::test]
 async fn every_case_goes_as_the_guide_says_and_only_once() {
+    every_case(false).await;
+}
+
+#[tokio::test]
+async fn every_case_goes_as_the_guide_says_where_what_is_written_goes_there_too() {
+    every_case(true).await;
+}
+
+async fn every_case(both_ways: bool) {
+    let expected = match both_ways {
+        true => expected_both_ways,
+        false => expected,
+    };
     let world = World::new().await;
     let (mut offered, mut recorded) = (RefTargets::new(), RefTargets::new());
     let mut want = BTreeMap::new();
@@ -174,7 +223,7 @@ async fn every_case_goes_as_the_guide_says_and_only_once() {
         .map(|(name, id)| (name.as_str(), *id))
         .collect();
     set(&world.repo, &local).await;
-    let synced = world.sync(&offered, &recorded, None).await;
+    let synced = world.sync_in(both_ways, &offered, &recorded, None).await;
     assert_eq!(world.refs().await, want);
 
     for (name, target) in &synced.record {
@@ -185,7 +234,9 @@ async fn every_case_goes_as_the_guide_says_and_only_once() {
     }
     for (name, _) in &synced.left_out {
         assert_ne!(want.get(&name.to_string()), offered.get(name));
-        assert_eq!(recorded.get(name), None);
+        // Where it was seen is where a push starts: what was not followed was not seen.
+        assert_ne!(recorded.get(name), offered.get(name));
+        assert!(both_ways || !recorded.contains_key(name));
     }
     let mut all = recorded.clone();
     all.extend(
@@ -195,7 +246,7 @@ async fn every_case_goes_as_the_guide_says_and_only_once() {
             .map(|(name, _)| (name.clone(), offered[name])),
     );
     assert_eq!(all, offered, "what is there is recorded, or was left out");
-    let again = world.sync(&offered, &recorded, None).await;
+    let again = world.sync_in(both_ways, &offered, &recorded, None).await;
     assert_eq!((again.moved, again.record.len()), (0, 0));
     assert_eq!(again.left_out, synced.left_out);
     assert_eq!(world.refs().await, want);

@@ -7,7 +7,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, delete, get, post, put};
+use axum::routing::{MethodRouter, delete, get, patch, post, put};
 use packhouse_api::{ErrorCode, paths};
 
 use crate::error::ApiError;
@@ -60,7 +60,10 @@ pub(crate) fn router(state: AppState) -> Router {
         .route(paths::BLAME, get(rest::blame::blame))
         .route(paths::COMMIT_PACK, post(rest::commit_pack::commit))
         .route(paths::PULL_UPSTREAM, post(rest::upstreams::pull))
-        .route(paths::BASE, delete(rest::upstreams::detach))
+        .route(
+            paths::BASE,
+            patch(rest::upstreams::change).delete(rest::upstreams::detach),
+        )
         .route(
             paths::GIT_CREDENTIALS,
             post(rest::git_credentials::create)

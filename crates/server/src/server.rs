@@ -20,7 +20,7 @@ use crate::rest::openapi_document;
 use crate::router::router;
 use crate::state::{AppState, Background, EventState};
 use crate::tls::{self, TlsError};
-use crate::upstream::{SyncHandler, Upstreams};
+use crate::upstream::{PushLook, SyncHandler, Upstreams};
 use crate::webhooks::Webhooks;
 
 /// The server could not start.
@@ -73,6 +73,7 @@ pub struct Server {
     hosted: Arc<Hosted>,
     webhooks: Webhooks,
     waking: JoinHandle<()>,
+    pushing: JoinHandle<()>,
     stopping: CancellationToken,
 }
 
@@ -105,7 +106,7 @@ impl Server {
         let mut upstreams = config.upstreams;
         upstreams.limits = limits.of_pack(upstreams.limits);
         let upstreams = Upstreams::new(upstreams, config.egress);
-        let clock = config.jobs.clock.clone();
+        let (clock, poll) = (config.jobs.clock.clone(), config.jobs.poll);
         let queue = JobQueue::new(hosted.catalog().clone(), config.jobs);
         let is_tls = tls.is_some();
         let openapi = Bytes::from(openapi_document());
@@ -131,6 +132,12 @@ impl Server {
                 () = wakes.run(changes) => {}
             }
         });
+        let look = PushLook {
+            catalog: catalog.clone(),
+            queue: queue.clone(),
+            every: poll,
+        };
+        let pushing = tokio::spawn(look.run(catalog.changes(), stopping.clone()));
         let background = Background {
             jobs: queue.clone(),
             upstreams: upstreams.clone(),
@@ -167,6 +174,7 @@ impl Server {
             hosted,
             webhooks,
             waking,
+            pushing,
             stopping,
         })
     }
@@ -197,6 +205,9 @@ impl Server {
         self.jobs.shutdown().await;
         if let Err(error) = self.waking.await {
             tracing::error!(%error, "what wakes event streams ended badly");
+        }
+        if let Err(error) = self.pushing.await {
+            tracing::error!(%error, "what asks for pushes to upstreams ended badly");
         }
         self.hosted.shutdown().await;
     }

@@ -507,6 +507,16 @@ async fn every_change_is_in_the_log_once_and_nothing_that_was_refused_is() {
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+    let through = json!({ "push_through": true });
+    deeds
+        .does(
+            Method::PATCH,
+            "/repos/base",
+            owner("up"),
+            through,
+            &["upstream.change"],
+        )
+        .await;
     deeds
         .does(
             delete.clone(),

@@ -684,6 +684,7 @@ async fn forks_git_urls_and_jobs() {
         git_ref: None,
         sha: None,
         auth: None,
+        push_through: None,
     };
     let request = CreateRepo {
         base_repo: Some(base),

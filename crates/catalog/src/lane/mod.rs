@@ -18,6 +18,7 @@ mod group;
 mod hooks;
 mod jobs;
 mod plan;
+mod push_through;
 mod state;
 mod sweep;
 mod task;
@@ -49,6 +50,7 @@ pub(crate) use hooks::HookWork;
 use task::Task;
 
 pub(crate) use jobs::JobWork;
+pub(crate) use push_through::PushWork;
 pub(crate) use sweep::SweepWork;
 pub(crate) use upstreams::{Creation, UpstreamWork};
 

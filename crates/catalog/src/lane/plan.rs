@@ -13,7 +13,7 @@ use crate::orgs::Org;
 use crate::publish::{NewPack, Publish, RefEdit};
 use crate::repos::RepoRow;
 
-use super::{Done, HookWork, JobWork, Moved, SweepWork, UpstreamWork, Work};
+use super::{Done, HookWork, JobWork, Moved, PushWork, SweepWork, UpstreamWork, Work};
 
 /// What the database holds of the things a group names.
 #[derive(Debug, Default)]
@@ -310,6 +310,7 @@ fn decide<'a>(
         Work::Upstream(work) => {
             let job_id = match work.as_ref() {
                 UpstreamWork::Create(creation) => ids.next(creation.row.created_at_ms),
+                UpstreamWork::Push(PushWork::Ask { now_ms, .. }) => ids.next(*now_ms),
                 _ => 0,
             };
             writes.admin.push((place, Admin::Upstream { work, job_id }));

@@ -5,8 +5,9 @@ use crate::dialect::Conn;
 use crate::git_credentials::NewCredential;
 use crate::ids::RepoId;
 use crate::repos::RepoRow;
-use crate::upstreams::{FirstSync, NewUpstream, SyncEnd};
+use crate::upstreams::{FirstSync, NewUpstream, SeenRef, SyncEnd};
 
+use super::push_through::{self, PushWork};
 use super::{Done, jobs, write};
 
 /// A change of upstreams. Each has its repository to itself.
@@ -25,6 +26,7 @@ pub(crate) enum UpstreamWork {
     Detach {
         repo: RepoId,
     },
+    Push(PushWork),
     SetDefaultBranch {
         repo: RepoId,
         branch: String,
@@ -54,6 +56,7 @@ impl UpstreamWork {
     pub(super) fn repo(&self) -> RepoId {
         match self {
             Self::Create(creation) => creation.row.id,
+            Self::Push(work) => work.repo(),
             Self::Begin { repo, .. }
             | Self::End { repo, .. }
             | Self::Detach { repo }
@@ -71,6 +74,7 @@ impl UpstreamWork {
                 end: SyncEnd::Succeeded { refs, .. },
                 ..
             } => refs.iter().map(|(name, _)| name.len() + 128).sum(),
+            Self::Push(work) => work.bytes(),
             Self::CreateCredential { credential, .. }
             | Self::UpdateCredential { credential, .. } => credential.sealed.len(),
             _ => 0,
@@ -117,6 +121,7 @@ pub(super) async fn write(
         }
         UpstreamWork::End { repo, end, at_ms } => self::end(conn, texts, *repo, end, *at_ms).await,
         UpstreamWork::Detach { repo } => detach(conn, *repo).await,
+        UpstreamWork::Push(work) => push_through::write(conn, texts, work, job_id).await,
         UpstreamWork::SetDefaultBranch { repo, branch } => {
             let mut args = conn.args();
             args.push(repo.0);
@@ -183,8 +188,9 @@ async fn create(
     args.push(upstream.url.as_str());
     args.push(upstream.auth.as_str());
     args.push(i64::from(upstream.follow_head));
-    let sql = "INSERT INTO upstreams (repo_id, provider, owner, name, url, auth, follow_head, runs) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7, 0)";
+    args.push(i64::from(upstream.push_through));
+    let sql = "INSERT INTO upstreams (repo_id, provider, owner, name, url, auth, follow_head, \
+               push_through, runs) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0)";
     conn.execute(sql, args).await?;
     if let Some(credential) = &first.credential {
         create_credential(conn, credential, row.created_at_ms).await?;
@@ -241,6 +247,19 @@ async fn end(
     if conn.execute(sql, args).await? == 0 {
         return Ok(Done::Changed(false));
     }
+    record_refs(conn, texts, repo, refs).await?;
+    let sql = "UPDATE repos SET syncing = 0 WHERE id = $1 AND syncing = 1";
+    of_repo(conn, sql, repo).await?;
+    Ok(Done::Changed(true))
+}
+
+/// Records what the upstream has, where that changed.
+pub(super) async fn record_refs(
+    conn: &mut Conn<'_>,
+    texts: &mut Texts,
+    repo: RepoId,
+    refs: &[SeenRef],
+) -> Result<(), sqlx::Error> {
     let mut written = List::new(conn.dialect(), &UPSERT_REFS);
     let mut gone = List::new(conn.dialect(), &DELETE_REFS);
     for (name, target) in refs {
@@ -257,9 +276,7 @@ async fn end(
     }
     written.execute(conn, texts).await?;
     gone.execute(conn, texts).await?;
-    let sql = "UPDATE repos SET syncing = 0 WHERE id = $1 AND syncing = 1";
-    of_repo(conn, sql, repo).await?;
-    Ok(Done::Changed(true))
+    Ok(())
 }
 
 async fn detach(conn: &mut Conn<'_>, repo: RepoId) -> Result<Done, sqlx::Error> {

@@ -47,6 +47,7 @@ use crate::state::AppState;
         super::blame::blame,
         super::commit_pack::commit,
         super::upstreams::pull,
+        super::upstreams::change,
         super::upstreams::detach,
         super::git_credentials::create,
         super::git_credentials::update,

@@ -124,8 +124,13 @@ pub(crate) async fn find(
     let row = state.hosted.catalog().repo(caller.org(), id).await?;
     let row = row.ok_or_else(|| not_found(id))?;
     let upstream = state.hosted.catalog().upstream(row.id).await?;
+    let push = match &upstream {
+        Some(upstream) => upstreams::push_info(&state, upstream).await?,
+        None => None,
+    };
     Ok(Json(RepoDetails {
         base_repo: upstream.as_ref().map(upstreams::base_repo),
+        push,
         sync: upstream
             .as_ref()
             .map(|upstream| upstreams::sync_info(&row, upstream)),

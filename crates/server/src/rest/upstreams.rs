@@ -5,8 +5,8 @@ use axum::body::Body;
 use axum::extract::State;
 use http::StatusCode;
 use packhouse_api::{
-    BaseRepo, BaseRepoInfo, ErrorBody, ErrorCode, PullUpstream, SyncInfo, SyncStatus,
-    UpstreamMessage,
+    BaseRepo, BaseRepoInfo, ChangeBase, ErrorBody, ErrorCode, PullUpstream, PushInfo, SyncInfo,
+    SyncStatus, UpstreamMessage,
 };
 use packhouse_catalog::{
     CreateRepoError, FirstSync, NewAuditEntry, NewUpstream, RepoRow, UpstreamRow,
@@ -15,7 +15,7 @@ use packhouse_object::RefName;
 use serde_json::json;
 
 use super::git_credentials;
-use super::input::{parse_json, read_body, shown};
+use super::input::{parse_json, read_body, read_json, shown};
 use super::time;
 use crate::auth::{Caller, Scope};
 use crate::error::ApiError;
@@ -47,6 +47,7 @@ pub(super) async fn create(
         url: place.url,
         auth: place.auth.as_str().to_owned(),
         follow_head: base.default_branch.is_none(),
+        push_through: base.push_through == Some(true),
     };
     let now_ms = state.jobs.now_ms();
     let org = caller.org();
@@ -133,6 +134,58 @@ pub(crate) async fn pull(
     Ok((StatusCode::ACCEPTED, Json(message)))
 }
 
+/// Changes how the repository that the token names follows its upstream: whether what is written here goes there.
+#[utoipa::path(
+    patch, path = "/api/v1/repos/base", operation_id = "change_upstream", tag = "upstreams", request_body = ChangeBase,
+    responses(
+        (status = 200, body = UpstreamMessage), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
+        (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody),
+        (status = 413, body = ErrorBody),
+    )
+)]
+pub(crate) async fn change(
+    State(state): State<AppState>,
+    caller: Caller,
+    body: Body,
+) -> Result<Json<UpstreamMessage>, ApiError> {
+    caller.need(Scope::RepoWrite)?;
+    let (row, _) = following(&state, &caller).await?;
+    let request: ChangeBase = read_json(body, state.limits.json_bytes).await?;
+    if row.syncing {
+        return Err(state.sync_in_progress(&row).await?);
+    }
+    let catalog = state.hosted.catalog();
+    let on = request.push_through;
+    // What was deleted here before is not deleted there: it comes back, as it does without pushing.
+    let mut forget = Vec::new();
+    if on {
+        let view = state.hosted.at(&row).view().await?;
+        for (name, _) in catalog.upstream_refs(row.id).await? {
+            let here = RefName::parse(&name).is_ok_and(|name| view.refs().get(&name).is_some());
+            if !here {
+                forget.push(name);
+            }
+        }
+    }
+    let entry = NewAuditEntry {
+        detail: Some(json!({ "push_through": on }).to_string()),
+        ..caller.audit_entry("upstream.change", &row.name)
+    };
+    let audited = catalog.audited(entry);
+    if audited.set_push_through(row.id, on, forget).await? && on {
+        let job = sync_job(caller.org(), row.id, None, state.jobs.now_ms());
+        state.jobs.enqueue(job).await?;
+    }
+    let message = match on {
+        true => "what is written here goes to the upstream as well",
+        false => "what is written here stays here",
+    };
+    Ok(Json(UpstreamMessage {
+        repo_id: row.name,
+        message: message.to_owned(),
+    }))
+}
+
 /// Detaches the repository that the token names from its upstream. Branches and tags stay as they are.
 #[utoipa::path(
     delete, path = "/api/v1/repos/base", operation_id = "detach_upstream", tag = "upstreams",
@@ -203,7 +256,29 @@ pub(super) fn base_repo(row: &UpstreamRow) -> BaseRepoInfo {
         owner: upstream.owner,
         name: upstream.name,
         url: upstream.url,
+        push_through: upstream.push_through,
     }
+}
+
+/// How it is with what goes there; `None` if nothing does.
+pub(super) async fn push_info(
+    state: &AppState,
+    row: &UpstreamRow,
+) -> Result<Option<PushInfo>, ApiError> {
+    if !row.upstream.push_through {
+        return Ok(None);
+    }
+    let catalog = state.hosted.catalog();
+    let status = match &row.push_error {
+        Some(_) => SyncStatus::Failed,
+        None if catalog.has_moved_since(row.repo, row.push_done).await? => SyncStatus::Pending,
+        None => SyncStatus::Ok,
+    };
+    Ok(Some(PushInfo {
+        status,
+        pushed_at: row.pushed_at_ms.map(|ms| time::rfc3339(ms / 1000)),
+        error: row.push_error.clone(),
+    }))
 }
 
 /// How its syncs went.

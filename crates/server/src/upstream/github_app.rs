@@ -65,6 +65,25 @@ struct InstallationToken {
     token: String,
 }
 
+/// What may be done with a credential.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Access {
+    /// Fetching.
+    Read,
+    /// Fetching and pushing.
+    Write,
+}
+
+impl Access {
+    /// GitHub's word for it.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+        }
+    }
+}
+
 impl GitHubApp {
     /// The app of this id, whose private key is `key_pem` (RSA, PEM), at `api`, such as `https://api.github.com`.
     ///
@@ -92,11 +111,12 @@ impl GitHubApp {
         })))
     }
 
-    /// A credential that reads `owner/name` for an hour.
+    /// A credential for `owner/name`, good for an hour.
     pub(crate) async fn credential(
         &self,
         owner: &str,
         name: &str,
+        access: Access,
     ) -> Result<Credential, GitHubAppError> {
         // The operator chose this address, so it may be on a private network.
         let client = Egress::Any
@@ -117,7 +137,8 @@ impl GitHubApp {
             answer(ask(client.get(url)), (owner, name), StatusCode::OK).await?;
         let id = installation.id.to_string();
         let url = self.url(&["app", "installations", &id, "access_tokens"])?;
-        let wanted = json!({ "repositories": [name], "permissions": { "contents": "read" } });
+        let wanted =
+            json!({ "repositories": [name], "permissions": { "contents": access.as_str() } });
         let token: InstallationToken = answer(
             ask(client.post(url)).json(&wanted),
             (owner, name),

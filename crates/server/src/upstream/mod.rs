@@ -1,13 +1,18 @@
 //! Upstreams: repositories elsewhere that repositories here follow.
 //!
 //! `place` finds out where an upstream is, `seal` keeps credentials unreadable at rest, `github_app` proves to GitHub who
-//! we are, and `sync` is the job that fetches. What always holds:
+//! we are, and `connect` opens the conversation. `sync` is the job that fetches; its second half, `push`, has what is
+//! written here go there, for which `push_look` asks. What always holds:
 //!
 //! - A password or token is in no log, no URL and no error, and in the database only sealed.
 //! - The server connects where [`Egress`] allows, wherever names and redirects lead.
+//! - A ref of an upstream moves only from where it was last seen.
 
+mod connect;
 mod github_app;
 mod place;
+mod push;
+mod push_look;
 mod seal;
 mod sync;
 
@@ -23,6 +28,7 @@ pub use github_app::{GitHubApp, GitHubAppError};
 pub use seal::{CredentialKeys, KeyError};
 
 pub(crate) use place::{Auth, PlaceError, place_of};
+pub(crate) use push_look::PushLook;
 pub(crate) use sync::SyncHandler;
 
 /// The kind of jobs that sync.
@@ -79,6 +85,9 @@ struct SyncPayload {
     /// This ref alone.
     #[serde(rename = "ref", default, skip_serializing_if = "Option::is_none")]
     only: Option<String>,
+    /// Nothing, unless something that was written here has to go to the upstream.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    push: bool,
 }
 
 /// A user and a password, as they are sealed.
@@ -166,16 +175,28 @@ fn context(id: &str, org: OrgId, repo: RepoId) -> String {
 
 /// A request to sync a repository, or one ref of it alone.
 pub(crate) fn sync_job(org: OrgId, repo: RepoId, only: Option<String>, now_ms: i64) -> NewJob {
-    let payload =
-        |only| serde_json::to_string(&SyncPayload { only }).expect("a payload is a string at most");
+    new_job(org, repo, &SyncPayload { only, push: false }, now_ms)
+}
+
+/// A request to have what was written to a repository go to its upstream.
+fn push_job(org: OrgId, repo: RepoId, now_ms: i64) -> NewJob {
+    let payload = SyncPayload {
+        only: None,
+        push: true,
+    };
+    new_job(org, repo, &payload, now_ms)
+}
+
+fn new_job(org: OrgId, repo: RepoId, payload: &SyncPayload, now_ms: i64) -> NewJob {
+    let text = |payload| serde_json::to_string(payload).expect("a payload is plain data");
     NewJob {
         kind: SYNC,
         key: repo.to_string(),
         org,
         repo: Some(repo),
-        payload: payload(only),
+        payload: text(payload),
         // Two requests that are not done yet are served by a sync of everything.
-        payload_if_pending: Some(payload(None)),
+        payload_if_pending: Some(text(&SyncPayload::default())),
         due_at_ms: now_ms,
         give_up_ms: GIVE_UP_MS,
     }

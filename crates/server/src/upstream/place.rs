@@ -286,6 +286,7 @@ mod tests {
             operation: None,
             git_ref: None,
             sha: None,
+            push_through: None,
             auth: Some(BaseRepoAuth {
                 auth_type: Some("public".to_owned()),
                 ..BaseRepoAuth::default()

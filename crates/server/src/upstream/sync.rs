@@ -1,4 +1,4 @@
-//! The job that fetches an upstream and follows it.
+//! The job that fetches an upstream and follows it, and then has what was written here go there, if that is asked for.
 //!
 //! Safe to do twice: objects that are here are not fetched again, refs that are right are not moved, and what the
 //! upstream had is recorded after the refs have followed. Between the two a node may die; the next run finds the refs
@@ -8,19 +8,18 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use packhouse_catalog::{JobRow, NewAuditEntry, Origin, RepoId, RepoRow, SyncEnd, UpstreamRow};
-use packhouse_client::remote::{FetchRequest, Remote, RemoteError, RemoteOptions, RemoteRefs};
-use packhouse_client::{Credential, CredentialSource};
+use packhouse_client::Credential;
+use packhouse_client::remote::{FetchRequest, Remote, RemoteError, RemoteRefs};
 use packhouse_object::{ObjectId, Progress, Received, RefName};
 use packhouse_repo::{
     Hosted, RefTargets, RepoError, Repository, SyncRequest, Synced, View, is_followed,
 };
-use reqwest::Url;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
+use super::connect::{self, Stop, scrubbed};
+use super::github_app::Access;
 use super::{Auth, CredentialError, GitHubAppError, SYNC, SyncPayload, Upstreams};
 use crate::error::chain;
 use crate::jobs::{Clock, JobError, JobHandler};
@@ -28,8 +27,8 @@ use crate::rest::time;
 
 /// Who moves the refs, for the reflog.
 const WHO: &str = "upstream sync";
-/// So many refs that could not follow are named.
-const LEFT_OUT_NAMED: usize = 5;
+/// So many refs that something could not be done with are named.
+const NAMED: usize = 5;
 
 /// Does the syncs of a node.
 pub(crate) struct SyncHandler {
@@ -40,7 +39,7 @@ pub(crate) struct SyncHandler {
 
 /// Why a sync failed.
 #[derive(Debug, thiserror::Error)]
-enum SyncError {
+pub(super) enum SyncError {
     #[error(transparent)]
     Remote(#[from] RemoteError),
     #[error(transparent)]
@@ -99,6 +98,9 @@ impl JobHandler for SyncHandler {
         else {
             return Ok(());
         };
+        if payload.push && !self.has_to_push(&row, &upstream).await? {
+            return Ok(());
+        }
         let began_ms = (self.clock)();
         let began = catalog.begin_sync(repo, began_ms).await;
         let Some(number) = began.map_err(|error| failed(&error))? else {
@@ -115,33 +117,47 @@ impl JobHandler for SyncHandler {
             address: None,
             request_id: format!("job-{}-{}", job.id, job.run),
         });
-        let synced = self.sync(&row, &upstream, payload.only, &origin, stop);
-        match synced.await {
-            Ok(end) => {
-                let ended = catalog.end_sync(repo, end, (self.clock)()).await;
-                ended.map_err(|error| failed(&error))?;
+        let ended = self.both_halves(&row, &upstream, payload.only, &origin, stop);
+        match ended.await {
+            Ok(()) => {
                 self.tell(&run, "repo.sync.succeeded", None).await;
                 Ok(())
             }
             Err(Failure::Stopped) => Err(JobError::Stopped),
-            Err(Failure::Error(error)) => {
-                let end = SyncEnd::Failed {
-                    error: error.clone(),
-                };
-                if let Err(error) = catalog.end_sync(repo, end, (self.clock)()).await {
-                    tracing::warn!(%error, "could not record that a sync failed");
-                }
-                self.tell(&run, "repo.sync.failed", Some(&error)).await;
-                Err(JobError::Retry(error))
+            Err(Failure::Error { text, is_final }) => {
+                self.tell(&run, "repo.sync.failed", Some(&text)).await;
+                Err(match is_final {
+                    true => JobError::GiveUp(text),
+                    false => JobError::Retry(text),
+                })
             }
         }
     }
 }
 
 /// How a sync that did not succeed ended; the text holds no secret.
-enum Failure {
+pub(super) enum Failure {
     Stopped,
-    Error(String),
+    Error {
+        text: String,
+        /// Whether trying again does not help.
+        is_final: bool,
+    },
+}
+
+impl Failure {
+    fn retry(text: impl Into<String>) -> Failure {
+        Failure::Error {
+            text: text.into(),
+            is_final: false,
+        }
+    }
+}
+
+impl From<packhouse_catalog::CatalogError> for Failure {
+    fn from(error: packhouse_catalog::CatalogError) -> Failure {
+        Failure::retry(chain(&error))
+    }
 }
 
 /// One run of a sync, as its events tell of it.
@@ -172,32 +188,83 @@ impl SyncHandler {
         }
     }
 
-    async fn sync(
+    /// Follows the upstream, and then pushes to it; records how each ended.
+    async fn both_halves(
         &self,
         row: &RepoRow,
         upstream: &UpstreamRow,
         only: Option<String>,
         origin: &Arc<Origin>,
         stop: &CancellationToken,
-    ) -> Result<SyncEnd, Failure> {
-        let credential = match self.credential(upstream).await {
-            Ok(credential) => credential,
-            Err(error) => return Err(Failure::Error(chain(&error))),
+    ) -> Result<(), Failure> {
+        let catalog = self.hosted.catalog();
+        let synced = match self.credential(upstream).await {
+            Err(error) => Err(Failure::retry(chain(&error))),
+            Ok(credential) => {
+                let followed = self.follow(row, upstream, only, credential.clone(), origin, stop);
+                let ended = followed.await;
+                ended
+                    .map(|end| (end, credential.clone()))
+                    .map_err(|error| self.failure(error, credential.as_ref(), stop))
+            }
         };
-        let followed = self
-            .follow(row, upstream, only, credential.clone(), origin, stop)
-            .await;
-        followed.map_err(|error| match error {
+        let (end, credential) = match synced {
+            Ok(synced) => synced,
+            Err(Failure::Error { text, is_final }) => {
+                let error = text.clone();
+                let end = SyncEnd::Failed { error };
+                if let Err(error) = catalog.end_sync(row.id, end, (self.clock)()).await {
+                    tracing::warn!(%error, "could not record that a sync failed");
+                }
+                return Err(Failure::Error { text, is_final });
+            }
+            Err(stopped) => return Err(stopped),
+        };
+        catalog.end_sync(row.id, end, (self.clock)()).await?;
+        if upstream.upstream.push_through {
+            self.push_and_record(row, upstream, credential, stop)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// What a failure means for the job, and to people.
+    pub(super) fn failure(
+        &self,
+        error: SyncError,
+        credential: Option<&Credential>,
+        stop: &CancellationToken,
+    ) -> Failure {
+        match error {
             _ if stop.is_cancelled() => Failure::Stopped,
             SyncError::Detached => Failure::Stopped,
             SyncError::Remote(RemoteError::Cancelled) => {
                 let longest = self.upstreams.options().longest.as_secs();
-                Failure::Error(format!(
-                    "the upstream took longer than {longest} seconds to send what is new"
+                Failure::retry(format!(
+                    "the upstream took longer than {longest} seconds for what is new"
                 ))
             }
-            error => Failure::Error(scrubbed(chain(&error), credential.as_ref())),
-        })
+            error => Failure::retry(scrubbed(chain(&error), credential)),
+        }
+    }
+
+    /// Ends a conversation when the job is to stop, and when its time is up.
+    pub(super) fn patience(&self, stop: &CancellationToken) -> Stop {
+        Stop {
+            told: stop.clone(),
+            at: Instant::now() + self.upstreams.options().longest,
+        }
+    }
+
+    /// What the upstream had when it was last looked at.
+    pub(super) async fn recorded(&self, repo: RepoId) -> Result<RefTargets, SyncError> {
+        let mut recorded = RefTargets::new();
+        for (name, target) in self.hosted.catalog().upstream_refs(repo).await? {
+            let name = RefName::parse(&name).map_err(|_| SyncError::Recorded)?;
+            let target = ObjectId::try_from(target.as_slice()).map_err(|_| SyncError::Recorded)?;
+            recorded.insert(name, target);
+        }
+        Ok(recorded)
     }
 
     async fn credential(&self, row: &UpstreamRow) -> Result<Option<Credential>, SyncError> {
@@ -208,7 +275,12 @@ impl SyncHandler {
         if upstream.auth == Auth::GitHubApp.as_str() {
             let app = self.upstreams.options().github_app.as_ref();
             let app = app.ok_or(SyncError::NoGitHubApp)?;
-            return Ok(Some(app.credential(&upstream.owner, &upstream.name).await?));
+            let access = match upstream.push_through {
+                true => Access::Write,
+                false => Access::Read,
+            };
+            let credential = app.credential(&upstream.owner, &upstream.name, access);
+            return Ok(Some(credential.await?));
         }
         Ok(self
             .upstreams
@@ -231,12 +303,7 @@ impl SyncHandler {
         let fetched = self
             .fetch(&repository, upstream, only.clone(), credential, stop)
             .await?;
-        let mut recorded = RefTargets::new();
-        for (name, target) in catalog.upstream_refs(row.id).await? {
-            let name = RefName::parse(&name).map_err(|_| SyncError::Recorded)?;
-            let target = ObjectId::try_from(target.as_slice()).map_err(|_| SyncError::Recorded)?;
-            recorded.insert(name, target);
-        }
+        let recorded = self.recorded(row.id).await?;
         // It may have been detached, or the job taken over, while objects came.
         if stop.is_cancelled() || catalog.upstream(row.id).await?.is_none() {
             return Err(SyncError::Detached);
@@ -245,6 +312,7 @@ impl SyncHandler {
             offered: fetched.offered,
             recorded,
             only,
+            both_ways: upstream.upstream.push_through,
             received: fetched.received,
             message: format!("sync: {}", upstream.upstream.url),
         };
@@ -278,37 +346,14 @@ impl SyncHandler {
         credential: Option<Credential>,
         stop: &CancellationToken,
     ) -> Result<Fetched, SyncError> {
-        let options = self.remote_options(&upstream.upstream.url, credential);
-        let remote = Remote::open(&upstream.upstream.url, options)?;
+        let remote = connect::remote(&self.upstreams, &upstream.upstream.url, credential)?;
         let view = repository.view().await?;
         let quarantine = repository.quarantine_dir().to_owned();
-        let progress = Stop {
-            told: stop.clone(),
-            at: Instant::now() + self.upstreams.options().longest,
-        };
+        let progress = self.patience(stop);
         let fetching = tokio::task::spawn_blocking(move || {
             fetch(&remote, &view, &quarantine, only.as_ref(), &progress)
         });
         fetching.await.map_err(|_| SyncError::Panicked)?
-    }
-
-    fn remote_options(&self, url: &str, credential: Option<Credential>) -> RemoteOptions {
-        let source = credential.map(|credential| {
-            Arc::new(OneHost {
-                origin: origin_of(url),
-                credential,
-            }) as Arc<dyn CredentialSource>
-        });
-        RemoteOptions {
-            credentials: source,
-            egress: Some(self.upstreams.egress()),
-            limits: self.upstreams.options().limits.clone(),
-            idle_timeout: self.upstreams.options().silence,
-            ref_prefixes: ["HEAD", "refs/heads/", "refs/tags/"]
-                .map(str::to_owned)
-                .into(),
-            ..RemoteOptions::default()
-        }
     }
 
     /// Names the upstream's default branch as ours, where ours was the upstream's or is none that exists.
@@ -384,7 +429,7 @@ fn fetch(
     })
 }
 
-fn followed(refs: &RemoteRefs) -> RefTargets {
+pub(super) fn followed(refs: &RemoteRefs) -> RefTargets {
     refs.refs
         .iter()
         .filter(|entry| is_followed(&entry.name))
@@ -393,17 +438,7 @@ fn followed(refs: &RemoteRefs) -> RefTargets {
 }
 
 fn end_of(synced: Synced, head: Option<String>) -> SyncEnd {
-    let left_out = (!synced.left_out.is_empty()).then(|| {
-        let mut text = format!(
-            "{} refs could not follow the upstream",
-            synced.left_out.len()
-        );
-        for (at, (name, reason)) in synced.left_out.iter().take(LEFT_OUT_NAMED).enumerate() {
-            let mark = if at == 0 { ": " } else { "; " };
-            text.push_str(&format!("{mark}`{name}`: {reason}"));
-        }
-        text
-    });
+    let left_out = listed("could not follow the upstream", &synced.left_out);
     let bytes = |id: ObjectId| id.as_slice().to_vec();
     let refs = synced
         .record
@@ -416,80 +451,15 @@ fn end_of(synced: Synced, head: Option<String>) -> SyncEnd {
     }
 }
 
-/// Ends a fetch when its job is to stop, and when its time is up.
-struct Stop {
-    told: CancellationToken,
-    at: Instant,
-}
-
-impl Progress for Stop {
-    fn cancelled(&self) -> bool {
-        self.told.is_cancelled() || Instant::now() >= self.at
+/// How many refs something could not be done with, the first of them, and why. `None` if there are none.
+pub(super) fn listed(what: &str, refs: &[(RefName, String)]) -> Option<String> {
+    if refs.is_empty() {
+        return None;
     }
-}
-
-/// A credential for one host: a redirect to another one does not get it.
-struct OneHost {
-    origin: Option<String>,
-    credential: Credential,
-}
-
-/// Scheme, host and port of a URL.
-fn origin_of(url: &str) -> Option<String> {
-    Some(Url::parse(url).ok()?.origin().ascii_serialization())
-}
-
-impl CredentialSource for OneHost {
-    fn find(&self, url: &str, _: Option<&str>) -> Option<Credential> {
-        let asked = origin_of(url);
-        (asked.is_some() && self.origin == asked).then(|| self.credential.clone())
+    let mut text = format!("{} refs {what}", refs.len());
+    for (at, (name, reason)) in refs.iter().take(NAMED).enumerate() {
+        let mark = if at == 0 { ": " } else { "; " };
+        text.push_str(&format!("{mark}`{name}`: {reason}"));
     }
-}
-
-/// A text of the other side's, without what it may have repeated of our credential.
-fn scrubbed(mut text: String, credential: Option<&Credential>) -> String {
-    let secrets = match credential {
-        Some(Credential::Basic { user, password }) => {
-            let both = STANDARD.encode(format!("{user}:{}", password.reveal()));
-            vec![password.reveal().to_owned(), both]
-        }
-        Some(Credential::Bearer(token)) => vec![token.reveal().to_owned()],
-        None => Vec::new(),
-    };
-    for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
-        text = text.replace(secret, "***");
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_credential_goes_to_its_own_host_alone() {
-        let source = OneHost {
-            origin: origin_of("https://example.com/a.git"),
-            credential: Credential::basic("me", "hunter2"),
-        };
-        let finds = |url: &str| source.find(url, None).is_some();
-        assert!(finds(
-            "https://example.com/a.git/info/refs?service=git-upload-pack"
-        ));
-        assert!(finds("https://example.com:443/b"));
-        for url in [
-            "http://example.com/a",
-            "https://example.com:444/a",
-            "https://example.org/a",
-        ] {
-            assert!(!finds(url), "{url}");
-        }
-    }
-
-    #[test]
-    fn what_a_server_repeats_of_a_credential_is_not_shown() {
-        let credential = Credential::basic("me", "hunter2");
-        let text = "no hunter2 here, nor bWU6aHVudGVyMg==".to_owned();
-        assert_eq!(scrubbed(text, Some(&credential)), "no *** here, nor ***");
-    }
+    Some(text)
 }

@@ -58,7 +58,12 @@ impl Upstream {
         .await;
         git_output(folder.path(), &["init", "-q", "-b", "trunk", "work"]).await;
         let bare = folder.path().join("site.git");
-        git_output(&bare, &["config", "receive.denyDeleteCurrent", "ignore"]).await;
+        for (key, value) in [
+            ("receive.denyDeleteCurrent", "ignore"),
+            ("http.receivepack", "true"),
+        ] {
+            git_output(&bare, &["config", key, value]).await;
+        }
         let inner = Arc::new(Mutex::new(Inner::default()));
         let root = folder.path().to_owned();
         let router = Router::new()
@@ -117,6 +122,21 @@ impl Upstream {
         self.work(&["add", path]).await;
         self.work(&["commit", "-q", "-m", path]).await;
         self.push().await;
+        self.work(&["rev-parse", "HEAD"]).await
+    }
+
+    /// Commits a file to the branch that is checked out and pushes that branch alone.
+    pub(crate) async fn commit_to(&self, branch: &str, path: &str, data: &str) -> String {
+        std::fs::write(self.folder.path().join("work").join(path), data).unwrap();
+        self.work(&["add", path]).await;
+        self.work(&["commit", "-q", "-m", path]).await;
+        self.work(&[
+            "push",
+            "-q",
+            "../site.git",
+            &format!("HEAD:refs/heads/{branch}"),
+        ])
+        .await;
         self.work(&["rev-parse", "HEAD"]).await
     }
 

@@ -4,6 +4,8 @@ mod credentials;
 mod egress;
 mod failures;
 mod follow;
+mod push_through;
+mod push_through_conflicts;
 
 use std::time::Duration;
 
