@@ -1,5 +1,6 @@
 """Fixtures: a started server per backend, an organisation with keys of each kind, SDK clients, fresh repositories."""
 
+import base64
 import functools
 import importlib.util
 import os
@@ -118,7 +119,8 @@ class Org:
 def server(request, tmp_path_factory):
     # Receivers of webhooks are on this machine.
     flags = ["--allow-private-addresses"]
-    with Server(tmp_path_factory.mktemp("server") / "data", request.param, flags) as running:
+    env = {"PACKHOUSE_CREDENTIALS_KEY": base64.b64encode(bytes(range(32))).decode()}
+    with Server(tmp_path_factory.mktemp("server") / "data", request.param, flags, env) as running:
         yield running
         assert running.process.poll() is None, f"the server died:\n{running.log_text()}"
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from conftest import commit, public_pem
 from binary import Server
-from pierre_storage import validate_webhook
+from pierre_storage import parse_signature_header, validate_webhook
 from pierre_storage.webhook import validate_webhook_signature
 
 SECONDS = 30
@@ -80,7 +80,10 @@ async def test_the_sdk_takes_what_is_delivered(api, repo, receiver):
         # Anything else about it is not valid.
         assert not validate_webhook(body + b" ", headers, secret)["valid"]
         assert not validate_webhook(body, headers, secret + "x")["valid"]
-        assert validate_webhook_signature(body, headers["x-pierre-signature"], secret)["valid"]
+        signature = headers["x-pierre-signature"]
+        assert validate_webhook_signature(body, signature, secret)["valid"]
+        parsed = parse_signature_header(signature)
+        assert signature == f"t={parsed['timestamp']},sha256={parsed['signature']}"
 
 
 @pytest.mark.once

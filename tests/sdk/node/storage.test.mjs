@@ -1,55 +1,17 @@
-// The npm SDK, unmodified, against a started server. test_node.py says where it is and with which key.
-//
-// The SDK checks every answer against its own schemas (zod) and throws where a field is missing or null, so each call
-// that returns is a check of the wire format as well.
+// The npm SDK: repositories, commits, branches, files, history, diffs, tags, notes, git, webhooks.
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
-import { createRequire } from 'node:module';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, test } from 'node:test';
+import { test } from 'node:test';
 
-const { PACKHOUSE_URL, PACKHOUSE_ORG, PACKHOUSE_KEY, PACKHOUSE_NPM } = process.env;
-const require = createRequire(join(PACKHOUSE_NPM, 'package.json'));
-const { ApiError, GitStorage, RefUpdateError, validateWebhook } = require('@pierre/storage');
+import { PACKHOUSE_ORG, PACKHOUSE_URL, author, change, folder, host, names, sdk, started, storage, text, zero } from './setup.mjs';
 
-const host = PACKHOUSE_URL.split('://')[1];
-const storage = new GitStorage({
-  name: PACKHOUSE_ORG,
-  key: readFileSync(PACKHOUSE_KEY, 'utf8'),
-  apiBaseUrl: PACKHOUSE_URL,
-  storageBaseUrl: host,
-});
-const author = { name: 'Ada Lovelace', email: 'ada@example.com' };
-const zero = '0'.repeat(40);
-const folder = mkdtempSync(join(tmpdir(), 'packhouse-node-'));
-after(() => rmSync(folder, { recursive: true }));
-
-function change(repo, files, options = {}) {
-  const builder = repo.createCommit({ targetBranch: 'main', commitMessage: 'Change', author, ...options });
-  for (const [path, content] of Object.entries(files)) {
-    if (content === null) builder.deletePath(path);
-    else builder.addFileFromString(path, content);
-  }
-  return builder.send();
-}
-
-async function started(files = { 'README.md': '# Hello\n' }) {
-  const repo = await storage.createRepo({ id: `node/${randomUUID()}` });
-  repo.first = (await change(repo, files)).commitSha;
-  return repo;
-}
-
-async function text(repo, options) {
-  return (await repo.getFileStream(options)).text();
-}
-
-const names = (page) => page.branches.map((branch) => branch.name).sort();
+const { ApiError, GitStorage, RefUpdateError, parseSignatureHeader, validateWebhook, validateWebhookSignature } = sdk;
 
 test('create, find, list and delete repositories', async () => {
   const id = `node-list/${randomUUID()}`;
@@ -415,6 +377,11 @@ test('a webhook that the SDK takes', async () => {
     const { commitSha } = await change(repo, { a: '1' });
     await arrived;
     const [{ headers, body }] = received;
+    const signature = headers['x-pierre-signature'];
+    const parsed = parseSignatureHeader(signature);
+    assert.ok(Math.abs(parsed.timestamp - Date.now() / 1000) < 60, signature);
+    assert.equal((await validateWebhookSignature(body, signature, secret)).valid, true);
+    assert.equal((await validateWebhookSignature(`${body} `, signature, secret)).valid, false);
     const result = await validateWebhook(body, headers, secret);
     assert.ok(result.valid, result.error);
     assert.equal(result.eventType, 'push');
