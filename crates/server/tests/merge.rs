@@ -518,3 +518,54 @@ async fn merges_into_one_branch_at_once_lose_nothing() {
         );
     }
 }
+
+/// Two branches that merged each other and decided the same conflict in two ways, so that their common ancestor is itself
+/// a merge in conflict; then one deletes the file and the other changes it.
+async fn crossed() -> TestServer {
+    let server = TestServer::with_repo("a").await;
+    let checkout = Checkout::init().await;
+    let resolve = async |other: &str, text: &[u8]| {
+        checkout.git_fails(&["merge", "-q", other]).await;
+        std::fs::write(checkout.path().join("f"), text).unwrap();
+        checkout
+            .git(&["commit", "-q", "-a", "-m", "resolved"])
+            .await;
+    };
+    checkout.commit("f", b"1\n2\n3\n").await;
+    checkout.commit("k", b"k\n").await;
+    checkout.git(&["branch", "theirs"]).await;
+    checkout.commit("f", b"1\n2o\n3\n").await;
+    checkout.git(&["branch", "ours-1"]).await;
+    checkout.git(&["checkout", "-q", "theirs"]).await;
+    checkout.commit("f", b"1\n2t\n3\n").await;
+    checkout.git(&["branch", "theirs-1"]).await;
+    resolve("ours-1", b"1\n2t\n3\n").await;
+    checkout.commit("f", b"1\n2t\n3\n4\n").await;
+    checkout.git(&["checkout", "-q", "main"]).await;
+    resolve("theirs-1", b"1\n2o\n3\n").await;
+    checkout.git(&["rm", "-q", "f"]).await;
+    checkout.git(&["commit", "-q", "-m", "gone"]).await;
+    let url = server.git_url("a", &Token::write("a"));
+    checkout.git(&["push", "-q", &url, "main", "theirs"]).await;
+    server
+}
+
+#[tokio::test]
+async fn a_conflict_shows_the_base_that_crossing_merges_have() {
+    let server = crossed().await;
+    for with_content in [false, true] {
+        let query =
+            format!("source_branch=theirs&target_branch=main&include_content={with_content}");
+        let found = preview(&server, &query).await.expect(200).body;
+        assert_eq!(found["status"], "conflicted");
+        assert_eq!(found["conflict_paths"], json!(["f"]));
+        let base = &found["conflicts"][0]["base"];
+        assert!(base["oid"].is_string(), "{found}");
+        if with_content {
+            let text = base["content"].as_str().unwrap();
+            assert!(text.contains("2o") && text.contains("2t"), "{text}");
+        }
+    }
+    let merged = merge(&server, request("theirs", "main")).await.expect(409);
+    assert_eq!(merged.body["conflict_paths"], json!(["f"]));
+}

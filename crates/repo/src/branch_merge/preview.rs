@@ -20,7 +20,8 @@ pub struct MergePreview {
     pub base: Option<ObjectId>,
     /// What a person would have to decide, in the order of the paths.
     pub conflicts: Vec<Conflict>,
-    /// The objects of the view, and the texts with conflict marks that stand in [`Conflict::merged`].
+    /// The objects of the view, and what was made: the texts with conflict marks that stand in [`Conflict::merged`], and
+    /// the base sides that came of merging several common ancestors.
     pub database: Database,
 }
 
@@ -47,9 +48,9 @@ pub fn preview_merge(
     };
     if kind == MergeKind::MergeCommit {
         let labels = [display_name(target), source.display()];
-        let merged = merge(view.database(), tips, bases, labels, true)?.merged;
-        preview.conflicts = merged.conflicts;
-        preview.database = preview.database.with_objects(merged.objects);
+        let merged = merge(view.database(), tips, bases, labels, true)?;
+        preview.conflicts = merged.merged.conflicts;
+        preview.database = merged.database;
     }
     Ok(preview)
 }

@@ -15,6 +15,9 @@ pub struct MergedCommits {
     pub merged: MergedTree,
     /// The best common ancestors, newest first; none for unrelated histories.
     pub bases: Vec<ObjectId>,
+    /// The database, with all that was made in memory: the result, and the base of several. The base side of a conflict
+    /// may be there only.
+    pub database: Database,
 }
 
 /// What two commits come from.
@@ -52,8 +55,13 @@ pub fn merge_from_bases(
     let (our_tree, their_tree) = (database.commit(ours)?.tree, database.commit(theirs)?.tree);
     // Nothing that was made for the base is in the result, which has only what the sides have.
     let merged = merge_trees(&base.database, base.tree, our_tree, their_tree, options)?;
+    let database = base.database.with_objects(merged.objects.iter().cloned());
     let bases = base.bases;
-    Ok(MergedCommits { merged, bases })
+    Ok(MergedCommits {
+        merged,
+        bases,
+        database,
+    })
 }
 
 /// Finds what two commits come from. Several best common ancestors are merged with one another
