@@ -65,8 +65,9 @@ pub enum RepoError {
         #[source]
         source: std::io::Error,
     },
-    /// One failure that several writes of a group share.
-    #[error("{0}")]
+    /// One failure that several writes of a group share. [`RepoError::Gone`], [`RepoError::Contended`] and
+    /// [`RepoError::Stopped`] are never shared: each write gets its own.
+    #[error(transparent)]
     Shared(std::sync::Arc<RepoError>),
     /// The store is shutting down, or a task of it failed.
     #[error("the store stopped while the request was under way")]
@@ -83,6 +84,20 @@ impl RepoError {
             action,
             path: path.display().to_string(),
             source,
+        }
+    }
+
+    /// The same failure once more, for another write that it ends.
+    pub(crate) fn share(error: &std::sync::Arc<RepoError>) -> RepoError {
+        match **error {
+            // Callers handle these apart, and do not look into a shared one.
+            RepoError::Gone => RepoError::Gone,
+            RepoError::Stopped => RepoError::Stopped,
+            RepoError::Contended { ref name, attempts } => RepoError::Contended {
+                name: name.clone(),
+                attempts,
+            },
+            _ => RepoError::Shared(error.clone()),
         }
     }
 }

@@ -527,7 +527,7 @@ fn answer(engine: &Engine, group: Vec<Waiting>, outcomes: Vec<Outcome>, view: &A
 fn fail(group: Vec<Waiting>, error: RepoError) -> Vec<Waiting> {
     let error = Arc::new(error);
     for write in group {
-        let _ = write.reply.send(Err(RepoError::Shared(error.clone())));
+        let _ = write.reply.send(Err(RepoError::share(&error)));
     }
     Vec::new()
 }
