@@ -94,14 +94,23 @@ async fn unknown_branches_and_odd_cursors_are_refused() {
         .get("/repos/commits?branch=main&ephemeral=true", &read)
         .await
         .expect(404);
-    for cursor in [
-        "x",
-        "20",
-        ".",
-        &format!("{head}.-1"),
-        &format!("{}.0", "1".repeat(40)),
-        &format!("{head}.99999999999"),
-    ] {
+    let tip = server.put("a", "x", "2").await;
+    let page = server
+        .get("/repos/commits?limit=1", &read)
+        .await
+        .expect(200);
+    let next = page.body["next_cursor"].as_str().unwrap();
+    let odd = [
+        next.replace(".1.", ".-1."),
+        next.replace(".1.", ".99999999999."),
+        next.replace(&tip, &"1".repeat(40)),
+        next.replace(&tip, ""),
+        format!("{head}.0"),
+        "x".to_owned(),
+        ".".to_owned(),
+    ];
+    for cursor in odd {
+        assert_ne!(cursor, next);
         server
             .get(&format!("/repos/commits?cursor={cursor}"), &read)
             .await
@@ -219,4 +228,50 @@ async fn a_signed_commit_comes_with_signature_and_payload() {
         found.body["commit"]["payload"].as_str().unwrap(),
         format!("{raw}\n")
     );
+}
+
+#[tokio::test]
+async fn a_cursor_of_another_list_is_refused() {
+    let server = TestServer::with_repo("a").await;
+    let read = Token::read("a");
+    for at in 0..3 {
+        server.put("a", &format!("{at}"), "1").await;
+    }
+    let body = json!({ "base_branch": "main", "target_branch": "side" });
+    server
+        .post("/repos/branches/create", &Token::write("a"), &body)
+        .await
+        .expect(200);
+    let next = async |query: &str| {
+        let page = server.get(&format!("/repos/{query}"), &read).await;
+        page.expect(200).body["next_cursor"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    let of_main = next("commits?branch=main&limit=1").await;
+    let of_files = next("files?limit=1").await;
+    for query in [
+        format!("commits?branch=side&cursor={of_main}"),
+        format!("commits?branch=main&path=0&cursor={of_main}"),
+        format!("tags?cursor={of_main}"),
+        format!("files?cursor={of_main}"),
+        format!("files/metadata?cursor={of_main}"),
+        format!("branches?cursor={of_main}"),
+        format!("tags?cursor={of_files}"),
+        format!("commits?branch=main&cursor={of_files}"),
+    ] {
+        let refused = server.get(&format!("/repos/{query}"), &read).await;
+        assert!(
+            refused.expect(400).error().contains("none of this list"),
+            "{query}"
+        );
+    }
+    server
+        .get(
+            &format!("/repos/commits?branch=main&cursor={of_main}"),
+            &read,
+        )
+        .await
+        .expect(200);
 }

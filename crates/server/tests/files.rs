@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{CommitBody, TestServer, Token};
+use crate::support::{Checkout, CommitBody, TestServer, Token};
 
 async fn sample() -> TestServer {
     let server = TestServer::with_repo("a").await;
@@ -202,4 +202,71 @@ async fn a_tree_larger_than_a_page_of_output_is_listed_whole() {
         (paths(&page.body).len(), &page.body["has_more"]),
         (5000, &json!(true))
     );
+}
+
+/// A repository whose files and tags are not all named in UTF-8.
+async fn raw_names() -> TestServer {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    let server = TestServer::with_repo("a").await;
+    let checkout = Checkout::init().await;
+    for name in [
+        &b"\xfe"[..],
+        b"\xff1",
+        b"\xff2",
+        b"\xff3",
+        b"z",
+        "caf\u{fffd}".as_bytes(),
+    ] {
+        std::fs::write(checkout.path().join(OsStr::from_bytes(name)), name).unwrap();
+    }
+    checkout.git(&["add", "-A"]).await;
+    checkout.git(&["commit", "-q", "-m", "names"]).await;
+    let head = checkout.git(&["rev-parse", "HEAD"]).await;
+    let tags = checkout.path().join(".git/refs/tags");
+    for name in [&b"a"[..], b"\xff1", b"\xff2", b"\xff3"] {
+        std::fs::write(tags.join(OsStr::from_bytes(name)), format!("{head}\n")).unwrap();
+    }
+    let url = server.git_url("a", &Token::write("a"));
+    checkout.git(&["push", "-q", "--tags", &url, "main"]).await;
+    server
+}
+
+#[tokio::test]
+async fn pages_end_and_hold_every_name_whatever_its_bytes() {
+    let server = raw_names().await;
+    for (list, field, count) in [
+        ("files", "paths", 6),
+        ("files/metadata", "files", 6),
+        ("tags", "tags", 4),
+    ] {
+        let (mut found, mut cursor) = (0, String::new());
+        for page in 0.. {
+            assert!(page < count, "{list} does not end");
+            let path = format!("/repos/{list}?limit=1{cursor}");
+            let body = server.get(&path, &Token::read("a")).await.expect(200).body;
+            found += body[field].as_array().unwrap().len();
+            match body["next_cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => break,
+            }
+        }
+        assert_eq!(found, count, "{list}");
+    }
+}
+
+#[tokio::test]
+async fn a_path_that_is_not_utf_8_is_never_taken_for_another() {
+    let server = raw_names().await;
+    let other = server.file("a", "path=caf%EF%BF%BD").await;
+    assert_eq!(other.status(), 200);
+    let refused = server.file("a", "path=caf%E9").await;
+    assert_eq!(refused.status(), 400);
+    assert!(refused.text().await.unwrap().contains("UTF-8"));
+    for path in ["blame?path=%FF1", "commits?path=%FF1", "files?path=%FF1"] {
+        let path = format!("/repos/{path}");
+        let refused = server.get(&path, &Token::read("a")).await.expect(400);
+        assert!(refused.error().contains("UTF-8"));
+    }
 }

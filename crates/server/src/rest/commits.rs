@@ -35,11 +35,12 @@ pub(crate) async fn list(
         .filter(|path| !path.is_empty())
         .map(input::path)
         .transpose()?;
+    let list = list_mark(&query);
     let cursor = query
         .cursor
         .as_deref()
         .filter(|cursor| !cursor.is_empty())
-        .map(Cursor::parse)
+        .map(|cursor| Cursor::parse(cursor, &list))
         .transpose()?;
     tokio::task::spawn_blocking(move || {
         let Cursor { tip, skip } = match cursor {
@@ -63,11 +64,8 @@ pub(crate) async fn list(
         )?;
         let has_more = page::cut(&mut entries, limit);
         let next_cursor = has_more.then(|| {
-            Cursor {
-                tip,
-                skip: skip + limit,
-            }
-            .to_string()
+            let skip = skip + limit;
+            Cursor { tip, skip }.text(&list)
         });
         let commits = entries
             .iter()
@@ -142,15 +140,17 @@ struct Cursor {
 }
 
 impl Cursor {
-    fn parse(text: &str) -> Result<Cursor, ApiError> {
-        let parsed = text.split_once('.').and_then(|(tip, skip)| {
+    fn parse(text: &str, list: &str) -> Result<Cursor, ApiError> {
+        let rest = text.strip_prefix("commits:");
+        let parsed = rest.and_then(|rest| {
+            let (place, _) = rest.rsplit_once('.').filter(|(_, of)| *of == list)?;
+            let (tip, skip) = place.split_once('.')?;
             Some((
                 ObjectId::from_hex(tip.as_bytes()).ok()?,
                 skip.parse::<u32>().ok()?,
             ))
         });
-        let (tip, skip) =
-            parsed.ok_or_else(|| ApiError::invalid("`cursor` is none of this list"))?;
+        let (tip, skip) = parsed.ok_or_else(page::foreign_cursor)?;
         Ok(Cursor {
             tip,
             skip: skip as usize,
@@ -163,12 +163,20 @@ impl Cursor {
         if found.is_some_and(|found| found.id == self.tip) {
             return Ok(self);
         }
-        Err(ApiError::invalid("`cursor` is none of this list"))
+        Err(page::foreign_cursor())
+    }
+
+    fn text(&self, list: &str) -> String {
+        format!("commits:{}.{}.{list}", self.tip, self.skip)
     }
 }
 
-impl std::fmt::Display for Cursor {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}.{}", self.tip, self.skip)
-    }
+/// Tells the lists of commits apart: a cursor of one branch or path is none of another's.
+fn list_mark(query: &ListCommitsQuery) -> String {
+    let branch = query.branch.as_deref().unwrap_or_default();
+    let path = query.path.as_deref().unwrap_or_default();
+    let ephemeral = query.ephemeral.unwrap_or(false);
+    // No name has a zero byte in it.
+    let asked = format!("{branch}\0{path}\0{ephemeral}");
+    blake3::hash(asked.as_bytes()).to_hex()[..8].to_owned()
 }

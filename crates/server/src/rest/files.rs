@@ -9,11 +9,12 @@ use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
 use packhouse_api::{EntryKind, ErrorBody, ErrorCode, FileEntry, ListFilesQuery, ListedFiles};
 use packhouse_object::{
-    BString, Database, EntryMode, ObjectId, ReadError, RepoPath, TreeChange, diff_trees, find_path,
+    Database, EntryMode, ObjectId, ReadError, RepoPath, TreeChange, diff_trees, find_path,
 };
 use packhouse_repo::{self as repo, FileList, ListFiles, View, list_files};
 
 use super::input::{self, Query, shown};
+use super::page::NameList;
 use super::{namespace, page, resolve, shown_ref};
 use crate::auth::{Caller, Scope};
 use crate::error::ApiError;
@@ -53,10 +54,7 @@ pub(crate) async fn list(
         } else {
             (usize::MAX, usize::MAX)
         };
-        let after = query
-            .cursor
-            .filter(|cursor| !cursor.is_empty())
-            .map(BString::from);
+        let after = NameList::Files.after(query.cursor.as_deref())?;
         let asked = ListFiles {
             tree: root,
             path: folder.clone(),
@@ -70,7 +68,7 @@ pub(crate) async fn list(
         let next_cursor = entries
             .last()
             .filter(|_| has_more)
-            .map(|last| last.path.to_string());
+            .map(|last| NameList::Files.cursor(&last.path));
         let is_file = |entry: &&repo::FileEntry| !entry.mode.is_tree();
         Ok(Json(ListedFiles {
             paths: entries

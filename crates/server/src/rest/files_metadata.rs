@@ -12,6 +12,7 @@ use packhouse_repo::{FileEntry, FileList, ListFiles, Repository, View, list_file
 
 use super::files::{MAX_PAGE_PATH_BYTES, folder, kind, no_folder, shown_mode};
 use super::input::Query;
+use super::page::NameList;
 use super::{namespace, page, resolve, shown_ref, time};
 use crate::auth::{Caller, Scope};
 use crate::error::ApiError;
@@ -76,14 +77,11 @@ impl Listing {
             }
             _ => error,
         })?;
-        let cursor = query.cursor.as_deref();
         let asked = ListFiles {
             tree: view.database().commit(found.id)?.tree,
             path: folder.clone(),
             recursive: true,
-            after: cursor
-                .filter(|cursor| !cursor.is_empty())
-                .map(BString::from),
+            after: NameList::Files.after(query.cursor.as_deref())?,
             limit: page::limit(query.limit, 200, 1000),
             path_bytes: MAX_PAGE_PATH_BYTES,
         };
@@ -122,7 +120,7 @@ impl Listing {
         let last = self.entries.last();
         let next_cursor = last
             .filter(|_| self.has_more)
-            .map(|last| last.path.to_string());
+            .map(|last| NameList::Files.cursor(&last.path));
         Ok(Json(FilesMetadata {
             files,
             commits,

@@ -8,6 +8,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use packhouse_api::ErrorCode;
 use packhouse_object::{ObjectId, RefName, RepoPath};
 use packhouse_repo::Namespace;
+use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 
 use crate::body::BodyError;
@@ -21,6 +22,13 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Query<T>, ApiError> {
+        // What is not UTF-8 would be read as something else, and another file be found.
+        let given = parts.uri.query().unwrap_or_default();
+        if percent_decode_str(given).decode_utf8().is_err() {
+            return Err(ApiError::invalid(
+                "the query is not valid: its percent-encoding is not UTF-8; names that are not UTF-8 cannot be asked for",
+            ));
+        }
         match axum::extract::Query::<T>::try_from_uri(&parts.uri) {
             Ok(query) => Ok(Query(query.0)),
             Err(error) => Err(ApiError::invalid(format!(

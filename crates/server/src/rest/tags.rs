@@ -11,7 +11,7 @@ use packhouse_object::{ObjectId, RefName};
 use packhouse_repo::{self as repo, Ref, TagError};
 
 use super::input::{Query, read_json, shown};
-use super::page;
+use super::page::{self, NameList};
 use crate::auth::{Caller, Scope};
 use crate::error::ApiError;
 use crate::state::AppState;
@@ -33,11 +33,11 @@ pub(crate) async fn list(
 ) -> Result<Json<ListedTags>, ApiError> {
     let view = state.open(&caller, Scope::GitRead).await?.view().await?;
     let limit = page::limit(query.limit, 20, 100);
-    let cursor = query.cursor.as_deref().filter(|cursor| !cursor.is_empty());
-    let after = cursor
-        .map(|cursor| full_name("cursor", cursor))
+    let after = NameList::Tags.after(query.cursor.as_deref())?;
+    let after = after
+        .map(|short| RefName::parse([PREFIX.as_bytes(), &short[..]].concat()))
         .transpose()
-        .map_err(|_| ApiError::invalid("`cursor` is none of this list"))?;
+        .map_err(|_| page::foreign_cursor())?;
     let refs = view.refs();
     let mut tags: Vec<TagInfo> = match &after {
         None => take(refs.prefixed(PREFIX.as_bytes()), limit + 1),
@@ -179,10 +179,9 @@ fn take<'a>(refs: impl Iterator<Item = (&'a RefName, &'a Ref)>, limit: usize) ->
 
 fn info(name: &RefName, entry: &Ref) -> TagInfo {
     let short = name.strip_prefix(PREFIX).unwrap_or(name.as_bstr());
-    let short = short.to_string();
     TagInfo {
-        cursor: short.clone(),
-        name: short,
+        cursor: NameList::Tags.cursor(short),
+        name: short.to_string(),
         sha: entry.peeled.unwrap_or(entry.target).to_string(),
         tag_object_sha: entry.peeled.map(|_| entry.target.to_string()),
     }
