@@ -74,7 +74,7 @@ pub struct BaseRepo {
     /// `github`, `gitlab`, `bitbucket`, `gitea`, `forgejo`, `codeberg`, `sr.ht`, `git` for any other host, or `code` for
     /// a repository of this server.
     pub provider: String,
-    /// Organisation or user there.
+    /// Organisation or user there. For a repository of this server: the organisation of the token, or nothing.
     #[serde(default)]
     pub owner: String,
     /// Repository there.

@@ -264,3 +264,17 @@ fn files_below(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
     found.sort();
     found
 }
+
+#[tokio::test]
+async fn a_fork_of_another_owners_repository_is_refused() {
+    let (server, ..) = source().await;
+    let refused = create(&server, "fork", base("source", json!({ "owner": "other" })))
+        .await
+        .expect(403);
+    assert!(refused.error().contains("`base_repo.owner` is `other`"));
+    server.get("/repo", &Token::read("fork")).await.expect(404);
+    // Whoever names no owner means their own organisation.
+    create(&server, "fork", base("source", json!({ "owner": " " })))
+        .await
+        .expect(201);
+}

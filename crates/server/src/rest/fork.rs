@@ -97,6 +97,18 @@ fn initial_commit(given: &InitialCommit, source: &str) -> Result<repo::InitialCo
 /// The repository to fork, if the nested token allows reading it.
 async fn source(state: &AppState, caller: &Caller, base: &BaseRepo) -> Result<RepoRow, ApiError> {
     let name = base.name.trim();
+    if let Some(owner) = non_blank(Some(&base.owner))
+        && owner != caller.issuer()
+    {
+        return Err(ApiError::new(
+            ErrorCode::Forbidden,
+            format!(
+                "`base_repo.owner` is `{}`, not your organisation `{}`; forks stay within one",
+                shown(owner),
+                caller.issuer()
+            ),
+        ));
+    }
     let token = base.auth.as_ref().and_then(|auth| auth.token.as_deref());
     let token = non_blank(token).ok_or_else(|| {
         ApiError::new(
