@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::uri::Authority;
 use http::{Extensions, HeaderMap, Uri};
 use packhouse_api::ErrorCode;
-use packhouse_catalog::{JobState, Origin, RepoRow};
+use packhouse_catalog::{CatalogError, JobState, Origin, RepoRow};
 use packhouse_client::Egress;
 use packhouse_object::ObjectId;
 use packhouse_repo::{Hosted, Repository, TextCache};
@@ -183,6 +183,14 @@ impl AppState {
     /// The caller that `token` stands for, where it is not the request's own; nothing is counted.
     pub async fn authenticate_token(&self, token: &str) -> Result<Caller, ApiError> {
         self.authenticator.authenticate_token(token).await
+    }
+
+    /// For how long the token of `caller` still counts; `None`: no longer.
+    pub(crate) async fn time_left(
+        &self,
+        caller: &Caller,
+    ) -> Result<Option<Duration>, CatalogError> {
+        self.authenticator.time_left(caller).await
     }
 
     /// The repository that the caller's token names, for a caller with `scope`.

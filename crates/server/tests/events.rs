@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use serde_json::Value;
 
-use crate::support::{TestServer, Token};
+use crate::support::{Key, TestServer, Token, now, register};
 
 /// An open stream.
 struct Events {
@@ -202,4 +202,57 @@ async fn streams_are_limited() {
         }
     }
     panic!("a stream that ended still counts");
+}
+
+/// Reads on until the stream ends, and returns the kinds of the events until then.
+async fn rest(events: &mut Events) -> Vec<String> {
+    let mut kinds = Vec::new();
+    while let Some(part) = events.part().await {
+        let kind = part.lines().find_map(|line| line.strip_prefix("event: "));
+        kinds.extend(kind.map(str::to_owned));
+    }
+    kinds
+}
+
+#[tokio::test]
+async fn a_stream_ends_with_its_token() {
+    let server = TestServer::with_repo("a").await;
+    let token = Token::read("a").with("exp", (now() + 2).into());
+    let mut events = Events::open(&server, "", None, &token).await;
+    let began = std::time::Instant::now();
+    assert!(rest(&mut events).await.is_empty());
+    assert!(began.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn a_stream_ends_when_the_key_of_its_token_is_revoked() {
+    let server = TestServer::with_repo("a").await;
+    let pem = Key::OtherEs256.public_pem();
+    let fingerprint = register(&server.server, server.org, pem).await;
+    // The new key counts after a moment.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let token = Token::read("a").signed_by(Key::OtherEs256);
+    let mut revoked = Events::open(&server, "", None, &token).await;
+    let mut kept = Events::open(&server, "", None, &Token::read("a")).await;
+    let catalog = server.server.hosted().catalog();
+    assert!(catalog.revoke_key(server.org, &fingerprint).await.unwrap());
+    let began = std::time::Instant::now();
+    assert!(rest(&mut revoked).await.is_empty());
+    assert!(began.elapsed() < Duration::from_secs(5));
+    server.put("a", "x", "1").await;
+    assert_eq!(kept.next().await.kind, "push");
+}
+
+#[tokio::test]
+async fn a_stream_ends_after_its_repository_was_deleted() {
+    let server = TestServer::with_repo("a").await;
+    let mut events = Events::open(&server, "", None, &Token::read("a")).await;
+    let token = Token::new("a", &["repo:write"]);
+    let began = std::time::Instant::now();
+    server
+        .delete("/repos/delete", &token, &serde_json::json!({}))
+        .await
+        .expect(200);
+    assert_eq!(rest(&mut events).await, ["repo.deleted"]);
+    assert!(began.elapsed() < Duration::from_secs(5));
 }

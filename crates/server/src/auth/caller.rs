@@ -84,10 +84,20 @@ pub struct Caller {
     origin: Option<Arc<Origin>>,
 }
 
+/// What a token stands on.
+#[derive(Debug)]
+pub(super) struct Credential {
+    /// The fingerprint of the key that signed it.
+    pub fingerprint: String,
+    /// When it ends, in seconds since the epoch.
+    pub ends_at: f64,
+}
+
 #[derive(Debug)]
 struct Inner {
     org: OrgId,
     issuer: String,
+    credential: Credential,
     who: String,
     repo: Option<String>,
     scopes: Scopes,
@@ -98,6 +108,7 @@ impl Caller {
     pub(super) fn new(
         org: OrgId,
         issuer: String,
+        credential: Credential,
         who: String,
         repo: Option<String>,
         scopes: Scopes,
@@ -107,6 +118,7 @@ impl Caller {
             inner: Arc::new(Inner {
                 org,
                 issuer,
+                credential,
                 who,
                 repo,
                 scopes,
@@ -148,6 +160,10 @@ impl Caller {
     /// That organisation's name.
     pub fn issuer(&self) -> &str {
         &self.inner.issuer
+    }
+
+    pub(super) fn credential(&self) -> &Credential {
+        &self.inner.credential
     }
 
     /// Who is acting, for the reflog.

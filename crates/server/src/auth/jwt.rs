@@ -4,17 +4,16 @@
 //! remembered counts only while the key that signed it is still registered, and a key is asked for at most a second
 //! late, so revoking a key ends its tokens within a second.
 
-use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderMap;
 use packhouse_api::ErrorCode;
-use packhouse_catalog::Catalog;
+use packhouse_catalog::{Catalog, CatalogError};
 use quick_cache::sync::Cache;
 
-use super::caller::{Caller, Scopes};
+use super::caller::{Caller, Credential, Scopes};
 use super::claims::{Claims, Header};
 use super::keys::KeyRing;
 use super::policy::TokenPolicy;
@@ -34,15 +33,7 @@ const MAX_WHO_CHARS: usize = 200;
 #[derive(Debug)]
 pub struct Authenticator {
     keys: KeyRing,
-    remembered: Cache<[u8; 32], Arc<Verified>>,
-}
-
-#[derive(Debug)]
-struct Verified {
-    caller: Caller,
-    issuer: String,
-    fingerprint: String,
-    ends_at: f64,
+    remembered: Cache<[u8; 32], Caller>,
 }
 
 impl Authenticator {
@@ -68,28 +59,44 @@ impl Authenticator {
         }
         let now = now_seconds();
         let hash = *blake3::hash(token.as_bytes()).as_bytes();
-        if let Some(verified) = self.remembered.get(&hash) {
-            if verified.ends_at <= now {
+        if let Some(caller) = self.remembered.get(&hash) {
+            if caller.credential().ends_at <= now {
                 self.remembered.remove(&hash);
                 return Err(refuse("the token has expired"));
             }
-            let keys = self
-                .keys
-                .of(&verified.issuer)
-                .await
-                .map_err(unreachable_catalog)?;
-            if keys.is_some_and(|keys| keys.has(&verified.fingerprint)) {
-                return Ok(verified.caller.clone());
+            if self.has_key(&caller).await.map_err(unreachable_catalog)? {
+                return Ok(caller);
             }
             self.remembered.remove(&hash);
         }
-        let verified = Arc::new(self.verify(token, now).await?);
-        let caller = verified.caller.clone();
-        self.remembered.insert(hash, verified);
+        let caller = self.verify(token, now).await?;
+        self.remembered.insert(hash, caller.clone());
         Ok(caller)
     }
 
-    async fn verify(&self, token: &str, now: f64) -> Result<Verified, ApiError> {
+    /// For how long the token of `caller` still counts; `None`: it has ended, or its key was revoked, which is noticed
+    /// after a second at most. For answers that outlive the moment at which the token was verified.
+    pub(crate) async fn time_left(
+        &self,
+        caller: &Caller,
+    ) -> Result<Option<Duration>, CatalogError> {
+        let left = caller.credential().ends_at - now_seconds();
+        if left <= 0.0 || !self.has_key(caller).await? {
+            return Ok(None);
+        }
+        // A time too long to be told is one that never comes.
+        Ok(Some(
+            Duration::try_from_secs_f64(left).unwrap_or(Duration::MAX),
+        ))
+    }
+
+    /// Whether the key that signed the caller's token is registered.
+    async fn has_key(&self, caller: &Caller) -> Result<bool, CatalogError> {
+        let keys = self.keys.of(caller.issuer()).await?;
+        Ok(keys.is_some_and(|keys| keys.has(&caller.credential().fingerprint)))
+    }
+
+    async fn verify(&self, token: &str, now: f64) -> Result<Caller, ApiError> {
         let malformed = || refuse("the token is malformed");
         let (message, signature) = token.rsplit_once('.').ok_or_else(malformed)?;
         let (header, claims) = message.split_once('.').ok_or_else(malformed)?;
@@ -118,22 +125,22 @@ impl Authenticator {
             .find(|(_, key)| key.verifies(signature, message.as_bytes()))
             .ok_or_else(no_key)?;
         let ends_at = claims.check_times(now).map_err(refuse)?;
-        Ok(Verified {
-            caller: Caller::new(
-                keys.org,
-                claims.iss.clone(),
-                who(&claims),
-                claims.repo.filter(|repo| !repo.is_empty()),
-                Scopes::from_words(claims.scopes.iter().map(String::as_str)),
-                TokenPolicy::new(
-                    claims.refs.unwrap_or_default(),
-                    claims.ops.unwrap_or_default(),
-                ),
-            ),
-            issuer: claims.iss,
+        let credential = Credential {
             fingerprint: fingerprint.clone(),
             ends_at,
-        })
+        };
+        Ok(Caller::new(
+            keys.org,
+            claims.iss.clone(),
+            credential,
+            who(&claims),
+            claims.repo.filter(|repo| !repo.is_empty()),
+            Scopes::from_words(claims.scopes.iter().map(String::as_str)),
+            TokenPolicy::new(
+                claims.refs.unwrap_or_default(),
+                claims.ops.unwrap_or_default(),
+            ),
+        ))
     }
 }
 

@@ -15,7 +15,6 @@ use http::{HeaderMap, HeaderValue};
 use packhouse_api::{ErrorBody, ErrorCode, EventsQuery};
 use packhouse_catalog::{Catalog, CatalogError, Event, OrgId, Position, RepoId};
 use tokio::sync::{Notify, OwnedSemaphorePermit};
-use tokio_util::sync::CancellationToken;
 
 use super::input::Query;
 use crate::auth::{Caller, Scope};
@@ -43,6 +42,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const MAX_NAMES: usize = 1000;
 
 /// Streams events of the repository that the token names, or of all of its organisation, as server-sent events.
+///
+/// The stream ends with the token, and about a second after its key was revoked or the repository deleted.
 #[utoipa::path(
     get, path = "/api/v1/events", operation_id = "stream_events", tag = "webhooks", params(
         EventsQuery,
@@ -79,13 +80,13 @@ pub(crate) async fn stream(
     let reader = Reader {
         changed: state.wakes.of(caller.org(), repo),
         catalog,
-        org: caller.org(),
-        org_name: caller.issuer().to_owned(),
         repo,
         after,
         names: HashMap::new(),
-        stopping: state.stopping.clone(),
         is_new: true,
+        is_gone: false,
+        state,
+        caller,
         _permit: permit,
     };
     let pieces = futures::stream::unfold(reader, |mut reader| async move {
@@ -146,20 +147,21 @@ async fn end_of(catalog: &Catalog, org: OrgId, repo: Option<RepoId>) -> Result<P
 
 /// One stream. It reads only when its client has taken what was read before.
 struct Reader {
+    state: AppState,
+    caller: Caller,
     catalog: Catalog,
-    org: OrgId,
-    org_name: String,
     repo: Option<RepoId>,
     after: Position,
     names: HashMap<RepoId, String>,
     changed: Arc<Notify>,
-    stopping: CancellationToken,
     is_new: bool,
+    /// The repository was found deleted: what has happened to it until then is the end.
+    is_gone: bool,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Reader {
-    /// The next piece of the stream; `None`: the server stops.
+    /// The next piece of the stream; `None`: the server stops, the repository is deleted, or the token counts no longer.
     async fn next(&mut self) -> Option<Result<Bytes, CatalogError>> {
         if std::mem::take(&mut self.is_new) {
             // Where it starts, so that a client that comes back before the first event misses none.
@@ -173,12 +175,29 @@ impl Reader {
             let mut changed = std::pin::pin!(changed.notified());
             // From here on no change is missed, also while the catalog is read.
             changed.as_mut().enable();
-            if self.stopping.is_cancelled() {
+            if self.state.stopping.is_cancelled() {
                 return None;
             }
-            match self.read().await {
+            let read = self.read().await;
+            // After reading: nothing is sent that happened when the token did not count any more.
+            let time_left = match self.state.time_left(&self.caller).await {
+                Ok(time_left) => time_left?,
+                Err(error) => return Some(Err(error)),
+            };
+            match read {
                 Ok(text) if text.is_empty() => {}
                 read => return Some(read.map(Bytes::from)),
+            }
+            if self.is_gone {
+                return None;
+            }
+            if looks_again == 0 {
+                match self.find_gone().await {
+                    Ok(false) => {}
+                    // It may have been deleted, which is an event, after the events were read.
+                    Ok(true) => continue,
+                    Err(error) => return Some(Err(error)),
+                }
             }
             let pause = if looks_again > 0 {
                 LOOK_AGAIN
@@ -186,7 +205,8 @@ impl Reader {
                 LOOK_EVERY
             };
             tokio::select! {
-                () = self.stopping.cancelled() => return None,
+                () = self.state.stopping.cancelled() => return None,
+                () = tokio::time::sleep(time_left) => return None,
                 () = changed => looks_again = LOOKS_AGAIN,
                 () = tokio::time::sleep(pause) => looks_again = looks_again.saturating_sub(1),
                 () = tokio::time::sleep_until(silent_until) => {
@@ -196,6 +216,15 @@ impl Reader {
         }
     }
 
+    /// Looks whether the repository that is followed was deleted, and says so.
+    async fn find_gone(&mut self) -> Result<bool, CatalogError> {
+        if let (Some(repo), Ok(name)) = (self.repo, self.caller.repo()) {
+            let found = self.catalog.repo(self.caller.org(), name).await?;
+            self.is_gone = found.is_none_or(|row| row.id != repo);
+        }
+        Ok(self.is_gone)
+    }
+
     /// A page of events as text; empty if there is none.
     async fn read(&mut self) -> Result<String, CatalogError> {
         let events = match self.repo {
@@ -203,12 +232,15 @@ impl Reader {
                 let after = (self.after.generation, self.after.ordinal);
                 self.catalog.repo_events(repo, after, PAGE).await?
             }
-            None => self.catalog.org_events(self.org, self.after, PAGE).await?,
+            None => {
+                let org = self.caller.org();
+                self.catalog.org_events(org, self.after, PAGE).await?
+            }
         };
         let mut text = String::new();
         for event in events {
             let name = self.name(&event).await?;
-            let message = message(&event, &name, &self.org_name);
+            let message = message(&event, &name, self.caller.issuer());
             self.after = event.position;
             // A body is one line: JSON escapes line ends.
             let _ = write!(
