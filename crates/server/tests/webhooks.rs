@@ -1,5 +1,7 @@
 //! Webhooks: who may have them, what arrives, and what becomes of what does not.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use packhouse_server::{Clock, Config, Egress};
@@ -577,4 +579,31 @@ async fn a_deleted_webhook_is_told_nothing_more() {
     server.send(request).await.expect(200);
     server.put("a", "x", "2").await;
     assert!(receiver.is_silent().await);
+}
+
+#[tokio::test]
+async fn a_deleted_webhook_is_not_retried() {
+    let server = server().await;
+    server.create("a").await;
+    let attempts = Arc::new(AtomicUsize::new(0));
+    let counted = attempts.clone();
+    let refuse = move |number| {
+        counted.store(number, Ordering::SeqCst);
+        Some(500)
+    };
+    let mut receiver = Receiver::with(refuse).await;
+    let made = subscribe(&server, &of_repo("a"), json!({ "url": receiver.url() })).await;
+    server.put("a", "x", "1").await;
+    for _ in 0..3 {
+        receiver.next().await;
+    }
+    let path = format!("/webhooks/{}", text(&made["id"]));
+    let request = server.request(Method::DELETE, &path, &of_repo("a"));
+    server.send(request).await.expect(200);
+    let before = attempts.load(Ordering::SeqCst);
+    // Longer than several pauses between attempts.
+    tokio::time::sleep(Duration::from_millis(800)).await;
+    let late = attempts.load(Ordering::SeqCst) - before;
+    // One may have begun before.
+    assert!(late <= 1, "{late} attempts after the deletion");
 }

@@ -13,7 +13,7 @@ use super::attempt::Sender;
 use super::backoff::pause_ms;
 use super::counters::{Outcome, WebhookCounters};
 use super::options::{WebhookOptions, millis};
-use crate::events::{is_wanted, message};
+use crate::events::{Message, is_wanted, message};
 
 /// Events read at a time.
 const PAGE: u32 = 64;
@@ -64,7 +64,7 @@ enum End {
     Empty,
     /// There is more, to be gone on with at that time.
     More { at_ms: i64 },
-    /// Another node has taken the queue.
+    /// Another node has taken the queue, or the webhook is deleted.
     Lost,
 }
 
@@ -166,7 +166,15 @@ impl Held<'_> {
             if !self.may_send(now_ms).await? {
                 return Ok(Some(End::Lost));
             }
-            let Some(pause_ms) = self.attempt(event).await else {
+            let message = message(event, &self.repo_name, &self.org_name);
+            if !is_wanted(&self.hook.events, &message.kind) {
+                return Ok(None);
+            }
+            // Who has deleted the webhook is told nothing more, whatever was under way.
+            if self.worker.catalog.hook(self.hook.id).await?.is_none() {
+                return Ok(Some(End::Lost));
+            }
+            let Some(pause_ms) = self.attempt(event, &message).await else {
                 return Ok(None);
             };
             if pause_ms > SHORT_PAUSE_MS {
@@ -200,17 +208,13 @@ impl Held<'_> {
         Ok(true)
     }
 
-    /// Sends an event if it is wanted. How long to wait before the next attempt, if there shall be one.
-    async fn attempt(&mut self, event: &Event) -> Option<i64> {
-        let message = message(event, &self.repo_name, &self.org_name);
-        if !is_wanted(&self.hook.events, &message.kind) {
-            return None;
-        }
+    /// Sends an event. How long to wait before the next attempt, if there shall be one.
+    async fn attempt(&mut self, event: &Event, message: &Message) -> Option<i64> {
         let worker = self.worker;
         let options = &worker.options;
         let mut delivery = worker
             .sender
-            .send(&self.hook, event, &message, &options.clock)
+            .send(&self.hook, event, message, &options.clock)
             .await;
         let now_ms = options.clock.now_ms();
         if delivery.state == DeliveryState::Delivered {
