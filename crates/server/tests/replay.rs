@@ -246,6 +246,8 @@ async fn bad_requests_are_refused() {
             .await
             .expect(status);
     }
+    let both = send(&server, "cherry-pick", with("range", json!("main..topic"))).await;
+    assert!(both.expect(400).error().contains("do not go together"));
     for range in ["main", "main...topic", "..topic", "main..", "a..b..c"] {
         let body = json!({ "target_branch": "main", "range": range });
         let status = if range == "a..b..c" { 404 } else { 400 };

@@ -132,7 +132,10 @@ fn commits(request: &ReplayCommits) -> Result<repo::ReplayCommits, ApiError> {
                 to: to.to_owned(),
             })
         }
-        _ => Err(ApiError::invalid("one of `commit` and `range` is needed")),
+        (Some(_), Some(_)) => Err(ApiError::invalid(
+            "`commit` and `range` do not go together: give one of them",
+        )),
+        (None, None) => Err(ApiError::invalid("one of `commit` and `range` is needed")),
     }
 }
 
