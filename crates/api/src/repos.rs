@@ -92,7 +92,8 @@ pub struct BaseRepo {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub default_branch: Option<String>,
-    /// Of a repository of this server: `fork`, which is also meant if it is absent, or `snapshot`.
+    /// Of a repository of this server: `fork`, which is also meant if it is absent, or `snapshot`. Either has every object of
+    /// its source: whoever can read it and knows the id of a commit can read that commit, whatever `ref` and `sha` say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub operation: Option<String>,
