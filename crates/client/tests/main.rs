@@ -11,6 +11,7 @@ mod http;
 mod killed;
 mod mirrors;
 mod sites;
+mod symbolic;
 mod transports;
 mod world;
 

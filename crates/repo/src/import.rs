@@ -151,7 +151,7 @@ fn load(
     let mut skipped = source.skipped;
     let mut refs = Vec::new();
     for (name, value) in source.view.refs().iter() {
-        if source.symbolic.contains(name) {
+        if source.view.symbolic_refs().contains_key(name) {
             let reason =
                 "it stands for another ref, which is imported under its own name".to_owned();
             skipped.push(SkippedRef {

@@ -3,6 +3,9 @@
 //! A view never changes. Everything a request reads comes from one view, so it sees either all of a
 //! write or nothing of it.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use bstr::BString;
 use packhouse_object::{Database, EPHEMERAL_PREFIX, ObjectId, ObjectKind, ReadError, RefName};
 
@@ -45,6 +48,7 @@ pub struct View {
     pub(crate) head: RefName,
     pub(crate) refs: Refs,
     pub(crate) database: Database,
+    pub(crate) symbolic: Arc<BTreeMap<RefName, RefName>>,
 }
 
 impl View {
@@ -54,6 +58,7 @@ impl View {
             head,
             refs,
             database,
+            symbolic: Arc::default(),
         }
     }
 
@@ -70,6 +75,12 @@ impl View {
     /// The refs.
     pub fn refs(&self) -> &Refs {
         &self.refs
+    }
+
+    /// The refs that stand for other refs, with what each leads to in the end. They are among [`View::refs`] too, with
+    /// the targets of those. Only repositories in a folder have such refs; `HEAD` is none of them.
+    pub fn symbolic_refs(&self) -> &BTreeMap<RefName, RefName> {
+        &self.symbolic
     }
 
     /// The branch `HEAD` points to; it may not exist yet.
@@ -169,6 +180,7 @@ impl View {
             head: self.head.clone(),
             refs,
             database,
+            symbolic: self.symbolic.clone(),
         })
     }
 }

@@ -722,3 +722,43 @@ async fn the_reflog_says_who_and_why() {
             .is_empty()
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_symbolic_ref_is_deleted_alone() {
+    let (_folder, path, repository) = empty();
+    let first = commit_on(&repository, &main_branch(), "one").await.unwrap();
+    for packed in [false, true] {
+        let symbolic = ["alias", "again"].map(|name| {
+            let full = branch(name);
+            git(
+                &path,
+                &["symbolic-ref", &full.to_string(), "refs/heads/main"],
+            );
+            full
+        });
+        if packed {
+            git(&path, &["pack-refs", "--all"]);
+        }
+        let alone = vec![edit(&symbolic[0], Some(first), None)];
+        publish(&repository, Vec::new(), alone).await.unwrap();
+        assert_eq!(git(&path, &["rev-parse", "main"]), first.to_string());
+        assert!(!path.join("refs/heads/alias").exists());
+        let view = repository.view().await.unwrap();
+        assert_eq!(target(&view, &branch("alias")), None);
+
+        // Beside what it leads to.
+        git(&path, &["branch", "keep", "main"]);
+        let both = vec![
+            edit(&main_branch(), Some(first), None),
+            edit(&symbolic[1], Some(first), None),
+        ];
+        publish(&repository, Vec::new(), both).await.unwrap();
+        assert_eq!(
+            git(&path, &["for-each-ref", "--format=%(refname)"]),
+            "refs/heads/keep"
+        );
+        assert!(!path.join("refs/heads/again").exists());
+        git(&path, &["branch", "-m", "keep", "main"]);
+    }
+    assert_sound(&path);
+}

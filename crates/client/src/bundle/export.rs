@@ -93,7 +93,7 @@ pub(crate) fn bundle_changes(
     // What is no bundle is replaced as a whole.
     let found =
         read_bundle_header(path).map_or_else(|_| RefTargets::new(), |header| header.targets());
-    Ok(MirrorDiff::of(&edits(&found, &wanted, true)))
+    Ok(MirrorDiff::of(&edits(&found.into(), &wanted, true)))
 }
 
 fn content(store: &Store, refs: &RefSelection, squash: bool) -> Result<Content, MirrorError> {

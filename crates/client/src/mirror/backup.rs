@@ -7,7 +7,7 @@ use std::path::Path;
 use packhouse_object::RefName;
 use packhouse_repo::store::{Create, Store, StoreOptions};
 
-use super::diff::{MirrorDiff, RefTargets, edits, making_room};
+use super::diff::{FoundRefs, MirrorDiff, edits, making_room};
 use super::publish::targets;
 use super::selection::select;
 use super::{MirrorError, MirrorFormat, MirrorOptions, RefSelection};
@@ -34,7 +34,11 @@ pub fn backup(
     let wanted = select(&options.refs, &targets(&view))?;
     let made = match url.local_path().filter(|path| is_free(path)) {
         Some(_) if options.dry_run => {
-            return Ok(MirrorDiff::of(&edits(&RefTargets::new(), &wanted, false)));
+            return Ok(MirrorDiff::of(&edits(
+                &FoundRefs::default(),
+                &wanted,
+                false,
+            )));
         }
         Some(path) => Some(make(path)?),
         None => None,
@@ -42,12 +46,15 @@ pub fn backup(
     let steps = options.steps();
     let remote = Remote::at(url, options.remote.clone());
     let connection = remote.connect_to_push(&steps)?;
-    let found = connection
-        .refs()
+    let offered = connection.refs();
+    let targets = offered
         .refs
         .iter()
-        .map(|entry| (entry.name.clone(), entry.target))
-        .collect();
+        .map(|entry| (entry.name.clone(), entry.target));
+    let found = FoundRefs {
+        targets: targets.collect(),
+        symbolic: offered.symbolic.clone(),
+    };
     let delete = options.refs == RefSelection::All && !options.additive;
     let edits = edits(&found, &wanted, delete);
     let diff = MirrorDiff::of(&edits);

@@ -9,6 +9,21 @@ use crate::remote::PushEdit;
 /// Refs, and where they point.
 pub(crate) type RefTargets = BTreeMap<RefName, ObjectId>;
 
+/// The refs of a repository that is about to change.
+#[derive(Debug, Default)]
+pub(crate) struct FoundRefs {
+    pub(crate) targets: RefTargets,
+    /// Those of them that stand for others, with what they lead to, as far as that is known.
+    pub(crate) symbolic: BTreeMap<RefName, RefName>,
+}
+
+impl From<RefTargets> for FoundRefs {
+    fn from(targets: RefTargets) -> FoundRefs {
+        let symbolic = BTreeMap::new();
+        FoundRefs { targets, symbolic }
+    }
+}
+
 /// What a backup or restore changes in its target.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MirrorDiff {
@@ -45,7 +60,7 @@ impl MirrorDiff {
     /// What the edits come to.
     pub(crate) fn of(edits: &[PushEdit]) -> MirrorDiff {
         let mut diff = MirrorDiff::default();
-        for edit in edits {
+        for edit in edits.iter().filter(|edit| edit.old != edit.new) {
             let list = match (edit.old, edit.new) {
                 (None, _) => &mut diff.add,
                 (Some(_), Some(_)) => &mut diff.update,
@@ -62,9 +77,11 @@ impl MirrorDiff {
 }
 
 /// The edits that make `found` what is `wanted`; with `delete`, also where it has more. Deletions come first, as
-/// they may make room.
-pub(crate) fn edits(found: &RefTargets, wanted: &RefTargets, delete: bool) -> Vec<PushEdit> {
-    let deleted = found
+/// they may make room. A ref that stands for another, which goes elsewhere, has an edit to where it is already, so that
+/// it does not go with it.
+pub(crate) fn edits(found: &FoundRefs, wanted: &RefTargets, delete: bool) -> Vec<PushEdit> {
+    let targets = &found.targets;
+    let deleted = targets
         .iter()
         .filter(|(name, _)| delete && !wanted.contains_key(*name))
         .map(|(name, old)| PushEdit {
@@ -76,11 +93,40 @@ pub(crate) fn edits(found: &RefTargets, wanted: &RefTargets, delete: bool) -> Ve
         .iter()
         .map(|(name, new)| PushEdit {
             name: name.clone(),
-            old: found.get(name).copied(),
+            old: targets.get(name).copied(),
             new: Some(*new),
         })
         .filter(|edit| edit.old != edit.new);
-    deleted.chain(moved).collect()
+    let mut edits: Vec<PushEdit> = deleted.chain(moved).collect();
+    let new: BTreeMap<_, _> = edits.iter().map(|edit| (&edit.name, edit.new)).collect();
+    let held: Vec<PushEdit> = found
+        .symbolic
+        .iter()
+        .filter_map(|(name, target)| {
+            let stays = *wanted.get(name)?;
+            let is_held =
+                targets.get(name) == Some(&stays) && after(found, &new, target) != Some(stays);
+            is_held.then(|| PushEdit {
+                name: name.clone(),
+                old: Some(stays),
+                new: Some(stays),
+            })
+        })
+        .collect();
+    edits.extend(held);
+    edits
+}
+
+/// Where a ref is once these moves are made.
+pub(crate) fn after(
+    found: &FoundRefs,
+    moves: &BTreeMap<&RefName, Option<ObjectId>>,
+    name: &RefName,
+) -> Option<ObjectId> {
+    match moves.get(name) {
+        Some(new) => *new,
+        None => found.targets.get(name).copied(),
+    }
 }
 
 /// The deletions without which another edit cannot have its name: Git keeps `a` and `a/b` apart.
@@ -127,7 +173,7 @@ mod tests {
     #[test]
     fn edits_make_one_set_of_refs_the_other() {
         assert_eq!(HashKind::Sha1.len_in_bytes(), 20);
-        let found = targets(&[("heads/a", 1), ("heads/b", 1), ("heads/c", 1)]);
+        let found = FoundRefs::from(targets(&[("heads/a", 1), ("heads/b", 1), ("heads/c", 1)]));
         let wanted = targets(&[("heads/a", 1), ("heads/b", 2), ("heads/d", 2)]);
         let exact = MirrorDiff::of(&edits(&found, &wanted, true));
         assert_eq!(
@@ -137,12 +183,12 @@ mod tests {
         assert_eq!(exact.delete[0].name, "refs/heads/c");
         let additive = MirrorDiff::of(&edits(&found, &wanted, false));
         assert_eq!((additive.total(), additive.delete.len()), (2, 0));
-        assert!(MirrorDiff::of(&edits(&found, &found, true)).in_sync());
+        assert!(MirrorDiff::of(&edits(&found, &found.targets, true)).in_sync());
     }
 
     #[test]
     fn what_is_in_the_way_goes_first() {
-        let found = targets(&[("heads/a", 1), ("heads/b/c", 1), ("heads/d", 1)]);
+        let found = FoundRefs::from(targets(&[("heads/a", 1), ("heads/b/c", 1), ("heads/d", 1)]));
         let wanted = targets(&[("heads/a/x", 1), ("heads/b", 1), ("heads/e", 1)]);
         let room: Vec<_> = making_room(&edits(&found, &wanted, true))
             .iter()

@@ -1,17 +1,27 @@
 //! Moving refs of a store with the objects they need.
 
+use std::collections::BTreeMap;
+
 use packhouse_object::{FinishedPack, NewObject, Received, RefName};
 use packhouse_repo::store::{Store, StoreError};
 use packhouse_repo::{Change, RefEdit, View};
 
-use super::diff::{RefTargets, making_room};
+use super::diff::{FoundRefs, RefTargets, after, making_room};
 use crate::remote::PushEdit;
 
-/// The refs of a view.
+/// The refs of a view, with where they point.
 pub(crate) fn targets(view: &View) -> RefTargets {
     let refs = view.refs().iter();
     refs.map(|(name, value)| (name.clone(), value.target))
         .collect()
+}
+
+/// The refs of a view that are about to change.
+pub(crate) fn found_refs(view: &View) -> FoundRefs {
+    FoundRefs {
+        targets: targets(view),
+        symbolic: view.symbolic_refs().clone(),
+    }
 }
 
 /// Edits to make as they are, or not at all.
@@ -27,10 +37,10 @@ pub(crate) fn publish(
     received: Option<Received>,
     moves: &Moves<'_>,
 ) -> Result<Result<(), RefName>, StoreError> {
-    let decide = |found: &RefTargets| {
+    let decide = |found: &FoundRefs| {
         let mut edits = Vec::new();
         for edit in moves.edits {
-            match (found.get(&edit.name).copied(), edit.new) {
+            match (found.targets.get(&edit.name).copied(), edit.new) {
                 // It went away already.
                 (None, None) => {}
                 (found, _) if found == edit.old => edits.push(edit.clone()),
@@ -49,7 +59,7 @@ pub(crate) fn publish_decided<T, E>(
     store: &Store,
     received: Option<Received>,
     message: &str,
-    mut decide: impl FnMut(&RefTargets) -> Result<(Vec<PushEdit>, T), E>,
+    mut decide: impl FnMut(&FoundRefs) -> Result<(Vec<PushEdit>, T), E>,
 ) -> Result<Result<T, E>, StoreError> {
     let (objects, packs): (Vec<NewObject>, Vec<FinishedPack>) = match received {
         None => (Vec::new(), Vec::new()),
@@ -62,12 +72,12 @@ pub(crate) fn publish_decided<T, E>(
         new: edit.new,
         message: message.to_owned(),
     };
-    let room = match decide(&targets(&*store.view()?)) {
+    let room = match decide(&found_refs(&*store.view()?)) {
         Ok((edits, _)) => making_room(&edits),
         Err(refusal) => return Ok(Err(refusal)),
     };
     if !room.is_empty() {
-        store.publish(Vec::new(), |view| {
+        store.publish_mirrored(Vec::new(), |view| {
             let found = targets(view);
             let still = room
                 .iter()
@@ -79,9 +89,10 @@ pub(crate) fn publish_decided<T, E>(
             Ok((change, ()))
         })?;
     }
-    let (outcome, _) = store.publish(packs, |view| {
-        let (edits, outcome) = match decide(&targets(view)) {
-            Ok((edits, value)) => (edits, Ok(value)),
+    let (outcome, _) = store.publish_mirrored(packs, |view| {
+        let found = found_refs(view);
+        let (edits, outcome) = match decide(&found) {
+            Ok((edits, value)) => (without_followers(&found, edits), Ok(value)),
             Err(refusal) => (Vec::new(), Err(refusal)),
         };
         let mut missing = Vec::new();
@@ -98,4 +109,18 @@ pub(crate) fn publish_decided<T, E>(
         Ok((change, outcome))
     })?;
     Ok(outcome)
+}
+
+/// The edits without those of symbolic refs that get where they go by what they lead to. They stay symbolic.
+fn without_followers(found: &FoundRefs, edits: Vec<PushEdit>) -> Vec<PushEdit> {
+    if found.symbolic.is_empty() {
+        return edits;
+    }
+    let moved: BTreeMap<_, _> = edits.iter().map(|edit| (&edit.name, edit.new)).collect();
+    let follows = |edit: &PushEdit| match found.symbolic.get(&edit.name) {
+        Some(target) => edit.new.is_some() && after(found, &moved, target) == edit.new,
+        None => false,
+    };
+    let rest = edits.iter().filter(|edit| !follows(edit));
+    rest.cloned().collect()
 }

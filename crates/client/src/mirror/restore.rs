@@ -5,8 +5,8 @@ use packhouse_repo::View;
 use packhouse_repo::store::Store;
 
 use super::backup::bundle_path;
-use super::diff::{MirrorDiff, RefTargets, edits};
-use super::publish::{publish_decided, targets};
+use super::diff::{FoundRefs, MirrorDiff, edits};
+use super::publish::{found_refs, publish_decided};
 use super::selection::select;
 use super::{MirrorError, MirrorFormat, MirrorOptions, RefSelection};
 use crate::bundle::{bundle_import_with, read_bundle_header};
@@ -31,7 +31,7 @@ pub fn restore(
         if options.dry_run {
             let header = read_bundle_header(path)?;
             let wanted = select(&options.refs, &header.targets())?;
-            let found = targets(&*store.view()?);
+            let found = found_refs(&*store.view()?);
             return Ok(MirrorDiff::of(&edits(&found, &wanted, false)));
         }
         return bundle_import_with(store, path, &options.refs, &options.remote.limits, &steps);
@@ -47,7 +47,7 @@ pub fn restore(
         .collect();
     let wanted = select(&options.refs, &offered)?;
     let view = store.view()?;
-    let planned = edits(&targets(&view), &wanted, delete);
+    let planned = edits(&found_refs(&view), &wanted, delete);
     if options.dry_run || planned.is_empty() {
         return Ok(MirrorDiff::of(&planned));
     }
@@ -59,7 +59,7 @@ pub fn restore(
         quarantine: store.quarantine_dir(),
     };
     let received = connection.fetch(&request)?;
-    let moved = publish_decided(store, received, "restore", |found: &RefTargets| {
+    let moved = publish_decided(store, received, "restore", |found: &FoundRefs| {
         let edits = edits(found, &wanted, delete);
         let diff = MirrorDiff::of(&edits);
         Ok::<_, std::convert::Infallible>((edits, diff))

@@ -163,6 +163,7 @@ fn refs_of(store: &Store, view: &View) -> Result<RemoteRefs, RemoteError> {
             .as_ref()
             .and_then(|name| Some(view.refs().get(name)?.target)),
         head_ref,
+        symbolic: view.symbolic_refs().clone(),
         skipped: Vec::new(),
     })
 }

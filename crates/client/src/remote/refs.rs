@@ -1,5 +1,7 @@
 //! What a remote says of its refs.
 
+use std::collections::BTreeMap;
+
 use bstr::{BStr, BString};
 use packhouse_object::{ObjectId, RefName};
 
@@ -23,6 +25,8 @@ pub struct RemoteRefs {
     pub head: Option<ObjectId>,
     /// The ref that `HEAD` stands for, if the remote said so. It may not exist yet.
     pub head_ref: Option<RefName>,
+    /// Those of `refs` that stand for other refs, with what they lead to. Only a folder of this machine tells.
+    pub symbolic: BTreeMap<RefName, RefName>,
     /// Names that no repository of ours can have. They are left out.
     pub skipped: Vec<BString>,
 }

@@ -4,7 +4,7 @@
 //! rounds of syncs that run side by side: the content of objects and of the new ref; the names of the objects; the
 //! reflog and the name of the ref.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ use super::gate::Turn;
 use super::lock::{LockFile, NotLocked, Patience};
 use super::loose_refs::RawRef;
 use super::loose_write::{StagedObject, is_there, stage};
-use super::ref_locks::LockedRefs;
+use super::ref_locks::{LockedRefs, Symbolic};
 use super::ref_store::Head;
 use super::side_by_side::{Job, sync_side_by_side};
 use super::store::move_pack;
@@ -279,7 +279,7 @@ impl Inner {
 
     /// Moves a ref that is packed, or symbolic.
     fn advance_any(&self, mut advance: Advance<'_>) -> Result<Advanced, RepoError> {
-        let names = BTreeSet::from([advance.name.clone()]);
+        let names = BTreeMap::from([(advance.name.clone(), Symbolic::Follow)]);
         let locked: LockedRefs<'_> = self.refs.lock(&names)?;
         let packed = self.refs.packed()?;
         let name = locked.routes[advance.name].name.clone();

@@ -1,6 +1,6 @@
 //! The backend over a bare repository's folder.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -13,6 +13,7 @@ use super::error::{DirectoryError, OpenError};
 use super::layout::Layout;
 use super::object_folders::ObjectFolders;
 use super::quarantine;
+use super::ref_locks::Symbolic;
 use super::ref_map::{RefMap, SkippedRef};
 use super::ref_store::{Head, RefState, RefStore};
 use super::store::{move_pack, store_objects};
@@ -126,10 +127,9 @@ impl Directory {
         self.inner.read_view()
     }
 
-    /// Refs that are not in the newest view, and those that stand for other refs.
-    pub(super) fn oddities(&self) -> (Vec<SkippedRef>, Vec<RefName>) {
-        let current = self.inner.current.lock();
-        (current.map.skipped.clone(), current.map.symbolic.clone())
+    /// Refs that are not in the newest view.
+    pub(super) fn skipped(&self) -> Vec<SkippedRef> {
+        self.inner.current.lock().map.skipped.clone()
     }
 
     /// Whether `HEAD` names a commit.
@@ -160,8 +160,11 @@ impl Backend for Directory {
         packs: Vec<FinishedPack>,
         mut prepare: Box<dyn Prepare>,
     ) -> Result<Option<Arc<View>>, RepoError> {
-        self.blocking(move |inner| inner.publish(&who, packs, &mut |view| prepare.prepare(view)))
-            .await
+        self.blocking(move |inner| {
+            let prepare = &mut |view: &View| prepare.prepare(view);
+            inner.publish(&who, packs, Symbolic::Follow, prepare)
+        })
+        .await
     }
 
     fn quarantine_dir(&self) -> &Path {
@@ -220,7 +223,9 @@ impl Inner {
             .view
             .as_ref()
             .map_or(1, |(view, _, _)| view.generation() + 1);
-        let view = Arc::new(View::new(generation, head, map.refs.clone(), database));
+        let mut view = View::new(generation, head, map.refs.clone(), database);
+        view.symbolic = map.symbolic.clone();
+        let view = Arc::new(view);
         for skipped in map
             .skipped
             .iter()
@@ -239,6 +244,7 @@ impl Inner {
         &self,
         who: &str,
         packs: Vec<FinishedPack>,
+        symbolic: Symbolic,
         prepare: &mut dyn FnMut(&View) -> Result<Change, Refused>,
     ) -> Result<Option<Arc<View>>, RepoError> {
         self.check_writable()?;
@@ -246,7 +252,7 @@ impl Inner {
         let _turn = self.refs.enter()?;
         let _writing = self.writing.lock();
         let mut stored = IdSet::default();
-        let mut names = BTreeSet::new();
+        let mut names = BTreeMap::new();
         for attempt in 1..=ATTEMPTS_MAX {
             let held = if attempt > ATTEMPTS_UNLOCKED {
                 Some(self.refs.lock(&names)?)
@@ -258,7 +264,15 @@ impl Inner {
                 Ok(change) => change,
                 Err(Refused) => return Ok(None),
             };
-            names = change.edits.iter().map(|edit| edit.name.clone()).collect();
+            names = change
+                .edits
+                .iter()
+                .map(|edit| match edit.new {
+                    Some(_) => (edit.name.clone(), symbolic),
+                    // What a symbolic ref leads to has a name of its own to be deleted by.
+                    None => (edit.name.clone(), Symbolic::Itself),
+                })
+                .collect();
             let at_ms = now_ms();
             let after = view.with_change(&change, at_ms)?;
             check_targets(&change, &after)?;
@@ -304,7 +318,8 @@ impl Inner {
                 Err(error) => return Err(error),
             }
         }
-        let name = names.first().map(RefName::to_string).unwrap_or_default();
+        let name = names.first_key_value();
+        let name = name.map(|(name, _)| name.to_string()).unwrap_or_default();
         Err(RepoError::Contended {
             name,
             attempts: ATTEMPTS_MAX,

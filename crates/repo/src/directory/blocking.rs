@@ -11,8 +11,8 @@ use super::backend::Directory;
 use super::error::{DirectoryError, OpenError};
 use super::layout::{Accept, Layout, config_value};
 use super::lock::{LockFile, NotLocked, Patience};
-use super::loose_refs::RawRef;
-use super::ref_store::{Head, SYMBOLIC_DEPTH_MAX};
+use super::ref_locks::Symbolic;
+use super::ref_store::Head;
 use crate::change::Change;
 use crate::error::RepoError;
 use crate::reflog::ReflogEntry;
@@ -78,36 +78,7 @@ impl Directory {
 
     /// Where one ref points, through symbolic refs; `None` if there is no such ref.
     pub(crate) fn ref_target(&self, name: &RefName) -> Result<Option<ObjectId>, DirectoryError> {
-        let refs = &self.inner.refs;
-        let mut name = name.clone();
-        for _ in 0..=SYMBOLIC_DEPTH_MAX {
-            match refs.raw(name.as_bstr())? {
-                Some(RawRef::Id(id)) => return Ok(Some(id)),
-                Some(RawRef::Symbolic(target)) => match RefName::parse(&target) {
-                    Ok(target) => name = target,
-                    Err(_) => return Ok(None),
-                },
-                Some(RawRef::Broken) => {
-                    return Err(DirectoryError::Damaged {
-                        path: refs.path(name.as_bstr()),
-                        reason: "it does not name an object".to_owned(),
-                    });
-                }
-                None => {
-                    let packed = refs.packed()?;
-                    if let Some(entry) = packed.get(name.as_bstr()) {
-                        return Ok(Some(entry.target));
-                    }
-                    // Packing moves a value before it removes the file, deleting the other way round:
-                    // only a file that appeared meanwhile can have been missed.
-                    return match refs.raw(name.as_bstr())? {
-                        Some(RawRef::Id(id)) => Ok(Some(id)),
-                        _ => Ok(None),
-                    };
-                }
-            }
-        }
-        Ok(None)
+        self.inner.refs.target(name)
     }
 
     /// The branch that `HEAD` names, whether it exists or not; `None` if `HEAD` names a commit or nothing.
@@ -174,9 +145,10 @@ impl Directory {
         &self,
         who: &str,
         packs: Vec<FinishedPack>,
+        symbolic: Symbolic,
         prepare: &mut dyn FnMut(&View) -> Result<Change, Refused>,
     ) -> Result<Option<Arc<View>>, RepoError> {
-        self.inner.publish(who, packs, prepare)
+        self.inner.publish(who, packs, symbolic, prepare)
     }
 
     /// The whole log of one ref, oldest line first.

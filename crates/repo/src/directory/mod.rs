@@ -58,6 +58,7 @@ pub(crate) use layout::write_skeleton;
 pub(crate) use local_objects::{LocalPack, PackKind};
 pub(crate) use loose_write::{StagedObject, is_there, stage, stage_stream};
 pub(crate) use packed_refs::{PackedRef, Peeled, packed_refs_path, write_entries};
+pub(crate) use ref_locks::Symbolic;
 pub(crate) use roots::Roots;
 pub(crate) use source::{Source, SourceError};
 pub(crate) use store::move_pack;

@@ -29,6 +29,17 @@ pub(super) struct LockedRefs<'a> {
     pub(super) locks: BTreeMap<BString, LockFile>,
     /// What each requested name stands for.
     pub(super) routes: BTreeMap<RefName, Route>,
+    /// How each was asked for.
+    names: BTreeMap<RefName, Symbolic>,
+}
+
+/// What an edit of a symbolic ref is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Symbolic {
+    /// The ref that it leads to.
+    Follow,
+    /// The symbolic ref itself, whatever it leads to: `--no-deref` in Git.
+    Itself,
 }
 
 /// Where an edit of a ref lands.
@@ -48,7 +59,10 @@ enum Taken {
 
 impl RefStore {
     /// Locks the refs that edits of `names` would change, waiting for other holders.
-    pub(super) fn lock(&self, names: &BTreeSet<RefName>) -> Result<LockedRefs<'_>, DirectoryError> {
+    pub(super) fn lock(
+        &self,
+        names: &BTreeMap<RefName, Symbolic>,
+    ) -> Result<LockedRefs<'_>, DirectoryError> {
         let mut patience = Patience::new(self.lock_timeout);
         loop {
             let routes = self.routes(names)?;
@@ -59,6 +73,7 @@ impl RefStore {
                         store: self,
                         locks,
                         routes,
+                        names: names.clone(),
                     });
                 }
                 Taken::All(_) => lock_path(&self.git_dir.join("HEAD")),
@@ -70,16 +85,18 @@ impl RefStore {
 
     fn routes(
         &self,
-        names: &BTreeSet<RefName>,
+        names: &BTreeMap<RefName, Symbolic>,
     ) -> Result<BTreeMap<RefName, Route>, DirectoryError> {
         let head = self.any_head()?;
         let mut routes = BTreeMap::new();
-        for requested in names {
+        for (requested, symbolic) in names {
             let mut route = Route {
                 name: requested.clone(),
                 through: Vec::new(),
             };
-            while let Some(RawRef::Symbolic(target)) = self.raw(route.name.as_bstr())? {
+            while *symbolic == Symbolic::Follow
+                && let Some(RawRef::Symbolic(target)) = self.raw(route.name.as_bstr())?
+            {
                 let path = self.path(route.name.as_bstr());
                 if route.through.len() == SYMBOLIC_DEPTH_MAX {
                     return Err(DirectoryError::Damaged {
@@ -171,8 +188,9 @@ impl RefStore {
 
 impl LockedRefs<'_> {
     /// Whether edits of all these refs can be made under the locks held.
-    pub(super) fn cover(&self, names: &BTreeSet<RefName>) -> bool {
-        names.iter().all(|name| self.routes.contains_key(name))
+    pub(super) fn cover(&self, names: &BTreeMap<RefName, Symbolic>) -> bool {
+        let is_held = |(name, symbolic)| self.names.get(name) == Some(symbolic);
+        names.iter().all(is_held)
     }
 }
 

@@ -1,5 +1,6 @@
 //! From ref files to the refs of a view.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bstr::BString;
@@ -30,8 +31,8 @@ pub(super) struct RefMap {
     pub(super) refs: Refs,
     /// Refs that could not be taken over.
     pub(super) skipped: Vec<SkippedRef>,
-    /// Refs that stand for other refs. They are in `refs`, with what they lead to.
-    pub(super) symbolic: Vec<RefName>,
+    /// Refs that stand for other refs, with the refs they lead to. They are in `refs`, with the targets of those.
+    pub(super) symbolic: Arc<BTreeMap<RefName, RefName>>,
 }
 
 impl RefMap {
@@ -78,6 +79,7 @@ impl RefMap {
                 }
             }
         }
+        let mut symbolic = Vec::new();
         map.refs = map.of_packed.clone();
         map.skipped = map.skipped_of_packed.clone();
         for (name, raw) in &state.loose {
@@ -106,7 +108,7 @@ impl RefMap {
                         },
                     );
                 }
-                RawRef::Symbolic(_) => map.symbolic.push(parsed),
+                RawRef::Symbolic(_) => symbolic.push(parsed),
                 RawRef::Broken => {
                     skip("its file does not name an object");
                     // The file hides what `packed-refs` may say.
@@ -114,16 +116,16 @@ impl RefMap {
                 }
             }
         }
-        map.resolve_symbolic(state);
+        map.resolve_symbolic(state, symbolic);
         Ok(map)
     }
 
-    fn resolve_symbolic(&mut self, state: &RefState) {
+    fn resolve_symbolic(&mut self, state: &RefState, symbolic: Vec<RefName>) {
         let mut resolved = Vec::new();
-        for name in std::mem::take(&mut self.symbolic) {
+        for name in symbolic {
             let target = state.follow(name.as_bstr());
-            match target.and_then(|target| self.refs.get(&target).cloned()) {
-                Some(value) => resolved.push((name, value)),
+            match target.and_then(|target| Some((self.refs.get(&target)?.clone(), target))) {
+                Some((value, target)) => resolved.push((name, value, target)),
                 None => {
                     self.refs.remove(&name);
                     let reason = "it is symbolic and leads to no ref".to_owned();
@@ -134,10 +136,12 @@ impl RefMap {
                 }
             }
         }
-        for (name, value) in resolved {
+        let mut leads_to = BTreeMap::new();
+        for (name, value, target) in resolved {
             self.refs.put(name.clone(), value);
-            self.symbolic.push(name);
+            leads_to.insert(name, target);
         }
+        self.symbolic = Arc::new(leads_to);
     }
 }
 

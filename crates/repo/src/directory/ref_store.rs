@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use bstr::{BStr, BString, ByteSlice};
-use packhouse_object::{ProcessLocal, RefName};
+use packhouse_object::{ObjectId, ProcessLocal, RefName};
 
 use super::DirectoryOptions;
 use super::durable::sync_nearest_folder;
@@ -204,6 +204,39 @@ impl RefStore {
             Err(DirectoryError::Damaged { .. }) => Ok(Head::Detached),
             head => head,
         }
+    }
+
+    /// Where one ref points, through symbolic refs; `None` if there is no such ref.
+    pub(super) fn target(&self, name: &RefName) -> Result<Option<ObjectId>, DirectoryError> {
+        let mut name = name.clone();
+        for _ in 0..=SYMBOLIC_DEPTH_MAX {
+            match self.raw(name.as_bstr())? {
+                Some(RawRef::Id(id)) => return Ok(Some(id)),
+                Some(RawRef::Symbolic(target)) => match RefName::parse(&target) {
+                    Ok(target) => name = target,
+                    Err(_) => return Ok(None),
+                },
+                Some(RawRef::Broken) => {
+                    return Err(DirectoryError::Damaged {
+                        path: self.path(name.as_bstr()),
+                        reason: "it does not name an object".to_owned(),
+                    });
+                }
+                None => {
+                    let packed = self.packed()?;
+                    if let Some(entry) = packed.get(name.as_bstr()) {
+                        return Ok(Some(entry.target));
+                    }
+                    // Packing moves a value before it removes the file, deleting the other way round:
+                    // only a file that appeared meanwhile can have been missed.
+                    return match self.raw(name.as_bstr())? {
+                        Some(RawRef::Id(id)) => Ok(Some(id)),
+                        _ => Ok(None),
+                    };
+                }
+            }
+        }
+        Ok(None)
     }
 
     /// The file of a ref, without a look at `packed-refs`.

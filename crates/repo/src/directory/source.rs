@@ -20,8 +20,6 @@ pub(crate) struct Source {
     pub(crate) head: Option<RefName>,
     /// Refs that are not in the view.
     pub(crate) skipped: Vec<SkippedRef>,
-    /// Refs that are in the view and stand for other refs.
-    pub(crate) symbolic: Vec<RefName>,
     /// Whether history was cut off by a shallow clone.
     pub(crate) shallow: bool,
 }
@@ -45,12 +43,10 @@ impl Source {
             .head_is_detached()
             .map_err(|error| SourceError::Repo(error.into()))?;
         let head = (!detached).then(|| view.head().clone());
-        let (skipped, symbolic) = directory.oddities();
         Ok(Source {
+            skipped: directory.skipped(),
             view,
             head,
-            skipped,
-            symbolic,
             shallow,
         })
     }

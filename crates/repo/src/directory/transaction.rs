@@ -97,7 +97,7 @@ impl LockedRefs<'_> {
             if self.current(&route.name, &packed)? != edit.old {
                 return Ok(Outcome::Stale);
             }
-            if edit.old != edit.new {
+            if edit.old != edit.new || self.is_symbolic(&route.name)? {
                 steps.push(Step {
                     name: &route.name,
                     through: &route.through,
@@ -132,8 +132,9 @@ impl LockedRefs<'_> {
         match self.store.raw(name.as_bstr())? {
             Some(RawRef::Id(id)) => Ok(Some(id)),
             None => Ok(packed.get(name.as_bstr()).map(|entry| entry.target)),
-            // A symbolic ref would have been followed before it was locked.
-            Some(RawRef::Broken | RawRef::Symbolic(_)) => {
+            // One that is to be followed was, before it was locked.
+            Some(RawRef::Symbolic(_)) => self.store.target(name),
+            Some(RawRef::Broken) => {
                 let reason = "it does not name an object".to_owned();
                 Err(DirectoryError::Damaged {
                     path: self.store.path(name.as_bstr()),
@@ -141,6 +142,11 @@ impl LockedRefs<'_> {
                 })
             }
         }
+    }
+
+    fn is_symbolic(&self, name: &RefName) -> Result<bool, DirectoryError> {
+        let raw = self.store.raw(name.as_bstr())?;
+        Ok(matches!(raw, Some(RawRef::Symbolic(_))))
     }
 
     /// No ref may be called `a` while another, old or new, is called `a/b`. As in Git, this holds even
@@ -230,7 +236,7 @@ impl LockedRefs<'_> {
         let store = self.store;
         let loose: Vec<&Step<'_>> = steps
             .iter()
-            .filter(|step| store.path(step.name.as_bstr()).is_file())
+            .filter(|step| is_ref_file(&store.path(step.name.as_bstr())))
             .collect();
         let in_packed_refs =
             |step: &Step<'_>| step.edit.new.is_some() || packed.get(step.name.as_bstr()).is_some();
@@ -365,6 +371,11 @@ impl LockedRefs<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether a ref has a file, which may be a symbolic link to nothing.
+fn is_ref_file(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|file| !file.is_dir())
 }
 
 /// Removes ref files. One that came back after a power cut, if this is not `durable`, would hide what `packed-refs` says.

@@ -19,7 +19,7 @@ use super::refs::{RefKind, RefMap};
 use super::tree_index::TreeIndexes;
 use super::{Create, Durability, Identity, Snapshot, StoreError, StoreOptions};
 use crate::change::Change;
-use crate::directory::{Directory, DirectoryOptions};
+use crate::directory::{Directory, DirectoryOptions, Symbolic};
 use crate::error::RepoError;
 use crate::repository::Refused;
 use crate::view::View;
@@ -251,20 +251,40 @@ impl Store {
     pub fn publish<T>(
         &self,
         packs: Vec<FinishedPack>,
+        prepare: impl FnMut(&View) -> Result<(Change, T), StoreError>,
+    ) -> Result<(T, Arc<View>), StoreError> {
+        self.publish_with(packs, Symbolic::Follow, prepare)
+    }
+
+    /// As [`Store::publish`], but an edit of a ref that stands for another one replaces it, and leaves the other alone.
+    pub fn publish_mirrored<T>(
+        &self,
+        packs: Vec<FinishedPack>,
+        prepare: impl FnMut(&View) -> Result<(Change, T), StoreError>,
+    ) -> Result<(T, Arc<View>), StoreError> {
+        self.publish_with(packs, Symbolic::Itself, prepare)
+    }
+
+    fn publish_with<T>(
+        &self,
+        packs: Vec<FinishedPack>,
+        symbolic: Symbolic,
         mut prepare: impl FnMut(&View) -> Result<(Change, T), StoreError>,
     ) -> Result<(T, Arc<View>), StoreError> {
         let mut outcome = None;
-        let view = self
-            .inner
-            .directory
-            .publish_blocking(&self.inner.who, packs, &mut |view| {
+        let view = self.inner.directory.publish_blocking(
+            &self.inner.who,
+            packs,
+            symbolic,
+            &mut |view| {
                 let (change, result) = match prepare(view) {
                     Ok((change, value)) => (Ok(change), Ok(value)),
                     Err(error) => (Err(Refused), Err(error)),
                 };
                 outcome = Some(result);
                 change
-            })?;
+            },
+        )?;
         match (outcome, view) {
             (Some(Ok(value)), Some(view)) => Ok((value, view)),
             (Some(Err(error)), _) => Err(error),

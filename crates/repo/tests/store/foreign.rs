@@ -245,3 +245,26 @@ fn revisions_are_branches_then_tags_then_hashes() {
     let tree = second.tree().to_string();
     assert_eq!(find(&tree, 0).unwrap_err().kind(), StoreErrorKind::Value);
 }
+
+#[test]
+fn deleting_a_symbolic_ref_leaves_what_it_stands_for() {
+    let world = World::new();
+    let written = put(&world.main(), "a", "1");
+    world.store.tags().set("v1", &written).unwrap();
+    world.git(&["symbolic-ref", "refs/heads/sym", "refs/heads/main"]);
+    world.git(&["symbolic-ref", "refs/tags/latest", "refs/tags/v1"]);
+
+    world.store.branches().delete("sym").unwrap();
+    world.store.tags().delete("latest").unwrap();
+
+    assert_eq!(world.store.branches().names().unwrap(), ["main"]);
+    assert_eq!(world.store.tags().names().unwrap(), ["v1"]);
+    assert_eq!(
+        world.git(&["rev-parse", "main"]),
+        written.commit().to_string()
+    );
+    assert!(!world.path().join("refs/heads/sym").exists());
+    // What is in its reflog is still there to go back to.
+    assert_eq!(world.store.branches().reflog("main").unwrap().len(), 1);
+    world.fsck();
+}
