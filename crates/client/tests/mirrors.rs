@@ -1,7 +1,7 @@
 //! What backups and restores do to refs.
 
 use packhouse_client::{MirrorOptions, RefSelection, backup, restore};
-use packhouse_repo::store::{Store, StoreErrorKind};
+use packhouse_repo::store::{Store, StoreErrorKind, StoreOptions, StoreProgress};
 
 use crate::git::Git;
 use crate::world::{Way, World, git_of, write_program};
@@ -238,4 +238,74 @@ fn a_shallow_clone_is_no_source() {
         assert_eq!(git_of(&store).refs(), "", "{way:?}: {error}");
         assert!(error.to_string().contains("shallow"), "{way:?}: {error}");
     }
+}
+
+#[test]
+fn a_backup_of_a_shallow_clone_is_refused_and_makes_nothing() {
+    let world = World::new();
+    let source = world.with_history("source");
+    let url = format!("file://{}", source.dir.display());
+    source.run(&[
+        "clone",
+        "-q",
+        "--bare",
+        "--depth",
+        "2",
+        &url,
+        "../shallow.git",
+    ]);
+    let store = Store::open(world.path("shallow.git"), StoreOptions::default()).unwrap();
+    for (name, dry_run) in [("new.git", true), ("new.git", false), ("new.bundle", false)] {
+        let target = world.path(name);
+        let options = MirrorOptions {
+            dry_run,
+            ..MirrorOptions::default()
+        };
+        let error = backup(&store, &target.display().to_string(), &options).unwrap_err();
+        assert!(error.to_string().contains("shallow"), "{name}: {error}");
+        assert!(!target.exists());
+    }
+}
+
+/// Gives up when told of the first step.
+struct GiveUp;
+
+impl StoreProgress for GiveUp {
+    fn cancelled(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn a_backup_that_fails_leaves_nothing_at_a_new_target() {
+    let world = World::new();
+    let (store, _) = filled(&world);
+    let empty = world.path("targets/empty");
+    std::fs::create_dir_all(&empty).unwrap();
+    let missing = world.path("targets/missing.git");
+    let options = MirrorOptions {
+        progress: Some(&GiveUp),
+        ..MirrorOptions::default()
+    };
+    for target in [&missing, &empty] {
+        backup(&store, &target.display().to_string(), &options).unwrap_err();
+    }
+    let left: Vec<_> = std::fs::read_dir(world.path("targets"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert_eq!(left, ["empty"]);
+    assert_eq!(std::fs::read_dir(&empty).unwrap().count(), 0);
+
+    // A symbolic link to an empty folder stays one.
+    let link = world.path("targets/link");
+    std::os::unix::fs::symlink(&empty, &link).unwrap();
+    let target = link.display().to_string();
+    backup(&store, &target, &MirrorOptions::default()).unwrap();
+    assert!(link.is_symlink());
+    assert_eq!(Git::at(empty.clone()).refs(), git_of(&store).refs());
+    assert_eq!(
+        Git::at(empty).run(&["symbolic-ref", "HEAD"]),
+        git_of(&store).run(&["symbolic-ref", "HEAD"])
+    );
 }

@@ -5,14 +5,17 @@ use std::fs;
 use std::path::Path;
 
 use packhouse_object::RefName;
-use packhouse_repo::store::{Create, Store, StoreOptions};
+use packhouse_repo::store::Store;
 
 use super::diff::{FoundRefs, MirrorDiff, edits, making_room};
+use super::new_target::NewTarget;
 use super::publish::targets;
 use super::selection::select;
 use super::{MirrorError, MirrorFormat, MirrorOptions, RefSelection};
 use crate::bundle::{bundle_changes, bundle_export};
-use crate::remote::{PushConnection, PushEdit, PushRequest, Remote, RemoteError, RemoteUrl};
+use crate::remote::{
+    PushConnection, PushEdit, PushRequest, Remote, RemoteError, RemoteUrl, check_complete,
+};
 
 /// Makes the refs at `url` those of the store, whatever they were. A local path where nothing is becomes a bare
 /// repository; a `.bundle` file is written anew.
@@ -22,6 +25,9 @@ pub fn backup(
     options: &MirrorOptions<'_>,
 ) -> Result<MirrorDiff, MirrorError> {
     let url = RemoteUrl::parse(url)?;
+    if !options.squash {
+        check_complete(store)?;
+    }
     if options.format_of(&url) == MirrorFormat::Bundle {
         return to_bundle(store, &url, options);
     }
@@ -40,10 +46,14 @@ pub fn backup(
                 false,
             )));
         }
-        Some(path) => Some(make(path)?),
+        Some(path) => Some(NewTarget::beside(path)?),
         None => None,
     };
     let steps = options.steps();
+    let url = match &made {
+        Some(made) => made.url(),
+        None => url,
+    };
     let remote = Remote::at(url, options.remote.clone());
     let connection = remote.connect_to_push(&steps)?;
     let offered = connection.refs();
@@ -58,17 +68,20 @@ pub fn backup(
     let delete = options.refs == RefSelection::All && !options.additive;
     let edits = edits(&found, &wanted, delete);
     let diff = MirrorDiff::of(&edits);
-    if options.dry_run || diff.in_sync() {
+    if options.dry_run {
         return Ok(diff);
     }
-    push(store, &remote, connection, &edits, options)?;
+    if !diff.in_sync() {
+        push(store, &remote, connection, &edits, options)?;
+    }
     if let Some(made) = made {
         // The first `HEAD` of a new repository; the branch is there if the selection has it.
         if let Some(name) = store.branches().current_name()?
-            && made.branches().contains(&name)?
+            && made.store.branches().contains(&name)?
         {
-            made.branches().set_current(&name)?;
+            made.store.branches().set_current(&name)?;
         }
+        made.put_in_place()?;
     }
     Ok(diff)
 }
@@ -147,12 +160,4 @@ fn is_free(path: &Path) -> bool {
         Ok(mut entries) => entries.next().is_none(),
         Err(error) => error.kind() == std::io::ErrorKind::NotFound,
     }
-}
-
-fn make(path: &Path) -> Result<Store, MirrorError> {
-    let options = StoreOptions {
-        create: Create::IfMissing { branch: None },
-        ..StoreOptions::default()
-    };
-    Ok(Store::open(path, options)?)
 }

@@ -10,6 +10,7 @@
 mod backup;
 pub(crate) mod diff;
 mod error;
+mod new_target;
 mod options;
 pub(crate) mod publish;
 mod restore;

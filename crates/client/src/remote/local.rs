@@ -39,12 +39,7 @@ impl LocalSource {
         limits: &ReceiveLimits,
         progress: &dyn Progress,
     ) -> Result<Received, RemoteError> {
-        let shallow = self.store.path().join("shallow");
-        if shallow.metadata().is_ok_and(|file| file.len() > 0) {
-            return Err(RemoteError::Shallow {
-                url: self.store.path().display().to_string(),
-            });
-        }
+        check_complete(&self.store)?;
         let theirs = self.view.database();
         let wanted = Wanted {
             wants: request.wants.clone(),
@@ -144,6 +139,17 @@ fn open(path: &Path, options: StoreOptions) -> Result<Store, RemoteError> {
             _ => RemoteError::local(path)(error),
         }
     })
+}
+
+/// An error if the history of a repository on this machine was cut off.
+pub(crate) fn check_complete(store: &Store) -> Result<(), RemoteError> {
+    let shallow = store.path().join("shallow");
+    match shallow.metadata().is_ok_and(|file| file.len() > 0) {
+        false => Ok(()),
+        true => Err(RemoteError::Shallow {
+            url: store.path().display().to_string(),
+        }),
+    }
 }
 
 fn refs_of(store: &Store, view: &View) -> Result<RemoteRefs, RemoteError> {

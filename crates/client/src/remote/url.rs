@@ -39,6 +39,11 @@ pub(crate) struct Host {
 }
 
 impl RemoteUrl {
+    /// A folder on this machine.
+    pub(crate) fn of_folder(path: &Path) -> RemoteUrl {
+        local(path.to_owned(), &path.display().to_string())
+    }
+
     /// Reads a path, or a URL of one of the schemes `file`, `http`, `https`, `ssh`, `git+ssh`, `ssh+git` and `git`.
     ///
     /// `host:path` is refused: it means different things to different programs.
