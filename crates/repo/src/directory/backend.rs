@@ -327,10 +327,13 @@ impl Inner {
     }
 
     pub(super) fn check_writable(&self) -> Result<(), DirectoryError> {
-        let reason = match (self.options.read_only, self.layout.shallow) {
-            (true, _) => "it was opened for reading",
-            (_, true) => "it is a shallow clone, whose history is not complete",
-            _ => return Ok(()),
+        let reason = match () {
+            () if self.layout.of_working_copy => {
+                "it has a working copy, whose files a write would leave behind"
+            }
+            () if self.options.read_only => "it was opened for reading",
+            () if self.layout.shallow => "it is a shallow clone, whose history is not complete",
+            () => return Ok(()),
         };
         Err(DirectoryError::ReadOnly {
             path: self.layout.git_dir.clone(),

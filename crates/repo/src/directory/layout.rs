@@ -30,6 +30,8 @@ pub(super) struct Layout {
     pub(super) log_refs: LogRefs,
     /// Whether history was cut off by a shallow clone.
     pub(super) shallow: bool,
+    /// Whether it belongs to a working copy.
+    pub(super) of_working_copy: bool,
 }
 
 /// The setting `core.logAllRefUpdates`.
@@ -75,7 +77,8 @@ impl Layout {
             });
         }
         let config = read_config(&git_dir)?;
-        if accept == Accept::Bare && is_of_working_copy(&git_dir, &config) {
+        let of_working_copy = is_of_working_copy(&git_dir, &config);
+        if accept == Accept::Bare && of_working_copy {
             return Err(OpenError::WorkingCopy { path: git_dir });
         }
         check_format(&git_dir, &config)?;
@@ -95,6 +98,7 @@ impl Layout {
             git_dir,
             log_refs,
             shallow,
+            of_working_copy,
         })
     }
 

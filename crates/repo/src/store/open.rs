@@ -71,6 +71,12 @@ impl Store {
             Err(error) if error.kind() == ErrorKind::NotFound => false,
             Err(_) => true,
         };
+        if options.read_only && !is_there && options.create != Create::Never {
+            return Err(StoreError::invalid(format!(
+                "'{}' is not there, and a store that is opened for reading is not created",
+                path.display()
+            )));
+        }
         match &options.create {
             Create::Never if !is_there => {
                 return Err(StoreError::NotFound {

@@ -169,3 +169,31 @@ fn creators_that_race_open_the_same_store() {
     assert!(tips.iter().all(|tip| *tip == tips[0]));
     assert!(stores[0].same_repository(&stores[7]));
 }
+
+#[test]
+fn a_store_that_is_opened_for_reading_is_not_created() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s.git");
+    let branch = || Some("main".to_owned());
+    for create in [
+        Create::New { branch: branch() },
+        Create::IfMissing { branch: branch() },
+    ] {
+        let read_only = StoreOptions {
+            create,
+            read_only: true,
+            ..options(None)
+        };
+        let error = Store::open(&path, read_only).unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Value);
+        assert!(error.to_string().contains("s.git"), "{error}");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+    Store::open(&path, options(Some("main"))).unwrap();
+    let read_only = StoreOptions {
+        read_only: true,
+        ..options(Some("main"))
+    };
+    let store = Store::open(&path, read_only).unwrap();
+    assert_eq!(store.branches().names().unwrap(), ["main"]);
+}

@@ -268,3 +268,17 @@ fn deleting_a_symbolic_ref_leaves_what_it_stands_for() {
     assert_eq!(world.store.branches().reflog("main").unwrap().len(), 1);
     world.fsck();
 }
+
+#[test]
+fn a_write_beside_a_working_copy_is_refused_because_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    git_in(folder.path(), &["init", "-q", "-b", "main", "work"]);
+    let work = folder.path().join("work");
+    git_in(&work, &["commit", "-q", "--allow-empty", "-m", "one"]);
+    let store = open(work.join(".git"));
+    let main = store.branches().get("main").unwrap();
+    let error = main.write("a", b"1", &WriteOptions::default()).unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Permission);
+    let error = error.to_string();
+    assert!(error.contains("it has a working copy"), "{error}");
+}
