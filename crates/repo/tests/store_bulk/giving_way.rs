@@ -37,15 +37,16 @@ fn a_write_reports_what_it_replaces() {
 fn a_batch_reports_what_it_replaces_in_the_end() {
     let place = Place::new();
     let main = place.stored(&FILES);
-    // The folder wins and keeps what it had; what is removed besides is listed once.
+    // The folder wins, without what it had before the file; nothing is listed twice.
     let mut batch = main.batch(CommitOptions::default()).unwrap();
     batch.write("d", b"file", None).unwrap();
     batch.write("d/more", b"more", None).unwrap();
     batch.remove("new").unwrap();
     batch.write("new/z", b"z", None).unwrap();
     let written = batch.commit().unwrap();
-    assert_eq!(changes(&written), ["+ d/more", "+ new/z", "- new"]);
-    assert!(written.exists("d/old").unwrap());
+    let expected = ["+ d/more", "+ new/z", "- d/e/deep", "- d/old", "- new"];
+    assert_eq!(changes(&written), expected);
+    assert!(!written.exists("d/old").unwrap());
 }
 
 #[test]
