@@ -159,6 +159,7 @@ def test_the_last_write_wins_between_a_file_and_a_folder_of_its_name(fs):
         batch.write("d/x", b"1")
         batch.write("d", b"2")
     assert batch.fs.ls(recursive=True) == ["d"]
+    fs = batch.fs.write("d/old", b"0")
     with fs.batch() as batch:
         batch.write("d", b"1")
         batch.write("d/x", b"2")
