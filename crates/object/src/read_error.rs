@@ -76,6 +76,12 @@ pub enum ReadError {
         #[source]
         source: std::io::Error,
     },
+    /// What is stored under the id is another object.
+    #[error("object {id} is damaged: its content is that of another object")]
+    Mismatch {
+        /// The object.
+        id: ObjectId,
+    },
     /// A folder of loose objects, or a file there, cannot be read.
     #[error(transparent)]
     Loose(#[from] LooseError),

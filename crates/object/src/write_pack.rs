@@ -12,8 +12,8 @@ use rayon::prelude::*;
 use crate::pack::CopyError;
 use crate::pack::entry::{EntryKind, write_header};
 use crate::{
-    Counted, Database, HashKind, IdMap, ObjectId, ObjectKind, ObjectStream, Progress, RawEntry,
-    ReadError, on_processors,
+    Counted, Database, HashKind, IdMap, ObjectHasher, ObjectId, ObjectKind, ObjectStream, Progress,
+    RawEntry, ReadError, hash_object, on_processors,
 };
 
 /// What the receiver of a pack understands.
@@ -160,7 +160,15 @@ enum Content {
     /// A zlib stream to be copied from a pack.
     Copied(u32, RawEntry),
     /// An object to be deflated.
-    Deflated(ObjectStream),
+    Deflated(ObjectStream, Check),
+}
+
+/// Whether an object is held against its id while it is deflated. Nothing else vouches for a loose object: packs have
+/// checksums of their entries, and objects in memory come from a reader that hashed them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Check {
+    Hash,
+    Trust,
 }
 
 impl<'a> Plan<'a> {
@@ -236,7 +244,11 @@ impl<'a> Plan<'a> {
                 });
             }
         }
-        self.prepare_whole(*id)
+        let check = match packed.is_none() && self.db.memory(id).is_none() {
+            true => Check::Hash,
+            false => Check::Trust,
+        };
+        self.prepare_whole(*id, check)
     }
 
     /// What a stored entry becomes in this pack, if it can be copied.
@@ -258,7 +270,7 @@ impl<'a> Plan<'a> {
         }
     }
 
-    fn prepare_whole(&self, id: ObjectId) -> Result<Prepared, WritePackError> {
+    fn prepare_whole(&self, id: ObjectId, check: Check) -> Result<Prepared, WritePackError> {
         let missing = ReadError::NotFound { id };
         let header = self.db.header(&id)?;
         if header.is_some_and(|header| header.size > WHOLE_BYTES) {
@@ -267,11 +279,14 @@ impl<'a> Plan<'a> {
             return Ok(Prepared {
                 kind,
                 size,
-                content: Content::Deflated(stream),
+                content: Content::Deflated(stream, check),
                 reused: false,
             });
         }
         let object = self.db.read(&id)?.ok_or(missing)?;
+        if check == Check::Hash && hash_object(object.kind, &object.data) != Ok(id) {
+            return Err(ReadError::Mismatch { id }.into());
+        }
         let content = Content::Whole(deflate(&object.data));
         let (kind, size) = (PreparedKind::Object(object.kind), object.data.len() as u64);
         Ok(Prepared {
@@ -309,7 +324,7 @@ impl<'a> Plan<'a> {
                 pack.copy_raw(&raw, out)
                     .map_err(|error| copy_error(id, error))
             }
-            Content::Deflated(stream) => deflate_stream(id, stream, out),
+            Content::Deflated(stream, check) => deflate_stream(id, stream, check, out),
         }
     }
 }
@@ -331,17 +346,28 @@ fn deflate(data: &[u8]) -> Vec<u8> {
 fn deflate_stream(
     id: ObjectId,
     mut stream: ObjectStream,
+    check: Check,
     out: &mut PackStreamWriter<'_>,
 ) -> Result<(), WritePackError> {
     let mut zlib = ZlibEncoder::new(out, Compression::fast());
     let mut piece = vec![0; PIECE_LEN];
+    let mut hasher = match check {
+        Check::Hash => Some(ObjectHasher::new(stream.kind, stream.size)),
+        Check::Trust => None,
+    };
     loop {
         let n = stream
             .read(&mut piece)
             .map_err(|source| ReadError::Stream { id, source })?;
         if n == 0 {
             zlib.finish()?;
-            return Ok(());
+            return match hasher.map(ObjectHasher::finish) {
+                Some(found) if found != Ok(id) => Err(ReadError::Mismatch { id }.into()),
+                _ => Ok(()),
+            };
+        }
+        if let Some(hasher) = &mut hasher {
+            hasher.update(&piece[..n]);
         }
         zlib.write_all(&piece[..n])?;
     }

@@ -19,8 +19,8 @@ const PIECE_LEN: usize = 256 << 10;
 
 /// Writes a pack of the counted objects into a temporary file in `dir`, and its index, and syncs all.
 ///
-/// The objects are trusted to be what the repository says they are: entries are copied as they lie
-/// in its packs, held against their CRC-32. About 60 bytes of memory for each object.
+/// Entries are copied as they lie in the repository's packs, held against their CRC-32; loose objects are held
+/// against their ids. About 60 bytes of memory for each object.
 pub fn repack(
     db: &Database,
     counted: &Counted,

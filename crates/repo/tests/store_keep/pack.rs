@@ -494,3 +494,36 @@ fn a_kill_at_any_moment_loses_nothing() {
     assert_eq!(packs(&place.store).len(), 1);
     place.fsck();
 }
+
+#[test]
+fn a_loose_object_that_is_another_one_is_neither_packed_nor_removed() {
+    // In one piece, and in many.
+    for size in [100, 200_000] {
+        let place = Place::new();
+        let snapshot = write(&place.main(), "good", vec![b'g'; size]);
+        let snapshot = write(&snapshot, "bad", vec![b'b'; size]);
+        let file = |path: &str| {
+            let hex = snapshot.entry(path).unwrap().unwrap().id.to_string();
+            let objects = place.path().join("objects");
+            (objects.join(&hex[..2]).join(&hex[2..]), hex)
+        };
+        let ((good, _), (bad, id)) = (file("good"), file("bad"));
+        fs::remove_file(&bad).unwrap();
+        fs::copy(&good, &bad).unwrap();
+        let damaged = fs::read(&bad).unwrap();
+
+        let store = open(place.path());
+        let errors = [
+            store.pack(&NoProgress).unwrap_err(),
+            store
+                .gc_with(&GcOptions::default(), &NoProgress)
+                .unwrap_err(),
+        ];
+        for error in errors {
+            assert!(error.to_string().contains(&id), "{size}: {error}");
+        }
+        assert_eq!(fs::read(&bad).unwrap(), damaged);
+        assert!(good.exists());
+        assert_eq!(packs(&store), Vec::<PathBuf>::new());
+    }
+}
