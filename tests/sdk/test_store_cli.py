@@ -50,6 +50,18 @@ def test_init_force_removes_no_folder_that_is_no_repository(store):
     assert kept.read_text() == "mine"
 
 
+def test_a_repository_without_branches_waits_for_the_one_of_its_head(store):
+    for first in ("trunk", "other"):
+        subprocess.run(["git", "init", "-q", "--bare", "-b", "trunk", store.repo], check=True)
+        complaint = store.error("ls")
+        assert "Branch not found: trunk" in complaint and "`branch set trunk --empty`" in complaint
+        store("branch", "set", first, "--empty")
+        assert store("branch", "current") == f"{first}\n"
+        store("write", "a", input="a")
+        assert store("ls") == "a\n"
+        store("destroy", "-f")
+
+
 def test_destroy_needs_force_for_data(filled):
     assert "not empty" in filled.error("destroy")
     filled("destroy", "-f")

@@ -129,6 +129,7 @@ fn list(store: &Store, session: &Session, format: FormatFlag) -> Result<(), Fail
 fn set(store: &Store, session: &Session, args: &SetArgs) -> Result<(), Failure> {
     let branches = store.branches();
     let exists = branches.contains(&args.name)?;
+    let is_first = branches.is_empty()?;
     if args.empty
         && (args.snapshot.any() || args.source.branch.is_some() || args.squash || args.append)
     {
@@ -157,6 +158,10 @@ fn set(store: &Store, session: &Session, args: &SetArgs) -> Result<(), Failure> 
             (false, false) => source,
         };
         branches.set(&args.name, &target)?;
+    }
+    if is_first && branches.current_name()?.is_none() {
+        // Whoever clones gets the branch that `HEAD` names.
+        branches.set_current(&args.name)?;
     }
     session.tell(format_args!("Set branch {}", args.name));
     Ok(())

@@ -150,7 +150,7 @@ pub(crate) fn log_filter(flags: &SnapshotFlags) -> Result<LogFilter, Failure> {
     })
 }
 
-/// The branch of `-b`, else the current one, else `main`.
+/// The branch of `-b`, else the current one, else `main`; in a repository without branches the one that `HEAD` waits for.
 ///
 /// # Errors
 ///
@@ -158,11 +158,19 @@ pub(crate) fn log_filter(flags: &SnapshotFlags) -> Result<LogFilter, Failure> {
 pub(crate) fn branch_name(store: &Store, flag: &BranchFlag) -> Result<String, Failure> {
     match &flag.branch {
         Some(name) => Ok(name.clone()),
-        None => Ok(store
-            .branches()
-            .current_name()?
-            .unwrap_or_else(|| "main".to_owned())),
+        None => match store.branches().current_name()? {
+            Some(name) => Ok(name),
+            None if store.branches().is_empty()? => awaited(store),
+            None => Ok("main".to_owned()),
+        },
     }
+}
+
+/// The branch that `HEAD` names, which need not exist; `main` if it names none.
+fn awaited(store: &Store) -> Result<String, Failure> {
+    let view = store.view()?;
+    let name = view.head().as_bytes().strip_prefix(b"refs/heads/");
+    Ok(String::from_utf8_lossy(name.unwrap_or(b"main")).into_owned())
 }
 
 /// The newest state of a branch.
@@ -175,8 +183,10 @@ pub(crate) fn tip(store: &Store, branch: &str) -> Result<Snapshot, Failure> {
     match branches.get(branch) {
         Err(StoreError::NoSuchBranch { name }) => {
             let hint = match branches.is_empty()? {
-                true => "the repository has no branches; `branch set main --empty` makes one",
-                false => "`branch list` shows the branches there are",
+                true => {
+                    format!("the repository has no branches; `branch set {name} --empty` makes one")
+                }
+                false => "`branch list` shows the branches there are".to_owned(),
             };
             Err(Failure::new(format!("Branch not found: {name}")).hint(hint))
         }
