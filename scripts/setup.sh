@@ -170,6 +170,19 @@ cargo_program() {
     rm -rf "$TEST_ENV/build"
 }
 
+# side_by_side COMMAND…: all of them at once, since most of their time is waiting for packages.
+side_by_side() {
+    local command pid pids=() failed=0
+    for command in "$@"; do
+        $command &
+        pids+=($!)
+    done
+    for pid in "${pids[@]}"; do
+        wait "$pid" || failed=1
+    done
+    return $failed
+}
+
 check_rust
 install_packages
 case $purpose in
@@ -177,18 +190,10 @@ case $purpose in
     book) cargo_program mdbook "$MDBOOK" --no-default-features ;;
     demo) python_env py1171 ;;
     test)
-        python_env py061
-        python_env py1171
-        python_env hosted
-        python_env wheel
-        python_env pytest
-        python_env schemathesis
-        npm_packages
+        side_by_side npm_packages 'python_env pytest' 'python_env schemathesis' 'python_env py1171' 'python_env py061' \
+            'python_env hosted' 'python_env wheel'
         ;;
     wheel) python_env wheel ;;
-    bench)
-        python_env wheel
-        python_env bench
-        ;;
+    bench) side_by_side 'python_env wheel' 'python_env bench' ;;
 esac
 say "everything for \`make $purpose\` is there (${SECONDS} s)"

@@ -3,8 +3,8 @@
 #
 # Runs tests/sdk in both Python environments of the real SDK, the newer of which drives the npm SDK too, and then with our
 # wheels in place of it: the same calls, and the real one's guide, by packhouse-compat. SDK_ENVS chooses among the three.
-# The backends are SQLite with local files and, where with-services.sh (or you) set PACKHOUSE_TEST_POSTGRES and
-# PACKHOUSE_TEST_S3, PostgreSQL with S3. The binary is the debug build, or PACKHOUSE_BINARY; the wheels are debug builds,
+# The backends are SQLite with local files and, for the newer real SDK where with-services.sh (or you) set
+# PACKHOUSE_TEST_POSTGRES and PACKHOUSE_TEST_S3, PostgreSQL with S3. The binary is the debug build, or PACKHOUSE_BINARY; the wheels are debug builds,
 # or those in PACKHOUSE_WHEELS.
 set -euo pipefail
 # shellcheck source=scripts/env.sh
