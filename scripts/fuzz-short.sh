@@ -5,14 +5,8 @@ set -euo pipefail
 source "$(dirname "$0")/env.sh"
 
 seconds=${1:-5}
-cargo_fuzz=$(command -v cargo-fuzz || true)
-if [ -z "$cargo_fuzz" ]; then
-    cargo_fuzz=$TEST_ENV/cargo/bin/cargo-fuzz
-    if [ ! -x "$cargo_fuzz" ]; then
-        say "installing cargo-fuzz below $TEST_ENV/cargo"
-        cargo install cargo-fuzz --locked --quiet --root "$TEST_ENV/cargo"
-    fi
-fi
+cargo_fuzz=$(cargo_program_path cargo-fuzz)
+[ -x "$cargo_fuzz" ] || die "$cargo_fuzz is not there: scripts/setup.sh test"
 # cargo-fuzz wants flags of a nightly compiler; the stable one takes them when it is told that it is meant.
 export RUSTC_BOOTSTRAP=1
 fuzz_target=$CARGO_TARGET_DIR/fuzz

@@ -9,6 +9,7 @@ source "$(dirname "$0")/env.sh"
 
 RUST_MINIMUM=1.95
 CARGO_DENY=0.20.2
+CARGO_FUZZ=0.13.2
 MDBOOK=0.5.4
 purpose=${1:-test}
 case $purpose in
@@ -190,8 +191,8 @@ case $purpose in
     book) cargo_program mdbook "$MDBOOK" --no-default-features ;;
     demo) python_env py1171 ;;
     test)
-        side_by_side npm_packages 'python_env pytest' 'python_env schemathesis' 'python_env py1171' 'python_env py061' \
-            'python_env hosted' 'python_env wheel'
+        side_by_side "cargo_program cargo-fuzz $CARGO_FUZZ" npm_packages \
+            'python_env '{py061,py1171,hosted,wheel,pytest,schemathesis}
         ;;
     wheel) python_env wheel ;;
     bench) side_by_side 'python_env wheel' 'python_env bench' ;;
