@@ -24,7 +24,8 @@ pub struct Commit {
 }
 
 impl Commit {
-    /// Reads a commit's bytes. Names and times are read as tolerantly as Git does.
+    /// Reads a commit's bytes, as tolerantly as Git does: all it needs is a tree and parents that are ids. Who made it, or
+    /// when, is empty if the line is missing or says nothing that Git would show.
     pub fn parse(data: &[u8]) -> Result<Commit, DecodeError> {
         parse(data).map_err(|reason| DecodeError {
             kind: ObjectKind::Commit,
@@ -96,20 +97,29 @@ fn parse(data: &[u8]) -> Result<Commit, &'static str> {
     while let Some(parent) = lines.id("parent")? {
         parents.push(parent);
     }
-    let author = lines.signature("author")?.ok_or("it has no author")?;
-    let committer = lines.signature("committer")?.ok_or("it has no committer")?;
+    let mut author = lines.value("author").map(Signature::parse);
+    let mut committer = lines.value("committer").map(Signature::parse);
     let mut extra_headers = Vec::new();
-    while let Some(header) = lines.folded()? {
-        extra_headers.push(header);
+    while let Some((name, value)) = lines.folded() {
+        // They may stand anywhere, and more than once; then Git shows the last.
+        match name.as_slice() {
+            b"author" => author = Some(Signature::parse(first_line(&value))),
+            b"committer" => committer = Some(Signature::parse(first_line(&value))),
+            _ => extra_headers.push((name, value)),
+        }
     }
     Ok(Commit {
         tree,
         parents,
-        author,
-        committer,
+        author: author.flatten().unwrap_or_default(),
+        committer: committer.flatten().unwrap_or_default(),
         extra_headers,
         message: lines.message().into(),
     })
+}
+
+fn first_line(value: &BString) -> &[u8] {
+    value.lines().next().unwrap_or_default()
 }
 
 pub(crate) fn push_id(out: &mut Vec<u8>, name: &str, id: &ObjectId) {

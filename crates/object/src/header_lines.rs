@@ -2,7 +2,7 @@
 
 use bstr::{BString, ByteSlice, ByteVec};
 
-use crate::{ObjectId, Signature};
+use crate::ObjectId;
 
 /// Takes header lines from the front of an object.
 #[derive(Clone, Debug)]
@@ -37,29 +37,18 @@ impl<'a> HeaderLines<'a> {
             .map_err(|_| "a header names no id")
     }
 
-    /// The signature the next line gives, if it is this header.
-    pub(crate) fn signature(&mut self, name: &str) -> Result<Option<Signature>, &'static str> {
-        let Some(line) = self.value(name) else {
-            return Ok(None);
-        };
-        Signature::parse(line)
-            .map(Some)
-            .ok_or("a signature has no address")
-    }
-
     /// The next header, whichever it is, with the lines that continue it. `None` at the blank
-    /// line and at the end. A line that continues nothing is a header without a name.
-    pub(crate) fn folded(&mut self) -> Result<Option<(BString, BString)>, &'static str> {
-        let Some(line) = self.line()? else {
-            return Ok(None);
-        };
+    /// line and at the end, which may come in the middle of a line. A line that continues nothing is a header without a
+    /// name.
+    pub(crate) fn folded(&mut self) -> Option<(BString, BString)> {
+        let line = self.line()?;
         let (name, value) = line.split_once_str(b" ").unwrap_or((line, b""));
         let mut value = BString::from(value);
         while self.rest.first() == Some(&b' ') {
             value.push(b'\n');
-            value.push_str(&self.line()?.unwrap_or_default()[1..]);
+            value.push_str(&self.line()?[1..]);
         }
-        Ok(Some((name.into(), value)))
+        Some((name.into(), value))
     }
 
     /// What follows the blank line.
@@ -67,16 +56,12 @@ impl<'a> HeaderLines<'a> {
         self.rest.strip_prefix(b"\n").unwrap_or(self.rest)
     }
 
-    fn line(&mut self) -> Result<Option<&'a [u8]>, &'static str> {
+    fn line(&mut self) -> Option<&'a [u8]> {
         if self.rest.is_empty() || self.rest[0] == b'\n' {
-            return Ok(None);
+            return None;
         }
-        let end = self
-            .rest
-            .find_byte(b'\n')
-            .ok_or("the last header has no end")?;
-        let line = &self.rest[..end];
-        self.rest = &self.rest[end + 1..];
-        Ok(Some(line))
+        let (line, rest) = self.rest.split_once_str(b"\n").unwrap_or((self.rest, b""));
+        self.rest = rest;
+        Some(line)
     }
 }

@@ -11,6 +11,7 @@
 mod ancestry;
 mod cache;
 mod commit;
+mod commit_text;
 mod config_text;
 mod count;
 mod database;
@@ -49,6 +50,7 @@ pub use bstr::{BStr, BString};
 pub use ancestry::{is_ancestor, merge_bases};
 pub use cache::ObjectCache;
 pub use commit::{Commit, commit_links, signed_commit};
+pub use commit_text::commit_text;
 pub use config_text::{BadConfigLine, ConfigItem, ConfigReading, read_config};
 pub use count::{Counted, Wanted, count_objects};
 pub use database::{Database, MissedObject};

@@ -3,7 +3,7 @@
 use bstr::{BStr, BString, ByteSlice};
 
 /// A person, a time and an offset from UTC.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Signature {
     /// The name; may be empty in old commits.
     pub name: BString,
@@ -18,18 +18,18 @@ pub struct Signature {
 impl Signature {
     /// Reads the value of an `author`, `committer` or `tagger` line.
     ///
-    /// As tolerant as Git: the address ends at the last `>` before the time, what is around the
-    /// angle brackets is trimmed, and a time that cannot be read is the epoch. `None` without
-    /// angle brackets.
+    /// As tolerant as Git: the address ends at the first `>`, the time comes after the last one, and what has no time with an
+    /// offset after it was made at the epoch. `None` where Git shows nobody: without both angle brackets.
     pub fn parse(line: &[u8]) -> Option<Signature> {
-        let open = line.find_byte(b'<')?;
+        let open = line.find_byteset(b"<\0")?;
+        if line[open] == 0 {
+            return None;
+        }
         let close = open + line[open..].find_byte(b'>')?;
         let last_close = line.rfind_byte(b'>')?;
-        let name = line[..open]
-            .trim_end_with(is_space)
-            .trim_start_with(is_space);
+        let name = line[..open].trim_end_with(is_space);
         let email = &line[open + 1..close];
-        let (seconds, offset_minutes) = parse_time(&line[last_close + 1..]);
+        let (seconds, offset_minutes) = parse_time(&line[last_close + 1..]).unwrap_or_default();
         Some(Signature {
             name: name.into(),
             email: email.into(),
@@ -66,8 +66,9 @@ impl Signature {
     }
 }
 
+/// Git's own idea of white space.
 fn is_space(c: char) -> bool {
-    c.is_ascii_whitespace() || c == '\u{b}'
+    matches!(c, ' ' | '\t' | '\n' | '\r')
 }
 
 /// Git's `crud` in ident.c: dropped at both ends of a name or address.
@@ -99,27 +100,33 @@ fn push_without_crud(out: &mut Vec<u8>, text: &BStr) {
     );
 }
 
-/// Seconds and minutes east of UTC after the address; zero for what cannot be read.
-fn parse_time(text: &[u8]) -> (i64, i32) {
-    let mut words = text.fields();
-    let seconds = words.next().and_then(parse_digits);
-    let offset_minutes = words.next().and_then(parse_offset);
-    // Without an offset Git does not believe the time either.
-    seconds.zip(offset_minutes).unwrap_or((0, 0))
-}
-
-/// A number without a sign.
-fn parse_digits(digits: &[u8]) -> Option<i64> {
-    let is_number = digits.iter().all(u8::is_ascii_digit);
-    digits.to_str().ok().filter(|_| is_number)?.parse().ok()
-}
-
-fn parse_offset(word: &[u8]) -> Option<i32> {
-    let (sign, digits) = match word.split_first()? {
-        (b'+', digits) => (1, digits),
-        (b'-', digits) => (-1, digits),
+/// Seconds and minutes east of UTC after the address. Without an offset Git does not believe the time either.
+fn parse_time(text: &[u8]) -> Option<(i64, i32)> {
+    let (seconds, rest) = leading_digits(text.trim_start_with(is_space))?;
+    let (sign, rest) = match rest.trim_start_with(is_space).split_first()? {
+        (b'+', rest) => (1, rest),
+        (b'-', rest) => (-1, rest),
         _ => return None,
     };
-    let number = parse_digits(digits).and_then(|number| i32::try_from(number).ok())?;
-    Some(sign * (number / 100 * 60 + number % 100))
+    let (offset, _) = leading_digits(rest)?;
+    let Some(seconds) = number(seconds) else {
+        return Some((0, 0));
+    };
+    let offset = number(offset).and_then(|offset| i32::try_from(offset).ok());
+    let minutes = offset.map_or(0, |offset| offset / 100 * 60 + offset % 100);
+    Some((seconds, sign * minutes))
+}
+
+/// The digits a text begins with, at least one, and the rest.
+fn leading_digits(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = text
+        .iter()
+        .position(|byte| !byte.is_ascii_digit())
+        .unwrap_or(text.len());
+    (end > 0).then(|| text.split_at(end))
+}
+
+/// `None` for more than fits.
+fn number(digits: &[u8]) -> Option<i64> {
+    digits.to_str().ok()?.parse().ok()
 }

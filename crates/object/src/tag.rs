@@ -15,7 +15,7 @@ pub struct Tag {
     pub target_kind: ObjectKind,
     /// The tag's own name, without `refs/tags/`.
     pub name: BString,
-    /// Who tagged; missing in very old tags.
+    /// Who tagged; missing in very old tags, and where the line says nothing that Git would show.
     pub tagger: Option<Signature>,
     /// The message, byte for byte, with a signature that may follow it.
     pub message: BString,
@@ -68,8 +68,8 @@ fn parse(data: &[u8]) -> Result<Tag, &'static str> {
     let mut lines = HeaderLines::new(data);
     let (target, target_kind) = target(&mut lines)?;
     let name = lines.value("tag").ok_or("it has no name")?.as_bstr().into();
-    let tagger = lines.signature("tagger")?;
-    while lines.folded()?.is_some() {}
+    let tagger = lines.value("tagger").and_then(Signature::parse);
+    while lines.folded().is_some() {}
     Ok(Tag {
         target,
         target_kind,

@@ -2,7 +2,7 @@
 
 use packhouse_object::{
     Commit, DecodeError, NewObject, ObjectId, ObjectKind, Signature, Tag, TreeIter, commit_links,
-    signed_commit,
+    commit_text, signed_commit,
 };
 use packhouse_testkit::history::HistoryOptions;
 use proptest::prelude::*;
@@ -127,100 +127,214 @@ fn signatures_are_written_as_git_writes_them() {
     assert!(compared > 40);
 }
 
+fn stored(git: &Git, commit: &[u8]) -> String {
+    let args = [
+        "hash-object",
+        "-t",
+        "commit",
+        "-w",
+        "--stdin",
+        "--literally",
+    ];
+    let id = git.run_with(&args, commit);
+    String::from_utf8(id.trim_ascii().to_vec()).unwrap()
+}
+
+/// Author's name, address and time, and the committer's name, as Git shows them.
+fn shown(git: &Git, id: &str) -> Vec<String> {
+    let format = "--format=%an%x00%ae%x00%ad%x00%cn";
+    let shown = git.run(&["log", "-1", format, "--date=raw", id]);
+    let shown = String::from_utf8(shown).unwrap();
+    let shown = shown.trim_end_matches('\n').split('\0');
+    shown.map(str::to_owned).collect()
+}
+
+/// The same of a commit that was read; a time that nobody gave is left out by Git.
+fn read(commit: &Commit, date_of_git: &str) -> Vec<String> {
+    let Signature {
+        name,
+        email,
+        seconds,
+        offset_minutes,
+    } = &commit.author;
+    let sign = if *offset_minutes < 0 { '-' } else { '+' };
+    let (hours, minutes) = (offset_minutes.abs() / 60, offset_minutes.abs() % 60);
+    let date = match (date_of_git, seconds, offset_minutes) {
+        ("", 0, 0) => String::new(),
+        _ => format!("{seconds} {sign}{hours:02}{minutes:02}"),
+    };
+    let committer = commit.committer.name.to_string();
+    vec![name.to_string(), email.to_string(), date, committer]
+}
+
+const TREE: &str = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
+
 #[test]
 fn signatures_are_read_as_tolerantly_as_git_reads_them() {
     let git = Git::init();
-    let tree = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
     for line in [
         "A <a@x> 1 +0100",
         "A B  <a@x> 1234567890 -0730",
         "<a@x> 5 +0000",
         "A <> 5 +0000",
+        "<> 5 +0000",
         "A <a@x>",
         "A <a@x> ",
         "A <a@x> 12 ",
+        "A <a@x> 12",
+        "A <a@x> -12 +0000",
+        "A <a@x> 12 0000",
+        "A <a@x> 12x +0100",
+        "A <a@x> 12+0100",
+        "A <a@x>12\t+0100",
+        "A <a@x> 12 +0100x",
+        "A <a@x> 12 --0100",
+        "A <a@x> 12 +1",
+        "A <a@x> 12 + 0100",
+        "A <a@x> \u{b}12 +0100",
+        "A\u{b} <a@x> 12 +0100",
+        " A\r <a@x> 12 +0100",
         "A <a> <b@x> 5 +0200",
+        "A > <a@x> 5 +0200",
+        "A <a@x> 5 +0200 >",
         "A <a@x> 17 +1400",
+        "A <a@x> 17 -9959",
+        "A <a@x> 17 +9999999999",
+        "A <a@x> 17 -2147483648",
         "A<a@x> 5 +0000",
         "A <a@x> 5 +0545",
+        "A <a@x> 9223372036854775807 +0100",
+        "A <a@x> 9223372036854775808 +0100",
+        "A <a@x> 99999999999999999999999 +0100",
+        "nobody",
+        "nobody 5 +0000",
+        "A <a@x 5 +0000",
+        "A a@x> 5 +0000",
+        "",
     ] {
-        let data = format!("tree {tree}\nauthor {line}\ncommitter C <c@x> 1 +0000\n\nm\n");
-        let id = git.run_with(
-            &[
-                "hash-object",
-                "-t",
-                "commit",
-                "-w",
-                "--stdin",
-                "--literally",
-            ],
-            data.as_bytes(),
-        );
-        let id = std::str::from_utf8(id.trim_ascii()).unwrap();
-        let shown = git.run(&["log", "-1", "--format=%an%x00%ae%x00%ad", "--date=raw", id]);
-        let shown = String::from_utf8(shown).unwrap();
-        let [name, email, date] = shown
-            .trim_end_matches('\n')
-            .split('\0')
-            .collect::<Vec<_>>()
-            .try_into()
-            .unwrap();
-        let signature = Signature::parse(line.as_bytes()).unwrap();
-        assert_eq!(
-            (signature.name.to_string(), signature.email.to_string()),
-            (name.into(), email.into()),
-            "{line}"
-        );
-        if !date.is_empty() {
-            let mut words = date.split(' ');
-            assert_eq!(
-                signature.seconds.to_string(),
-                words.next().unwrap(),
-                "{line}"
-            );
-            let hhmm = words.next().unwrap();
-            let (sign, minutes) = (
-                signature.offset_minutes.signum(),
-                signature.offset_minutes.abs(),
-            );
-            let ours = format!(
-                "{}{:02}{:02}",
-                if sign < 0 { '-' } else { '+' },
-                minutes / 60,
-                minutes % 60
-            );
-            assert_eq!(ours, hhmm, "{line}");
-        } else {
-            assert_eq!(signature.seconds, 0, "{line}");
-        }
+        let data = format!("tree {TREE}\nauthor {line}\ncommitter C <c@x> 1 +0000\n\nm\n");
+        let expected = shown(&git, &stored(&git, data.as_bytes()));
+        let commit = Commit::parse(data.as_bytes()).unwrap();
+        assert_eq!(read(&commit, &expected[2]), expected, "{line:?}");
     }
     assert_eq!(Signature::parse(b"nobody"), None);
+    assert_eq!(Signature::parse(b"A\0 <a@x> 1 +0000"), None);
+}
+
+#[test]
+fn commits_are_read_wherever_their_headers_are_and_whatever_is_missing() {
+    let git = Git::init();
+    let (author, committer) = ("author A <a@x> 5 +0100\n", "committer C <c@x> 7 +0000\n");
+    for rest in [
+        "\nm\n",
+        "\n",
+        "\nm",
+        &format!("{author}\nm\n"),
+        &format!("{committer}\nm\n"),
+        &format!("{committer}{author}\nm\n"),
+        &format!("{author}author B <b@x> 6 +0000\n{committer}\nm\n"),
+        &format!("encoding UTF-8\n{author}{committer}\nm\n"),
+        &format!("{author}{committer}"),
+        &format!("{author}committer C <c@x> 7 +0000"),
+        &format!("{author}{committer}encoding"),
+    ] {
+        let data = format!("tree {TREE}\n{rest}");
+        let id = stored(&git, data.as_bytes());
+        let expected = shown(&git, &id);
+        let commit = Commit::parse(data.as_bytes()).unwrap();
+        assert_eq!(read(&commit, &expected[2]), expected, "{rest:?}");
+        let message = git.run(&["log", "-1", "--format=%B", &id]);
+        let message = message.trim_ascii();
+        assert_eq!(commit.message.trim_ascii(), message, "{rest:?}");
+    }
+}
+
+#[test]
+fn the_text_of_commits_is_decoded_as_git_decodes_it() {
+    let git = Git::init();
+    let texts: [(&str, &[u8], Option<&str>); 21] = [
+        ("ISO-8859-1", b"Zo\xeb \x93", Some("Zo\u{eb} \u{93}")),
+        ("latin-1", b"Zo\xeb", Some("Zo\u{eb}")),
+        ("ISO8859-1", b"Zo\xeb", Some("Zo\u{eb}")),
+        ("CP1252", b"Zo\xeb \x93", Some("Zo\u{eb} \u{201c}")),
+        ("iso-8859-15", b"5 \xa4", Some("5 \u{20ac}")),
+        ("KOI8-R", b"\xc2\xc1", Some("\u{431}\u{430}")),
+        ("cp1251", b"\xe1\xe0", Some("\u{431}\u{430}")),
+        ("CP866", b"\xa1\xa0", Some("\u{431}\u{430}")),
+        ("Shift_JIS", b"\x93\xfa\x96\x7b", Some("\u{65e5}\u{672c}")),
+        ("SJIS", b"\x93\xfa\x96\x7b", Some("\u{65e5}\u{672c}")),
+        ("CP932", b"\x93\xfa\x96\x7b", Some("\u{65e5}\u{672c}")),
+        ("eucJP", b"\xc6\xfc\xcb\xdc", Some("\u{65e5}\u{672c}")),
+        (
+            "ISO-2022-JP",
+            b"\x1b$BF|K\\\x1b(B",
+            Some("\u{65e5}\u{672c}"),
+        ),
+        ("GBK", b"\xc8\xd5\xb1\xbe", Some("\u{65e5}\u{672c}")),
+        ("Big5", b"\xa4\xe9\xa5\xbb", Some("\u{65e5}\u{672c}")),
+        ("EUC-KR", b"\xc0\xcf\xba\xbb", Some("\u{c77c}\u{bcf8}")),
+        // Malformed, or in what nobody knows: as it is.
+        ("eucJP", b"\xc6", None),
+        ("x-user-defined", b"\xeb", None),
+        ("no such encoding", b"\xeb", None),
+        ("ascii", b"\xc3\xab", None),
+        ("utf8", b"\xc3\xab \xff", None),
+    ];
+    for (encoding, text, expected) in texts {
+        let expected = expected.map_or(text, str::as_bytes);
+        let head = format!("tree {TREE}\nauthor ");
+        let encoding_line = format!("encoding {encoding}\n\n");
+        let address = b" <x@x> 5 +0000\n";
+        let data = [
+            head.as_bytes(),
+            text,
+            address,
+            b"committer ",
+            text,
+            address,
+            encoding_line.as_bytes(),
+            text,
+            b"\n",
+        ]
+        .concat();
+        let id = stored(&git, &data);
+        let of_git = git.run(&["log", "-1", "--format=%an%n%B", &id]);
+        let of_git = of_git.trim_ascii_end();
+        assert_eq!(of_git, [expected, b"\n", expected].concat(), "{encoding}");
+
+        let commit = Commit::parse(&data).unwrap();
+        let shown = commit_text(&commit.author.name, commit.encoding());
+        assert_eq!(&*shown, expected, "{encoding}");
+        let commit = commit.in_utf8();
+        assert_eq!(commit.author.name, expected, "{encoding}");
+        assert_eq!(commit.committer.name, expected, "{encoding}");
+        assert_eq!(commit.message, [expected, b"\n"].concat(), "{encoding}");
+        let is_decoded = expected != text;
+        assert_eq!(commit.encoding().is_none(), is_decoded, "{encoding}");
+        assert_eq!(commit.clone().in_utf8(), commit);
+    }
+    assert_eq!(&*commit_text(b"\xeb", None), b"\xeb");
 }
 
 #[test]
 fn malformed_objects_are_refused_with_a_reason() {
     let reason = |error: DecodeError| error.to_string();
     let commit = |data: &[u8]| reason(Commit::parse(data).unwrap_err());
-    let tree = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
     assert_eq!(commit(b""), "malformed commit: it names no tree");
     assert_eq!(
         commit(b"tree xyz\n"),
         "malformed commit: a header names no id"
     );
+    let no_parent = format!("tree {TREE}\nparent x\nauthor A <a> 1 +0000\n\n");
     assert_eq!(
-        commit(format!("tree {tree}\n").as_bytes()),
-        "malformed commit: it has no author"
-    );
-    let no_end = format!("tree {tree}\nauthor A <a> 1 +0000\ncommitter A <a> 1 +0000\nrest");
-    assert_eq!(
-        commit(no_end.as_bytes()),
-        "malformed commit: the last header has no end"
+        commit(no_parent.as_bytes()),
+        "malformed commit: a header names no id"
     );
     assert_eq!(
         reason(Tag::parse(b"object 1\n").unwrap_err()),
         "malformed tag: a header names no id"
     );
-    let no_kind = format!("object {tree}\ntype frog\ntag t\n\n");
+    let no_kind = format!("object {TREE}\ntype frog\ntag t\n\n");
     assert_eq!(
         reason(Tag::parse(no_kind.as_bytes()).unwrap_err()),
         "malformed tag: its object is of an unknown kind"
