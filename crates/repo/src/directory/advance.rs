@@ -4,7 +4,7 @@
 //! rounds of syncs that run side by side: the content of objects and of the new ref; the names of the objects; the
 //! reflog and the name of the ref.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use super::error::DirectoryError;
 use super::gate::Turn;
 use super::lock::{LockFile, NotLocked, Patience};
 use super::loose_refs::RawRef;
-use super::loose_write::{StagedObject, is_there, stage};
+use super::loose_write::{StagedObject, is_there, place_all, stage};
 use super::ref_locks::{LockedRefs, Symbolic};
 use super::ref_store::Head;
 use super::side_by_side::{Job, sync_side_by_side};
@@ -245,7 +245,7 @@ impl Inner {
         storing: Storing,
         lock: Option<&LockFile>,
     ) -> Result<(), DirectoryError> {
-        let objects = self.layout.objects();
+        let objects = self.layout.objects_dir();
         let mut staged = bring.staged;
         for object in &bring.objects {
             // Files and folders come again, commits hardly ever.
@@ -260,14 +260,7 @@ impl Inner {
             jobs.extend(lock.map(|lock| lock.to_sync()));
             sync_side_by_side(jobs)?;
         }
-        let mut folders = BTreeSet::new();
-        for object in &mut staged {
-            let (folder, made) = object.place(&objects)?;
-            if made {
-                folders.insert(objects.clone());
-            }
-            folders.insert(folder);
-        }
+        let folders = place_all(&mut staged, &objects)?;
         for pack in bring.packs {
             move_pack(pack, &objects)?;
         }

@@ -10,7 +10,7 @@ use packhouse_object::{FinishedPack, IdSet, NewObject, Pack, ProcessLocal, RefNa
 
 use super::DirectoryOptions;
 use super::error::{DirectoryError, OpenError};
-use super::layout::Layout;
+use super::layout::{Layout, ObjectsDir};
 use super::object_folders::ObjectFolders;
 use super::quarantine;
 use super::ref_locks::Symbolic;
@@ -65,7 +65,7 @@ impl Directory {
     pub(super) fn open(layout: Layout, options: DirectoryOptions) -> Result<Directory, OpenError> {
         let quarantine = match options.read_only {
             true => layout.objects(),
-            false => quarantine::prepare(&layout.objects())?,
+            false => quarantine::prepare(&layout.objects_dir())?,
         };
         Ok(Directory::new(layout, options, quarantine, None))
     }
@@ -88,7 +88,7 @@ impl Directory {
     ) -> Result<Directory, OpenError> {
         let quarantine = match options.read_only {
             true => layout.objects(),
-            false => quarantine::prepare(&layout.objects())?,
+            false => quarantine::prepare(&layout.objects_dir())?,
         };
         Ok(Directory::new(
             layout,
@@ -277,7 +277,7 @@ impl Inner {
             let after = view.with_change(&change, at_ms)?;
             check_targets(&change, &after)?;
 
-            incoming.store(&self.layout.objects())?;
+            incoming.store(&self.layout.objects_dir())?;
             let missing: Vec<NewObject> = change
                 .objects
                 .iter()
@@ -285,7 +285,7 @@ impl Inner {
                 .cloned()
                 .collect();
             store_objects(
-                &self.layout.objects(),
+                &self.layout.objects_dir(),
                 &self.quarantine,
                 &self.options,
                 &missing,
@@ -327,6 +327,12 @@ impl Inner {
     }
 
     pub(super) fn check_writable(&self) -> Result<(), DirectoryError> {
+        if let Err(reason) = &self.layout.sharing {
+            return Err(DirectoryError::Damaged {
+                path: self.layout.git_dir.join("config"),
+                reason: reason.clone(),
+            });
+        }
         let reason = match () {
             () if self.layout.of_working_copy => {
                 "it has a working copy, whose files a write would leave behind"
@@ -378,7 +384,7 @@ impl Incoming {
     }
 
     /// Makes the packs part of the repository. Later views find them there.
-    fn store(&mut self, objects: &Path) -> Result<(), DirectoryError> {
+    fn store(&mut self, objects: &ObjectsDir) -> Result<(), DirectoryError> {
         self.packs
             .drain(..)
             .try_for_each(|(finished, _)| move_pack(finished, objects))

@@ -1,6 +1,6 @@
 //! The backend as the embedded store uses it: without an executor, and ref by ref.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, MutexGuard};
 
 use bstr::BStr;
@@ -9,7 +9,7 @@ use packhouse_object::{Database, FinishedPack, IdSet, NewObject, ObjectId, RefNa
 use super::DirectoryOptions;
 use super::backend::Directory;
 use super::error::{DirectoryError, OpenError};
-use super::layout::{Accept, Layout, config_value};
+use super::layout::{Accept, Layout, ObjectsDir, config_value};
 use super::lock::{LockFile, NotLocked, Patience};
 use super::ref_locks::Symbolic;
 use super::ref_store::Head;
@@ -51,8 +51,8 @@ impl Directory {
     }
 
     /// The folder of objects.
-    pub(crate) fn objects_dir(&self) -> PathBuf {
-        self.inner.layout.objects()
+    pub(crate) fn objects_dir(&self) -> ObjectsDir {
+        self.inner.layout.objects_dir()
     }
 
     /// Keeps an object that was just stored where reading finds it without a look at the disk.
@@ -123,6 +123,11 @@ impl Directory {
         }
         text.extend_from_slice(format!("[core]\n\t{key} = {value}\n").as_bytes());
         lock.write(&text)?;
+        // It may be for its owner's eyes: addresses of remotes can hold passwords.
+        if let Ok(old) = std::fs::metadata(&path) {
+            let kept = lock.file().set_permissions(old.permissions());
+            kept.map_err(DirectoryError::io("protect", &path))?;
+        }
         lock.commit()
             .map_err(DirectoryError::io("replace", &path))?;
         Ok(())

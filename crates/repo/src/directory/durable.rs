@@ -1,8 +1,10 @@
 //! Files and folders that must survive a power cut.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
+
+use super::permissions::Sharing;
 
 /// Makes the names in a folder durable.
 pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
@@ -27,7 +29,7 @@ pub(crate) fn sync_file_system(folder: &Path) -> io::Result<()> {
 
 /// Makes a file that was not there, durable but for its name.
 pub(crate) fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+    let mut file = Sharing::Umask.create_new(path)?;
     file.write_all(content)?;
     file.sync_all()
 }
@@ -35,13 +37,13 @@ pub(crate) fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
 /// Makes `folder` and what is missing between it and `root`, which must be there, durably.
 ///
 /// Another process may remove empty folders at the same time, so the caller must be ready to call again.
-pub(crate) fn create_folders(root: &Path, folder: &Path) -> io::Result<()> {
+pub(crate) fn create_folders(root: &Path, folder: &Path, sharing: Sharing) -> io::Result<()> {
     if folder == root || folder.is_dir() {
         return Ok(());
     }
     let parent = folder.parent().unwrap_or(root);
-    create_folders(root, parent)?;
-    match fs::create_dir(folder) {
+    create_folders(root, parent, sharing)?;
+    match sharing.create_folder(folder) {
         Ok(()) => sync_folder(parent),
         Err(error) if error.kind() == ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {

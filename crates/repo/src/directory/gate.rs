@@ -19,6 +19,7 @@ use packhouse_object::ProcessLocal;
 use super::asking::Asking;
 use super::error::DirectoryError;
 use super::left_behind::remove_locks;
+use super::permissions::Sharing;
 use super::turn_file::{Identity, LOCK_FILE, Limit, Refused, TurnFile};
 
 /// How long threads of one process pass the lock on among themselves while other processes wait: giving it to another
@@ -87,8 +88,13 @@ impl Gate {
         Ok(gate)
     }
 
-    /// Waits for a turn. A process that is not seen at work and does not let go is waited for no longer than `wait`.
-    pub(super) fn enter(self: &Arc<Self>, wait: Duration) -> Result<Turn, DirectoryError> {
+    /// Waits for a turn. A process that is not seen at work and does not let go is waited for no longer than `wait`. The
+    /// lock file is for those who may have a turn.
+    pub(super) fn enter(
+        self: &Arc<Self>,
+        wait: Duration,
+        sharing: Sharing,
+    ) -> Result<Turn, DirectoryError> {
         let came = Instant::now();
         let me = thread::current().id();
         let mut state = self.state.lock();
@@ -109,7 +115,7 @@ impl Gate {
             if gave_way {
                 thread::sleep(LEFT_TO_OTHERS);
             }
-            self.lock_file(Limit { came, wait })?;
+            self.lock_file(Limit { came, wait }, sharing)?;
         }
         Ok(turn)
     }
@@ -166,12 +172,12 @@ impl Gate {
     }
 
     /// Waits for other processes.
-    fn lock_file(&self, limit: Limit) -> Result<(), DirectoryError> {
+    fn lock_file(&self, limit: Limit, sharing: Sharing) -> Result<(), DirectoryError> {
         let path = self.git_dir.join(LOCK_FILE);
         let mut state = self.state.lock();
         let (mut asking, mut refused) = (state.asking.take(), state.refused.take());
         drop(state);
-        let locked = TurnFile::lock(&path, limit, &mut asking, &mut refused);
+        let locked = TurnFile::lock(&path, sharing, limit, &mut asking, &mut refused);
         let mut state = self.state.lock();
         (state.asking, state.refused) = (asking, refused);
         drop(state);
@@ -289,7 +295,9 @@ mod tests {
         thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {
-                    let refused = gate.enter(Duration::from_millis(300)).unwrap_err();
+                    let refused = gate
+                        .enter(Duration::from_millis(300), Sharing::Umask)
+                        .unwrap_err();
                     assert!(matches!(refused, DirectoryError::TurnTaken { .. }));
                 });
             }
@@ -300,6 +308,6 @@ mod tests {
     }
 
     fn enter(gate: &Arc<Gate>) -> Turn {
-        gate.enter(Duration::from_secs(20)).unwrap()
+        gate.enter(Duration::from_secs(20), Sharing::Umask).unwrap()
     }
 }

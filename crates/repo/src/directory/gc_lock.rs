@@ -3,7 +3,7 @@
 //! `gc.pid` names the process that holds it. As Git has it, it does not count once it is twelve
 //! hours old, or when its process is gone from this machine.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -40,8 +40,9 @@ impl Directory {
         let path = self.git_dir().join("gc.pid");
         let name = self.git_dir().join("gc.pid.lock");
         let mut patience = Patience::new(self.inner.refs.lock_timeout);
+        let sharing = self.inner.refs.sharing;
         let mut file = loop {
-            match OpenOptions::new().write(true).create_new(true).open(&name) {
+            match sharing.create_new(&name) {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                     // It is there for the moment that writing a line takes, unless its maker was killed then.
                     match age_of(&name) > Some(ABANDONED_AFTER) {

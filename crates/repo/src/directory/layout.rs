@@ -10,6 +10,7 @@ use packhouse_object::RefName;
 use super::config::Config;
 use super::durable::{sync_folder, write_new};
 use super::error::OpenError;
+use super::permissions::Sharing;
 
 /// The most bytes that are read of a config file.
 const CONFIG_BYTES_MAX: u64 = 4 << 20;
@@ -32,6 +33,15 @@ pub(super) struct Layout {
     pub(super) shallow: bool,
     /// Whether it belongs to a working copy.
     pub(super) of_working_copy: bool,
+    /// Whom it is for, or what is wrong with the setting that says so: then it can be read, as Git has it.
+    pub(super) sharing: Result<Sharing, String>,
+}
+
+/// The folder that a repository keeps its own objects in, and whom they are for.
+#[derive(Clone, Debug)]
+pub(crate) struct ObjectsDir {
+    pub(crate) path: PathBuf,
+    pub(crate) sharing: Sharing,
 }
 
 /// The setting `core.logAllRefUpdates`.
@@ -99,11 +109,31 @@ impl Layout {
             log_refs,
             shallow,
             of_working_copy,
+            sharing: match config
+                .section("core")
+                .filter(|(key, _)| *key == "sharedrepository")
+                .last()
+            {
+                Some((_, value)) => Sharing::parse(&value),
+                None => Ok(Sharing::Umask),
+            },
         })
     }
 
     pub(super) fn objects(&self) -> PathBuf {
         self.git_dir.join("objects")
+    }
+
+    /// Whom it is for; nothing is written where that is not known.
+    pub(super) fn sharing(&self) -> Sharing {
+        self.sharing.clone().unwrap_or_default()
+    }
+
+    pub(super) fn objects_dir(&self) -> ObjectsDir {
+        ObjectsDir {
+            path: self.objects(),
+            sharing: self.sharing(),
+        }
     }
 }
 

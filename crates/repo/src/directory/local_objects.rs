@@ -36,7 +36,7 @@ pub(crate) enum PackKind {
 impl Directory {
     /// The packs that are in the folder.
     pub(crate) fn local_packs(&self) -> Result<Vec<LocalPack>, RepoError> {
-        let folder = self.objects_dir().join("pack");
+        let folder = self.objects_dir().path.join("pack");
         let io = |error| RepoError::io("list", &folder, error);
         let database = self.database()?;
         let open: HashMap<&Path, &Arc<Pack>> = database
@@ -72,7 +72,7 @@ impl Directory {
 
     /// The loose objects that are in the folder, and when each was written or asked for last.
     pub(crate) fn local_loose(&self) -> Result<IdMap<SystemTime>, RepoError> {
-        let objects = self.objects_dir();
+        let objects = self.objects_dir().path;
         let mut loose = IdMap::default();
         let mut failed = None;
         let _all = LooseStore::open(&objects)
@@ -97,7 +97,7 @@ impl Directory {
         ids: impl IntoIterator<Item = &'a ObjectId>,
         still: impl Fn(&Metadata) -> bool,
     ) -> Result<u64, DirectoryError> {
-        let objects = self.objects_dir();
+        let objects = self.objects_dir().path;
         let mut removed = 0;
         for id in ids {
             let path = loose_path(&objects, id);
@@ -137,14 +137,14 @@ impl Directory {
 
     /// Removes what sums up all packs, before one of them goes. Readers do without, and `git` makes it again.
     pub(crate) fn forget_pack_summaries(&self) -> Result<(), DirectoryError> {
-        let folder = self.objects_dir().join("pack");
+        let folder = self.objects_dir().path.join("pack");
         remove_matching(&folder, |name| name.starts_with("multi-pack-index"))
             .map_err(DirectoryError::io("remove a file from", &folder))
     }
 
     /// Removes what sums up commits, before one of them goes.
     pub(crate) fn forget_commit_summaries(&self) -> Result<(), DirectoryError> {
-        let folder = self.objects_dir().join("info");
+        let folder = self.objects_dir().path.join("info");
         let chain = folder.join("commit-graphs");
         remove_matching(&folder, |name| name == "commit-graph")
             .and_then(|()| remove_matching(&chain, |_| true))
@@ -153,7 +153,7 @@ impl Directory {
 
     /// Removes files under way that were last written before `time`: their writers are gone.
     pub(crate) fn remove_left_behind(&self, time: SystemTime) -> Result<(), DirectoryError> {
-        let objects = self.objects_dir();
+        let objects = self.objects_dir().path;
         let folders = (0..=u8::MAX).map(|first| objects.join(format!("{first:02x}")));
         for folder in folders.chain([objects.clone(), objects.join("pack")]) {
             remove_older(&folder, "tmp_", time)
@@ -164,12 +164,12 @@ impl Directory {
 
     /// Lists the packs for `git` clients that read files over plain HTTP, if they were listed before.
     pub(crate) fn update_pack_list(&self) -> Result<(), DirectoryError> {
-        let path = self.objects_dir().join("info/packs");
+        let path = self.objects_dir().path.join("info/packs");
         if !path.exists() {
             return Ok(());
         }
         let _turn = self.enter()?;
-        let folder = self.objects_dir().join("pack");
+        let folder = self.objects_dir().path.join("pack");
         let names = pack_names(&folder).map_err(DirectoryError::io("list", &folder))?;
         let mut text: String = names.iter().map(|name| format!("P {name}\n")).collect();
         text.push('\n');

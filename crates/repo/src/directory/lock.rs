@@ -1,7 +1,7 @@
 //! Git's lock files: whoever makes `<file>.lock` may replace `<file>`, by renaming the one over the other.
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use super::durable::{create_folders, sync_folder};
 use super::error::DirectoryError;
 use super::gate::Gate;
+use super::permissions::Sharing;
 use super::side_by_side::Job;
 
 /// What a lock file is called, in the repository's folder, before it is noted.
@@ -53,6 +54,7 @@ impl LockFile {
     /// it is noted with the gate.
     pub(super) fn take(
         root: &Path,
+        sharing: Sharing,
         path: &Path,
         patience: &mut Patience,
         gate: Option<&Arc<Gate>>,
@@ -62,8 +64,8 @@ impl LockFile {
         let mut vanished = 0;
         loop {
             let made = match gate {
-                Some(gate) => make_noted(root, &lock, gate),
-                None => make(&lock),
+                Some(gate) => make_noted(root, sharing, &lock, gate),
+                None => sharing.create_new(&lock),
             };
             match made {
                 Ok(file) => {
@@ -85,7 +87,7 @@ impl LockFile {
                 }
                 Err(error) if error.kind() == ErrorKind::NotFound && vanished < FOLDER_ATTEMPTS => {
                     vanished += 1;
-                    match create_folders(root, path.parent().unwrap_or(root)) {
+                    match create_folders(root, path.parent().unwrap_or(root), sharing) {
                         Err(error) if error.kind() == ErrorKind::NotADirectory => {
                             return Err(NotLocked::FileInTheWay);
                         }
@@ -179,15 +181,11 @@ impl Drop for LockFile {
     }
 }
 
-fn make(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create_new(true).open(path)
-}
-
 /// Makes a lock file that has been noted before it gets its name.
-fn make_noted(root: &Path, lock: &Path, gate: &Gate) -> io::Result<File> {
+fn make_noted(root: &Path, sharing: Sharing, lock: &Path, gate: &Gate) -> io::Result<File> {
     let new = root.join(NEW_LOCK);
     let file = loop {
-        match make(&new) {
+        match sharing.create_new(&new) {
             // A writer was killed. Nobody else makes one in this thread's turn.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => fs::remove_file(&new)?,
             file => break file?,
@@ -203,7 +201,7 @@ fn make_noted(root: &Path, lock: &Path, gate: &Gate) -> io::Result<File> {
             match error.kind() {
                 // The file system cannot rename so. One that is killed before the note leaves a lock that others wait for.
                 ErrorKind::InvalidInput | ErrorKind::Unsupported | ErrorKind::CrossesDevices => {
-                    let file = make(lock)?;
+                    let file = sharing.create_new(lock)?;
                     gate.note(lock, &file.metadata()?)?;
                     Ok(file)
                 }
@@ -274,8 +272,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a/b/ref");
         let mut patience = Patience::new(Duration::from_millis(30));
-        let mut held = LockFile::take(folder.path(), &path, &mut patience, None).unwrap();
-        let refused = LockFile::take(folder.path(), &path, &mut patience, None).unwrap_err();
+        let mut held =
+            LockFile::take(folder.path(), Sharing::Umask, &path, &mut patience, None).unwrap();
+        let refused =
+            LockFile::take(folder.path(), Sharing::Umask, &path, &mut patience, None).unwrap_err();
         assert!(
             matches!(refused, NotLocked::Error(DirectoryError::Locked { lock, .. }) if lock == lock_path(&path))
         );
@@ -283,7 +283,8 @@ mod tests {
         drop(held);
         assert!(!path.exists());
 
-        let mut held = LockFile::take(folder.path(), &path, &mut patience, None).unwrap();
+        let mut held =
+            LockFile::take(folder.path(), Sharing::Umask, &path, &mut patience, None).unwrap();
         held.write(b"two\n").unwrap();
         held.commit().unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two\n");
@@ -297,6 +298,7 @@ mod tests {
         let path = folder.path().join("a/b");
         let refused = LockFile::take(
             folder.path(),
+            Sharing::Umask,
             &path,
             &mut Patience::new(Duration::ZERO),
             None,

@@ -3,9 +3,9 @@
 //! A file is written under a name that `git prune` knows to remove, and gets its own name by renaming: whole, and in
 //! full durability synced, before it is an object.
 
-use std::fs::{self, File, OpenOptions};
+use std::collections::BTreeSet;
+use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, ErrorKind, Read};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,10 +17,9 @@ use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW};
 
 use super::deflate::{Deflater, deflate_to};
 use super::error::DirectoryError;
+use super::layout::ObjectsDir;
+use super::permissions::Sharing;
 use super::side_by_side::Job;
-
-/// Git's mode for files that never change.
-const READ_ONLY: u32 = 0o444;
 
 /// How often a folder is made again because `git gc` found it empty and removed it.
 const FOLDER_ATTEMPTS: u32 = 100;
@@ -72,14 +71,32 @@ impl StagedObject {
     }
 
     /// Moves the file to its place. Returns its folder, and whether that had to be made.
-    pub(super) fn place(&mut self, objects: &Path) -> Result<(PathBuf, bool), DirectoryError> {
-        let (folder, path) = place_of(objects, &self.id);
-        let made = in_folder(&folder, || fs::rename(&self.temporary, &path))
-            .map_err(DirectoryError::io("make", &path))?
-            .1;
+    fn place(&mut self, objects: &ObjectsDir) -> Result<(PathBuf, bool), DirectoryError> {
+        let (folder, path) = place_of(&objects.path, &self.id);
+        let made = in_folder(&folder, objects.sharing, || {
+            fs::rename(&self.temporary, &path)
+        })
+        .map_err(DirectoryError::io("make", &path))?
+        .1;
         self.placed = true;
         Ok((folder, made || self.made_folder))
     }
+}
+
+/// Moves all of these to their places. Returns the folders whose names are new.
+pub(super) fn place_all(
+    staged: &mut [StagedObject],
+    objects: &ObjectsDir,
+) -> Result<BTreeSet<PathBuf>, DirectoryError> {
+    let mut folders = BTreeSet::new();
+    for object in staged {
+        let (folder, made) = object.place(objects)?;
+        if made {
+            folders.insert(objects.path.clone());
+        }
+        folders.insert(folder);
+    }
+    Ok(folders)
 }
 
 /// The folder and the file of a loose object.
@@ -91,13 +108,17 @@ fn place_of(objects: &Path, id: &ObjectId) -> (PathBuf, PathBuf) {
 }
 
 /// Does something that needs a folder, making the folder if it is not there. Returns whether it was made.
-fn in_folder<T>(folder: &Path, mut work: impl FnMut() -> io::Result<T>) -> io::Result<(T, bool)> {
+fn in_folder<T>(
+    folder: &Path,
+    sharing: Sharing,
+    mut work: impl FnMut() -> io::Result<T>,
+) -> io::Result<(T, bool)> {
     let (mut made, mut attempts) = (false, 1);
     loop {
         match work() {
             Err(error) if error.kind() == ErrorKind::NotFound && attempts < FOLDER_ATTEMPTS => {
                 attempts += 1;
-                match fs::create_dir(folder) {
+                match sharing.create_folder(folder) {
                     Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
                     _ => made = true,
                 }
@@ -117,19 +138,12 @@ impl Drop for StagedObject {
 }
 
 /// Makes a file that is not an object yet.
-fn create(folder: &Path) -> Result<(PathBuf, File, bool), DirectoryError> {
+fn create(folder: &Path, sharing: Sharing) -> Result<(PathBuf, File, bool), DirectoryError> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     loop {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = folder.join(format!("tmp_obj_{:x}_{number:x}", std::process::id()));
-        let made = in_folder(folder, || {
-            OpenOptions::new()
-                .read(true)
-                .write(true)
-                .create_new(true)
-                .mode(READ_ONLY)
-                .open(&path)
-        });
+        let made = in_folder(folder, sharing, || sharing.create_read_only(&path));
         match made {
             // A process of this number was killed.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
@@ -141,12 +155,12 @@ fn create(folder: &Path) -> Result<(PathBuf, File, bool), DirectoryError> {
 
 /// Writes an object that is in memory, into the folder it will be in.
 pub(crate) fn stage(
-    objects: &Path,
+    objects: &ObjectsDir,
     object: &NewObject,
     level: Option<u32>,
 ) -> Result<StagedObject, DirectoryError> {
-    let (folder, _) = place_of(objects, &object.id);
-    let (temporary, file, made_folder) = create(&folder)?;
+    let (folder, _) = place_of(&objects.path, &object.id);
+    let (temporary, file, made_folder) = create(&folder, objects.sharing)?;
     let staged = StagedObject {
         id: object.id,
         temporary,
@@ -164,8 +178,8 @@ pub(crate) fn stage(
 /// Whether a loose object is there. It counts as written just now, so that nothing collects it as left over.
 ///
 /// For writes that need not be durable: what is there may not be. An empty file is what a crash of the system leaves.
-pub(crate) fn is_there(objects: &Path, object: &NewObject) -> bool {
-    let (_, path) = place_of(objects, &object.id);
+pub(crate) fn is_there(objects: &ObjectsDir, object: &NewObject) -> bool {
+    let (_, path) = place_of(&objects.path, &object.id);
     let now = Timestamps {
         last_access: NOW,
         last_modification: NOW,
@@ -190,12 +204,13 @@ fn is_better_stored(object: &NewObject) -> bool {
 
 /// Writes a blob of any size, which must end after `size` bytes.
 pub(crate) fn stage_stream(
-    objects: &Path,
+    objects: &ObjectsDir,
     size: u64,
     data: &mut dyn Read,
     level: Option<u32>,
 ) -> Result<StagedObject, WritePackFileError> {
-    let (temporary, file, _) = create(objects).map_err(|error| match error {
+    let made = create(&objects.path, objects.sharing);
+    let (temporary, file, _) = made.map_err(|error| match error {
         DirectoryError::Io { source, .. } => WritePackFileError::Io(source),
         other => WritePackFileError::Io(io::Error::other(other)),
     })?;
@@ -294,7 +309,11 @@ mod tests {
     #[test]
     fn what_is_staged_is_read_back_after_it_is_placed() {
         let folder = tempfile::tempdir().unwrap();
-        let loose = LooseStore::open(folder.path());
+        let objects = ObjectsDir {
+            path: folder.path().to_owned(),
+            sharing: Sharing::Umask,
+        };
+        let loose = LooseStore::open(&objects.path);
         for data in [
             Vec::new(),
             b"x".to_vec(),
@@ -304,16 +323,16 @@ mod tests {
         ] {
             for level in [None, Some(0), Some(6)] {
                 let object = NewObject::new(ObjectKind::Blob, data.clone()).unwrap();
-                let mut staged = stage(folder.path(), &object, level).unwrap();
+                let mut staged = stage(&objects, &object, level).unwrap();
                 sync_side_by_side(vec![staged.to_sync()]).unwrap();
-                staged.place(folder.path()).unwrap();
+                staged.place(&objects).unwrap();
                 assert_eq!(loose.read(&object.id).unwrap().unwrap().data, data);
 
                 let size = data.len() as u64;
                 let mut staged =
-                    stage_stream(folder.path(), size, &mut Cursor::new(&data), level).unwrap();
+                    stage_stream(&objects, size, &mut Cursor::new(&data), level).unwrap();
                 assert_eq!(staged.id(), object.id);
-                staged.place(folder.path()).unwrap();
+                staged.place(&objects).unwrap();
                 assert_eq!(loose.read(&object.id).unwrap().unwrap().data, data);
             }
         }
@@ -322,12 +341,16 @@ mod tests {
     #[test]
     fn streams_of_another_size_and_dropped_objects_leave_nothing() {
         let folder = tempfile::tempdir().unwrap();
+        let objects = ObjectsDir {
+            path: folder.path().to_owned(),
+            sharing: Sharing::Umask,
+        };
         for size in [0, 4, 6, 1 << 20] {
-            let error = stage_stream(folder.path(), size, &mut Cursor::new(b"hello"), None);
+            let error = stage_stream(&objects, size, &mut Cursor::new(b"hello"), None);
             assert!(matches!(error, Err(WritePackFileError::Size { .. })));
         }
         let object = NewObject::new(ObjectKind::Blob, &b"x"[..]).unwrap();
-        drop(stage(folder.path(), &object, None).unwrap());
+        drop(stage(&objects, &object, None).unwrap());
         let (its_folder, _) = place_of(folder.path(), &object.id);
         assert_eq!(fs::read_dir(&its_folder).unwrap().count(), 0);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);

@@ -1,18 +1,21 @@
 //! The folder for files under way: received packs, large files, before a write is known to be good.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
+use super::durable::create_folders;
 use super::error::OpenError;
+use super::layout::ObjectsDir;
 
 /// Files older than this were left by a process that was killed.
 const LEFT_BEHIND: Duration = Duration::from_secs(24 * 3600);
 
-/// Makes the folder below `objects` and removes what was left in it long ago.
-pub(super) fn prepare(objects: &Path) -> Result<PathBuf, OpenError> {
-    let folder = objects.join("incoming-packhouse");
-    fs::create_dir_all(&folder).map_err(OpenError::io("make", &folder))?;
+/// Makes the folder among the objects and removes what was left in it long ago.
+pub(super) fn prepare(objects: &ObjectsDir) -> Result<PathBuf, OpenError> {
+    let folder = objects.path.join("incoming-packhouse");
+    create_folders(&objects.path, &folder, objects.sharing)
+        .map_err(OpenError::io("make", &folder))?;
     for entry in fs::read_dir(&folder)
         .map_err(OpenError::io("list", &folder))?
         .flatten()

@@ -21,6 +21,7 @@ use super::durable::{
 use super::error::DirectoryError;
 use super::layout::LogRefs;
 use super::loose_refs::ref_path;
+use super::permissions::Sharing;
 use crate::reflog::{ReflogEntry, ReflogPage};
 
 /// Longer lines are cut: messages and names come from strangers.
@@ -34,6 +35,8 @@ const TAKEN_BACK: &str = "the move above was interrupted";
 pub(super) struct RefLogs {
     git_dir: PathBuf,
     create: LogRefs,
+    /// Whom logs are for that are made.
+    sharing: Sharing,
     /// The log that was appended to last, how long it was then, and where its last line leads. If it is as long
     /// still, it needs no look.
     last: ProcessLocal<Mutex<Option<LastLine>>>,
@@ -75,10 +78,11 @@ impl Appended {
 }
 
 impl RefLogs {
-    pub(super) fn new(git_dir: PathBuf, create: LogRefs) -> RefLogs {
+    pub(super) fn new(git_dir: PathBuf, create: LogRefs, sharing: Sharing) -> RefLogs {
         RefLogs {
             git_dir,
             create,
+            sharing,
             last: ProcessLocal::new(),
         }
     }
@@ -179,12 +183,17 @@ impl RefLogs {
         // Others remove empty folders at the same time.
         for _ in 0..100 {
             self.clear_way(path)?;
-            match create_folders(&self.git_dir, path.parent().unwrap_or(&self.git_dir))
+            let folder = path.parent().unwrap_or(&self.git_dir);
+            match create_folders(&self.git_dir, folder, self.sharing)
                 .and_then(|()| options.open(path))
             {
                 Err(error)
                     if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::IsADirectory) => {}
-                file => return file.map(|file| Some((file, true))),
+                file => {
+                    let file = file?;
+                    self.sharing.settle_if_own(&file)?;
+                    return Ok(Some((file, true)));
+                }
             }
         }
         Err(ErrorKind::NotFound.into())
@@ -526,7 +535,7 @@ mod tests {
     #[test]
     fn lines_come_back_in_pages() {
         let folder = tempfile::tempdir().unwrap();
-        let logs = RefLogs::new(folder.path().to_owned(), LogRefs::Default);
+        let logs = RefLogs::new(folder.path().to_owned(), LogRefs::Default, Sharing::Umask);
         let (a, b, tag) = (
             "refs/heads/x/a".into(),
             "refs/heads/b".into(),
@@ -576,7 +585,7 @@ mod tests {
     #[test]
     fn a_log_that_a_crash_has_torn_is_joined_again() {
         let folder = tempfile::tempdir().unwrap();
-        let logs = RefLogs::new(folder.path().to_owned(), LogRefs::Default);
+        let logs = RefLogs::new(folder.path().to_owned(), LogRefs::Default, Sharing::Umask);
         let name = BStr::new("refs/heads/a");
         logs.append(name, &[moved(None, Some(id('1')), 0)]).unwrap();
         // Logged, but the ref stayed where it was; and half of a line after it.
@@ -611,7 +620,7 @@ mod tests {
     #[test]
     fn logs_of_refs_that_are_gone_make_way() {
         let folder = tempfile::tempdir().unwrap();
-        let logs = RefLogs::new(folder.path().to_owned(), LogRefs::Branches);
+        let logs = RefLogs::new(folder.path().to_owned(), LogRefs::Branches, Sharing::Umask);
         let (short, long) = (BStr::new("refs/heads/a"), BStr::new("refs/heads/a/b"));
         logs.append(short, &[moved(None, Some(id('1')), 0)])
             .unwrap();

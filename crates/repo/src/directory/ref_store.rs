@@ -22,6 +22,7 @@ use super::layout::Layout;
 use super::lock::{LockFile, NotLocked, Patience};
 use super::loose_refs::{RawRef, read_raw, ref_path, scan};
 use super::packed_refs::{PackedRefs, packed_refs_path};
+use super::permissions::Sharing;
 use super::ref_log::RefLogs;
 
 /// How often all refs are read again because `packed-refs` was replaced meanwhile.
@@ -34,6 +35,8 @@ pub(super) const SYMBOLIC_DEPTH_MAX: usize = 5;
 #[derive(Debug)]
 pub(super) struct RefStore {
     pub(super) git_dir: PathBuf,
+    /// Whom files are for that are made.
+    pub(super) sharing: Sharing,
     pub(super) logs: RefLogs,
     pub(super) lock_timeout: Duration,
     /// Whether moves of single refs, and reflogs, are to be durable when they are made.
@@ -66,7 +69,8 @@ impl RefStore {
     pub(super) fn new(layout: &Layout, options: &DirectoryOptions) -> RefStore {
         RefStore {
             git_dir: layout.git_dir.clone(),
-            logs: RefLogs::new(layout.git_dir.clone(), layout.log_refs),
+            sharing: layout.sharing(),
+            logs: RefLogs::new(layout.git_dir.clone(), layout.log_refs, layout.sharing()),
             lock_timeout: options.lock_timeout,
             durable: options.durable,
             packed: ProcessLocal::new(),
@@ -85,7 +89,7 @@ impl RefStore {
                 self.gate.get_or_init(|| gate)
             }
         };
-        gate.enter(self.lock_timeout)
+        gate.enter(self.lock_timeout, self.sharing)
     }
 
     /// Takes the lock on a file of the repository.
@@ -94,7 +98,8 @@ impl RefStore {
         path: &Path,
         patience: &mut Patience,
     ) -> Result<LockFile, NotLocked> {
-        LockFile::take(&self.git_dir, path, patience, self.gate.get())
+        let gate = self.gate.get();
+        LockFile::take(&self.git_dir, self.sharing, path, patience, gate)
     }
 
     /// Every ref.

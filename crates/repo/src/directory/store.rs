@@ -1,27 +1,23 @@
 //! Writing objects into the folder, durably.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::ErrorKind;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::SystemTime;
 
-use packhouse_object::{FinishedPack, LooseError, LooseStore, NewObject, ObjectId, PackFileWriter};
+use packhouse_object::{FinishedPack, NewObject, ObjectId, PackFileWriter};
 
 use super::DirectoryOptions;
 use super::durable::sync_folder;
 use super::error::DirectoryError;
+use super::layout::ObjectsDir;
+use super::loose_write::{StagedObject, place_all, stage};
+use super::side_by_side::{Job, sync_side_by_side};
 use crate::error::RepoError;
-
-/// Git's mode for files that never change.
-const READ_ONLY: u32 = 0o444;
-
-/// How often loose objects are written again because their folder vanished.
-const LOOSE_ATTEMPTS: u32 = 100;
 
 /// Stores objects as loose files or, if they are many or large, as one pack.
 pub(super) fn store_objects(
-    objects: &Path,
+    objects: &ObjectsDir,
     quarantine: &Path,
     options: &DirectoryOptions,
     new: &[NewObject],
@@ -37,25 +33,17 @@ pub(super) fn store_objects(
             objects,
         )?);
     }
-    let loose = LooseStore::open(objects);
-    let mut attempts = 1;
-    loop {
-        let mut missing = Vec::new();
-        for object in new {
-            if !freshen(objects, &object.id)? {
-                missing.push(object.clone());
-            }
-        }
-        match loose.write_all(&missing) {
-            // `git gc` removes folders that are empty, perhaps before the file is in it.
-            Err(LooseError::Io { source, .. })
-                if source.kind() == ErrorKind::NotFound && attempts < LOOSE_ATTEMPTS =>
-            {
-                attempts += 1
-            }
-            written => return Ok(written.map_err(DirectoryError::WriteLoose)?),
+    let mut staged = Vec::new();
+    for object in new {
+        if !freshen(&objects.path, &object.id)? {
+            staged.push(stage(objects, object, None)?);
         }
     }
+    sync_side_by_side(staged.iter().map(StagedObject::to_sync).collect())?;
+    let folders = place_all(&mut staged, objects)?;
+    Ok(sync_side_by_side(
+        folders.into_iter().map(Job::Objects).collect(),
+    )?)
 }
 
 /// Makes a loose object that another process wrote as good as new: durable, and too young for `git prune`.
@@ -83,13 +71,18 @@ fn freshen(objects: &Path, id: &ObjectId) -> Result<bool, DirectoryError> {
 }
 
 /// Moves a pack among those of the object folder. When this returns, others find it, and a power cut does not undo that.
-pub(crate) fn move_pack(finished: FinishedPack, objects: &Path) -> Result<(), DirectoryError> {
-    let folder = objects.join("pack");
+pub(crate) fn move_pack(
+    finished: FinishedPack,
+    objects: &ObjectsDir,
+) -> Result<(), DirectoryError> {
+    let folder = objects.path.join("pack");
     let name = folder.join(format!("pack-{}", finished.checksum));
     // A pack without index is not looked at, an index without pack is an error to some readers.
     for (temporary, suffix) in [(finished.pack, "pack"), (finished.idx, "idx")] {
         let path = name.with_extension(suffix);
-        fs::set_permissions(&temporary, fs::Permissions::from_mode(READ_ONLY))
+        let sharing = objects.sharing;
+        sharing
+            .publish(&temporary, &folder)
             .map_err(DirectoryError::io("protect", &temporary))?;
         temporary
             .persist(&path)

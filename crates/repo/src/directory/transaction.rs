@@ -301,7 +301,7 @@ impl LockedRefs<'_> {
 
         // Up to here no ref moves: each has its value in one place before it has it no more in the other.
         if !kept.is_empty() {
-            replace_keeping_lock(&path, &with_peeled(packed.merged(&kept))?)?;
+            replace_keeping_lock(store, &path, &with_peeled(packed.merged(&kept))?)?;
         }
         if !alone {
             remove_loose(store, &loose, true)?;
@@ -399,23 +399,22 @@ fn remove_loose(
 }
 
 /// Replaces `packed-refs` by a file of another name than its lock, which stays.
-fn replace_keeping_lock(path: &Path, entries: &[PackedRef]) -> Result<(), DirectoryError> {
+fn replace_keeping_lock(
+    store: &RefStore,
+    path: &Path,
+    entries: &[PackedRef],
+) -> Result<(), DirectoryError> {
     let folder = path.parent().unwrap_or(path);
     let failed = || DirectoryError::io("replace", path);
     let mut file = tempfile::Builder::new()
         .prefix("packed-refs.tmp-")
-        .permissions(mode(0o644))
-        .tempfile_in(folder)
+        .make_in(folder, |path| store.sharing.create_new(path))
         .map_err(failed())?;
     write_entries(file.as_file_mut(), entries)
         .and_then(|()| file.as_file().sync_all())
         .map_err(failed())?;
     file.persist(path).map_err(|error| failed()(error.error))?;
     sync_folder(folder).map_err(failed())
-}
-
-fn mode(bits: u32) -> fs::Permissions {
-    std::os::unix::fs::PermissionsExt::from_mode(bits)
 }
 
 fn peel(database: &Database, target: ObjectId) -> Result<Peeled, RepoError> {

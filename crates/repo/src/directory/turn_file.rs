@@ -16,6 +16,7 @@ use packhouse_object::UnsharedFile;
 
 use super::asking::Asking;
 use super::error::DirectoryError;
+use super::permissions::Sharing;
 use super::turn_holder::{HOLDER_BYTES, Holder, Life};
 
 /// Stays where it is.
@@ -95,6 +96,7 @@ impl TurnFile {
     /// `asking` and `refused` are what an earlier call left.
     pub(super) fn lock(
         path: &Path,
+        sharing: Sharing,
         limit: Limit,
         asking: &mut Option<Asking>,
         refused: &mut Option<Refused>,
@@ -104,7 +106,7 @@ impl TurnFile {
             let earlier = match asking.take() {
                 Some(earlier) => earlier,
                 None => {
-                    let file = open(path).map_err(failed())?;
+                    let file = open(path, sharing).map_err(failed())?;
                     match file.get().map_or(Ok(()), |file| file.try_lock()) {
                         Ok(()) => break file,
                         Err(TryLockError::WouldBlock) => Asking::begin(file).map_err(failed())?,
@@ -235,10 +237,14 @@ fn parse_notes(text: &[u8]) -> Vec<Note> {
     lines.map_while(parse).collect()
 }
 
-fn open(path: &Path) -> io::Result<UnsharedFile> {
+fn open(path: &Path, sharing: Sharing) -> io::Result<UnsharedFile> {
     let mut options = OpenOptions::new();
     options.create(true).truncate(false).read(true).write(true);
-    UnsharedFile::open(path, &options)
+    let file = UnsharedFile::open(path, &options)?;
+    // It may be an older one, which others could not lock.
+    file.get()
+        .map_or(Ok(()), |file| sharing.settle_if_own(file))?;
+    Ok(file)
 }
 
 /// Waits until there is an answer. Whoever is seen at work has all the time it takes; for another, time is up when
@@ -301,7 +307,7 @@ mod tests {
             wait: Duration::from_millis(wait_ms),
         };
         let (mut asking, mut refused) = (None, None);
-        TurnFile::lock(path, limit, &mut asking, &mut refused).map(Option::unwrap)
+        TurnFile::lock(path, Sharing::Umask, limit, &mut asking, &mut refused).map(Option::unwrap)
     }
 
     #[test]

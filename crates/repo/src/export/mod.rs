@@ -11,8 +11,8 @@ use packhouse_object::{Database, ObjectCache, Progress, Received};
 
 use crate::directory::durable::{create_folders, sync_folder};
 use crate::directory::{
-    DirectoryError, OpenError, PackedRef, Peeled, move_pack, packed_refs_path, write_entries,
-    write_skeleton,
+    DirectoryError, ObjectsDir, OpenError, PackedRef, Peeled, Sharing, move_pack, packed_refs_path,
+    write_entries, write_skeleton,
 };
 use crate::refs::Refs;
 use crate::view::View;
@@ -89,6 +89,7 @@ pub fn export(
     create_folders(
         Path::new("/"),
         &std::path::absolute(parent).map_err(failed(parent))?,
+        Sharing::Umask,
     )
     .map_err(failed(parent))?;
     let mut builder = tempfile::Builder::new();
@@ -134,7 +135,9 @@ fn fill(view: &View, folder: &Path, progress: &dyn Progress) -> Result<ExportRep
     if let Received::Large(finished) = copied {
         report.objects = finished.objects;
         report.pack_bytes = finished.pack_bytes;
-        move_pack(finished, &objects)?;
+        let sharing = Sharing::Umask;
+        let path = objects;
+        move_pack(finished, &ObjectsDir { path, sharing })?;
     }
     let path = packed_refs_path(folder);
     write_packed_refs(view.refs(), &path).map_err(|source| ExportError::Io { path, source })?;

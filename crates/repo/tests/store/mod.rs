@@ -9,6 +9,7 @@ mod million;
 mod model;
 mod racing;
 mod reading;
+mod sharing;
 mod writing;
 
 use std::path::{Path, PathBuf};

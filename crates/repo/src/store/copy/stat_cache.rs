@@ -19,6 +19,8 @@ use packhouse_object::ObjectId;
 use parking_lot::Mutex;
 
 use super::local_file::{FileId, Found, Stamp};
+use crate::directory::Sharing;
+use crate::directory::durable::create_folders;
 use crate::store::Store;
 
 /// Names the format; another format has another name.
@@ -63,6 +65,8 @@ type Record = (FileId, (Stamp, ObjectId));
 #[derive(Default)]
 pub(super) struct StatCache {
     path: Option<PathBuf>,
+    /// Whom the folder of caches is for. A cache is for its writer alone: it vouches for what files hold.
+    sharing: Sharing,
     /// By file, in ascending order.
     known: Vec<Record>,
     /// Which devices have a file system that is trusted.
@@ -84,6 +88,7 @@ impl StatCache {
             true => StatCache::default(),
             false => StatCache {
                 files,
+                sharing: store.inner.directory.objects_dir().sharing,
                 ..StatCache::load_from(store.path(), sources)
             },
         }
@@ -142,7 +147,7 @@ impl StatCache {
             next.entry(file).or_insert(known);
         }
         if (next.len() * RECORD_LEN) as u64 <= MAX_BYTES
-            && let Err(error) = write(&path, &next)
+            && let Err(error) = write(&path, &next, self.sharing)
         {
             tracing::debug!(%error, path = %path.display(), "could not write a stat cache");
         }
@@ -216,7 +221,11 @@ fn parse(record: &[u8]) -> Option<Record> {
 }
 
 /// Writes a cache beside its place and moves it there, so that no reader finds half of one.
-fn write(path: &Path, known: &HashMap<FileId, (Stamp, ObjectId)>) -> io::Result<()> {
+fn write(
+    path: &Path,
+    known: &HashMap<FileId, (Stamp, ObjectId)>,
+    sharing: Sharing,
+) -> io::Result<()> {
     let mut data = Vec::with_capacity(MAGIC.len() + known.len() * RECORD_LEN + SUM_LEN);
     data.extend_from_slice(MAGIC);
     for ((device, number), (stamp, id)) in known {
@@ -232,7 +241,7 @@ fn write(path: &Path, known: &HashMap<FileId, (Stamp, ObjectId)>) -> io::Result<
     let sum = blake3::hash(&data);
     data.extend_from_slice(sum.as_bytes());
     let dir = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(dir)?;
+    create_folders(Path::new("/"), dir, sharing)?;
     forget_oldest(dir)?;
     let mut file = tempfile::NamedTempFile::new_in(dir)?;
     file.write_all(&data)?;
@@ -341,7 +350,7 @@ mod tests {
             changed: (4, 5),
         };
         let known = HashMap::from([((6, 7), (stamp, id(8))), ((9, 7), (stamp, id(1)))]);
-        write(&path, &known).unwrap();
+        write(&path, &known, Sharing::Umask).unwrap();
         let mut sorted: Vec<Record> = known.into_iter().collect();
         sorted.sort_unstable_by_key(|known| known.0);
         assert_eq!(read(&path).unwrap(), sorted);
@@ -362,7 +371,8 @@ mod tests {
     fn few_caches_are_kept() {
         let dir = tempfile::tempdir().unwrap();
         for n in 0..MAX_CACHES + 5 {
-            write(&dir.path().join(n.to_string()), &HashMap::new()).unwrap();
+            let path = dir.path().join(n.to_string());
+            write(&path, &HashMap::new(), Sharing::Umask).unwrap();
         }
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), MAX_CACHES);
     }
