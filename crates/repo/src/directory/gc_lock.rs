@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 use rustix::process::{Pid, test_kill_process};
 
 use super::backend::Directory;
+use super::before_boot::Boot;
 use super::error::DirectoryError;
 use super::lock::Patience;
 
@@ -81,6 +82,10 @@ impl Drop for GcLock {
 
 fn is_held(path: &Path) -> bool {
     if age_of(path) > Some(FORGOTTEN_AFTER) {
+        return false;
+    }
+    // Its number may be that of another process by now.
+    if Boot::of_this_system().is_some_and(|boot| boot.remove_older(path)) {
         return false;
     }
     let holder = fs::read_to_string(path).ok().and_then(|text| parse(&text));

@@ -21,6 +21,7 @@ use parking_lot::Mutex;
 use super::local_file::{FileId, Found, Stamp};
 use crate::directory::Sharing;
 use crate::directory::durable::create_folders;
+use crate::directory::file_system::tells_changes;
 use crate::store::Store;
 
 /// Names the format; another format has another name.
@@ -132,7 +133,7 @@ impl StatCache {
 
     fn trusts(&self, device: u64, path: &Path) -> bool {
         let mut devices = self.devices.lock();
-        *devices.entry(device).or_insert_with(|| is_trusted(path))
+        *devices.entry(device).or_insert_with(|| tells_changes(path))
     }
 
     /// Writes down what was learned. That it cannot be written is no error.
@@ -152,29 +153,6 @@ impl StatCache {
             tracing::debug!(%error, path = %path.display(), "could not write a stat cache");
         }
     }
-}
-
-/// Whether the file system keeps a time of change with every write, by the clock of this machine.
-#[cfg(target_os = "linux")]
-fn is_trusted(path: &Path) -> bool {
-    const EXT: u64 = 0xef53;
-    const XFS: u64 = 0x5846_5342;
-    const BTRFS: u64 = 0x9123_683e;
-    const TMPFS: u64 = 0x0102_1994;
-    const OVERLAY: u64 = 0x794c_7630;
-    const ZFS: u64 = 0x2fc1_2fc1;
-    const F2FS: u64 = 0xf2f5_2010;
-    const BCACHEFS: u64 = 0xca45_1a4e;
-    let kind = rustix::fs::statfs(path).map(|found| found.f_type as u64 & 0xffff_ffff);
-    matches!(
-        kind,
-        Ok(EXT | XFS | BTRFS | TMPFS | OVERLAY | ZFS | F2FS | BCACHEFS)
-    )
-}
-
-#[cfg(not(target_os = "linux"))]
-fn is_trusted(_path: &Path) -> bool {
-    false
 }
 
 fn read(path: &Path) -> io::Result<Vec<Record>> {
@@ -314,7 +292,7 @@ mod tests {
 
         let cache = StatCache::load_from(repo.path(), [dir.path()]);
         let get = |path: &Path| cache.get(&look_at(path));
-        if !is_trusted(dir.path()) {
+        if !tells_changes(dir.path()) {
             return;
         }
         assert_eq!(get(&paths[0]), Some(id(1)));
