@@ -47,7 +47,7 @@ impl Snapshot {
     /// Seconds since the epoch, and minutes east of UTC.
     #[getter]
     fn time(&self) -> (i64, i32) {
-        (self.0.seconds(), self.0.offset_minutes())
+        self.0.calendar_time()
     }
 
     #[getter]

@@ -6,6 +6,8 @@ import pytest
 
 from packhouse.store import FS, GitStore, StaleSnapshotError
 
+from conftest import Git
+
 
 @pytest.fixture
 def line(fs):
@@ -187,3 +189,56 @@ def test_a_long_history(path):
     assert fs.back(300).message == "Initialize main"
     assert sum(1 for _ in fs.log()) == 301
     assert fs.undo(150).read("n") == b"149"
+
+
+def commit_of(git, author, *, encoding=None, message=b"m"):
+    """A commit with these lines in place of those of its author and committer."""
+    tree = git("rev-parse", "main^{tree}").encode()
+    lines = [b"tree " + tree, b"author " + author, b"committer " + author]
+    if encoding is not None:
+        lines.append(b"encoding " + encoding)
+    commit = b"\n".join(lines) + b"\n\n" + message + b"\n"
+    return git("hash-object", "-t", "commit", "-w", "--stdin", "--literally", input=commit)
+
+
+@pytest.mark.parametrize(
+    "author, name, email, time",
+    [
+        (b"nobody", "", "", "1970-01-01T00:00:00+00:00"),
+        (b"", "", "", "1970-01-01T00:00:00+00:00"),
+        (b"A <a@x>", "A", "a@x", "1970-01-01T00:00:00+00:00"),
+        (b"A <> 5 +0000", "A", "", "1970-01-01T00:00:05+00:00"),
+        (b"A <a@x> 5", "A", "a@x", "1970-01-01T00:00:00+00:00"),
+        (b"A <a@x> -5 +0000", "A", "a@x", "1970-01-01T00:00:00+00:00"),
+        (b"A <a@x> 86400 -0730", "A", "a@x", "1970-01-01T16:30:00-07:30"),
+        (b"A <a@x> 5 -0730", "A", "a@x", "1969-12-31T16:30:05-07:30"),
+        (b"A <a@x> 5 +2359", "A", "a@x", "1970-01-01T23:59:05+23:59"),
+        (b"A <a@x> 5 +2400", "A", "a@x", "1970-01-01T00:00:05+00:00"),
+        (b"A <a@x> 5 -9999", "A", "a@x", "1970-01-01T00:00:05+00:00"),
+        (b"A <a@x> 5 +99999999999", "A", "a@x", "1970-01-01T00:00:05+00:00"),
+        (b"A <a@x> 253402300799 +2359", "A", "a@x", "9999-12-31T21:59:00+23:59"),
+        (b"A <a@x> 9223372036854775807 -0100", "A", "a@x", "9999-12-30T21:00:00-01:00"),
+        (b"A <a@x> 99999999999999999999999 +0100", "A", "a@x", "1970-01-01T00:00:00+00:00"),
+    ],
+)
+def test_authors_and_times_that_make_no_sense_are_read_as_git_reads_them(
+    tmp_path, author, name, email, time
+):
+    # Git finds a lot wrong with these.
+    store = GitStore.open(tmp_path / "odd.git", create="main")
+    fs = FS(store, commit_of(Git(store.path), author))
+    assert (fs.author_name, fs.author_email) == (name, email)
+    assert fs.time.isoformat() == time
+    assert fs.stat().mtime >= 0
+    assert [before.hash for before in fs.log()] == [fs.hash]
+
+
+def test_text_in_the_encoding_that_a_commit_names(store, git):
+    author = "Zo\u00eb <z@x> 5 +0000".encode("latin-1")
+    message = "caf\u00e9".encode("latin-1")
+    fs = FS(store, commit_of(git, author, encoding=b"ISO-8859-1", message=message))
+    assert (fs.author_name, fs.message) == ("Zo\u00eb", "caf\u00e9")
+    assert [found.hash for found in fs.log(match="caf\u00e9")] == [fs.hash]
+    # One that nobody knows leaves the bytes as they are.
+    fs = FS(store, commit_of(git, author, encoding=b"none", message=message))
+    assert fs.message.encode("utf-8", "surrogateescape") == message

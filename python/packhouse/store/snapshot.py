@@ -94,11 +94,15 @@ class FS(SnapshotArchives):
 
     @property
     def time(self) -> datetime:
-        """The time of the commit, in its own time zone."""
+        """The time of the commit, in its own time zone.
+
+        The epoch if the commit says none, and the end of the year 9999 if it is later; UTC if the time zone is none.
+        """
         from datetime import datetime, timedelta, timezone
 
         seconds, offset_minutes = self._native.time
-        return datetime.fromtimestamp(seconds, timezone(timedelta(minutes=offset_minutes)))
+        zone = timezone(timedelta(minutes=offset_minutes))
+        return datetime.fromtimestamp(seconds, zone)
 
     @property
     def author_name(self) -> str:

@@ -20,6 +20,7 @@ pub struct Snapshot {
 pub(super) struct Data {
     pub(super) store: Store,
     pub(super) id: ObjectId,
+    /// With its text in UTF-8, as far as it can be read.
     pub(super) commit: Commit,
     pub(super) database: Database,
 }
@@ -41,7 +42,7 @@ impl Snapshot {
             data: Arc::new(Data {
                 store: store.clone(),
                 id,
-                commit,
+                commit: commit.in_utf8(),
                 database,
             }),
             ref_name: None,
@@ -82,7 +83,7 @@ impl Snapshot {
         self.writable
     }
 
-    /// The commit's message without line breaks at its end.
+    /// The commit's message without line breaks at its end, in UTF-8 if the commit says what else it is in.
     pub fn message(&self) -> &BStr {
         self.data
             .commit
@@ -99,6 +100,15 @@ impl Snapshot {
     /// Minutes east of UTC of whoever recorded the commit.
     pub fn offset_minutes(&self) -> i32 {
         self.data.commit.committer.offset_minutes
+    }
+
+    /// When the commit was recorded, as calendars can tell it: seconds since the epoch, no later than the last days of
+    /// the year 9999, and minutes east of UTC. An offset of a day or more, which no clock has, is none.
+    pub fn calendar_time(&self) -> (i64, i32) {
+        const LATEST: i64 = 253_402_207_200;
+        let offset = self.offset_minutes();
+        let is_real = offset.unsigned_abs() < 24 * 60;
+        (self.seconds().min(LATEST), if is_real { offset } else { 0 })
     }
 
     /// Who made the change.

@@ -1,6 +1,8 @@
 //! Repositories that others made.
 
-use packhouse_repo::store::{FileType, Store, StoreErrorKind, StoreOptions, WriteOptions};
+use packhouse_repo::store::{
+    FileType, LogFilter, Store, StoreErrorKind, StoreOptions, WriteOptions,
+};
 
 use super::{World, git_in, options, put};
 
@@ -281,4 +283,28 @@ fn a_write_beside_a_working_copy_is_refused_because_of_it() {
     assert_eq!(error.kind(), StoreErrorKind::Permission);
     let error = error.to_string();
     assert!(error.contains("it has a working copy"), "{error}");
+}
+
+#[test]
+fn commits_are_shown_in_the_encoding_that_they_name() {
+    let world = World::new();
+    let tree = world.git(&["rev-parse", "main^{tree}"]);
+    let mut commit = format!("tree {tree}\nauthor ").into_bytes();
+    commit
+        .extend_from_slice(b"Zo\xeb <z@x> 5 +9959\ncommitter nobody\nencoding latin1\n\ncaf\xe9\n");
+    let file = world.folder.path().join("commit");
+    std::fs::write(&file, commit).unwrap();
+    let file = file.to_str().unwrap();
+    let id = world.git(&["hash-object", "-t", "commit", "-w", "--literally", file]);
+    world.git(&["update-ref", "refs/heads/odd", &id]);
+    let odd = world.store.branches().get("odd").unwrap();
+    assert_eq!(odd.message(), "caf\u{e9}");
+    assert_eq!(odd.author_name(), "Zo\u{eb}");
+    assert_eq!(odd.calendar_time(), (0, 0));
+    // What is made of it says so in UTF-8, which is what a commit of ours names.
+    let squashed = odd.squash(None, None).unwrap();
+    let id = squashed.commit().to_string();
+    assert_eq!(world.git(&["log", "-1", "--format=%B", &id]), "caf\u{e9}");
+    let after = put(&odd, "a", "1");
+    assert_eq!(after.log(LogFilter::default()).unwrap().count(), 2);
 }

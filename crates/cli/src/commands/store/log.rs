@@ -106,7 +106,8 @@ pub(crate) fn short(snapshot: &Snapshot) -> String {
 
 /// When a commit was recorded.
 pub(crate) fn time(snapshot: &Snapshot) -> String {
-    moment::iso(snapshot.seconds(), snapshot.offset_minutes())
+    let (seconds, offset_minutes) = snapshot.calendar_time();
+    moment::iso(seconds, offset_minutes)
 }
 
 fn shown(commit: &Snapshot, branch: Option<String>) -> Shown {
