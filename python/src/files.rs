@@ -11,6 +11,8 @@ use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use crate::numbers::Number;
+
 /// A file of a snapshot, read from any place.
 #[pyclass(frozen, module = "packhouse._native")]
 pub(crate) struct FileReader {
@@ -41,15 +43,16 @@ impl FileReader {
         read_exactly(py, &self.file, size.unwrap_or(left).min(left))
     }
 
-    fn seek(&self, py: Python<'_>, offset: i64, whence: u8) -> PyResult<u64> {
+    fn seek(&self, py: Python<'_>, offset: Number, whence: Number) -> PyResult<u64> {
+        let offset = offset.0;
         let to =
-            match whence {
+            match whence.0 {
                 0 => SeekFrom::Start(u64::try_from(offset).map_err(|_| {
                     PyValueError::new_err(format!("negative seek position {offset}"))
                 })?),
                 1 => SeekFrom::Current(offset),
                 2 => SeekFrom::End(offset),
-                _ => return Err(PyValueError::new_err(format!("invalid whence {whence}"))),
+                other => return Err(PyValueError::new_err(format!("invalid whence {other}"))),
             };
         let moved = py.detach(|| self.file.lock().seek(to));
         moved.map_err(|error| PyValueError::new_err(error.to_string()))

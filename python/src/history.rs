@@ -5,6 +5,7 @@ use parking_lot::Mutex;
 use pyo3::prelude::*;
 
 use crate::errors::{detached, exception};
+use crate::numbers::Number;
 use crate::paths::RepoPath;
 use crate::snapshot::Snapshot;
 
@@ -14,8 +15,8 @@ impl Snapshot {
         Ok(detached(py, || self.0.parent())?.map(Snapshot::from))
     }
 
-    fn back(&self, py: Python<'_>, steps: u64) -> PyResult<Snapshot> {
-        Ok(detached(py, || self.0.back(steps))?.into())
+    fn back(&self, py: Python<'_>, steps: Number) -> PyResult<Snapshot> {
+        Ok(detached(py, || self.0.back(steps.unsigned()))?.into())
     }
 
     /// `before` is in seconds since the epoch.
@@ -24,23 +25,23 @@ impl Snapshot {
         py: Python<'_>,
         path: Option<RepoPath>,
         matching: Option<String>,
-        before: Option<i64>,
+        before: Option<Number>,
     ) -> PyResult<Log> {
         let filter = LogFilter {
             path: path.map(|path| path.0.into()),
             matching,
-            before,
+            before: before.map(|before| before.0),
         };
         let log = detached(py, || self.0.log(filter))?;
         Ok(Log(Mutex::new(log)))
     }
 
-    fn undo(&self, py: Python<'_>, steps: u64) -> PyResult<Snapshot> {
-        Ok(detached(py, || self.0.undo(steps))?.into())
+    fn undo(&self, py: Python<'_>, steps: Number) -> PyResult<Snapshot> {
+        Ok(detached(py, || self.0.undo(steps.unsigned()))?.into())
     }
 
-    fn redo(&self, py: Python<'_>, steps: u64) -> PyResult<Snapshot> {
-        Ok(detached(py, || self.0.redo(steps))?.into())
+    fn redo(&self, py: Python<'_>, steps: Number) -> PyResult<Snapshot> {
+        Ok(detached(py, || self.0.redo(steps.unsigned()))?.into())
     }
 
     fn squash(

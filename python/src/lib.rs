@@ -14,6 +14,7 @@ mod history;
 mod hosted;
 mod mirror;
 mod notes;
+mod numbers;
 mod options;
 mod packing;
 mod paths;

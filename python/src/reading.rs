@@ -10,6 +10,7 @@ use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
 
 use crate::errors::{detached, exception};
 use crate::files::{FileReader, read_exactly};
+use crate::numbers::Number;
 use crate::paths::{RepoPath, text, texts};
 use crate::snapshot::Snapshot;
 
@@ -20,8 +21,8 @@ impl Snapshot {
         &self,
         py: Python<'py>,
         path: RepoPath,
-        offset: i64,
-        size: Option<i64>,
+        offset: Number,
+        size: Option<Number>,
     ) -> PyResult<Bound<'py, PyBytes>> {
         let file = detached(py, || self.0.reader(&path))?;
         read_part(py, file, offset, size)
@@ -115,8 +116,8 @@ impl Snapshot {
 fn read_part<'py>(
     py: Python<'py>,
     mut file: store::FileReader,
-    offset: i64,
-    size: Option<i64>,
+    offset: Number,
+    size: Option<Number>,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let start = part_start(offset, file.size());
     let left = file.size() - start;
@@ -128,13 +129,13 @@ fn read_part<'py>(
 }
 
 /// How many bytes a caller wants; `None` for all.
-pub(crate) fn part_size(size: Option<i64>) -> PyResult<Option<u64>> {
-    let size = size.map(u64::try_from).transpose();
+pub(crate) fn part_size(size: Option<Number>) -> PyResult<Option<u64>> {
+    let size = size.map(|size| u64::try_from(size.0)).transpose();
     size.map_err(|_| PyValueError::new_err("size must be >= 0"))
 }
 
 /// Where a part of `len` bytes begins, as in a slice.
-pub(crate) fn part_start(offset: i64, len: u64) -> u64 {
+pub(crate) fn part_start(Number(offset): Number, len: u64) -> u64 {
     match u64::try_from(offset) {
         Ok(start) => start.min(len),
         Err(_) => len.saturating_sub(offset.unsigned_abs()),

@@ -9,6 +9,7 @@ use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyString};
 
 use crate::errors::detached;
+use crate::numbers::Number;
 use crate::options::{Mode, write_options};
 use crate::paths::{LocalPath, RepoPath, object_id, text};
 use crate::reading::{part_size, part_start};
@@ -36,14 +37,16 @@ impl Store {
         email: String,
         durability: &str,
         messages: &str,
-        compression: Option<i32>,
-        big_file_threshold: Option<i64>,
+        compression: Option<Number>,
+        big_file_threshold: Option<Number>,
         read_only: bool,
     ) -> PyResult<Store> {
         let big_file_threshold = big_file_threshold
-            .map(u64::try_from)
+            .map(|bytes| u64::try_from(bytes.0))
             .transpose()
             .map_err(|_| PyValueError::new_err("big_file_threshold is a number of bytes"))?;
+        // One that is no level is named by the store.
+        let compression = compression.map(|level| level.0.clamp(-2, 10) as i32);
         let options = StoreOptions {
             create: match create {
                 "never" => Create::Never,
@@ -108,13 +111,13 @@ impl Store {
         &self,
         py: Python<'py>,
         id: &str,
-        offset: i64,
-        size: Option<i64>,
+        offset: Number,
+        size: Option<Number>,
     ) -> PyResult<Bound<'py, PyBytes>> {
         let id = object_id(id)?;
         let size = part_size(size)?;
         let data = detached(py, || {
-            let start = match u64::try_from(offset) {
+            let start = match u64::try_from(offset.0) {
                 Ok(start) => start,
                 Err(_) => part_start(offset, self.0.blob_reader(&id)?.0),
             };
@@ -144,10 +147,12 @@ impl Store {
         data: PyBackedBytes,
         message: Option<String>,
         mode: Option<Mode>,
-        attempts: u32,
+        attempts: Number,
     ) -> PyResult<Snapshot> {
         let options = write_options(message, mode, &[])?;
-        let retries = attempts.saturating_sub(1);
+        let retries = u32::try_from(attempts.unsigned())
+            .unwrap_or(u32::MAX)
+            .saturating_sub(1);
         let written = detached(py, || {
             store::retry_write(&self.0, branch, &path, &data, &options, retries)
         });

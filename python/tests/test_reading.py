@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from packhouse.store import FileType, StatResult, WalkEntry
+from packhouse.store import FileType, GitStore, StatResult, WalkEntry, retry_write
 
 READS = ["read", "readlink", "size", "object_hash", "file_type", "open"]
 
@@ -321,3 +321,41 @@ def test_closing_changes_nothing(files):
     files.close()
     files.close()
     assert files.read("a.txt") == b"alpha"
+
+
+def test_numbers_of_any_size_are_what_they_are_in_a_slice(store, fs):
+    fs = fs.write("f", b"0123456789")
+    id = fs.object_hash("f")
+    huge = 2**80
+    for read in (
+        lambda **part: fs.read("f", **part),
+        lambda **part: fs.read_by_hash(id, **part),
+        lambda **part: store.read_by_hash(id, **part),
+    ):
+        for at in (2**31, 2**63 - 1, 2**63, 2**64, huge):
+            assert read(offset=at) == b""
+            assert read(offset=-at) == b"0123456789"
+            assert read(offset=4, size=at) == b"456789"
+            assert read(offset=at, size=at) == b""
+            with pytest.raises(ValueError, match="size"):
+                read(size=-at)
+
+
+def test_numbers_of_steps_and_settings_are_refused_by_name_whatever_their_size(path, fs):
+    for huge in (2**63, 2**64, 2**80):
+        with pytest.raises(ValueError, match="history too short"):
+            fs.back(huge)
+        with pytest.raises(ValueError, match="Cannot undo"):
+            fs.undo(huge)
+        with pytest.raises(ValueError, match="Cannot redo"):
+            fs.redo(huge)
+        for call in (lambda: fs.back(-huge), lambda: fs.undo(-huge), lambda: fs.redo(-huge)):
+            with pytest.raises(ValueError, match=">="):
+                call()
+        for level in (huge, -huge):
+            with pytest.raises(ValueError, match="compression"):
+                GitStore.open(path, compression=level)
+        with pytest.raises(ValueError, match="big_file_threshold"):
+            GitStore.open(path, big_file_threshold=-huge)
+        with pytest.raises(KeyError):
+            retry_write(fs.store, "none", "f", b"", retries=huge)
