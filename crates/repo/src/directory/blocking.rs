@@ -11,6 +11,7 @@ use super::backend::Directory;
 use super::error::{DirectoryError, OpenError};
 use super::layout::{Accept, Layout, ObjectsDir, config_value};
 use super::lock::{LockFile, NotLocked, Patience};
+use super::loose_refs::RawRef;
 use super::ref_locks::Symbolic;
 use super::ref_store::Head;
 use crate::change::Change;
@@ -79,6 +80,12 @@ impl Directory {
     /// Where one ref points, through symbolic refs; `None` if there is no such ref.
     pub(crate) fn ref_target(&self, name: &RefName) -> Result<Option<ObjectId>, DirectoryError> {
         self.inner.refs.target(name)
+    }
+
+    /// Whether a ref stands for another one, be that there or not.
+    pub(crate) fn is_symbolic(&self, name: &RefName) -> Result<bool, DirectoryError> {
+        let raw = self.inner.refs.raw(name.as_bstr())?;
+        Ok(matches!(raw, Some(RawRef::Symbolic(_))))
     }
 
     /// The branch that `HEAD` names, whether it exists or not; `None` if `HEAD` names a commit or nothing.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bstr::ByteSlice;
+use bstr::{BString, ByteSlice};
 use packhouse_object::ObjectKind;
 
 use super::open::{full_name, short_name};
@@ -174,16 +174,19 @@ impl RefMap {
         Ok(self.bound(found, name))
     }
 
-    /// Deletes a branch or tag, which must exist, with its reflog.
+    /// Deletes a branch or tag, which must exist, with its reflog. One that stands for another ref (`git symbolic-ref`) is
+    /// deleted itself, also where that other one is gone.
     pub fn delete(&self, name: &str) -> Result<(), StoreError> {
         let full = full_name(self.kind, name).map_err(|_| self.no_such(name))?;
         let _turn = self.store.exclusive()?;
         self.store.publish(Vec::new(), |view| {
-            let found = view.refs().get(&full);
-            let old = found.ok_or_else(|| self.no_such(name))?.target;
+            let old = view.refs().get(&full).map(|present| present.target);
+            if old.is_none() && !self.store.inner.directory.is_symbolic(&full)? {
+                return Err(self.no_such(name));
+            }
             let edit = RefEdit {
                 name: full.clone(),
-                old: Some(old),
+                old,
                 new: None,
                 message: "branch: deleted".to_owned(),
             };
@@ -204,6 +207,18 @@ impl RefMap {
             Some(_) => Ok(short_name(self.kind, &name)),
             None => Ok(None),
         }
+    }
+
+    /// The branch that `HEAD` names, whether it exists or not; `None` if it names none: a commit, or nothing that makes
+    /// sense.
+    pub fn head_name(&self) -> Result<Option<BString>, StoreError> {
+        self.only_branches("a current name")?;
+        let name = self.store.inner.directory.head_branch()?;
+        Ok(name.map(|name| {
+            let whole = name.as_bytes();
+            let short = whole.strip_prefix(self.kind.prefix());
+            short.unwrap_or(whole).into()
+        }))
     }
 
     /// The snapshot of the branch `HEAD` names, if it exists.

@@ -272,6 +272,41 @@ fn deleting_a_symbolic_ref_leaves_what_it_stands_for() {
 }
 
 #[test]
+fn a_symbolic_ref_that_leads_nowhere_can_be_deleted() {
+    let world = World::new();
+    let before = world.main();
+    let (branches, tags) = (world.store.branches(), world.store.tags());
+    // To a ref that is not there, to a name that none can have, and round and round.
+    for target in [
+        "refs/heads/gone",
+        "refs/heads/a..b",
+        "refs/heads/sym",
+        "nonsense",
+    ] {
+        for (map, file) in [(&branches, "refs/heads/sym"), (&tags, "refs/tags/sym")] {
+            let file = world.path().join(file);
+            std::fs::write(&file, format!("ref: {target}\n")).unwrap();
+            assert!(!map.contains("sym").unwrap(), "{target}");
+            map.delete("sym").unwrap();
+            assert!(!file.exists(), "{target}");
+            let again = map.delete("sym").unwrap_err();
+            assert_eq!(again.kind(), StoreErrorKind::Key);
+        }
+    }
+    // Beside a ref that is packed, and with HEAD on it.
+    std::fs::write(world.path().join("refs/heads/sym"), "ref: refs/heads/x\n").unwrap();
+    world.git(&["pack-refs", "--all"]);
+    world.git(&["symbolic-ref", "HEAD", "refs/heads/sym"]);
+    branches.delete("sym").unwrap();
+    assert_eq!(branches.names().unwrap(), ["main"]);
+    assert_eq!(branches.current_name().unwrap(), None);
+    assert_eq!(branches.head_name().unwrap().unwrap(), "sym");
+    assert_eq!(world.main().commit(), before.commit());
+    world.git(&["symbolic-ref", "HEAD", "refs/heads/main"]);
+    world.fsck();
+}
+
+#[test]
 fn a_write_beside_a_working_copy_is_refused_because_of_it() {
     let folder = tempfile::tempdir().unwrap();
     git_in(folder.path(), &["init", "-q", "-b", "main", "work"]);

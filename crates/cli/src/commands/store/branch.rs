@@ -185,10 +185,11 @@ fn current(store: &Store, session: &Session, args: &CurrentArgs) -> Result<(), F
         session.tell(format_args!("Current branch set to {name}"));
         return Ok(());
     }
-    let name = store.branches().current_name()?.ok_or_else(|| {
-        Failure::new("HEAD does not name a branch that exists")
-            .hint("choose one with `branch current -b NAME`")
-    })?;
+    let branches = store.branches();
+    let name = match branches.current_name()? {
+        Some(name) => name,
+        None => return Err(select::no_current(branches.head_name()?.as_ref())),
+    };
     output::value(
         session.format(args.format),
         &Current { name: &name },

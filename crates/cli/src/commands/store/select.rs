@@ -150,27 +150,34 @@ pub(crate) fn log_filter(flags: &SnapshotFlags) -> Result<LogFilter, Failure> {
     })
 }
 
-/// The branch of `-b`, else the current one, else `main`; in a repository without branches the one that `HEAD` waits for.
+/// The branch of `-b`, else the one that `HEAD` names, which must exist if any branch does.
 ///
 /// # Errors
 ///
-/// The refs cannot be read.
+/// The refs cannot be read, or `HEAD` names no branch that exists.
 pub(crate) fn branch_name(store: &Store, flag: &BranchFlag) -> Result<String, Failure> {
-    match &flag.branch {
-        Some(name) => Ok(name.clone()),
-        None => match store.branches().current_name()? {
-            Some(name) => Ok(name),
-            None if store.branches().is_empty()? => awaited(store),
-            None => Ok("main".to_owned()),
-        },
+    if let Some(name) = &flag.branch {
+        return Ok(name.clone());
     }
+    let branches = store.branches();
+    if let Some(name) = branches.current_name()? {
+        return Ok(name);
+    }
+    let named = branches.head_name()?;
+    if branches.is_empty()? {
+        let awaited = named.unwrap_or_else(|| "main".into());
+        return Ok(awaited.to_string());
+    }
+    Err(no_current(named.as_ref()))
 }
 
-/// The branch that `HEAD` names, which need not exist; `main` if it names none.
-fn awaited(store: &Store) -> Result<String, Failure> {
-    let view = store.view()?;
-    let name = view.head().as_bytes().strip_prefix(b"refs/heads/");
-    Ok(String::from_utf8_lossy(name.unwrap_or(b"main")).into_owned())
+/// There are branches, and `HEAD` names none of them.
+pub(crate) fn no_current(named: Option<&BString>) -> Failure {
+    let problem = match named {
+        Some(name) => format!("HEAD names the branch '{name}', which does not exist"),
+        None => "HEAD is detached: it names no branch".to_owned(),
+    };
+    Failure::new(problem).hint("choose a branch with -b, or for good with `branch current -b NAME`")
 }
 
 /// The newest state of a branch.
