@@ -13,6 +13,8 @@ mod function_line;
 mod hunks;
 mod quote;
 
+pub(crate) use quote::quoted;
+
 pub use changes::{ChangeStatus, DiffError, FileChange, FileSide, changed_files};
 pub use content::MAX_CONTENT_BYTES;
 pub use file::FileDiff;

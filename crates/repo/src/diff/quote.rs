@@ -4,7 +4,7 @@ use bstr::BStr;
 
 /// A path behind a prefix (`a/`), in quotes with C's escapes if it has bytes that need them
 /// (`core.quotePath`).
-pub(super) fn quoted(prefix: &str, path: &BStr) -> Vec<u8> {
+pub(crate) fn quoted(prefix: &str, path: &BStr) -> Vec<u8> {
     let mut out = prefix.as_bytes().to_vec();
     if !path.iter().any(|byte| needs_escape(*byte)) {
         out.extend_from_slice(path);

@@ -21,6 +21,8 @@ mod quoted;
 mod text;
 mod timestamp;
 
+pub(crate) use quoted::unquote;
+
 pub use commit::{PatchOutcome, PatchRequest, apply_patch};
 pub use error::{PatchConflict, PatchError};
 pub use text::PatchText;

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::failure::Failure;
 use super::flags::TagFlags;
-use super::output::{self, Format, text_of};
+use super::output::{self, Format, name_of};
 use super::session::{Session, warn};
 use crate::error::FAILURE;
 
@@ -92,7 +92,7 @@ pub(crate) fn finish(
 }
 
 fn paths(entries: &[FileEntry]) -> Vec<String> {
-    entries.iter().map(|entry| text_of(&entry.path)).collect()
+    entries.iter().map(|entry| name_of(&entry.path)).collect()
 }
 
 fn lines(report: &ChangeReport, before: &BStr) -> Result<(), Failure> {

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::failure::Failure;
 use super::flags::{BranchFlag, SnapshotFlags};
-use super::output::{self, FormatFlag, List, text_of};
+use super::output::{self, FormatFlag, List, name_of};
 use super::ref_path::RefPath;
 use super::select;
 use super::session::Session;
@@ -81,7 +81,7 @@ fn show(list: &mut List, change: &TreeChange) -> Result<(), Failure> {
     };
     list.item(
         || Shown {
-            path: text_of(&change.path),
+            path: name_of(&change.path),
             status,
         },
         |out| output::path_line(out, &format!("{status}  "), change.path.as_bstr()),

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::failure::Failure;
 use super::flags::{BranchFlag, SnapshotFlags};
-use super::output::{self, FormatFlag, text_of};
+use super::output::{self, FormatFlag, name_of};
 use super::ref_path::RefPath;
 use super::select;
 use super::session::Session;
@@ -58,7 +58,7 @@ pub(crate) fn run(args: HashArgs, session: &Session) -> Result<(), Failure> {
                 FileType::Commit => "commit",
                 _ => "blob",
             },
-            path: Some(text_of(&place.path)),
+            path: Some(name_of(&place.path)),
         }
     };
     output::value(session.format(args.format), &found, |out| {

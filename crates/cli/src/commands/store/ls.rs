@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::failure::Failure;
 use super::flags::{BranchFlag, GlobFlag, SnapshotFlags};
-use super::output::{self, Format, FormatFlag, List, text_of};
+use super::output::{self, Format, FormatFlag, List, name_of};
 use super::ref_path::RefPath;
 use super::select;
 use super::session::Session;
@@ -191,7 +191,7 @@ impl Listing {
         if !self.long {
             for name in self.found.keys() {
                 list.item(
-                    || text_of(name),
+                    || name_of(name),
                     |out| output::path_line(out, "", name.as_bstr()),
                 )?;
             }
@@ -221,10 +221,10 @@ impl Listing {
 
 fn shown(name: &BString, found: &Found) -> Shown {
     Shown {
-        name: text_of(name),
+        name: name_of(name),
         hash: found.id.to_string(),
         size: found.size,
         kind: found.file_type.as_str(),
-        target: found.target.as_deref().map(|target| text_of(target)),
+        target: found.target.as_deref().map(|target| name_of(target)),
     }
 }

@@ -6,6 +6,7 @@ use std::io::{self, BufWriter, StdoutLock, Write};
 
 use bstr::{BStr, ByteSlice};
 use clap::ValueEnum;
+use packhouse_repo::quoted_name;
 use serde::Serialize;
 
 use super::failure::Failure;
@@ -133,9 +134,14 @@ pub(crate) fn names<'a>(
     list.finish()
 }
 
-/// A path as a JSON string. JSON has no bytes: what is no UTF-8 is replaced.
-pub(crate) fn text_of(path: &[u8]) -> String {
-    path.to_str_lossy().into_owned()
+/// A name, a path or what a link leads to as a JSON string: such as are no UTF-8 in the quotes that Git puts them in.
+pub(crate) fn name_of(name: &[u8]) -> String {
+    quoted_name(name).into_owned()
+}
+
+/// A message, or who wrote it, as a JSON string. JSON has no bytes: what is no UTF-8 is replaced.
+pub(crate) fn text_of(text: &[u8]) -> String {
+    text.to_str_lossy().into_owned()
 }
 
 /// Writes a line whose middle is a path, byte for byte.

@@ -20,7 +20,7 @@ use super::html::{self, Link};
 use super::mime;
 use super::site::{Found, Site, Spot, shown_name};
 use crate::commands::store::failure::Failure;
-use crate::commands::store::output::text_of;
+use crate::commands::store::output::name_of;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const METHODS: &str = "GET, HEAD, OPTIONS";
@@ -109,7 +109,7 @@ impl Site {
         };
         let describe = |size| {
             json!({
-                "path": text_of(&at.path), "ref": at.label, "size": size, "type": "file",
+                "path": name_of(&at.path), "ref": at.label, "size": size, "type": "file",
                 "hash": entry.id.to_string(),
             })
         };
@@ -180,10 +180,10 @@ impl Site {
     }
 
     fn folder_json(&self, at: &Spot, id: ObjectId, entries: &[Entry]) -> serde_json::Value {
-        let name = |entry: &Entry| text_of(&shown_name(entry, self.slashes));
+        let name = |entry: &Entry| name_of(&shown_name(entry, self.slashes));
         let names: Vec<String> = entries.iter().map(name).collect();
         json!({
-            "path": text_of(&at.path), "ref": at.label, "entries": names, "type": "directory",
+            "path": name_of(&at.path), "ref": at.label, "entries": names, "type": "directory",
             "hash": id.to_string(),
         })
     }
