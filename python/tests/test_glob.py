@@ -1,5 +1,6 @@
 """Globbing in a snapshot and on the local disk: the same rules."""
 
+import glob
 import os
 
 import pytest
@@ -79,3 +80,11 @@ def test_disk_glob_takes_path_objects_and_any_bytes(tmp_path):
     name = os.fsdecode(b"\xff.bin")
     (tmp_path / name).write_text("x")
     assert disk_glob(tmp_path / "*.bin") == [str(tmp_path / name)]
+
+
+def test_disk_glob_finds_links_that_lead_nowhere(tmp_path):
+    (tmp_path / "dir").mkdir()
+    (tmp_path / "dir/dangling").symlink_to("nowhere")
+    for pattern in ("dir/dangling", "dir/*", "*/dangling", "dir/dang*", "**/dangling", "dir/dangling/x"):
+        found = sorted(glob.glob(f"{tmp_path}/{pattern}", recursive=True))
+        assert disk_glob(f"{tmp_path}/{pattern}") == found

@@ -13,8 +13,8 @@ use super::glob::{self, Segment, take};
 /// The local files and folders that match, sorted.
 ///
 /// The rules are those of [`Snapshot::glob`](super::Snapshot::glob): absolute patterns give absolute paths, `/./` is
-/// kept, slashes at the end count for nothing. Links to folders are followed, but never in a circle. Folders that
-/// cannot be read hold nothing.
+/// kept, slashes at the end count for nothing. Links to folders are followed, but never in a circle; a link that leads
+/// nowhere is found like any other. Folders that cannot be read hold nothing.
 pub fn disk_glob(pattern: impl AsRef<OsStr>) -> Vec<OsString> {
     let pattern = pattern.as_ref().as_bytes();
     let rooted = pattern.starts_with(b"/");
@@ -55,10 +55,7 @@ impl Search {
         let path = below(folder, name);
         match rest {
             Some(rest) => self.literal(&path, rest),
-            None if Path::new(OsStr::from_bytes(&path)).exists() => {
-                self.found.push(OsString::from_vec(path));
-            }
-            None => {}
+            None => self.if_there(path),
         }
     }
 
@@ -92,7 +89,14 @@ impl Search {
             let next = take(segments, &vec![at], name).below;
             self.listed(&path, segments, &next);
             self.entered = entered;
-        } else if Path::new(OsStr::from_bytes(&path)).exists() {
+        } else {
+            self.if_there(path);
+        }
+    }
+
+    /// Takes what is at a path, also a link that leads nowhere: in a listing it would be found too.
+    fn if_there(&mut self, path: Vec<u8>) {
+        if fs::symlink_metadata(OsStr::from_bytes(&path)).is_ok() {
             self.found.push(OsString::from_vec(path));
         }
     }
@@ -177,7 +181,17 @@ mod tests {
         assert_eq!(found(&dir, "a/./*.txt"), ["a/./two.txt"]);
         assert_eq!(found(&dir, "*/./two.*"), ["a/./two.txt"]);
         assert_eq!(found(&dir, "a/two.txt/"), ["a/two.txt"]);
-        for none in ["missing", "missing/*", "one.txt/*", "dangling", "*/missing"] {
+        assert_eq!(found(&dir, "dangling"), ["dangling"]);
+        assert_eq!(found(&dir, "**/dangling"), ["dangling"]);
+        assert_eq!(found(&dir, "a/up/dang*"), ["a/up/dangling"]);
+        assert_eq!(found(&dir, "*/up/dangling"), ["a/up/dangling"]);
+        for none in [
+            "missing",
+            "missing/*",
+            "one.txt/*",
+            "dangling/*",
+            "*/missing",
+        ] {
             assert!(found(&dir, none).is_empty(), "{none}");
         }
         assert!(disk_glob("").is_empty());
