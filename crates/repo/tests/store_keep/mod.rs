@@ -7,3 +7,4 @@ mod mutants;
 mod notes;
 mod pack;
 mod place;
+mod zip_methods;

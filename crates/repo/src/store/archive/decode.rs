@@ -10,8 +10,8 @@ use super::super::{Snapshot, StoreError, StoreProgress};
 use super::intake::{Intake, too_large};
 use super::{ArchiveFormat, ArchiveIn, tar_in, zip_in};
 
-/// The most memory that unpacking xz may take, in KiB: the dictionary of its highest preset.
-const XZ_MEMORY_KIB: u32 = 96 << 10;
+/// The most memory that unpacking xz or LZMA may take, in KiB: the dictionary of its highest preset.
+pub(super) const XZ_MEMORY_KIB: u32 = 96 << 10;
 
 const BUFFER_LEN: usize = 128 << 10;
 

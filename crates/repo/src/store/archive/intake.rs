@@ -1,6 +1,6 @@
 //! Files of an archive on their way into a commit.
 
-use std::io::Read;
+use std::io::{self, Read};
 
 use bstr::{BStr, BString, ByteSlice};
 
@@ -84,7 +84,13 @@ impl<'a> Intake<'a> {
             true => FileType::Executable,
             false => FileType::Blob,
         };
-        let id = self.edits.sink.add_reader(content, Some(size))?;
+        let mut content = Exactly {
+            content,
+            left: size,
+        };
+        let id = self.edits.sink.add_reader(&mut content, Some(size))?;
+        // Checksums are held against what was read when there is no more.
+        content.read(&mut [0]).map_err(StoreError::Source)?;
         self.set(path, file_type, id);
         Ok(())
     }
@@ -186,6 +192,27 @@ impl<'a> Intake<'a> {
         };
         report.warnings = self.warnings;
         Ok(committed.with_changes(report.unless_empty()))
+    }
+}
+
+/// Content that is held against its size.
+struct Exactly<'a> {
+    content: &'a mut dyn Read,
+    left: u64,
+}
+
+impl Read for Exactly<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let n = self.content.read(out)?;
+        let wrong = |what| Err(io::Error::new(io::ErrorKind::InvalidData, what));
+        match self.left.checked_sub(n as u64) {
+            None => wrong("it is larger than the archive says"),
+            Some(1..) if n == 0 && !out.is_empty() => wrong("it is smaller than the archive says"),
+            Some(left) => {
+                self.left = left;
+                Ok(n)
+            }
+        }
     }
 }
 

@@ -4,11 +4,15 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
+use bstr::ByteSlice;
+use lzma_rust2::{XzReader, lzma_get_memory_usage_by_props};
 use packhouse_object::WritePackFileError;
-use zip::ZipArchive;
+use zip::read::ZipFileEntry;
 use zip::result::ZipError;
+use zip::{CompressionMethod, ZipArchive};
 
 use super::super::StoreError;
+use super::decode::XZ_MEMORY_KIB;
 use super::intake::{Intake, LINK_BYTES_MAX, too_large};
 
 /// Takes all entries, with the archive in a nameless file in `dir` meanwhile.
@@ -18,36 +22,176 @@ pub(super) fn read(
     intake: &mut Intake<'_>,
 ) -> Result<(), StoreError> {
     let file = spool(input, dir, intake.bytes_left())?;
-    let mut zip = ZipArchive::new(BufReader::new(file)).map_err(unreadable)?;
+    let mut zip = ZipArchive::new(BufReader::new(file)).map_err(|error| unreadable("", error))?;
     for index in 0..zip.len() {
         intake.entry()?;
-        let mut entry = zip.by_index(index).map_err(unreadable)?;
-        let name = match std::str::from_utf8(entry.name_raw()) {
-            Ok(_) => entry.name_raw().to_vec(),
-            // Without a mark the name is of the first PC's characters, unless it happens to be UTF-8.
-            Err(_) => entry.name().map_err(unreadable)?.into_owned().into_bytes(),
-        };
+        let entry = zip
+            .by_index_data(index)
+            .map_err(|error| unreadable("", error))?;
         if entry.is_dir() {
             continue;
         }
-        if entry.encrypted() {
-            return Err(damaged("it is encrypted"));
-        }
-        let mode = entry.unix_mode().unwrap_or(0o644);
-        let size = entry.size();
-        if entry.is_symlink() {
-            let mut target = Vec::new();
-            let mut start = (&mut entry).take(LINK_BYTES_MAX + 1);
-            start.read_to_end(&mut target).map_err(StoreError::Source)?;
-            if target.len() as u64 > LINK_BYTES_MAX {
-                return Err(damaged("a symbolic link has an endless target"));
-            }
-            intake.link(&name, &target)?;
+        let member = Member::of(&entry)?;
+        if member.method == CompressionMethod::XZ {
+            let raw = zip.by_index_raw(index);
+            let raw = raw.map_err(|error| unreadable(&member.shown(), error))?;
+            let xz = XzReader::new_mem_limit(BufReader::new(raw), false, XZ_MEMORY_KIB);
+            take(&member, &mut Summed::new(xz, &member), intake)?;
         } else {
-            intake.file(&name, mode & 0o111 != 0, size, &mut entry)?;
+            if member.method == CompressionMethod::LZMA {
+                let raw = zip.by_index_raw(index);
+                let raw = raw.map_err(|error| unreadable(&member.shown(), error))?;
+                check_lzma(&member, raw)?;
+            }
+            let content = zip.by_index(index);
+            let mut content = content.map_err(|error| unreadable(&member.shown(), error))?;
+            take(&member, &mut content, intake)?;
         }
     }
     Ok(())
+}
+
+/// A file or link of an archive.
+struct Member {
+    name: Vec<u8>,
+    method: CompressionMethod,
+    executable: bool,
+    is_link: bool,
+    size: u64,
+    crc: u32,
+}
+
+impl Member {
+    fn of(entry: &ZipFileEntry<'_>) -> Result<Member, StoreError> {
+        let name = match std::str::from_utf8(entry.name_raw()) {
+            Ok(_) => entry.name_raw().to_vec(),
+            // Without a mark the name is of the first PC's characters, unless it happens to be UTF-8.
+            Err(_) => {
+                let name = entry.name().map_err(|error| unreadable("", error))?;
+                name.into_owned().into_bytes()
+            }
+        };
+        let member = Member {
+            name,
+            method: entry.compression(),
+            executable: entry.unix_mode().unwrap_or(0o644) & 0o111 != 0,
+            is_link: entry.is_symlink(),
+            size: entry.size(),
+            crc: entry.crc32(),
+        };
+        if entry.encrypted() {
+            return Err(damaged(&format!("{} is encrypted", member.shown())));
+        }
+        match METHODS.contains(&member.method) {
+            true => Ok(member),
+            false => Err(damaged(&format!(
+                "{} is compressed by a method that is not supported ({}); \
+                 pack it with deflate, bzip2, LZMA or xz",
+                member.shown(),
+                method_name(member.method),
+            ))),
+        }
+    }
+
+    /// How messages name it.
+    fn shown(&self) -> String {
+        format!("'{}'", self.name.as_bstr())
+    }
+}
+
+/// How content may be compressed.
+const METHODS: [CompressionMethod; 6] = [
+    CompressionMethod::STORE,
+    CompressionMethod::DEFLATE,
+    CompressionMethod::DEFLATE64,
+    CompressionMethod::BZIP2,
+    CompressionMethod::LZMA,
+    CompressionMethod::XZ,
+];
+
+/// What a method is called, with its number where no name is known.
+fn method_name(method: CompressionMethod) -> String {
+    match method.to_string() {
+        name if name == "Unknown" => format!("{method:?}"),
+        name => name,
+    }
+}
+
+fn take(
+    member: &Member,
+    content: &mut dyn Read,
+    intake: &mut Intake<'_>,
+) -> Result<(), StoreError> {
+    if !member.is_link {
+        let taken = intake.file(&member.name, member.executable, member.size, content);
+        return taken.map_err(|error| match error {
+            StoreError::Source(error) => of_member(member, error),
+            error => error,
+        });
+    }
+    let mut target = Vec::new();
+    let read = content.take(LINK_BYTES_MAX + 1).read_to_end(&mut target);
+    read.map_err(|error| of_member(member, error))?;
+    if target.len() as u64 > LINK_BYTES_MAX {
+        return Err(damaged("a symbolic link has an endless target"));
+    }
+    intake.link(&member.name, &target)
+}
+
+/// What is wrong with the content of a member.
+fn of_member(member: &Member, error: io::Error) -> StoreError {
+    let text = format!("{}: {error}", member.shown());
+    StoreError::Source(io::Error::new(error.kind(), text))
+}
+
+/// Checks how much memory unpacking would take, which LZMA says at its start.
+fn check_lzma(member: &Member, mut raw: impl Read) -> Result<(), StoreError> {
+    // Version, the length of what follows, the properties, and the size of the dictionary.
+    let mut start = [0; 9];
+    raw.read_exact(&mut start)
+        .map_err(|error| of_member(member, error))?;
+    let dictionary = u32::from_le_bytes([start[5], start[6], start[7], start[8]]);
+    let needed = lzma_get_memory_usage_by_props(dictionary, start[4]);
+    match needed.map_err(|error| of_member(member, error))? {
+        kib if kib > XZ_MEMORY_KIB => Err(damaged(&format!(
+            "{} takes more than {} MiB of memory to unpack",
+            member.shown(),
+            XZ_MEMORY_KIB >> 10
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Unpacked content that is held against its checksum.
+struct Summed<R> {
+    content: R,
+    sum: crc32fast::Hasher,
+    crc: u32,
+}
+
+impl<R> Summed<R> {
+    fn new(content: R, member: &Member) -> Summed<R> {
+        Summed {
+            content,
+            sum: crc32fast::Hasher::new(),
+            crc: member.crc,
+        }
+    }
+}
+
+impl<R: Read> Read for Summed<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let n = self.content.read(out)?;
+        self.sum.update(&out[..n]);
+        let ended = n == 0 && !out.is_empty();
+        match ended && self.sum.clone().finalize() != self.crc {
+            true => Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "its checksum is another one",
+            )),
+            false => Ok(n),
+        }
+    }
 }
 
 fn spool(input: impl Read, dir: &Path, limit: u64) -> Result<File, StoreError> {
@@ -85,10 +229,17 @@ impl<R: Read> Read for Failing<R> {
     }
 }
 
-fn unreadable(error: ZipError) -> StoreError {
+/// An error of the library about a member, or about the archive.
+fn unreadable(member: &str, error: ZipError) -> StoreError {
+    let of_member = match member.is_empty() {
+        true => String::new(),
+        false => format!("{member}: "),
+    };
     match error {
-        ZipError::Io(error) => StoreError::Source(error),
-        error => damaged(&error.to_string()),
+        ZipError::Io(error) => {
+            StoreError::Source(io::Error::new(error.kind(), format!("{of_member}{error}")))
+        }
+        error => damaged(&format!("{of_member}{error}")),
     }
 }
 
