@@ -46,7 +46,7 @@ pub(crate) fn commit_options(
         message,
         operation,
         parents: object_ids(parents)?,
-        report: None,
+        ..CommitOptions::default()
     })
 }
 

@@ -356,3 +356,57 @@ def test_a_writer_records_further_parents(store, fs, git):
     for written in (out.fs, again.fs):
         line = git("log", "-1", "--format=%P", written.commit_hash)
         assert line.split()[1] == other.commit_hash
+
+
+def test_a_write_that_changes_nothing_needs_the_newest_state_too(store, files, tmp_path):
+    """One rule for every method."""
+    files = store.branches.set("work", files)
+    files.copy_out("/", tmp_path / "same")
+    files.archive_out(tmp_path / "same.tar")
+
+    def writer(fs):
+        with fs.writer("a.txt") as file:
+            file.write(b"alpha")
+        return file.fs
+
+    def batch(fs, writes=()):
+        with fs.batch() as gathered:
+            for path in writes:
+                gathered.write(path, fs.read(path))
+        return gathered.fs
+
+    no_ops = [
+        lambda fs: fs.write("a.txt", b"alpha"),
+        lambda fs: fs.write_text("a.txt", "alpha"),
+        lambda fs: fs.write_from_file("a.txt", tmp_path / "same/a.txt"),
+        lambda fs: fs.write_symlink("link", "dir/b.txt"),
+        writer,
+        batch,
+        lambda fs: batch(fs, ["a.txt"]),
+        lambda fs: fs.apply(),
+        lambda fs: fs.apply({}, []),
+        lambda fs: fs.apply({"a.txt": b"alpha"}, "not there"),
+        lambda fs: fs.copy_in([], ""),
+        lambda fs: fs.copy_in([], "", delete=True),
+        lambda fs: fs.copy_in(f"{tmp_path}/same/", ""),
+        lambda fs: fs.copy_in(f"{tmp_path}/same/", "", delete=True),
+        lambda fs: fs.copy_in(f"{tmp_path}/same/", "", ignore_existing=True),
+        lambda fs: fs.sync_in(tmp_path / "same", ""),
+        lambda fs: fs.sync_in(tmp_path / "missing", "missing"),
+        lambda fs: fs.copy_from_ref(fs),
+        lambda fs: fs.copy_from_ref(fs, delete=True),
+        lambda fs: fs.archive_in(tmp_path / "same.tar"),
+    ]
+    for no_op in no_ops:
+        assert no_op(files) is files
+    store.tags["v1"] = files
+    files.write("newer", b"")
+    for no_op in no_ops:
+        with pytest.raises(StaleSnapshotError):
+            no_op(files)
+        with pytest.raises(PermissionError):
+            no_op(store.tags["v1"])
+    del store.branches["work"]
+    for no_op in no_ops:
+        with pytest.raises(KeyError):
+            no_op(files)

@@ -180,10 +180,6 @@ impl Batch {
             });
         }
         let edits = self.edits.take().ok_or_else(closed)?;
-        if edits.entries.is_empty() {
-            self.result = Some(self.snapshot.clone());
-            return Ok(self.snapshot.clone());
-        }
         match self.snapshot.commit_edits(edits, self.options.clone()) {
             Ok(snapshot) => {
                 self.result = Some(snapshot.clone());

@@ -176,7 +176,7 @@ impl Snapshot {
                 message: Some(message.clone()),
                 operation: Some("merge".to_owned()),
                 parents: vec![other.commit()],
-                report: None,
+                ..CommitOptions::default()
             },
         )?;
         // Where nothing changes there was no commit, and so nothing that says that the other is merged.

@@ -152,6 +152,8 @@ pub struct CommitOptions {
     pub parents: Vec<ObjectId>,
     /// The report of the result, instead of one that compares with the old tree.
     pub report: Option<ChangeReport>,
+    /// Commit nothing: only report. It may be done on snapshots that are read-only or stale.
+    pub dry_run: bool,
 }
 
 /// How one file is written.
@@ -171,7 +173,7 @@ impl From<&WriteOptions> for CommitOptions {
             message: options.message.clone(),
             operation: None,
             parents: options.parents.clone(),
-            report: None,
+            ..CommitOptions::default()
         }
     }
 }
@@ -212,11 +214,17 @@ pub(super) enum Outcome {
 
 impl Snapshot {
     /// Makes one commit of all edits. If they change nothing there is no commit, and the snapshot itself is returned.
+    ///
+    /// Every write ends here, so that one rule holds for all: the snapshot must be writable and the newest state of its
+    /// branch, also if nothing changes.
     pub fn commit_edits(
         &self,
         edits: Edits,
         options: CommitOptions,
     ) -> Result<Snapshot, StoreError> {
+        if options.dry_run {
+            return self.report_edits(edits, options);
+        }
         let branch = self.check_writable("write to")?;
         let store = self.store();
         let directory = &store.inner.directory;
@@ -249,6 +257,15 @@ impl Snapshot {
         Ok(Snapshot::of(store, database, id, commit)
             .bound(self.ref_name.clone(), true)
             .with_changes(Some(report)))
+    }
+
+    /// This snapshot with the report of what a commit of the edits would change.
+    fn report_edits(&self, edits: Edits, options: CommitOptions) -> Result<Snapshot, StoreError> {
+        let report = match self.make(edits, options)? {
+            Outcome::Made(made) => Some(made.report),
+            Outcome::Unchanged(report) => report,
+        };
+        Ok(self.with_changes(report.and_then(ChangeReport::unless_empty)))
     }
 
     /// This snapshot as the result of a write that changed nothing.
@@ -397,9 +414,6 @@ impl Snapshot {
         }
         for path in removes {
             edits.remove(path)?;
-        }
-        if edits.entries.is_empty() {
-            return Ok(self.clone());
         }
         self.commit_edits(edits, options)
     }

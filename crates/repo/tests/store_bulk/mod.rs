@@ -5,6 +5,7 @@ mod copy_out;
 mod excludes;
 mod giving_way;
 mod globs;
+mod no_ops;
 mod races;
 mod roundtrip;
 mod sync;

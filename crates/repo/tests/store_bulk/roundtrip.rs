@@ -13,12 +13,12 @@ use proptest::prelude::*;
 use super::Place;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Node {
+pub(super) enum Node {
     File(Vec<u8>, bool),
     Link(Vec<u8>),
 }
 
-type Files = BTreeMap<Vec<u8>, Node>;
+pub(super) type Files = BTreeMap<Vec<u8>, Node>;
 
 fn name() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
@@ -36,7 +36,7 @@ fn node() -> impl Strategy<Value = Node> {
     ]
 }
 
-fn files() -> impl Strategy<Value = Files> {
+pub(super) fn files() -> impl Strategy<Value = Files> {
     let path = prop::collection::vec(name(), 1..4).prop_map(|names| names.join(&b'/'));
     prop::collection::vec((path, node()), 0..12).prop_map(|entries| {
         let mut files = Files::new();
@@ -53,7 +53,7 @@ fn files() -> impl Strategy<Value = Files> {
     })
 }
 
-fn lay_out(root: &Path, files: &Files) {
+pub(super) fn lay_out(root: &Path, files: &Files) {
     fs::create_dir_all(root).unwrap();
     for (path, node) in files {
         let path = root.join(OsStr::from_bytes(path));
@@ -70,7 +70,7 @@ fn lay_out(root: &Path, files: &Files) {
 }
 
 /// What is on disk, with no empty folder in between.
-fn found(root: &Path) -> Files {
+pub(super) fn found(root: &Path) -> Files {
     let mut files = Files::new();
     let mut ahead = vec![root.to_owned()];
     while let Some(folder) = ahead.pop() {

@@ -183,7 +183,7 @@ impl<'a> Intake<'a> {
             message: options.message.clone(),
             operation: Some("ar".to_owned()),
             parents: options.parents.clone(),
-            report: None,
+            ..CommitOptions::default()
         };
         let committed = snapshot.commit_edits(self.edits, commit)?;
         let mut report = match committed.commit() == snapshot.commit() {

@@ -121,7 +121,7 @@ impl Snapshot {
                 message: options.message.clone(),
                 operation: Some("cp".to_owned()),
                 parents: options.parents.clone(),
-                report: None,
+                ..CommitOptions::default()
             },
         )?;
         Ok(written.with_changes(report))

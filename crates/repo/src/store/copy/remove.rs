@@ -43,9 +43,6 @@ impl Snapshot {
             delete: deletions(&removed),
             ..ChangeReport::default()
         };
-        if options.dry_run {
-            return Ok(self.with_changes(report.unless_empty()));
-        }
         edits.entries = removed.into_keys().map(|path| (path, None)).collect();
         let written = self.commit_edits(
             edits,
@@ -54,6 +51,7 @@ impl Snapshot {
                 operation: Some("rm".to_owned()),
                 parents: options.parents.clone(),
                 report: None,
+                dry_run: options.dry_run,
             },
         )?;
         Ok(written.with_changes(report.unless_empty()))

@@ -69,9 +69,6 @@ impl Snapshot {
         };
         report.delete.extend(gone);
         report.sort();
-        if options.dry_run {
-            return Ok(self.with_changes(report.unless_empty()));
-        }
         let mut edits = Edits::new(self.store());
         edits.entries = removed.into_keys().map(|path| (path, None)).collect();
         // One file may take the place that another leaves.
@@ -87,6 +84,7 @@ impl Snapshot {
                 operation: Some("mv".to_owned()),
                 parents: options.parents.clone(),
                 report: None,
+                dry_run: options.dry_run,
             },
         )?;
         Ok(written.with_changes(report.unless_empty()))

@@ -151,11 +151,6 @@ impl Snapshot {
         }
         report.warnings.extend(kept_submodules(kept));
         report.sort();
-        let changes = !edits.entries.is_empty();
-        let report = report.unless_empty();
-        if options.dry_run || !changes || report.is_none() {
-            return Ok(self.with_changes(report));
-        }
         let written = self.commit_edits(
             edits,
             CommitOptions {
@@ -163,9 +158,10 @@ impl Snapshot {
                 operation: Some("sync".to_owned()),
                 parents: options.parents.clone(),
                 report: None,
+                dry_run: options.dry_run,
             },
         )?;
-        Ok(written.with_changes(report))
+        Ok(written.with_changes(report.unless_empty()))
     }
 
     /// Makes a local folder hold what the folder `path` holds, and gives this snapshot with the report. A folder that is

@@ -194,7 +194,7 @@ impl Copy<'_> {
             written.push(todo);
         }
         report.delete = self.giving_way(&written)?;
-        self.finish(edits, report, &states, true)
+        self.finish(edits, report, &states)
     }
 
     /// A dry run that reads nothing: what is there already counts as updated.
@@ -219,7 +219,8 @@ impl Copy<'_> {
     fn mirror(mut self, pairs: Vec<Pair<Source>>) -> Result<Snapshot, StoreError> {
         // No sources at all is a mistake, not an empty folder.
         if self.options.sources.is_empty() {
-            return Ok(self.snapshot.with_changes(None));
+            let edits = Edits::new(self.snapshot.store());
+            return self.finish(edits, ChangeReport::default(), &[]);
         }
         let existing = files_below(self.snapshot, self.dest.as_bstr())?;
         let targets: HashSet<BString> = pairs.iter().map(|pair| pair.target.clone()).collect();
@@ -260,11 +261,7 @@ impl Copy<'_> {
         }
         let gone = self.giving_way(&written)?;
         report.delete.extend(gone);
-        if self.options.dry_run {
-            return Ok(self.reported(report));
-        }
-        let changes = !edits.entries.is_empty();
-        self.finish(edits, report, &states, changes)
+        self.finish(edits, report, &states)
     }
 
     /// Whether a file counts as unchanged by its time alone.
@@ -412,14 +409,14 @@ impl Copy<'_> {
         edits: Edits,
         report: ChangeReport,
         states: &[Option<State>],
-        commits: bool,
     ) -> Result<Snapshot, StoreError> {
+        if self.options.dry_run {
+            // Nothing was stored that a commit could name.
+            return Ok(self.reported(report));
+        }
         let succeeded = states.iter().any(Option::is_some) || !report.in_sync();
         if let (false, Some(error)) = (succeeded, self.problems.all_failed()) {
             return Err(error);
-        }
-        if !commits {
-            return Ok(self.reported(report));
         }
         let operation = self.options.operation.as_deref().unwrap_or("cp");
         let written = self.snapshot.commit_edits(
@@ -428,7 +425,7 @@ impl Copy<'_> {
                 message: self.options.message.clone(),
                 operation: Some(operation.to_owned()),
                 parents: self.options.parents.clone(),
-                report: None,
+                ..CommitOptions::default()
             },
         )?;
         Ok(written.with_changes(self.completed(report)))
