@@ -70,6 +70,7 @@ impl Snapshot {
             dry_run,
             message,
             parents: object_ids(&parents)?,
+            ..CopyBetween::default()
         };
         let copied = detached(py, || {
             self.0.copy_from(&source.0, &sources, &dest, &options)

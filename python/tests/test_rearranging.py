@@ -107,6 +107,14 @@ def test_copy_between_branches_with_delete(files, dev):
     assert fs.exists("a.txt")
 
 
+def test_delete_takes_nothing_beside_a_file(files, dev):
+    assert files.copy_from_ref(dev, "a.txt", delete=True) is files
+    fs = files.copy_from_ref(dev, "dir/new", "dir", delete=True)
+    assert fs.ls("dir", recursive=True) == ["dir/b.txt", "dir/new", "dir/sub/c.txt"]
+    fs = fs.copy_from_ref(dev, ["dir/b.txt", "dir.d/x"], delete=True)
+    assert fs.read("b.txt") == b"changed" and fs.exists("run.sh") and fs.exists("dir/new")
+
+
 def test_copy_between_branches_to_another_place(files, dev):
     fs = files.copy_from_ref(dev, ["dir/", "a.txt"], "backup")
     assert fs.ls("backup") == ["a.txt", "b.txt", "new"]

@@ -545,3 +545,17 @@ fn copies_need_a_branch_that_has_not_moved() {
     };
     assert_eq!(changes(&read_only.copy_in(&dry).unwrap()), ["+ f"]);
 }
+
+#[test]
+fn what_exists_is_left_alone_also_where_it_is_in_the_way() {
+    let place = Place::new();
+    place.make(&["d/a", "d/file/b", "d/folder", "d/new"]);
+    let main = place.stored(&["a", "file", "folder/x"]);
+    let options = CopyIn {
+        ignore_existing: true,
+        ..from(&[place.local("d/")], "")
+    };
+    let copied = main.copy_in(&options).unwrap();
+    assert_eq!(changes(&copied), ["+ new"]);
+    assert_eq!(place.listed(), ["a", "file", "folder/x", "new"]);
+}

@@ -1,6 +1,9 @@
 //! Removing, moving and copying within a store.
 
-use packhouse_repo::store::{CopyBetween, FileType, Remove, Rename, StoreErrorKind, WriteOptions};
+use packhouse_repo::store::{
+    CommitOptions, CopyBetween, FileType, NewContent, Remove, Rename, Snapshot, StoreErrorKind,
+    WriteOptions,
+};
 
 use super::{Place, changes};
 
@@ -203,4 +206,121 @@ fn files_are_copied_between_branches_by_their_ids() {
         .copy_from(&source, &[""], "", &options)
         .unwrap_err();
     assert_eq!(read_only.kind(), StoreErrorKind::Permission);
+}
+
+#[test]
+fn delete_is_limited_to_the_folders_that_are_copied() {
+    let place = Place::new();
+    let source = place.stored(&["a", "d/x", "d/e/y"]);
+    let branches = place.store.branches();
+    let dev = branches.set("dev", &source).unwrap();
+    let dev = write_all(
+        &dev,
+        &["keep", "d/extra", "d/e/extra", "t/keep", "t/d/extra"],
+    );
+    let dry = |sources: &[&str], dest: &str| {
+        let options = CopyBetween {
+            delete: true,
+            dry_run: true,
+            ..CopyBetween::default()
+        };
+        changes(&dev.copy_from(&source, sources, dest, &options).unwrap())
+    };
+    // A file has no folder of its own.
+    assert_eq!(dry(&["a"], ""), [] as [&str; 0]);
+    assert_eq!(dry(&["a"], "t"), ["+ t/a"]);
+    assert_eq!(dry(&["d/x"], "d"), [] as [&str; 0]);
+    assert_eq!(dry(&["d/./e/y"], "d"), [] as [&str; 0]);
+    assert_eq!(dry(&["d/e"], "d"), ["- d/e/extra"]);
+    assert_eq!(
+        dry(&["d/./e/"], "d"),
+        ["+ d/y", "- d/e/extra", "- d/e/y", "- d/extra", "- d/x"]
+    );
+    assert_eq!(
+        dry(&["a", "d"], "t"),
+        ["+ t/a", "+ t/d/e/y", "+ t/d/x", "- t/d/extra"]
+    );
+    assert_eq!(
+        dry(&["a", "d/"], "t"),
+        ["+ t/a", "+ t/e/y", "+ t/x", "- t/d/extra", "- t/keep"]
+    );
+    // What has to give way goes all the same.
+    assert_eq!(dry(&["a"], "keep"), ["+ keep/a", "- keep"]);
+}
+
+fn write_all(snapshot: &Snapshot, files: &[&str]) -> Snapshot {
+    let files = files.iter();
+    let contents = files.map(|file| (file, NewContent::Bytes(file.as_bytes().to_vec()), None));
+    let removes: [&str; 0] = [];
+    snapshot
+        .apply(contents, removes, CommitOptions::default())
+        .unwrap()
+}
+
+#[test]
+fn several_snapshots_are_copied_from_at_once() {
+    let place = Place::new();
+    let main = place.stored(&[
+        "one/a",
+        "one/same",
+        "two/b",
+        "two/old",
+        "t/one/old",
+        "t/two/old",
+    ]);
+    let branches = place.store.branches();
+    let other = branches.set("other", &main).unwrap();
+    let other = write_all(&other, &["two/same", "two/new"]);
+    let options = CopyBetween {
+        delete: true,
+        operation: Some("sync".to_owned()),
+        ..CopyBetween::default()
+    };
+    let sources = [(&main, &["one"][..]), (&other, &["two"][..])];
+    let done = main.copy_from_each(sources, "t", &options).unwrap();
+    let expected = [
+        "+ t/one/a",
+        "+ t/one/same",
+        "+ t/two/b",
+        "+ t/two/new",
+        "+ t/two/same",
+        "~ t/two/old",
+        "- t/one/old",
+    ];
+    assert_eq!(changes(&done), expected);
+    assert_eq!(done.message(), "Batch sync: +5 ~1 -1");
+}
+
+#[test]
+fn one_file_can_become_exactly_the_destination() {
+    let place = Place::new();
+    let main = place.stored(&["a", "d/x", "there", "below/file"]);
+    let exactly = |sources: &[&str], dest: &str, ignore_existing: bool| {
+        let options = CopyBetween {
+            exact: true,
+            ignore_existing,
+            dry_run: true,
+            ..CopyBetween::default()
+        };
+        main.copy_from(&main, sources, dest, &options)
+            .map(|copied| changes(&copied))
+            .map_err(|error| error.kind())
+    };
+    assert_eq!(exactly(&["a"], "new/name", false).unwrap(), ["+ new/name"]);
+    assert_eq!(exactly(&["a"], "there", false).unwrap(), ["~ there"]);
+    assert_eq!(
+        exactly(&["a"], "there/x", false).unwrap(),
+        ["+ there/x", "- there"]
+    );
+    assert_eq!(
+        exactly(&["a"], "below", false).unwrap(),
+        ["+ below", "- below/file"]
+    );
+    for taken in ["there", "there/x", "below"] {
+        assert_eq!(exactly(&["a"], taken, true).unwrap(), [] as [&str; 0]);
+    }
+    for (sources, dest) in [(&["a", "there"][..], "x"), (&["d"], "x"), (&["a"], "")] {
+        let refused = exactly(sources, dest, false);
+        assert_eq!(refused, Err(StoreErrorKind::Value), "{sources:?}");
+    }
 }

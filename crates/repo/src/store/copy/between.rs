@@ -1,4 +1,4 @@
-//! Copying files from one snapshot to another of the same repository. No content is read: blobs are shared by their ids.
+//! Copying files from other snapshots of the same repository. No content is read: blobs are shared by their ids.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -6,29 +6,44 @@ use bstr::{BString, ByteSlice};
 use packhouse_object::ObjectId;
 
 use super::copy_out::files_of;
-use super::existing::{Existing, at_targets, files_below, giving_way};
+use super::destination::split;
+use super::existing::{Existing, at_targets, files_below, giving_way, is_taken};
 use super::overlap::{Pair, Winner, above, settle};
 use super::source::{Kind, StoredSource, resolve_stored};
-use crate::store::path::{join, normalize};
+use crate::store::path::{join, normalize, normalize_file};
 use crate::store::{ChangeReport, CommitOptions, Edits, FileEntry, FileType, Snapshot, StoreError};
 
 /// How files are copied between snapshots.
 #[derive(Clone, Debug, Default)]
 pub struct CopyBetween {
-    /// Remove what is not in the sources from the places they are copied to.
+    /// Remove what is not in the sources from the folders they are copied to; a source that is a file has none.
     pub delete: bool,
+    /// Leave what exists already as it is.
+    pub ignore_existing: bool,
+    /// The one source, a file, becomes exactly the destination instead of going into it.
+    pub exact: bool,
     /// Only report.
     pub dry_run: bool,
     /// The commit's message; `None` or empty for one that says what changed.
     pub message: Option<String>,
+    /// The name of the operation in automatic messages; `None` for `cp`.
+    pub operation: Option<String>,
     /// Further parents of the commit.
     pub parents: Vec<ObjectId>,
 }
 
-/// A file of the other snapshot.
+/// A file of another snapshot.
 struct Source {
     path: BString,
     file: Existing,
+}
+
+/// What is copied, and where to.
+#[derive(Default)]
+struct Plan {
+    pairs: Vec<Pair<Source>>,
+    /// The folders that `delete` is limited to.
+    areas: Vec<BString>,
 }
 
 impl Snapshot {
@@ -42,27 +57,55 @@ impl Snapshot {
         dest: impl AsRef<[u8]>,
         options: &CopyBetween,
     ) -> Result<Snapshot, StoreError> {
-        if !source.store().same_repository(self.store()) {
-            return Err(StoreError::invalid(
-                "source must belong to the same repo as self",
-            ));
+        self.copy_from_each([(source, sources)], dest, options)
+    }
+
+    /// As [`Snapshot::copy_from`], with sources in several snapshots.
+    pub fn copy_from_each<'a, S: AsRef<[u8]> + 'a>(
+        &self,
+        sources: impl IntoIterator<Item = (&'a Snapshot, &'a [S])>,
+        dest: impl AsRef<[u8]>,
+        options: &CopyBetween,
+    ) -> Result<Snapshot, StoreError> {
+        let dest = dest.as_ref();
+        let mut resolved = Vec::new();
+        for (snapshot, paths) in sources {
+            if !snapshot.store().same_repository(self.store()) {
+                return Err(StoreError::invalid(
+                    "source must belong to the same repo as self",
+                ));
+            }
+            for path in paths {
+                resolved.push((snapshot, resolve_stored(snapshot, path.as_ref())?));
+            }
         }
         if !options.dry_run {
             self.check_writable("write to")?;
         }
-        let dest = normalize(dest)?.unwrap_or_default();
-        let mut pairs = Vec::new();
-        let mut areas = Vec::new();
-        for path in sources {
-            let resolved = resolve_stored(source, path.as_ref())?;
-            areas.push(area_of(&dest, &resolved));
-            files_of(source, &resolved, &mut |path, target, file| {
-                let target = join(&dest, &target);
-                let source = Source { path, file };
-                pairs.push(Pair { target, source });
-            })?;
-        }
-        let (pairs, _) = settle(pairs, Winner::Last);
+        let plan = match options.exact {
+            true => Plan::of_one_file(&resolved, normalize_file(dest)?)?,
+            false => Plan::of(&resolved, &normalize(dest)?.unwrap_or_default())?,
+        };
+        let (edits, report) = self.changes_of(plan, options)?;
+        let written = self.commit_edits(
+            edits,
+            CommitOptions {
+                message: options.message.clone(),
+                operation: Some(options.operation.clone().unwrap_or_else(|| "cp".to_owned())),
+                parents: options.parents.clone(),
+                report: None,
+                dry_run: options.dry_run,
+            },
+        )?;
+        Ok(written.with_changes(report.unless_empty()))
+    }
+
+    fn changes_of(
+        &self,
+        plan: Plan,
+        options: &CopyBetween,
+    ) -> Result<(Edits, ChangeReport), StoreError> {
+        let (pairs, _) = settle(plan.pairs, Winner::Last);
         let mut edits = Edits::new(self.store());
         let mut report = ChangeReport::default();
         let targets = pairs.iter().map(|pair| pair.target.as_bstr());
@@ -70,7 +113,8 @@ impl Snapshot {
         let mut written = Vec::new();
         for (pair, existing) in pairs.iter().zip(existing) {
             let file = pair.source.file;
-            if existing == Some(file) {
+            let stays = options.ignore_existing && is_taken(self, &pair.target, existing)?;
+            if stays || existing == Some(file) {
                 continue;
             }
             written.push((pair.target.as_bstr(), existing));
@@ -96,7 +140,7 @@ impl Snapshot {
                     || folders.contains(path)
                     || above(path).any(|folder| kept.contains(folder))
             };
-            for (path, existing) in self.files_in(&areas)? {
+            for (path, existing) in self.files_in(&plan.areas)? {
                 if !stays(&path) {
                     edits.entries.insert(path.clone(), None);
                     report.delete.push(FileEntry {
@@ -111,20 +155,7 @@ impl Snapshot {
             .delete
             .extend(giving_way(self, b"".as_bstr(), written)?);
         report.sort();
-        let report = report.unless_empty();
-        if options.dry_run {
-            return Ok(self.with_changes(report));
-        }
-        let written = self.commit_edits(
-            edits,
-            CommitOptions {
-                message: options.message.clone(),
-                operation: Some("cp".to_owned()),
-                parents: options.parents.clone(),
-                ..CommitOptions::default()
-            },
-        )?;
-        Ok(written.with_changes(report))
+        Ok((edits, report))
     }
 
     /// Every file in the folders.
@@ -142,14 +173,51 @@ impl Snapshot {
     }
 }
 
-/// The folder a source is copied to: what `delete` is limited to.
-fn area_of(dest: &BString, source: &StoredSource) -> BString {
+impl Plan {
+    /// Everything goes into the folder `dest`.
+    fn of(sources: &[(&Snapshot, StoredSource)], dest: &BString) -> Result<Plan, StoreError> {
+        let mut plan = Plan::default();
+        for (snapshot, source) in sources {
+            plan.areas.extend(area_of(dest, source));
+            files_of(snapshot, source, &mut |path, target, file| {
+                let target = join(dest, &target);
+                let source = Source { path, file };
+                plan.pairs.push(Pair { target, source });
+            })?;
+        }
+        Ok(plan)
+    }
+
+    /// One file becomes `target`.
+    fn of_one_file(
+        sources: &[(&Snapshot, StoredSource)],
+        target: BString,
+    ) -> Result<Plan, StoreError> {
+        let mut plan = Plan::default();
+        match sources {
+            [(snapshot, source)] if source.kind == Kind::File => {
+                files_of(snapshot, source, &mut |path, _, file| {
+                    let (target, source) = (target.clone(), Source { path, file });
+                    plan.pairs.push(Pair { target, source });
+                })?;
+                Ok(plan)
+            }
+            _ => Err(StoreError::invalid(
+                "only one source, a file, can become exactly the destination",
+            )),
+        }
+    }
+}
+
+/// The folder a source is copied to; a file alone does not make one its own.
+fn area_of(dest: &BString, source: &StoredSource) -> Option<BString> {
     let placed = match source.prefix.is_empty() {
         true => dest.clone(),
         false => join(dest, &source.prefix),
     };
     match source.kind {
-        Kind::Folder => join(&placed, super::destination::split(&source.path).1),
-        Kind::File | Kind::Contents => placed,
+        Kind::Folder => Some(join(&placed, split(&source.path).1)),
+        Kind::Contents => Some(placed),
+        Kind::File => None,
     }
 }

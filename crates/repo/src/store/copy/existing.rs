@@ -46,6 +46,15 @@ pub(super) fn is_folder(snapshot: &Snapshot, path: &BStr) -> Result<bool, StoreE
     Ok(entry.is_some_and(|entry| entry.file_type == FileType::Tree))
 }
 
+/// Whether something would have to give way to a file at `path`, where `existing` is.
+pub(super) fn is_taken(
+    snapshot: &Snapshot,
+    path: &[u8],
+    existing: Option<Existing>,
+) -> Result<bool, StoreError> {
+    Ok(existing.is_some() || matches!(snapshot.find(path)?, Found::BelowFile))
+}
+
 /// The files that have to give way where files are written: those of a folder in whose place a file comes, and one in
 /// whose place a folder comes. `written` says what is at each path below `folder`. Paths are relative to `folder`, but
 /// for a file at or above it. Sorted.

@@ -276,7 +276,9 @@ fn within(
         delete: true,
         dry_run,
         message: args.message.message.clone(),
+        operation: Some("sync".to_owned()),
         parents: select::parents(&store, &args.parents.parents)?,
+        ..CopyBetween::default()
     };
     let dest = dest.path.trim_end_with(|char| char == '/');
     let synced = tip.copy_from(&snapshot, &[contents], dest, &options)?;

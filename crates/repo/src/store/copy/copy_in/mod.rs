@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use bstr::{BString, ByteSlice};
 use packhouse_object::ObjectId;
 
-use super::existing::{Existing, at_targets, files_below, giving_way};
+use super::existing::{Existing, at_targets, files_below, giving_way, is_taken};
 use super::ingest::{Candidate, Reading, State};
 use super::local_file::{self, Found};
 use super::overlap::{Pair, above};
@@ -174,12 +174,13 @@ impl Copy<'_> {
     fn add(mut self, pairs: Vec<Pair<Source>>) -> Result<Snapshot, StoreError> {
         let targets = pairs.iter().map(|pair| pair.target.as_bstr());
         let existing = at_targets(self.snapshot, self.dest.as_bstr(), targets)?;
-        let todo: Vec<Todo> = pairs
-            .into_iter()
-            .zip(existing)
-            .filter(|(_, existing)| existing.is_none() || !self.options.ignore_existing)
-            .map(|(pair, existing)| Todo { pair, existing })
-            .collect();
+        let mut todo = Vec::with_capacity(pairs.len());
+        for (pair, existing) in pairs.into_iter().zip(existing) {
+            let is_taken = || is_taken(self.snapshot, &join(&self.dest, &pair.target), existing);
+            if !self.options.ignore_existing || !is_taken()? {
+                todo.push(Todo { pair, existing });
+            }
+        }
         if self.options.dry_run {
             return self.report_unread(todo);
         }
