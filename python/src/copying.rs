@@ -86,6 +86,7 @@ impl Snapshot {
                 ignore_errors,
                 checksum,
                 progress: Some(progress),
+                ..CopyOut::default()
             })
         })?;
         Ok(copied.into())

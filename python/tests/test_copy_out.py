@@ -146,3 +146,21 @@ def test_sync_out(files, out):
     assert on_disk(out) == []
     files.sync_out("", out)
     assert on_disk(out) == ALL
+
+
+def test_a_file_keeps_the_permissions_of_the_one_it_replaces(files, out):
+    out.mkdir()
+    for name in ("a.txt", "run.sh"):
+        (out / name).write_text("old")
+        (out / name).chmod(0o640)
+    files.copy_out(["a.txt", "run.sh"], out)
+    assert (out / "a.txt").read_bytes() == b"alpha"
+    assert [(out / name).stat().st_mode & 0o777 for name in ("a.txt", "run.sh")] == [0o640, 0o750]
+
+
+def test_a_file_of_the_stores_name_does_not_replace_the_store(store, fs, path):
+    fs = fs.write(path.name, b"not a repository")
+    for dry_run in (True, False):
+        with pytest.raises(ValueError, match="the store is in the way"):
+            fs.copy_out(path.name, path.parent, dry_run=dry_run)
+    assert store.branches["main"].read(path.name) == b"not a repository"

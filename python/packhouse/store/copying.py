@@ -93,7 +93,8 @@ class SnapshotCopying(SnapshotWriting):
     ) -> Self:
         """Copies files and directories of the snapshot into the local directory ``dest``, and returns the same snapshot.
 
-        Files get the time of the commit. Nothing is ever written outside ``dest``: a link in the way is replaced.
+        Files get the time of the commit; one that replaces another keeps its permissions, but for those to run it. Nothing is
+        ever written outside ``dest``: a link in the way is replaced.
         """
         return self._reported(
             self._native.copy_out(

@@ -427,3 +427,145 @@ fn names_of_all_bytes_and_large_files_come_out() {
     }
     assert!(fs::read(place.local("o/large")).unwrap() == data);
 }
+
+#[test]
+fn a_file_keeps_the_permissions_of_the_one_it_replaces() {
+    let place = Place::new();
+    let snapshot = some(&place);
+    let modes = [
+        // Of the file that is there, of a plain file in its place, of one that may be run.
+        (0o640, 0o640, 0o750),
+        (0o600, 0o600, 0o700),
+        (0o664, 0o664, 0o775),
+        (0o400, 0o400, 0o500),
+        (0o751, 0o640, 0o751),
+        (0o711, 0o600, 0o711),
+        (0o4755, 0o644, 0o755),
+    ];
+    for delete in [false, true] {
+        for (old, plain, executable) in modes {
+            place.make(&["o/a", "o/sub/run"]);
+            for path in ["o/a", "o/sub/run"] {
+                let mode = fs::Permissions::from_mode(old);
+                fs::set_permissions(place.local(path), mode).unwrap();
+            }
+            let options = CopyOut {
+                delete,
+                ..out(&place, &["d/"], "o")
+            };
+            snapshot.copy_out(&options).unwrap();
+            for (path, expected) in [("o/a", plain), ("o/sub/run", executable)] {
+                let found = fs::metadata(place.local(path)).unwrap().mode() & 0o7777;
+                assert_eq!(found, expected, "{path} after {old:o}: {found:o}");
+            }
+            fs::remove_dir_all(place.local("o")).unwrap();
+        }
+    }
+    // What is no file has no permissions that a file could keep.
+    place.make(&["o/a -> ../elsewhere", "elsewhere"]);
+    fs::set_permissions(place.local("elsewhere"), fs::Permissions::from_mode(0o600)).unwrap();
+    snapshot.copy_out(&out(&place, &["d/a"], "o")).unwrap();
+    fs::write(place.local("plain"), "").unwrap();
+    let mode = |path: &str| fs::symlink_metadata(place.local(path)).unwrap().mode();
+    assert_eq!(mode("o/a"), mode("plain"));
+    assert_eq!(fs::read(place.local("elsewhere")).unwrap(), b"elsewhere");
+}
+
+#[test]
+fn one_file_can_become_exactly_the_destination() {
+    let place = Place::new();
+    place.make(&["there", "link -> there", "folder/x"]);
+    fs::set_permissions(place.local("there"), fs::Permissions::from_mode(0o640)).unwrap();
+    let snapshot = some(&place);
+    let exactly = |source: &str, dest: &str, dry_run: bool| {
+        let options = CopyOut {
+            exact: true,
+            dry_run,
+            ..out(&place, &[source], dest)
+        };
+        snapshot
+            .copy_out(&options)
+            .map(|copied| changes(&copied))
+            .map_err(|error| error.kind())
+    };
+    for dry_run in [true, false] {
+        assert_eq!(exactly("d/a", "there", dry_run).unwrap(), ["~ there"]);
+        assert_eq!(
+            exactly("d/sub/run", "new/.git", dry_run).unwrap(),
+            ["+ .git*"]
+        );
+        assert_eq!(exactly("d/l", "link", dry_run).unwrap(), ["~ link@"]);
+        let folder = exactly("d/a", "folder", dry_run);
+        assert_eq!(folder, Err(StoreErrorKind::IsADirectory));
+        for wrong in ["d", "d/", ""] {
+            let refused = exactly(wrong, "x", dry_run);
+            assert_eq!(refused, Err(StoreErrorKind::Value), "{wrong}");
+        }
+        assert_eq!(exactly("nope", "x", dry_run), Err(StoreErrorKind::NotFound));
+    }
+    let expected = [
+        "folder/",
+        "folder/x: folder/x",
+        "link -> sub/b",
+        "new/",
+        "new/.git*: #!",
+        "there: d/a",
+    ];
+    assert_eq!(disk(&place.local("")), expected);
+    assert_eq!(
+        fs::metadata(place.local("there")).unwrap().mode() & 0o777,
+        0o640
+    );
+}
+
+#[test]
+fn a_file_of_the_stores_name_does_not_replace_the_store() {
+    let place = Place::new();
+    let root = place.local("").parent().unwrap().to_owned();
+    // The store is `root/store.git`: neither that nor a folder it is in gives way to a file.
+    let above = root.file_name().unwrap().to_str().unwrap().to_owned();
+    let snapshot = place.stored(&["store.git", &above]);
+    for (source, dest) in [
+        ("store.git", root.clone()),
+        (&above, root.parent().unwrap().into()),
+    ] {
+        for delete in [false, true] {
+            for dry_run in [true, false] {
+                // Nothing but a copy of one file is safe to try above the folder.
+                if delete && dest != root {
+                    continue;
+                }
+                let options = CopyOut {
+                    dest: dest.clone(),
+                    delete,
+                    dry_run,
+                    ..out(&place, &[source], "")
+                };
+                let error = snapshot.copy_out(&options).unwrap_err();
+                assert!(
+                    error.to_string().contains("the store is in the way"),
+                    "{error}"
+                );
+                assert_eq!(place.main(), snapshot);
+            }
+        }
+    }
+    place.git(&["fsck", "--full", "--strict"]);
+}
+
+#[test]
+fn a_dangling_link_is_no_folder_to_copy_into() {
+    let place = Place::new();
+    place.make(&["link -> nowhere", "file"]);
+    let snapshot = some(&place);
+    for dest in ["link", "link/below", "file", "file/below"] {
+        for dry_run in [true, false] {
+            let options = CopyOut {
+                dry_run,
+                ..out(&place, &["d"], dest)
+            };
+            let error = snapshot.copy_out(&options).unwrap_err();
+            assert_eq!(error.kind(), StoreErrorKind::NotADirectory, "{dest}");
+        }
+    }
+}

@@ -1,11 +1,11 @@
 //! A local folder that files are written into and deleted from, and nothing outside it.
 //!
 //! Every step below the folder is taken from an open folder, without following links: a link or a file where a folder
-//! has to be is replaced, whoever put it there and when. Files appear whole, under a temporary name first.
+//! has to be is replaced, whoever put it there and when. Files appear whole, under a temporary name first. A file that
+//! takes the place of another has its permissions, but for those to run it.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -30,8 +30,47 @@ const OPEN_FOLDER: OFlags = OFlags::RDONLY
 pub(super) struct Destination {
     root: OwnedFd,
     path: PathBuf,
-    /// The store's own folder, which is never written into.
-    kept_out: FolderId,
+    store: StoreFolder,
+    named: Named,
+}
+
+/// Who has chosen the names of files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Named {
+    /// A tree, perhaps a hostile one. A folder in a file's place gives way with all that is in it.
+    ByTree,
+    /// The caller: the name may be any, and no folder gives way.
+    ByCaller,
+}
+
+/// The store's own folder, which is never written into, and those it is in, which are never deleted.
+#[derive(Clone, Debug)]
+pub(super) struct StoreFolder {
+    itself: FolderId,
+    above: Vec<FolderId>,
+}
+
+impl StoreFolder {
+    /// The folder of a store at an absolute path without links.
+    pub(super) fn of(path: &Path) -> Result<StoreFolder, StoreError> {
+        let above = path.ancestors().skip(1);
+        Ok(StoreFolder {
+            itself: FolderId::of(path).map_err(StoreError::local(path))?,
+            // One that cannot be looked at cannot be deleted either.
+            above: above
+                .filter_map(|folder| FolderId::of(folder).ok())
+                .collect(),
+        })
+    }
+
+    pub(super) fn id(&self) -> FolderId {
+        self.itself
+    }
+
+    /// Whether the store would go with the folder.
+    fn is_in(&self, folder: FolderId) -> bool {
+        self.itself == folder || self.above.contains(&folder)
+    }
 }
 
 /// What is at a path, without following links.
@@ -62,20 +101,19 @@ impl Destination {
     pub(super) fn open(
         path: &Path,
         make: bool,
-        kept_out: FolderId,
+        store: StoreFolder,
+        named: Named,
     ) -> Result<Option<Destination>, StoreError> {
         let path = if path.as_os_str().is_empty() {
             Path::new(".")
         } else {
             path
         };
+        if !has_room(path) {
+            return Err(StoreError::LocalNotADirectory { path: path.into() });
+        }
         if make {
-            fs::create_dir_all(path).map_err(|error| match fs::metadata(path) {
-                Ok(found) if !found.is_dir() => {
-                    StoreError::LocalNotADirectory { path: path.into() }
-                }
-                _ => StoreError::local(path)(error),
-            })?;
+            fs::create_dir_all(path).map_err(StoreError::local(path))?;
         }
         let flags = OPEN_FOLDER.difference(OFlags::NOFOLLOW);
         let root = match rustix::fs::open(path, flags, Mode::empty()) {
@@ -90,7 +128,7 @@ impl Destination {
         let real = path.canonicalize().map_err(StoreError::local(path))?;
         if real
             .ancestors()
-            .any(|folder| FolderId::of(folder).is_ok_and(|id| id == kept_out))
+            .any(|folder| FolderId::of(folder).is_ok_and(|id| id == store.itself))
         {
             return Err(StoreError::invalid(format!(
                 "the destination is inside the store: {}",
@@ -100,7 +138,8 @@ impl Destination {
         Ok(Some(Destination {
             root,
             path: path.to_owned(),
-            kept_out,
+            store,
+            named,
         }))
     }
 
@@ -109,20 +148,41 @@ impl Destination {
         self.path.join(OsStr::from_bytes(path))
     }
 
-    /// What is at a path.
-    pub(super) fn place(&self, path: &BStr) -> io::Result<Place> {
+    /// What is at a path that a file is to get.
+    ///
+    /// Errors: [`StoreError::Invalid`] where the store itself is.
+    pub(super) fn place(&self, path: &BStr) -> Result<Place, StoreError> {
+        let failed = |error: Errno| StoreError::local(self.local_path(path))(error.into());
         let (parent, name) = split(path);
-        let folder = match self.folder(parent) {
-            Ok(folder) => folder,
-            Err(Errno::NOENT) => return Ok(Place::Free),
-            Err(Errno::NOTDIR | Errno::LOOP) => return Ok(Place::Blocked),
-            Err(error) => return Err(error.into()),
-        };
+        let mut folder = rustix::io::fcntl_dupfd_cloexec(&self.root, 0).map_err(failed)?;
+        for name in names(parent) {
+            folder = match rustix::fs::openat(&folder, name, OPEN_FOLDER, Mode::empty()) {
+                Ok(folder) => folder,
+                Err(Errno::NOENT) => return Ok(Place::Free),
+                Err(Errno::NOTDIR | Errno::LOOP) => return Ok(Place::Blocked),
+                Err(error) => return Err(failed(error)),
+            };
+            self.check_written_into(&folder, path)?;
+        }
         match rustix::fs::statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(found) if self.store.is_in(FolderId::of_stat(&found)) => Err(self.in_the_way(path)),
             Ok(_) => Ok(Place::Taken),
             Err(Errno::NOENT) => Ok(Place::Free),
-            Err(error) => Err(error.into()),
+            Err(error) => Err(failed(error)),
         }
+    }
+
+    fn check_written_into(&self, folder: &OwnedFd, path: &BStr) -> Result<(), StoreError> {
+        let id = FolderId::of_open(folder);
+        match id.map_err(|error| StoreError::local(self.local_path(path))(error.into()))? {
+            id if id == self.store.itself => Err(self.in_the_way(path)),
+            _ => Ok(()),
+        }
+    }
+
+    fn in_the_way(&self, path: &BStr) -> StoreError {
+        let path = self.local_path(path);
+        StoreError::invalid(format!("the store is in the way: {}", path.display()))
     }
 
     /// Opens an existing folder.
@@ -141,12 +201,7 @@ impl Destination {
         for name in names(path) {
             check_to_disk(path, name, FileType::Tree)?;
             folder = step(&folder, name).map_err(failed)?;
-            if FolderId::of_open(&folder).map_err(failed)? == self.kept_out {
-                return Err(StoreError::invalid(format!(
-                    "the store is in the way: {}",
-                    self.local_path(path).display()
-                )));
-            }
+            self.check_written_into(&folder, path)?;
         }
         Ok(folder)
     }
@@ -166,11 +221,17 @@ impl Destination {
             Content::File { .. } => FileType::Blob,
             Content::Link(_) => FileType::Link,
         };
-        check_to_disk(path, name, file_type)?;
+        if self.named == Named::ByTree {
+            check_to_disk(path, name, file_type)?;
+        }
         let temporary = format!(".packhouse-{:016x}", rand::random::<u64>());
         let made = match content {
             Content::File { executable, write } => {
-                self.make_file(folder, &temporary, path, executable, write, seconds)
+                let old = permissions(folder, name).map_err(failed)?;
+                let kept = old.map(|old| kept(old, executable));
+                let mode = kept.unwrap_or(if executable { 0o777 } else { 0o666 });
+                self.make_file(folder, &temporary, path, mode, write, seconds)
+                    .and_then(|file| kept.map_or(Ok(()), |kept| set(&file, kept)).map_err(failed))
             }
             Content::Link(target) => rustix::fs::symlinkat(target, folder, temporary.as_str())
                 .and_then(|()| {
@@ -179,7 +240,7 @@ impl Destination {
                 })
                 .map_err(failed),
         };
-        let moved = made.and_then(|()| put_in_place(folder, &temporary, name).map_err(failed));
+        let moved = made.and_then(|()| self.put_in_place(folder, &temporary, path));
         if moved.is_err() {
             // Best effort: the error says more than a left-over would.
             let _ = rustix::fs::unlinkat(folder, temporary.as_str(), AtFlags::empty());
@@ -192,18 +253,47 @@ impl Destination {
         folder: &OwnedFd,
         temporary: &str,
         path: &BStr,
-        executable: bool,
+        mode: u32,
         write: &mut dyn FnMut(&mut File) -> Result<(), StoreError>,
         seconds: i64,
-    ) -> Result<(), StoreError> {
+    ) -> Result<File, StoreError> {
         let failed = |error: Errno| StoreError::local(self.local_path(path))(error.into());
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mode = Mode::from_raw_mode(if executable { 0o777 } else { 0o666 });
+        let mode = Mode::from_raw_mode(mode);
         let mut file =
             File::from(rustix::fs::openat(folder, temporary, flags, mode).map_err(failed)?);
         write(&mut file)?;
-        rustix::fs::futimens(&file, &times(seconds)).map_err(failed)
+        rustix::fs::futimens(&file, &times(seconds)).map_err(failed)?;
+        Ok(file)
+    }
+
+    fn put_in_place(
+        &self,
+        folder: &OwnedFd,
+        temporary: &str,
+        path: &BStr,
+    ) -> Result<(), StoreError> {
+        let name = split(path).1;
+        let failed = |error: Errno| StoreError::local(self.local_path(path))(error.into());
+        let mut last = Errno::BUSY;
+        for _ in 0..TRIES {
+            last = match rustix::fs::renameat(folder, temporary, folder, name) {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            match (last, self.named) {
+                (Errno::ISDIR | Errno::NOTEMPTY | Errno::EXIST, Named::ByTree) => {
+                    let found = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW);
+                    if found.is_ok_and(|found| self.store.is_in(FolderId::of_stat(&found))) {
+                        return Err(self.in_the_way(path));
+                    }
+                    delete_folder(folder, name).map_err(failed)?;
+                }
+                _ => return Err(failed(last)),
+            }
+        }
+        Err(failed(last))
     }
 
     /// Deletes a file or link; it is no error if it is gone already, or below something that is no folder.
@@ -226,6 +316,14 @@ impl Destination {
             let _ = rustix::fs::unlinkat(&folder, name, AtFlags::REMOVEDIR);
         }
     }
+}
+
+/// Whether a folder is at `path`, or can be made as far as what is above it goes.
+fn has_room(path: &Path) -> bool {
+    let there = path
+        .ancestors()
+        .find(|folder| fs::symlink_metadata(folder).is_ok());
+    there.is_none_or(Path::is_dir)
 }
 
 /// The path of the folder and the name.
@@ -266,19 +364,35 @@ fn step(folder: &OwnedFd, name: &[u8]) -> Result<OwnedFd, Errno> {
     Err(last)
 }
 
-fn put_in_place(folder: &OwnedFd, temporary: &str, name: &[u8]) -> Result<(), Errno> {
-    let mut last = Errno::BUSY;
-    for _ in 0..TRIES {
-        last = match rustix::fs::renameat(folder, temporary, folder, name) {
-            Ok(()) => return Ok(()),
-            Err(error) => error,
-        };
-        match last {
-            Errno::ISDIR | Errno::NOTEMPTY | Errno::EXIST => delete_folder(folder, name)?,
-            _ => return Err(last),
+/// The permissions of a file; `None` where no file is.
+fn permissions(folder: &OwnedFd, name: &[u8]) -> Result<Option<u32>, Errno> {
+    match rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(found) if Kind::from_raw_mode(found.st_mode) == Kind::RegularFile => {
+            Ok(Some(found.st_mode & 0o777))
         }
+        Ok(_) | Err(Errno::NOENT) => Ok(None),
+        Err(error) => Err(error),
     }
-    Err(last)
+}
+
+/// The permissions of a file in the place of one that has `old`. Whoever may read it may run it, if nobody could before.
+fn kept(old: u32, executable: bool) -> u32 {
+    match executable {
+        false => old & !0o111,
+        true if old & 0o111 != 0 => old,
+        true => old | (old & 0o444) >> 2,
+    }
+}
+
+/// Sets permissions where the file system has any.
+fn set(file: &File, mode: u32) -> Result<(), Errno> {
+    if rustix::fs::fstat(file)?.st_mode & 0o777 == mode {
+        return Ok(());
+    }
+    match rustix::fs::fchmod(file, Mode::from_raw_mode(mode)) {
+        Err(Errno::PERM | Errno::NOTSUP) => Ok(()),
+        done => done,
+    }
 }
 
 /// Deletes a folder with everything in it, following no link.

@@ -28,6 +28,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use rustix::fs::Stat;
 use rustix::io::Errno;
 
 pub use between::CopyBetween;
@@ -55,9 +56,13 @@ impl FolderId {
 
     /// An open folder.
     fn of_open(folder: impl AsFd) -> Result<FolderId, Errno> {
-        rustix::fs::fstat(folder).map(|found| FolderId {
+        rustix::fs::fstat(folder).map(|found| FolderId::of_stat(&found))
+    }
+
+    fn of_stat(found: &Stat) -> FolderId {
+        FolderId {
             device: found.st_dev,
             number: found.st_ino,
-        })
+        }
     }
 }

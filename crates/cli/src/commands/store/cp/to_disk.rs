@@ -42,15 +42,7 @@ pub(super) fn run(
         if args.delete {
             return Err(delete_needs_a_folder());
         }
-        if !is_folder(&dest) {
-            return copy_one(args, session, &snapshot, &path, &dest);
-        }
-        // Told as one file whose place is exactly given.
-        if args.dry_run.dry_run {
-            let name = basename(OsStr::from_bytes(&path));
-            let dest = dest.join(OsStr::from_bytes(&name));
-            return copy_one(args, session, &snapshot, &path, &dest);
-        }
+        return copy_one(args, session, &snapshot, &path, &dest);
     }
     if args.delete && groups.len() > 1 {
         return Err(
@@ -63,24 +55,42 @@ pub(super) fn run(
         let options = CopyOut {
             sources,
             dest: dest.clone(),
-            dry_run: args.dry_run.dry_run,
-            ignore_existing: args.ignore_existing,
-            delete: args.delete,
-            ignore_errors: args.ignore_errors,
-            checksum: args.checksum,
             progress: Some(&progress),
+            ..args.to_disk()
         };
         let copied = snapshot.copy_out(&options)?;
-        let before = local_prefix(&dest);
-        let shown = Shown {
-            before: before.as_ref(),
-            dry_run: args.dry_run.dry_run,
-            done: "Copied",
-            counted: Counted::Written,
-        };
-        changes::finish(session, &copied, &shown)?;
+        finish(args, session, &copied, &dest)?;
     }
     Ok(())
+}
+
+impl CpArgs {
+    fn to_disk(&self) -> CopyOut<'static> {
+        CopyOut {
+            dry_run: self.dry_run.dry_run,
+            ignore_existing: self.ignore_existing,
+            delete: self.delete,
+            ignore_errors: self.ignore_errors,
+            checksum: self.checksum,
+            ..CopyOut::default()
+        }
+    }
+}
+
+fn finish(
+    args: &CpArgs,
+    session: &Session,
+    copied: &Snapshot,
+    folder: &Path,
+) -> Result<(), Failure> {
+    let before = local_prefix(folder);
+    let shown = Shown {
+        before: before.as_ref(),
+        dry_run: args.dry_run.dry_run,
+        done: "Copied",
+        counted: Counted::Written,
+    };
+    changes::finish(session, copied, &shown)
 }
 
 /// The source, if it is one that is copied to exactly the destination.
@@ -105,8 +115,7 @@ fn is_folder(dest: &Path) -> bool {
     dest.as_os_str().as_bytes().ends_with(b"/") || dest.is_dir()
 }
 
-/// Copies into a folder beside the destination and moves the file from there, so that what was there before stays
-/// until the new file is whole.
+/// Copies one file: to exactly the destination, unless that is a folder.
 fn copy_one(
     args: &CpArgs,
     session: &Session,
@@ -114,51 +123,36 @@ fn copy_one(
     path: &BString,
     dest: &Path,
 ) -> Result<(), Failure> {
-    let Some(entry) = snapshot.entry(path)? else {
-        return Err(Failure::new(format!("File not found in repo: {path}")));
+    let dry_run = args.dry_run.dry_run;
+    let exact = !is_folder(dest);
+    let pours = exact && !dry_run && !args.ignore_existing && is_pipe_or_device(dest);
+    let name = basename(OsStr::from_bytes(path));
+    let (folder, file) = match exact {
+        true => (dest.parent().unwrap_or(Path::new("")), dest.to_owned()),
+        false => (dest, dest.join(OsStr::from_bytes(&name))),
     };
-    if args.ignore_existing && fs::symlink_metadata(dest).is_ok() {
-        session.tell("Copied 0 file(s)");
-        return Ok(());
-    }
-    if args.dry_run.dry_run {
-        return show(path, dest);
-    }
-    let folder = match dest.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let failed = |error: io::Error| Failure::local(dest, &error);
-    if is_pipe_or_device(dest) {
-        if entry.file_type == FileType::Link {
-            let dest = dest.display();
-            let why = format!("'{dest}' is no file: the link '{path}' cannot be written into it");
-            return Err(Failure::new(why));
-        }
-        return pour_into(session, snapshot, path, dest);
-    }
-    fs::create_dir_all(folder).map_err(failed)?;
-    let beside = tempfile::Builder::new()
-        .prefix(".cp-")
-        .tempdir_in(folder)
-        .map_err(failed)?;
     let progress = session.progress("copying");
     let options = CopyOut {
         sources: vec![path.clone()],
-        dest: beside.path().to_owned(),
-        dry_run: false,
-        ignore_existing: false,
-        delete: false,
-        ignore_errors: false,
-        checksum: true,
+        dest: dest.to_owned(),
+        exact,
+        dry_run: dry_run || pours,
         progress: Some(&progress),
+        ..args.to_disk()
     };
-    snapshot.copy_out(&options)?;
-    let name = basename(OsStr::from_bytes(path));
-    let copied = beside.path().join(OsStr::from_bytes(&name));
-    fs::rename(copied, dest).map_err(failed)?;
-    session.tell("Copied 1 file(s)");
-    Ok(())
+    let copied = snapshot.copy_out(&options)?;
+    if pours {
+        pour_into(snapshot, path, dest)?;
+    }
+    drop(progress);
+    if dry_run && !session.json() {
+        // Told as one file whose place is exactly given.
+        return match copied.changes() {
+            Some(report) if !report.in_sync() => show(path, &file),
+            _ => Ok(()),
+        };
+    }
+    finish(args, session, &copied, folder)
 }
 
 fn is_pipe_or_device(dest: &Path) -> bool {
@@ -166,12 +160,12 @@ fn is_pipe_or_device(dest: &Path) -> bool {
 }
 
 /// Writes a file into what is there, which stays what it is.
-fn pour_into(
-    session: &Session,
-    snapshot: &Snapshot,
-    path: &BString,
-    dest: &Path,
-) -> Result<(), Failure> {
+fn pour_into(snapshot: &Snapshot, path: &BString, dest: &Path) -> Result<(), Failure> {
+    if snapshot.stat(path)?.file_type == FileType::Link {
+        let dest = dest.display();
+        let why = format!("'{dest}' is no file: the link '{path}' cannot be written into it");
+        return Err(Failure::new(why));
+    }
     let mut content = snapshot.reader(path)?;
     let failed = |error: io::Error| Failure::local(dest, &error);
     let mut out = fs::OpenOptions::new()
@@ -179,7 +173,6 @@ fn pour_into(
         .open(dest)
         .map_err(failed)?;
     io::copy(&mut content, &mut out).map_err(failed)?;
-    session.tell("Copied 1 file(s)");
     Ok(())
 }
 

@@ -3,13 +3,15 @@
 mod write;
 
 use std::collections::{HashMap, HashSet};
+use std::ffi::OsStr;
+use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bstr::{BString, ByteSlice};
 
-use super::FolderId;
-use super::destination::{Destination, Place, split};
+use super::destination::{Destination, Named, Place, StoreFolder, split};
 use super::existing::Existing;
 use super::ingest::{Candidate, Reading};
 use super::local_file::Found;
@@ -31,6 +33,8 @@ pub struct CopyOut<'a> {
     pub sources: Vec<BString>,
     /// The folder they are put into; it is made if it is missing.
     pub dest: PathBuf,
+    /// The one source, a file, becomes exactly the destination instead of going into it.
+    pub exact: bool,
     /// Only report.
     pub dry_run: bool,
     /// Leave what exists already as it is.
@@ -50,6 +54,7 @@ impl Default for CopyOut<'_> {
         CopyOut {
             sources: Vec::new(),
             dest: PathBuf::new(),
+            exact: false,
             dry_run: false,
             ignore_existing: false,
             delete: false,
@@ -64,10 +69,14 @@ impl Snapshot {
     /// Copies files into a local folder, and gives this snapshot with a report of what was done, or in a dry run would
     /// be; its paths are relative to the destination.
     ///
-    /// Files appear whole, with the commit's time. A link or file where a folder has to be is replaced, never
+    /// Files appear whole, with the commit's time; one that takes the place of another has its permissions, but for
+    /// those to run it. A link or file where a folder has to be is replaced, never
     /// followed. Without `delete` every file is written; a source that comes later wins a place that several want.
     /// With `delete` the first one does, with a warning.
     pub fn copy_out(&self, options: &CopyOut<'_>) -> Result<Snapshot, StoreError> {
+        if options.exact {
+            return self.copy_out_exactly(options);
+        }
         let mut copy = Copy::new(self, options)?;
         let mut sources = Vec::new();
         for source in &options.sources {
@@ -81,6 +90,28 @@ impl Snapshot {
         }
         copy.run(sources)
     }
+
+    /// Copies one file to exactly the destination, and gives the same report as if it went into the folder.
+    fn copy_out_exactly(&self, options: &CopyOut<'_>) -> Result<Snapshot, StoreError> {
+        let [source] = options.sources.as_slice() else {
+            return Err(not_one_file());
+        };
+        let source = resolve_stored(self, source)?;
+        if source.kind != Kind::File || options.delete {
+            return Err(not_one_file());
+        }
+        let name = options.dest.file_name().ok_or_else(not_one_file)?;
+        if fs::symlink_metadata(&options.dest).is_ok_and(|found| found.is_dir()) {
+            let error = ErrorKind::IsADirectory.into();
+            return Err(StoreError::local(&options.dest)(error));
+        }
+        let folder = options.dest.parent().unwrap_or(Path::new(""));
+        Copy::new(self, options)?.run_in(folder, Some(name), vec![source])
+    }
+}
+
+fn not_one_file() -> StoreError {
+    StoreError::invalid("only one source, a file, can become exactly the destination, a file")
 }
 
 /// Copies sources that have been looked at; none at all are an empty folder.
@@ -101,7 +132,7 @@ struct Source {
 struct Copy<'a> {
     snapshot: &'a Snapshot,
     options: &'a CopyOut<'a>,
-    kept_out: FolderId,
+    store: StoreFolder,
     problems: Problems,
     warnings: Vec<ChangeError>,
 }
@@ -120,22 +151,43 @@ struct Plan {
 
 impl<'a> Copy<'a> {
     fn new(snapshot: &'a Snapshot, options: &'a CopyOut<'a>) -> Result<Copy<'a>, StoreError> {
-        let repository = snapshot.store().path();
         Ok(Copy {
             snapshot,
             options,
-            kept_out: FolderId::of(repository).map_err(StoreError::local(repository))?,
+            store: StoreFolder::of(snapshot.store().path())?,
             problems: Problems::new(options.ignore_errors),
             warnings: Vec::new(),
         })
     }
 
-    fn run(mut self, sources: Vec<StoredSource>) -> Result<Snapshot, StoreError> {
-        let pairs = self.pairs(sources)?;
+    fn run(self, sources: Vec<StoredSource>) -> Result<Snapshot, StoreError> {
+        let folder = &self.options.dest;
+        self.run_in(folder, None, sources)
+    }
+
+    /// Copies into a folder; a single file under another name, if one is given.
+    fn run_in(
+        mut self,
+        folder: &Path,
+        name: Option<&OsStr>,
+        sources: Vec<StoredSource>,
+    ) -> Result<Snapshot, StoreError> {
+        let mut pairs = self.pairs(sources)?;
+        if let Some(name) = name {
+            for pair in &mut pairs {
+                pair.target = name.as_bytes().into();
+            }
+        }
         let write = !self.options.dry_run;
         let destination = match pairs.is_empty() && !self.options.delete {
             true => None,
-            false => Destination::open(&self.options.dest, write, self.kept_out)?,
+            false => {
+                let named = match name {
+                    Some(_) => Named::ByCaller,
+                    None => Named::ByTree,
+                };
+                Destination::open(folder, write, self.store.clone(), named)?
+            }
         };
         let plan = match (&destination, self.options.delete) {
             (None, _) => Plan {
@@ -208,9 +260,7 @@ impl<'a> Copy<'a> {
         let mut plan = Plan::default();
         for pair in pairs {
             let local = destination.local_path(pair.target.as_bstr());
-            let place = destination
-                .place(pair.target.as_bstr())
-                .map_err(StoreError::local(&local));
+            let place = destination.place(pair.target.as_bstr());
             let place = self.problems.check(local.as_os_str().as_bytes(), place)?;
             match place {
                 None => {}
@@ -229,7 +279,7 @@ impl<'a> Copy<'a> {
         destination: &Destination,
         pairs: Vec<Pair<Source>>,
     ) -> Result<Plan, StoreError> {
-        let walked = self.walk()?;
+        let (walked, holds_store) = self.walk()?;
         let there: HashMap<&BString, Option<Found>> = walked
             .files
             .iter()
@@ -252,6 +302,16 @@ impl<'a> Copy<'a> {
             .extend(differing.into_iter().map(|pair| (pair, true)));
         plan.writes
             .sort_unstable_by(|(a, _), (b, _)| a.target.cmp(&b.target));
+        if holds_store {
+            // Told before anything is deleted, and by a dry run too.
+            for write in std::mem::take(&mut plan.writes) {
+                let target = write.0.target.as_bstr();
+                let local = destination.local_path(target);
+                let place = destination.place(target);
+                let fine = self.problems.check(local.as_os_str().as_bytes(), place)?;
+                plan.writes.extend(fine.map(|_| write));
+            }
+        }
         // A folder stays if a file in it stays.
         let kept: HashSet<&[u8]> = sources.iter().flat_map(|path| above(path)).collect();
         plan.folders = walked.folders;
@@ -263,13 +323,14 @@ impl<'a> Copy<'a> {
         Ok(plan)
     }
 
-    fn walk(&mut self) -> Result<Walked, StoreError> {
+    /// What is in the destination, and whether the store is.
+    fn walk(&mut self) -> Result<(Walked, bool), StoreError> {
         let mut walked = walk_local(
             &self.options.dest,
             &WalkOptions {
                 follow: false,
                 exclude: None,
-                kept_out: self.kept_out,
+                kept_out: self.store.id(),
             },
         );
         for (folder, error) in std::mem::take(&mut walked.errors) {
@@ -277,11 +338,13 @@ impl<'a> Copy<'a> {
             let error = StoreError::local(&folder)(error);
             self.problems.check(path, Err::<(), _>(error))?;
         }
-        for folder in std::mem::take(&mut walked.left_out) {
+        let left_out = std::mem::take(&mut walked.left_out);
+        let holds_store = !left_out.is_empty();
+        for folder in left_out {
             let path = folder.as_os_str().as_bytes().into();
             self.warn(path, "the store itself is left alone".to_owned());
         }
-        Ok(walked)
+        Ok((walked, holds_store))
     }
 
     /// Those of the files that are there in another form.
