@@ -305,6 +305,7 @@ class Snapshot:
         file: _Reads,
         dest: _Path,
         format: str,
+        dry_run: bool,
         message: Optional[str],
         parents: list[str],
         progress: _Progress,

@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 
+use crate::errors::exception;
 use crate::options::object_ids;
 use crate::paths::{LocalPath, RepoPath};
 use crate::progress::Progress;
@@ -64,6 +65,7 @@ impl Snapshot {
         file: Py<PyAny>,
         dest: RepoPath,
         format: &str,
+        dry_run: bool,
         message: Option<String>,
         parents: Vec<String>,
         progress: Option<Py<PyAny>>,
@@ -71,6 +73,7 @@ impl Snapshot {
         let format = archive_format(format)?;
         let options = ArchiveIn {
             dest: dest.0.into(),
+            dry_run,
             message,
             parents: object_ids(&parents)?,
             ..ArchiveIn::default()
@@ -86,26 +89,11 @@ impl Snapshot {
 /// The format that a file's name tells, as the name that the methods above take.
 #[pyfunction]
 pub(crate) fn archive_format_of(path: LocalPath) -> Option<&'static str> {
-    let found = ArchiveFormat::from_path(path.0)?;
-    let (name, _) = FORMATS.iter().find(|(_, format)| *format == found)?;
-    Some(name)
+    ArchiveFormat::from_path(path.0).map(ArchiveFormat::name)
 }
 
-const FORMATS: [(&str, ArchiveFormat); 5] = [
-    ("zip", ArchiveFormat::Zip),
-    ("tar", ArchiveFormat::Tar),
-    ("tar.gz", ArchiveFormat::TarGz),
-    ("tar.bz2", ArchiveFormat::TarBz2),
-    ("tar.xz", ArchiveFormat::TarXz),
-];
-
 fn archive_format(name: &str) -> PyResult<ArchiveFormat> {
-    let found = FORMATS.iter().find(|(known, _)| *known == name);
-    found.map(|(_, format)| *format).ok_or_else(|| {
-        PyValueError::new_err(format!(
-            "an archive is zip, tar, tar.gz, tar.bz2 or tar.xz, not {name:?}"
-        ))
-    })
+    name.parse().map_err(exception)
 }
 
 /// A file object of Python's. What its methods raise is raised again in the end.

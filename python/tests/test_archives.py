@@ -79,6 +79,48 @@ def test_file_objects(files):
         files.archive_out(Full(), format="tar.gz")
 
 
+@pytest.mark.parametrize(
+    ("names", "mode"),
+    [
+        (["tgz", "tar.gz", ".tgz", "TGZ", "gztar"], "r:gz"),
+        (["tbz2", "tbz", "tar.bz2", "bztar"], "r:bz2"),
+        (["txz", "tar.xz", "xztar"], "r:xz"),
+        (["tar"], "r:"),
+    ],
+)
+def test_formats_have_their_usual_names(files, tmp_path, names, mode):
+    for name in names:
+        out = io.BytesIO()
+        files.archive_out(out, format=name)
+        out.seek(0)
+        with tarfile.open(fileobj=out, mode=mode) as tar:
+            assert "a.txt" in tar.getnames()
+        out.seek(0)
+        assert files.archive_in(out, format=name) is files
+    (tmp_path / "odd").write_bytes(out.getvalue())
+    assert files.archive_in(tmp_path / "odd", "below", format=names[0], dry_run=True) is files
+
+
+def test_zips_of_other_methods(fs, tmp_path):
+    for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        with zipfile.ZipFile(tmp_path / "a.zip", "w", method) as archive:
+            archive.writestr("text", f"{method} " * 1000)
+            archive.writestr("empty", "")
+        fs = fs.archive_in(tmp_path / "a.zip")
+        assert fs.read_text("text") == f"{method} " * 1000 and fs.read("empty") == b""
+
+
+def test_a_dry_run_says_what_the_archive_would_change(store, files, tmp_path):
+    files.archive_out(tmp_path / "a.zip", "dir")
+    other = store.branches.set("other", files).apply({"b.txt": b"old", "sub": b"file"})
+    assert other.archive_in(tmp_path / "a.zip", dry_run=True) is other
+    dry = other.changes
+    assert [entry.path for entry in dry.delete] == ["sub"] and dry.total == 3
+    assert store.branches["other"].commit_hash == other.commit_hash
+    assert other.archive_in(tmp_path / "a.zip").changes == dry
+    assert store.tags.set("v1", files).archive_in(tmp_path / "a.zip", "x", dry_run=True).changes.total == 2
+
+
 def test_what_is_refused(fs, tmp_path):
     with pytest.raises(ValueError):
         fs.archive_out(tmp_path / "name.rar")

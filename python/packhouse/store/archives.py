@@ -34,7 +34,8 @@ class SnapshotArchives(SnapshotCopying):
         Args:
             file: a local path, where a file appears when it is complete (a link is followed; a pipe or device is
                 written into), or a file object to write to.
-            format: what to write; by default what the name of the local path ends in.
+            format: what to write: ``"zip"``, ``"tar"``, ``"tar.gz"``, ``"tar.bz2"``, ``"tar.xz"`` or a usual short name such as
+                ``"tgz"``; by default what the name of the local path ends in.
         """
         if not isinstance(file, (str, os.PathLike)):
             return self._native.archive_out(file, path, _format(format, None), progress)
@@ -46,11 +47,14 @@ class SnapshotArchives(SnapshotCopying):
         dest: RepoPath = "",
         *,
         format: Optional[str] = None,
+        dry_run: bool = False,
         message: Optional[str] = None,
         parents: Optional[Iterable[FS]] = None,
         progress: Progress = None,
     ) -> Self:
         """Takes the files of an archive in below ``dest``, as one commit. Files of other names stay.
+
+        ``format`` is as for :meth:`archive_out`. With ``dry_run`` only ``changes`` says what the commit would hold.
 
         Raises:
             ValueError: the archive has no files, or one whose path leads elsewhere; nothing has changed then.
@@ -58,7 +62,13 @@ class SnapshotArchives(SnapshotCopying):
         if not isinstance(file, (str, os.PathLike)):
             return self._reported(
                 self._native.archive_in(
-                    file, dest, _format(format, None), message, parent_hashes(parents), progress
+                    file,
+                    dest,
+                    _format(format, None),
+                    dry_run,
+                    message,
+                    parent_hashes(parents),
+                    progress,
                 )
             )
         with open(file, "rb") as source:
@@ -66,6 +76,7 @@ class SnapshotArchives(SnapshotCopying):
                 source,
                 dest,
                 format=_format(format, file),
+                dry_run=dry_run,
                 message=message,
                 parents=parents,
                 progress=progress,

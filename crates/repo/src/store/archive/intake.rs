@@ -31,7 +31,9 @@ impl<'a> Intake<'a> {
         options: &ArchiveIn,
         progress: &'a dyn StoreProgress,
     ) -> Result<Intake<'a>, StoreError> {
-        snapshot.check_writable("write to")?;
+        if !options.dry_run {
+            snapshot.check_writable("write to")?;
+        }
         Ok(Intake {
             dest: normalize(&options.dest)?.unwrap_or_default(),
             limits: options.limits,
@@ -183,10 +185,12 @@ impl<'a> Intake<'a> {
             message: options.message.clone(),
             operation: Some("ar".to_owned()),
             parents: options.parents.clone(),
-            ..CommitOptions::default()
+            report: None,
+            dry_run: options.dry_run,
         };
         let committed = snapshot.commit_edits(self.edits, commit)?;
-        let mut report = match committed.commit() == snapshot.commit() {
+        // Where nothing was written the report is the one from before.
+        let mut report = match committed.commit() == snapshot.commit() && !options.dry_run {
             true => Default::default(),
             false => committed.changes().cloned().unwrap_or_default(),
         };
