@@ -2,6 +2,7 @@
 
 mod copy_in;
 mod copy_out;
+mod dry_runs;
 mod excludes;
 mod giving_way;
 mod globs;
@@ -9,7 +10,6 @@ mod no_ops;
 mod races;
 mod roundtrip;
 mod sync;
-
 mod within;
 
 use std::fs;

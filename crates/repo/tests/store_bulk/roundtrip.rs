@@ -131,18 +131,4 @@ proptest! {
         prop_assert_eq!(again.changes(), None);
         place.git(&["fsck", "--full", "--strict"]);
     }
-
-    #[test]
-    fn a_dry_run_says_what_happens(first in files(), second in files()) {
-        let place = Place::new();
-        lay_out(&place.local("first"), &first);
-        lay_out(&place.local("second"), &second);
-        let start = place.main().sync_in(place.local("first"), "", &SyncIn::default()).unwrap();
-        let dry = start.sync_in(place.local("second"), "", &SyncIn { dry_run: true, ..SyncIn::default() }).unwrap();
-        let done = start.sync_in(place.local("second"), "", &SyncIn::default()).unwrap();
-        prop_assert_eq!(dry.changes(), done.changes());
-        let out = |dry_run| done.sync_out("", place.local("first"), &SyncOut { dry_run, ..SyncOut::default() }).unwrap();
-        let (dry, done) = (out(true), out(false));
-        prop_assert_eq!(dry.changes(), done.changes());
-    }
 }

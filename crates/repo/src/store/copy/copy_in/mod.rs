@@ -157,6 +157,15 @@ impl Source {
             None => local_file::look_at(&self.local, follow),
         }
     }
+
+    /// As [`Source::look_at`], and sees whether it can be read.
+    fn open(&self, follow: bool) -> Result<Found, StoreError> {
+        let found = self.look_at(follow)?;
+        match found.is_link() && !follow {
+            true => Ok(found),
+            false => local_file::open(&self.local, follow).map(|(_, found)| Found::from(&found)),
+        }
+    }
 }
 
 struct Copy<'a> {
@@ -198,12 +207,12 @@ impl Copy<'_> {
         self.finish(edits, report, &states)
     }
 
-    /// A dry run that reads nothing: what is there already counts as updated.
+    /// A dry run that opens files and reads nothing: what is there already counts as updated.
     fn report_unread(mut self, todo: Vec<Todo>) -> Result<Snapshot, StoreError> {
         let mut report = ChangeReport::default();
         let mut written = Vec::new();
         for todo in &todo {
-            let found = todo.pair.source.look_at(self.options.follow_symlinks);
+            let found = todo.pair.source.open(self.options.follow_symlinks);
             match self.taken(todo, found.map(|found| found.file_type()))? {
                 Some(file_type) => {
                     self.list(&mut report, todo, self.stored_as(file_type));
