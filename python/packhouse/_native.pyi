@@ -112,6 +112,7 @@ class Store:
         dry_run: bool,
         refs: _Refs,
         format: Optional[str],
+        squash: bool,
         additive: bool,
         progress: _Progress,
     ) -> _RefChanges: ...

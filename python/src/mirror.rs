@@ -57,6 +57,7 @@ impl Store {
         dry_run: bool,
         refs: Refs,
         format: Option<&str>,
+        squash: bool,
         additive: bool,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Changes> {
@@ -65,6 +66,7 @@ impl Store {
             let options = MirrorOptions {
                 dry_run,
                 refs,
+                squash,
                 format,
                 additive,
                 progress: Some(progress),

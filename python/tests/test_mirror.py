@@ -127,6 +127,29 @@ def test_backup_to_a_bundle(full, tmp_path):
         full.backup(tmp_path / "c", format="tarball")
 
 
+def test_a_bundle_is_restored_without_its_history(full, tmp_path):
+    bundle = tmp_path / "b.bundle"
+    full.backup(bundle)
+    copy = GitStore.open(tmp_path / "copy.git", create=True)
+    dry = copy.restore(bundle, dry_run=True, squash=True)
+    assert list(copy.branches) == [] and dry == copy.restore(bundle, squash=True)
+    fs = copy.branches["main"]
+    assert fs.parent is None and fs.tree_hash == full.branches["main"].tree_hash
+    with pytest.raises(ValueError, match="squash is for bundles only"):
+        copy.restore(full.path, squash=True)
+    assert copy.restore(full.path, squash=False).total > 0
+
+
+@pytest.mark.parametrize("call", ["backup", "restore"])
+def test_backup_and_restore_take_what_the_reference_names(call):
+    import inspect
+
+    parameters = inspect.signature(getattr(GitStore, call)).parameters
+    assert list(parameters)[:2] == ["self", "url"]
+    assert {"dry_run", "progress", "refs", "format", "squash"} <= set(parameters)
+    assert all(parameters[name].kind is inspect.Parameter.KEYWORD_ONLY for name in list(parameters)[2:])
+
+
 def test_git_reads_and_writes_bundles(full, tmp_path, git):
     bundle = tmp_path / "git.bundle"
     git("bundle", "create", str(bundle), "--all")

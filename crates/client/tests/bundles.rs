@@ -265,3 +265,71 @@ fn nothing_to_bundle_is_no_bundle() {
     assert_eq!(error.kind(), StoreErrorKind::Value);
     assert!(!path.exists());
 }
+
+#[test]
+fn history_can_be_left_out_of_what_is_taken_from_a_bundle() {
+    let world = World::new();
+    let (store, source) = filled(&world);
+    let path = text(&world.path("x.bundle"));
+    backup(&store, &path, &MirrorOptions::default()).unwrap();
+    let squash = MirrorOptions {
+        squash: true,
+        ..MirrorOptions::default()
+    };
+    let small = world.store("small");
+    let dry = MirrorOptions {
+        dry_run: true,
+        ..squash.clone()
+    };
+    let planned = restore(&small, &path, &dry).unwrap();
+    assert!(small.branches().is_empty().unwrap());
+    let done = restore(&small, &path, &squash).unwrap();
+    assert_eq!(planned, done);
+    let git = git_of(&small);
+    for name in ["main", "side", "light", "heavy"] {
+        assert_eq!(git.run(&["rev-list", "--count", name]), "1");
+        assert_eq!(
+            git.run(&["rev-parse", &format!("{name}^{{tree}}")]),
+            source.run(&["rev-parse", &format!("{name}^{{tree}}")])
+        );
+    }
+    let old = source.run(&["rev-parse", "main~1"]);
+    assert!(small.snapshot(&old, 0).is_err(), "the history is not there");
+    git.fsck();
+    assert_no_leftovers(&small);
+    assert!(restore(&small, &path, &squash).unwrap().in_sync());
+
+    // What comes without history from one that was written without is the same.
+    let flat = text(&world.path("flat.bundle"));
+    backup(&store, &flat, &squash).unwrap();
+    assert!(
+        restore(&small, &flat, &MirrorOptions::default())
+            .unwrap()
+            .in_sync()
+    );
+    // A store that has the history already takes only the new commits.
+    restore(&store, &path, &squash).unwrap();
+    assert_eq!(git_of(&store).refs(), git.refs());
+    git_of(&store).fsck();
+
+    let url = source.dir.display().to_string();
+    let refused = restore(&small, &url, &squash).unwrap_err();
+    assert_eq!(refused.kind(), StoreErrorKind::Value);
+}
+
+#[test]
+fn a_dry_run_names_what_a_bundle_builds_on() {
+    let world = World::new();
+    let (_, source) = filled(&world);
+    let path = text(&world.path("x.bundle"));
+    source.run(&["bundle", "create", "-q", &path, "main~1..main"]);
+    let other = world.store("other");
+    let dry = MirrorOptions {
+        dry_run: true,
+        ..MirrorOptions::default()
+    };
+    let said = restore(&other, &path, &dry).unwrap_err().to_string();
+    let real = restore(&other, &path, &MirrorOptions::default()).unwrap_err();
+    assert!(said.contains("lacks commits"), "{said}");
+    assert_eq!(said, real.to_string());
+}

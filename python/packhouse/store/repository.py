@@ -170,14 +170,16 @@ class GitStore:
         progress: Progress = None,
         refs: RefSelection = None,
         format: Optional[str] = None,
+        squash: bool = False,
         additive: bool = False,
     ) -> MirrorDiff:
         """Makes this repository a mirror of the one at ``url``, or reads a bundle.
 
-        Refs that are only here are deleted, unless ``additive`` is set or ``refs`` selects some.
+        Refs that are only here are deleted, unless ``additive`` is set, ``refs`` selects some, or it is a bundle. Of a bundle,
+        ``squash`` leaves history out: each ref gets one commit.
         """
         return mirror_diff(
-            self._native.restore(url, dry_run, ref_pairs(refs), format, additive, progress)
+            self._native.restore(url, dry_run, ref_pairs(refs), format, squash, additive, progress)
         )
 
     def bundle_export(

@@ -11,5 +11,5 @@ mod squash;
 pub(crate) use export::bundle_changes;
 pub use export::bundle_export;
 pub use header::{BundleHeader, read_bundle_header};
+pub(crate) use import::Import;
 pub use import::bundle_import;
-pub(crate) use import::bundle_import_with;

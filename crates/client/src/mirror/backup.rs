@@ -31,11 +31,7 @@ pub fn backup(
     if options.format_of(&url) == MirrorFormat::Bundle {
         return to_bundle(store, &url, options);
     }
-    if options.squash {
-        return Err(MirrorError::Invalid {
-            reason: "squash is for bundles only".to_owned(),
-        });
-    }
+    options.check_squash()?;
     let view = store.view()?;
     let wanted = select(&options.refs, &targets(&view))?;
     let made = match url.local_path().filter(|path| is_free(path)) {

@@ -3,6 +3,7 @@
 use packhouse_object::Progress;
 use packhouse_repo::store::StoreProgress;
 
+use super::MirrorError;
 use crate::bundle::read_bundle_header;
 use crate::remote::{RemoteOptions, RemoteUrl};
 
@@ -66,6 +67,16 @@ impl MirrorOptions<'_> {
         match is_bundle {
             true => MirrorFormat::Bundle,
             false => MirrorFormat::Repository,
+        }
+    }
+
+    /// Between repositories, history is what is moved.
+    pub(crate) fn check_squash(&self) -> Result<(), MirrorError> {
+        match self.squash {
+            true => Err(MirrorError::Invalid {
+                reason: "squash is for bundles only".to_owned(),
+            }),
+            false => Ok(()),
         }
     }
 

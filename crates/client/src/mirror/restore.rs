@@ -9,7 +9,7 @@ use super::diff::{FoundRefs, MirrorDiff, edits};
 use super::publish::{found_refs, publish_decided};
 use super::selection::select;
 use super::{MirrorError, MirrorFormat, MirrorOptions, RefSelection};
-use crate::bundle::{bundle_import_with, read_bundle_header};
+use crate::bundle::Import;
 use crate::remote::{FetchRequest, PushEdit, Remote, RemoteUrl};
 
 /// Makes the refs of the store those at `url`, whatever they were; refs that only the store has are deleted, unless
@@ -20,22 +20,18 @@ pub fn restore(
     options: &MirrorOptions<'_>,
 ) -> Result<MirrorDiff, MirrorError> {
     let url = RemoteUrl::parse(url)?;
-    if options.squash {
-        return Err(MirrorError::Invalid {
-            reason: "squash is for writing bundles".to_owned(),
-        });
-    }
     let steps = options.steps();
     if options.format_of(&url) == MirrorFormat::Bundle {
-        let path = bundle_path(&url)?;
-        if options.dry_run {
-            let header = read_bundle_header(path)?;
-            let wanted = select(&options.refs, &header.targets())?;
-            let found = found_refs(&*store.view()?);
-            return Ok(MirrorDiff::of(&edits(&found, &wanted, false)));
-        }
-        return bundle_import_with(store, path, &options.refs, &options.remote.limits, &steps);
+        let import = Import {
+            refs: &options.refs,
+            squash: options.squash,
+            dry_run: options.dry_run,
+            limits: &options.remote.limits,
+            progress: &steps,
+        };
+        return import.run(store, bundle_path(&url)?);
     }
+    options.check_squash()?;
     let delete = options.refs == RefSelection::All && !options.additive;
     let remote = Remote::at(url, options.remote.clone());
     let connection = remote.connect_to_fetch(&steps)?;

@@ -174,7 +174,7 @@ fn refs_of(store: &Store, view: &View) -> Result<RemoteRefs, RemoteError> {
     })
 }
 
-fn copy_error(error: CopyError) -> RemoteError {
+pub(crate) fn copy_error(error: CopyError) -> RemoteError {
     use packhouse_object::{ReadError, ReceiveError, WritePackError};
     match error {
         CopyError::Read(error) => error.into(),

@@ -43,7 +43,7 @@ pub use refs::{RemoteRef, RemoteRefs};
 pub use url::RemoteUrl;
 
 pub(crate) use error::with_reasons;
-pub(crate) use local::check_complete;
+pub(crate) use local::{check_complete, copy_error};
 
 use conversation::Conversation;
 use edge::{Edge, Runtime};

@@ -27,9 +27,6 @@ pub(crate) struct BackupArgs {
     url: String,
     #[command(flatten)]
     flags: MirrorFlags,
-    /// Leave history out: one commit for each ref (bundles only)
-    #[arg(long)]
-    squash: bool,
 }
 
 /// Make this repository the same as another, or as a bundle
@@ -55,6 +52,9 @@ struct MirrorFlags {
     /// Only this ref, perhaps under another name at its target (repeatable)
     #[arg(long = "ref", value_name = "NAME[:TARGET]")]
     refs: Vec<String>,
+    /// Leave history out: one commit for each ref (bundles only)
+    #[arg(long)]
+    squash: bool,
     /// What the URL names [default: a bundle if it ends in .bundle]
     #[arg(long, value_enum, value_name = "FORMAT")]
     format: Option<Kind>,
@@ -91,7 +91,6 @@ pub(crate) fn backup(args: BackupArgs, session: &Session) -> Result<(), Failure>
     let store = session.open()?;
     let progress = session.progress("backing up");
     let options = MirrorOptions {
-        squash: args.squash,
         progress: Some(&progress),
         ..args.flags.options()
     };
@@ -159,6 +158,7 @@ impl MirrorFlags {
         });
         MirrorOptions {
             dry_run: self.dry_run.dry_run,
+            squash: self.squash,
             refs: match self.refs.is_empty() {
                 true => RefSelection::All,
                 false => RefSelection::Names(names.collect()),
