@@ -5,7 +5,9 @@ import os
 import re
 import stat
 import subprocess
+import tarfile
 import time
+import zipfile
 
 import pytest
 from binary import run
@@ -48,6 +50,64 @@ def test_init_force_removes_no_folder_that_is_no_repository(store):
     kept = store.file("data.git/precious.txt", "mine")
     store.error("init", "-f")
     assert kept.read_text() == "mine"
+
+
+def test_init_force_keeps_the_repository_until_there_is_a_new_one(store):
+    store("write", "precious", input="mine")
+    assert "nvalid" in store.error("init", "-f", "-b", "a..b")
+    assert store("cat", "precious") == "mine"
+    assert sorted(os.listdir(store.folder)) == ["bin", "data.git"]
+
+
+def test_a_new_repository_goes_again_if_the_work_fails(store):
+    store.file("bad.zip", "this is not a zip")
+    store.file("bad.bundle", "this is not a bundle")
+    store.file("src/.git/HEAD", "no name for a store")
+    with zipfile.ZipFile(store.folder / "empty.zip", "w"):
+        pass
+    with tarfile.open(store.folder / "evil.tar", "w") as archive:
+        archive.addfile(tarfile.TarInfo("ok.txt"))
+        archive.addfile(tarfile.TarInfo("../escape"))
+    with zipfile.ZipFile(store.folder / "good.zip", "w") as archive:
+        archive.writestr("a", "a")
+    before = sorted(os.listdir(store.folder))
+    for args in (
+        ["archive_in", "bad.zip"],
+        ["archive_in", "empty.zip"],
+        ["archive_in", "good.zip", "-m", "{nonsense}"],
+        ["archive_in", "good.zip", "--parent", "absent"],
+        ["archive_in", "good.zip", "--tag", "no name"],
+        ["unzip", "evil.tar"],
+        ["untar", "evil.tar"],
+        ["untar"],
+        ["write", "a", "-m", "{nonsense}"],
+        ["write", "a", "--tag", "a..b"],
+        ["write", "a/.git/b"],
+        ["cp", "absent", ":"],
+        ["cp", "src", ":"],
+        ["cp", "src/*.zzz", ":"],
+        ["cp", "bad.zip", ":a", "-m", "{nonsense}"],
+        ["cp", "--ignore-errors", "absent", "absent/too", ":"],
+        ["cp", "--exclude-from", "absent", "src/", ":"],
+        ["sync", "bad.zip"],
+        ["sync", "src"],
+        ["sync", "--watch", "absent"],
+        ["restore", "absent.git"],
+        ["restore", "bad.bundle"],
+        ["restore", "http://127.0.0.1:1/x.git"],
+    ):
+        store.error(*args, input="")
+        assert sorted(os.listdir(store.folder)) == before, args
+    store.error("-r", "new/deep/data.git", "archive_in", "bad.zip")
+    assert sorted(os.listdir(store.folder)) == before
+    store.repo.mkdir()
+    store.error("archive_in", "bad.zip")
+    assert os.listdir(store.repo) == []
+    told = store.run("-v", "archive_in", "bad.zip").stderr
+    assert told.index("Initialized ") < told.index("Removed ") < told.index("Error: ")
+    # What was written stays, whatever comes after it.
+    done = store.run("cp", "--ignore-errors", "bad.zip", "absent", ":")
+    assert done.returncode == 1 and store("ls") == "bad.zip\n"
 
 
 def test_a_repository_without_branches_waits_for_the_one_of_its_head(store):

@@ -63,6 +63,43 @@ def test_what_other_programs_write_is_read(store):
     assert store("-r", "piped.git", "cat", "hello.txt") == "hello world\n"
 
 
+def test_formats_have_their_usual_names(store):
+    for names, mode in [(("tgz", "tar.gz", "TGZ"), "gz"), (("tbz2", "tar.bz2"), "bz2"), (("txz", "tar.xz"), "xz")]:
+        for name in names:
+            data = store("archive_out", "-", "--format", name, text=False)
+            with tarfile.open(fileobj=io.BytesIO(data), mode=f"r:{mode}") as archive:
+                assert "hello.txt" in archive.getnames()
+            store("-r", f"{name}.git", "archive_in", "--format", name, input=data, text=False)
+            assert store("-r", f"{name}.git", "cat", "hello.txt") == "hello world\n"
+    store("archive_out", "odd.name", "--format", "tgz")
+    store("archive_out", "a.tbz", "--format", "tar")
+    assert tarfile.open(store.folder / "a.tbz", "r:bz2").getnames()
+    complaint = store.fails("archive_out", "-", "--format", "rar", status=2)
+    assert "tar.gz (tgz)" in complaint and "'rar'" in complaint
+
+
+def test_zips_of_other_methods_are_read(store):
+    for method in (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        with zipfile.ZipFile(store.folder / "in.zip", "w", method) as archive:
+            archive.writestr("packed", f"{method}" * 100)
+        store("unzip", "in.zip")
+        assert store("cat", "packed") == f"{method}" * 100
+
+
+def test_a_dry_run_shows_what_would_be_taken_in(store):
+    before = store("hash")
+    with zipfile.ZipFile(store.folder / "in.zip", "w") as archive:
+        archive.writestr("hello.txt", "other")
+        archive.writestr("new", "new")
+        archive.writestr("link/below", "in the way of a link")
+    dry = store("archive_in", "-n", "in.zip", "--tag", "v1")
+    assert dry.splitlines() == ["~ :hello.txt", "- :link", "+ :link/below", "+ :new"]
+    assert store("hash") == before and store("tag") == ""
+    assert "not found" in store.error("-r", "never.git", "unzip", "-n", "in.zip").lower()
+    store("unzip", "in.zip")
+    assert store("archive_in", "-n", "in.zip") == ""
+
+
 def test_archives_of_the_past(store):
     store("write", "later", input="x")
     store("zip", "past.zip", "--back", "1")
@@ -146,6 +183,9 @@ def test_bundles_hold_chosen_refs(store, tmp_path):
     assert refs(tmp_path / "one.git").split()[1::2] == ["refs/tags/v1"]
     store("-r", "renamed.git", "restore", "all.bundle", "--ref", "main:trunk")
     assert store("-r", "renamed.git", "branch") == "trunk\n"
+    store("-r", "short.git", "restore", "--squash", "all.bundle")
+    assert len(store("-r", "short.git", "log").splitlines()) == 1
+    assert "bundles only" in store.error("-r", "short.git", "restore", "--squash", "data.git")
 
 
 def test_urls_that_cannot_be_used(store):

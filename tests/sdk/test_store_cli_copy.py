@@ -206,6 +206,55 @@ def test_a_dry_run_makes_no_tag(store):
     assert store("tag") == ""
 
 
+def test_a_dry_run_says_what_happens(store):
+    store.file("in/d", "d")
+    store.file("in/new/file", "n")
+    store("cp", "src/", ":")
+    for path in ("d/old", "d/older", "new", "t/x", "t/d/y"):
+        store("write", path, input=path)
+    store("branch", "set", "dev")
+    store("write", "dev:sub/b.txt", input="changed")
+    store("write", "dev:sub/new", input="new")
+    start = store("hash").strip()
+    os.symlink("nowhere", store.folder / "link")
+    for args in (
+        ["cp", "src/a.txt", ":"],
+        ["cp", "src/a.txt", ":d"],
+        ["cp", "src/a.txt", ":new/x"],
+        ["cp", "link", ":d/link"],
+        ["cp", "--ignore-existing", "src/a.txt", ":new"],
+        ["cp", "--exclude", "a*", "src/a.txt", ":z"],
+        ["cp", "in/", ":"],
+        ["cp", "--delete", "in/", ":"],
+        ["cp", ":a.txt", ":d/"],
+        ["cp", ":a.txt", ":new/x"],
+        ["cp", ":d", ":new"],
+        ["cp", ":d/", "dev:sub", ":new"],
+        ["cp", "--delete", ":d", "dev:sub", ":t"],
+        ["cp", "--delete", "dev:sub/", ":sub"],
+        ["cp", "--ignore-existing", "dev:sub", ":d", ":t"],
+        ["sync", "in", ":d"],
+        ["sync", "dev:sub", ":d"],
+        ["mv", ":a.txt", ":new"],
+        ["mv", "-R", ":d", ":t"],
+        ["rm", "-R", ":d", ":new"],
+        ["cp", ":a.txt", "out"],
+        ["cp", ":a.txt", "out/"],
+        ["cp", ":d", "out"],
+        ["cp", "--delete", ":t/", "out"],
+        ["sync", ":d", "out"],
+    ):  # fmt: skip
+        store("branch", "set", "main", "-f", "--ref", start)
+        store.file("out/a.txt", "old")
+        store.file("out/d/old", "old")
+        dry, real = (store.json("--json", *args, *dry) for dry in (["-n"], []))
+        assert dry.pop("dry_run") and not real.pop("dry_run")
+        assert dry.pop("commit") == start or args[-1].startswith("out")
+        real.pop("commit")
+        assert dry == real, args
+        subprocess.run(["rm", "-r", store.folder / "out"], check=True)
+
+
 # cp to disk and within the store
 
 
@@ -236,7 +285,20 @@ def test_one_stored_file_becomes_exactly_the_destination(store):
     for name in ("copy.txt", "deep/er/copy.txt", "folder/a.txt"):
         assert (store.folder / name).read_text() == "a", name
     assert "not found" in store.error("cp", ":absent", "x").lower()
-    assert [name for name in os.listdir(store.folder) if name.startswith(".cp-")] == []
+    assert store("cp", "-n", "--ignore-existing", ":a.txt", "copy.txt") == ""
+    (store.folder / "copy.txt").chmod(0o600)
+    store("cp", ":sub/b.txt", "copy.txt")
+    assert (store.folder / "copy.txt").read_text() == "b" and (store.folder / "copy.txt").stat().st_mode & 0o777 == 0o600
+    assert store.json("--json", "cp", ":a.txt", "deep/er/copy.txt")["update"] == ["copy.txt"]
+    assert sorted(os.listdir(store.folder / "deep/er")) == ["copy.txt"]
+
+
+def test_a_stored_file_does_not_replace_the_repository(store):
+    store("write", "data.git", input="not a repository")
+    for dest in (".", "./"):
+        assert "the store is in the way" in store.error("cp", ":data.git", dest)
+        assert "the store is in the way" in store.error("cp", "-n", ":data.git", dest)
+    assert store("cat", "data.git") == "not a repository"
 
 
 def test_history_and_other_refs_are_copied_from(store):
@@ -272,6 +334,11 @@ def test_files_are_copied_between_refs(store):
     ]  # fmt: skip
     assert store("log").splitlines()[0].count("both") == 0 and len(store("log", "--match", "*cp*").splitlines()) >= 1
     assert store("cp", "-n", ":a.txt", ":z/") == "+ :z/a.txt\n"
+    assert store("cp", "-n", ":sub", ":copy.txt/") == "- :copy.txt\n+ :copy.txt/sub/b.txt\n"
+    store("write", "both/sub/old", input="old")
+    store("write", "both/kept", input="kept")
+    store("cp", "--delete", ":sub", "dev:d.txt", ":both")
+    assert store("ls", "-R", "both").split() == ["both/d.txt", "both/kept", "both/sub/b.txt"]
     store("cp", "--delete", ":sub/", ":both")
     assert store("ls", "-R", "both") == "both/b.txt\n"
     before = store("hash")
@@ -311,6 +378,10 @@ def test_sync_to_disk_and_between_branches(store):
     store("sync", "main:", "dev:")
     assert store("ls", "-R", "dev:") == store("ls", "-R")
     store("sync", "main:sub", "dev:sub2")
+    store("write", "dev:sub2/old", input="old")
+    store("write", "dev:sub2/older", input="old")
+    store("sync", "main:sub", "dev:sub2")
+    assert store("log", "-b", "dev").splitlines()[0].endswith("Batch sync: -2")
     assert store("cat", "dev:sub2/b.txt") == "b"
 
 

@@ -1,8 +1,8 @@
 //! Making a store: a bare repository that appears in one step, complete.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use packhouse_object::{LooseStore, NewObject, ObjectKind, RefName};
@@ -14,17 +14,59 @@ use super::{StoreError, StoreOptions};
 use crate::directory::durable::{sync_folder, write_new};
 use crate::directory::{DirectoryError, OpenError, write_skeleton};
 
-/// Makes the repository, with a first commit on `branch`, unless something is at `path`. Returns whether it did.
+/// What was made for a new store.
+#[derive(Debug)]
+pub(super) struct Made {
+    /// The first branch.
+    pub(super) branch: Option<String>,
+    /// There was an empty folder, with these permissions.
+    pub(super) was_folder: Option<Permissions>,
+    /// The folders above it that were missing, the innermost first.
+    folders: Vec<PathBuf>,
+}
+
+impl Made {
+    /// Removes the folders above the store as far as nothing else is in them.
+    pub(super) fn remove_folders(&self) {
+        for folder in &self.folders {
+            if fs::remove_dir(folder).is_err() {
+                break;
+            }
+        }
+    }
+}
+
+/// Makes the repository, with a first commit on `branch`, unless something is at `path`: then `None`.
 pub(super) fn create(
     path: &Path,
     branch: Option<&str>,
     options: &StoreOptions,
-) -> Result<bool, StoreError> {
-    let branch = branch
+) -> Result<Option<Made>, StoreError> {
+    let named = branch
         .map(|name| Ok::<_, StoreError>((name, full_name(RefKind::Branch, name)?)))
         .transpose()?;
-    let path = absolute(path);
+    // An empty folder may be named by a symbolic link, which stays.
+    let path = fs::canonicalize(path).unwrap_or_else(|_| absolute(path));
     let parent = path.parent().unwrap_or(&path);
+    let missing = parent.ancestors().take_while(|folder| !folder.exists());
+    let made = Made {
+        branch: branch.map(str::to_owned),
+        was_folder: fs::metadata(&path).ok().map(|found| found.permissions()),
+        folders: missing.map(Path::to_owned).collect(),
+    };
+    let is_made = create_in(parent, &path, named, options);
+    if !matches!(is_made, Ok(true)) {
+        made.remove_folders();
+    }
+    Ok(is_made?.then_some(made))
+}
+
+fn create_in(
+    parent: &Path,
+    path: &Path,
+    branch: Option<(&str, RefName)>,
+    options: &StoreOptions,
+) -> Result<bool, StoreError> {
     fs::create_dir_all(parent).map_err(OpenError::io("make", parent))?;
     let made = tempfile::Builder::new()
         .prefix(".new-store-")
@@ -40,7 +82,7 @@ pub(super) fn create(
     if let Some((short, name)) = branch {
         first_commit(&folder, short, &name, options)?;
     }
-    match fs::rename(&folder, &path) {
+    match fs::rename(&folder, path) {
         Ok(()) => {}
         Err(error)
             if matches!(
@@ -50,7 +92,7 @@ pub(super) fn create(
         {
             return Ok(false);
         }
-        Err(error) => return Err(OpenError::io("make", &path)(error).into()),
+        Err(error) => return Err(OpenError::io("make", path)(error).into()),
     }
     sync_folder(parent).map_err(OpenError::io("sync", parent))?;
     Ok(true)

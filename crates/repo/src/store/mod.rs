@@ -72,6 +72,7 @@ mod open;
 mod options;
 mod pack;
 mod path;
+mod provisional;
 mod read;
 mod reader;
 mod reflog;
@@ -108,6 +109,7 @@ pub use options::{
     Create, Durability, Identity, Messages, NoProgress, StoreOptions, StoreProgress,
 };
 pub use path::{join, normalize, normalize_file};
+pub use provisional::Provisional;
 pub use read::{Entry, Stat};
 pub use reader::FileReader;
 pub use reflog::ReflogLine;

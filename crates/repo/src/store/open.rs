@@ -12,7 +12,7 @@ use packhouse_object::{
     Signature,
 };
 
-use super::create::create;
+use super::create::{Made, create};
 use super::group::Waiting;
 use super::reader::{FileReader, read_range};
 use super::refs::{RefKind, RefMap};
@@ -48,8 +48,15 @@ impl Store {
     ///
     /// A working copy's repository can be opened for reading. SHA-256 repositories, partial clones and reftables are
     /// refused.
-    pub fn open(path: impl AsRef<Path>, mut options: StoreOptions) -> Result<Store, StoreError> {
-        let path = path.as_ref();
+    pub fn open(path: impl AsRef<Path>, options: StoreOptions) -> Result<Store, StoreError> {
+        Ok(Store::open_or_make(path.as_ref(), options)?.0)
+    }
+
+    /// The store, and what had to be made for it.
+    pub(super) fn open_or_make(
+        path: &Path,
+        mut options: StoreOptions,
+    ) -> Result<(Store, Option<Made>), StoreError> {
         if let Some(level) = options.compression
             && !(-1..=9).contains(&level)
         {
@@ -77,22 +84,21 @@ impl Store {
                 path.display()
             )));
         }
-        match &options.create {
+        let made = match &options.create {
             Create::Never if !is_there => {
                 return Err(StoreError::NotFound {
                     path: path.as_os_str().as_encoded_bytes().into(),
                 });
             }
             Create::New { .. } if is_there => return Err(already_there(path)),
-            Create::New { branch } if !create(path, branch.as_deref(), &options)? => {
-                return Err(already_there(path));
+            Create::New { branch } => {
+                let made = create(path, branch.as_deref(), &options)?;
+                Some(made.ok_or_else(|| already_there(path))?)
             }
-            Create::IfMissing { branch } if !is_there => {
-                create(path, branch.as_deref(), &options)?;
-            }
-            _ => {}
-        }
-        Store::open_existing(path, options)
+            Create::IfMissing { branch } if !is_there => create(path, branch.as_deref(), &options)?,
+            _ => None,
+        };
+        Ok((Store::open_existing(path, options)?, made))
     }
 
     fn open_existing(path: &Path, options: StoreOptions) -> Result<Store, StoreError> {

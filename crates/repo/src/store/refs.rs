@@ -80,6 +80,11 @@ impl RefMap {
         Ok(self.store.inner.directory.ref_target(&name)?.is_some())
     }
 
+    /// Whether something could be called so.
+    pub fn check_name(&self, name: &str) -> Result<(), StoreError> {
+        full_name(self.kind, name).map(drop)
+    }
+
     /// The snapshot a branch or tag names; one of a branch can be written.
     pub fn get(&self, name: &str) -> Result<Snapshot, StoreError> {
         self.find(name)?.ok_or_else(|| self.no_such(name))

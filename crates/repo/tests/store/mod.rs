@@ -7,6 +7,7 @@ mod history;
 mod judging;
 mod million;
 mod model;
+mod provisional;
 mod racing;
 mod reading;
 mod sharing;

@@ -4,14 +4,17 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
 use std::path::Path;
+use std::str::FromStr;
 
 use bstr::BStr;
-use clap::{Args, ValueEnum};
-use packhouse_repo::store::{ArchiveFormat, ArchiveIn};
+use clap::Args;
+use packhouse_repo::store::{ArchiveFormat, ArchiveIn, Store, StoreError};
 
 use super::changes::{self, Counted, Shown};
 use super::failure::Failure;
-use super::flags::{BranchFlag, CreateFlag, MessageFlag, ParentFlags, SnapshotFlags, TagFlags};
+use super::flags::{
+    BranchFlag, CreateFlag, DryRunFlag, MessageFlag, ParentFlags, SnapshotFlags, TagFlags,
+};
 use super::ref_path::RefPath;
 use super::select;
 use super::session::Session;
@@ -21,9 +24,8 @@ use super::session::Session;
 pub(crate) struct OutArgs {
     /// The archive, whose name says its format, or `-` for standard output
     file: OsString,
-    /// Its format [default: by its name]
-    #[arg(long, value_enum, value_name = "FORMAT")]
-    format: Option<Kind>,
+    #[command(flatten)]
+    format: FormatFlag,
     #[command(flatten)]
     common: OutFlags,
 }
@@ -52,9 +54,8 @@ pub(crate) struct InArgs {
     /// The archive, whose name says its format, or `-` for standard input
     #[arg(default_value = "-")]
     file: OsString,
-    /// Its format [default: by its name]
-    #[arg(long, value_enum, value_name = "FORMAT")]
-    format: Option<Kind>,
+    #[command(flatten)]
+    format: FormatFlag,
     #[command(flatten)]
     common: InFlags,
 }
@@ -78,6 +79,13 @@ pub(crate) struct UntarArgs {
     common: InFlags,
 }
 
+#[derive(Args, Clone, Copy, Debug)]
+struct FormatFlag {
+    /// zip, tar, tar.gz, tar.bz2, tar.xz or a short name; tar compressed as its name says [default: by its name]
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<Kind>,
+}
+
 #[derive(Args, Debug)]
 struct OutFlags {
     #[command(flatten)]
@@ -93,6 +101,8 @@ struct InFlags {
     #[command(flatten)]
     message: MessageFlag,
     #[command(flatten)]
+    dry_run: DryRunFlag,
+    #[command(flatten)]
     create: CreateFlag,
     #[command(flatten)]
     tag: TagFlags,
@@ -100,19 +110,31 @@ struct InFlags {
     parents: ParentFlags,
 }
 
-/// The two families of formats.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+/// What is said of a format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    Zip,
+    /// Any tar: how it is compressed is in its name.
     Tar,
+    Exactly(ArchiveFormat),
+}
+
+impl FromStr for Kind {
+    type Err = StoreError;
+
+    fn from_str(text: &str) -> Result<Kind, StoreError> {
+        Ok(match text.parse()? {
+            ArchiveFormat::Tar => Kind::Tar,
+            format => Kind::Exactly(format),
+        })
+    }
 }
 
 pub(crate) fn archive_out(args: OutArgs, session: &Session) -> Result<(), Failure> {
-    write(&args.file, args.format, &args.common, session)
+    write(&args.file, args.format.format, &args.common, session)
 }
 
 pub(crate) fn zip(args: ZipArgs, session: &Session) -> Result<(), Failure> {
-    write(&args.file, Some(Kind::Zip), &args.common, session)
+    write(&args.file, Some(ZIP), &args.common, session)
 }
 
 pub(crate) fn tar(args: TarArgs, session: &Session) -> Result<(), Failure> {
@@ -120,22 +142,24 @@ pub(crate) fn tar(args: TarArgs, session: &Session) -> Result<(), Failure> {
 }
 
 pub(crate) fn archive_in(args: InArgs, session: &Session) -> Result<(), Failure> {
-    read(&args.file, args.format, &args.common, session)
+    read(&args.file, args.format.format, &args.common, session)
 }
 
 pub(crate) fn unzip(args: UnzipArgs, session: &Session) -> Result<(), Failure> {
-    read(&args.file, Some(Kind::Zip), &args.common, session)
+    read(&args.file, Some(ZIP), &args.common, session)
 }
 
 pub(crate) fn untar(args: UntarArgs, session: &Session) -> Result<(), Failure> {
     read(&args.file, Some(Kind::Tar), &args.common, session)
 }
 
-/// The format of an archive of this name and family.
+const ZIP: Kind = Kind::Exactly(ArchiveFormat::Zip);
+
+/// The format of an archive of this name.
 fn format_of(file: &OsStr, kind: Option<Kind>) -> Result<ArchiveFormat, Failure> {
     let by_name = ArchiveFormat::from_path(Path::new(file));
     match (kind, by_name) {
-        (Some(Kind::Zip), _) => Ok(ArchiveFormat::Zip),
+        (Some(Kind::Exactly(format)), _) => Ok(format),
         (Some(Kind::Tar), Some(format)) if format != ArchiveFormat::Zip => Ok(format),
         (Some(Kind::Tar), _) => Ok(ArchiveFormat::Tar),
         (None, Some(format)) => Ok(format),
@@ -143,7 +167,7 @@ fn format_of(file: &OsStr, kind: Option<Kind>) -> Result<ArchiveFormat, Failure>
             "The format of '{}' is not known",
             file.display()
         ))
-        .hint("say --format zip or --format tar")),
+        .hint("say --format zip, tar, tar.gz, tar.bz2 or tar.xz")),
     }
 }
 
@@ -184,22 +208,38 @@ fn read(
     };
     let place = RefPath::default();
     let first = select::first_branch(&place, &flags.branch);
-    let store = session.open_or_create(first, !flags.create.no_create)?;
-    let branch = select::writable_branch(&store, [&place], &flags.branch)?;
-    changes::check_tag(&store, &flags.tag)?;
-    let tip = select::tip(&store, &branch)?;
+    let may_create = !flags.create.no_create && !flags.dry_run.dry_run;
+    session.work(first, may_create, |store| {
+        take_in(&mut input, format, flags, session, store)
+    })
+}
+
+fn take_in(
+    input: &mut dyn Read,
+    format: ArchiveFormat,
+    flags: &InFlags,
+    session: &Session,
+    store: &Store,
+) -> Result<(), Failure> {
+    let branch = select::writable_branch(store, [&RefPath::default()], &flags.branch)?;
+    changes::check_tag(store, &flags.tag)?;
+    let tip = select::tip(store, &branch)?;
     let progress = session.progress("unpacking");
+    let dry_run = flags.dry_run.dry_run;
     let options = ArchiveIn {
+        dry_run,
         message: flags.message.message.clone(),
-        parents: select::parents(&store, &flags.parents.parents)?,
+        parents: select::parents(store, &flags.parents.parents)?,
         ..ArchiveIn::default()
     };
-    let taken = tip.archive_in(&mut input, format, &options, &progress)?;
+    let taken = tip.archive_in(input, format, &options, &progress)?;
     drop(progress);
-    changes::tag(session, &store, &taken, &flags.tag)?;
+    if !dry_run {
+        changes::tag(session, store, &taken, &flags.tag)?;
+    }
     let shown = Shown {
         before: BStr::new(":"),
-        dry_run: false,
+        dry_run,
         done: "Imported",
         counted: Counted::Written,
     };

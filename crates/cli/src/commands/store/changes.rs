@@ -156,13 +156,17 @@ pub(crate) fn stored_prefix(dest: &[u8]) -> BString {
 ///
 /// # Errors
 ///
-/// The tag exists.
+/// The tag exists, or its name is none.
 pub(crate) fn check_tag(store: &Store, flags: &TagFlags) -> Result<(), Failure> {
-    match &flags.tag {
-        Some(name) if !flags.force_tag && store.tags().contains(name)? => {
+    let Some(name) = &flags.tag else {
+        return Ok(());
+    };
+    store.tags().check_name(name)?;
+    match !flags.force_tag && store.tags().contains(name)? {
+        true => {
             Err(Failure::new(format!("Tag already exists: {name}")).hint("--force-tag replaces it"))
         }
-        _ => Ok(()),
+        false => Ok(()),
     }
 }
 

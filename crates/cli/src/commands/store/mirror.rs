@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::failure::Failure;
 use super::flags::{CreateFlag, DryRunFlag};
 use super::output::{self, Format, List};
-use super::session::{self, Session};
+use super::session::Session;
 
 /// Make another repository, or a bundle, the same as this one
 ///
@@ -101,22 +101,26 @@ pub(crate) fn backup(args: BackupArgs, session: &Session) -> Result<(), Failure>
 }
 
 pub(crate) fn restore(args: RestoreArgs, session: &Session) -> Result<(), Failure> {
-    let is_dry = args.flags.dry_run.dry_run;
-    let store = match args.create.no_create || is_dry {
-        true => session.open()?,
+    match args.create.no_create || args.flags.dry_run.dry_run {
+        true => restore_in(&args, session, &session.open()?),
         // Without a branch of its own: what it has is what it gets.
-        false => session::open_with(&session.path()?, Create::IfMissing { branch: None })?,
-    };
+        false => session.work_in(Create::IfMissing { branch: None }, |store| {
+            restore_in(&args, session, store)
+        }),
+    }
+}
+
+fn restore_in(args: &RestoreArgs, session: &Session, store: &Store) -> Result<(), Failure> {
     let progress = session.progress("restoring");
     let options = MirrorOptions {
         additive: args.additive,
         progress: Some(&progress),
         ..args.flags.options()
     };
-    let diff = packhouse_client::restore(&store, &args.url, &options).map_err(failed)?;
+    let diff = packhouse_client::restore(store, &args.url, &options).map_err(failed)?;
     drop(progress);
-    if !is_dry {
-        name_current(&store, session)?;
+    if !args.flags.dry_run.dry_run {
+        name_current(store, session)?;
     }
     session.tell(format_args!("Pulled {} ref(s)", diff.total()));
     args.flags.show(session, &diff, "pull")

@@ -3,7 +3,7 @@
 use std::env;
 use std::fmt::Display;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use packhouse_repo::store::{Create, Store, StoreOptions};
 
@@ -76,31 +76,57 @@ impl Session {
         Ok(Store::open(path, StoreOptions::default())?)
     }
 
-    /// The store, made with `branch` (or `main`) if it is missing and may be.
+    /// Works on the store, which is made with `branch` (or `main`) if it is missing and may be. If the work fails, what
+    /// was made goes again.
     ///
     /// # Errors
     ///
-    /// As [`Session::open`].
-    pub(crate) fn open_or_create(
+    /// As [`Session::open`], and those of the work.
+    pub(crate) fn work<T>(
         &self,
         branch: Option<&str>,
         may_create: bool,
-    ) -> Result<Store, Failure> {
+        work: impl FnOnce(&Store) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
         if !may_create {
-            return self.open();
+            return work(&self.open()?);
         }
-        let path = self.path()?;
-        let is_new = !path.exists();
         let create = Create::IfMissing {
             branch: Some(branch.unwrap_or("main").to_owned()),
         };
-        let store = open_with(&path, create)?;
-        if is_new {
+        self.work_in(create, |store| {
+            if store.branches().is_empty()? {
+                self.begin(store, branch)?;
+            }
+            work(store)
+        })
+    }
+
+    /// The same, made as `create` says.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be made or opened, and those of the work.
+    pub(crate) fn work_in<T>(
+        &self,
+        create: Create,
+        work: impl FnOnce(&Store) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let path = self.path()?;
+        let (store, made) = Store::open_provisionally(&path, with(create))?;
+        if made.is_new() {
             self.tell(format_args!("Initialized {}", path.display()));
-        } else if store.branches().is_empty()? {
-            self.begin(&store, branch)?;
         }
-        Ok(store)
+        let done = work(&store);
+        match &done {
+            Ok(_) => made.keep(),
+            Err(_) => match made.take_back() {
+                Ok(true) => self.tell(format_args!("Removed {} again", path.display())),
+                Ok(false) => {}
+                Err(error) => warn(format_args!("WARNING: {}: {error}", path.display())),
+            },
+        }
+        done
     }
 
     /// Gives a repository without branches its first: the one asked for, or the one that `HEAD` waits for.
@@ -143,17 +169,11 @@ impl Session {
     }
 }
 
-/// The store at `path`, which is made as `create` says.
-///
-/// # Errors
-///
-/// It cannot be made or opened.
-pub(crate) fn open_with(path: &Path, create: Create) -> Result<Store, Failure> {
-    let options = StoreOptions {
+fn with(create: Create) -> StoreOptions {
+    StoreOptions {
         create,
         ..StoreOptions::default()
-    };
-    Ok(Store::open(path, options)?)
+    }
 }
 
 /// A line on stderr.

@@ -50,26 +50,36 @@ pub(crate) fn run(args: WriteArgs, session: &Session) -> Result<(), Failure> {
     select::check([&place], &args.branch, &SnapshotFlags::default())?;
     let path = normalize_file(&place.path)?;
     let first = select::first_branch(&place, &args.branch);
-    let store = session.open_or_create(first, !args.create.no_create)?;
-    let branch = select::writable_branch(&store, [&place], &args.branch)?;
-    changes::check_tag(&store, &args.tag)?;
-    let options = CommitOptions {
-        message: args.message.message,
-        parents: select::parents(&store, &args.parents.parents)?,
-        ..CommitOptions::default()
-    };
+    session.work(first, !args.create.no_create, |store| {
+        write(&args, session, store, &place, path.as_ref())
+    })
+}
+
+fn write(
+    args: &WriteArgs,
+    session: &Session,
+    store: &Store,
+    place: &RefPath,
+    path: &BStr,
+) -> Result<(), Failure> {
+    let branch = select::writable_branch(store, [place], &args.branch)?;
+    changes::check_tag(store, &args.tag)?;
     let target = Target {
-        store: &store,
+        store,
         branch: &branch,
-        path: path.as_ref(),
-        options,
+        path,
+        options: CommitOptions {
+            message: args.message.message.clone(),
+            parents: select::parents(store, &args.parents.parents)?,
+            ..CommitOptions::default()
+        },
     };
     let stdin = io::stdin().lock();
     let written = match args.passthrough {
         true => target.write(Tee { from: stdin })?,
         false => target.write(stdin)?,
     };
-    changes::tag(session, &store, &written, &args.tag)?;
+    changes::tag(session, store, &written, &args.tag)?;
     let shown = Shown {
         before: BStr::new(":"),
         dry_run: false,

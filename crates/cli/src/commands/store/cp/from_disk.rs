@@ -32,22 +32,34 @@ pub(super) fn run(
     sources: Vec<OsString>,
     dest: &RefPath,
 ) -> Result<(), Failure> {
-    let dry_run = args.dry_run.dry_run;
     let first = select::first_branch(dest, &args.branch);
-    let store = session.open_or_create(first, !args.create.no_create && !dry_run)?;
-    let branch = select::writable_branch(&store, [dest], &args.branch)?;
-    changes::check_tag(&store, &args.tag)?;
-    let tip = select::tip(&store, &branch)?;
-    if let Some((source, metadata)) = single_file(args, &sources) {
+    let may_create = !args.create.no_create && !args.dry_run.dry_run;
+    session.work(first, may_create, |store| {
+        copy(args, session, store, &sources, dest)
+    })
+}
+
+fn copy(
+    args: &CpArgs,
+    session: &Session,
+    store: &Store,
+    sources: &[OsString],
+    dest: &RefPath,
+) -> Result<(), Failure> {
+    let dry_run = args.dry_run.dry_run;
+    let branch = select::writable_branch(store, [dest], &args.branch)?;
+    changes::check_tag(store, &args.tag)?;
+    let tip = select::tip(store, &branch)?;
+    if let Some((source, metadata)) = single_file(args, sources) {
         if args.delete {
             return Err(delete_needs_a_folder());
         }
-        return copy_one(args, session, &store, &tip, source, &metadata, dest);
+        return copy_one(args, session, store, &tip, source, &metadata, dest);
     }
     let dest = dest.path.trim_end_with(|char| char == '/');
     let progress = session.progress("copying");
     let options = CopyIn {
-        sources: expand(&sources, args.glob.no_glob)?,
+        sources: expand(sources, args.glob.no_glob)?,
         dest: dest.into(),
         dry_run,
         follow_symlinks: args.follow_symlinks,
@@ -60,13 +72,13 @@ pub(super) fn run(
         exclude: args.excludes()?,
         keep_excluded: args.keep_excluded,
         operation: Some("cp".to_owned()),
-        parents: select::parents(&store, &args.parents.parents)?,
+        parents: select::parents(store, &args.parents.parents)?,
         progress: Some(&progress),
     };
     let copied = tip.copy_in(&options)?;
     drop(progress);
     if !dry_run {
-        changes::tag(session, &store, &copied, &args.tag)?;
+        changes::tag(session, store, &copied, &args.tag)?;
     }
     let before = changes::stored_prefix(dest);
     let counted = match copied.commit() == tip.commit() {
@@ -131,10 +143,12 @@ fn copy_one(
         message: args.message.message.clone(),
         operation: Some("cp".to_owned()),
         parents: select::parents(store, &args.parents.parents)?,
+        dry_run,
         ..CommitOptions::default()
     };
-    let copied = match dry_run || nothing {
+    let copied = match nothing {
         true => tip.clone(),
+        // What is stored for a dry run goes with the edits.
         false => {
             let mut edits = Edits::new(store);
             match metadata.is_symlink() {

@@ -83,7 +83,13 @@ pub(crate) fn run(args: SyncArgs, session: &Session) -> Result<(), Failure> {
     let direction = direction(&args)?;
     check(&args, &direction)?;
     match &direction {
-        Direction::ToStore(local, dest) => to_store(&args, session, local, dest),
+        Direction::ToStore(local, dest) => {
+            let first = select::first_branch(dest, &args.branch);
+            let may_create = !args.create.no_create && !args.dry_run.dry_run;
+            session.work(first, may_create, |store| {
+                to_store(&args, session, store, local, dest)
+            })
+        }
         Direction::ToDisk(source, local) => to_disk(&args, session, source, local),
         Direction::Within(source, dest) => within(&args, session, source, dest),
     }
@@ -176,17 +182,16 @@ fn check(args: &SyncArgs, direction: &Direction) -> Result<(), Failure> {
 fn to_store(
     args: &SyncArgs,
     session: &Session,
+    store: &Store,
     local: &Path,
     dest: &RefPath,
 ) -> Result<(), Failure> {
     let dry_run = args.dry_run.dry_run;
-    let first = select::first_branch(dest, &args.branch);
-    let store = session.open_or_create(first, !args.create.no_create && !dry_run)?;
-    let branch = select::writable_branch(&store, [dest], &args.branch)?;
-    changes::check_tag(&store, &args.tag)?;
+    let branch = select::writable_branch(store, [dest], &args.branch)?;
+    changes::check_tag(store, &args.tag)?;
     let job = Job {
         args,
-        store: &store,
+        store,
         branch: &branch,
         local,
         dest: dest.path.trim_end_with(|char| char == '/').into(),
@@ -196,7 +201,7 @@ fn to_store(
     }
     let synced = job.sync(session)?;
     if !dry_run {
-        changes::tag(session, &store, &synced, &args.tag)?;
+        changes::tag(session, store, &synced, &args.tag)?;
     }
     let before = changes::stored_prefix(&job.dest);
     finish(session, &synced, before.as_ref(), dry_run)

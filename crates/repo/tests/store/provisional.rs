@@ -1,0 +1,146 @@
+//! Stores that are made for work that then fails.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use packhouse_repo::store::{Create, Provisional, Store, StoreOptions, WriteOptions};
+use tempfile::TempDir;
+
+fn folder() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+fn open(path: &Path, branch: Option<&str>) -> (Store, Provisional) {
+    let options = StoreOptions {
+        create: Create::IfMissing {
+            branch: branch.map(str::to_owned),
+        },
+        ..StoreOptions::default()
+    };
+    Store::open_provisionally(path, options).unwrap()
+}
+
+/// Everything in a folder.
+fn names(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn what_was_made_goes_again_with_the_folders_above_it() {
+    let folder = folder();
+    for branch in [None, Some("main")] {
+        for path in ["data.git", "a/b/data.git"] {
+            let (store, made) = open(&folder.path().join(path), branch);
+            assert!(made.is_new() && store.path().exists());
+            assert!(made.take_back().unwrap());
+            assert_eq!(names(folder.path()), [] as [PathBuf; 0], "{path}");
+        }
+    }
+    // Also without being asked to.
+    drop(open(&folder.path().join("data.git"), Some("main")));
+    assert_eq!(names(folder.path()), [] as [PathBuf; 0]);
+    // A branch that cannot be made leaves no folders either.
+    let options = StoreOptions {
+        create: Create::New {
+            branch: Some("a..b".to_owned()),
+        },
+        ..StoreOptions::default()
+    };
+    assert!(Store::open(folder.path().join("c/d"), options).is_err());
+    assert_eq!(names(folder.path()), [] as [PathBuf; 0]);
+}
+
+#[test]
+fn what_is_kept_or_was_there_stays() {
+    let folder = folder();
+    let path = folder.path().join("a/data.git");
+    let (_, made) = open(&path, Some("main"));
+    made.keep();
+    assert!(path.join("HEAD").exists());
+    let (_, made) = open(&path, Some("main"));
+    assert!(!made.is_new());
+    assert!(!made.take_back().unwrap());
+    assert!(path.join("HEAD").exists());
+    // What others have put beside it is theirs.
+    let beside = folder.path().join("b/c");
+    let (_, made) = open(&beside.join("data.git"), Some("main"));
+    fs::write(folder.path().join("b/file"), "x").unwrap();
+    assert!(made.take_back().unwrap());
+    assert_eq!(
+        names(&folder.path().join("b")),
+        [folder.path().join("b/file")]
+    );
+}
+
+#[test]
+fn an_empty_folder_is_one_again() {
+    let folder = folder();
+    let (path, link) = (folder.path().join("data.git"), folder.path().join("link"));
+    fs::create_dir(&path).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o750)).unwrap();
+    symlink("data.git", &link).unwrap();
+    for name in [&path, &link] {
+        let (store, made) = open(name, Some("main"));
+        assert!(made.is_new());
+        assert!(store.branches().contains("main").unwrap());
+        assert!(made.take_back().unwrap());
+        assert_eq!(names(&path), [] as [PathBuf; 0]);
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o750);
+        assert_eq!(names(folder.path()), [path.clone(), link.clone()]);
+    }
+}
+
+#[test]
+fn what_somebody_has_written_is_never_taken_back() {
+    let folder = folder();
+    let path = folder.path().join("data.git");
+    let main = |store: &Store| store.branches().get("main").unwrap();
+    type Meanwhile = fn(&Store);
+    let written: [Meanwhile; 4] = [
+        |store| {
+            let main = store.branches().get("main").unwrap();
+            main.write("a", b"mine", &WriteOptions::default()).unwrap();
+        },
+        // It can be had back from the reflog.
+        |store| {
+            let main = store.branches().get("main").unwrap();
+            let next = main.write("a", b"mine", &WriteOptions::default()).unwrap();
+            next.undo(1).unwrap();
+        },
+        |store| {
+            let main = store.branches().get("main").unwrap();
+            store.tags().set("v1", &main).unwrap();
+        },
+        |store| {
+            let main = store.branches().get("main").unwrap();
+            store.branches().set("other", &main).unwrap();
+        },
+    ];
+    for meanwhile in written {
+        let (store, made) = open(&path, Some("main"));
+        meanwhile(&Store::open(&path, StoreOptions::default()).unwrap());
+        let tip = main(&store);
+        assert!(!made.take_back().unwrap());
+        assert_eq!(
+            main(&Store::open(&path, StoreOptions::default()).unwrap()),
+            tip
+        );
+        fs::remove_dir_all(&path).unwrap();
+    }
+}
+
+#[test]
+fn a_writer_that_comes_too_late_is_told_and_writes_nowhere() {
+    let folder = folder();
+    let path = folder.path().join("data.git");
+    let (store, made) = open(&path, Some("main"));
+    let main = store.branches().get("main").unwrap();
+    assert!(made.take_back().unwrap());
+    assert!(main.write("a", b"x", &WriteOptions::default()).is_err());
+    assert!(!path.exists());
+}
