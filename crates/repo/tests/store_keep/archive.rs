@@ -2,6 +2,7 @@
 
 use std::io::{Cursor, Read, Write};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use packhouse_repo::store::{
     ArchiveFormat, ArchiveIn, ArchiveLimits, FileType, NewContent, NoProgress, Snapshot,
@@ -474,4 +475,25 @@ fn a_full_disk_and_a_cancelled_caller_end_it() {
             "{format:?}: {error:?}"
         );
     }
+}
+
+#[test]
+fn a_zip_that_was_given_up_does_not_look_whole() {
+    /// Goes on for some files.
+    struct AfterSome(AtomicU64);
+    impl StoreProgress for AfterSome {
+        fn cancelled(&self) -> bool {
+            self.0.fetch_add(1, Ordering::Relaxed) > 3
+        }
+    }
+    let place = Place::new();
+    let snapshot = filled(&place);
+    let mut data = Vec::new();
+    let progress = AfterSome(AtomicU64::new(0));
+    let error = snapshot
+        .archive_out("", &mut data, ArchiveFormat::Zip, &progress)
+        .unwrap_err();
+    assert!(matches!(error, StoreError::Cancelled));
+    assert!(!data.is_empty());
+    assert!(zip::ZipArchive::new(Cursor::new(data)).is_err());
 }
