@@ -12,9 +12,7 @@ use packhouse_repo::store::{ArchiveFormat, ArchiveIn, Store, StoreError};
 
 use super::changes::{self, Counted, Shown};
 use super::failure::Failure;
-use super::flags::{
-    BranchFlag, CreateFlag, DryRunFlag, MessageFlag, ParentFlags, SnapshotFlags, TagFlags,
-};
+use super::flags::{BranchFlag, CommitFlags, CreateFlag, DryRunFlag, SnapshotFlags};
 use super::ref_path::RefPath;
 use super::select;
 use super::session::Session;
@@ -99,15 +97,11 @@ struct InFlags {
     #[command(flatten)]
     branch: BranchFlag,
     #[command(flatten)]
-    message: MessageFlag,
+    commit: CommitFlags,
     #[command(flatten)]
     dry_run: DryRunFlag,
     #[command(flatten)]
     create: CreateFlag,
-    #[command(flatten)]
-    tag: TagFlags,
-    #[command(flatten)]
-    parents: ParentFlags,
 }
 
 /// What is said of a format.
@@ -222,20 +216,20 @@ fn take_in(
     store: &Store,
 ) -> Result<(), Failure> {
     let branch = select::writable_branch(store, [&RefPath::default()], &flags.branch)?;
-    changes::check_tag(store, &flags.tag)?;
+    changes::check_tag(store, &flags.commit.tag)?;
     let tip = select::tip(store, &branch)?;
     let progress = session.progress("unpacking");
     let dry_run = flags.dry_run.dry_run;
     let options = ArchiveIn {
         dry_run,
-        message: flags.message.message.clone(),
-        parents: select::parents(store, &flags.parents.parents)?,
+        message: flags.commit.message.clone(),
+        parents: select::parents(store, &flags.commit.parents)?,
         ..ArchiveIn::default()
     };
     let taken = tip.archive_in(input, format, &options, &progress)?;
     drop(progress);
     if !dry_run {
-        changes::tag(session, store, &taken, &flags.tag)?;
+        changes::tag(session, store, &taken, &flags.commit.tag)?;
     }
     let shown = Shown {
         before: BStr::new(":"),

@@ -5,7 +5,7 @@ use packhouse_repo::store::{Snapshot, Store};
 use serde::Serialize;
 
 use super::failure::Failure;
-use super::flags::{BranchFlag, SnapshotFlags};
+use super::flags::{NewRef, RefName, SnapshotFlags};
 use super::output::{self, FormatFlag};
 use super::select;
 use super::session::Session;
@@ -21,40 +21,21 @@ pub(crate) struct BranchArgs {
 #[derive(Debug, Subcommand)]
 enum BranchCommand {
     /// List the branches
-    List(ListArgs),
+    List(FormatFlag),
     Set(SetArgs),
     /// Exit with 0 if there is such a branch, else with 1
-    Exists(NameArg),
+    Exists(RefName),
     /// Delete a branch; its commits stay until gc removes them
-    Delete(NameArg),
+    Delete(RefName),
     Hash(HashArgs),
     Current(CurrentArgs),
-}
-
-#[derive(Args, Debug)]
-struct ListArgs {
-    #[command(flatten)]
-    format: FormatFlag,
-}
-
-#[derive(Args, Debug)]
-struct NameArg {
-    /// The branch
-    name: String,
 }
 
 /// Make a branch at the current branch or another commit
 #[derive(Args, Debug)]
 struct SetArgs {
-    /// The branch to make
-    name: String,
     #[command(flatten)]
-    source: BranchFlag,
-    #[command(flatten)]
-    snapshot: SnapshotFlags,
-    /// Move the branch if it exists
-    #[arg(short, long)]
-    force: bool,
+    new: NewRef,
     /// Begin with an empty commit
     #[arg(long)]
     empty: bool,
@@ -69,8 +50,8 @@ struct SetArgs {
 /// Print the commit of a branch
 #[derive(Args, Debug)]
 struct HashArgs {
-    /// The branch
-    name: String,
+    #[command(flatten)]
+    of: RefName,
     #[command(flatten)]
     snapshot: SnapshotFlags,
     #[command(flatten)]
@@ -102,7 +83,7 @@ pub(crate) fn run(args: BranchArgs, session: &Session) -> Result<u8, Failure> {
     let store = session.open()?;
     match args.command {
         None => list(&store, session, FormatFlag::default())?,
-        Some(BranchCommand::List(args)) => list(&store, session, args.format)?,
+        Some(BranchCommand::List(format)) => list(&store, session, format)?,
         Some(BranchCommand::Set(args)) => set(&store, session, &args)?,
         Some(BranchCommand::Exists(args)) => {
             return Ok(match store.branches().contains(&args.name)? {
@@ -127,12 +108,16 @@ fn list(store: &Store, session: &Session, format: FormatFlag) -> Result<(), Fail
 }
 
 fn set(store: &Store, session: &Session, args: &SetArgs) -> Result<(), Failure> {
+    let NewRef {
+        name,
+        source,
+        snapshot,
+        force,
+    } = &args.new;
     let branches = store.branches();
-    let exists = branches.contains(&args.name)?;
+    let exists = branches.contains(name)?;
     let is_first = branches.is_empty()?;
-    if args.empty
-        && (args.snapshot.any() || args.source.branch.is_some() || args.squash || args.append)
-    {
+    if args.empty && (snapshot.any() || source.branch.is_some() || args.squash || args.append) {
         return Err(
             Failure::new("--empty cannot be combined with what names a commit").hint(
                 "leave out -b, --ref, --path, --match, --before, --back, --squash and --append",
@@ -140,38 +125,38 @@ fn set(store: &Store, session: &Session, args: &SetArgs) -> Result<(), Failure> 
         );
     }
     if args.append && !exists {
-        return Err(Failure::new(format!("Branch not found: {}", args.name))
+        return Err(Failure::new(format!("Branch not found: {}", name))
             .hint("--append needs a branch to append to"));
     }
-    if exists && !args.force && !args.append {
+    if exists && !force && !args.append {
         return Err(
-            Failure::new(format!("Branch already exists: {}", args.name)).hint("--force moves it"),
+            Failure::new(format!("Branch already exists: {}", name)).hint("--force moves it")
         );
     }
     if args.empty {
-        branches.set_empty(&args.name)?;
+        branches.set_empty(name)?;
     } else {
-        let source = select::chosen(store, &args.source, &args.snapshot)?;
+        let chosen = select::chosen(store, source, snapshot)?;
         let target = match (args.append, args.squash) {
-            (true, _) => source.squash(Some(&branches.get(&args.name)?), None)?,
-            (false, true) => source.squash(None, None)?,
-            (false, false) => source,
+            (true, _) => chosen.squash(Some(&branches.get(name)?), None)?,
+            (false, true) => chosen.squash(None, None)?,
+            (false, false) => chosen,
         };
-        branches.set(&args.name, &target)?;
+        branches.set(name, &target)?;
     }
     if is_first && branches.current_name()?.is_none() {
         // Whoever clones gets the branch that `HEAD` names.
-        branches.set_current(&args.name)?;
+        branches.set_current(name)?;
     }
-    session.tell(format_args!("Set branch {}", args.name));
+    session.tell(format_args!("Set branch {}", name));
     Ok(())
 }
 
 fn hash(store: &Store, session: &Session, args: &HashArgs) -> Result<(), Failure> {
-    let tip = select::tip(store, &args.name)?;
+    let tip = select::tip(store, &args.of.name)?;
     let found: Snapshot = select::filtered(tip, &args.snapshot)?;
     let shown = Tip {
-        branch: &args.name,
+        branch: &args.of.name,
         hash: found.commit().to_string(),
     };
     output::value(session.format(args.format), &shown, |out| {

@@ -1,8 +1,12 @@
 //! Options that several commands share.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::Args;
+use packhouse_repo::store::ExcludeFilter;
+
+use super::failure::Failure;
 
 /// `-b`.
 #[derive(Args, Clone, Debug, Default)]
@@ -47,12 +51,32 @@ impl SnapshotFlags {
     }
 }
 
-/// `-m`.
+/// What is said of the commit that a command makes: `-m`, `--tag` and `--parent`.
 #[derive(Args, Clone, Debug, Default)]
-pub(crate) struct MessageFlag {
+pub(crate) struct CommitFlags {
     /// Commit message; may hold {default}, {add_count}, {update_count}, {delete_count}, {total_count} and {op}
     #[arg(short, long, value_name = "TEXT")]
     pub(crate) message: Option<String>,
+    #[command(flatten)]
+    pub(crate) tag: TagFlags,
+    /// Record this branch, tag or commit as a further parent, without merging it (repeatable)
+    #[arg(long = "parent", value_name = "REF")]
+    pub(crate) parents: Vec<String>,
+}
+
+impl CommitFlags {
+    /// Which of them is given, if any is.
+    pub(crate) fn given(&self) -> Option<&'static str> {
+        let given = [
+            (self.tag.tag.is_some(), "--tag"),
+            (self.message.is_some(), "-m"),
+            (!self.parents.is_empty(), "--parent"),
+        ];
+        given
+            .iter()
+            .find(|(given, _)| *given)
+            .map(|(_, flag)| *flag)
+    }
 }
 
 /// `--tag`.
@@ -64,14 +88,6 @@ pub(crate) struct TagFlags {
     /// Replace the tag if it exists
     #[arg(long, requires = "tag")]
     pub(crate) force_tag: bool,
-}
-
-/// `--parent`.
-#[derive(Args, Clone, Debug, Default)]
-pub(crate) struct ParentFlags {
-    /// Record this branch, tag or commit as a further parent, without merging it (repeatable)
-    #[arg(long = "parent", value_name = "REF")]
-    pub(crate) parents: Vec<String>,
 }
 
 /// `-n`.
@@ -96,4 +112,72 @@ pub(crate) struct GlobFlag {
     /// Take `*` and `?` in paths as they are
     #[arg(long)]
     pub(crate) no_glob: bool,
+}
+
+/// What is left out of a copy from disk.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct ExcludeFlags {
+    /// Leave out what matches (gitignore syntax, repeatable)
+    #[arg(long, value_name = "PATTERN")]
+    exclude: Vec<String>,
+    /// Leave out what matches a line of this file
+    #[arg(long, value_name = "FILE")]
+    exclude_from: Option<PathBuf>,
+    /// Keep files at the destination that are left out, where others are deleted
+    #[arg(long)]
+    pub(crate) keep_excluded: bool,
+}
+
+impl ExcludeFlags {
+    /// Whether anything is left out.
+    pub(crate) fn any(&self) -> bool {
+        !self.exclude.is_empty() || self.exclude_from.is_some()
+    }
+
+    /// The filter that is asked for, if one is.
+    ///
+    /// # Errors
+    ///
+    /// A pattern makes no sense, or the file cannot be read.
+    pub(crate) fn filter(&self, gitignore: bool) -> Result<Option<ExcludeFilter>, Failure> {
+        let filter = ExcludeFilter::new(&self.exclude, self.exclude_from.as_deref(), gitignore)?;
+        Ok(filter.active().then_some(filter))
+    }
+}
+
+/// What `mv` and `rm` take besides paths.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct RearrangeFlags {
+    /// Folders with everything in them
+    #[arg(short = 'R', long)]
+    pub(crate) recursive: bool,
+    #[command(flatten)]
+    pub(crate) glob: GlobFlag,
+    #[command(flatten)]
+    pub(crate) branch: BranchFlag,
+    #[command(flatten)]
+    pub(crate) dry_run: DryRunFlag,
+    #[command(flatten)]
+    pub(crate) commit: CommitFlags,
+}
+
+/// The name of a branch or tag.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct RefName {
+    /// The branch or tag
+    pub(crate) name: String,
+}
+
+/// What a new branch or tag is, and where.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct NewRef {
+    /// What to call it
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) source: BranchFlag,
+    #[command(flatten)]
+    pub(crate) snapshot: SnapshotFlags,
+    /// Move it if it exists
+    #[arg(short, long)]
+    pub(crate) force: bool,
 }

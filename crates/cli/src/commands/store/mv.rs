@@ -8,9 +8,7 @@ use packhouse_repo::store::Rename;
 
 use super::changes::{self, Counted, Shown};
 use super::failure::Failure;
-use super::flags::{
-    BranchFlag, DryRunFlag, GlobFlag, MessageFlag, ParentFlags, SnapshotFlags, TagFlags,
-};
+use super::flags::{RearrangeFlags, SnapshotFlags};
 use super::ref_path::{Place, RefPath};
 use super::rm::expand;
 use super::select;
@@ -22,24 +20,12 @@ pub(crate) struct MvArgs {
     /// What to move, then where to; each as `ref:path`, all in one branch
     #[arg(required = true, value_name = "SRC|DEST")]
     paths: Vec<OsString>,
-    /// Folders with everything in them
-    #[arg(short = 'R', long)]
-    recursive: bool,
     #[command(flatten)]
-    glob: GlobFlag,
-    #[command(flatten)]
-    branch: BranchFlag,
-    #[command(flatten)]
-    message: MessageFlag,
-    #[command(flatten)]
-    dry_run: DryRunFlag,
-    #[command(flatten)]
-    tag: TagFlags,
-    #[command(flatten)]
-    parents: ParentFlags,
+    flags: RearrangeFlags,
 }
 
 pub(crate) fn run(args: MvArgs, session: &Session) -> Result<(), Failure> {
+    let flags = args.flags;
     let places = args
         .paths
         .iter()
@@ -53,21 +39,21 @@ pub(crate) fn run(args: MvArgs, session: &Session) -> Result<(), Failure> {
             "mv requires at least two arguments (SRC... DEST)",
         ));
     };
-    select::check(&places, &args.branch, &SnapshotFlags::default())?;
+    select::check(&places, &flags.branch, &SnapshotFlags::default())?;
     let store = session.open()?;
-    let branch = select::writable_branch(&store, &places, &args.branch)?;
-    changes::check_tag(&store, &args.tag)?;
+    let branch = select::writable_branch(&store, &places, &flags.branch)?;
+    changes::check_tag(&store, &flags.commit.tag)?;
     let tip = select::tip(&store, &branch)?;
-    let sources = expand(&tip, sources.iter().map(|place| &place.path), args.glob)?;
+    let sources = expand(&tip, sources.iter().map(|place| &place.path), flags.glob)?;
     let options = Rename {
-        recursive: args.recursive,
-        dry_run: args.dry_run.dry_run,
-        message: args.message.message,
-        parents: select::parents(&store, &args.parents.parents)?,
+        recursive: flags.recursive,
+        dry_run: flags.dry_run.dry_run,
+        message: flags.commit.message.clone(),
+        parents: select::parents(&store, &flags.commit.parents)?,
     };
     let moved = tip.rename(&sources, &dest.path, &options)?;
     if !options.dry_run {
-        changes::tag(session, &store, &moved, &args.tag)?;
+        changes::tag(session, &store, &moved, &flags.commit.tag)?;
     }
     let shown = Shown {
         before: BStr::new(":"),

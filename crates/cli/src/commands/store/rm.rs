@@ -8,9 +8,7 @@ use packhouse_repo::store::{Remove, Snapshot};
 
 use super::changes::{self, Counted, Shown};
 use super::failure::Failure;
-use super::flags::{
-    BranchFlag, DryRunFlag, GlobFlag, MessageFlag, ParentFlags, SnapshotFlags, TagFlags,
-};
+use super::flags::{GlobFlag, RearrangeFlags, SnapshotFlags};
 use super::ls::has_wildcard;
 use super::ref_path::RefPath;
 use super::select;
@@ -22,44 +20,32 @@ pub(crate) struct RmArgs {
     /// Files, folders or patterns, all in one branch
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<OsString>,
-    /// Folders with everything in them
-    #[arg(short = 'R', long)]
-    recursive: bool,
     #[command(flatten)]
-    glob: GlobFlag,
-    #[command(flatten)]
-    branch: BranchFlag,
-    #[command(flatten)]
-    message: MessageFlag,
-    #[command(flatten)]
-    dry_run: DryRunFlag,
-    #[command(flatten)]
-    tag: TagFlags,
-    #[command(flatten)]
-    parents: ParentFlags,
+    flags: RearrangeFlags,
 }
 
 pub(crate) fn run(args: RmArgs, session: &Session) -> Result<(), Failure> {
+    let flags = args.flags;
     let places = args
         .paths
         .iter()
         .map(|path| RefPath::parse(path))
         .collect::<Result<Vec<_>, _>>()?;
-    select::check(&places, &args.branch, &SnapshotFlags::default())?;
+    select::check(&places, &flags.branch, &SnapshotFlags::default())?;
     let store = session.open()?;
-    let branch = select::writable_branch(&store, &places, &args.branch)?;
-    changes::check_tag(&store, &args.tag)?;
+    let branch = select::writable_branch(&store, &places, &flags.branch)?;
+    changes::check_tag(&store, &flags.commit.tag)?;
     let tip = select::tip(&store, &branch)?;
-    let sources = expand(&tip, places.iter().map(|place| &place.path), args.glob)?;
+    let sources = expand(&tip, places.iter().map(|place| &place.path), flags.glob)?;
     let options = Remove {
-        recursive: args.recursive,
-        dry_run: args.dry_run.dry_run,
-        message: args.message.message,
-        parents: select::parents(&store, &args.parents.parents)?,
+        recursive: flags.recursive,
+        dry_run: flags.dry_run.dry_run,
+        message: flags.commit.message.clone(),
+        parents: select::parents(&store, &flags.commit.parents)?,
     };
     let removed = tip.remove(&sources, &options)?;
     if !options.dry_run {
-        changes::tag(session, &store, &removed, &args.tag)?;
+        changes::tag(session, &store, &removed, &flags.commit.tag)?;
     }
     let shown = Shown {
         before: BStr::new(":"),

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::changes;
 use super::failure::Failure;
-use super::flags::{BranchFlag, SnapshotFlags};
+use super::flags::{NewRef, RefName};
 use super::output::{self, FormatFlag};
 use super::select;
 use super::session::Session;
@@ -22,46 +22,21 @@ pub(crate) struct TagArgs {
 #[derive(Debug, Subcommand)]
 enum TagCommand {
     /// List the tags
-    List(ListArgs),
-    Set(SetArgs),
+    List(FormatFlag),
+    /// Make a tag at the current branch or another commit
+    Set(NewRef),
     /// Exit with 0 if there is such a tag, else with 1
-    Exists(NameArg),
+    Exists(RefName),
     /// Delete a tag
-    Delete(NameArg),
+    Delete(RefName),
     /// Print the commit of a tag
     Hash(HashArgs),
 }
 
 #[derive(Args, Debug)]
-struct ListArgs {
-    #[command(flatten)]
-    format: FormatFlag,
-}
-
-#[derive(Args, Debug)]
-struct NameArg {
-    /// The tag
-    name: String,
-}
-
-/// Make a tag at the current branch or another commit
-#[derive(Args, Debug)]
-struct SetArgs {
-    /// The tag to make
-    name: String,
-    #[command(flatten)]
-    source: BranchFlag,
-    #[command(flatten)]
-    snapshot: SnapshotFlags,
-    /// Replace the tag if it exists
-    #[arg(short, long)]
-    force: bool,
-}
-
-#[derive(Args, Debug)]
 struct HashArgs {
-    /// The tag
-    name: String,
+    #[command(flatten)]
+    of: RefName,
     #[command(flatten)]
     format: FormatFlag,
 }
@@ -76,7 +51,7 @@ pub(crate) fn run(args: TagArgs, session: &Session) -> Result<u8, Failure> {
     let store = session.open()?;
     match args.command {
         None => list(&store, session, FormatFlag::default())?,
-        Some(TagCommand::List(args)) => list(&store, session, args.format)?,
+        Some(TagCommand::List(format)) => list(&store, session, format)?,
         Some(TagCommand::Set(args)) => {
             let source = select::chosen(&store, &args.source, &args.snapshot)?;
             changes::set_tag(&store, &args.name, &source, args.force)?;
@@ -105,8 +80,8 @@ fn list(store: &Store, session: &Session, format: FormatFlag) -> Result<(), Fail
 
 fn hash(store: &Store, session: &Session, args: &HashArgs) -> Result<(), Failure> {
     let tagged = Tagged {
-        tag: &args.name,
-        hash: store.tags().get(&args.name)?.commit().to_string(),
+        tag: &args.of.name,
+        hash: store.tags().get(&args.of.name)?.commit().to_string(),
     };
     output::value(session.format(args.format), &tagged, |out| {
         writeln!(out, "{}", tagged.hash)

@@ -13,7 +13,7 @@ use packhouse_repo::store::{
 
 use super::changes::{self, Counted, Shown};
 use super::failure::Failure;
-use super::flags::{BranchFlag, CreateFlag, MessageFlag, ParentFlags, SnapshotFlags, TagFlags};
+use super::flags::{BranchFlag, CommitFlags, CreateFlag, SnapshotFlags};
 use super::ref_path::RefPath;
 use super::select;
 use super::session::Session;
@@ -33,13 +33,9 @@ pub(crate) struct WriteArgs {
     #[command(flatten)]
     branch: BranchFlag,
     #[command(flatten)]
-    message: MessageFlag,
+    commit: CommitFlags,
     #[command(flatten)]
     create: CreateFlag,
-    #[command(flatten)]
-    tag: TagFlags,
-    #[command(flatten)]
-    parents: ParentFlags,
     /// Copy the input to standard output as well
     #[arg(short, long)]
     passthrough: bool,
@@ -63,14 +59,14 @@ fn write(
     path: &BStr,
 ) -> Result<(), Failure> {
     let branch = select::writable_branch(store, [place], &args.branch)?;
-    changes::check_tag(store, &args.tag)?;
+    changes::check_tag(store, &args.commit.tag)?;
     let target = Target {
         store,
         branch: &branch,
         path,
         options: CommitOptions {
-            message: args.message.message.clone(),
-            parents: select::parents(store, &args.parents.parents)?,
+            message: args.commit.message.clone(),
+            parents: select::parents(store, &args.commit.parents)?,
             ..CommitOptions::default()
         },
     };
@@ -79,7 +75,7 @@ fn write(
         true => target.write(Tee { from: stdin })?,
         false => target.write(stdin)?,
     };
-    changes::tag(session, store, &written, &args.tag)?;
+    changes::tag(session, store, &written, &args.commit.tag)?;
     let shown = Shown {
         before: BStr::new(":"),
         dry_run: false,

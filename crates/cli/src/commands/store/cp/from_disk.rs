@@ -48,7 +48,7 @@ fn copy(
 ) -> Result<(), Failure> {
     let dry_run = args.dry_run.dry_run;
     let branch = select::writable_branch(store, [dest], &args.branch)?;
-    changes::check_tag(store, &args.tag)?;
+    changes::check_tag(store, &args.commit.tag)?;
     let tip = select::tip(store, &branch)?;
     if let Some((source, metadata)) = single_file(args, sources) {
         if args.delete {
@@ -63,22 +63,22 @@ fn copy(
         dest: dest.into(),
         dry_run,
         follow_symlinks: args.follow_symlinks,
-        message: args.message.message.clone(),
+        message: args.commit.message.clone(),
         mode: args.file_type(),
         ignore_existing: args.ignore_existing,
         delete: args.delete,
         ignore_errors: args.ignore_errors,
         checksum: args.checksum,
-        exclude: args.excludes()?,
-        keep_excluded: args.keep_excluded,
+        exclude: args.exclude.filter(false)?,
+        keep_excluded: args.exclude.keep_excluded,
         operation: Some("cp".to_owned()),
-        parents: select::parents(store, &args.parents.parents)?,
+        parents: select::parents(store, &args.commit.parents)?,
         progress: Some(&progress),
     };
     let copied = tip.copy_in(&options)?;
     drop(progress);
     if !dry_run {
-        changes::tag(session, store, &copied, &args.tag)?;
+        changes::tag(session, store, &copied, &args.commit.tag)?;
     }
     let before = changes::stored_prefix(dest);
     let counted = match copied.commit() == tip.commit() {
@@ -128,7 +128,8 @@ fn copy_one(
         false => BString::from(folder),
     };
     let excluded = args
-        .excludes()?
+        .exclude
+        .filter(false)?
         .is_some_and(|filter| filter.is_excluded(&name, false));
     let kept = args.ignore_existing && tip.exists(&path)?;
     let dry_run = args.dry_run.dry_run;
@@ -140,9 +141,9 @@ fn copy_one(
         };
     }
     let options = CommitOptions {
-        message: args.message.message.clone(),
+        message: args.commit.message.clone(),
         operation: Some("cp".to_owned()),
-        parents: select::parents(store, &args.parents.parents)?,
+        parents: select::parents(store, &args.commit.parents)?,
         dry_run,
         ..CommitOptions::default()
     };
@@ -168,7 +169,7 @@ fn copy_one(
         }
     };
     if !dry_run {
-        changes::tag(session, store, &copied, &args.tag)?;
+        changes::tag(session, store, &copied, &args.commit.tag)?;
     }
     let shown = Shown {
         before: BStr::new(":"),

@@ -8,15 +8,14 @@ pub(crate) use to_disk::local_prefix;
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
 
 use bstr::{BString, ByteSlice};
 use clap::{Args, ValueEnum};
-use packhouse_repo::store::{ExcludeFilter, FileType};
+use packhouse_repo::store::FileType;
 
 use super::failure::Failure;
 use super::flags::{
-    BranchFlag, CreateFlag, DryRunFlag, GlobFlag, MessageFlag, ParentFlags, SnapshotFlags, TagFlags,
+    BranchFlag, CommitFlags, CreateFlag, DryRunFlag, ExcludeFlags, GlobFlag, SnapshotFlags,
 };
 use super::ref_path::{Place, RefPath};
 use super::select;
@@ -37,17 +36,13 @@ pub(crate) struct CpArgs {
     #[command(flatten)]
     snapshot: SnapshotFlags,
     #[command(flatten)]
-    message: MessageFlag,
+    commit: CommitFlags,
     #[command(flatten)]
     dry_run: DryRunFlag,
-    #[command(flatten)]
-    tag: TagFlags,
     #[command(flatten)]
     create: CreateFlag,
     #[command(flatten)]
     glob: GlobFlag,
-    #[command(flatten)]
-    parents: ParentFlags,
     /// What files become [default: as on disk]
     #[arg(long = "type", value_enum, value_name = "TYPE")]
     file_type: Option<KindFlag>,
@@ -63,15 +58,8 @@ pub(crate) struct CpArgs {
     /// Delete files at the destination that the source does not have
     #[arg(long)]
     delete: bool,
-    /// Leave out what matches (gitignore syntax, repeatable)
-    #[arg(long, value_name = "PATTERN")]
-    exclude: Vec<String>,
-    /// Leave out what matches a line of this file
-    #[arg(long, value_name = "FILE")]
-    exclude_from: Option<PathBuf>,
-    /// With --delete: keep files at the destination that are left out
-    #[arg(long)]
-    keep_excluded: bool,
+    #[command(flatten)]
+    exclude: ExcludeFlags,
     /// Go on after files that cannot be copied
     #[arg(long)]
     ignore_errors: bool,
@@ -143,19 +131,7 @@ fn check(args: &CpArgs, stored: &[RefPath], dest: &Place) -> Result<(), Failure>
             "--ref, --path, --match, --before and --back only apply when reading from repo",
         ),
         (
-            dest.is_none() && args.tag.tag.is_some(),
-            "--tag only applies when writing to repo",
-        ),
-        (
-            dest.is_none() && args.message.message.is_some(),
-            "-m only applies when writing to repo",
-        ),
-        (
-            dest.is_none() && !args.parents.parents.is_empty(),
-            "--parent only applies when writing to repo",
-        ),
-        (
-            !from_disk && (!args.exclude.is_empty() || args.exclude_from.is_some()),
+            !from_disk && args.exclude.any(),
             "--exclude and --exclude-from only apply when copying from disk to repo",
         ),
         (
@@ -167,6 +143,9 @@ fn check(args: &CpArgs, stored: &[RefPath], dest: &Place) -> Result<(), Failure>
             "--type only applies when copying from disk to repo",
         ),
     ];
+    if dest.is_none() {
+        check_no_commit(&args.commit)?;
+    }
     match refused.iter().find(|(refused, _)| *refused) {
         Some((_, why)) => Err(Failure::new(*why)),
         None => Ok(()),
@@ -183,20 +162,16 @@ impl CpArgs {
             (None, None) => None,
         }
     }
-
-    fn excludes(&self) -> Result<Option<ExcludeFilter>, Failure> {
-        excludes(&self.exclude, self.exclude_from.as_deref(), false)
-    }
 }
 
-/// The filter that options ask for, if they do.
-pub(crate) fn excludes(
-    patterns: &[String],
-    from: Option<&std::path::Path>,
-    gitignore: bool,
-) -> Result<Option<ExcludeFilter>, Failure> {
-    let filter = ExcludeFilter::new(patterns, from, gitignore)?;
-    Ok(filter.active().then_some(filter))
+/// Refuses what is said of a commit where none is made: copies to disk.
+pub(crate) fn check_no_commit(flags: &CommitFlags) -> Result<(), Failure> {
+    match flags.given() {
+        Some(flag) => Err(Failure::new(format!(
+            "{flag} only applies when writing to repo"
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// Whether a source names a part of its path that is kept: `base/./rest`.

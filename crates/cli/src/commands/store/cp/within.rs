@@ -21,7 +21,7 @@ pub(super) fn run(
     let dry_run = args.dry_run.dry_run;
     let store = session.open()?;
     let branch = select::writable_branch(&store, [dest], &args.branch)?;
-    changes::check_tag(&store, &args.tag)?;
+    changes::check_tag(&store, &args.commit.tag)?;
     let tip = select::tip(&store, &branch)?;
     let mut groups = Vec::new();
     for place in sources {
@@ -44,16 +44,16 @@ pub(super) fn run(
             _ => false,
         },
         dry_run,
-        message: args.message.message.clone(),
+        message: args.commit.message.clone(),
         operation: None,
-        parents: select::parents(&store, &args.parents.parents)?,
+        parents: select::parents(&store, &args.commit.parents)?,
     };
     let sources = groups
         .iter()
         .map(|(snapshot, paths)| (snapshot, paths.as_slice()));
     let copied = tip.copy_from_each(sources, folder, &options)?;
     if !dry_run {
-        changes::tag(session, &store, &copied, &args.tag)?;
+        changes::tag(session, &store, &copied, &args.commit.tag)?;
     }
     let shown = Shown {
         before: BStr::new(":"),

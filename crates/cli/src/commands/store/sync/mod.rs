@@ -11,11 +11,9 @@ use clap::Args;
 use packhouse_repo::store::{CopyBetween, Snapshot, Store, SyncIn, SyncOut};
 
 use super::changes::{self, Counted, Shown};
-use super::cp::{excludes, local_prefix};
+use super::cp::{check_no_commit, local_prefix};
 use super::failure::Failure;
-use super::flags::{
-    BranchFlag, CreateFlag, DryRunFlag, MessageFlag, ParentFlags, SnapshotFlags, TagFlags,
-};
+use super::flags::{BranchFlag, CommitFlags, CreateFlag, DryRunFlag, ExcludeFlags, SnapshotFlags};
 use super::ref_path::{Place, RefPath};
 use super::select;
 use super::session::Session;
@@ -37,27 +35,16 @@ pub(crate) struct SyncArgs {
     #[command(flatten)]
     snapshot: SnapshotFlags,
     #[command(flatten)]
-    message: MessageFlag,
+    commit: CommitFlags,
     #[command(flatten)]
     dry_run: DryRunFlag,
     #[command(flatten)]
-    tag: TagFlags,
-    #[command(flatten)]
     create: CreateFlag,
     #[command(flatten)]
-    parents: ParentFlags,
-    /// Leave out what matches (gitignore syntax, repeatable)
-    #[arg(long, value_name = "PATTERN")]
-    exclude: Vec<String>,
-    /// Leave out what matches a line of this file
-    #[arg(long, value_name = "FILE")]
-    exclude_from: Option<PathBuf>,
+    exclude: ExcludeFlags,
     /// Leave out what the `.gitignore` files of the source name
     #[arg(long)]
     gitignore: bool,
-    /// Keep files at the destination that are left out
-    #[arg(long)]
-    keep_excluded: bool,
     /// Go on after files that cannot be copied
     #[arg(long)]
     ignore_errors: bool,
@@ -130,26 +117,13 @@ fn check(args: &SyncArgs, direction: &Direction) -> Result<(), Failure> {
             select::check([dest], &args.branch, &SnapshotFlags::default())?;
         }
     }
-    let excludes = !args.exclude.is_empty() || args.exclude_from.is_some();
     let refused = [
         (
             from_disk && args.snapshot.any(),
             "--ref, --path, --match, --before and --back only apply when reading from repo",
         ),
         (
-            to_disk && args.tag.tag.is_some(),
-            "--tag only applies when writing to repo",
-        ),
-        (
-            to_disk && args.message.message.is_some(),
-            "-m only applies when writing to repo",
-        ),
-        (
-            to_disk && !args.parents.parents.is_empty(),
-            "--parent only applies when writing to repo",
-        ),
-        (
-            !from_disk && excludes,
+            !from_disk && args.exclude.any(),
             "--exclude and --exclude-from only apply when syncing from disk to repo",
         ),
         (
@@ -165,7 +139,7 @@ fn check(args: &SyncArgs, direction: &Direction) -> Result<(), Failure> {
             "--watch and --dry-run exclude each other",
         ),
         (
-            args.watch && args.tag.tag.is_some(),
+            args.watch && args.commit.tag.tag.is_some(),
             "--watch and --tag exclude each other",
         ),
         (
@@ -173,6 +147,9 @@ fn check(args: &SyncArgs, direction: &Direction) -> Result<(), Failure> {
             "--debounce must be at least 100 ms",
         ),
     ];
+    if to_disk {
+        check_no_commit(&args.commit)?;
+    }
     match refused.iter().find(|(refused, _)| *refused) {
         Some((_, why)) => Err(Failure::new(*why)),
         None => Ok(()),
@@ -188,7 +165,7 @@ fn to_store(
 ) -> Result<(), Failure> {
     let dry_run = args.dry_run.dry_run;
     let branch = select::writable_branch(store, [dest], &args.branch)?;
-    changes::check_tag(store, &args.tag)?;
+    changes::check_tag(store, &args.commit.tag)?;
     let job = Job {
         args,
         store,
@@ -201,7 +178,7 @@ fn to_store(
     }
     let synced = job.sync(session)?;
     if !dry_run {
-        changes::tag(session, store, &synced, &args.tag)?;
+        changes::tag(session, store, &synced, &args.commit.tag)?;
     }
     let before = changes::stored_prefix(&job.dest);
     finish(session, &synced, before.as_ref(), dry_run)
@@ -223,16 +200,12 @@ impl Job<'_> {
         let progress = session.progress("syncing");
         let options = SyncIn {
             dry_run: self.args.dry_run.dry_run,
-            message: self.args.message.message.clone(),
+            message: self.args.commit.message.clone(),
             ignore_errors: self.args.ignore_errors,
             checksum: self.args.checksum,
-            keep_excluded: self.args.keep_excluded,
-            exclude: excludes(
-                &self.args.exclude,
-                self.args.exclude_from.as_deref(),
-                self.args.gitignore,
-            )?,
-            parents: select::parents(self.store, &self.args.parents.parents)?,
+            keep_excluded: self.args.exclude.keep_excluded,
+            exclude: self.args.exclude.filter(self.args.gitignore)?,
+            parents: select::parents(self.store, &self.args.commit.parents)?,
             progress: Some(&progress),
         };
         Ok(tip.sync_in(self.local, &self.dest, &options)?)
@@ -270,7 +243,7 @@ fn within(
     let dry_run = args.dry_run.dry_run;
     let store = session.open()?;
     let branch = select::writable_branch(&store, [dest], &args.branch)?;
-    changes::check_tag(&store, &args.tag)?;
+    changes::check_tag(&store, &args.commit.tag)?;
     let tip = select::tip(&store, &branch)?;
     let snapshot = select::snapshot(&store, source, &args.branch, &args.snapshot)?;
     let mut contents = BString::from(source.path.trim_end_with(|char| char == '/'));
@@ -280,15 +253,15 @@ fn within(
     let options = CopyBetween {
         delete: true,
         dry_run,
-        message: args.message.message.clone(),
+        message: args.commit.message.clone(),
         operation: Some("sync".to_owned()),
-        parents: select::parents(&store, &args.parents.parents)?,
+        parents: select::parents(&store, &args.commit.parents)?,
         ..CopyBetween::default()
     };
     let dest = dest.path.trim_end_with(|char| char == '/');
     let synced = tip.copy_from(&snapshot, &[contents], dest, &options)?;
     if !dry_run {
-        changes::tag(session, &store, &synced, &args.tag)?;
+        changes::tag(session, &store, &synced, &args.commit.tag)?;
     }
     finish(session, &synced, BStr::new(":"), dry_run)
 }
