@@ -41,6 +41,19 @@ async def test_open_write_and_read(path):
 
 
 @coroutine_test
+async def test_parents_may_be_any_iterable(path):
+    store = await aio.GitStore.open(path, create="main")
+    dev = await store.branches.set("dev", await store.branches["main"])
+    dev = await dev.write("x", b"x")
+    main = await store.branches["main"]
+    for number, parents in enumerate(([dev], (dev,), (parent for parent in [dev]))):
+        main = await main.write("a.txt", str(number).encode(), parents=parents)
+    assert [snapshot.message async for snapshot in main.log()] == ["Write a.txt"] * 3 + ["Initialize main"]
+    again = await aio.retry_write(store, "main", "a.txt", b"again", message="retried")
+    assert isinstance(again, aio.FS) and again.message == "retried" and again.store is store
+
+
+@coroutine_test
 async def test_refs(path):
     store = await aio.GitStore.open(path, create="main")
     fs = await store.branches["main"]

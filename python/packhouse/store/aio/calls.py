@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, Callable, Coroutine, TypeVar
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    AsyncIterator,
+    Callable,
+    Coroutine,
+    Dict,
+    Iterator,
+    Tuple,
+    TypeVar,
+)
 
-from .running import finish, finish_long, run
+from .running import finish, finish_long, iterate, run
 
 if TYPE_CHECKING:
     from typing_extensions import Concatenate, ParamSpec
 
+    from .repository import GitStore
     from .snapshot import FS
 
     P = ParamSpec("P")
@@ -38,6 +49,17 @@ def plain(value: Any) -> Any:
     return value
 
 
+def _plain_all(
+    args: Tuple[Any, ...], kwargs: Dict[str, Any]
+) -> Tuple[Tuple[Any, ...], Dict[str, Any]]:
+    """All arguments as the store takes them."""
+    kwargs = {key: plain(value) for key, value in kwargs.items()}
+    if kwargs.get("parents") is not None:
+        # Any iterable will do, also one that `plain` does not look into.
+        kwargs["parents"] = [plain(parent) for parent in kwargs["parents"]]
+    return tuple(plain(value) for value in args), kwargs
+
+
 def _coroutine(
     how: Callable[..., Coroutine[Any, Any, Any]], method: Callable[..., Any]
 ) -> Callable[..., Coroutine[Any, Any, Any]]:
@@ -45,8 +67,7 @@ def _coroutine(
 
     @functools.wraps(method)
     async def call(self: Wrapper, *args: Any, **kwargs: Any) -> Any:
-        args = tuple(plain(value) for value in args)
-        kwargs = {key: plain(value) for key, value in kwargs.items()}
+        args, kwargs = _plain_all(args, kwargs)
         return self._wrap(await how(getattr(self.sync, name), *args, **kwargs))
 
     return call
@@ -85,3 +106,44 @@ def gives_snapshot_long(
 ) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, FS]]:
     """The same for a method that reports progress."""
     return _coroutine(finish_long, method)
+
+
+def _iterator(method: Callable[..., Any]) -> Callable[..., AsyncIterator[Any]]:
+    name = method.__name__
+
+    @functools.wraps(method)
+    def call(self: Wrapper, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+        args, kwargs = _plain_all(args, kwargs)
+        return iterate(lambda: getattr(self.sync, name)(*args, **kwargs), self._wrap)
+
+    return call
+
+
+def iterates(
+    method: Callable[Concatenate[S, P], Iterator[T]],
+) -> Callable[Concatenate[Any, P], AsyncIterator[T]]:
+    """An asynchronous iterator of a method that gives a lazy one."""
+    return _iterator(method)
+
+
+def iterates_snapshots(
+    method: Callable[Concatenate[S, P], Any],
+) -> Callable[Concatenate[Any, P], AsyncIterator[FS]]:
+    """The same for a method that gives snapshots."""
+    return _iterator(method)
+
+
+def _on_store(function: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any, Any]]:
+    @functools.wraps(function)
+    async def call(store: GitStore, *args: Any, **kwargs: Any) -> Any:
+        args, kwargs = _plain_all(args, kwargs)
+        return store._wrap(await finish(function, store.sync, *args, **kwargs))
+
+    return call
+
+
+def on_store(
+    function: Callable[Concatenate[Any, P], Any],
+) -> Callable[Concatenate[GitStore, P], Coroutine[Any, Any, FS]]:
+    """A coroutine of a function that writes to a store and returns a snapshot."""
+    return _on_store(function)

@@ -6,22 +6,29 @@ from types import TracebackType
 from typing import (
     TYPE_CHECKING,
     Any,
-    AsyncIterator,
     Iterable,
-    List,
     Optional,
-    Tuple,
     Type,
 )
 
 from .. import snapshot
-from ..arguments import Data, Mode, RepoPath
+from ..arguments import RepoPath
 from ..batch import Batch as SyncBatch
 from ..changes import ChangeReport
-from ..tree import WalkEntry
-from .calls import Wrapper, gives_snapshot, gives_snapshot_long, plain, reads, writes, writes_long
+from .calls import (
+    Wrapper,
+    gives_snapshot,
+    gives_snapshot_long,
+    iterates,
+    iterates_snapshots,
+    on_store,
+    plain,
+    reads,
+    writes,
+    writes_long,
+)
 from .files import FileReader, FileWriter
-from .running import Lazy, Opening, finish, iterate, run
+from .running import Lazy, Opening, finish, run
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -127,15 +134,8 @@ class FS(Wrapper):
     stat = reads(Sync.stat)
     glob = reads(Sync.glob)
 
-    def walk(
-        self, path: Optional[RepoPath] = None
-    ) -> AsyncIterator[Tuple[str, List[str], List[WalkEntry]]]:
-        """Each directory with the names of its directories and the entries of its files, from the top down, lazily."""
-        return iterate(lambda: self.sync.walk(path), lambda item: item)
-
-    def iglob(self, pattern: RepoPath) -> AsyncIterator[str]:
-        """The files and directories that match, lazily, in no particular order."""
-        return iterate(lambda: self.sync.iglob(pattern), lambda item: item)
+    walk = iterates(Sync.walk)
+    iglob = iterates(Sync.iglob)
 
     def open(
         self, path: RepoPath, mode: str = "rb", *, parents: Optional[Iterable[FS]] = None
@@ -206,19 +206,7 @@ class FS(Wrapper):
         parent = await run(lambda: self.sync.parent)
         return None if parent is None else FS(self._store, parent)
 
-    def log(
-        self,
-        path: Optional[RepoPath] = None,
-        *,
-        match: Optional[str] = None,
-        before: Optional[datetime] = None,
-    ) -> AsyncIterator[FS]:
-        """This snapshot and those before it, newest first, lazily."""
-        return iterate(
-            lambda: self.sync.log(path, match=match, before=before),
-            lambda fs: FS(self._store, fs),
-        )
-
+    log = iterates_snapshots(Sync.log)
     back = gives_snapshot(Sync.back)
     undo = gives_snapshot(Sync.undo)
     redo = gives_snapshot(Sync.redo)
@@ -277,25 +265,4 @@ class Batch(Wrapper):
             self.fs = self._base._wrap(self.sync.fs)
 
 
-async def retry_write(
-    store: GitStore,
-    branch: str,
-    path: RepoPath,
-    data: Data,
-    *,
-    message: Optional[str] = None,
-    mode: Mode = None,
-    retries: int = 5,
-) -> FS:
-    """Writes to the newest state of a branch, again when somebody else was faster."""
-    written = await finish(
-        snapshot.retry_write,
-        store.sync,
-        branch,
-        path,
-        data,
-        message=message,
-        mode=mode,
-        retries=retries,
-    )
-    return FS(store, written)
+retry_write = on_store(snapshot.retry_write)
