@@ -1,8 +1,8 @@
 //! Copying files of a snapshot into a local folder.
 
+mod plan;
 mod write;
 
-use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::fs;
 use std::io::ErrorKind;
@@ -11,18 +11,15 @@ use std::path::{Path, PathBuf};
 
 use bstr::{BString, ByteSlice};
 
-use super::destination::{Destination, Named, Place, StoreFolder, split};
+use self::plan::Plan;
+use super::destination::{Destination, Named, StoreFolder, split};
 use super::existing::Existing;
-use super::ingest::{Candidate, Reading};
-use super::local_file::Found;
-use super::overlap::{Pair, Winner, above, settle, sorted};
+use super::overlap::{Pair, Winner, settle, sorted};
 use super::problems::Problems;
 use super::source::{Kind, StoredSource, resolve_stored};
-use super::stat_cache::StatCache;
-use super::walk_local::{WalkOptions, Walked, walk_local};
 use crate::store::path::join;
 use crate::store::{
-    ChangeError, ChangeReport, FileEntry, FileType, NoProgress, Snapshot, StoreError, StoreProgress,
+    ChangeError, ChangeReport, FileEntry, FileType, Snapshot, StoreError, StoreProgress,
 };
 
 /// What is copied out of a snapshot, and how.
@@ -137,18 +134,6 @@ struct Copy<'a> {
     warnings: Vec<ChangeError>,
 }
 
-/// What is to be done.
-#[derive(Default)]
-struct Plan {
-    /// Sorted by target; whether something is there already.
-    writes: Vec<(Pair<Source>, bool)>,
-    deletes: Vec<BString>,
-    /// Folders that may be empty afterwards, each behind those above it.
-    folders: Vec<BString>,
-    /// How many files can stay as they are.
-    unchanged: usize,
-}
-
 impl<'a> Copy<'a> {
     fn new(snapshot: &'a Snapshot, options: &'a CopyOut<'a>) -> Result<Copy<'a>, StoreError> {
         Ok(Copy {
@@ -249,156 +234,6 @@ impl<'a> Copy<'a> {
 
     fn warn(&mut self, path: BString, error: String) {
         self.warnings.push(ChangeError { path, error });
-    }
-
-    /// Everything is written.
-    fn plan_all(
-        &mut self,
-        destination: &Destination,
-        pairs: Vec<Pair<Source>>,
-    ) -> Result<Plan, StoreError> {
-        let mut plan = Plan::default();
-        for pair in pairs {
-            let local = destination.local_path(pair.target.as_bstr());
-            let place = destination.place(pair.target.as_bstr());
-            let place = self.problems.check(local.as_os_str().as_bytes(), place)?;
-            match place {
-                None => {}
-                Some(Place::Taken | Place::Blocked) if self.options.ignore_existing => {
-                    plan.unchanged += 1;
-                }
-                Some(place) => plan.writes.push((pair, place == Place::Taken)),
-            }
-        }
-        Ok(plan)
-    }
-
-    /// What differs is written, what is in no source is deleted.
-    fn plan_mirror(
-        &mut self,
-        destination: &Destination,
-        pairs: Vec<Pair<Source>>,
-    ) -> Result<Plan, StoreError> {
-        let (walked, holds_store) = self.walk()?;
-        let there: HashMap<&BString, Option<Found>> = walked
-            .files
-            .iter()
-            .map(|file| (&file.path, file.found))
-            .collect();
-        let mut plan = Plan::default();
-        let mut both = Vec::new();
-        let sources: HashSet<BString> = pairs.iter().map(|pair| pair.target.clone()).collect();
-        for pair in pairs {
-            match there.get(&pair.target) {
-                Some(_) if self.options.ignore_existing => plan.unchanged += 1,
-                Some(found) => both.push((pair, *found)),
-                None => plan.writes.push((pair, false)),
-            }
-        }
-        plan.unchanged += both.len();
-        let differing = self.differing(destination, both)?;
-        plan.unchanged -= differing.len();
-        plan.writes
-            .extend(differing.into_iter().map(|pair| (pair, true)));
-        plan.writes
-            .sort_unstable_by(|(a, _), (b, _)| a.target.cmp(&b.target));
-        if holds_store {
-            // Told before anything is deleted, and by a dry run too.
-            for write in std::mem::take(&mut plan.writes) {
-                let target = write.0.target.as_bstr();
-                let local = destination.local_path(target);
-                let place = destination.place(target);
-                let fine = self.problems.check(local.as_os_str().as_bytes(), place)?;
-                plan.writes.extend(fine.map(|_| write));
-            }
-        }
-        // A folder stays if a file in it stays.
-        let kept: HashSet<&[u8]> = sources.iter().flat_map(|path| above(path)).collect();
-        plan.folders = walked.folders;
-        plan.folders
-            .retain(|folder| !kept.contains(folder.as_slice()));
-        plan.deletes = walked.files.into_iter().map(|file| file.path).collect();
-        plan.deletes.retain(|path| !sources.contains(path));
-        plan.deletes.sort_unstable();
-        Ok(plan)
-    }
-
-    /// What is in the destination, and whether the store is.
-    fn walk(&mut self) -> Result<(Walked, bool), StoreError> {
-        let mut walked = walk_local(
-            &self.options.dest,
-            &WalkOptions {
-                follow: false,
-                exclude: None,
-                kept_out: self.store.id(),
-            },
-        );
-        for (folder, error) in std::mem::take(&mut walked.errors) {
-            let path = folder.as_os_str().as_bytes();
-            let error = StoreError::local(&folder)(error);
-            self.problems.check(path, Err::<(), _>(error))?;
-        }
-        let left_out = std::mem::take(&mut walked.left_out);
-        let holds_store = !left_out.is_empty();
-        for folder in left_out {
-            let path = folder.as_os_str().as_bytes().into();
-            self.warn(path, "the store itself is left alone".to_owned());
-        }
-        Ok((walked, holds_store))
-    }
-
-    /// Those of the files that are there in another form.
-    fn differing(
-        &mut self,
-        destination: &Destination,
-        mut pairs: Vec<(Pair<Source>, Option<Found>)>,
-    ) -> Result<Vec<Pair<Source>>, StoreError> {
-        if !self.options.checksum {
-            let seconds = self.snapshot.seconds();
-            let is_old =
-                |found: &Option<Found>| found.is_some_and(|found| found.is_older_than(seconds));
-            pairs.retain(|(_, found)| !is_old(found));
-        }
-        let candidates: Vec<Candidate> = pairs
-            .iter()
-            .map(|(pair, found)| Candidate {
-                local: destination.local_path(pair.target.as_bstr()),
-                found: *found,
-                existing: Some(pair.source.stored),
-            })
-            .collect();
-        let cache = StatCache::load(
-            self.snapshot.store(),
-            [self.options.dest.as_path()],
-            candidates.len(),
-        );
-        let states = Reading {
-            snapshot: self.snapshot,
-            follow: false,
-            cache: &cache,
-            progress: &NoProgress,
-        }
-        .states(&candidates, None)?;
-        if !self.options.dry_run {
-            cache.save();
-        }
-        let mut differing = Vec::new();
-        for (((pair, _), candidate), state) in pairs.into_iter().zip(candidates).zip(states) {
-            // What cannot be read can perhaps be replaced.
-            let same = match state {
-                Ok(state) => pair.source.stored == state.into(),
-                Err(StoreError::Local { .. }) => false,
-                Err(error) => {
-                    let local = candidate.local.as_os_str().as_bytes();
-                    self.problems.check(local, Err::<(), _>(error))?;
-                    continue;
-                }
-            };
-            if !same {
-                differing.push(pair);
-            }
-        }
-        Ok(differing)
     }
 
     fn carry_out(mut self, destination: &Destination, plan: Plan) -> Result<Snapshot, StoreError> {
