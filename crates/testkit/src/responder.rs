@@ -1,7 +1,7 @@
 //! Just enough HTTP/1.1 to put a `git` client in front of a function: one request per connection.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -47,7 +47,12 @@ pub struct Responder {
 impl Responder {
     /// Listens on a free port of the loopback interface.
     pub fn start(site: Arc<dyn Site>) -> Responder {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        Responder::start_at(Ipv4Addr::LOCALHOST, site)
+    }
+
+    /// Listens on a free port of an address of this machine.
+    pub fn start_at(address: Ipv4Addr, site: Arc<dyn Site>) -> Responder {
+        let listener = TcpListener::bind((address, 0)).expect("a port is free");
         let address = listener.local_addr().expect("it is bound");
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();

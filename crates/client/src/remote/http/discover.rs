@@ -127,3 +127,64 @@ impl HttpClient {
         Ok(base)
     }
 }
+
+// Every address of the loopback network is this machine's on Linux alone.
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::io::{self, Write};
+    use std::net::Ipv4Addr;
+    use std::sync::{Arc, Mutex};
+
+    use packhouse_testkit::responder::{Request, Responder, Site};
+
+    use crate::Egress;
+    use crate::remote::{Remote, RemoteOptions};
+
+    /// Sends everyone elsewhere, and counts whom it was asked by.
+    #[derive(Default)]
+    struct Sends {
+        to: Mutex<String>,
+        asked: Mutex<u32>,
+    }
+
+    impl Site for Sends {
+        fn answer(&self, _: Request<'_>, out: &mut (dyn Write + Send)) -> io::Result<()> {
+            *self.asked.lock().unwrap() += 1;
+            let to = self.to.lock().unwrap().clone();
+            write!(
+                out,
+                "HTTP/1.1 302 Found\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n"
+            )
+        }
+    }
+
+    #[test]
+    fn a_redirect_into_a_private_network_is_refused_and_nobody_there_is_asked() {
+        let (outside, inside) = (Arc::new(Sends::default()), Arc::new(Sends::default()));
+        let stands_for_public = Ipv4Addr::new(127, 0, 0, 2);
+        let first = Responder::start_at(stands_for_public, outside.clone());
+        let private = Responder::start(inside.clone());
+        let port = private.address().port();
+        let options = RemoteOptions {
+            egress: Some(Egress::PublicAnd(stands_for_public.into())),
+            ..RemoteOptions::default()
+        };
+        let remote = Remote::open(&first.url("site.git"), options).unwrap();
+        let places = [
+            format!("http://127.0.0.1:{port}"),
+            format!("http://localhost:{port}"),
+            format!("http://2130706433:{port}"),
+            format!("http://[::ffff:127.0.0.1]:{port}"),
+            format!("http://[::1]:{port}"),
+            "http://169.254.169.254/latest".to_owned(),
+        ];
+        for (asked, place) in (1..).zip(places) {
+            *outside.to.lock().unwrap() = format!("{place}/info/refs?service=git-upload-pack");
+            let error = remote.refs(&()).unwrap_err();
+            let said = crate::remote::error::with_reasons(&error);
+            assert!(said.contains("private network"), "{place}: {said}");
+            assert_eq!(*outside.asked.lock().unwrap(), asked, "{place}");
+        }
+        assert_eq!(*inside.asked.lock().unwrap(), 0);
+    }
+}
