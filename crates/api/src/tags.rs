@@ -41,6 +41,10 @@ pub struct TagInfo {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub tag_object_sha: Option<String>,
+    /// What `sha` is, if no commit: `tree` or `blob`. Git lets anything be tagged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub target_type: Option<String>,
 }
 
 /// Query of `GET /repos/tag`.

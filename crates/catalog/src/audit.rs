@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use crate::dialect::{Conn, Row};
 use crate::ids::{OrgId, RepoId};
+use crate::lane::{Done, SweepWork};
 use crate::{Catalog, CatalogError, text};
 
 /// Longest kind, target, address and request id that are stored.
@@ -216,6 +217,25 @@ impl Catalog {
             merged.push(entry);
         }
         Ok(merged)
+    }
+
+    /// Removes entries of an organisation's log that are older than `before_ms`, about `limit` at most, in one
+    /// transaction; says how many. A move of a ref stays in the reflog without where it came from.
+    pub async fn expire_audit(
+        &self,
+        org: OrgId,
+        before_ms: i64,
+        limit: u32,
+    ) -> Result<u64, CatalogError> {
+        let work = SweepWork::ExpireAudit {
+            org,
+            before_ms,
+            limit,
+        };
+        match self.submit_aside(work.into()).await? {
+            Done::Count(count) => Ok(count),
+            _ => Ok(0),
+        }
     }
 
     /// Every repository of that name that an organisation has or had, the newest first, at most `limit`.

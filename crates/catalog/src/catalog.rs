@@ -1,5 +1,6 @@
 //! The catalog's handle: opening, closing, and handing work to the lanes.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::audit::{self, NewAuditEntry};
@@ -21,6 +22,8 @@ pub struct Catalog {
 #[derive(Debug)]
 struct Inner {
     pool: Pool,
+    /// Where the file of the database is.
+    folder: Option<PathBuf>,
     lanes: Vec<Lane>,
     /// For work on hooks and dead packs, where there can be a lane of its own: what it waits for, no publish waits for.
     hook_lane: Option<Lane>,
@@ -56,6 +59,7 @@ impl Catalog {
         Ok(Self {
             inner: Arc::new(Inner {
                 pool,
+                folder: place.local_folder(),
                 lanes,
                 hook_lane,
                 teller,
@@ -81,6 +85,11 @@ impl Catalog {
         let args = conn.args();
         conn.fetch_optional("SELECT 1", args).await?;
         Ok(())
+    }
+
+    /// The folder of the database, if it is a file of this machine.
+    pub fn local_folder(&self) -> Option<&Path> {
+        self.inner.folder.as_deref()
     }
 
     pub(crate) fn pool(&self) -> &Pool {

@@ -40,6 +40,7 @@ mod publish;
 mod push_through;
 mod reflog;
 mod repos;
+mod storage_full;
 mod sweep;
 mod text;
 mod upstreams;
@@ -67,6 +68,7 @@ pub use publish::{
 pub use push_through::{PushEnd, PushThrough};
 pub use reflog::ReflogRow;
 pub use repos::{CreateRepoError, DeleteRepoError, MAX_REPO_NAME_BYTES, RepoRow};
+pub use storage_full::is_storage_full;
 pub use sweep::{DeletedRepo, SweptRows};
 pub use upstreams::{FirstSync, NewUpstream, SeenRef, SyncEnd, UpstreamRow};
 pub use view::{Loaded, PackRow, RefRow, Since, TailRow};

@@ -52,6 +52,12 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
         include_str!("../migrations/sqlite/0010_push_through.sql"),
         include_str!("../migrations/postgres/0010_push_through.sql"),
     ),
+    (
+        11,
+        "audit_expiry",
+        include_str!("../migrations/sqlite/0011_audit_expiry.sql"),
+        include_str!("../migrations/postgres/0011_audit_expiry.sql"),
+    ),
 ];
 
 fn migrator(dialect: Dialect) -> Migrator {

@@ -1,5 +1,6 @@
 //! How each database is reached, and the settings that make it durable and quick.
 
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -97,6 +98,16 @@ impl Place {
             Self::Sqlite(_) => 1,
             Self::Postgres(_) => 4,
         }
+    }
+
+    /// Where the file of the database is.
+    pub(crate) fn local_folder(&self) -> Option<PathBuf> {
+        let Self::Sqlite(options) = self else {
+            return None;
+        };
+        let folder = options.get_filename().parent()?;
+        let is_here = folder.as_os_str().is_empty();
+        Some(if is_here { Path::new(".") } else { folder }.to_owned())
     }
 
     pub(crate) fn is_sqlite(&self) -> bool {

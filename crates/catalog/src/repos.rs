@@ -198,6 +198,22 @@ impl Catalog {
         Ok(Some((row.get(0)?, row.get(1)?)))
     }
 
+    /// The bytes that the repositories of an organisation have together: of each pack once, and of their tails.
+    pub async fn org_bytes(&self, org: OrgId) -> Result<u64, CatalogError> {
+        let mut pooled = self.pool().acquire().await?;
+        let mut conn = pooled.conn();
+        let mut args = conn.args();
+        args.push(org.0);
+        let sql = "SELECT CAST(COALESCE(SUM(bytes), 0) AS BIGINT) FROM (\
+                   SELECT tail_bytes AS bytes FROM repos WHERE org_id = $1 AND deleted_at_ms IS NULL \
+                   UNION ALL SELECT bytes FROM (SELECT p.key, MAX(p.pack_bytes) AS bytes FROM packs AS p \
+                   JOIN repos AS r ON r.id = p.repo_id WHERE r.org_id = $1 AND r.deleted_at_ms IS NULL \
+                   GROUP BY p.key) AS of_packs) AS of_all";
+        let row = conn.fetch_optional(sql, args).await?;
+        let bytes = row.map_or(Ok(0), |row| row.get::<i64>(0))?;
+        Ok(bytes.max(0).cast_unsigned())
+    }
+
     /// Repositories of an organisation that are not deleted, by name, at most `limit`. Only names
     /// after `after`, and only names that contain `query`, where ASCII letters match in any case.
     pub async fn list_repos(

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use packhouse_catalog::{
     AuditCursor, AuditEntry, AuditOf, AuditedChange, Catalog, HookId, NewAuditEntry, NewHook,
-    OrgId, Origin, PublishError, RefEdit,
+    OrgId, Origin, Publish, PublishError, RefEdit,
 };
 
 use crate::both::{Database, on_both};
-use crate::sample::{edit, publish, repo};
+use crate::sample::{AT, edit, publish, repo};
 
 on_both!(
     pages_hold_every_entry_once_and_in_the_order_of_the_changes,
@@ -16,6 +16,7 @@ on_both!(
     a_log_outlives_its_repository,
     writers_beside_each_other_lose_no_entry,
     what_cannot_be_stored_is_refused,
+    old_entries_go_in_lots_and_moves_stay_in_the_reflog,
 );
 
 const MAIN: &str = "refs/heads/main";
@@ -295,4 +296,83 @@ async fn what_cannot_be_stored_is_refused(db: &Database) {
         .unwrap();
     let log = whole(&catalog, AuditOf::Org(org), 10).await;
     assert_eq!(log[0].who, "a\u{fffd}b");
+}
+
+/// Removes what is older than `before_ms` in lots of `limit`; says how many entries that were.
+async fn expire(catalog: &Catalog, org: OrgId, before_ms: i64, limit: u32) -> u64 {
+    let mut removed = 0;
+    loop {
+        let lot = catalog.expire_audit(org, before_ms, limit).await.unwrap();
+        assert!(lot <= u64::from(limit));
+        removed += lot;
+        if lot < u64::from(limit) {
+            return removed;
+        }
+    }
+}
+
+async fn old_entries_go_in_lots_and_moves_stay_in_the_reflog(db: &Database) {
+    let catalog = db.open().await;
+    let (one, other) = (
+        repo(&catalog).await,
+        catalog.create_org("other").await.unwrap(),
+    );
+    let moved = async |step: u64, edits: Vec<RefEdit>| {
+        let change = publish(one.id, edits);
+        let at_ms = AT + step.cast_signed() * 1000;
+        catalog.publish(Publish { at_ms, ..change }).await.unwrap();
+    };
+    for step in 0..6_u64 {
+        let at = (step > 0).then_some(step);
+        let request = format!("r{step}");
+        moved(step, vec![from(&request, edit(MAIN, at, Some(step + 1)))]).await;
+    }
+    // Many at one tick, as in a push.
+    let pushed = (0..7).map(|n| from("push", edit(&format!("refs/heads/{n}"), None, Some(1))));
+    moved(6, pushed.collect()).await;
+    for n in 0..5 {
+        let entry = entry(one.org, "webhook.create", &format!("h{n}"));
+        catalog
+            .audited(entry)
+            .create_hook(hook(one.org))
+            .await
+            .unwrap();
+    }
+    catalog
+        .audited(entry(other.id, "webhook.create", "theirs"))
+        .create_hook(hook(other.id))
+        .await
+        .unwrap();
+
+    let told = async || {
+        let log = whole(&catalog, AuditOf::Org(one.org), 100).await;
+        let known = log.iter().filter(|entry| entry.request_id.is_some());
+        assert!(
+            log.iter()
+                .all(|entry| entry.request_id.is_some() == entry.address.is_some())
+        );
+        (log.len(), known.count())
+    };
+    assert_eq!(told().await, (18, 18));
+    assert_eq!(expire(&catalog, one.org, AT, 2).await, 0);
+    assert_eq!(expire(&catalog, one.org, AT + 3000, 2).await, 3);
+    assert_eq!(told().await, (18, 15));
+    assert_eq!(expire(&catalog, one.org, AT + 3000, 2).await, 0);
+    // The lot ends within the push.
+    assert_eq!(expire(&catalog, one.org, AT + 7000, 4).await, 10);
+    assert_eq!(told().await, (18, 5));
+    assert_eq!(expire(&catalog, one.org, i64::MAX, 2).await, 5);
+    assert_eq!(told().await, (13, 0));
+    moved(
+        9,
+        vec![from("later", edit("refs/heads/later", None, Some(1)))],
+    )
+    .await;
+    assert_eq!(told().await, (14, 1));
+    assert_eq!(expire(&catalog, one.org, AT + 10_000, 100).await, 1);
+    assert_eq!(told().await, (14, 0));
+    let reflog = catalog.reflog(one.id, None, (-1, -1), 100).await.unwrap();
+    assert_eq!(reflog.len(), 14);
+    let theirs = whole(&catalog, AuditOf::Org(other.id), 10).await;
+    assert_eq!(requests(&theirs), ["theirs"]);
 }

@@ -25,6 +25,14 @@ pub enum RepoError {
     /// The repository may not have so many bytes.
     #[error(transparent)]
     OverQuota(#[from] OverQuota),
+    /// A file that a write would make is too large.
+    #[error("a file has {bytes} bytes, over the limit of {limit} bytes for one file")]
+    FileTooLarge {
+        /// Its size.
+        bytes: u64,
+        /// The largest that is taken.
+        limit: u64,
+    },
     /// An object could not be read.
     #[error(transparent)]
     Read(#[from] ReadError),

@@ -72,8 +72,9 @@ pub use hosted::{
 pub use import::{ImportError, ImportReport, import};
 pub use log::{LogEntry, LogQuery, log};
 pub use notes::{NoteAction, NoteError, NoteOutcome, NoteRequest, note};
+pub use packhouse_catalog::is_storage_full;
 pub use path_filter::{MAX_FILTER_ITEMS, MAX_GLOB_BYTES, PathFilter, PathFilterError};
-pub use quota::{OverQuota, Quota};
+pub use quota::{OverQuota, Quota, QuotaOf, Room};
 pub use quoted_name::{quoted_name, unquoted_name};
 pub use receive::{Command, CommandStatus, Push, RefChange, RefPolicy};
 pub use reflog::{ReflogEntry, ReflogPage};

@@ -50,17 +50,27 @@ impl Place {
 
     /// On PostgreSQL and S3, with a database of its own.
     async fn remote() -> Place {
-        let s3 = packhouse_bucket::S3Options {
-            access_key: Some(required("PACKHOUSE_TEST_S3_ACCESS_KEY")),
-            secret_key: Some(required("PACKHOUSE_TEST_S3_SECRET_KEY")),
-            ..Default::default()
-        };
-        let options = packhouse_bucket::Options { s3 };
-        let bucket = packhouse_bucket::open_with(&required("PACKHOUSE_TEST_S3"), &options).unwrap();
+        let bucket =
+            packhouse_bucket::open_with(&required("PACKHOUSE_TEST_S3"), &s3_options()).unwrap();
         Place {
             bucket,
             ..Place::on_postgres()
         }
+    }
+
+    /// On S3, below a prefix of its own: what sweeps there sees nothing else. `None` where S3 is to be left out.
+    pub(crate) fn on_s3(name: &str) -> Option<Place> {
+        if std::env::var("PACKHOUSE_TEST_SKIP_S3").is_ok_and(|value| value == "1") {
+            return None;
+        }
+        let place = Place::local();
+        let own = place.folder.path().file_name().unwrap().to_string_lossy();
+        let own = own.trim_matches('.').to_lowercase();
+        let url = required("PACKHOUSE_TEST_S3");
+        let (address, settings) = url.split_once('?').unwrap_or((&url, ""));
+        let url = format!("{}/{name}-{own}?{settings}", address.trim_end_matches('/'));
+        let bucket = packhouse_bucket::open_with(&url, &s3_options()).unwrap();
+        Some(Place { bucket, ..place })
     }
 
     /// On PostgreSQL, with a database of its own, and a bucket in memory.
@@ -86,6 +96,15 @@ impl Place {
         options.fold = fold;
         Hosted::open(options).unwrap()
     }
+}
+
+fn s3_options() -> packhouse_bucket::Options {
+    let s3 = packhouse_bucket::S3Options {
+        access_key: Some(required("PACKHOUSE_TEST_S3_ACCESS_KEY")),
+        secret_key: Some(required("PACKHOUSE_TEST_S3_SECRET_KEY")),
+        ..Default::default()
+    };
+    packhouse_bucket::Options { s3 }
 }
 
 /// An environment variable that the test command sets.

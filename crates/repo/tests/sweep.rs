@@ -39,6 +39,7 @@ fn by_clock() -> (SweepOptions, TestClock) {
         keep_deleted: Duration::from_secs(2 * 3600),
         grace: Duration::from_secs(3600),
         clock: Arc::new(clock.reader()),
+        ..SweepOptions::default()
     };
     (options, clock)
 }
@@ -104,11 +105,13 @@ async fn sweep(node: &Hosted, options: &SweepOptions) -> SweepReport {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fork_keeps_what_its_deleted_source_had() {
-    for place in [
-        Place::local(),
-        Place::with_distant_bucket(),
-        Place::on_postgres(),
-    ] {
+    let places = [
+        Some(Place::local()),
+        Some(Place::with_distant_bucket()),
+        Some(Place::on_postgres()),
+        Place::on_s3("fork"),
+    ];
+    for place in places.into_iter().flatten() {
         let node = place.node("a", NEVER).await;
         let org = new_org(&node).await;
         let (source, other) = (
@@ -547,5 +550,12 @@ async fn nothing_listed_is_ever_missing_and_nothing_else_is_left() {
 async fn nothing_listed_is_ever_missing_on_postgresql() {
     for seed in 5..=6 {
         a_world_with_sweeps(Place::on_postgres(), seed).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_listed_is_ever_missing_on_s3() {
+    if let Some(place) = Place::on_s3("world") {
+        a_world_with_sweeps(place, 7).await;
     }
 }

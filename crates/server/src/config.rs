@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use packhouse_bucket::S3Options;
 use packhouse_client::Egress;
 use packhouse_object::ReceiveLimits;
@@ -35,6 +36,8 @@ pub struct Config {
     pub tls: Option<TlsFiles>,
     /// Scheme and host as clients see them, for URLs in answers; the request's `Host` if absent.
     pub public_base: Option<String>,
+    /// Proxies that are believed where a request comes from (`X-Forwarded-For`, `Forwarded`).
+    pub trusted_proxies: Vec<IpNet>,
     /// When a repository's tail is folded into a pack.
     pub fold: FoldLimits,
     /// How repositories elsewhere are followed.
@@ -100,6 +103,8 @@ pub struct Limits {
     pub file_bytes: u64,
     /// The most bytes that a repository may have; any number if absent.
     pub repo_bytes: Option<u64>,
+    /// The most bytes that all repositories of an organisation may have together; any number if absent.
+    pub org_bytes: Option<u64>,
     /// Largest pack of a push.
     pub push_bytes: u64,
     /// Largest diff of a commit; a large one is in a file while it is applied.
@@ -165,6 +170,7 @@ impl Default for Limits {
             commit_free_bytes: 16 << 10,
             file_bytes: 8 << 30,
             repo_bytes: None,
+            org_bytes: None,
             push_bytes: 16 << 30,
             diff_bytes: 1 << 30,
             patches: 8,
@@ -224,6 +230,7 @@ impl Config {
             cache_bytes: 10 << 30,
             tls: None,
             public_base: None,
+            trusted_proxies: Vec::new(),
             fold: FoldLimits::default(),
             upstreams: UpstreamOptions::default(),
             jobs: JobOptions::default(),

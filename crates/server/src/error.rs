@@ -10,9 +10,13 @@ use packhouse_api::{
 };
 use packhouse_catalog::CatalogError;
 use packhouse_object::{BuildHistoryError, ReadError};
-use packhouse_repo::RepoError;
+use packhouse_repo::{RepoError, is_storage_full};
 
 use crate::upstream::CredentialError;
+
+/// What a client reads whose write found no room.
+const STORAGE_FULL: &str =
+    "the server has no room left to store anything; nothing was written, try again later";
 
 /// Why a request failed: what the client reads, and what only the log keeps.
 #[derive(Debug)]
@@ -45,6 +49,16 @@ impl ApiError {
             ErrorCode::Internal,
             "internal error; the server's log has the details under this request's id",
         )
+    }
+
+    /// A failure of the server in its own terms: [`ApiError::internal`], or that it has no room to store anything.
+    pub fn failed(error: &(dyn std::error::Error + 'static)) -> ApiError {
+        if !is_storage_full(error) {
+            return ApiError::internal(chain(error));
+        }
+        tracing::error!(cause = chain(error), "request failed for want of room");
+        let full = ApiError::new(ErrorCode::Unavailable, STORAGE_FULL);
+        full.with(RETRY_AFTER, HeaderValue::from_static("10"))
     }
 
     /// A store that does not answer, or too much work at once.
@@ -134,7 +148,17 @@ impl IntoResponse for ApiError {
 
 impl From<CatalogError> for ApiError {
     fn from(error: CatalogError) -> Self {
-        ApiError::internal(chain(&error))
+        match error {
+            // Without `Retry-After`, and without a word about what was written: nobody knows.
+            CatalogError::Unconfirmed { .. } if is_storage_full(&error) => {
+                tracing::error!(cause = chain(&error), "request failed for want of room");
+                ApiError::new(
+                    ErrorCode::Unavailable,
+                    "the server has no room left; look whether the change was made before trying again",
+                )
+            }
+            error => ApiError::failed(&error),
+        }
     }
 }
 
@@ -154,7 +178,7 @@ impl From<ReadError> for ApiError {
             ReadError::TreeTooDeep { .. } => {
                 ApiError::new(ErrorCode::NotSupported, error.to_string())
             }
-            error => ApiError::internal(chain(&error)),
+            error => ApiError::failed(&error),
         }
     }
 }
@@ -164,6 +188,12 @@ impl From<RepoError> for ApiError {
         match error {
             RepoError::Gone => ApiError::new(ErrorCode::RepositoryNotFound, "repository not found"),
             RepoError::Contended { .. } => ApiError::new(ErrorCode::Conflict, error.to_string()),
+            RepoError::Catalog(error) => error.into(),
+            RepoError::Shared(shared) => match &*shared {
+                RepoError::Catalog(error) => error.clone().into(),
+                error => ApiError::failed(error),
+            },
+            RepoError::FileTooLarge { .. } => ApiError::new(ErrorCode::TooLarge, error.to_string()),
             RepoError::OverQuota(over) => ApiError::new(ErrorCode::QuotaExceeded, over.to_string()),
             // Without `Retry-After`: whoever waits for a write cannot know whether it was done.
             RepoError::Stopped => {
@@ -172,7 +202,7 @@ impl From<RepoError> for ApiError {
             RepoError::History(error @ BuildHistoryError::TooMany) => {
                 ApiError::new(ErrorCode::NotSupported, error.to_string())
             }
-            error => ApiError::internal(chain(&error)),
+            error => ApiError::failed(&error),
         }
     }
 }

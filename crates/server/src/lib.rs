@@ -19,6 +19,7 @@
 
 pub mod auth;
 mod body;
+mod client_address;
 mod config;
 mod error;
 mod events;

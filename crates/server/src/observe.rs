@@ -17,9 +17,11 @@ use bytes::Bytes;
 use futures::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use hyper::body::{Frame, SizeHint};
+use ipnet::IpNet;
 use packhouse_catalog::Origin;
 use tracing::Instrument;
 
+use crate::client_address::client_address;
 use crate::error::ApiError;
 use crate::git;
 use crate::metrics::Metrics;
@@ -39,7 +41,7 @@ pub(crate) async fn observe(
     let began = Instant::now();
     let id = request_id(request.headers());
     let origin = Origin {
-        address: address(&request),
+        address: address(&request, &state.trusted_proxies),
         request_id: id.to_str().unwrap_or_default().to_owned(),
     };
     request.extensions_mut().insert(Arc::new(origin));
@@ -74,10 +76,10 @@ pub(crate) async fn observe(
     response.map(|body| Body::new(Counted { body, metrics }))
 }
 
-/// The address of who is connected. Headers that claim another one are not believed: anyone can send them.
-fn address(request: &Request) -> Option<String> {
+/// The client's address.
+fn address(request: &Request, trusted_proxies: &[IpNet]) -> Option<String> {
     let ConnectInfo(peer) = request.extensions().get::<ConnectInfo<SocketAddr>>()?;
-    Some(peer.ip().to_canonical().to_string())
+    Some(client_address(peer.ip(), request.headers(), trusted_proxies).to_string())
 }
 
 /// The client's id if it is one, a new one otherwise.

@@ -6,6 +6,9 @@ use axum::extract::State;
 use http::header::CONTENT_TYPE;
 use http::{HeaderName, StatusCode};
 
+use packhouse_repo::is_storage_full;
+
+use crate::error::chain;
 use crate::jobs::render_counts;
 use crate::state::AppState;
 
@@ -17,19 +20,29 @@ pub(crate) async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// `GET /readyz`: the process can do work, so the catalog answers.
+/// `GET /readyz`: the process can do work, so the catalog answers, and there is room to write.
 pub(crate) async fn readyz(State(state): State<AppState>) -> (StatusCode, &'static str) {
-    match tokio::time::timeout(READY_WITHIN, state.hosted.catalog().ping()).await {
-        Ok(Ok(())) => (StatusCode::OK, "ready\n"),
+    let hosted = &state.hosted;
+    let why_not = match tokio::time::timeout(READY_WITHIN, hosted.catalog().ping()).await {
+        Ok(Ok(())) => match tokio::time::timeout(READY_WITHIN, hosted.check_room()).await {
+            Ok(Ok(())) => return (StatusCode::OK, "ready\n"),
+            Ok(Err(error)) => {
+                let why_not = match is_storage_full(&error) {
+                    true => "the disk is full\n",
+                    false => "the disk fails\n",
+                };
+                tracing::warn!(error = chain(&error), "not ready");
+                why_not
+            }
+            Err(_) => "the disk does not answer\n",
+        },
         Ok(Err(error)) => {
-            tracing::warn!(%error, "not ready");
-            (StatusCode::SERVICE_UNAVAILABLE, "the catalog fails\n")
+            tracing::warn!(error = chain(&error), "not ready");
+            "the catalog fails\n"
         }
-        Err(_) => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the catalog does not answer\n",
-        ),
-    }
+        Err(_) => "the catalog does not answer\n",
+    };
+    (StatusCode::SERVICE_UNAVAILABLE, why_not)
 }
 
 /// `GET /metrics`.

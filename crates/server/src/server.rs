@@ -18,7 +18,7 @@ use crate::listening::{Listening, bind};
 use crate::metrics::Metrics;
 use crate::rest::openapi_document;
 use crate::router::router;
-use crate::state::{AppState, Background, EventState};
+use crate::state::{AppState, Background, EventState, Front};
 use crate::tls::{self, TlsError};
 use crate::upstream::{PushLook, SyncHandler, Upstreams};
 use crate::webhooks::Webhooks;
@@ -98,6 +98,8 @@ impl Server {
         options.cache_bytes = config.cache_bytes;
         options.fold = config.fold;
         options.repo_bytes = config.limits.repo_bytes;
+        options.org_bytes = config.limits.org_bytes;
+        options.file_bytes = Some(config.limits.file_bytes);
         let hosted = Hosted::open(options)?;
         let listener = bind(config.listen).await?;
 
@@ -140,6 +142,7 @@ impl Server {
         let pushing = tokio::spawn(look.run(catalog.changes(), stopping.clone()));
         let background = Background {
             jobs: queue.clone(),
+            sweep: config.sweep.options.clone(),
             upstreams: upstreams.clone(),
             events,
         };
@@ -148,8 +151,11 @@ impl Server {
             background,
             limits.clone(),
             metrics.clone(),
-            config.public_base,
-            is_tls,
+            Front {
+                public_base: config.public_base,
+                trusted_proxies: config.trusted_proxies,
+                is_tls,
+            },
             openapi,
         );
         // One for each kind of jobs.

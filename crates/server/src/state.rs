@@ -7,11 +7,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::uri::Authority;
 use http::{Extensions, HeaderMap, Uri};
+use ipnet::IpNet;
 use packhouse_api::ErrorCode;
 use packhouse_catalog::{CatalogError, JobState, Origin, RepoRow};
 use packhouse_client::Egress;
 use packhouse_object::ObjectId;
-use packhouse_repo::{Hosted, Repository, TextCache};
+use packhouse_repo::{Hosted, Repository, SweepOptions, TextCache};
 use quick_cache::sync::Cache;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -49,10 +50,14 @@ pub struct Shared {
     pub limits: Limits,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// How sweeps go.
+    pub(crate) sweep: SweepOptions,
     /// Scheme and host as clients see them, if configured.
     pub public_base: Option<String>,
     /// Whether clients come over TLS.
     pub is_tls: bool,
+    /// Proxies that are believed where a request comes from.
+    pub trusted_proxies: Vec<IpNet>,
     /// The OpenAPI document.
     pub openapi: Bytes,
     /// Which commit changed a path last, as far as it was looked up.
@@ -89,9 +94,20 @@ pub struct Shared {
     rates: RateLimits,
 }
 
+/// What stands between clients and the server.
+pub(crate) struct Front {
+    /// Scheme and host as clients see them, if configured.
+    pub(crate) public_base: Option<String>,
+    /// Proxies that are believed where a request comes from.
+    pub(crate) trusted_proxies: Vec<IpNet>,
+    /// Whether the server itself speaks TLS.
+    pub(crate) is_tls: bool,
+}
+
 /// What of a server's state is about work in the background.
 pub(crate) struct Background {
     pub(crate) jobs: JobQueue,
+    pub(crate) sweep: SweepOptions,
     pub(crate) upstreams: Upstreams,
     pub(crate) events: EventState,
 }
@@ -119,8 +135,7 @@ impl AppState {
         background: Background,
         limits: Limits,
         metrics: Arc<Metrics>,
-        public_base: Option<String>,
-        is_tls: bool,
+        front: Front,
         openapi: Bytes,
     ) -> AppState {
         AppState(Arc::new(Shared {
@@ -143,11 +158,13 @@ impl AppState {
             stopping: background.events.stopping,
             hosted,
             jobs: background.jobs,
+            sweep: background.sweep,
             upstreams: background.upstreams,
             limits,
             metrics,
-            public_base,
-            is_tls,
+            public_base: front.public_base,
+            is_tls: front.is_tls,
+            trusted_proxies: front.trusted_proxies,
             openapi,
         }))
     }

@@ -723,3 +723,67 @@ async fn a_request_cannot_claim_another_address() {
     let entries = log(&server, "/repos/audit", &owner("a"), "").await;
     assert_eq!(entries[0]["address"], "127.0.0.1");
 }
+
+#[tokio::test]
+async fn a_trusted_proxy_says_where_a_request_is_from() {
+    let server = TestServer::with(|config| {
+        config.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    })
+    .await;
+    for (repo, header, expected) in [
+        (
+            "a",
+            ("x-forwarded-for", "198.51.100.1, 203.0.113.7, 127.0.0.9"),
+            "203.0.113.7",
+        ),
+        (
+            "b",
+            ("forwarded", "for=203.0.113.8;proto=https"),
+            "203.0.113.8",
+        ),
+        ("c", ("x-forwarded-for", "nobody"), "127.0.0.1"),
+        ("d", ("accept", "*/*"), "127.0.0.1"),
+    ] {
+        let request = server.request(Method::POST, "/repos", &owner(repo));
+        server
+            .send(request.header(header.0, header.1))
+            .await
+            .expect(201);
+        let entries = log(&server, "/repos/audit", &owner(repo), "").await;
+        assert_eq!(entries[0]["address"], expected, "{header:?}");
+    }
+}
+
+#[tokio::test]
+async fn entries_go_when_they_have_been_kept_long_enough() {
+    let day = Duration::from_secs(24 * 3600);
+    let now_ms = std::time::UNIX_EPOCH.elapsed().unwrap().as_millis();
+    let clock = packhouse_testkit::clock::TestClock::at(i64::try_from(now_ms).unwrap());
+    let server = TestServer::with(|config| {
+        config.sweep.options.keep_audit = Some(day);
+        config.sweep.options.clock = std::sync::Arc::new(clock.reader());
+    })
+    .await;
+    server.create("a").await;
+    server.put("a", "x", "1").await;
+    assert_eq!(log(&server, "/audit", &org_token(), "").await.len(), 2);
+    clock.advance(day.as_millis() as i64 + 60_000);
+    // Before a sweep comes to them, too.
+    assert_eq!(log(&server, "/audit", &org_token(), "").await.len(), 0);
+    assert_eq!(log(&server, "/repos/audit", &owner("a"), "").await.len(), 0);
+    let hosted = server.server.hosted();
+    let options = packhouse_repo::SweepOptions {
+        keep_audit: Some(day),
+        clock: std::sync::Arc::new(clock.reader()),
+        ..Default::default()
+    };
+    let report = hosted.sweep(&options, &()).await.unwrap();
+    assert_eq!(report.audit_entries, 2);
+    assert_eq!(hosted.sweep(&options, &()).await.unwrap().audit_entries, 0);
+    let all = packhouse_catalog::AuditOf::Org(server.org);
+    let start = packhouse_catalog::AuditCursor::START;
+    let left = hosted.catalog().audit_log(all, start, 10).await.unwrap();
+    assert!(left.iter().all(|entry| entry.address.is_none()), "{left:?}");
+    // The branch, and its log, are as they were.
+    assert_eq!(server.branches("a", "").await.len(), 1);
+}

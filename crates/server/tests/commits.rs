@@ -101,8 +101,9 @@ async fn unknown_branches_and_odd_cursors_are_refused() {
         .expect(200);
     let next = page.body["next_cursor"].as_str().unwrap();
     let odd = [
-        next.replace(".1.", ".-1."),
-        next.replace(".1.", ".99999999999."),
+        next.replace(&format!("{tip}.1"), &format!("{tip}.-1")),
+        next.replace(&format!("{tip}.1"), &format!("{tip}.99999999999")),
+        next.replace("commits.", "commits.0"),
         next.replace(&tip, &"1".repeat(40)),
         next.replace(&tip, ""),
         format!("{head}.0"),

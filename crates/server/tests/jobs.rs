@@ -375,7 +375,7 @@ async fn jobs_are_listed_for_a_repository_and_for_the_organisation() {
         .await
         .expect(404);
     let bad = server.get("/repos/jobs?cursor=x", &Token::read("a")).await;
-    assert!(bad.expect(400).error().contains("no cursor"));
+    assert!(bad.expect(400).error().contains("none of this list"));
 
     let metrics = server.http.get(format!("{}/metrics", server.url()));
     let metrics = metrics.send().await.unwrap().text().await.unwrap();

@@ -7,7 +7,10 @@ use packhouse_server::{Egress, Limits};
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{Answer, Checkout, CommitBody, TestServer, Token, Upstream};
+use crate::support::{
+    Answer, Checkout, CommitBody, Database, TestServer, Token, Upstream, on_both,
+};
+on_both!(an_organisation_does_not_grow_past_its_quota,);
 
 async fn with(set: impl FnOnce(&mut Limits)) -> TestServer {
     let server = TestServer::with_limits(set).await;
@@ -58,6 +61,7 @@ impl TestServer {
             .unwrap()
             .unwrap();
         let quota = hosted.at(&row).quota().await.unwrap().unwrap();
+        let quota = quota.repo.unwrap();
         assert!(quota.used_bytes <= quota.limit_bytes, "{quota:?}");
         let loaded = hosted.catalog().load(row.id, None).await.unwrap().unwrap();
         let packs: i64 = loaded
@@ -383,4 +387,134 @@ async fn a_sync_over_the_quota_fails_with_that_reason() {
         }
         assert!(of_job.as_str().unwrap().contains(reason), "{of_job}");
     }
+}
+
+async fn an_organisation_does_not_grow_past_its_quota(database: &Database) {
+    const QUOTA: u64 = 300_000;
+    let server = TestServer::with(|config| {
+        database.set(config);
+        config.limits.org_bytes = Some(QUOTA);
+    })
+    .await;
+    for repo in ["a", "b"] {
+        server.create(repo).await;
+    }
+    let used = async || {
+        let catalog = server.server.hosted().catalog();
+        catalog.org_bytes(server.org).await.unwrap()
+    };
+    let is_over = |answer: &Answer| {
+        assert_eq!(answer.status, 413, "{}", answer.body);
+        assert_eq!(answer.code(), "quota_exceeded");
+        let said = answer.error();
+        assert!(
+            said.contains("organisation storage quota exceeded"),
+            "{said}"
+        );
+        assert!(said.contains(&format!("may have {QUOTA}")), "{said}");
+    };
+    let mut written = 0;
+    let refused = loop {
+        let repo = ["a", "b"][written as usize % 2];
+        let answer = server.commit(repo, one_file(&noise(40_000, written))).await;
+        if answer.status != 201 {
+            break answer;
+        }
+        written += 1;
+        assert!(written < 8);
+    };
+    is_over(&refused);
+    assert!(written >= 6, "{written}");
+    assert!((QUOTA - 45_000..=QUOTA).contains(&used().await));
+
+    let checkout = Checkout::init().await;
+    checkout.commit("f", &noise(80_000, 50)).await;
+    let url = server.git_url("a", &Token::write("a"));
+    let said = checkout
+        .git_fails(&["push", &url, "main:refs/heads/x"])
+        .await;
+    assert!(
+        said.contains("organisation storage quota exceeded"),
+        "{said}"
+    );
+
+    // A pack counts once, however many repositories list it.
+    let token = Token::read("a").text();
+    let fork = json!({ "base_repo": { "provider": "code", "owner": "acme", "name": "a", "operation": "fork", "auth": { "token": token } } });
+    let row = server
+        .server
+        .hosted()
+        .catalog()
+        .repo(server.org, "a")
+        .await
+        .unwrap()
+        .unwrap();
+    server.server.hosted().fold(row.id).await.unwrap();
+    let before = used().await;
+    server
+        .post("/repos", &Token::new("fork", &["repo:write"]), &fork)
+        .await
+        .expect(201);
+    assert_eq!(used().await, before);
+
+    // What is deleted makes room at once.
+    server
+        .delete(
+            "/repos/delete",
+            &Token::new("b", &["repo:write"]),
+            &json!({}),
+        )
+        .await
+        .expect(200);
+    server
+        .commit("a", one_file(&noise(40_000, 99)))
+        .await
+        .expect(201);
+    server.server.shutdown().await;
+}
+
+#[tokio::test]
+async fn no_merge_makes_a_file_over_the_limit() {
+    let server = with(|limits| limits.file_bytes = 100_000).await;
+    let lines = |seed: u64, count: usize| -> String {
+        let bytes = noise(count * 20, seed);
+        let line = |bytes: &[u8]| {
+            let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            digits + "\n"
+        };
+        bytes.chunks(20).map(line).collect()
+    };
+    let middle = lines(1, 1500);
+    assert!((60_000..65_000).contains(&middle.len()));
+    server
+        .commit("a", one_file(middle.as_bytes()))
+        .await
+        .expect(201);
+    let longer = lines(2, 700) + &middle;
+    let side = CommitBody::new("side")
+        .set("base_branch", json!("main"))
+        .file("f", longer.as_bytes());
+    let side = server.commit("a", side).await.expect(201).body["commit"]["commit_sha"].clone();
+    let longer = middle + &lines(3, 700);
+    server
+        .commit("a", one_file(longer.as_bytes()))
+        .await
+        .expect(201);
+    let before = server.branches("a", "").await;
+    let person = json!({ "name": "Ann", "email": "ann@example.com" });
+    let merge = json!({
+        "source_branch": "side", "target_branch": "main", "strategy": "merge", "commit_message": "m", "author": person,
+    });
+    let pick = json!({ "target_branch": "main", "commit": side, "committer": person });
+    for (path, body) in [("/repos/merge", merge), ("/repos/cherry-pick", pick)] {
+        let refused = server.post(path, &Token::write("a"), &body).await;
+        assert_eq!(refused.status, 413, "{path}: {}", refused.body);
+        assert_eq!(refused.code(), "too_large");
+        let said = refused.error();
+        assert!(
+            said.contains("over the limit of 100000 bytes for one file"),
+            "{said}"
+        );
+    }
+    assert_eq!(server.branches("a", "").await, before);
 }

@@ -172,3 +172,61 @@ async fn policies_and_scopes_hold_for_tags() {
         .await
         .expect(200);
 }
+
+#[tokio::test]
+async fn tags_of_trees_and_blobs_say_what_they_are_of() {
+    let server = TestServer::with_repo("a").await;
+    let commit = server.put("a", "x", "1").await;
+    let clone = Checkout::clone(&server.git_url("a", &Token::write("a")), &[]).await;
+    clone.git(&["tag", "of-tree", "HEAD^{tree}"]).await;
+    clone
+        .git(&["tag", "-a", "-m", "b", "of-blob", "HEAD:x"])
+        .await;
+    clone.git(&["tag", "of-commit"]).await;
+    clone
+        .git(&["tag", "-a", "-m", "t", "of-tag", "of-blob"])
+        .await;
+    clone.git(&["push", "-q", "origin", "--tags"]).await;
+    let all = listed(&server, "").await;
+    let tags = all["tags"].as_array().unwrap();
+    let shown: Vec<_> = tags
+        .iter()
+        .map(|tag| {
+            (
+                tag["name"].as_str().unwrap(),
+                tag["sha"].as_str().unwrap(),
+                tag["target_type"].as_str(),
+            )
+        })
+        .collect();
+    let [tree, blob] = [
+        clone.git(&["rev-parse", "HEAD^{tree}"]).await,
+        clone.git(&["rev-parse", "HEAD:x"]).await,
+    ];
+    assert_eq!(
+        shown,
+        [
+            ("of-blob", blob.as_str(), Some("blob")),
+            ("of-commit", commit.as_str(), None),
+            ("of-tag", blob.as_str(), Some("blob")),
+            ("of-tree", tree.as_str(), Some("tree")),
+        ]
+    );
+    let found = server
+        .get("/repos/tag?name=of-tree", &Token::read("a"))
+        .await;
+    assert_eq!(found.expect(200).body["tag"], tags[3]);
+    // They are no revisions.
+    for path in [
+        "/repos/commits?ref=of-tree",
+        "/repos/files?ref=of-blob",
+        "/repos/commit?sha=of-tree",
+    ] {
+        let refused = server.get(path, &Token::read("a")).await;
+        assert!(
+            matches!(refused.status, 400 | 404),
+            "{path}: {}",
+            refused.body
+        );
+    }
+}

@@ -6,3 +6,4 @@ pub mod git;
 pub mod git_site;
 pub mod history;
 pub mod responder;
+pub mod small_disk;

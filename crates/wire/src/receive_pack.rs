@@ -97,10 +97,17 @@ pub fn receive_pack(
             failure: None,
         },
     };
+    let unpacked = unpacked.err();
     let unpack_error = unpacked
-        .err()
+        .as_ref()
         .filter(|error| !matches!(error, UnpackError::Shallow))
         .map(|error| error.to_string());
+    // The client is told what it may know; the caller learns the cause.
+    let failure = failure.or(match unpacked {
+        Some(UnpackError::Internal(cause)) => Some(SinkError::internal(cause)),
+        Some(UnpackError::Full(cause)) => Some(SinkError::full(cause)),
+        _ => None,
+    });
 
     for message in messages(&request, &statuses, &warnings) {
         sideband.progress(&message)?;
@@ -200,7 +207,7 @@ fn update_refs(request: &ReceiveRequest, sink: &mut dyn Sink) -> Updated {
         count => match sink.publish(tried, request.atomic) {
             Ok(statuses) => (statuses, None),
             Err(error) => (
-                vec![CommandStatus::rejected("internal error"); count],
+                vec![CommandStatus::rejected(error.told()); count],
                 Some(error),
             ),
         },

@@ -10,7 +10,9 @@ use std::sync::Arc;
 use packhouse_object::{
     Database, ObjectId, Progress, ReceiveError, ReceiveLimits, Received, RefName, receive_pack,
 };
-use packhouse_repo::{self as repo, Namespace, Push, RefPolicy, RepoError, Repository, View};
+use packhouse_repo::{
+    self as repo, Namespace, Push, RefPolicy, RepoError, Repository, View, is_storage_full,
+};
 use tokio::runtime::Handle;
 
 use crate::sink::{Command, CommandStatus, Sink, SinkError, UnpackError};
@@ -138,9 +140,8 @@ impl Sink for RepositorySink {
         shallow: &[ObjectId],
         progress: &dyn Progress,
     ) -> Result<(), UnpackError> {
-        let internal = |error: RepoError| UnpackError::Internal(Box::new(error));
         let quota = self.runtime.block_on(self.target.repository.quota());
-        let quota = quota.map_err(internal)?;
+        let quota = quota.map_err(unpack_failed)?;
         let mut limits = self.target.limits.clone();
         // All of a pack counts, so more of it need not come; one that adds nothing has a few bytes all the same.
         let room = quota.map(|quota| quota.left_bytes().max(EMPTY_PACK_BYTES));
@@ -202,7 +203,8 @@ impl Sink for RepositorySink {
                 };
                 return Ok(vec![rejected; commands.len()]);
             }
-            Err(error) => return Err(SinkError(Box::new(error))),
+            Err(error) if is_storage_full(&error) => return Err(SinkError::full(Box::new(error))),
+            Err(error) => return Err(SinkError::internal(Box::new(error))),
         };
         for (place, status) in places.into_iter().zip(published) {
             statuses[place] = status_of(&commands[place], status);
@@ -228,6 +230,13 @@ fn status_of(command: &Command, status: repo::CommandStatus) -> CommandStatus {
     CommandStatus::Rejected { reason, detail }
 }
 
+fn unpack_failed(error: impl std::error::Error + Send + Sync + 'static) -> UnpackError {
+    match is_storage_full(&error) {
+        true => UnpackError::Full(Box::new(error)),
+        false => UnpackError::Internal(Box::new(error)),
+    }
+}
+
 /// A bad pack is the client's to hear about; what went wrong in here is not.
 fn unpack_error(error: ReceiveError, shallow: &[ObjectId]) -> UnpackError {
     let is_cut = match &error {
@@ -238,7 +247,7 @@ fn unpack_error(error: ReceiveError, shallow: &[ObjectId]) -> UnpackError {
     match error {
         _ if is_cut => UnpackError::Shallow,
         ReceiveError::Base(_) | ReceiveError::Storage(_) | ReceiveError::Cancelled => {
-            UnpackError::Internal(Box::new(error))
+            unpack_failed(error)
         }
         error => UnpackError::Bad(with_reasons(&error)),
     }

@@ -40,6 +40,8 @@ impl CommandStatus {
     }
 }
 
+const FULL: &str = "the server has no room left; try again later";
+
 /// Why a pack was not accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum UnpackError {
@@ -53,12 +55,38 @@ pub enum UnpackError {
     /// The server failed. The client learns only that.
     #[error("internal error while storing the pack")]
     Internal(#[source] Box<dyn Error + Send + Sync>),
+    /// The server has no room for the pack.
+    #[error("{FULL}")]
+    Full(#[source] Box<dyn Error + Send + Sync>),
 }
 
 /// The refs could not be updated at all.
 #[derive(Debug, thiserror::Error)]
-#[error("could not update the refs")]
-pub struct SinkError(#[source] pub Box<dyn Error + Send + Sync>);
+#[error("could not store the push")]
+pub struct SinkError {
+    source: Box<dyn Error + Send + Sync>,
+    told: &'static str,
+}
+
+impl SinkError {
+    /// A failure of which the client learns nothing but that it happened.
+    pub fn internal(source: Box<dyn Error + Send + Sync>) -> SinkError {
+        SinkError {
+            source,
+            told: "internal error",
+        }
+    }
+
+    /// There is no room to store the push, which the client may know.
+    pub fn full(source: Box<dyn Error + Send + Sync>) -> SinkError {
+        SinkError { source, told: FULL }
+    }
+
+    /// What the client reads as the reason of each ref.
+    pub(crate) fn told(&self) -> &'static str {
+        self.told
+    }
+}
 
 /// Accepts one push: first its pack, if it has one, then its ref updates.
 pub trait Sink {

@@ -13,6 +13,7 @@
 //! `task` runs it all, and `checkpoint` keeps SQLite's log short.
 
 mod audit;
+mod audit_expiry;
 mod checkpoint;
 mod group;
 mod hooks;

@@ -6,7 +6,7 @@ use crate::dialect::{Conn, Dialect};
 use crate::ids::{OrgId, RepoId};
 use crate::sweep::{SweptRows, TABLES, TAIL, TAIL_ROWS};
 
-use super::Done;
+use super::{Done, audit_expiry};
 
 use Kind::{Bytes, Int};
 
@@ -28,13 +28,18 @@ pub(crate) enum SweepWork {
         limit: u32,
         now_ms: i64,
     },
+    ExpireAudit {
+        org: OrgId,
+        before_ms: i64,
+        limit: u32,
+    },
 }
 
 impl SweepWork {
     pub(super) fn repo(&self) -> Option<RepoId> {
         match self {
             Self::Rows { repo, .. } => Some(*repo),
-            Self::Condemn { .. } | Self::Forget { .. } => None,
+            Self::Condemn { .. } | Self::Forget { .. } | Self::ExpireAudit { .. } => None,
         }
     }
 
@@ -42,7 +47,7 @@ impl SweepWork {
     pub(super) fn bytes(&self) -> usize {
         match self {
             Self::Condemn { keys, .. } => keys.len() * 64,
-            Self::Forget { .. } | Self::Rows { .. } => 0,
+            Self::Forget { .. } | Self::Rows { .. } | Self::ExpireAudit { .. } => 0,
         }
     }
 }
@@ -128,6 +133,14 @@ pub(super) async fn write(
             limit,
             now_ms,
         } => sweep_rows(conn, *repo, i64::from(*limit), *now_ms).await,
+        SweepWork::ExpireAudit {
+            org,
+            before_ms,
+            limit,
+        } => {
+            let removed = audit_expiry::write(conn, *org, *before_ms, i64::from(*limit));
+            Ok(Done::Count(removed.await?))
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use crate::changes::{Change, Teller};
 use crate::dialect::{Owned, Tx, is_busy};
 use crate::ids::IdSource;
 use crate::open::Place;
+use crate::storage_full::SQLITE_FULL;
 
 use super::checkpoint::Checkpoint;
 use super::group::Groups;
@@ -160,7 +161,7 @@ impl Task {
         };
         match fill(&mut tx, &mut self.texts, &self.ids, ops).await {
             Ok((answers, changes)) => {
-                tx.commit().await.map_err(Failure::Unconfirmed)?;
+                tx.commit().await.map_err(commit_failed)?;
                 self.conn = Some(conn);
                 if self.teller.has_listeners() {
                     self.teller.tell(changes);
@@ -241,6 +242,15 @@ fn answer_all(group: impl IntoIterator<Item = Op>, error: CatalogError) {
     );
     for op in group {
         op.answer(Err(error.clone()));
+    }
+}
+
+/// A COMMIT that failed leaves it open whether it happened, but for one that had no room to be written.
+fn commit_failed(error: sqlx::Error) -> Failure {
+    let code = error.as_database_error().and_then(|error| error.code());
+    match code.as_deref() {
+        Some(SQLITE_FULL) => Failure::RolledBack(error),
+        _ => Failure::Unconfirmed(error),
     }
 }
 

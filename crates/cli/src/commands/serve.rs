@@ -125,6 +125,7 @@ fn config(settings: &Settings) -> Result<Config, CliError> {
             key: tls.key.clone(),
         }),
         public_base: None,
+        trusted_proxies: settings.trusted_proxies.clone(),
         fold: FoldLimits::default(),
         jobs: JobOptions::default(),
         sweep: Sweeping {

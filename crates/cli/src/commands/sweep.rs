@@ -48,6 +48,7 @@ struct Swept {
     keys: u64,
     bytes: u64,
     failed: u64,
+    audit_entries: u64,
     /// The first things that a dry run found.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     would_remove: Vec<String>,
@@ -66,6 +67,7 @@ impl From<SweepReport> for Swept {
             keys: report.keys,
             bytes: report.bytes,
             failed: report.failed,
+            audit_entries: report.audit_entries,
             would_remove: Vec::new(),
         }
     }
@@ -124,6 +126,10 @@ impl Swept {
             out,
             "deleted {keys} of {of} from the bucket ({bytes}), with {waiting} still to wait"
         )?;
+        if self.audit_entries > 0 {
+            let entries = count(self.audit_entries, "entry");
+            writeln!(out, "removed {entries} of the audit log")?;
+        }
         if self.repositories_left > 0 {
             let left = count(self.repositories_left, "deleted repository");
             writeln!(out, "left {left} with work under way to the next sweep")?;

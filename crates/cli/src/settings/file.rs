@@ -1,11 +1,13 @@
 //! Settings in a TOML file.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
 use super::limits::RateSetting;
+use super::proxies::ProxyNet;
 use crate::error::CliError;
 use crate::logging::LogFormat;
 use crate::s3::S3Settings;
@@ -24,6 +26,7 @@ pub(super) struct SettingsFile {
     pub(super) tls_cert: Option<PathBuf>,
     pub(super) tls_key: Option<PathBuf>,
     pub(super) allow_private_addresses: Option<bool>,
+    pub(super) trusted_proxy: Vec<ProxyNet>,
     pub(super) github_url: Option<String>,
     pub(super) github_api_url: Option<String>,
     pub(super) github_app_id: Option<String>,
@@ -33,9 +36,11 @@ pub(super) struct SettingsFile {
     pub(super) sweep_every: Option<Lapse>,
     pub(super) keep_deleted: Option<Lapse>,
     pub(super) sweep_grace: Option<Lapse>,
+    pub(super) audit_days: Option<NonZeroU32>,
     pub(super) org_rate: Option<RateSetting>,
     pub(super) repo_rate: Option<RateSetting>,
     pub(super) max_repo_bytes: Option<ByteSize>,
+    pub(super) max_org_bytes: Option<ByteSize>,
     pub(super) max_file_bytes: Option<ByteSize>,
     pub(super) max_request_bytes: Option<ByteSize>,
     pub(super) no_custom_notes: Option<bool>,

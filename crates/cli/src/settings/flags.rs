@@ -7,6 +7,7 @@ use clap::Args;
 use clap::builder::FalseyValueParser;
 
 use super::limits::LimitFlags;
+use super::proxies::ProxyNet;
 use super::sweep::SweepFlags;
 use crate::size::{ByteSize, Lapse};
 
@@ -77,6 +78,15 @@ pub(crate) struct ServeFlags {
     /// Private key of the certificate (PEM)
     #[arg(long, value_name = "FILE", env = "PACKHOUSE_TLS_KEY")]
     pub(crate) tls_key: Option<PathBuf>,
+    /// Network or address of a proxy whose X-Forwarded-For and Forwarded say where a request comes from; may be given
+    /// more than once
+    #[arg(
+        long,
+        value_name = "CIDR",
+        env = "PACKHOUSE_TRUSTED_PROXY",
+        value_delimiter = ','
+    )]
+    pub(crate) trusted_proxy: Vec<ProxyNet>,
     /// Let webhooks and other requests that users ask for reach private networks and this machine
     #[arg(long, env = "PACKHOUSE_ALLOW_PRIVATE_ADDRESSES", value_parser = FalseyValueParser::new())]
     pub(crate) allow_private_addresses: bool,

@@ -36,6 +36,14 @@ pub(crate) struct LimitFlags {
         help_heading = "Limits"
     )]
     pub(crate) max_repo_bytes: Option<ByteSize>,
+    /// How large all repositories of an organisation may be together, such as 1TiB [default: no limit]
+    #[arg(
+        long,
+        value_name = "BYTES",
+        env = "PACKHOUSE_MAX_ORG_BYTES",
+        help_heading = "Limits"
+    )]
+    pub(crate) max_org_bytes: Option<ByteSize>,
     /// How large a file may be that is pushed, committed or fetched from an upstream [default: 8GiB]
     #[arg(
         long,
@@ -60,6 +68,7 @@ pub(crate) struct LimitSettings {
     pub(crate) org_rate: Option<Rate>,
     pub(crate) repo_rate: Option<Rate>,
     pub(crate) max_repo_bytes: Option<u64>,
+    pub(crate) max_org_bytes: Option<u64>,
     pub(crate) max_file_bytes: Option<u64>,
     pub(crate) max_request_bytes: Option<u64>,
 }
@@ -71,6 +80,7 @@ impl LimitSettings {
             org_rate: self.org_rate,
             repo_rate: self.repo_rate,
             repo_bytes: self.max_repo_bytes,
+            org_bytes: self.max_org_bytes,
             ..Limits::default()
         };
         if let Some(bytes) = self.max_file_bytes {
@@ -130,12 +140,14 @@ mod tests {
     fn a_request_is_held_to_the_smaller_of_two_limits() {
         let settings = LimitSettings {
             max_repo_bytes: Some(5),
+            max_org_bytes: Some(6),
             max_file_bytes: Some(7),
             max_request_bytes: Some(2 << 20),
             ..LimitSettings::default()
         };
         let limits = settings.limits();
         assert_eq!((limits.repo_bytes, limits.file_bytes), (Some(5), 7));
+        assert_eq!(limits.org_bytes, Some(6));
         assert_eq!((limits.push_bytes, limits.commit_bytes), (2 << 20, 2 << 20));
         assert_eq!(limits.json_bytes, Limits::default().json_bytes);
         let unlimited = LimitSettings::default().limits();

@@ -6,12 +6,14 @@
 mod file;
 mod flags;
 mod limits;
+mod proxies;
 mod sweep;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use packhouse_repo::SweepOptions;
 
 use crate::error::CliError;
@@ -68,6 +70,7 @@ pub(crate) struct Settings {
     pub(crate) listen: SocketAddr,
     pub(crate) tls: Option<TlsFiles>,
     pub(crate) allow_private_addresses: bool,
+    pub(crate) trusted_proxies: Vec<IpNet>,
     pub(crate) github: GitHubSettings,
     /// Keys that seal credentials, as the environment has them.
     pub(crate) credentials_key: Option<Secret>,
@@ -155,6 +158,7 @@ impl Settings {
         let sweep = sweep::options(
             serve.sweep.keep_deleted.or(file.keep_deleted),
             serve.sweep.sweep_grace.or(file.sweep_grace),
+            serve.sweep.audit_days.or(file.audit_days),
         )?;
         let s3 = file.s3.with_variables(variable);
         let cache_bytes = storage
@@ -183,6 +187,13 @@ impl Settings {
             tls,
             allow_private_addresses: serve.allow_private_addresses
                 || file.allow_private_addresses.unwrap_or(false),
+            trusted_proxies: match serve.trusted_proxy.is_empty() {
+                true => file.trusted_proxy,
+                false => serve.trusted_proxy,
+            }
+            .into_iter()
+            .map(|net| net.0)
+            .collect(),
             github,
             credentials_key: variable("PACKHOUSE_CREDENTIALS_KEY").map(Secret),
             webhook_timeout: serve
@@ -200,6 +211,11 @@ impl Settings {
                     .limits
                     .max_repo_bytes
                     .or(file.max_repo_bytes)
+                    .map(|size| size.0),
+                max_org_bytes: serve
+                    .limits
+                    .max_org_bytes
+                    .or(file.max_org_bytes)
                     .map(|size| size.0),
                 max_file_bytes: serve
                     .limits

@@ -1,5 +1,8 @@
 //! Settings of sweeps.
 
+use std::num::NonZeroU32;
+use std::time::Duration;
+
 use clap::Args;
 use packhouse_repo::SweepOptions;
 
@@ -25,14 +28,27 @@ pub(crate) struct SweepFlags {
         help_heading = "Sweep"
     )]
     pub(crate) sweep_grace: Option<Lapse>,
+    /// How many days entries of the audit log are kept [default: for good]
+    #[arg(
+        long,
+        value_name = "DAYS",
+        env = "PACKHOUSE_AUDIT_DAYS",
+        help_heading = "Sweep"
+    )]
+    pub(crate) audit_days: Option<NonZeroU32>,
 }
 
 /// How to sweep, by what was given.
 pub(super) fn options(
     keep_deleted: Option<Lapse>,
     grace: Option<Lapse>,
+    audit_days: Option<NonZeroU32>,
 ) -> Result<SweepOptions, CliError> {
-    let mut options = SweepOptions::default();
+    let day = Duration::from_secs(24 * 3600);
+    let mut options = SweepOptions {
+        keep_audit: audit_days.map(|days| day * days.get()),
+        ..SweepOptions::default()
+    };
     if let Some(Lapse(keep)) = keep_deleted {
         options.keep_deleted = keep;
     }
@@ -50,21 +66,20 @@ pub(super) fn options(
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
     fn sweeps_keep_a_grace_period() {
         let lapse = |text: &str| Some(text.parse().unwrap());
-        let chosen = options(lapse("30d"), lapse("2h")).unwrap();
+        let chosen = options(lapse("30d"), lapse("2h"), NonZeroU32::new(90)).unwrap();
         assert_eq!(chosen.grace, Duration::from_secs(7200));
         assert_eq!(chosen.keep_deleted, Duration::from_secs(30 * 86_400));
+        assert_eq!(chosen.keep_audit, Some(Duration::from_secs(90 * 86_400)));
         assert_eq!(
-            options(None, None).unwrap().grace,
+            options(None, None, None).unwrap().grace,
             SweepOptions::default().grace
         );
-        let error = options(None, lapse("59m")).unwrap_err();
+        let error = options(None, lapse("59m"), None).unwrap_err();
         assert!(error.to_string().contains("less than an hour"), "{error}");
     }
 }

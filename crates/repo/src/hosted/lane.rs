@@ -18,7 +18,7 @@ use packhouse_catalog::{
     NewPack, Origin, PackSource, Publish, PublishError as CatalogPublishError, Published,
     RefEdit as CatalogEdit,
 };
-use packhouse_object::{FinishedPack, NewObject, ObjectId, PackFileWriter};
+use packhouse_object::{FinishedPack, NewObject, ObjectId, ObjectKind, PackFileWriter};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
@@ -140,7 +140,14 @@ async fn commit_group(
     // Whether `state` was the newest at some moment after the whole group was queued.
     let mut verified = false;
     for _ in 0..ATTEMPTS {
-        let prepared = match prepare_group(group, &state, engine.quota(&state)).await {
+        let bounds = match engine.quota(slot.org, &state).await {
+            Ok(quota) => Bounds {
+                quota,
+                file_bytes: engine.file_bytes,
+            },
+            Err(error) => return fail(group, error),
+        };
+        let prepared = match prepare_group(group, &state, bounds).await {
             Ok(prepared) => prepared,
             Err(error) => return fail_none(error),
         };
@@ -238,13 +245,21 @@ struct Prepared {
     has_refusal: bool,
 }
 
+/// What the writes of a group may come to.
+#[derive(Clone, Copy)]
+struct Bounds {
+    quota: Option<Quota>,
+    /// Largest file.
+    file_bytes: Option<u64>,
+}
+
 async fn prepare_group(
     group: Vec<Waiting>,
     state: &State,
-    quota: Option<Quota>,
+    bounds: Bounds,
 ) -> Result<Prepared, RepoError> {
     let (base, packs) = (state.view.clone(), state.packs.clone());
-    tokio::task::spawn_blocking(move || prepare_in_order(group, &base, &packs, quota))
+    tokio::task::spawn_blocking(move || prepare_in_order(group, &base, &packs, bounds))
         .await
         .map_err(|_| RepoError::Stopped)
 }
@@ -253,7 +268,7 @@ fn prepare_in_order(
     group: Vec<Waiting>,
     base: &View,
     packs: &[OpenPack],
-    quota: Option<Quota>,
+    Bounds { quota, file_bytes }: Bounds,
 ) -> Prepared {
     let now = now_ms();
     let mut packs = packs.to_vec();
@@ -288,9 +303,9 @@ fn prepare_in_order(
             with_packs = Some(more);
         }
         // A panic ends the write that caused it, not its neighbours: its reply channel closes with it.
-        let Ok(laid) =
-            std::panic::catch_unwind(AssertUnwindSafe(|| lay_over(&mut write, &view, now)))
-        else {
+        let Ok(laid) = std::panic::catch_unwind(AssertUnwindSafe(|| {
+            lay_over(&mut write, &view, now, file_bytes)
+        })) else {
             continue;
         };
         let quota = match &laid {
@@ -346,16 +361,34 @@ fn room_after(
 }
 
 /// The change a write asks for on `view`, and the view with it; or what became of the write instead.
-fn lay_over(write: &mut Waiting, view: &View, now_ms: i64) -> Result<(Change, View), Outcome> {
+fn lay_over(
+    write: &mut Waiting,
+    view: &View,
+    now_ms: i64,
+    file_bytes: Option<u64>,
+) -> Result<(Change, View), Outcome> {
     let prepared = write.prepare.prepare(view);
     let change = prepared.map_err(|_| Outcome::Refused)?;
     if change.edits.is_empty() && change.objects.is_empty() {
         return Err(Outcome::Nothing);
     }
+    if let Some(limit) = file_bytes
+        && let Some(bytes) = largest_file(&change).filter(|bytes| *bytes > limit)
+    {
+        return Err(Outcome::Failed(RepoError::FileTooLarge { bytes, limit }));
+    }
     match view.with_change(&change, now_ms) {
         Ok(next) => Ok((change, next)),
         Err(error) => Err(Outcome::Failed(error.into())),
     }
+}
+
+fn largest_file(change: &Change) -> Option<u64> {
+    let files = change.objects.iter();
+    files
+        .filter(|object| object.kind == ObjectKind::Blob)
+        .map(|object| object.data.len() as u64)
+        .max()
 }
 
 enum CommitFailure {
@@ -432,12 +465,18 @@ async fn publish(
         at_ms,
         // Nodes that each see room for their own write could exceed a quota together.
         only_at: quota
-            .filter(|quota| quota.left_bytes() < quota.limit_bytes / 2)
+            .and_then(|quota| quota.repo)
+            .filter(|room| room.left_bytes() < room.limit_bytes / 2)
             .map(|_| state.generation()),
     };
     let published = list_and_publish(engine, slot, request, &mut stored).await?;
     Stats::add(&engine.stats.groups, 1);
     Stats::add(&engine.stats.packs, stored.len() as u64);
+    let of_packs = stored.iter().map(|pack| pack.open.pack.bytes());
+    let of_tail = row.as_ref().map_or(0, |(bytes, _)| *bytes);
+    engine
+        .org_usages
+        .add(slot.org, of_packs.sum::<u64>() + of_tail);
     let next = if published.generation == state.generation() + 1 {
         let row = row.map(|(bytes, objects)| TailRow {
             generation: published.generation,
@@ -492,7 +531,7 @@ async fn store_as_pack(
     slot: &SharedSlot,
     objects: Vec<NewObject>,
 ) -> Result<StoredPack, RepoError> {
-    let folder = engine.temp_dir.clone();
+    let folder = engine.scratch.path().to_owned();
     let finished = tokio::task::spawn_blocking(move || {
         let mut writer = PackFileWriter::create(&folder)?;
         for object in &objects {

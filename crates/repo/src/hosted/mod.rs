@@ -10,7 +10,10 @@ mod fold;
 mod fork;
 mod history;
 mod lane;
+mod org_usage;
 mod packs;
+mod room;
+mod scratch;
 mod slot;
 mod state;
 mod stats;
@@ -29,6 +32,7 @@ use packhouse_catalog::{Catalog, NewPack, OrgId, Origin, PackSource, RepoId, Rep
 use packhouse_object::{FinishedPack, HistoryIndex, ObjectCache, ObjectId};
 use quick_cache::sync::Cache;
 use tokio::sync::{Semaphore, oneshot};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use self::fold::{FoldLimits, FoldReport};
@@ -40,11 +44,13 @@ pub use self::sweep::{
 
 use self::fold::FoldQueue;
 use self::lane::{StoredPack, Waiting};
+use self::org_usage::OrgUsages;
 use self::packs::{PackKey, PackStore};
+use self::scratch::Scratch;
 use self::slot::{SharedSlot, Slot};
 use self::state::State;
 use crate::error::RepoError;
-use crate::quota::Quota;
+use crate::quota::{Quota, Room};
 use crate::reflog::{ReflogEntry, ReflogPage};
 use crate::repository::{Backend, Prepare, Repository};
 use crate::view::View;
@@ -59,7 +65,8 @@ pub struct HostedOptions {
     pub cache_dir: PathBuf,
     /// How many bytes that folder may hold.
     pub cache_bytes: u64,
-    /// Where packs are written and received before they are stored; on the file system of a local bucket.
+    /// Where packs are written and received before they are stored, each process in a folder of its own; on the file
+    /// system of a local bucket.
     pub temp_dir: PathBuf,
     /// How many bytes of memory open repositories may take.
     pub view_bytes: u64,
@@ -69,6 +76,10 @@ pub struct HostedOptions {
     pub fold: FoldLimits,
     /// The most bytes a repository may have.
     pub repo_bytes: Option<u64>,
+    /// The most bytes that the repositories of an organisation may have together.
+    pub org_bytes: Option<u64>,
+    /// The largest file that a write may make, such as a merge. What is received has limits of its own.
+    pub file_bytes: Option<u64>,
 }
 
 impl HostedOptions {
@@ -90,6 +101,8 @@ impl HostedOptions {
             object_cache_bytes: 64 << 20,
             fold: FoldLimits::default(),
             repo_bytes: None,
+            org_bytes: None,
+            file_bytes: None,
         }
     }
 }
@@ -99,9 +112,11 @@ pub(crate) struct Engine {
     catalog: Catalog,
     packs: PackStore,
     cache: Arc<ObjectCache>,
-    temp_dir: PathBuf,
+    scratch: Scratch,
     fold_limits: FoldLimits,
     repo_bytes: Option<u64>,
+    file_bytes: Option<u64>,
+    org_usages: OrgUsages,
     stats: Arc<Stats>,
     tasks: TaskTracker,
     slots: Cache<RepoId, Weighed, SlotWeight>,
@@ -110,6 +125,8 @@ pub(crate) struct Engine {
     history_builds: Semaphore,
     /// What may take long is to end.
     stopping: Arc<AtomicBool>,
+    /// Ends what waits for the time to pass.
+    ended: CancellationToken,
 }
 
 /// A pack of this many objects has its commits put into the index of the history when it is pushed.
@@ -157,7 +174,7 @@ pub struct Hosted {
 impl std::fmt::Debug for Hosted {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Hosted")
-            .field("temp_dir", &self.engine.temp_dir)
+            .field("temp_dir", &self.engine.scratch.path())
             .finish_non_exhaustive()
     }
 }
@@ -165,10 +182,11 @@ impl std::fmt::Debug for Hosted {
 impl Hosted {
     /// Opens the engine and starts folding in the background. Call from within a Tokio runtime.
     pub fn open(options: HostedOptions) -> Result<Arc<Hosted>, RepoError> {
-        for folder in [&options.cache_dir, &options.temp_dir] {
-            std::fs::create_dir_all(folder)
-                .map_err(|error| RepoError::io("could not create folder", folder, error))?;
-        }
+        let (cache_dir, temp_dir) = (&options.cache_dir, &options.temp_dir);
+        std::fs::create_dir_all(cache_dir)
+            .map_err(|error| RepoError::io("could not create folder", cache_dir, error))?;
+        let scratch = Scratch::create(temp_dir)
+            .map_err(|error| RepoError::io("could not create a folder in", temp_dir, error))?;
         let stats = Arc::new(Stats::default());
         let (folds, due) = FoldQueue::new();
         let engine = Arc::new(Engine {
@@ -180,17 +198,21 @@ impl Hosted {
             ),
             catalog: options.catalog,
             cache: Arc::new(ObjectCache::new(options.object_cache_bytes)),
-            temp_dir: options.temp_dir,
+            scratch,
             fold_limits: options.fold,
             repo_bytes: options.repo_bytes,
+            file_bytes: options.file_bytes,
+            org_usages: OrgUsages::new(options.org_bytes),
             stats,
             tasks: TaskTracker::new(),
             slots: Cache::with_weighter(4096, options.view_bytes, SlotWeight),
             folds,
             history_builds: Semaphore::new(1),
             stopping: Arc::default(),
+            ended: CancellationToken::new(),
         });
         engine.tasks.spawn(fold::run(Arc::downgrade(&engine), due));
+        engine.tasks.spawn(scratch::tidy(Arc::downgrade(&engine)));
         Ok(Arc::new(Hosted { engine }))
     }
 
@@ -244,6 +266,11 @@ impl Hosted {
         open
     }
 
+    /// To be told when a repository of `org` was deleted, so that its room is there at once.
+    pub fn repository_deleted(&self, org: OrgId) {
+        self.engine.org_usages.forget(org);
+    }
+
     /// Folds the tail of a repository into a pack now. `None`: the tail is empty, or another node is folding it.
     pub async fn fold(&self, id: RepoId) -> Result<Option<FoldReport>, RepoError> {
         let row = self
@@ -260,6 +287,7 @@ impl Hosted {
     pub async fn shutdown(&self) {
         self.engine.folds.stop();
         self.engine.stopping.store(true, Ordering::Relaxed);
+        self.engine.ended.cancel();
         self.engine.tasks.close();
         self.engine.tasks.wait().await;
         self.engine.catalog.close().await;
@@ -277,12 +305,22 @@ impl Engine {
         }
     }
 
-    /// The room of a repository in this state, if it is limited.
-    fn quota(&self, state: &State) -> Option<Quota> {
-        self.repo_bytes.map(|limit_bytes| Quota {
-            limit_bytes,
-            used_bytes: state.size_bytes(),
-        })
+    fn has_quota(&self) -> bool {
+        self.repo_bytes.is_some() || self.org_usages.is_limited()
+    }
+
+    /// The room of a repository of `org` in this state, if it is limited.
+    async fn quota(&self, org: OrgId, state: &State) -> Result<Option<Quota>, RepoError> {
+        if !self.has_quota() {
+            return Ok(None);
+        }
+        Ok(Some(Quota {
+            repo: self.repo_bytes.map(|limit_bytes| Room {
+                limit_bytes,
+                used_bytes: state.size_bytes(),
+            }),
+            org: self.org_usages.room(&self.catalog, org).await?,
+        }))
     }
 
     async fn store_pack(
@@ -403,11 +441,11 @@ impl Backend for HostedRepository {
     }
 
     async fn quota(&self) -> Result<Option<Quota>, RepoError> {
-        if self.engine.repo_bytes.is_none() {
+        if !self.engine.has_quota() {
             return Ok(None);
         }
         let state = self.slot.newest(&self.engine).await?;
-        Ok(self.engine.quota(&state))
+        self.engine.quota(self.slot.org, &state).await
     }
 
     async fn history(&self) -> HistoryIndex {
@@ -430,7 +468,7 @@ impl Backend for HostedRepository {
     }
 
     fn quarantine_dir(&self) -> &Path {
-        &self.engine.temp_dir
+        self.engine.scratch.path()
     }
 
     async fn reflog(
@@ -468,13 +506,13 @@ impl HostedRepository {
     /// Refuses packs for which there is no room, before they are stored. The lane looks again, for others may have
     /// written meanwhile.
     async fn check_room(&self, packs: &[FinishedPack]) -> Result<(), RepoError> {
-        if packs.is_empty() || self.engine.repo_bytes.is_none() {
+        if packs.is_empty() || !self.engine.has_quota() {
             return Ok(());
         }
         let state = self.slot.newest(&self.engine).await?;
         let is_new = |pack: &&FinishedPack| state.packs.iter().all(|known| known.key != pack.key);
         let bytes = packs.iter().filter(is_new).map(|pack| pack.pack_bytes);
-        if let Some(quota) = self.engine.quota(&state) {
+        if let Some(quota) = self.engine.quota(self.slot.org, &state).await? {
             quota.with(bytes.sum())?;
         }
         Ok(())

@@ -106,6 +106,11 @@ impl PackStore {
         Ok(self.bucket.put_file(key, file).await?)
     }
 
+    /// Where the bucket has `key` on this machine's disk, if it is there.
+    pub(crate) fn local_path(&self, key: &Key) -> Option<PathBuf> {
+        self.bucket.local_path(key)
+    }
+
     /// The file of `key` on this machine, fetched if need be.
     pub(crate) async fn file(&self, key: &Key) -> Result<PathBuf, RepoError> {
         match self.bucket.local_path(key) {

@@ -1,71 +1,17 @@
 //! A disk without room: what cannot be stored is told and leaves nothing, and what was there stays.
 
 use std::error::Error;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use packhouse_repo::store::{
     CommitOptions, CopyIn, Durability, GcOptions, NewContent, NoProgress, Snapshot, Store,
     StoreError, StoreOptions, WriteOptions,
 };
-use tempfile::TempDir;
+use packhouse_testkit::small_disk::SmallDisk;
 
 use super::{git_in, options};
-
-/// A file system of a few MiB, until this is dropped.
-struct SmallDisk(TempDir);
-
-impl SmallDisk {
-    /// `None`, after a word about it, where nothing may be mounted.
-    fn mount(mebibytes: u32) -> Option<SmallDisk> {
-        let folder = tempfile::tempdir().unwrap();
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &format!("size={mebibytes}m"), "none"])
-            .arg(folder.path())
-            .output();
-        match mounted {
-            Ok(output) if output.status.success() => Some(SmallDisk(folder)),
-            _ => {
-                eprintln!("skipped: only root may mount the small disk that this test fills");
-                None
-            }
-        }
-    }
-
-    fn repository(&self) -> PathBuf {
-        self.0.path().join("s.git")
-    }
-
-    /// Takes all the room there is but `left` bytes.
-    fn fill(&self, left: u64) {
-        let path = self.filler();
-        let mut file = File::create(&path).unwrap();
-        let full = loop {
-            if let Err(error) = file.write_all(&[1; 4096]) {
-                break error;
-            }
-        };
-        assert_eq!(full.kind(), io::ErrorKind::StorageFull);
-        let filled = file.metadata().unwrap().len();
-        file.set_len(filled - left).unwrap();
-    }
-
-    fn make_room(&self) {
-        fs::remove_file(self.filler()).unwrap();
-    }
-
-    fn filler(&self) -> PathBuf {
-        self.0.path().join("filler")
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
-    }
-}
 
 /// Bytes that do not deflate.
 fn noise(len: usize, seed: u64) -> Vec<u8> {
@@ -137,7 +83,7 @@ fn small_commits_end_at_a_full_disk_and_go_on_when_there_is_room() {
             durability,
             ..options(Some("main"))
         };
-        let store = Store::open(disk.repository(), options).unwrap();
+        let store = Store::open(disk.path().join("s.git"), options).unwrap();
         let mut last = store.branches().get("main").unwrap();
         disk.fill(400 << 10);
         let error = (0..100)
@@ -167,7 +113,7 @@ fn large_writes_packs_and_collections_fail_whole_on_a_full_disk() {
     let Some(disk) = SmallDisk::mount(8) else {
         return;
     };
-    let store = Store::open(disk.repository(), options(Some("main"))).unwrap();
+    let store = Store::open(disk.path().join("s.git"), options(Some("main"))).unwrap();
     let mut last = store.branches().get("main").unwrap();
     for n in 0..60 {
         let data = noise(9_000, n);

@@ -68,7 +68,7 @@ impl JobHandler for SweepHandler {
     async fn run(&self, _: &JobRow, stop: &CancellationToken) -> Result<(), JobError> {
         match self.hosted.sweep(&self.options, &Watch(stop)).await {
             Ok(report) => {
-                if report.repositories + report.keys + report.failed > 0 {
+                if report.repositories + report.keys + report.failed + report.audit_entries > 0 {
                     tracing::info!(
                         repositories = report.repositories,
                         rows = report.rows,
@@ -76,6 +76,7 @@ impl JobHandler for SweepHandler {
                         bytes = report.bytes,
                         waiting = report.waiting,
                         failed = report.failed,
+                        audit_entries = report.audit_entries,
                         "swept"
                     );
                 }

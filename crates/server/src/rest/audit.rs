@@ -14,6 +14,7 @@ use packhouse_catalog::{AuditCursor, AuditEntry, AuditOf, AuditedChange, Catalog
 use serde_json::Value;
 
 use super::input::{Query, non_blank, shown};
+use super::page::List;
 use super::{page, time};
 use crate::auth::{Caller, Scope};
 use crate::error::ApiError;
@@ -50,7 +51,8 @@ pub(crate) async fn list_all(
         Some(name) => logs_of(catalog, caller.org(), name).await?,
         None => vec![AuditOf::Org(caller.org())],
     };
-    listed(catalog, logs, &query).await
+    let of = non_blank(query.repo.as_deref()).unwrap_or_default();
+    listed(&state, logs, of, &query).await
 }
 
 /// Lists what was done to the repository that the token names, and to deleted ones of its name, newest first.
@@ -70,7 +72,7 @@ pub(crate) async fn list(
     caller.need(Scope::RepoWrite)?;
     let catalog = state.hosted.catalog();
     let logs = logs_of(catalog, caller.org(), caller.repo()?).await?;
-    listed(catalog, logs, &query.into()).await
+    listed(&state, logs, caller.repo()?, &query.into()).await
 }
 
 /// The logs of the repositories of that name, the newest first. One is deleted before the next is created, so their logs
@@ -133,18 +135,23 @@ impl Filter<'_> {
 }
 
 async fn listed(
-    catalog: &Catalog,
+    state: &AppState,
     logs: Vec<AuditOf>,
+    of: &str,
     query: &AuditQuery,
 ) -> Result<Json<ListedAuditEntries>, ApiError> {
     let limit = page::limit(query.limit, 50, 500);
-    let filter = Filter::of(query)?;
-    let mut place = match non_blank(query.cursor.as_deref()) {
-        Some(cursor) => parse_cursor(cursor, &logs).ok_or_else(|| {
-            ApiError::invalid(format!("`{}` is no cursor of this list", shown(cursor)))
-        })?,
-        None => (0, AuditCursor::START),
-    };
+    let catalog = state.hosted.catalog();
+    let mut filter = Filter::of(query)?;
+    if let Some(keep) = state.sweep.keep_audit {
+        // A sweep comes to them later, and moves of refs stay in the reflog for good.
+        filter.since_ms = filter.since_ms.max(state.sweep.before_ms(keep));
+    }
+    let asked = [&query.who, &query.kind, &query.since, &query.until];
+    let asked = asked.map(|asked| non_blank(asked.as_deref()).unwrap_or_default());
+    let list = List::new("audit", &[&[of][..], &asked].concat());
+    let place = list.after_as(query.cursor.as_deref(), |place| parse_place(place, &logs))?;
+    let mut place = place.unwrap_or((0, AuditCursor::START));
     let mut entries = Vec::new();
     let mut read = 0;
     let mut ended = true;
@@ -181,7 +188,7 @@ async fn listed(
             .into_iter()
             .map(|entry| show(entry, &names))
             .collect(),
-        next_cursor: (!ended).then(|| format_cursor(place, &logs)),
+        next_cursor: (!ended).then(|| list.cursor(format_place(place, &logs).as_bytes())),
         has_more: !ended,
     }))
 }
@@ -252,15 +259,15 @@ fn texts(detail: &str) -> Option<BTreeMap<String, String>> {
     Some(texts.collect())
 }
 
-/// A cursor as text: which log of `logs` by its id, and how far that was read.
-fn format_cursor((log, cursor): (usize, AuditCursor), logs: &[AuditOf]) -> String {
+/// A place as text: which log of `logs` by its id, and how far that was read.
+fn format_place((log, cursor): (usize, AuditCursor), logs: &[AuditOf]) -> String {
     let id = logs.get(log).map_or(0, id_of);
     let (tick, repo, generation, ordinal) = cursor.refs;
     let (other_tick, other) = cursor.others;
     format!("{id}-{tick}-{repo}-{generation}-{ordinal}-{other_tick}-{other}")
 }
 
-fn parse_cursor(text: &str, logs: &[AuditOf]) -> Option<(usize, AuditCursor)> {
+fn parse_place(text: &str, logs: &[AuditOf]) -> Option<(usize, AuditCursor)> {
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     let number = |part: &str| part.parse::<i64>().ok().filter(|_| digits(part));
     let numbers: Option<Vec<i64>> = text.split('-').map(number).collect();

@@ -5,14 +5,16 @@ use std::collections::BinaryHeap;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
+use bstr::ByteSlice;
 use packhouse_api::{
     BranchDetails, BranchInfo, CreateBranch, CreatedBranch, DeleteBranch, DeletedBranch, ErrorBody,
     ErrorCode, FoundBranch, GetBranchQuery, ListBranchesQuery, ListedBranches,
 };
-use packhouse_object::ObjectId;
+use packhouse_object::{BString, ObjectId};
 use packhouse_repo::{self as repo, BranchError, Namespace, View};
 
 use super::input::{self, Query, read_json};
+use super::page::{List, foreign_cursor};
 use super::{namespace, page, time};
 use crate::auth::{Caller, Scope};
 use crate::error::ApiError;
@@ -33,17 +35,17 @@ pub(crate) async fn list(
 ) -> Result<Json<ListedBranches>, ApiError> {
     let view = state.open(&caller, Scope::GitRead).await?.view().await?;
     let limit = page::limit(query.limit, 20, 100);
-    let after = query
-        .cursor
-        .as_deref()
-        .filter(|cursor| !cursor.is_empty())
-        .map(Place::parse)
+    let ephemeral = query.ephemeral.unwrap_or(false).to_string();
+    let list = List::new("branches", &[caller.repo()?, &ephemeral]);
+    let after = list.after(query.cursor.as_deref())?;
+    let after = after
+        .map(|place| Place::parse(&place).ok_or_else(|| foreign_cursor(&list.cursor(&place))))
         .transpose()?;
     let mut found = oldest(&view, namespace(query.ephemeral), after.as_ref(), limit + 1);
     let has_more = page::cut(&mut found, limit);
     let branches: Vec<BranchInfo> = found
         .into_iter()
-        .map(|(place, head)| info(place, head))
+        .map(|(place, head)| info(&list, place, head))
         .collect();
     let next_cursor = branches
         .last()
@@ -176,7 +178,7 @@ fn refused(error: BranchError) -> ApiError {
         BranchError::Denied { .. } => ErrorCode::PolicyDenied,
         BranchError::Repo(_) => match error {
             BranchError::Repo(error) => return error.into(),
-            error => return ApiError::internal(error),
+            error => return ApiError::failed(&error),
         },
     };
     ApiError::new(code, error.to_string())
@@ -186,20 +188,21 @@ fn refused(error: BranchError) -> ApiError {
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 struct Place {
     created_at_ms: i64,
-    name: String,
+    /// Its bytes: two names that are not UTF-8 may look the same.
+    name: BString,
 }
 
 impl Place {
-    fn parse(cursor: &str) -> Result<Place, ApiError> {
-        let parsed = cursor
-            .split_once(':')
-            .and_then(|(created, name)| Some((created.parse().ok()?, name)));
-        let (created_at_ms, name) =
-            parsed.ok_or_else(|| ApiError::invalid("`cursor` is none of this list"))?;
-        Ok(Place {
-            created_at_ms,
-            name: name.to_owned(),
+    fn parse(place: &[u8]) -> Option<Place> {
+        let (created, name) = place.split_once_str(":")?;
+        Some(Place {
+            created_at_ms: std::str::from_utf8(created).ok()?.parse().ok()?,
+            name: name.into(),
         })
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        [format!("{}:", self.created_at_ms).as_bytes(), &self.name].concat()
     }
 }
 
@@ -216,7 +219,6 @@ fn oldest(
     };
     let mut kept: BinaryHeap<(Place, ObjectId)> = BinaryHeap::new();
     for (name, value) in view.refs().prefixed(prefix.as_bytes()) {
-        let short = String::from_utf8_lossy(&name.as_bytes()[prefix.len()..]);
         let full = kept.len() >= limit;
         let too_new = full
             && kept
@@ -227,7 +229,7 @@ fn oldest(
         }
         let place = Place {
             created_at_ms: value.created_at_ms,
-            name: short.into_owned(),
+            name: name.as_bytes()[prefix.len()..].into(),
         };
         if after.is_some_and(|after| place <= *after) {
             continue;
@@ -240,10 +242,10 @@ fn oldest(
     kept.into_sorted_vec()
 }
 
-fn info(place: Place, head: ObjectId) -> BranchInfo {
+fn info(list: &List, place: Place, head: ObjectId) -> BranchInfo {
     BranchInfo {
-        cursor: format!("{}:{}", place.created_at_ms, place.name),
-        name: place.name,
+        cursor: list.cursor(&place.bytes()),
+        name: place.name.to_string(),
         head_sha: head.to_string(),
         created_at: time::rfc3339(place.created_at_ms / 1000),
     }

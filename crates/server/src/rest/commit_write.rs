@@ -190,7 +190,7 @@ impl CommitWrite {
         let error = match (code, error) {
             (Some(code), error) => ApiError::new(code, chain(&error)),
             (None, CommitError::Repo(error)) => error.into(),
-            (None, error) => ApiError::internal(chain(&error)),
+            (None, error) => ApiError::failed(&error),
         };
         CommitFailure {
             error,

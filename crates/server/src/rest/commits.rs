@@ -9,6 +9,7 @@ use packhouse_object::{Commit, ObjectId, ObjectKind, ReadError, signed_commit};
 use packhouse_repo::{LogQuery, Namespace, View, log};
 
 use super::input::{self, Query};
+use super::page::List;
 use super::{namespace, page, resolve, time};
 use crate::auth::{Caller, Scope};
 use crate::error::ApiError;
@@ -35,16 +36,11 @@ pub(crate) async fn list(
         .filter(|path| !path.is_empty())
         .map(input::path)
         .transpose()?;
-    let list = list_mark(&query);
-    let cursor = query
-        .cursor
-        .as_deref()
-        .filter(|cursor| !cursor.is_empty())
-        .map(|cursor| Cursor::parse(cursor, &list))
-        .transpose()?;
+    let list = list_of(&caller, &query)?;
+    let cursor = list.after_as(query.cursor.as_deref(), Cursor::parse)?;
     tokio::task::spawn_blocking(move || {
         let Cursor { tip, skip } = match cursor {
-            Some(cursor) => cursor.check(&view)?,
+            Some(cursor) => cursor.check(&view, &list)?,
             None => {
                 let found = resolve(&view, query.branch.as_deref(), namespace(query.ephemeral))?;
                 Cursor {
@@ -65,7 +61,7 @@ pub(crate) async fn list(
         let has_more = page::cut(&mut entries, limit);
         let next_cursor = has_more.then(|| {
             let skip = skip + limit;
-            Cursor { tip, skip }.text(&list)
+            list.cursor(Cursor { tip, skip }.place().as_bytes())
         });
         let commits = entries
             .iter()
@@ -140,43 +136,35 @@ struct Cursor {
 }
 
 impl Cursor {
-    fn parse(text: &str, list: &str) -> Result<Cursor, ApiError> {
-        let rest = text.strip_prefix("commits:");
-        let parsed = rest.and_then(|rest| {
-            let (place, _) = rest.rsplit_once('.').filter(|(_, of)| *of == list)?;
-            let (tip, skip) = place.split_once('.')?;
-            Some((
-                ObjectId::from_hex(tip.as_bytes()).ok()?,
-                skip.parse::<u32>().ok()?,
-            ))
-        });
-        let (tip, skip) = parsed.ok_or_else(page::foreign_cursor)?;
-        Ok(Cursor {
-            tip,
-            skip: skip as usize,
+    fn parse(place: &str) -> Option<Cursor> {
+        let (tip, skip) = place.split_once('.')?;
+        Some(Cursor {
+            tip: ObjectId::from_hex(tip.as_bytes()).ok()?,
+            skip: skip.parse::<u32>().ok()? as usize,
         })
     }
 
     /// Refuses a cursor whose commit this repository does not have.
-    fn check(self, view: &View) -> Result<Cursor, ApiError> {
+    fn check(self, view: &View, list: &List) -> Result<Cursor, ApiError> {
         let found = view.resolve(&self.tip.to_string(), Namespace::Default)?;
         if found.is_some_and(|found| found.id == self.tip) {
             return Ok(self);
         }
-        Err(page::foreign_cursor())
+        Err(page::foreign_cursor(&list.cursor(self.place().as_bytes())))
     }
 
-    fn text(&self, list: &str) -> String {
-        format!("commits:{}.{}.{list}", self.tip, self.skip)
+    fn place(&self) -> String {
+        format!("{}.{}", self.tip, self.skip)
     }
 }
 
-/// Tells the lists of commits apart: a cursor of one branch or path is none of another's.
-fn list_mark(query: &ListCommitsQuery) -> String {
+/// A cursor of one branch or path is none of another's.
+fn list_of(caller: &Caller, query: &ListCommitsQuery) -> Result<List, ApiError> {
     let branch = query.branch.as_deref().unwrap_or_default();
     let path = query.path.as_deref().unwrap_or_default();
-    let ephemeral = query.ephemeral.unwrap_or(false);
-    // No name has a zero byte in it.
-    let asked = format!("{branch}\0{path}\0{ephemeral}");
-    blake3::hash(asked.as_bytes()).to_hex()[..8].to_owned()
+    let ephemeral = query.ephemeral.unwrap_or(false).to_string();
+    Ok(List::new(
+        "commits",
+        &[caller.repo()?, branch, path, &ephemeral],
+    ))
 }

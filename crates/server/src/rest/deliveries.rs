@@ -10,6 +10,7 @@ use packhouse_catalog::{DeliveryRow, DeliveryState, Event, Hook, HookId, NewAudi
 use serde_json::json;
 
 use super::input::{Query, shown};
+use super::page::List;
 use super::webhooks::{Level, entry};
 use super::{page, time};
 use crate::auth::Caller;
@@ -36,17 +37,18 @@ pub(crate) async fn list(
     let level = Level::to_read(&state, &caller).await?;
     let hook = level.hook(&state, &caller, &id).await?;
     let limit = page::limit(query.limit, 20, 100);
-    let before = match query.cursor.as_deref() {
-        None | Some("") => (i64::MAX, RepoId(i64::MAX), i64::MAX, i64::MAX),
-        Some(cursor) => parse_cursor(cursor)
-            .ok_or_else(|| ApiError::invalid("`cursor` is not one of this list"))?,
-    };
+    let list = List::new("deliveries", &[&hook.id.to_string()]);
+    let before = list.after_as(query.cursor.as_deref(), parse_place)?;
+    let before = before.unwrap_or((i64::MAX, RepoId(i64::MAX), i64::MAX, i64::MAX));
     let catalog = state.hosted.catalog();
     let mut rows = catalog
         .deliveries(hook.id, before, limit as u32 + 1)
         .await?;
     let has_more = page::cut(&mut rows, limit);
-    let next_cursor = rows.last().filter(|_| has_more).map(cursor_of);
+    let next_cursor = rows
+        .last()
+        .filter(|_| has_more)
+        .map(|row| list.cursor(place_of(row).as_bytes()));
     let mut deliveries = Vec::new();
     for row in rows {
         // An event that is no longer kept takes its deliveries with it.
@@ -148,7 +150,7 @@ async fn show(
     })
 }
 
-fn cursor_of(row: &DeliveryRow) -> String {
+fn place_of(row: &DeliveryRow) -> String {
     let last = &row.last;
     format!(
         "{}-{}-{}-{}",
@@ -156,7 +158,7 @@ fn cursor_of(row: &DeliveryRow) -> String {
     )
 }
 
-fn parse_cursor(text: &str) -> Option<(i64, RepoId, i64, i64)> {
+fn parse_place(text: &str) -> Option<(i64, RepoId, i64, i64)> {
     let [at_ms, repo, generation, ordinal] = numbers(text)?;
     Some((at_ms, RepoId(repo), generation, ordinal))
 }

@@ -14,7 +14,7 @@ use packhouse_object::{
 use packhouse_repo::{self as repo, FileList, ListFiles, View, list_files};
 
 use super::input::{self, Query, shown};
-use super::page::NameList;
+use super::page::List;
 use super::{namespace, page, resolve, shown_ref};
 use crate::auth::{Caller, Scope};
 use crate::error::ApiError;
@@ -40,6 +40,17 @@ pub(crate) async fn list(
 ) -> Result<Response, ApiError> {
     let view = state.open(&caller, Scope::GitRead).await?.view().await?;
     let folder = folder(query.path.as_deref())?;
+    let word = match query.recursive {
+        Some(false) => "folder",
+        _ => "files",
+    };
+    let pages = pages(
+        word,
+        &caller,
+        &query.r#ref,
+        folder.as_ref(),
+        query.ephemeral,
+    )?;
     tokio::task::spawn_blocking(move || {
         let found = resolve(&view, query.r#ref.as_deref(), namespace(query.ephemeral))?;
         let root = view.database().commit(found.id)?.tree;
@@ -54,7 +65,7 @@ pub(crate) async fn list(
         } else {
             (usize::MAX, usize::MAX)
         };
-        let after = NameList::Files.after(query.cursor.as_deref())?;
+        let after = pages.after(query.cursor.as_deref())?;
         let asked = ListFiles {
             tree: root,
             path: folder.clone(),
@@ -68,7 +79,7 @@ pub(crate) async fn list(
         let next_cursor = entries
             .last()
             .filter(|_| has_more)
-            .map(|last| NameList::Files.cursor(&last.path));
+            .map(|last| pages.cursor(&last.path));
         let is_file = |entry: &&repo::FileEntry| !entry.mode.is_tree();
         Ok(Json(ListedFiles {
             paths: entries
@@ -159,6 +170,23 @@ fn walk(
     )
     .map_err(|error: ReadError| io::Error::other(error))?;
     outcome
+}
+
+/// A list of the files below `folder`, whose cursors go on behind a path.
+pub(super) fn pages(
+    word: &'static str,
+    caller: &Caller,
+    r#ref: &Option<String>,
+    folder: Option<&RepoPath>,
+    ephemeral: Option<bool>,
+) -> Result<List, ApiError> {
+    let folder = folder.map_or_else(String::new, |path| path.as_bstr().to_string());
+    let ephemeral = ephemeral.unwrap_or(false).to_string();
+    let r#ref = r#ref.as_deref().unwrap_or_default();
+    Ok(List::new(
+        word,
+        &[caller.repo()?, r#ref, &folder, &ephemeral],
+    ))
 }
 
 /// The list for a `path` that is a file: the file.

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use packhouse_api::{ErrorBody, FileMetadata, FilesMetadata, FilesMetadataQuery, LastCommit};
-use packhouse_object::{BString, Commit, EntryMode, LastChange, ObjectId};
+use packhouse_object::{BString, Commit, EntryMode, LastChange, ObjectId, RepoPath};
 use packhouse_repo::{FileEntry, FileList, ListFiles, Repository, View, list_files};
 
-use super::files::{MAX_PAGE_PATH_BYTES, folder, kind, no_folder, shown_mode};
+use super::files::{MAX_PAGE_PATH_BYTES, folder, kind, no_folder, pages, shown_mode};
 use super::input::Query;
-use super::page::NameList;
+use super::page::List;
 use super::{namespace, page, resolve, shown_ref, time};
 use crate::auth::{Caller, Scope};
 use crate::error::ApiError;
@@ -34,7 +34,17 @@ pub(crate) async fn list(
     let repository = state.open(&caller, Scope::GitRead).await?;
     let view = repository.view().await?;
     let listed = view.clone();
-    let listing = tokio::task::spawn_blocking(move || Listing::read(&listed, &query)).await??;
+    let folder = folder(query.path.as_deref())?;
+    let pages = pages(
+        "metadata",
+        &caller,
+        &query.r#ref,
+        folder.as_ref(),
+        query.ephemeral,
+    )?;
+    let listing =
+        tokio::task::spawn_blocking(move || Listing::read(&listed, &query, folder, pages));
+    let listing = listing.await??;
     let changes = last_changes(&state, &repository, &view, &listing).await?;
     tokio::task::spawn_blocking(move || listing.answer(&view, &changes)).await?
 }
@@ -62,13 +72,18 @@ async fn last_changes(
 struct Listing {
     commit: ObjectId,
     r#ref: String,
+    pages: List,
     entries: Vec<FileEntry>,
     has_more: bool,
 }
 
 impl Listing {
-    fn read(view: &View, query: &FilesMetadataQuery) -> Result<Listing, ApiError> {
-        let folder = folder(query.path.as_deref())?;
+    fn read(
+        view: &View,
+        query: &FilesMetadataQuery,
+        folder: Option<RepoPath>,
+        pages: List,
+    ) -> Result<Listing, ApiError> {
         let found = resolve(view, query.r#ref.as_deref(), namespace(query.ephemeral));
         let found = found.map_err(|error| match query.ephemeral {
             // Unlike in other lists, says the API's contract.
@@ -81,7 +96,7 @@ impl Listing {
             tree: view.database().commit(found.id)?.tree,
             path: folder.clone(),
             recursive: true,
-            after: NameList::Files.after(query.cursor.as_deref())?,
+            after: pages.after(query.cursor.as_deref())?,
             limit: page::limit(query.limit, 200, 1000),
             path_bytes: MAX_PAGE_PATH_BYTES,
         };
@@ -90,6 +105,7 @@ impl Listing {
         Ok(Listing {
             commit: found.id,
             r#ref: shown_ref(&found),
+            pages,
             entries,
             has_more,
         })
@@ -120,7 +136,7 @@ impl Listing {
         let last = self.entries.last();
         let next_cursor = last
             .filter(|_| self.has_more)
-            .map(|last| NameList::Files.cursor(&last.path));
+            .map(|last| self.pages.cursor(&last.path));
         Ok(Json(FilesMetadata {
             files,
             commits,

@@ -156,7 +156,7 @@ fn refused(error: ForkError) -> ApiError {
         ForkError::NameTaken { .. } => ErrorCode::Conflict,
         ForkError::Repo(_) => match error {
             ForkError::Repo(error) => return error.into(),
-            error => return ApiError::internal(error),
+            error => return ApiError::failed(&error),
         },
     };
     ApiError::new(code, error.to_string())

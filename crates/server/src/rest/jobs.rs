@@ -7,7 +7,8 @@ use axum::extract::State;
 use packhouse_api::{ErrorBody, ErrorCode, JobInfo, JobStatus, ListJobsQuery, ListedJobs};
 use packhouse_catalog::{JobRow, JobState, RepoId};
 
-use super::input::{Query, shown};
+use super::input::Query;
+use super::page::List;
 use super::{page, time};
 use crate::auth::{Caller, Scope};
 use crate::error::ApiError;
@@ -62,12 +63,9 @@ async fn listed(
     query: &ListJobsQuery,
 ) -> Result<Json<ListedJobs>, ApiError> {
     let limit = page::limit(query.limit, 20, 100);
-    let before = match query.cursor.as_deref().filter(|cursor| !cursor.is_empty()) {
-        Some(cursor) => Some(cursor.parse().map_err(|_| {
-            ApiError::invalid(format!("`{}` is no cursor of this list", shown(cursor)))
-        })?),
-        None => None,
-    };
+    let of = repo.map(|repo| repo.to_string());
+    let list = List::new("jobs", &[of.as_deref().unwrap_or_default()]);
+    let before = list.after_as(query.cursor.as_deref(), |id| id.parse().ok())?;
     let catalog = state.hosted.catalog();
     let mut rows = catalog
         .list_jobs(caller.org(), repo, before, limit as u32 + 1)
@@ -76,7 +74,7 @@ async fn listed(
     let next_cursor = rows
         .last()
         .filter(|_| has_more)
-        .map(|row| row.id.to_string());
+        .map(|row| list.cursor(row.id.to_string().as_bytes()));
     let mut names: HashMap<RepoId, Option<String>> = HashMap::new();
     for repo in rows.iter().filter_map(|row| row.repo) {
         if let std::collections::hash_map::Entry::Vacant(name) = names.entry(repo) {

@@ -204,7 +204,7 @@ fn refused(error: MergeBranchError) -> MergeFailure {
         MergeBranchError::Denied { .. } => ApiError::new(ErrorCode::PolicyDenied, text).into(),
         MergeBranchError::Merge(error) => merge_refused(error).into(),
         MergeBranchError::Repo(error) => error.into(),
-        error => ApiError::internal(chain(&error)).into(),
+        error => ApiError::failed(&error).into(),
     }
 }
 

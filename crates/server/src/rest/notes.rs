@@ -15,6 +15,7 @@ use packhouse_repo::{NoteAction, NoteError, NoteRequest, Ref, Repository, View, 
 
 use super::commit_pack::signature;
 use super::input::{Query, read_json, shown};
+use super::page::List;
 use super::{page, resolve, time};
 use crate::auth::{Caller, Scope};
 use crate::error::{ApiError, NoteFailure};
@@ -135,18 +136,24 @@ pub(crate) async fn list_refs(
     }
     let prefix = full("prefix", query.prefix.as_deref().unwrap_or_default())?;
     let limit = page::limit(query.limit, 20, 100);
-    let cursor = query.cursor.as_deref().filter(|cursor| !cursor.is_empty());
-    let after = cursor
-        .map(|cursor| {
-            let name = RefName::parse(cursor).ok();
-            name.filter(|name| name.as_bytes().starts_with(prefix.as_bytes()))
-                .ok_or_else(|| ApiError::invalid("`cursor` is none of this list"))
+    let list = List::new("notes", &[caller.repo()?, &prefix]);
+    let after = list.after(query.cursor.as_deref())?;
+    let after = after
+        .map(|name| {
+            let parsed = RefName::parse(name.clone()).ok();
+            parsed
+                .filter(|parsed| parsed.as_bytes().starts_with(prefix.as_bytes()))
+                .ok_or_else(|| page::foreign_cursor(&list.cursor(&name)))
         })
         .transpose()?;
     let refs = view.refs();
     let mut found = match &after {
-        None => take(refs.prefixed(prefix.as_bytes()), limit + 1),
-        Some(after) => take(refs.prefixed_after(prefix.as_bytes(), after), limit + 1),
+        None => take(&list, refs.prefixed(prefix.as_bytes()), limit + 1),
+        Some(after) => take(
+            &list,
+            refs.prefixed_after(prefix.as_bytes(), after),
+            limit + 1,
+        ),
     };
     let has_more = page::cut(&mut found, limit);
     let next_cursor = found
@@ -161,10 +168,14 @@ pub(crate) async fn list_refs(
     }))
 }
 
-fn take<'a>(refs: impl Iterator<Item = (&'a RefName, &'a Ref)>, limit: usize) -> Vec<NotesRefInfo> {
+fn take<'a>(
+    list: &List,
+    refs: impl Iterator<Item = (&'a RefName, &'a Ref)>,
+    limit: usize,
+) -> Vec<NotesRefInfo> {
     refs.take(limit)
         .map(|(name, entry)| NotesRefInfo {
-            cursor: name.to_string(),
+            cursor: list.cursor(name.as_bytes()),
             r#ref: name.to_string(),
             sha: entry.target.to_string(),
         })
@@ -239,7 +250,7 @@ fn refused(error: NoteError, sha: String, target_ref: String) -> NoteFailure {
         NoteError::Denied { .. } => ErrorCode::PolicyDenied,
         NoteError::Repo(_) => match error {
             NoteError::Repo(error) => return ApiError::from(error).into(),
-            error => return ApiError::internal(error).into(),
+            error => return ApiError::failed(&error).into(),
         },
     };
     NoteFailure::Note {

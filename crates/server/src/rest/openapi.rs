@@ -80,7 +80,7 @@ use crate::state::AppState;
         packhouse_api::DiffChunkLine<'static>,
     )),
     security(("token" = [])),
-    modifiers(&Token, &RateLimit),
+    modifiers(&Token, &Everywhere),
 )]
 struct Document;
 
@@ -98,10 +98,11 @@ impl Modify for Token {
     }
 }
 
-/// Whatever needs a token is counted, and may be refused for it in the shape of its other refusals.
-struct RateLimit;
+/// Whatever needs a token is counted, and may be refused for it, or for want of room, and a body for how it came, in
+/// the shape of its other refusals.
+struct Everywhere;
 
-impl Modify for RateLimit {
+impl Modify for Everywhere {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         let seconds = HeaderBuilder::new()
             .schema(Some(Object::with_type(Type::Integer)))
@@ -113,17 +114,30 @@ impl Modify for RateLimit {
                 &mut path.put,
                 &mut path.post,
                 &mut path.delete,
+                &mut path.patch,
             ];
             for operation in methods.into_iter().flatten() {
                 let responses = &mut operation.responses.responses;
                 let Some(RefOr::T(refused)) = responses.get("401") else {
                     continue;
                 };
-                let mut limited = refused.clone();
-                limited
+                let refused = refused.clone();
+                let mut later = refused.clone();
+                later
                     .headers
                     .insert("Retry-After".to_owned(), RefOr::T(seconds.clone()));
-                responses.insert("429".to_owned(), RefOr::T(limited));
+                for status in ["429", "503"] {
+                    responses
+                        .entry(status.to_owned())
+                        .or_insert_with(|| RefOr::T(later.clone()));
+                }
+                if operation.request_body.is_some() {
+                    for status in ["408", "413", "415"] {
+                        responses
+                            .entry(status.to_owned())
+                            .or_insert_with(|| RefOr::T(refused.clone()));
+                    }
+                }
             }
         }
     }

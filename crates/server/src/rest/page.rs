@@ -2,6 +2,7 @@
 
 use packhouse_object::BString;
 
+use super::input::shown;
 use crate::error::ApiError;
 use crate::events::hex;
 
@@ -20,50 +21,75 @@ pub(super) fn cut<T>(items: &mut Vec<T>, limit: usize) -> bool {
     has_more
 }
 
-/// The kind of a list that goes on behind a name: its cursors are none of another's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NameList {
-    Files,
-    Tags,
+/// One list: of what it is, and what was asked of it. Its cursors are none of another's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct List {
+    word: &'static str,
+    mark: String,
 }
 
-impl NameList {
-    fn word(self) -> &'static str {
-        match self {
-            NameList::Files => "files",
-            NameList::Tags => "tags",
+impl List {
+    /// The list called `word` that `asked` chose: everything in the request but the page.
+    pub(super) fn new(word: &'static str, asked: &[&str]) -> List {
+        let mut hasher = blake3::Hasher::new();
+        for part in asked {
+            // With its length: two parts never read as one, whatever is in them.
+            hasher.update(&(part.len() as u64).to_be_bytes());
+            hasher.update(part.as_bytes());
+        }
+        let mark = hasher.finalize().to_hex()[..8].to_owned();
+        List { word, mark }
+    }
+
+    /// The cursor of the list behind `place`. Where that is not UTF-8 it stands there in hexadecimal digits.
+    pub(super) fn cursor(&self, place: &[u8]) -> String {
+        let List { word, mark } = self;
+        match std::str::from_utf8(place) {
+            Ok(place) => format!("{word}.{mark}:{place}"),
+            Err(_) => format!("{word}.{mark}/{}", hex(Some(place))),
         }
     }
 
-    /// The cursor of the list behind `name`, which need not be UTF-8: then it stands there in hexadecimal digits.
-    pub(super) fn cursor(self, name: &[u8]) -> String {
-        let word = self.word();
-        match std::str::from_utf8(name) {
-            Ok(name) => format!("{word}:{name}"),
-            Err(_) => format!("{word}/{}", hex(Some(name))),
-        }
-    }
-
-    /// The name behind which the list goes on. An empty cursor is none.
-    pub(super) fn after(self, cursor: Option<&str>) -> Result<Option<BString>, ApiError> {
+    /// The place behind which the list goes on. An empty cursor is none.
+    pub(super) fn after(&self, cursor: Option<&str>) -> Result<Option<BString>, ApiError> {
         let Some(cursor) = cursor.filter(|cursor| !cursor.is_empty()) else {
             return Ok(None);
         };
-        let rest = cursor.strip_prefix(self.word());
-        let name = match rest.and_then(|rest| rest.split_at_checked(1)) {
-            Some((":", name)) => Some(BString::from(name)),
+        let rest = cursor.strip_prefix(self.word);
+        let rest = rest.and_then(|rest| rest.strip_prefix('.')?.strip_prefix(&*self.mark));
+        let place = match rest.and_then(|rest| rest.split_at_checked(1)) {
+            Some((":", place)) => Some(BString::from(place)),
             Some(("/", digits)) => unhex(digits),
             _ => None,
         };
-        name.filter(|name| !name.is_empty())
+        place
+            .filter(|place| !place.is_empty())
             .map(Some)
-            .ok_or_else(foreign_cursor)
+            .ok_or_else(|| foreign_cursor(cursor))
+    }
+
+    /// The place as `parse` reads it, for lists whose places are not names.
+    pub(super) fn after_as<T>(
+        &self,
+        cursor: Option<&str>,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<Option<T>, ApiError> {
+        let Some(place) = self.after(cursor)? else {
+            return Ok(None);
+        };
+        let parsed = std::str::from_utf8(&place).ok().and_then(parse);
+        parsed
+            .map(Some)
+            .ok_or_else(|| foreign_cursor(cursor.unwrap_or_default()))
     }
 }
 
 /// The failure where a cursor came from elsewhere.
-pub(super) fn foreign_cursor() -> ApiError {
-    ApiError::invalid("`cursor` is none of this list")
+pub(super) fn foreign_cursor(cursor: &str) -> ApiError {
+    ApiError::invalid(format!(
+        "`cursor` is `{}`, which is none of this list: pass on what `next_cursor` said of the same query",
+        shown(cursor)
+    ))
 }
 
 fn unhex(digits: &str) -> Option<BString> {
@@ -83,26 +109,43 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_goes_through_a_cursor_whatever_its_bytes() {
-        for name in [
+    fn a_place_goes_through_a_cursor_whatever_its_bytes() {
+        let list = List::new("files", &["a", "main"]);
+        let others = [
+            List::new("tags", &["a", "main"]),
+            List::new("files", &["a", "mai"]),
+            List::new("files", &["am", "ain"]),
+            List::new("files", &[]),
+        ];
+        for place in [
             &b"a/b.txt"[..],
             b"\xff1",
             b"caf\xe9/x",
             "é".as_bytes(),
             b"files:x",
         ] {
-            let cursor = NameList::Files.cursor(name);
-            let after = NameList::Files.after(Some(&cursor)).unwrap().unwrap();
-            assert_eq!(after, name);
-            assert!(NameList::Tags.after(Some(&cursor)).is_err());
+            let cursor = list.cursor(place);
+            assert_eq!(list.after(Some(&cursor)).unwrap().unwrap(), place);
+            for other in &others {
+                assert!(other.after(Some(&cursor)).is_err());
+            }
         }
-        for cursor in [
-            "a/b.txt", "files", "files:", "files/", "files/f", "files/+1", "filesé",
-        ] {
-            assert!(NameList::Files.after(Some(cursor)).is_err(), "{cursor}");
+        let start = list.cursor(b"");
+        let hex = start.replace(':', "/");
+        let odd = [
+            "a/b.txt".into(),
+            "files".into(),
+            start,
+            format!("{hex}f"),
+            format!("{hex}+1"),
+            format!("{hex}é"),
+            hex,
+        ];
+        for cursor in odd {
+            assert!(list.after(Some(&cursor)).is_err(), "{cursor}");
         }
-        assert_eq!(NameList::Files.after(Some("")).unwrap(), None);
-        assert_eq!(NameList::Files.after(None).unwrap(), None);
+        assert_eq!(list.after(Some("")).unwrap(), None);
+        assert_eq!(list.after(None).unwrap(), None);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::input::{self, non_blank, read_json};
 use super::merge::{merge_refused, texts};
 use super::{namespace, time};
 use crate::auth::{Caller, Scope};
-use crate::error::{ApiError, MergeFailure, chain};
+use crate::error::{ApiError, MergeFailure};
 use crate::state::AppState;
 
 /// Makes on a branch again what a commit, or each commit of a range, changed. All of them or none.
@@ -166,6 +166,6 @@ fn refused(error: ReplayError) -> MergeFailure {
         ReplayError::Denied { .. } => ApiError::new(ErrorCode::PolicyDenied, text).into(),
         ReplayError::Merge(error) => merge_refused(error).into(),
         ReplayError::Repo(error) => error.into(),
-        error => ApiError::internal(chain(&error)).into(),
+        error => ApiError::failed(&error).into(),
     }
 }

@@ -15,6 +15,7 @@ use packhouse_repo::Namespace;
 use serde_json::json;
 
 use super::input::{self, Query, parse_json, read_body, shown};
+use super::page::List;
 use super::{fork, page, time, upstreams};
 use crate::auth::{Caller, Scope};
 use crate::error::ApiError;
@@ -103,7 +104,7 @@ async fn create_empty(
             ErrorCode::RepositoryExists,
             format!("repository `{id}` already exists"),
         )),
-        Err(error) => Err(ApiError::internal(error)),
+        Err(error) => Err(ApiError::failed(&error)),
     }
 }
 
@@ -161,14 +162,18 @@ pub(crate) async fn list(
         .as_deref()
         .map(str::trim)
         .filter(|part| !part.is_empty());
-    let after = query.cursor.as_deref().filter(|cursor| !cursor.is_empty());
+    let list = List::new("repos", &[part.unwrap_or_default()]);
+    let after = list.after_as(query.cursor.as_deref(), |name| {
+        (!name.contains('\0')).then(|| name.to_owned())
+    })?;
     let mut rows = state
         .hosted
         .catalog()
-        .list_repos(caller.org(), part, after, limit as u32 + 1)
+        .list_repos(caller.org(), part, after.as_deref(), limit as u32 + 1)
         .await?;
     let has_more = page::cut(&mut rows, limit);
-    let next_cursor = rows.last().filter(|_| has_more).map(|row| row.name.clone());
+    let last = rows.last().filter(|_| has_more);
+    let next_cursor = last.map(|row| list.cursor(row.name.as_bytes()));
     let mut bases = HashMap::new();
     if let (Some(first), Some(last)) = (rows.first(), rows.last()) {
         let catalog = state.hosted.catalog();
@@ -216,8 +221,9 @@ pub(crate) async fn delete(
                 ErrorCode::RepositoryDeleted,
                 format!("repository `{id}` is already deleted"),
             ),
-            error => ApiError::internal(error),
+            error => ApiError::failed(&error),
         })?;
+    state.hosted.repository_deleted(caller.org());
     if let Some(row) = row {
         // A job under way stops when it finds itself forgotten; a credential must not outlive what it is for.
         catalog.detach_upstream(row.id).await?;
@@ -253,6 +259,8 @@ fn check_id(id: &str) -> Result<(), ApiError> {
         || id.ends_with("+import")
     {
         "`.git`, `+ephemeral` and `+import` have a meaning of their own in URLs"
+    } else if id == "org" {
+        "in a token it stands for the whole organisation"
     } else {
         return Ok(());
     };
@@ -273,13 +281,15 @@ mod tests {
             "team/project",
             "v1.2_x~y@z+w",
             "123e4567-e89b-12d3-a456-426614174000",
-            "org",
+            "org/a",
+            "a/org",
         ] {
             assert!(check_id(id).is_ok(), "{id}");
         }
         let long = "x".repeat(256);
         for id in [
             "",
+            "org",
             "/a",
             "a/",
             "a//b",

@@ -7,11 +7,11 @@ use packhouse_api::{
     CreateTag, CreatedTag, DeleteTag, DeletedTag, ErrorBody, ErrorCode, FoundTag, GetTagQuery,
     ListTagsQuery, ListedTags, TagInfo,
 };
-use packhouse_object::{ObjectId, RefName};
-use packhouse_repo::{self as repo, Ref, TagError};
+use packhouse_object::{ObjectId, ObjectKind, RefName};
+use packhouse_repo::{self as repo, Ref, TagError, View};
 
 use super::input::{Query, read_json, shown};
-use super::page::{self, NameList};
+use super::page::{self, List};
 use crate::auth::{Caller, Scope};
 use crate::error::ApiError;
 use crate::state::AppState;
@@ -33,26 +33,35 @@ pub(crate) async fn list(
 ) -> Result<Json<ListedTags>, ApiError> {
     let view = state.open(&caller, Scope::GitRead).await?.view().await?;
     let limit = page::limit(query.limit, 20, 100);
-    let after = NameList::Tags.after(query.cursor.as_deref())?;
+    let list = list_of(&caller)?;
+    let after = list.after(query.cursor.as_deref())?;
     let after = after
-        .map(|short| RefName::parse([PREFIX.as_bytes(), &short[..]].concat()))
-        .transpose()
-        .map_err(|_| page::foreign_cursor())?;
-    let refs = view.refs();
-    let mut tags: Vec<TagInfo> = match &after {
-        None => take(refs.prefixed(PREFIX.as_bytes()), limit + 1),
-        Some(after) => take(refs.prefixed_after(PREFIX.as_bytes(), after), limit + 1),
-    };
-    let has_more = page::cut(&mut tags, limit);
-    let next_cursor = tags
-        .last()
-        .filter(|_| has_more)
-        .map(|tag| tag.cursor.clone());
-    Ok(Json(ListedTags {
-        tags,
-        next_cursor,
-        has_more,
-    }))
+        .map(|short| {
+            let name = RefName::parse([PREFIX.as_bytes(), &short[..]].concat());
+            name.map_err(|_| page::foreign_cursor(&list.cursor(&short)))
+        })
+        .transpose()?;
+    tokio::task::spawn_blocking(move || {
+        let refs = view.refs();
+        let mut tags: Vec<TagInfo> = match &after {
+            None => take(&list, &view, refs.prefixed(PREFIX.as_bytes()), limit + 1)?,
+            Some(after) => {
+                let rest = refs.prefixed_after(PREFIX.as_bytes(), after);
+                take(&list, &view, rest, limit + 1)?
+            }
+        };
+        let has_more = page::cut(&mut tags, limit);
+        let next_cursor = tags
+            .last()
+            .filter(|_| has_more)
+            .map(|tag| tag.cursor.clone());
+        Ok(Json(ListedTags {
+            tags,
+            next_cursor,
+            has_more,
+        }))
+    })
+    .await?
 }
 
 /// Describes one tag.
@@ -70,12 +79,15 @@ pub(crate) async fn find(
 ) -> Result<Json<FoundTag>, ApiError> {
     let view = state.open(&caller, Scope::GitRead).await?.view().await?;
     let name = full_name("name", &query.name)?;
-    let Some(entry) = view.refs().get(&name) else {
-        return Err(refused(TagError::Missing { name }));
-    };
-    Ok(Json(FoundTag {
-        tag: info(&name, entry),
-    }))
+    let list = list_of(&caller)?;
+    tokio::task::spawn_blocking(move || {
+        let Some(entry) = view.refs().get(&name) else {
+            return Err(refused(TagError::Missing { name }));
+        };
+        let tag = info(&list, &view, &name, entry)?;
+        Ok(Json(FoundTag { tag }))
+    })
+    .await?
 }
 
 /// Creates a lightweight tag. Always 200; a tag that is there already is never moved.
@@ -171,20 +183,34 @@ async fn delete_one(
     }))
 }
 
-fn take<'a>(refs: impl Iterator<Item = (&'a RefName, &'a Ref)>, limit: usize) -> Vec<TagInfo> {
+fn list_of(caller: &Caller) -> Result<List, ApiError> {
+    Ok(List::new("tags", &[caller.repo()?]))
+}
+
+fn take<'a>(
+    list: &List,
+    view: &View,
+    refs: impl Iterator<Item = (&'a RefName, &'a Ref)>,
+    limit: usize,
+) -> Result<Vec<TagInfo>, ApiError> {
     refs.take(limit)
-        .map(|(name, entry)| info(name, entry))
+        .map(|(name, entry)| info(list, view, name, entry))
         .collect()
 }
 
-fn info(name: &RefName, entry: &Ref) -> TagInfo {
+fn info(list: &List, view: &View, name: &RefName, entry: &Ref) -> Result<TagInfo, ApiError> {
     let short = name.strip_prefix(PREFIX).unwrap_or(name.as_bstr());
-    TagInfo {
-        cursor: NameList::Tags.cursor(short),
+    let target = entry.peeled.unwrap_or(entry.target);
+    let kind = view.database().header(&target)?.map(|header| header.kind);
+    Ok(TagInfo {
+        cursor: list.cursor(short),
         name: short.to_string(),
-        sha: entry.peeled.unwrap_or(entry.target).to_string(),
+        sha: target.to_string(),
         tag_object_sha: entry.peeled.map(|_| entry.target.to_string()),
-    }
+        target_type: kind
+            .filter(|kind| *kind != ObjectKind::Commit)
+            .map(|kind| kind.as_str().to_owned()),
+    })
 }
 
 /// The ref of a tag that a request calls `name`; `field` says where.
@@ -233,7 +259,7 @@ fn refused(error: TagError) -> ApiError {
         TagError::Denied { .. } => ErrorCode::PolicyDenied,
         TagError::Repo(_) => match error {
             TagError::Repo(error) => return error.into(),
-            error => return ApiError::internal(error),
+            error => return ApiError::failed(&error),
         },
     };
     ApiError::new(code, error.to_string())

@@ -78,7 +78,7 @@ pub(super) async fn create(
             ErrorCode::RepositoryExists,
             format!("repository `{id}` already exists"),
         ),
-        error => ApiError::internal(crate::error::chain(&error)),
+        error => ApiError::failed(&error),
     })?;
     state.jobs.wake();
     Ok(())

@@ -13,6 +13,7 @@ use reqwest::Url;
 use serde_json::json;
 
 use super::input::{Query, read_json};
+use super::page::List;
 use super::{page, time};
 use crate::auth::{Caller, Scope};
 use crate::error::ApiError;
@@ -96,11 +97,10 @@ pub(crate) async fn list(
 ) -> Result<Json<ListedWebhooks>, ApiError> {
     let level = Level::to_read(&state, &caller).await?;
     let limit = page::limit(query.limit, 20, 100);
-    let after = match query.cursor.as_deref() {
-        None | Some("") => HookId(0),
-        Some(cursor) => parse_hook(cursor)
-            .ok_or_else(|| ApiError::invalid("`cursor` is not one of this list"))?,
-    };
+    let level_id = level.repo().map(|repo| repo.to_string());
+    let list = List::new("webhooks", &[level_id.as_deref().unwrap_or_default()]);
+    let after = list.after_as(query.cursor.as_deref(), parse_hook)?;
+    let after = after.unwrap_or(HookId(0));
     let mut hooks = state
         .hosted
         .catalog()
@@ -110,7 +110,7 @@ pub(crate) async fn list(
     let next_cursor = hooks
         .last()
         .filter(|_| has_more)
-        .map(|hook| hook.id.to_string());
+        .map(|hook| list.cursor(hook.id.to_string().as_bytes()));
     let mut webhooks = Vec::new();
     for hook in hooks {
         webhooks.push(show(&state, hook).await?);

@@ -158,6 +158,11 @@ impl TestServer {
     }
 }
 
+/// A value as it stands in a query.
+pub(crate) fn encoded(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
+
 /// The body of a commit, to be bent by a test.
 #[derive(Clone, Debug)]
 pub(crate) struct CommitBody {

@@ -8,7 +8,7 @@ mod receiver;
 mod token;
 mod upstream;
 
-pub(crate) use api::{Answer, CommitBody};
+pub(crate) use api::{Answer, CommitBody, encoded};
 pub(crate) use database::{Database, on_both};
 pub(crate) use git::{Checkout, git_output};
 pub(crate) use receiver::Receiver;

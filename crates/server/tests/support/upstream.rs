@@ -30,6 +30,8 @@ pub(crate) enum Mood {
     Fails(u16),
     /// By sending the client elsewhere.
     Redirects(String),
+    /// `site.git` is called `moved.git` now, where it answers as it should, or with this status.
+    Renamed(Option<u16>),
 }
 
 #[derive(Default)]
@@ -64,6 +66,7 @@ impl Upstream {
         ] {
             git_output(&bare, &["config", key, value]).await;
         }
+        std::os::unix::fs::symlink("site.git", folder.path().join("moved.git")).unwrap();
         let inner = Arc::new(Mutex::new(Inner::default()));
         let root = folder.path().to_owned();
         let router = Router::new()
@@ -193,6 +196,20 @@ async fn answer(
                 return plain(401, String::new());
             }
             Mood::Fails(status) => return plain(status, format!("you sent {sent:?}")),
+            Mood::Renamed(status) => match request.uri().path().strip_prefix("/site.git") {
+                Some(rest) => {
+                    let query = request.uri().query().unwrap_or_default();
+                    return Response::builder()
+                        .status(301)
+                        .header(LOCATION, format!("/moved.git{rest}?{query}"))
+                        .body(Body::empty())
+                        .unwrap();
+                }
+                None => match status {
+                    Some(status) => return plain(status, String::new()),
+                    None => break,
+                },
+            },
             Mood::Redirects(target) => {
                 return Response::builder()
                     .status(302)

@@ -11,6 +11,7 @@ on_both!(
     an_upstream_that_is_down_is_tried_again,
     an_upstream_that_takes_too_long_is_given_up_for_now,
     empty_and_shallow_upstreams_are_what_they_are,
+    a_renamed_upstream_is_followed_and_what_fails_there_is_told,
 );
 
 async fn an_upstream_that_is_down_is_tried_again(database: &Database) {
@@ -134,4 +135,61 @@ async fn empty_and_shallow_upstreams_are_what_they_are(database: &Database) {
         "{left_out}"
     );
     assert_eq!(server.branches("empty", "").await.len(), 2);
+}
+
+async fn a_renamed_upstream_is_followed_and_what_fails_there_is_told(database: &Database) {
+    let (server, upstream) = (server(database).await, Upstream::start().await);
+    upstream.commit("a.txt", "one").await;
+    upstream.be(Mood::Renamed(None));
+    server.follow("a", &upstream, json!({})).await.expect(201);
+    server.until_ok("a").await;
+    assert_eq!(server.refs("a").await, upstream.refs().await);
+    let posted = |asked: Vec<(String, Option<String>)>| {
+        let paths = asked.into_iter().map(|(path, _)| path);
+        paths
+            .filter(|path| path.ends_with("/git-upload-pack"))
+            .collect::<Vec<_>>()
+    };
+    // The whole conversation is where the first answer led.
+    let there = posted(upstream.asked());
+    assert!(
+        !there.is_empty() && there.iter().all(|path| path.starts_with("/moved.git/")),
+        "{there:?}"
+    );
+
+    let before = server.refs("a").await;
+    upstream.commit("b.txt", "two").await;
+    upstream.be(Mood::Renamed(Some(503)));
+    server
+        .post("/repos/pull-upstream", &Token::write("a"), &json!({}))
+        .await
+        .expect(202);
+    let error = server.until_error("a").await;
+    assert!(error.contains("HTTP status 503"), "{error}");
+    assert_eq!(server.refs("a").await, before);
+    let told = sync_events(&server, "a", "sync.failed").await;
+    assert!(
+        told.last().unwrap().1["error"]
+            .as_str()
+            .unwrap()
+            .contains("503")
+    );
+    // It was deleted there: nothing here goes with it.
+    upstream.be(Mood::Renamed(Some(404)));
+    let found = server
+        .until("a", |sync| {
+            sync["error"]
+                .as_str()
+                .is_some_and(|error| !error.contains("503"))
+        })
+        .await;
+    let error = found["sync"]["error"].as_str().unwrap();
+    assert!(
+        error.contains("not found") || error.contains("404"),
+        "{error}"
+    );
+    assert_eq!(server.refs("a").await, before);
+    upstream.be(Mood::Renamed(None));
+    server.until_ok("a").await;
+    assert_eq!(server.refs("a").await, upstream.refs().await);
 }

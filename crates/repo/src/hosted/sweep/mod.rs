@@ -32,6 +32,8 @@ pub struct SweepOptions {
     /// How long a pack must have been unlisted before it is deleted. Longer than any node takes from reading which packs
     /// a repository has to opening them, or from storing a pack to listing it, and than the clocks of nodes differ.
     pub grace: Duration,
+    /// How long entries of the audit log are kept; for good if absent.
+    pub keep_audit: Option<Duration>,
     /// The time, in milliseconds since 1970.
     pub clock: Arc<dyn Fn() -> i64 + Send + Sync>,
 }
@@ -45,7 +47,7 @@ impl SweepOptions {
     }
 
     /// The last moment that is at least `age` ago.
-    fn before_ms(&self, age: Duration) -> i64 {
+    pub fn before_ms(&self, age: Duration) -> i64 {
         let age_ms = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
         self.now_ms().saturating_sub(age_ms)
     }
@@ -57,6 +59,7 @@ impl Default for SweepOptions {
         SweepOptions {
             keep_deleted: Duration::from_secs(7 * 24 * 3600),
             grace: Duration::from_secs(24 * 3600),
+            keep_audit: None,
             clock: Arc::new(now_ms),
         }
     }
@@ -67,6 +70,7 @@ impl std::fmt::Debug for SweepOptions {
         f.debug_struct("SweepOptions")
             .field("keep_deleted", &self.keep_deleted)
             .field("grace", &self.grace)
+            .field("keep_audit", &self.keep_audit)
             .finish_non_exhaustive()
     }
 }

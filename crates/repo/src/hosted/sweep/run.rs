@@ -49,6 +49,8 @@ pub struct SweepReport {
     pub bytes: u64,
     /// Keys that the bucket did not delete, left for the next sweep.
     pub failed: u64,
+    /// Audit entries removed.
+    pub audit_entries: u64,
 }
 
 impl SweepReport {
@@ -62,6 +64,7 @@ impl SweepReport {
         self.keys += more.keys;
         self.bytes += more.bytes;
         self.failed += more.failed;
+        self.audit_entries += more.audit_entries;
     }
 }
 
@@ -82,6 +85,7 @@ impl Hosted {
             report.add(&self.run_sweep(plan, options, watch).await?);
             watch.swept(&report);
         }
+        report.audit_entries = self.engine.expire_audit(options, watch).await?;
         self.engine.forget_dead_packs(options).await?;
         Ok(report)
     }
@@ -221,6 +225,36 @@ impl Engine {
         }
         let deleted = self.packs.delete(&file.key).await;
         (file, Some(deleted))
+    }
+
+    /// Removes audit entries that have been kept long enough.
+    async fn expire_audit(
+        &self,
+        options: &SweepOptions,
+        watch: &dyn SweepWatch,
+    ) -> Result<u64, RepoError> {
+        let Some(keep) = options.keep_audit else {
+            return Ok(0);
+        };
+        let mut removed = 0;
+        for org in self.catalog.list_orgs().await? {
+            loop {
+                if watch.is_stopped() {
+                    return Err(RepoError::Stopped);
+                }
+                let begun = Instant::now();
+                let step = self
+                    .catalog
+                    .expire_audit(org.id, options.before_ms(keep), ROWS);
+                let step = step.await?;
+                removed += step;
+                if step < u64::from(ROWS) {
+                    break;
+                }
+                tokio::time::sleep((begun.elapsed() * REST).min(LONGEST_REST)).await;
+            }
+        }
+        Ok(removed)
     }
 
     async fn forget_dead_packs(&self, options: &SweepOptions) -> Result<(), RepoError> {

@@ -138,9 +138,9 @@ impl From<Failure> for ApiError {
             }
             Failure::FileTooLarge { size, limit } => match check_size(size, limit) {
                 Err(error) => error,
-                Ok(()) => ApiError::internal(failure),
+                Ok(()) => ApiError::failed(&failure),
             },
-            failure => ApiError::internal(failure),
+            failure => ApiError::failed(&failure),
         }
     }
 }

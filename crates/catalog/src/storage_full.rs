@@ -1,0 +1,74 @@
+//! Whether a failure means that there is no room: what the caller asked for is all right, and may come again later.
+
+use std::error::Error;
+use std::io::ErrorKind;
+use std::sync::Arc;
+
+/// What SQLite says when it could not write: nothing of the transaction is there.
+pub(crate) const SQLITE_FULL: &str = "13";
+/// Its index of the log could not grow. That happens after a COMMIT has written all it needs, too.
+const SQLITE_IOERR_SHMSIZE: &str = "4874";
+const POSTGRES_DISK_FULL: &str = "53100";
+
+/// Whether `error`, or something that caused it, is that a disk or a quota on it has no room left.
+pub fn is_storage_full(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if says_full(error) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+fn says_full(error: &(dyn Error + 'static)) -> bool {
+    if let Some(error) = error.downcast_ref::<std::io::Error>() {
+        // An error within is no source of one that has it.
+        return matches!(
+            error.kind(),
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded
+        ) || error
+            .get_ref()
+            .is_some_and(|within| is_storage_full(within));
+    }
+    let shared = error.downcast_ref::<Arc<sqlx::Error>>().map(Arc::as_ref);
+    shared
+        .or_else(|| error.downcast_ref::<sqlx::Error>())
+        .is_some_and(database_says_full)
+}
+
+fn database_says_full(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(error) => says_full(error),
+        sqlx::Error::Database(error) => matches!(
+            error.code().as_deref(),
+            Some(SQLITE_FULL | SQLITE_IOERR_SHMSIZE | POSTGRES_DISK_FULL)
+        ),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+    use crate::CatalogError;
+
+    #[test]
+    fn the_cause_is_found_however_deep_it_is() {
+        let full = || io::Error::from(ErrorKind::StorageFull);
+        assert!(is_storage_full(&full()));
+        assert!(is_storage_full(&io::Error::from(ErrorKind::QuotaExceeded)));
+        assert!(is_storage_full(&io::Error::other(io::Error::other(full()))));
+        assert!(is_storage_full(&CatalogError::from(
+            sqlx::Error::Io(full())
+        )));
+        assert!(!is_storage_full(&io::Error::other("no room")));
+        assert!(!is_storage_full(&CatalogError::Closed));
+        assert!(!is_storage_full(&CatalogError::from(
+            sqlx::Error::PoolClosed
+        )));
+    }
+}
