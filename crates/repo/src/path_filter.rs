@@ -52,6 +52,15 @@ pub enum PathFilterError {
         /// Its length.
         bytes: usize,
     },
+    /// A glob that can match nothing.
+    #[error(
+        "`{glob}` is no glob: a `[` has no end or an unknown class, or a `\\` is last; write `\\` before a character \
+         that stands for itself"
+    )]
+    Malformed {
+        /// As it was given.
+        glob: String,
+    },
     /// More than [`MAX_FILTER_ITEMS`].
     #[error("there are {count} items, over the limit of {MAX_FILTER_ITEMS}")]
     TooMany {
@@ -78,8 +87,13 @@ impl Glob {
         if inner.is_empty() {
             return Err(PathFilterError::Empty);
         }
+        let pattern = Wildmatch::new(inner.as_bytes());
+        if !pattern.is_valid() {
+            let glob = glob.to_owned();
+            return Err(PathFilterError::Malformed { glob });
+        }
         Ok(Glob {
-            pattern: Wildmatch::new(inner.as_bytes()),
+            pattern,
             whole_path,
         })
     }

@@ -28,6 +28,9 @@ pub(crate) enum BodyError {
     /// The connection broke.
     #[error("the request body broke off")]
     Broken(#[source] hyper::Error),
+    /// It was not compressed as its head said.
+    #[error("the request body is not valid gzip")]
+    NotGzip(#[source] std::io::Error),
 }
 
 /// What all bodies of a server share.

@@ -21,6 +21,7 @@ pub mod auth;
 mod body;
 mod client_address;
 mod config;
+mod decoded;
 mod error;
 mod events;
 mod git;

@@ -5,14 +5,14 @@
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete, get, patch, post, put};
 use packhouse_api::{ErrorCode, paths};
 
 use crate::error::ApiError;
 use crate::state::AppState;
-use crate::{git, named, observe, ops, rest};
+use crate::{decoded, git, named, observe, ops, rest};
 
 /// The server's routes over `state`.
 pub(crate) fn router(state: AppState) -> Router {
@@ -101,6 +101,8 @@ pub(crate) fn router(state: AppState) -> Router {
         .route("/readyz", get(ops::readyz))
         .route("/metrics", get(ops::metrics))
         .into_router()
+        // Git's own routes read compressed bodies in their own way.
+        .route_layer(from_fn(decoded::decode))
         // Git's paths hold repository ids with slashes, which no route pattern can express.
         .fallback(git_or_not_found)
         .method_not_allowed_fallback(method_not_allowed)

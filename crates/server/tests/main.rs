@@ -22,6 +22,7 @@ mod full_disk;
 mod git;
 mod grep;
 mod hosted;
+mod input;
 mod jobs;
 mod large;
 mod merge;

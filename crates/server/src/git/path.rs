@@ -39,6 +39,11 @@ impl GitPath {
         };
         let (repo, is_import) = without_suffix(repo, "+import");
         let (repo, is_ephemeral) = without_suffix(repo, "+ephemeral");
+        let is_import = is_import || is_ephemeral && repo.ends_with("+import");
+        // What is imported goes to where it is followed: there is no such URL of the ephemeral namespace.
+        if is_ephemeral && is_import {
+            return None;
+        }
         let namespace = if is_ephemeral {
             Namespace::Ephemeral
         } else {
@@ -146,6 +151,8 @@ mod tests {
             "/a.git",
             "/.git/info/refs",
             "/+ephemeral.git/info/refs",
+            "/a+ephemeral+import.git/info/refs",
+            "/a+import+ephemeral.git/git-receive-pack",
             "/a%zz.git/info/refs",
             "/%ff.git/info/refs",
         ] {

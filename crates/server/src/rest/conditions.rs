@@ -137,6 +137,18 @@ mod tests {
             (vec![(IF_UNMODIFIED_SINCE, THEN)], Proceed),
             (vec![(IF_UNMODIFIED_SINCE, BEFORE)], Failed),
             (
+                vec![(IF_UNMODIFIED_SINCE, "Tuesday, 14-Nov-23 22:13:19 GMT")],
+                Failed,
+            ),
+            (
+                vec![(IF_UNMODIFIED_SINCE, "Tue Nov 14 22:13:19 2023")],
+                Failed,
+            ),
+            (
+                vec![(IF_MODIFIED_SINCE, "Tue Nov 14 22:13:20 2023")],
+                NotModified,
+            ),
+            (
                 vec![(IF_MATCH, "\"abc\""), (IF_UNMODIFIED_SINCE, BEFORE)],
                 Proceed,
             ),

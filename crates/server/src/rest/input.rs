@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use crate::body::BodyError;
 use crate::error::ApiError;
 use crate::rest::json_object::expect_object;
+use crate::rest::query_fields;
 
 /// The query of a request.
 pub(crate) struct Query<T>(pub T);
@@ -29,13 +30,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
                 "the query is not valid: its percent-encoding is not UTF-8; names that are not UTF-8 cannot be asked for",
             ));
         }
-        match axum::extract::Query::<T>::try_from_uri(&parts.uri) {
-            Ok(query) => Ok(Query(query.0)),
-            Err(error) => Err(ApiError::invalid(format!(
-                "the query is not valid: {}",
-                error.body_text()
-            ))),
-        }
+        query_fields::read(&parts.uri).map(Query)
     }
 }
 
@@ -121,7 +116,7 @@ pub(super) fn path(path: &str) -> Result<RepoPath, ApiError> {
 }
 
 /// `text` as an error message may show it: one line, not too long.
-pub(super) fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     const MAX_CHARS: usize = 200;
     let mut shown: String = text
         .chars()

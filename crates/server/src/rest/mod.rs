@@ -29,6 +29,7 @@ mod ndjson;
 pub(crate) mod notes;
 mod openapi;
 mod page;
+mod query_fields;
 mod range;
 pub(crate) mod replay;
 pub(crate) mod repos;
@@ -39,6 +40,8 @@ pub(crate) mod upstreams;
 pub(crate) mod webhooks;
 
 pub(crate) use openapi::{document as openapi_document, openapi};
+
+pub(crate) use input::shown;
 
 use packhouse_api::ErrorCode;
 use packhouse_repo::{Namespace, Resolved, View, display_name};

@@ -18,12 +18,12 @@ pub(super) fn http_date(seconds: i64) -> Option<String> {
         .ok()
 }
 
-/// The seconds since the epoch that an HTTP date stands for; `None` if it is none.
+/// The seconds since the epoch that an HTTP date stands for, in any of the three forms that RFC 9110, 5.6.7 has servers
+/// read; `None` if it is none.
 pub(super) fn parse_http_date(text: &str) -> Option<i64> {
-    jiff::fmt::rfc2822::DateTimeParser::new()
-        .parse_timestamp(text)
-        .ok()
-        .map(Timestamp::as_second)
+    let time = httpdate::parse_http_date(text.trim()).ok()?;
+    let since = time.duration_since(UNIX_EPOCH).ok()?;
+    i64::try_from(since.as_secs()).ok()
 }
 
 /// Seconds since the epoch, and minutes east of UTC, of an RFC 3339 time.
@@ -61,6 +61,12 @@ mod tests {
         let date = http_date(1_700_000_000).unwrap();
         assert_eq!(date, "Tue, 14 Nov 2023 22:13:20 GMT");
         assert_eq!(parse_http_date(&date), Some(1_700_000_000));
+        for obsolete in [
+            "Tuesday, 14-Nov-23 22:13:20 GMT",
+            "Tue Nov 14 22:13:20 2023",
+        ] {
+            assert_eq!(parse_http_date(obsolete), Some(1_700_000_000), "{obsolete}");
+        }
         assert_eq!(parse_http_date("yesterday"), None);
         assert_eq!(
             parse_rfc3339("2023-11-14T23:13:20+01:00"),

@@ -46,6 +46,11 @@ impl Wildmatch {
         Wildmatch { parts }
     }
 
+    /// Whether the pattern is well formed. Git takes one that is not, and it matches nothing.
+    pub(crate) fn is_valid(&self) -> bool {
+        !self.parts.iter().any(|part| matches!(part, Part::Never))
+    }
+
     /// Whether the whole text matches.
     pub(crate) fn matches(&self, text: &[u8]) -> bool {
         // Which parts may come next, for every start of the text at once.

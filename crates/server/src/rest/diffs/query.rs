@@ -4,6 +4,7 @@ use packhouse_api::{BranchDiffQuery, CommitDiffQuery};
 
 use super::shown;
 use crate::error::ApiError;
+use crate::rest::query_fields::differ;
 
 /// A query as it came.
 pub(super) struct Pairs<'a>(pub &'a [(String, String)]);
@@ -12,7 +13,7 @@ impl Pairs<'_> {
     pub(super) fn branch_diff(&self) -> Result<BranchDiffQuery, ApiError> {
         Ok(BranchDiffQuery {
             branch: self.needed(&["ref", "branch"], "branch")?,
-            base: self.text(&["base_ref", "base"]),
+            base: self.text(&["base_ref", "base"])?,
             ephemeral: self.flag(&["ref_is_ephemeral", "ephemeral"])?,
             ephemeral_base: self.flag(&["base_is_ephemeral", "ephemeral_base"])?,
             path: self.paths(),
@@ -22,7 +23,7 @@ impl Pairs<'_> {
     pub(super) fn commit_diff(&self) -> Result<CommitDiffQuery, ApiError> {
         Ok(CommitDiffQuery {
             sha: self.needed(&["ref", "sha"], "sha")?,
-            base_sha: self.text(&["base_ref", "baseSha"]),
+            base_sha: self.text(&["base_ref", "baseSha"])?,
             git_apply_compatible: self.flag(&["git_apply_compatible", "gitApplyCompatible"])?,
             ref_is_ephemeral: self.flag(&["ref_is_ephemeral"])?,
             base_is_ephemeral: self.flag(&["base_is_ephemeral"])?,
@@ -30,28 +31,37 @@ impl Pairs<'_> {
         })
     }
 
-    /// The value of the first of these names that the query has.
-    fn value(&self, names: &[&str]) -> Option<&(String, String)> {
-        let named = |name: &&str| self.0.iter().find(|(key, _)| key == *name);
-        names.iter().find_map(named)
+    /// What the query says of the field that has these names.
+    fn value(&self, names: &[&str]) -> Result<Option<&(String, String)>, ApiError> {
+        let mut given = self
+            .0
+            .iter()
+            .filter(|(key, _)| names.contains(&key.as_str()));
+        let Some(first) = given.next() else {
+            return Ok(None);
+        };
+        match given.find(|(_, value)| *value != first.1) {
+            Some(other) => Err(differ(first, other)),
+            None => Ok(Some(first)),
+        }
     }
 
-    fn text(&self, names: &[&str]) -> Option<String> {
-        let (_, value) = self.value(names)?;
-        Some(value.trim().to_owned()).filter(|value| !value.is_empty())
+    fn text(&self, names: &[&str]) -> Result<Option<String>, ApiError> {
+        let value = self.value(names)?.map(|(_, value)| value.trim().to_owned());
+        Ok(value.filter(|value| !value.is_empty()))
     }
 
     fn needed(&self, names: &[&str], name: &str) -> Result<String, ApiError> {
-        match self.value(names) {
+        match self.value(names)? {
             None => Err(ApiError::invalid(format!("the query has no `{name}`"))),
             Some((key, _)) => self
-                .text(names)
+                .text(names)?
                 .ok_or_else(|| ApiError::invalid(format!("`{key}` is empty"))),
         }
     }
 
     fn flag(&self, names: &[&str]) -> Result<Option<bool>, ApiError> {
-        let Some((key, value)) = self.value(names) else {
+        let Some((key, value)) = self.value(names)? else {
             return Ok(None);
         };
         match value.as_str() {
@@ -119,7 +129,12 @@ mod tests {
     fn paths_may_be_several_and_flags_are_words() {
         let query = pairs(&[("sha", "c"), ("path", "a"), ("path", "b")]);
         assert_eq!(Pairs(&query).commit_diff().unwrap().path, ["a", "b"]);
+        let both = pairs(&[("ref", "c"), ("sha", "c"), ("sha", "c")]);
+        assert_eq!(Pairs(&both).commit_diff().unwrap().sha, "c");
         for bad in [
+            pairs(&[("sha", "c"), ("ref", "d")]),
+            pairs(&[("sha", "c"), ("sha", "d")]),
+            pairs(&[("sha", "c"), ("baseSha", "p"), ("base_ref", "q")]),
             pairs(&[("sha", " ")]),
             pairs(&[]),
             pairs(&[("sha", "c"), ("gitApplyCompatible", "1")]),
