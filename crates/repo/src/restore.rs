@@ -35,7 +35,7 @@ impl Repository {
 }
 
 fn default_message(view: &View, commit: ObjectId) -> Result<BString, ReadError> {
-    let message = view.database().commit(commit)?.message;
+    let message = view.database().commit(commit)?.in_utf8().message;
     let subject = message.split(|&byte| byte == b'\n').next();
     let subject = subject.unwrap_or_default().trim_ascii();
     let mut text = match subject.len() {

@@ -10,7 +10,15 @@ use packhouse_server::upstream::CredentialKeys;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Checkout, CommitBody, Receiver, TestServer, Token, Upstream, now};
+use crate::support::{
+    Answer, Checkout, CommitBody, Database, Receiver, TestServer, Token, Upstream, now, on_both,
+};
+on_both!(
+    every_change_is_in_the_log_once_and_nothing_that_was_refused_is,
+    filters_choose_by_who_what_and_when,
+    the_log_is_for_those_who_may_see_it,
+    entries_go_when_they_have_been_kept_long_enough,
+);
 
 /// Operations that are no `GET` and change nothing.
 const READS: [&str; 2] = ["POST /api/v1/repos/archive", "POST /api/v1/repos/grep"];
@@ -135,9 +143,9 @@ fn commit_to(branch: &str, base: Option<&str>, path: &str, data: &str) -> String
     body.file(path, data.as_bytes()).text()
 }
 
-#[tokio::test]
-async fn every_change_is_in_the_log_once_and_nothing_that_was_refused_is() {
+async fn every_change_is_in_the_log_once_and_nothing_that_was_refused_is(database: &Database) {
     let server = TestServer::with(|config| {
+        database.set(config);
         config.egress = Egress::Any;
         config.webhooks.poll = Duration::from_millis(20);
         config.upstreams.keys = Some(CredentialKeys::parse(&STANDARD.encode([7; 32])).unwrap());
@@ -629,9 +637,9 @@ async fn everything_was_asked_for(server: &TestServer, asked: &[String]) {
     }
 }
 
-#[tokio::test]
-async fn filters_choose_by_who_what_and_when() {
-    let server = TestServer::with_repo("a").await;
+async fn filters_choose_by_who_what_and_when(database: &Database) {
+    let server = TestServer::with(|config| database.set(config)).await;
+    server.create("a").await;
     for number in 0..20 {
         let who = format!("agent-{}", number % 2);
         let token = Token::write("a").with("sub", json!(who));
@@ -657,9 +665,9 @@ fn rfc3339(seconds: i64) -> String {
     jiff::Timestamp::from_second(seconds).unwrap().to_string()
 }
 
-#[tokio::test]
-async fn the_log_is_for_those_who_may_see_it() {
-    let server = TestServer::with_repo("a").await;
+async fn the_log_is_for_those_who_may_see_it(database: &Database) {
+    let server = TestServer::with(|config| database.set(config)).await;
+    server.create("a").await;
     server.create("b").await;
     for scopes in [&["git:read"][..], &["git:write"], &["org:read"]] {
         server
@@ -754,12 +762,12 @@ async fn a_trusted_proxy_says_where_a_request_is_from() {
     }
 }
 
-#[tokio::test]
-async fn entries_go_when_they_have_been_kept_long_enough() {
+async fn entries_go_when_they_have_been_kept_long_enough(database: &Database) {
     let day = Duration::from_secs(24 * 3600);
     let now_ms = std::time::UNIX_EPOCH.elapsed().unwrap().as_millis();
     let clock = packhouse_testkit::clock::TestClock::at(i64::try_from(now_ms).unwrap());
     let server = TestServer::with(|config| {
+        database.set(config);
         config.sweep.options.keep_audit = Some(day);
         config.sweep.options.clock = std::sync::Arc::new(clock.reader());
     })

@@ -13,6 +13,7 @@ mod connection;
 mod cursors;
 mod diff_commit;
 mod diffs;
+mod encodings;
 mod events;
 mod file;
 mod files;

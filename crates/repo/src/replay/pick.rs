@@ -73,7 +73,8 @@ struct Change {
 
 impl Change {
     fn of(database: &Database, id: ObjectId, request: &Replay) -> Result<Change, ReplayError> {
-        let commit = database.commit(id)?;
+        // As Git does: what is made is in UTF-8, whatever it was made from.
+        let commit = database.commit(id)?.in_utf8();
         let parents = commit.parents.len();
         let parent = match (request.mainline, parents) {
             (None | Some(1), 0) => None,
@@ -179,7 +180,7 @@ impl Change {
                 of_revert(&self.commit, self.id, mainline)
             }
         };
-        // What a message is encoded in goes with it; a signature would be of another commit.
+        // Left only where the message is malformed in it, and stays as it is; a signature would be of another commit.
         let keeps = |(name, _): &&(BString, BString)| {
             picks && request.message.is_none() && name == "encoding"
         };

@@ -170,7 +170,8 @@ fn summary(message: &[u8]) -> &[u8] {
 fn answer(head: BlamedFile, view: &Arc<View>, blame: Blame) -> Result<Response, ReadError> {
     let mut sources = Vec::with_capacity(blame.sources.len());
     for source in &blame.sources {
-        sources.push(Source::new(source, &view.database().commit(source.commit)?));
+        let commit = view.database().commit(source.commit)?.in_utf8();
+        sources.push(Source::new(source, &commit));
     }
     let body = written_by(move |out| {
         let mut comma = false;

@@ -65,7 +65,7 @@ pub(crate) async fn list(
         });
         let commits = entries
             .iter()
-            .map(|entry| info(entry.id, &entry.commit))
+            .map(|entry| info(entry.id, Commit::clone(&entry.commit)))
             .collect();
         Ok(Json(ListedCommits {
             commits,
@@ -97,7 +97,7 @@ pub(crate) async fn find(
         let found = resolve(&view, Some(&query.sha), Namespace::Default)?;
         let data = view.database().bytes_of(found.id, ObjectKind::Commit)?;
         let commit = Commit::parse(&data).map_err(|error| ReadError::decode(found.id, error))?;
-        let mut info = info(found.id, &commit);
+        let mut info = info(found.id, commit);
         if let Some((signature, payload)) = signed_commit(&data) {
             let signature = signature.strip_suffix(b"\n").unwrap_or(&signature);
             info.signature = Some(String::from_utf8_lossy(signature).into_owned());
@@ -108,7 +108,8 @@ pub(crate) async fn find(
     .await?
 }
 
-fn info(id: ObjectId, commit: &Commit) -> CommitInfo {
+fn info(id: ObjectId, commit: Commit) -> CommitInfo {
+    let commit = commit.in_utf8();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let message = commit
         .message

@@ -130,7 +130,7 @@ impl Listing {
                 r#type: kind(entry.mode),
             });
             if let Entry::Vacant(new) = commits.entry(change.commit.to_string()) {
-                new.insert(described(&view.database().commit(change.commit)?));
+                new.insert(described(&view.database().commit(change.commit)?.in_utf8()));
             }
         }
         let last = self.entries.last();

@@ -15,8 +15,7 @@ use packhouse_repo::{RefTargets, View, is_followed};
 use tokio_util::sync::CancellationToken;
 
 use super::connect::{self, scrubbed};
-use super::sync::{Failure, SyncError, SyncHandler, followed, listed};
-use crate::error::chain;
+use super::sync::{Failure, SyncError, SyncHandler, followed, listed, told};
 use crate::jobs::JobError;
 
 /// How a push ended.
@@ -40,7 +39,7 @@ impl SyncHandler {
         if !upstream.upstream.push_through {
             return Ok(false);
         }
-        let failed = |error: SyncError| JobError::Retry(chain(&error));
+        let failed = |error: SyncError| JobError::Retry(told(error));
         let view = self.hosted.at(row).view().await;
         let view = view.map_err(|error| failed(error.into()))?;
         let recorded = self.recorded(row.id).await.map_err(failed)?;

@@ -8,12 +8,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
-use packhouse_catalog::{JobRow, NewAuditEntry, Origin, RepoId, RepoRow, SyncEnd, UpstreamRow};
+use packhouse_catalog::{
+    CatalogError, JobRow, NewAuditEntry, Origin, RepoId, RepoRow, SyncEnd, UpstreamRow,
+};
 use packhouse_client::Credential;
 use packhouse_client::remote::{FetchRequest, Remote, RemoteError, RemoteRefs};
 use packhouse_object::{ObjectId, Progress, Received, RefName};
 use packhouse_repo::{
     Hosted, RefTargets, RepoError, Repository, SyncRequest, Synced, View, is_followed,
+    is_storage_full,
 };
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -21,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use super::connect::{self, Stop, scrubbed};
 use super::github_app::Access;
 use super::{Auth, CredentialError, GitHubAppError, SYNC, SyncPayload, Upstreams};
-use crate::error::chain;
+use crate::error::{ApiError, chain};
 use crate::jobs::{Clock, JobError, JobHandler};
 use crate::rest::time;
 
@@ -45,7 +48,7 @@ pub(super) enum SyncError {
     #[error(transparent)]
     Repo(#[from] RepoError),
     #[error(transparent)]
-    Catalog(#[from] packhouse_catalog::CatalogError),
+    Catalog(#[from] CatalogError),
     #[error(transparent)]
     Credential(#[from] CredentialError),
     #[error(transparent)]
@@ -79,23 +82,16 @@ impl JobHandler for SyncHandler {
 
     async fn run(&self, job: &JobRow, stop: &CancellationToken) -> Result<(), JobError> {
         let catalog = self.hosted.catalog();
-        let failed = |error: &(dyn std::error::Error + 'static)| JobError::Retry(chain(error));
+        let failed = |error: CatalogError| JobError::Retry(told(error.into()));
         let Some(repo) = job.repo else {
             return Err(JobError::GiveUp("the job names no repository".to_owned()));
         };
         let payload: SyncPayload = serde_json::from_str(&job.payload).unwrap_or_default();
-        let row = catalog
-            .repo_by_id(repo)
-            .await
-            .map_err(|error| failed(&error))?;
+        let row = catalog.repo_by_id(repo).await.map_err(failed)?;
         let Some(row) = row.filter(|row| row.deleted_at_ms.is_none()) else {
             return Ok(());
         };
-        let Some(upstream) = catalog
-            .upstream(repo)
-            .await
-            .map_err(|error| failed(&error))?
-        else {
+        let Some(upstream) = catalog.upstream(repo).await.map_err(failed)? else {
             return Ok(());
         };
         if payload.push && !self.has_to_push(&row, &upstream).await? {
@@ -103,7 +99,7 @@ impl JobHandler for SyncHandler {
         }
         let began_ms = (self.clock)();
         let began = catalog.begin_sync(repo, began_ms).await;
-        let Some(number) = began.map_err(|error| failed(&error))? else {
+        let Some(number) = began.map_err(failed)? else {
             return Ok(());
         };
         let run = Run {
@@ -154,9 +150,19 @@ impl Failure {
     }
 }
 
-impl From<packhouse_catalog::CatalogError> for Failure {
-    fn from(error: packhouse_catalog::CatalogError) -> Failure {
-        Failure::retry(chain(&error))
+impl From<CatalogError> for Failure {
+    fn from(error: CatalogError) -> Failure {
+        Failure::retry(told(error.into()))
+    }
+}
+
+/// What people may read of a failure. What went wrong in here is in the log, and says nothing of where things are.
+pub(super) fn told(error: SyncError) -> String {
+    match error {
+        SyncError::Repo(error) => ApiError::from(error).message().to_owned(),
+        SyncError::Catalog(error) => ApiError::from(error).message().to_owned(),
+        error if is_storage_full(&error) => ApiError::failed(&error).message().to_owned(),
+        error => chain(&error),
     }
 }
 
@@ -199,7 +205,7 @@ impl SyncHandler {
     ) -> Result<(), Failure> {
         let catalog = self.hosted.catalog();
         let synced = match self.credential(upstream).await {
-            Err(error) => Err(Failure::retry(chain(&error))),
+            Err(error) => Err(Failure::retry(told(error))),
             Ok(credential) => {
                 let followed = self.follow(row, upstream, only, credential.clone(), origin, stop);
                 let ended = followed.await;
@@ -244,7 +250,7 @@ impl SyncHandler {
                     "the upstream took longer than {longest} seconds for what is new"
                 ))
             }
-            error => Failure::retry(scrubbed(chain(&error), credential)),
+            error => Failure::retry(scrubbed(told(error), credential)),
         }
     }
 
