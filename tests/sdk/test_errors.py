@@ -86,7 +86,7 @@ BOTH = [
     ("get_commit_diff: no such base", READ, 404, lambda w: w.repo.get_commit_diff(sha=w.head, base_sha=NOWHERE)),
     ("pull_upstream: there is none", Exception, 400, lambda w: w.repo.pull_upstream()),
     ("restore_commit: no such commit", RefUpdateError, "not_found", lambda w: w.restore(NOWHERE)),
-    ("restore_commit: no commit", RefUpdateError, "invalid", lambda w: w.restore("none")),
+    ("restore_commit: no revision", RefUpdateError, "not_found", lambda w: w.restore("none")),
     (
         "restore_commit: it moved", RefUpdateError, "precondition_failed",
         lambda w: w.restore(w.first, expected_head_sha=w.first),
@@ -144,7 +144,7 @@ NEWER = [
     ("create_tag: no such commit", ApiError, 404, lambda w: w.repo.create_tag(name="v2", target=NOWHERE)),
     ("create_tag: no whole id", ApiError, 400, lambda w: w.repo.create_tag(name="v2", target="main")),
     ("delete_tag: no such tag", ApiError, 404, lambda w: w.repo.delete_tag(name="v2")),
-    ("list_tags: a bad cursor", ApiError, 400, lambda w: w.repo.list_tags(cursor="none")),
+    ("list_tags: a bad cursor", READ, 400, lambda w: w.repo.list_tags(cursor="none")),
     ("get_note: none", READ, 404, lambda w: w.repo.get_note(sha=w.head)),
     ("create_note: it exists", RefUpdateError, "conflict", lambda w: w.repo.create_note(sha=w.first, note="two")),
     ("create_note: no such object", RefUpdateError, "not_found", lambda w: w.repo.create_note(sha=NOWHERE, note="x")),

@@ -15,8 +15,7 @@ use packhouse_repo::{RepoError, is_storage_full};
 use crate::upstream::CredentialError;
 
 /// What a client reads whose write found no room.
-const STORAGE_FULL: &str =
-    "the server has no room left to store anything; nothing was written, try again later";
+const STORAGE_FULL: &str = "the server has no room left to store this; try again later";
 
 /// Why a request failed: what the client reads, and what only the log keeps.
 #[derive(Debug)]

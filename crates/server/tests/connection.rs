@@ -179,13 +179,17 @@ async fn a_request_that_stops_halfway_stores_nothing() {
     }
 }
 
+/// Files in the server's own folder, and in those of others; what locks them is none.
 fn temporary_files(folder: &std::path::Path) -> usize {
-    let tmp = folder.join("tmp");
-    std::fs::read_dir(tmp).map_or(0, |entries| {
+    let below = |folder: &std::path::Path| {
+        let entries = std::fs::read_dir(folder).into_iter().flatten();
         entries
-            .filter(|entry| entry.as_ref().unwrap().path().is_file())
-            .count()
-    })
+            .map(|entry| entry.unwrap().path())
+            .collect::<Vec<_>>()
+    };
+    let own = below(&folder.join("tmp"));
+    assert_eq!(own.len(), 2, "{own:?}");
+    own.iter().map(|folder| below(folder).len()).sum()
 }
 
 #[tokio::test]

@@ -115,7 +115,8 @@ impl Scratch {
         if path.extension().is_none_or(|ending| ending != LOCK_ENDING) {
             return remove_loose(&path, SystemTime::now());
         }
-        let lock = File::open(&path)?;
+        // Some file systems over the network lock only what is open for writing.
+        let lock = File::options().write(true).open(&path)?;
         if lock.try_lock().is_err() || !is_same_file(&lock, &path) {
             return Ok(false);
         }

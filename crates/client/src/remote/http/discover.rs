@@ -129,7 +129,8 @@ impl HttpClient {
 }
 
 // Every address of the loopback network is this machine's on Linux alone.
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use std::io::{self, Write};
     use std::net::Ipv4Addr;
