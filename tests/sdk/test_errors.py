@@ -67,7 +67,10 @@ READ = httpx.HTTPStatusError
 BOTH = [
     ("create_repo: it exists", ApiError, 409, lambda w: w.storage.create_repo(id=w.repo.id)),
     ("create_repo: no such id can be", ApiError, 400, lambda w: w.storage.create_repo(id="a//b")),
-    ("create_repo: no GitHub App", ApiError, 412, lambda w: w.storage.create_repo(base_repo={"owner": "o", "name": "n"})),
+    (
+        "create_repo: no GitHub App", ApiError, 412,
+        lambda w: w.storage.create_repo(base_repo={"owner": "o", "name": "n"}),
+    ),
     ("get_file_stream: no such path", READ, 404, lambda w: w.repo.get_file_stream(path="none")),
     ("get_file_stream: no such ref", READ, 404, lambda w: w.repo.get_file_stream(path="a", ref="none")),
     ("get_file_stream: a path that leaves", READ, 400, lambda w: w.repo.get_file_stream(path="../a")),
@@ -112,13 +115,19 @@ BOTH = [
 
 # These only from 1.0 on.
 NEWER = [
-    ("find_one: a stranger", ApiError, 401, lambda w: w.client(key=private_pem(new_key("ES256"))).find_one(id=w.repo.id)),
+    (
+        "find_one: a stranger", ApiError, 401,
+        lambda w: w.client(key=private_pem(new_key("ES256"))).find_one(id=w.repo.id),
+    ),
     ("delete_repo: never was", ApiError, 404, lambda w: w.storage.delete_repo(id=w.missing.id)),
     ("list_repos: a bad cursor", ApiError, 400, lambda w: w.storage.list_repos(cursor="none")),
     ("fork: no such source", ApiError, 404, lambda w: w.fork(w.missing.id)),
     ("fork: no such ref", ApiError, 404, lambda w: w.fork(w.repo.id, ref="none")),
     ("fork: no such commit", ApiError, 404, lambda w: w.fork(w.repo.id, sha=NOWHERE)),
-    ("credential: no repository", ApiError, 404, lambda w: w.storage.create_git_credential(repo_id=w.missing.id, password="p")),
+    (
+        "credential: no repository", ApiError, 404,
+        lambda w: w.storage.create_git_credential(repo_id=w.missing.id, password="p"),
+    ),
     ("credential: none to change", ApiError, 404, lambda w: w.storage.update_git_credential(id=NOWHERE, password="p")),
     ("credential: none to delete", ApiError, 404, lambda w: w.storage.delete_git_credential(id=NOWHERE)),
     ("head_file: no such path", READ, 404, lambda w: w.repo.head_file(path="none")),
@@ -131,10 +140,22 @@ NEWER = [
     ("get_commit: no such revision", READ, 404, lambda w: w.repo.get_commit(sha="none")),
     ("delete_branch: the default one", ApiError, 409, lambda w: w.repo.delete_branch(name="main")),
     ("delete_branch: no such branch", ApiError, 404, lambda w: w.repo.delete_branch(name="none")),
-    ("merge: a conflict", ApiError, 409, lambda w: w.repo.merge(source_branch="topic", target_branch="main", strategy="merge", **WITH)),
-    ("merge: no source", ApiError, 404, lambda w: w.repo.merge(source_branch="none", target_branch="main", strategy="merge", **WITH)),
-    ("merge: no target", ApiError, 404, lambda w: w.repo.merge(source_branch="main", target_branch="none", strategy="merge", **WITH)),
-    ("merge: no fast-forward", ApiError, 409, lambda w: w.repo.merge(source_branch="topic", target_branch="main", strategy="ff_only")),
+    (
+        "merge: a conflict", ApiError, 409,
+        lambda w: w.repo.merge(source_branch="topic", target_branch="main", strategy="merge", **WITH),
+    ),
+    (
+        "merge: no source", ApiError, 404,
+        lambda w: w.repo.merge(source_branch="none", target_branch="main", strategy="merge", **WITH),
+    ),
+    (
+        "merge: no target", ApiError, 404,
+        lambda w: w.repo.merge(source_branch="main", target_branch="none", strategy="merge", **WITH),
+    ),
+    (
+        "merge: no fast-forward", ApiError, 409,
+        lambda w: w.repo.merge(source_branch="topic", target_branch="main", strategy="ff_only"),
+    ),
     (
         "merge: it moved", ApiError, 409,
         lambda w: w.repo.merge(source_branch="topic", target_branch="main", strategy="merge", expected_target_sha=w.first, **WITH),
@@ -161,7 +182,10 @@ NEWER = [
     ("grep: no such ref", READ, 404, lambda w: w.repo.grep(pattern="x", ref="none")),
     ("a stranger reads", READ, 401, lambda w: w.foreign.list_files()),
     ("a stranger commits", RefUpdateError, "unauthorized", lambda w: commit(w.foreign, {"a": "3"})),
-    ("a stranger merges", ApiError, 401, lambda w: w.foreign.merge(source_branch="topic", target_branch="main", strategy="merge", **WITH)),
+    (
+        "a stranger merges", ApiError, 401,
+        lambda w: w.foreign.merge(source_branch="topic", target_branch="main", strategy="merge", **WITH),
+    ),
     ("no repository to read", READ, 404, lambda w: w.missing.list_branches()),
     ("no repository to commit to", RefUpdateError, "not_found", lambda w: commit(w.missing, {"a": "3"})),
     ("no repository to pull", Exception, 404, lambda w: w.missing.pull_upstream()),
