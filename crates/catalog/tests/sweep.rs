@@ -18,6 +18,7 @@ on_both!(
     an_unlisted_pack_is_condemned_after_its_grace,
     listing_a_pack_that_was_found_starts_over,
     a_condemned_pack_is_not_listed,
+    what_is_listed_is_not_condemned_whatever_its_row_says,
     packs_of_another_organisation_are_others,
     a_forked_pack_outlives_its_source,
     rows_of_a_deleted_repository_go_in_steps,
@@ -165,6 +166,21 @@ async fn a_condemned_pack_is_not_listed(db: &Database) {
     stale.packs = vec![pack(1)];
     let refused = catalog.publish(stale).await;
     assert!(matches!(refused, Err(PublishError::Moved { .. })));
+}
+
+/// Who lists a pack removes its row. Should one be left all the same, the pack stays.
+async fn what_is_listed_is_not_condemned_whatever_its_row_says(db: &Database) {
+    let catalog = db.open().await;
+    let repo = repo(&catalog).await;
+    list_packs(&catalog, repo.id, &[1, 2]).await.unwrap();
+    const LEFT: &str = "INSERT INTO dead_packs (org_id, key, condemned, at_ms) \
+                        SELECT r.org_id, p.key, 0, 1 FROM packs AS p JOIN repos AS r ON r.id = p.repo_id";
+    db.execute(LEFT, LEFT).await;
+    assert_eq!(condemn(&catalog, repo.org, &[1, 2], AT).await, []);
+    for key in [1, 2] {
+        let found = standing(&catalog, repo.org, [key; 32]).await;
+        assert_eq!(found, PackStanding::Listed);
+    }
 }
 
 async fn packs_of_another_organisation_are_others(db: &Database) {
