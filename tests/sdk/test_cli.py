@@ -102,6 +102,13 @@ def test_names_that_no_url_could_hold(tmp_path, keys, name):
     assert done.stderr.rstrip().splitlines()[-1].startswith("hint: ")
 
 
+def test_no_repository_is_called_like_what_stands_for_all(tmp_path, keys):
+    data = ["--data", tmp_path / "data"]
+    run("admin", "org", "create", "acme", "--public-key", keys["ES256"][1], *data)
+    subprocess.run(["git", "init", "-q", tmp_path / "site"], check=True)
+    assert "whole organisation" in failed("import", tmp_path / "site", "acme/org", *data, status=2)
+
+
 def test_usage_errors_exit_with_2_and_a_hint():
     for args in ([], ["nonsense"], ["serve", "--listen", "nowhere"], ["admin", "org"], ["export", "no-slash", "dir"],
                  ["token", "mint", "--org", "a"], ["serve", "--cache-size", "many"], ["export"]):  # fmt: skip

@@ -83,6 +83,36 @@ async fn two_names_of_a_query_field_may_say_the_same_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn two_names_of_a_body_field_may_say_the_same_and_nothing_else() {
+    let server = TestServer::with_repo("a").await;
+    let first = server.put("a", "x", "1").await;
+    let both = |head: &str| {
+        CommitBody::new("main")
+            .set("expected_head_sha", json!(first))
+            .set("expected_target_sha", json!(head))
+            .set("ephemeral", json!(false))
+            .set("target_is_ephemeral", json!(false))
+            .file("x", b"2")
+    };
+    let other = "1".repeat(40);
+    let refused = server.commit("a", both(&other)).await.expect(400);
+    for named in ["`expected_head_sha`", "`expected_target_sha`", &other] {
+        assert!(refused.error().contains(named), "{}", refused.error());
+    }
+    server.commit("a", both(&first)).await.expect(201);
+    let note = |sha: &str| json!({ "sha": first, "object_ref": sha, "action": "add", "note": "n", "ref": "x", "notes_ref": "x" });
+    let write = Token::write("a");
+    server
+        .post("/repos/notes", &write, &note(&other))
+        .await
+        .expect(400);
+    server
+        .post("/repos/notes", &write, &note(&first))
+        .await
+        .expect(200);
+}
+
+#[tokio::test]
 async fn a_body_may_be_compressed_by_gzip_and_by_nothing_else() {
     let server = TestServer::start().await;
     let send = async |path: &str, repo: &str, encoding: &str, body: Vec<u8>| {

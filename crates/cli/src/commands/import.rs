@@ -99,6 +99,13 @@ async fn import_into(hosted: &Hosted, args: &ImportArgs, ui: Ui) -> Result<Impor
 
 /// The repository to import into, and whether it was made for that.
 async fn target(hosted: &Hosted, args: &ImportArgs) -> Result<(Repository, bool), CliError> {
+    // One that an earlier version made can still be exported.
+    if args.repo.name == "org" {
+        return Err(CliError::usage(
+            "a repository cannot be called `org`: in a token that stands for the whole organisation",
+            "choose another name",
+        ));
+    }
     let org = storage::find_org(hosted.catalog(), &args.repo.org).await?;
     let created = audit::entry(
         "packhouse import",

@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use crate::body::BodyError;
 use crate::error::ApiError;
 use crate::rest::json_object::expect_object;
-use crate::rest::query_fields;
+use crate::rest::{json_fields, query_fields};
 
 /// The query of a request.
 pub(crate) struct Query<T>(pub T);
@@ -72,8 +72,7 @@ pub(super) async fn read_json<T: DeserializeOwned>(
 /// The JSON object in `bytes`.
 pub(super) fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     expect_object("the body", bytes)?;
-    serde_json::from_slice(bytes)
-        .map_err(|error| ApiError::invalid(format!("the body is not valid: {error}")))
+    json_fields::read(bytes).map_err(|refused| refused.told("the body is not valid"))
 }
 
 /// The ref of a branch that a request calls `name`; `field` says where.

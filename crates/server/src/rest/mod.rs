@@ -21,6 +21,7 @@ pub(crate) mod git_credentials;
 pub(crate) mod grep;
 mod input;
 pub(crate) mod jobs;
+mod json_fields;
 mod json_object;
 mod last_commit;
 pub(crate) mod merge;

@@ -8,6 +8,7 @@ use packhouse_object::{EntryMode, ObjectId, PathEdit, RepoPath, check_entry};
 use crate::error::ApiError;
 use crate::rest::commit_write::CommitWrite;
 use crate::rest::input::{self, shown};
+use crate::rest::json_fields;
 use crate::rest::json_object::expect_object;
 
 /// A commit to make.
@@ -46,11 +47,8 @@ impl Plan {
     /// Reads and checks the first line.
     pub(super) fn parse(line: &[u8]) -> Result<Plan, ApiError> {
         expect_object("the first line, the commit's `metadata`,", line)?;
-        let MetadataLine { metadata } = serde_json::from_slice(line).map_err(|error| {
-            ApiError::invalid(format!(
-                "the first line is not the commit's `metadata`: {error}"
-            ))
-        })?;
+        let MetadataLine { metadata } = json_fields::read(line)
+            .map_err(|refused| refused.told("the first line is not the commit's `metadata`"))?;
         Plan::new(metadata)
     }
 

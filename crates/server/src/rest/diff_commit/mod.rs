@@ -13,6 +13,7 @@ use packhouse_repo::patch::PatchRequest;
 
 use self::receive::receive;
 use super::commit_write::{Answer, CommitWrite};
+use super::json_fields;
 use super::json_object::expect_object;
 use super::ndjson::LineReader;
 use crate::auth::{Caller, Scope};
@@ -78,11 +79,9 @@ async fn read_metadata(lines: &mut LineReader, limit: usize) -> Result<CommitMet
         .await?
         .ok_or_else(|| ApiError::invalid("the body is empty"))?;
     expect_object("the first line, the commit's `metadata`,", &line)?;
-    let parsed: Result<MetadataLine, _> = serde_json::from_slice(&line);
-    let MetadataLine { metadata } = parsed.map_err(|error| {
-        ApiError::invalid(format!(
-            "the first line is not the commit's `metadata`: {error}"
-        ))
-    })?;
-    Ok(metadata)
+    let parsed: Result<MetadataLine, _> = json_fields::read(&line);
+    let told = |refused: json_fields::Refused| {
+        refused.told("the first line is not the commit's `metadata`")
+    };
+    Ok(parsed.map_err(told)?.metadata)
 }
