@@ -228,7 +228,10 @@ pub(crate) async fn delete(
         // A job under way stops when it finds itself forgotten; a credential must not outlive what it is for. The
         // repository is deleted whatever becomes of these: then a sweep comes to them.
         let detached = catalog.detach_upstream(row.id).await.map(drop);
-        let forgotten = catalog.forget_job(SYNC, &row.id.to_string()).await.map(drop);
+        let forgotten = catalog
+            .forget_job(SYNC, &row.id.to_string())
+            .await
+            .map(drop);
         if let Err(error) = detached.and(forgotten) {
             tracing::warn!(
                 error = crate::error::chain(&error),
