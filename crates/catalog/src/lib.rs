@@ -16,6 +16,7 @@
 
 mod audit;
 mod bulk;
+mod cache_index;
 mod catalog;
 mod changes;
 mod clock;
@@ -47,6 +48,7 @@ mod upstreams;
 mod view;
 
 pub use audit::{AuditCursor, AuditEntry, AuditOf, AuditedChange, NewAuditEntry, Origin};
+pub use cache_index::{CacheContents, CacheEntryRow, CacheIndex, CacheItemRow, CacheItems};
 pub use catalog::Catalog;
 pub use changes::{Change, Changes};
 pub use dead_packs::{PackName, PackStanding};

@@ -1,0 +1,354 @@
+//! What a git cache remembers: its entries, its mirrors and its checkouts, in one SQLite file of the cache's own.
+//!
+//! The records are text that only the cache reads. What is searched by stands beside them: names, sources, and when
+//! an entry was last used.
+//!
+//! What always holds:
+//! - no connection outlives a call: the file is for many short-lived processes, and one that is forked off must not
+//!   inherit a connection;
+//! - an entry's name is one whatever its case, so that no file system mixes two of them up;
+//! - a change is durable when its call returns, except the note of when an entry was last used.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteRow, SqliteSynchronous,
+};
+use sqlx::{Connection, Row, Sqlite, Transaction};
+
+use crate::CatalogError;
+use crate::dialect::is_busy;
+
+/// How long a call waits for another process.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Tables, oldest first. One that was released is never edited.
+const MIGRATIONS: &[&str] = &[include_str!("../migrations/cache/0001_cache.sql")];
+
+/// The file of one cache.
+#[derive(Clone, Debug)]
+pub struct CacheIndex {
+    path: PathBuf,
+}
+
+/// An entry as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CacheEntryRow {
+    /// Its name.
+    pub name: String,
+    /// What it is a copy of.
+    pub source_key: String,
+    /// When it was last used, in milliseconds since the epoch.
+    pub accessed_ms: i64,
+    /// What it takes on disk besides its mirrors.
+    pub bytes: i64,
+    /// All else.
+    pub record: String,
+}
+
+/// A mirror or a checkout as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CacheItemRow {
+    /// What it is found by.
+    pub key: String,
+    /// What it takes on disk.
+    pub bytes: i64,
+    /// All else.
+    pub record: String,
+}
+
+/// Everything in the index at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CacheContents {
+    /// In the order of their names.
+    pub entries: Vec<CacheEntryRow>,
+    /// The mirrors.
+    pub mirrors: Vec<CacheItemRow>,
+    /// The checkouts.
+    pub checkouts: Vec<CacheItemRow>,
+}
+
+/// The two kinds of items.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CacheItems {
+    /// Mirrors of repositories.
+    Mirrors,
+    /// Working trees at a commit.
+    Checkouts,
+}
+
+impl CacheIndex {
+    /// The index in the file at `path`, whose tables are made or brought up to date.
+    pub async fn open(path: &Path) -> Result<CacheIndex, CatalogError> {
+        let index = CacheIndex {
+            path: path.to_owned(),
+        };
+        let mut conn = index.connect().await?;
+        let opened = index.migrate(&mut conn).await;
+        close(conn, opened).await?;
+        Ok(index)
+    }
+
+    /// All of it.
+    pub async fn contents(&self) -> Result<CacheContents, CatalogError> {
+        let mut conn = self.connect().await?;
+        let read = async {
+            let mut tx = conn.begin().await?;
+            let entries = sqlx::query("SELECT * FROM entries ORDER BY name")
+                .fetch_all(&mut *tx)
+                .await?;
+            let mirrors = sqlx::query("SELECT * FROM mirrors ORDER BY key")
+                .fetch_all(&mut *tx)
+                .await?;
+            let checkouts = sqlx::query("SELECT * FROM checkouts ORDER BY key")
+                .fetch_all(&mut *tx)
+                .await?;
+            tx.rollback().await?;
+            Ok(CacheContents {
+                entries: entries.iter().map(entry).collect::<Result<_, _>>()?,
+                mirrors: mirrors.iter().map(item).collect::<Result<_, _>>()?,
+                checkouts: checkouts.iter().map(item).collect::<Result<_, _>>()?,
+            })
+        }
+        .await;
+        close(conn, read.map_err(failed)).await
+    }
+
+    /// The entry of this name, in any case.
+    pub async fn entry(&self, name: &str) -> Result<Option<CacheEntryRow>, CatalogError> {
+        let mut conn = self.connect().await?;
+        let row = sqlx::query("SELECT * FROM entries WHERE name = ?")
+            .bind(name)
+            .fetch_optional(&mut conn)
+            .await
+            .and_then(|row| row.as_ref().map(entry).transpose());
+        close(conn, row.map_err(failed)).await
+    }
+
+    /// The entries of a source, the oldest first.
+    pub async fn entries_of(&self, source_key: &str) -> Result<Vec<CacheEntryRow>, CatalogError> {
+        let mut conn = self.connect().await?;
+        let rows = sqlx::query("SELECT * FROM entries WHERE source_key = ? ORDER BY rowid")
+            .bind(source_key)
+            .fetch_all(&mut conn)
+            .await
+            .and_then(|rows| rows.iter().map(entry).collect::<Result<Vec<_>, _>>());
+        close(conn, rows.map_err(failed)).await
+    }
+
+    /// Adds an entry. `false`: another one has the name.
+    pub async fn insert_entry(&self, row: &CacheEntryRow) -> Result<bool, CatalogError> {
+        let mut conn = self.connect().await?;
+        let done = sqlx::query(
+            "INSERT INTO entries (name, source_key, accessed_ms, bytes, record)
+             VALUES (?, ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING",
+        )
+        .bind(&row.name)
+        .bind(&row.source_key)
+        .bind(row.accessed_ms)
+        .bind(row.bytes)
+        .bind(&row.record)
+        .execute(&mut conn)
+        .await
+        .map(|done| done.rows_affected() == 1);
+        close(conn, done.map_err(failed)).await
+    }
+
+    /// Replaces what an entry says. `false`: there is none of its name and source.
+    pub async fn update_entry(&self, row: &CacheEntryRow) -> Result<bool, CatalogError> {
+        let mut conn = self.connect().await?;
+        let done = sqlx::query(
+            "UPDATE entries SET accessed_ms = ?, bytes = ?, record = ?
+             WHERE name = ? AND source_key = ?",
+        )
+        .bind(row.accessed_ms)
+        .bind(row.bytes)
+        .bind(&row.record)
+        .bind(&row.name)
+        .bind(&row.source_key)
+        .execute(&mut conn)
+        .await
+        .map(|done| done.rows_affected() == 1);
+        close(conn, done.map_err(failed)).await
+    }
+
+    /// Notes that an entry was used. May be forgotten when power fails.
+    pub async fn touch_entry(&self, name: &str, accessed_ms: i64) -> Result<(), CatalogError> {
+        let mut conn = self.connect().await?;
+        let done = async {
+            sqlx::query("PRAGMA synchronous = OFF")
+                .execute(&mut conn)
+                .await?;
+            sqlx::query("UPDATE entries SET accessed_ms = ? WHERE name = ?")
+                .bind(accessed_ms)
+                .bind(name)
+                .execute(&mut conn)
+                .await?;
+            Ok(())
+        }
+        .await;
+        close(conn, done.map_err(failed)).await
+    }
+
+    /// Removes an entry. `false`: there was none.
+    pub async fn remove_entry(&self, name: &str) -> Result<bool, CatalogError> {
+        let mut conn = self.connect().await?;
+        let done = sqlx::query("DELETE FROM entries WHERE name = ?")
+            .bind(name)
+            .execute(&mut conn)
+            .await
+            .map(|done| done.rows_affected() == 1);
+        close(conn, done.map_err(failed)).await
+    }
+
+    /// The item of this key.
+    pub async fn item(
+        &self,
+        items: CacheItems,
+        key: &str,
+    ) -> Result<Option<CacheItemRow>, CatalogError> {
+        let mut conn = self.connect().await?;
+        let row = sqlx::query(match items {
+            CacheItems::Mirrors => "SELECT * FROM mirrors WHERE key = ?",
+            CacheItems::Checkouts => "SELECT * FROM checkouts WHERE key = ?",
+        })
+        .bind(key)
+        .fetch_optional(&mut conn)
+        .await
+        .and_then(|row| row.as_ref().map(item).transpose());
+        close(conn, row.map_err(failed)).await
+    }
+
+    /// Adds or replaces an item.
+    pub async fn put_item(
+        &self,
+        items: CacheItems,
+        row: &CacheItemRow,
+    ) -> Result<(), CatalogError> {
+        let mut conn = self.connect().await?;
+        let done = sqlx::query(match items {
+            CacheItems::Mirrors => {
+                "INSERT OR REPLACE INTO mirrors (key, bytes, record) VALUES (?, ?, ?)"
+            }
+            CacheItems::Checkouts => {
+                "INSERT OR REPLACE INTO checkouts (key, bytes, record) VALUES (?, ?, ?)"
+            }
+        })
+        .bind(&row.key)
+        .bind(row.bytes)
+        .bind(&row.record)
+        .execute(&mut conn)
+        .await
+        .map(|_| ());
+        close(conn, done.map_err(failed)).await
+    }
+
+    /// Removes an item. `false`: there was none.
+    pub async fn remove_item(&self, items: CacheItems, key: &str) -> Result<bool, CatalogError> {
+        let mut conn = self.connect().await?;
+        let done = sqlx::query(match items {
+            CacheItems::Mirrors => "DELETE FROM mirrors WHERE key = ?",
+            CacheItems::Checkouts => "DELETE FROM checkouts WHERE key = ?",
+        })
+        .bind(key)
+        .execute(&mut conn)
+        .await
+        .map(|done| done.rows_affected() == 1);
+        close(conn, done.map_err(failed)).await
+    }
+
+    async fn connect(&self) -> Result<SqliteConnection, CatalogError> {
+        let options = SqliteConnectOptions::new()
+            .filename(&self.path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(BUSY_TIMEOUT);
+        let started = Instant::now();
+        loop {
+            match SqliteConnection::connect_with(&options).await {
+                Ok(conn) => return Ok(conn),
+                // SQLite does not wait for the lock it needs to make a new file a WAL one.
+                Err(error) if is_busy(&error) && started.elapsed() < BUSY_TIMEOUT => {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                Err(error) => return Err(self.unopened(error)),
+            }
+        }
+    }
+
+    async fn migrate(&self, conn: &mut SqliteConnection) -> Result<(), CatalogError> {
+        let failed = |error| self.unopened(error);
+        let newest = MIGRATIONS.len() as i64;
+        if version(conn).await.map_err(failed)? == newest {
+            return Ok(());
+        }
+        let mut tx: Transaction<'_, Sqlite> =
+            conn.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
+        // Another process may have been faster.
+        let found = version(&mut tx).await.map_err(failed)?;
+        if found > newest {
+            return Err(CatalogError::Url {
+                reason: format!("'{}' is of a newer version", self.path.display()),
+            });
+        }
+        for text in &MIGRATIONS[usize::try_from(found).unwrap_or(0)..] {
+            sqlx::raw_sql(*text)
+                .execute(&mut *tx)
+                .await
+                .map_err(failed)?;
+        }
+        tx.commit().await.map_err(failed)
+    }
+
+    fn unopened(&self, error: sqlx::Error) -> CatalogError {
+        CatalogError::Open {
+            place: self.path.display().to_string(),
+            source: Arc::new(error),
+        }
+    }
+}
+
+/// How many migrations the file has seen.
+async fn version(conn: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar("PRAGMA user_version")
+        .fetch_one(conn)
+        .await
+}
+
+/// Closes a connection, whatever came of its call.
+async fn close<T>(
+    conn: SqliteConnection,
+    done: Result<T, CatalogError>,
+) -> Result<T, CatalogError> {
+    let closed = conn.close().await;
+    let done = done?;
+    closed.map_err(failed)?;
+    Ok(done)
+}
+
+fn entry(row: &SqliteRow) -> Result<CacheEntryRow, sqlx::Error> {
+    Ok(CacheEntryRow {
+        name: row.try_get("name")?,
+        source_key: row.try_get("source_key")?,
+        accessed_ms: row.try_get("accessed_ms")?,
+        bytes: row.try_get("bytes")?,
+        record: row.try_get("record")?,
+    })
+}
+
+fn item(row: &SqliteRow) -> Result<CacheItemRow, sqlx::Error> {
+    Ok(CacheItemRow {
+        key: row.try_get("key")?,
+        bytes: row.try_get("bytes")?,
+        record: row.try_get("record")?,
+    })
+}
+
+fn failed(error: sqlx::Error) -> CatalogError {
+    CatalogError::Database {
+        source: Arc::new(error),
+    }
+}
