@@ -1,4 +1,5 @@
-//! Talking to other Git repositories: fetching, pushing, backups, restores and bundles; and to the hosted API ([`hosted`]).
+//! Talking to other Git repositories: fetching, pushing, backups, restores and bundles; a local cache of them ([`cache`]);
+//! and the hosted API ([`hosted`]).
 //!
 //! What always holds:
 //!
@@ -22,6 +23,7 @@
 //! ```
 
 mod bundle;
+pub mod cache;
 mod credentials;
 mod egress;
 pub mod hosted;

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bundles;
+mod cache;
 mod credentials;
 mod cut;
 mod hosted;

@@ -23,3 +23,4 @@ pub use options::{MirrorFormat, MirrorOptions, RefSelection};
 pub use restore::restore;
 
 pub(crate) use options::Steps;
+pub(crate) use restore::lacking;

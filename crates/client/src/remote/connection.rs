@@ -4,11 +4,21 @@ use std::path::Path;
 
 use packhouse_object::{Progress, Received};
 use packhouse_wire::Version;
+use serde::{Deserialize, Serialize};
 
 use super::conversation::Conversation;
 use super::local::{LocalSource, LocalTarget};
 use super::protocol::{self, Advertisement, FetchRequest, PushReport, PushRequest};
 use super::{RemoteError, RemoteOptions, RemoteRefs};
+
+/// What an HTTP server said of itself, so that it need not be asked again. Holds no secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerMemory {
+    /// What it can do, in version 2 of the protocol.
+    capabilities: Vec<String>,
+    /// Whether it had to be told who asks.
+    pub(super) asks_who: bool,
+}
 
 /// A remote that can be fetched from, once.
 pub struct FetchConnection<'p> {
@@ -29,7 +39,27 @@ impl<'p> FetchConnection<'p> {
         options: RemoteOptions,
         progress: &'p dyn Progress,
     ) -> Result<FetchConnection<'p>, RemoteError> {
-        let mut advertisement = advertised(&mut conversation, &options)?;
+        let advertisement = advertised(&mut conversation, &options)?;
+        FetchConnection::with(conversation, advertisement, options, progress)
+    }
+
+    /// With what the server said another time.
+    pub(super) fn open_again(
+        conversation: Conversation<'p>,
+        memory: &ServerMemory,
+        options: RemoteOptions,
+        progress: &'p dyn Progress,
+    ) -> Result<FetchConnection<'p>, RemoteError> {
+        let advertisement = Advertisement::remembered(&memory.capabilities);
+        FetchConnection::with(conversation, advertisement, options, progress)
+    }
+
+    fn with(
+        mut conversation: Conversation<'p>,
+        mut advertisement: Advertisement,
+        options: RemoteOptions,
+        progress: &'p dyn Progress,
+    ) -> Result<FetchConnection<'p>, RemoteError> {
         let refs = match advertisement.version {
             Version::V2 => protocol::ls_refs(&mut conversation, &advertisement, &options)
                 .map_err(|error| conversation.explain(error))?,
@@ -54,6 +84,20 @@ impl<'p> FetchConnection<'p> {
             options,
             progress,
             from: From::Here(source),
+        })
+    }
+
+    /// What to remember of the server for [`Remote::connect_to_fetch_again`](super::Remote::connect_to_fetch_again), if
+    /// that is of use.
+    pub fn memory(&self) -> Option<ServerMemory> {
+        let From::Elsewhere(conversation, advertisement) = &self.from else {
+            return None;
+        };
+        let http = conversation.http_requests()?;
+        let capabilities = advertisement.to_remember()?;
+        http.is_at_home().then(|| ServerMemory {
+            capabilities,
+            asks_who: http.was_asked_who(),
         })
     }
 

@@ -73,6 +73,14 @@ impl<'p> Conversation<'p> {
         matches!(self.way, Way::Http(_))
     }
 
+    /// The requests that it consists of, if it does.
+    pub(crate) fn http_requests(&self) -> Option<&HttpConversation> {
+        match &self.way {
+            Way::Http(http) => Some(http),
+            Way::Stream { .. } => None,
+        }
+    }
+
     /// What the other side says: first its advertisement, then its answers.
     pub(crate) fn reader(&mut self) -> &mut PacketReader<'p> {
         &mut self.reader

@@ -160,6 +160,11 @@ pub enum RemoteError {
 }
 
 impl RemoteError {
+    /// Whether the remote's history is cut off.
+    pub(crate) fn is_shallow(&self) -> bool {
+        matches!(self, RemoteError::Shallow { .. })
+    }
+
     /// Turns the error of a local repository into one that names it.
     pub(crate) fn local(path: impl Into<PathBuf>) -> impl FnOnce(StoreError) -> RemoteError {
         let path = path.into();

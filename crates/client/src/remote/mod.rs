@@ -23,6 +23,7 @@ mod daemon;
 mod edge;
 mod error;
 mod http;
+mod links;
 mod local;
 mod options;
 mod protocol;
@@ -30,14 +31,17 @@ mod refs;
 mod ssh;
 mod url;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use packhouse_object::{Progress, Received};
 use packhouse_wire::{Service, Version};
 
-pub use connection::{FetchConnection, PushConnection};
+pub use connection::{FetchConnection, PushConnection, ServerMemory};
 pub use error::RemoteError;
-pub use options::{Messages, Proxy, RemoteOptions, SshCommand, SshOptions, SshVariant};
+pub use links::Links;
+pub use options::{
+    ExtraHeader, Messages, Proxy, RemoteOptions, SshCommand, SshOptions, SshVariant,
+};
 pub use protocol::{FetchRequest, PushEdit, PushReport, PushRequest, PushStatus};
 pub use refs::{RemoteRef, RemoteRefs};
 pub use url::RemoteUrl;
@@ -46,15 +50,15 @@ pub(crate) use error::with_reasons;
 pub(crate) use local::{check_complete, copy_error};
 
 use conversation::Conversation;
-use edge::{Edge, Runtime};
+use edge::Edge;
 use error::Failures;
 use url::Place;
 
-/// A repository elsewhere. Opening one connects to nothing yet; every call connects anew.
+/// A repository elsewhere. Opening one connects to nothing yet; every call is a conversation of its own.
 pub struct Remote {
     url: RemoteUrl,
     options: RemoteOptions,
-    runtime: OnceLock<Arc<Runtime>>,
+    links: Arc<Links>,
 }
 
 impl Remote {
@@ -65,10 +69,15 @@ impl Remote {
 
     /// The repository at a URL that is parsed already.
     pub fn at(url: RemoteUrl, options: RemoteOptions) -> Remote {
+        Remote::linked(url, options, Arc::default())
+    }
+
+    /// As [`Remote::at`], with what others use too.
+    pub fn linked(url: RemoteUrl, options: RemoteOptions, links: Arc<Links>) -> Remote {
         Remote {
             url,
             options,
-            runtime: OnceLock::new(),
+            links,
         }
     }
 
@@ -124,6 +133,36 @@ impl Remote {
         }
     }
 
+    /// As [`Remote::connect_to_fetch`], but asks an HTTP server for its refs at once, which takes one request, as it did
+    /// what `memory` says the last time. Where it does not any more, it is asked from the beginning.
+    pub fn connect_to_fetch_again<'p>(
+        &self,
+        memory: &ServerMemory,
+        progress: &'p dyn Progress,
+    ) -> Result<FetchConnection<'p>, RemoteError> {
+        if let Place::Http(url) = &self.url.place {
+            let failures = Failures {
+                url: self.url.to_string(),
+            };
+            let edge = Edge::new(self.links.runtime()?, self.options.idle_timeout, progress);
+            let conversation = http::HttpClient::new(url, &self.options, failures, &self.links)?
+                .resume(Service::UploadPack, memory.asks_who, edge)?;
+            let options = self.options.clone();
+            match FetchConnection::open_again(conversation, memory, options, progress) {
+                // Nothing that asking in another way would change.
+                Err(
+                    error @ (RemoteError::Cancelled
+                    | RemoteError::TimedOut { .. }
+                    | RemoteError::Connect { .. }
+                    | RemoteError::NotAllowed { .. }),
+                ) => return Err(error),
+                Err(_) => {}
+                Ok(connection) => return Ok(connection),
+            }
+        }
+        self.connect_to_fetch(progress)
+    }
+
     /// Connects, lists the refs that can be moved, and waits for how they are to be.
     pub fn connect_to_push<'p>(
         &self,
@@ -160,11 +199,10 @@ impl Remote {
                 reason: "only HTTP and HTTPS are allowed".to_owned(),
             });
         }
-        let edge = Edge::new(self.runtime()?, options.idle_timeout, progress);
+        let edge = Edge::new(self.links.runtime()?, options.idle_timeout, progress);
         match &self.url.place {
-            Place::Http(url) => {
-                http::HttpClient::new(url, options, failures)?.connect(service, version, edge)
-            }
+            Place::Http(url) => http::HttpClient::new(url, options, failures, &self.links)?
+                .connect(service, version, edge),
             Place::Ssh(host) => ssh::connect(host, service, version, options, failures, edge),
             Place::Daemon(host) => {
                 let patience = options.connect_timeout;
@@ -172,14 +210,6 @@ impl Remote {
             }
             Place::Local(_) => unreachable!("a folder is opened, not talked to"),
         }
-    }
-
-    fn runtime(&self) -> Result<Arc<Runtime>, RemoteError> {
-        if let Some(runtime) = self.runtime.get() {
-            return Ok(runtime.clone());
-        }
-        let runtime = Arc::new(Runtime::start().map_err(RemoteError::Start)?);
-        Ok(self.runtime.get_or_init(|| runtime).clone())
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use packhouse_object::ReceiveLimits;
 
-use crate::credentials::CredentialSource;
+use crate::credentials::{CredentialSource, Secret};
 use crate::egress::Egress;
 
 /// Shown what the other side says while it works, line by line.
@@ -18,6 +18,8 @@ pub type Messages = Arc<dyn Fn(&str) + Send + Sync>;
 pub struct RemoteOptions {
     /// Asked for credentials where the URL has none and the server wants some.
     pub credentials: Option<Arc<dyn CredentialSource>>,
+    /// Sent with each HTTP request. Not to where a server redirects, unless that is the same server.
+    pub extra_headers: Vec<ExtraHeader>,
     /// How `ssh://` connects.
     pub ssh: SshOptions,
     /// Certificates, in PEM, that HTTPS servers may be vouched for by, besides those the system trusts.
@@ -39,6 +41,17 @@ pub struct RemoteOptions {
     pub ref_prefixes: Vec<String>,
     /// Shown what the other side says.
     pub messages: Option<Messages>,
+}
+
+/// A header of HTTP requests (`http.extraheader`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExtraHeader {
+    /// Beginning of the URLs that it is for; empty: all.
+    pub url_prefix: String,
+    /// Its name.
+    pub name: String,
+    /// What it says, which may be a secret.
+    pub value: Secret,
 }
 
 /// The way out to HTTP servers.
@@ -95,6 +108,7 @@ impl Default for RemoteOptions {
     fn default() -> RemoteOptions {
         RemoteOptions {
             credentials: None,
+            extra_headers: Vec::new(),
             ssh: SshOptions::default(),
             extra_certificates: None,
             proxy: Proxy::Environment,

@@ -8,6 +8,7 @@ use percent_encoding::percent_decode_str;
 use reqwest::Url;
 
 use super::RemoteError;
+use crate::credentials::Credential;
 
 /// A remote's address, checked. `Display` and `Debug` leave out the password.
 #[derive(Clone, PartialEq, Eq)]
@@ -83,6 +84,78 @@ impl RemoteUrl {
                 "'{}': a URL begins with file, http, https, ssh or git",
                 without_password(text)
             ))),
+        }
+    }
+
+    /// `user@host:path` or `host:path`, taken apart, which is SSH; the path begins at the user's home.
+    pub(crate) fn of_scp(text: &str, host: &str, path: &str) -> Result<RemoteUrl, RemoteError> {
+        let (user, name) = match host.rsplit_once('@') {
+            Some((user, name)) => (Some(user.to_owned()), name),
+            None => (None, host),
+        };
+        let host = Host {
+            user: user.filter(|user| !user.is_empty()),
+            name: name.to_owned(),
+            port: None,
+            path: path.to_owned(),
+        };
+        match host.problem() {
+            Some(problem) => Err(bad(format!("'{text}': {problem}"))),
+            None => Ok(RemoteUrl {
+                place: Place::Ssh(host),
+                shown: text.to_owned(),
+            }),
+        }
+    }
+
+    /// The URL as it may be stored, and what proves who the caller is, if it was in there. Users of SSH stay: they say
+    /// whose home it is.
+    pub(crate) fn without_credential(self) -> (RemoteUrl, Option<Credential>) {
+        match self.place {
+            Place::Http(url) => {
+                let (base, user, credential) = super::http::taken_apart(&url);
+                // Some hosts take a token in the place of the user.
+                let credential = credential.or_else(|| Some(Credential::basic(user?, "")));
+                let url = RemoteUrl {
+                    shown: base.to_string(),
+                    place: Place::Http(base),
+                };
+                (url, credential)
+            }
+            Place::Ssh(_) | Place::Daemon(_) => {
+                let shown = without_ssh_password(&self.shown);
+                (RemoteUrl { shown, ..self }, None)
+            }
+            Place::Local(_) => (self, None),
+        }
+    }
+
+    /// The same for all ways to write one place: host and scheme in lower case, no port where it is the scheme's own, no
+    /// slash or `.git` at the end, no user but one of SSH other than `git`.
+    pub(crate) fn canonical(&self) -> String {
+        let host = |scheme: &str, host: &Host, port: u16| {
+            let user = match host.user.as_deref() {
+                Some(user) if user != "git" => format!("{user}@"),
+                _ => String::new(),
+            };
+            let name = host.name.to_ascii_lowercase();
+            let port = match host.port {
+                Some(found) if found != port => format!(":{found}"),
+                _ => String::new(),
+            };
+            let path = without_end(host.path.trim_start_matches('/'));
+            format!("{scheme}://{user}{name}{port}/{path}")
+        };
+        match &self.place {
+            Place::Local(path) => format!("file://{}", path.display()),
+            Place::Http(url) => {
+                let port = url.port().map_or(String::new(), |port| format!(":{port}"));
+                let name = url.host_str().unwrap_or("");
+                let path = without_end(url.path().trim_start_matches('/'));
+                format!("{}://{name}{port}/{path}", url.scheme())
+            }
+            Place::Ssh(at) => host("ssh", at, 22),
+            Place::Daemon(at) => host("git", at, 9418),
         }
     }
 
@@ -253,6 +326,17 @@ impl Host {
             _ => &self.path,
         }
     }
+}
+
+/// A path without what makes no difference at its end.
+fn without_end(path: &str) -> &str {
+    let path = path.trim_end_matches('/');
+    path.strip_suffix(".git").unwrap_or(path)
+}
+
+/// A URL of SSH, without the password that it cannot have anyway.
+fn without_ssh_password(shown: &str) -> String {
+    shown.replacen(":***@", "@", 1)
 }
 
 /// A URL as it may be shown.

@@ -44,6 +44,7 @@ impl HttpClient {
                 }
                 status if status.is_redirection() && redirects < REDIRECTS_MAX => {
                     redirects += 1;
+                    self.redirected = true;
                     url = self.follow(&url, &response)?;
                 }
                 StatusCode::UNAUTHORIZED if asked.is_none() && self.may_ask() => {
@@ -70,7 +71,7 @@ impl HttpClient {
         self.credential.is_none() && (self.source.is_some() || self.user.is_some())
     }
 
-    fn ask(&self, url: &Url) -> Option<Credential> {
+    pub(super) fn ask(&self, url: &Url) -> Option<Credential> {
         let found = self
             .source
             .as_ref()
@@ -106,6 +107,7 @@ impl HttpClient {
             // They are for the host they were given for.
             self.credential = None;
             self.user = None;
+            self.extra.clear();
         }
         Ok(next)
     }

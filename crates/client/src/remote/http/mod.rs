@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt};
 use packhouse_wire::{AGENT, Service, Version};
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
+use reqwest::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
+};
 use reqwest::{Certificate, Client, Response, StatusCode, Url, redirect};
 use tokio_util::io::StreamReader;
 
@@ -15,7 +17,7 @@ use super::conversation::Conversation;
 use super::edge::{Edge, EdgeReader};
 use super::error::{Ended, Failures, with_reasons};
 use super::options::Proxy;
-use super::{RemoteError, RemoteOptions};
+use super::{Links, RemoteError, RemoteOptions};
 use crate::credentials::{Credential, CredentialSource};
 use crate::egress::{Egress, EgressError};
 use body::BodyWriter;
@@ -34,6 +36,10 @@ pub(crate) struct HttpClient {
     user: Option<String>,
     source: Option<Arc<dyn CredentialSource>>,
     egress: Option<Egress>,
+    /// Besides those of the protocol.
+    extra: HeaderMap,
+    /// Whether the repository is not where its URL says.
+    redirected: bool,
     failures: Failures,
 }
 
@@ -42,43 +48,19 @@ impl HttpClient {
         url: &Url,
         options: &RemoteOptions,
         failures: Failures,
+        links: &Links,
     ) -> Result<HttpClient, RemoteError> {
-        // The HTTP client is built without cryptography of its own. Whoever installed some before us has what we need.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut builder = match options.egress {
-            Some(egress) => egress.http_client(),
-            None => Client::builder()
-                .redirect(redirect::Policy::none())
-                .referer(false),
-        }
-        .connect_timeout(options.connect_timeout);
-        let bad = |what: &str, error: &reqwest::Error| RemoteError::BadUrl {
-            reason: format!("{what}: {}", with_reasons(error)),
-        };
-        builder = match &options.proxy {
-            _ if options.egress.is_some() => builder,
-            Proxy::Environment => builder,
-            Proxy::None => builder.no_proxy(),
-            Proxy::Url(url) => builder.proxy(
-                reqwest::Proxy::all(url.as_str()).map_err(|error| bad("bad proxy", &error))?,
-            ),
-        };
-        if let Some(pem) = &options.extra_certificates {
-            let certificates = Certificate::from_pem_bundle(pem)
-                .map_err(|error| bad("bad certificates", &error))?;
-            builder = builder.tls_certs_merge(certificates);
-        }
-        let client = builder
-            .build()
-            .map_err(|error| bad("could not prepare HTTP", &error))?;
+        let client = links.http(|| make_client(options))?;
         let (base, user, credential) = taken_apart(url);
         Ok(HttpClient {
             client,
+            extra: extra_headers(options, &base)?,
             base,
             credential,
             user,
             source: options.credentials.clone(),
             egress: options.egress,
+            redirected: false,
             failures,
         })
     }
@@ -107,8 +89,31 @@ impl HttpClient {
         ))
     }
 
+    /// A conversation in version 2 whose first answer is known already.
+    pub(crate) fn resume<'p>(
+        mut self,
+        service: Service,
+        asks_who: bool,
+        edge: Edge<'p>,
+    ) -> Result<Conversation<'p>, RemoteError> {
+        self.check_egress(&self.base)?;
+        if asks_who && self.credential.is_none() {
+            let mut url = joined(&self.base, "info/refs");
+            url.set_query(Some(&format!("service={}", service.as_str())));
+            self.credential = self.ask(&url);
+        }
+        let failures = self.failures.clone();
+        let nothing = EdgeReader::new(tokio::io::empty(), &edge);
+        let conversation = HttpConversation {
+            client: self,
+            service,
+            version: Version::V2,
+        };
+        Ok(Conversation::http(failures, edge, nothing, conversation))
+    }
+
     fn headers(&self, version: Version) -> HeaderMap {
-        let mut headers = HeaderMap::new();
+        let mut headers = self.extra.clone();
         // Some hosts answer programs called `git/…` only.
         let agent = HeaderValue::from_str(&format!("git/2.47 ({AGENT})"));
         headers.insert(USER_AGENT, agent.expect("the version is plain text"));
@@ -216,6 +221,63 @@ impl HttpClient {
     }
 }
 
+fn make_client(options: &RemoteOptions) -> Result<Client, RemoteError> {
+    // The HTTP client is built without cryptography of its own. Whoever installed some before us has what we need.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut builder = match options.egress {
+        Some(egress) => egress.http_client(),
+        None => Client::builder()
+            .redirect(redirect::Policy::none())
+            .referer(false),
+    }
+    .connect_timeout(options.connect_timeout);
+    let bad = |what: &str, error: &reqwest::Error| RemoteError::BadUrl {
+        reason: format!("{what}: {}", with_reasons(error)),
+    };
+    builder = match &options.proxy {
+        _ if options.egress.is_some() => builder,
+        Proxy::Environment => builder,
+        Proxy::None => builder.no_proxy(),
+        Proxy::Url(url) => builder
+            .proxy(reqwest::Proxy::all(url.as_str()).map_err(|error| bad("bad proxy", &error))?),
+    };
+    if let Some(pem) = &options.extra_certificates {
+        let certificates =
+            Certificate::from_pem_bundle(pem).map_err(|error| bad("bad certificates", &error))?;
+        builder = builder.tls_certs_merge(certificates);
+    }
+    builder
+        .build()
+        .map_err(|error| bad("could not prepare HTTP", &error))
+}
+
+/// The headers of the options that are for this URL.
+fn extra_headers(options: &RemoteOptions, base: &Url) -> Result<HeaderMap, RemoteError> {
+    let mut headers = HeaderMap::new();
+    for header in &options.extra_headers {
+        if !is_below(base.as_str(), &header.url_prefix) {
+            continue;
+        }
+        let name = HeaderName::try_from(&header.name);
+        let value = HeaderValue::from_str(header.value.reveal());
+        let (Ok(name), Ok(mut value)) = (name, value) else {
+            return Err(RemoteError::BadUrl {
+                reason: format!("'{}' is no header of HTTP", header.name.escape_debug()),
+            });
+        };
+        value.set_sensitive(true);
+        headers.append(name, value);
+    }
+    Ok(headers)
+}
+
+/// Whether a URL is `prefix` or below it. `https://a.b` is not the beginning of `https://a.bc`.
+fn is_below(url: &str, prefix: &str) -> bool {
+    let prefix = prefix.trim_end_matches('/');
+    let rest = url.strip_prefix(prefix);
+    prefix.is_empty() || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 /// One service of a server, behind the place where its advertisement was found.
 pub(crate) struct HttpConversation {
     client: HttpClient,
@@ -224,6 +286,16 @@ pub(crate) struct HttpConversation {
 }
 
 impl HttpConversation {
+    /// Whether the server was found where its URL says.
+    pub(crate) fn is_at_home(&self) -> bool {
+        !self.client.redirected
+    }
+
+    /// Whether the server had to be told who asks.
+    pub(crate) fn was_asked_who(&self) -> bool {
+        self.client.credential.is_some()
+    }
+
     /// A request body that is written while it is sent.
     pub(crate) fn body<'p>(edge: &Edge<'p>) -> (BodyWriter<'p>, reqwest::Body) {
         body::channel(edge)
@@ -289,7 +361,7 @@ fn joined(base: &Url, tail: &str) -> Url {
 }
 
 /// The URL without user and password, and these.
-fn taken_apart(url: &Url) -> (Url, Option<String>, Option<Credential>) {
+pub(crate) fn taken_apart(url: &Url) -> (Url, Option<String>, Option<Credential>) {
     let decoded = |text: &str| {
         percent_encoding::percent_decode_str(text)
             .decode_utf8_lossy()

@@ -27,6 +27,31 @@ pub(crate) struct Advertisement {
 }
 
 impl Advertisement {
+    /// One of version 2 that was heard another time.
+    pub(crate) fn remembered(capabilities: &[String]) -> Advertisement {
+        Advertisement {
+            version: Version::V2,
+            capabilities: capabilities
+                .iter()
+                .map(|line| line.as_str().into())
+                .collect(),
+            refs: RemoteRefs::default(),
+            extra_haves: Vec::new(),
+            shallow: false,
+        }
+    }
+
+    /// The lines of version 2, if they are text.
+    pub(crate) fn to_remember(&self) -> Option<Vec<String>> {
+        if self.version != Version::V2 {
+            return None;
+        }
+        let lines = self.capabilities.iter();
+        lines
+            .map(|line| Some(line.to_str().ok()?.to_owned()))
+            .collect()
+    }
+
     /// Whether the service can do `name`, whatever the value.
     pub(crate) fn can(&self, name: &str) -> bool {
         self.find(name).is_some()

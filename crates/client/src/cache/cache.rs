@@ -1,0 +1,379 @@
+//! A cache and its calls.
+
+use std::sync::Arc;
+
+use super::checkout;
+use super::details::details;
+use super::inner::Inner;
+use super::lock::{FileLock, Sharing};
+use super::moment::Moment;
+use super::name::{EntryName, candidates};
+use super::publish;
+use super::record::{EntryRecord, Kept};
+use super::room::total_bytes;
+use super::source::Source;
+use super::staging::sweep;
+use super::state::{count, entry_of};
+use super::update::{self, bring_up_to_date};
+use super::{
+    CacheConfig, CacheError, CacheStatus, CacheType, CallOptions, Checkout, Details, Entry, Stats,
+};
+
+/// A cache of repositories and directories. Cheap to clone; every clone is the same cache.
+///
+/// Any number of threads and processes may have one folder open at the same time. Calls block; on an executor they belong
+/// on a thread that may.
+#[derive(Clone)]
+pub struct Cache {
+    inner: Arc<Inner>,
+}
+
+impl Cache {
+    /// Opens the cache in the folder that the configuration names, making it if it is missing.
+    ///
+    /// What killed processes left behind is removed.
+    pub fn open(config: CacheConfig) -> Result<Cache, CacheError> {
+        packhouse_object::watch_forks();
+        let inner = Inner::open(config)?;
+        sweep(&inner.root, inner.config.grace);
+        Ok(Cache {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// How it was set up.
+    pub fn config(&self) -> &CacheConfig {
+        &self.inner.config
+    }
+
+    /// Its folder, absolute and without symbolic links.
+    pub fn root(&self) -> &std::path::Path {
+        self.inner.root.path()
+    }
+
+    /// Makes a copy of `source`, or brings the one that is there up to date; the remote is asked in any case. This is
+    /// `cache_repository` of the guide.
+    ///
+    /// `source` is a URL (`https`, `http`, `ssh`, `git`, `file`), `user@host:path`, or a path of this machine. `name` is
+    /// the entry's; without one it is that of the entry that the source has already, else made of the source: the last
+    /// part of its path without `.git`, and if another source has that name, the last two parts, and so on.
+    ///
+    /// Callers that ask for the same at once, here and in other processes, share one fetch. On failure the entry says
+    /// why, and a copy that is there stays as it is and is served by [`Cache::get`].
+    pub fn add(
+        &self,
+        source: &str,
+        name: Option<&str>,
+        call: &CallOptions<'_>,
+    ) -> Result<Entry, CacheError> {
+        let arrived = Moment::now();
+        let name = name.map(EntryName::parse).transpose()?;
+        let source = Source::parse(source, &self.inner.root)?;
+        self.inner.keep_credential(&source);
+        loop {
+            let record = self.reserve(&source, name.as_ref())?;
+            match self.bring(&record, &source, &arrived, call) {
+                // It was removed in between; whoever adds a source wants it to be there.
+                Err(CacheError::NotFound { .. }) => call.check()?,
+                brought => return brought,
+            }
+        }
+    }
+
+    /// Brings an entry up to date, as [`Cache::add`] does.
+    pub fn refresh(&self, name: &str, call: &CallOptions<'_>) -> Result<Entry, CacheError> {
+        let arrived = Moment::now();
+        let record = self.record(name)?;
+        match Source::parse(&record.kept.source_url, &self.inner.root) {
+            Ok(source) => self.bring(&record, &source, &arrived, call),
+            Err(error) => {
+                update::note_failure(&self.inner, &record, &error, call)?;
+                Err(error)
+            }
+        }
+    }
+
+    /// An entry whose copy is at its place, whatever its status: `cache_path` can be read. Notes that it was used.
+    pub fn get(&self, name: &str) -> Result<Entry, CacheError> {
+        let mut record = self.record(name)?;
+        let now = Moment::now();
+        let mut entry = entry_of(&self.inner, &record, &now);
+        if !entry.cache_path.is_dir() {
+            // Between two renames, where trees cannot be exchanged in one step.
+            let lock = self.inner.root.lock("entry", &record.name.lock_key());
+            if FileLock::try_take(&lock, Sharing::Shared)?.is_none() {
+                std::thread::sleep(std::time::Duration::from_millis(20));
+            }
+            record = self.record(name)?;
+            entry = entry_of(&self.inner, &record, &now);
+        }
+        let is_dir = std::fs::symlink_metadata(&entry.cache_path).is_ok_and(|found| found.is_dir());
+        if record.kept.tree.is_none() && record.kept.next.is_none() || !is_dir {
+            return Err(CacheError::Missing {
+                path: entry.cache_path,
+            });
+        }
+        self.inner.index.touch(&record.name, now.wall_ms)?;
+        entry.last_accessed = now.timestamp();
+        Ok(entry)
+    }
+
+    /// All entries, in the order of their names. Nobody is asked and nothing is measured.
+    pub fn list(&self) -> Result<Vec<Entry>, CacheError> {
+        let now = Moment::now();
+        let contents = self.inner.index.contents()?;
+        let entries = contents.entries.iter();
+        Ok(entries
+            .map(|record| entry_of(&self.inner, record, &now))
+            .collect())
+    }
+
+    /// The cache in numbers.
+    pub fn stats(&self) -> Result<Stats, CacheError> {
+        let now = Moment::now();
+        let contents = self.inner.index.contents()?;
+        let mut stats = Stats {
+            total_size_bytes: total_bytes(&contents),
+            max_size_bytes: self.inner.config.max_bytes,
+            ..Stats::default()
+        };
+        for record in &contents.entries {
+            count(&mut stats, &entry_of(&self.inner, record, &now));
+        }
+        Ok(stats)
+    }
+
+    /// Removes an entry with its checkouts, and the history that no other entry needs.
+    pub fn remove(&self, name: &str, call: &CallOptions<'_>) -> Result<(), CacheError> {
+        let name = EntryName::parse(name).map_err(|_| CacheError::NotFound {
+            name: name.to_owned(),
+        })?;
+        let lock = self.inner.root.lock("entry", &name.lock_key());
+        let _lock = FileLock::take(&lock, Sharing::Exclusive, call)?;
+        let record = self.record(name.as_str())?;
+        match publish::remove(&self.inner, &record)? {
+            true => Ok(()),
+            false => Err(CacheError::InUse {
+                name: name.to_string(),
+            }),
+        }
+    }
+
+    /// Removes all entries. One that is in use stays, and is the error once all others are gone.
+    pub fn clear(&self, call: &CallOptions<'_>) -> Result<(), CacheError> {
+        let mut in_use = None;
+        for record in self.inner.index.contents()?.entries {
+            match self.remove(record.name.as_str(), call) {
+                Ok(()) | Err(CacheError::NotFound { .. }) => {}
+                Err(error @ CacheError::InUse { .. }) => in_use = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        in_use.map_or(Ok(()), Err)
+    }
+
+    /// Keeps an entry from being removed or evicted, by this process or another, until the lease is dropped.
+    pub fn lease(&self, name: &str, call: &CallOptions<'_>) -> Result<Lease, CacheError> {
+        let (_, lock) = self.hold(name, call)?;
+        let entry = self.get(name)?;
+        Ok(Lease { entry, _lock: lock })
+    }
+
+    /// An entry with what its remote says now, which is asked unless it was in the last five minutes. That it cannot be
+    /// asked is no error.
+    pub fn details(&self, name: &str, call: &CallOptions<'_>) -> Result<Details, CacheError> {
+        details(&self.inner, self.record(name)?, call)
+    }
+
+    /// A working tree of an entry's repository at `revision`: a branch, a tag, a whole name of a ref, a commit by its id,
+    /// or `HEAD`. It shares objects with the entry and is nobody else's; there may be any number of them.
+    ///
+    /// A commit that is here is checked out without asking anybody. For a name the remote is asked where it is now; if it
+    /// cannot be asked, the notes say so. What no branch or tag reaches is fetched, where the remote allows it.
+    pub fn checkout(
+        &self,
+        name: &str,
+        revision: &str,
+        call: &CallOptions<'_>,
+    ) -> Result<Checkout, CacheError> {
+        let (record, _lease) = self.hold(name, call)?;
+        checkout::make(&self.inner, &record, revision, call)
+    }
+
+    /// The checkouts of all entries.
+    pub fn checkouts(&self) -> Result<Vec<Checkout>, CacheError> {
+        let contents = self.inner.index.contents()?;
+        let checkouts = contents.checkouts.iter();
+        Ok(checkouts
+            .map(|(id, record)| checkout::shown(&self.inner, id, record))
+            .collect())
+    }
+
+    /// Removes a checkout with its files.
+    pub fn remove_checkout(&self, id: &str) -> Result<(), CacheError> {
+        let is_id = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+        match is_id && publish::remove_checkout(&self.inner, id)? {
+            true => Ok(()),
+            false => Err(CacheError::NotFound {
+                name: id.to_owned(),
+            }),
+        }
+    }
+
+    /// The entry of this name, and a lock that keeps it.
+    fn hold(
+        &self,
+        name: &str,
+        call: &CallOptions<'_>,
+    ) -> Result<(EntryRecord, FileLock), CacheError> {
+        loop {
+            let record = self.record(name)?;
+            let path = self.inner.root.lock("lease", &record.kept.id);
+            let lock = FileLock::take(&path, Sharing::Shared, call)?;
+            // It may have been removed just before.
+            let again = self.record(name)?;
+            if again.kept.id == record.kept.id {
+                return Ok((again, lock));
+            }
+        }
+    }
+
+    fn record(&self, name: &str) -> Result<EntryRecord, CacheError> {
+        let not_found = || CacheError::NotFound {
+            name: name.to_owned(),
+        };
+        let name = EntryName::parse(name).map_err(|_| not_found())?;
+        self.inner.index.entry(&name)?.ok_or_else(not_found)
+    }
+
+    fn bring(
+        &self,
+        record: &EntryRecord,
+        source: &Source,
+        arrived: &Moment,
+        call: &CallOptions<'_>,
+    ) -> Result<Entry, CacheError> {
+        let is_first = record.kept.tree.is_none();
+        // What has worked works again: not every server has all ways to write a URL.
+        let stored = match is_first {
+            true => None,
+            false => Source::parse(&record.kept.source_url, &self.inner.root).ok(),
+        };
+        let source = stored.as_ref().unwrap_or(source);
+        let key = record.name.lock_key();
+        self.inner.flights().run(&key, is_first, call, || {
+            // All who wait for this came before it began.
+            let arrived = match is_first {
+                true => arrived.clone(),
+                false => Moment::now(),
+            };
+            let record = bring_up_to_date(&self.inner, &record.name, source, &arrived, call)?;
+            Ok(entry_of(&self.inner, &record, &Moment::now()))
+        })
+    }
+
+    /// The entry of a source, which is made if there is none.
+    fn reserve(
+        &self,
+        source: &Source,
+        name: Option<&EntryName>,
+    ) -> Result<EntryRecord, CacheError> {
+        if let Some(name) = name {
+            return self
+                .reserve_name(source, name)?
+                .map_err(|taken| CacheError::NameTaken {
+                    name: name.to_string(),
+                    source_url: taken,
+                });
+        }
+        let mut of_source = self.inner.index.entries_of(&source.key)?;
+        if !of_source.is_empty() {
+            return Ok(of_source.swap_remove(0));
+        }
+        let mut last = None;
+        for name in candidates(&source.parts, &source.key) {
+            match self.reserve_name(source, &name) {
+                Ok(Ok(record)) => return Ok(record),
+                Ok(Err(source_url)) => {
+                    let name = name.to_string();
+                    last = Some(CacheError::NameTaken { name, source_url });
+                }
+                Err(error @ CacheError::Occupied { .. }) => last = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(last.expect("every source has names to try"))
+    }
+
+    /// The entry of this name, or the source that has it.
+    fn reserve_name(
+        &self,
+        source: &Source,
+        name: &EntryName,
+    ) -> Result<Result<EntryRecord, String>, CacheError> {
+        loop {
+            if let Some(record) = self.inner.index.entry(name)? {
+                return Ok(match record.source_key == source.key {
+                    true => Ok(record),
+                    false => Err(record.kept.source_url),
+                });
+            }
+            let place = self.inner.root.tree(name);
+            if std::fs::symlink_metadata(&place).is_ok() {
+                return Err(CacheError::Occupied { path: place });
+            }
+            let record = new_record(source, name);
+            if self.inner.index.insert(&record)? {
+                return Ok(Ok(record));
+            }
+        }
+    }
+}
+
+fn new_record(source: &Source, name: &EntryName) -> EntryRecord {
+    let created = Moment::now();
+    EntryRecord {
+        name: name.clone(),
+        source_key: source.key.clone(),
+        accessed_ms: created.wall_ms,
+        tree_bytes: 0,
+        kept: Kept {
+            id: uuid::Uuid::new_v4().simple().to_string(),
+            source_url: source.shown.clone(),
+            is_local: source.cache_type == CacheType::Local,
+            created,
+            updated: None,
+            tree: None,
+            next: None,
+            mirror: None,
+            // Until there is a copy.
+            error: Some("the first copy was not completed".to_owned()),
+            remote: None,
+        },
+    }
+}
+
+/// An entry that stays as long as this is held.
+#[derive(Debug)]
+pub struct Lease {
+    entry: Entry,
+    _lock: FileLock,
+}
+
+impl Lease {
+    /// The entry as it was when the lease was taken.
+    pub fn entry(&self) -> &Entry {
+        &self.entry
+    }
+
+    /// Whether its copy was up to date then.
+    pub fn is_fresh(&self) -> bool {
+        self.entry.status == CacheStatus::Fresh
+    }
+}
+
+impl std::fmt::Debug for Cache {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Cache").field(&self.root()).finish()
+    }
+}

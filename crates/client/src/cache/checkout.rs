@@ -1,0 +1,222 @@
+//! Working trees at any commit of an entry.
+
+use std::fs;
+
+use packhouse_object::{ObjectId, RefName};
+
+use super::inner::Inner;
+use super::lock::{FileLock, Sharing};
+use super::mirror::{self, Wanted};
+use super::moment::Moment;
+use super::record::{CheckoutRecord, EntryRecord};
+use super::source::{Source, Upstream};
+use super::staging::Staging;
+use super::tree::{Files, TreeSpec, build};
+use super::{CacheError, CallOptions, Checkout, room};
+
+/// A revision that was found.
+struct Revision {
+    commit: ObjectId,
+    /// The branch, if it is one.
+    branch: Option<String>,
+    notes: Vec<String>,
+}
+
+/// Makes a working tree. Its caller has the entry's lease.
+pub(super) fn make(
+    inner: &Inner,
+    record: &EntryRecord,
+    revision: &str,
+    call: &CallOptions<'_>,
+) -> Result<Checkout, CacheError> {
+    let source = Source::parse(&record.kept.source_url, &inner.root)?;
+    let Some(upstream) = source.upstream() else {
+        return Err(CacheError::InvalidSource {
+            source_url: record.kept.source_url.clone(),
+            reason: "a plain directory has no commits to check out".to_owned(),
+        });
+    };
+    let _using = inner.using(&upstream.key, call)?;
+    let found = find(inner, record, upstream, revision, call)?;
+    let staging = Staging::new(&inner.root)?;
+    let id = uuid::Uuid::new_v4().simple().to_string();
+    super::git_dir::make_folder(&staging.tree())?;
+    let default_branch = record
+        .kept
+        .remote
+        .as_ref()
+        .and_then(|head| head.branch.as_deref());
+    let spec = TreeSpec {
+        upstream,
+        url: &record.kept.source_url,
+        commit: Some(found.commit),
+        branch: found.branch.as_deref(),
+        default_branch,
+        token: &id,
+        files: Files::OfCommit,
+    };
+    let built = build(
+        inner,
+        &spec,
+        &staging.tree().join(record.name.as_str()),
+        call,
+    )?;
+    room::make_room(inner, &record.name, built.bytes, call)?;
+    let made = CheckoutRecord {
+        entry: record.name.to_string(),
+        entry_id: record.kept.id.clone(),
+        commit: found.commit.to_string(),
+        made: Moment::now(),
+        bytes: built.bytes,
+        mirrors: built.mirrors,
+        notes: found.notes.into_iter().chain(built.notes).collect(),
+    };
+    // First the record: without it nobody would know of the folder.
+    inner.index.put_checkout(&id, &made)?;
+    let place = inner.root.own("checkouts").join(&id);
+    fs::rename(staging.tree(), &place).map_err(CacheError::file(&place))?;
+    Ok(shown(inner, &id, &made))
+}
+
+/// A checkout as it is told of.
+pub(super) fn shown(inner: &Inner, id: &str, record: &CheckoutRecord) -> Checkout {
+    Checkout {
+        id: id.to_owned(),
+        entry: record.entry.clone(),
+        path: inner.root.own("checkouts").join(id).join(&record.entry),
+        commit: record.commit.clone(),
+        created_at: record.made.timestamp(),
+        notes: record.notes.clone(),
+    }
+}
+
+/// Finds a revision: a commit that is here is taken as it is; for a name the remote is asked where it is now.
+fn find(
+    inner: &Inner,
+    record: &EntryRecord,
+    upstream: &Upstream,
+    revision: &str,
+    call: &CallOptions<'_>,
+) -> Result<Revision, CacheError> {
+    let id = ObjectId::from_hex(revision.as_bytes()).ok();
+    let mut notes = Vec::new();
+    if let Some(id) = &id
+        && let Some(commit) = commit_here(inner, upstream, id, call)?
+    {
+        return Ok(Revision {
+            commit,
+            branch: None,
+            notes,
+        });
+    }
+    match mirror::update(inner, upstream, &Moment::now(), call) {
+        Ok(_) => {}
+        Err(CacheError::Cancelled) => return Err(CacheError::Cancelled),
+        // What is here is better than nothing, and it is said.
+        Err(error) if inner.root.mirror(&upstream.key).is_dir() => {
+            notes.push(format!("the remote could not be asked: {error}"));
+        }
+        Err(error) => return Err(error),
+    }
+    if let Some((commit, branch)) = named(inner, upstream, revision, call)? {
+        return Ok(Revision {
+            commit,
+            branch,
+            notes,
+        });
+    }
+    let name = RefName::parse(revision).ok();
+    let wanted = match (&id, &name) {
+        (Some(id), _) => Some(Wanted::Commit(id)),
+        (None, Some(name)) => Some(Wanted::Ref(name)),
+        (None, None) => None,
+    };
+    let obtained = match wanted {
+        Some(wanted) => mirror::obtain(inner, upstream, &wanted, call)?,
+        None => None,
+    };
+    let commit = match obtained {
+        Some(id) => commit_here(inner, upstream, &id, call)?,
+        None => None,
+    };
+    let commit = commit.ok_or_else(|| CacheError::NoSuchRevision {
+        revision: revision.to_owned(),
+        name: record.name.to_string(),
+    })?;
+    Ok(Revision {
+        commit,
+        branch: None,
+        notes,
+    })
+}
+
+/// The commit that an object of the mirror leads to, if it is there with all it reaches.
+fn commit_here(
+    inner: &Inner,
+    upstream: &Upstream,
+    id: &ObjectId,
+    call: &CallOptions<'_>,
+) -> Result<Option<ObjectId>, CacheError> {
+    let place = inner.root.mirror(&upstream.key);
+    if !place.is_dir() {
+        return Ok(None);
+    }
+    let shared = inner.root.lock("mirror", &upstream.key);
+    let _shared = FileLock::take(&shared, Sharing::Shared, call)?;
+    let store = mirror::open(&place).map_err(CacheError::mirror(inner.root.path()))?;
+    let failed = || CacheError::store(inner.root.path());
+    let database = store.database().map_err(failed())?;
+    if !database
+        .contains(id)
+        .map_err(|error| failed()(error.into()))?
+    {
+        return Ok(None);
+    }
+    let (id, kind) = database.peel(*id).map_err(|error| failed()(error.into()))?;
+    Ok((kind == packhouse_object::ObjectKind::Commit).then_some(id))
+}
+
+/// What a branch, a tag, a whole ref, a shortened id or `HEAD` names in the mirror.
+fn named(
+    inner: &Inner,
+    upstream: &Upstream,
+    revision: &str,
+    call: &CallOptions<'_>,
+) -> Result<Option<(ObjectId, Option<String>)>, CacheError> {
+    let shared = inner.root.lock("mirror", &upstream.key);
+    let _shared = FileLock::take(&shared, Sharing::Shared, call)?;
+    let place = inner.root.mirror(&upstream.key);
+    let store = mirror::open(&place).map_err(CacheError::mirror(inner.root.path()))?;
+    let failed = || CacheError::store(inner.root.path());
+    let view = store.view().map_err(failed())?;
+    let record = inner.index.mirror(&upstream.key)?;
+    let head = record
+        .as_ref()
+        .and_then(|record| record.head_branch.as_deref());
+    let name = match (revision, head, &record) {
+        ("HEAD", Some(head), _) => format!("refs/heads/{head}"),
+        ("HEAD", None, Some(record)) => record.head_commit.clone().unwrap_or_default(),
+        _ => revision.to_owned(),
+    };
+    let folders = ["", "refs/heads/", "refs/tags/"];
+    let full = folders.iter().find_map(|folder| {
+        let name = RefName::parse(format!("{folder}{name}")).ok()?;
+        let found = view.refs().get(&name)?;
+        Some((
+            found.peeled.unwrap_or(found.target),
+            mirror::branch_name(&name),
+        ))
+    });
+    if let Some((id, branch)) = full {
+        let (id, kind) = view
+            .database()
+            .peel(id)
+            .map_err(|error| failed()(error.into()))?;
+        return Ok((kind == packhouse_object::ObjectKind::Commit).then_some((id, branch)));
+    }
+    let is_short = name.len() >= 4 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    match is_short.then(|| store.snapshot(&name, 0)) {
+        Some(Ok(snapshot)) => Ok(Some((snapshot.commit(), None))),
+        _ => Ok(None),
+    }
+}

@@ -1,0 +1,210 @@
+//! Why a call of a cache failed.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use packhouse_catalog::CatalogError;
+use packhouse_repo::store::StoreError;
+
+use crate::mirror::MirrorError;
+use crate::remote::{RemoteError, with_reasons};
+
+/// A call failed. Cloneable, because one attempt answers many callers. No password is in its text.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CacheError {
+    /// There is no entry of this name.
+    #[error("Cache entry not found: {name}")]
+    NotFound {
+        /// The name.
+        name: String,
+    },
+    /// There is an entry, but its working tree is not at its place.
+    #[error("Cache path does not exist: {}", path.display())]
+    Missing {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// The source is nothing that can be cached.
+    #[error("Invalid source: {source_url}: {reason}")]
+    InvalidSource {
+        /// The source, without passwords.
+        source_url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The name is none that an entry can have.
+    #[error("Invalid name: {name:?}: {reason}")]
+    InvalidName {
+        /// The name.
+        name: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The name is that of an entry of another source.
+    #[error("the name '{name}' belongs to {source_url}; choose another name, or remove that entry")]
+    NameTaken {
+        /// The name.
+        name: String,
+        /// What has it.
+        source_url: String,
+    },
+    /// Something that this cache did not make is where the entry would be.
+    #[error("'{}' was not made by this cache and is left alone; move it away or choose another name", path.display())]
+    Occupied {
+        /// The place.
+        path: PathBuf,
+    },
+    /// A revision names nothing.
+    #[error("Unknown revision: {revision} in {name}")]
+    NoSuchRevision {
+        /// The revision.
+        revision: String,
+        /// The entry.
+        name: String,
+    },
+    /// The server wants other credentials, or some.
+    #[error(
+        "Authentication failed for '{url}'; check the credentials, or register a provider that has some"
+    )]
+    AuthenticationFailed {
+        /// The remote.
+        url: String,
+    },
+    /// There is no such repository, or none that the caller may know of.
+    #[error("Repository not found: '{url}' ({reason})")]
+    RepositoryNotFound {
+        /// The remote.
+        url: String,
+        /// How that is known.
+        reason: String,
+    },
+    /// The remote has no default branch any more.
+    #[error("'{url}' has no default branch any more; the last copy is kept")]
+    NoDefaultBranch {
+        /// The remote.
+        url: String,
+    },
+    /// The remote could not be asked, or did not do what was asked.
+    #[error("{}", with_reasons(&**.0))]
+    Remote(Arc<RemoteError>),
+    /// The entry does not fit, even when all others that are not in use make room.
+    #[error(
+        "'{name}' does not fit: the cache would take {needed_bytes} bytes of the {max_bytes} that it may; raise the limit, or remove what is in use"
+    )]
+    Full {
+        /// The entry.
+        name: String,
+        /// What the cache would take.
+        needed_bytes: u64,
+        /// What it may.
+        max_bytes: u64,
+    },
+    /// The disk is full.
+    #[error("no space left on the disk of '{}'; nothing was changed", path.display())]
+    NoSpace {
+        /// What was being written.
+        path: PathBuf,
+    },
+    /// The entry is in use, by a lease of this process or another.
+    #[error("'{name}' is in use")]
+    InUse {
+        /// The entry.
+        name: String,
+    },
+    /// A setting makes no sense.
+    #[error("{reason}")]
+    Config {
+        /// Which one, and why.
+        reason: String,
+    },
+    /// A mirror or a working tree could not be read or written.
+    #[error("{}", with_reasons(&**.0))]
+    Store(Arc<StoreError>),
+    /// The catalog of entries could not be read or written.
+    #[error("the catalog of the cache failed: {}", with_reasons(.0))]
+    Catalog(#[from] CatalogError),
+    /// A file could not be read or written.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: Arc<io::Error>,
+    },
+    /// The caller asked to end.
+    #[error("cancelled")]
+    Cancelled,
+}
+
+impl CacheError {
+    /// An error of the system about a file.
+    pub(super) fn file(path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> CacheError {
+        move |source| {
+            let path = path.as_ref().to_owned();
+            match source.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                    CacheError::NoSpace { path }
+                }
+                _ => CacheError::File {
+                    path,
+                    source: Arc::new(source),
+                },
+            }
+        }
+    }
+
+    /// The system's own error behind an error, if that is a full disk.
+    fn full_disk(error: &(dyn std::error::Error + 'static), path: &Path) -> Option<CacheError> {
+        let mut next = Some(error);
+        while let Some(error) = next {
+            if let Some(io) = error.downcast_ref::<io::Error>()
+                && matches!(
+                    io.kind(),
+                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+                )
+            {
+                let path = path.to_owned();
+                return Some(CacheError::NoSpace { path });
+            }
+            next = error.source();
+        }
+        None
+    }
+
+    /// What a remote's error comes to; `root` is named if the disk is full.
+    pub(super) fn remote(root: &Path) -> impl FnOnce(RemoteError) -> CacheError {
+        move |error| match error {
+            RemoteError::Cancelled => CacheError::Cancelled,
+            RemoteError::AuthenticationFailed { url } => CacheError::AuthenticationFailed { url },
+            RemoteError::RepositoryNotFound { url, reason } => {
+                CacheError::RepositoryNotFound { url, reason }
+            }
+            error => CacheError::full_disk(&error, root)
+                .unwrap_or_else(|| CacheError::Remote(Arc::new(error))),
+        }
+    }
+
+    /// What a store's error comes to; `root` is named if the disk is full.
+    pub(super) fn store(root: &Path) -> impl FnOnce(StoreError) -> CacheError {
+        move |error| match error {
+            StoreError::Cancelled => CacheError::Cancelled,
+            error => CacheError::full_disk(&error, root)
+                .unwrap_or_else(|| CacheError::Store(Arc::new(error))),
+        }
+    }
+
+    /// What a mirror's error comes to.
+    pub(super) fn mirror(root: &Path) -> impl FnOnce(MirrorError) -> CacheError {
+        move |error| match error {
+            MirrorError::Remote(error) => CacheError::remote(root)(error),
+            MirrorError::Store(error) => CacheError::store(root)(error),
+            MirrorError::File { path, source } => CacheError::file(path)(source),
+            error => CacheError::Config {
+                reason: error.to_string(),
+            },
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! The `.git` of a working tree: an ordinary repository of its own.
+//!
+//! It shares the files of its objects with the mirror by hard links, not by alternates. A link keeps its file: whatever
+//! becomes of the mirror, be it cleaned up, evicted or rebuilt, the tree's history stays whole, and so it does where the
+//! tree is seen without the rest of the cache, as in a container. Git never changes such a file, it replaces it, so that
+//! the mirror loses nothing when somebody runs `git gc` in a tree.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use packhouse_object::ObjectId;
+use packhouse_repo::View;
+
+use super::CacheError;
+use super::mirror::branch_name;
+
+/// Says which tree it is, beside Git's own files.
+pub(super) const TOKEN: &str = "packhouse-tree";
+
+/// What a `.git` is made of.
+#[derive(Debug)]
+pub(super) struct GitDir<'a> {
+    /// The mirror's folder.
+    pub(super) mirror: &'a Path,
+    /// Its refs.
+    pub(super) view: &'a View,
+    /// Where `origin` is; holds no secret.
+    pub(super) url: &'a str,
+    pub(super) commit: Option<ObjectId>,
+    /// The branch that is checked out; `None`: a commit is.
+    pub(super) branch: Option<&'a str>,
+    /// The remote's default branch.
+    pub(super) default_branch: Option<&'a str>,
+    /// Settings of the configuration: section, key, value.
+    pub(super) settings: &'a [(String, String, String)],
+    /// Where the files are, seen from the `.git`, if that is not the folder it is in.
+    pub(super) worktree: Option<String>,
+    /// Names the tree.
+    pub(super) token: &'a str,
+}
+
+impl GitDir<'_> {
+    /// Writes all but the index into a new folder.
+    pub(super) fn write(&self, git: &Path) -> Result<(), CacheError> {
+        for folder in [
+            "objects/info",
+            "objects/pack",
+            "refs/heads",
+            "refs/tags",
+            "info",
+        ] {
+            make_folder(&git.join(folder))?;
+        }
+        link_objects(&self.mirror.join("objects"), &git.join("objects"))?;
+        write(&git.join("config"), self.config().as_bytes())?;
+        write(&git.join("packed-refs"), &self.packed_refs())?;
+        write(&git.join(TOKEN), self.token.as_bytes())?;
+        if let Some(name) = self.default_branch {
+            let origin = git.join("refs/remotes/origin");
+            make_folder(&origin)?;
+            let head = format!("ref: refs/remotes/origin/{name}\n");
+            write(&origin.join("HEAD"), head.as_bytes())?;
+        }
+        let head = match (self.branch, self.commit) {
+            (Some(branch), _) => format!("ref: refs/heads/{branch}\n"),
+            (None, Some(commit)) => format!("{commit}\n"),
+            (None, None) => "ref: refs/heads/main\n".to_owned(),
+        };
+        // Last: without it Git sees no repository.
+        write(&git.join("HEAD"), head.as_bytes())
+    }
+
+    fn config(&self) -> String {
+        let mut text = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n".to_owned();
+        match &self.worktree {
+            None => text.push_str("\tbare = false\n\tlogallrefupdates = true\n"),
+            Some(path) => {
+                let _ = writeln!(text, "\tbare = false\n\tworktree = {}", quoted(path));
+            }
+        }
+        let _ = write!(
+            text,
+            "[remote \"origin\"]\n\turl = {}\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n",
+            quoted(self.url)
+        );
+        if let Some(branch) = self.branch.filter(|_| self.commit.is_some()) {
+            let _ = write!(
+                text,
+                "[branch {}]\n\tremote = origin\n\tmerge = {}\n",
+                quoted(branch),
+                quoted(&format!("refs/heads/{branch}"))
+            );
+        }
+        for (section, key, value) in self.settings {
+            let _ = write!(text, "[{section}]\n\t{key} = {}\n", quoted(value));
+        }
+        text
+    }
+
+    /// The remote's branches, the tags, and the branch that is checked out.
+    fn packed_refs(&self) -> Vec<u8> {
+        let mut lines: Vec<(Vec<u8>, ObjectId, Option<ObjectId>)> = Vec::new();
+        for (name, value) in self.view.refs().iter() {
+            let name = name.as_bytes();
+            if let Some(branch) = name.strip_prefix(b"refs/heads/") {
+                // Git keeps the name for what the remote's `HEAD` stands for.
+                if branch != b"HEAD" {
+                    let name = [b"refs/remotes/origin/", branch].concat();
+                    lines.push((name, value.target, None));
+                }
+            } else if name.starts_with(b"refs/tags/") {
+                lines.push((name.to_owned(), value.target, value.peeled));
+            }
+        }
+        if let (Some(branch), Some(commit)) = (self.branch, self.commit) {
+            lines.push((format!("refs/heads/{branch}").into_bytes(), commit, None));
+        }
+        lines.sort();
+        let mut text = b"# pack-refs with: peeled fully-peeled sorted \n".to_vec();
+        for (name, target, peeled) in lines {
+            text.extend_from_slice(format!("{target} ").as_bytes());
+            text.extend_from_slice(&name);
+            text.push(b'\n');
+            if let Some(peeled) = peeled.filter(|peeled| *peeled != target) {
+                text.extend_from_slice(format!("^{peeled}\n").as_bytes());
+            }
+        }
+        text
+    }
+}
+
+/// The branch of a mirror that is the remote's default, as Git writes it.
+pub(super) fn default_branch(view: &View, branch: Option<&str>) -> Option<String> {
+    let wanted = branch?;
+    let mut names = view.refs().iter().filter_map(|(name, _)| branch_name(name));
+    names.find(|name| name == wanted)
+}
+
+/// A value of a config file.
+pub(super) fn quoted(value: &str) -> String {
+    let mut text = String::from("\"");
+    for c in value.chars() {
+        match c {
+            '"' => text.push_str("\\\""),
+            '\\' => text.push_str("\\\\"),
+            '\n' => text.push_str("\\n"),
+            c => text.push(c),
+        }
+    }
+    text.push('"');
+    text
+}
+
+fn link_objects(from: &Path, to: &Path) -> Result<(), CacheError> {
+    for entry in read_folder(from)? {
+        let name = entry.file_name();
+        let Some(name) = name.to_str() else {
+            continue;
+        };
+        let is_loose = name.len() == 2 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if name != "pack" && !is_loose {
+            continue;
+        }
+        let (from, to) = (from.join(name), to.join(name));
+        make_folder(&to)?;
+        for entry in read_folder(&from)? {
+            let file = entry.file_name();
+            let bytes = file.as_encoded_bytes();
+            // Whatever else is there is under way, or only speeds Git up.
+            let is_object = match is_loose {
+                true => bytes.iter().all(u8::is_ascii_hexdigit),
+                false => bytes.ends_with(b".pack") || bytes.ends_with(b".idx"),
+            };
+            if is_object {
+                link(&from.join(&file), &to.join(&file))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Another name for a file that nobody changes; a copy where there can be no other name.
+fn link(from: &Path, to: &Path) -> Result<(), CacheError> {
+    match fs::hard_link(from, to) {
+        Ok(()) => Ok(()),
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::NotFound
+            ) =>
+        {
+            Err(CacheError::file(to)(error))
+        }
+        Err(_) => fs::copy(from, to).map(drop).map_err(CacheError::file(to)),
+    }
+}
+
+fn read_folder(path: &Path) -> Result<Vec<fs::DirEntry>, CacheError> {
+    let entries = fs::read_dir(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    entries.map_err(CacheError::file(path))
+}
+
+pub(super) fn make_folder(path: &Path) -> Result<(), CacheError> {
+    fs::create_dir_all(path).map_err(CacheError::file(path))
+}
+
+pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), CacheError> {
+    fs::write(path, bytes).map_err(CacheError::file(path))
+}

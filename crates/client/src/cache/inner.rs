@@ -1,0 +1,153 @@
+//! What an open cache has.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use packhouse_object::ProcessLocal;
+use reqwest::Url;
+
+use super::flight::Flights;
+use super::lock::{FileLock, Sharing};
+use super::record::Index;
+use super::root::Root;
+use super::settings::Settings;
+use super::source::{Source, Upstream};
+use super::{CacheConfig, CacheError, CallOptions, Entry};
+use crate::credentials::{Credential, CredentialSource};
+use crate::remote::{Links, Remote, RemoteOptions};
+
+/// An open cache.
+pub(super) struct Inner {
+    pub(super) root: Root,
+    pub(super) index: Index,
+    pub(super) config: CacheConfig,
+    pub(super) settings: Settings,
+    process: ProcessLocal<InProcess>,
+}
+
+/// What a process that is forked off does not take over: threads, and work of threads.
+#[derive(Default)]
+struct InProcess {
+    links: Arc<Links>,
+    flights: Flights<Entry>,
+    /// What proved who the caller was, by the mirror it was given for. In memory only.
+    given: Mutex<HashMap<String, Given>>,
+}
+
+/// A credential that stood in a URL, for the server it was given for.
+#[derive(Clone)]
+struct Given {
+    url: Url,
+    credential: Credential,
+}
+
+impl Inner {
+    pub(super) fn open(config: CacheConfig) -> Result<Inner, CacheError> {
+        let settings = Settings::of(&config)?;
+        let root = Root::open(&config.root)?;
+        let index = Index::open(&root.index())?;
+        Ok(Inner {
+            root,
+            index,
+            config,
+            settings,
+            process: ProcessLocal::new(),
+        })
+    }
+
+    pub(super) fn flights(&self) -> &Flights<Entry> {
+        &self.process().flights
+    }
+
+    fn process(&self) -> &InProcess {
+        self.process.get_or_init(InProcess::default)
+    }
+
+    /// Keeps a mirror from being removed, though no entry may need it yet.
+    pub(super) fn using(&self, key: &str, call: &CallOptions<'_>) -> Result<FileLock, CacheError> {
+        FileLock::take(&self.root.lock("use", key), Sharing::Shared, call)
+    }
+
+    /// How trees are made: one that was made in another manner is made again.
+    pub(super) fn manner(&self) -> String {
+        let CacheConfig {
+            submodules, lfs, ..
+        } = &self.config;
+        format!("{submodules} {lfs} {:?}", self.settings.tree)
+    }
+
+    /// Keeps what stood in the URL of a source, as long as this process lives.
+    pub(super) fn keep_credential(&self, source: &Source) {
+        let (Some(upstream), Some(credential)) = (source.upstream(), &source.credential) else {
+            return;
+        };
+        let Ok(url) = Url::parse(&upstream.url.to_string()) else {
+            return;
+        };
+        let given = Given {
+            url,
+            credential: credential.clone(),
+        };
+        let all = self.process().given.lock();
+        let mut all = all.unwrap_or_else(PoisonError::into_inner);
+        all.insert(upstream.key.clone(), given);
+    }
+
+    /// How a remote is talked to.
+    pub(super) fn options_for(&self, upstream: &Upstream) -> RemoteOptions {
+        let given = self.process().given.lock();
+        let given = given.unwrap_or_else(PoisonError::into_inner);
+        let sources = self.config.credentials.iter().cloned();
+        let known = Known {
+            given: given.get(&upstream.key).cloned(),
+            sources: sources
+                .chain(self.config.remote.credentials.clone())
+                .collect(),
+        };
+        let is_empty = known.given.is_none() && known.sources.is_empty();
+        RemoteOptions {
+            credentials: (!is_empty).then(|| Arc::new(known) as Arc<dyn CredentialSource>),
+            ..self.settings.remote.clone()
+        }
+    }
+
+    pub(super) fn remote(&self, upstream: &Upstream) -> Remote {
+        self.remote_with(upstream, self.options_for(upstream))
+    }
+
+    pub(super) fn remote_with(&self, upstream: &Upstream, options: RemoteOptions) -> Remote {
+        Remote::linked(upstream.url.clone(), options, self.process().links.clone())
+    }
+}
+
+/// All who may know credentials for a URL.
+struct Known {
+    given: Option<Given>,
+    sources: Vec<Arc<dyn CredentialSource>>,
+}
+
+impl CredentialSource for Known {
+    fn find(&self, url: &str, user: Option<&str>) -> Option<Credential> {
+        let is_for =
+            |given: &&Given| Url::parse(url).is_ok_and(|url| url.origin() == given.url.origin());
+        match self.given.as_ref().filter(is_for) {
+            Some(given) => Some(given.credential.clone()),
+            None => self
+                .sources
+                .iter()
+                .find_map(|source| source.find(url, user)),
+        }
+    }
+
+    fn approve(&self, url: &str, credential: &Credential) {
+        for source in &self.sources {
+            source.approve(url, credential);
+        }
+    }
+
+    fn reject(&self, url: &str, credential: &Credential) {
+        for source in &self.sources {
+            source.reject(url, credential);
+        }
+    }
+}

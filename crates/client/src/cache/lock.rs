@@ -1,0 +1,127 @@
+//! Locks between threads and processes, on files.
+//!
+//! A lock ends with its process, however that ends. The files stay: whoever deleted one could leave two processes with
+//! a lock each.
+
+use std::fs::{OpenOptions, TryLockError};
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use packhouse_object::UnsharedFile;
+
+use super::{CacheError, CacheStep, CallOptions};
+
+/// How long a wait sleeps first and at most.
+const PAUSES: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(25)];
+
+/// With whom a lock is shared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sharing {
+    /// With nobody.
+    Exclusive,
+    /// With others who share it.
+    Shared,
+}
+
+/// A lock on a file, until it is dropped.
+#[derive(Debug)]
+pub(super) struct FileLock {
+    file: UnsharedFile,
+}
+
+impl FileLock {
+    /// Takes the lock if it is free now.
+    pub(super) fn try_take(path: &Path, sharing: Sharing) -> Result<Option<FileLock>, CacheError> {
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(false).read(true).write(true);
+        let file = UnsharedFile::open(path, &options).map_err(CacheError::file(path))?;
+        let open = file.get().ok_or_else(|| forked(path))?;
+        let taken = match sharing {
+            Sharing::Exclusive => open.try_lock(),
+            Sharing::Shared => open.try_lock_shared(),
+        };
+        match taken {
+            Ok(()) => Ok(Some(FileLock { file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(CacheError::file(path)(error)),
+        }
+    }
+
+    /// Waits for the lock as long as the call goes on.
+    pub(super) fn take(
+        path: &Path,
+        sharing: Sharing,
+        call: &CallOptions<'_>,
+    ) -> Result<FileLock, CacheError> {
+        let mut pause = PAUSES[0];
+        loop {
+            if let Some(lock) = FileLock::try_take(path, sharing)? {
+                return Ok(lock);
+            }
+            call.check()?;
+            call.step(CacheStep::Waiting, 0, None);
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(PAUSES[1]);
+        }
+    }
+
+    /// Whether the file at `path` is still the one that is locked.
+    pub(super) fn is_at(&self, path: &Path) -> bool {
+        use std::os::unix::fs::MetadataExt;
+        let Some(mine) = self.file.get().and_then(|file| file.metadata().ok()) else {
+            return false;
+        };
+        std::fs::symlink_metadata(path)
+            .is_ok_and(|there| (there.dev(), there.ino()) == (mine.dev(), mine.ino()))
+    }
+}
+
+fn forked(path: &Path) -> CacheError {
+    CacheError::file(path)(io::Error::other("the lock is another process's"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_has_a_lock_or_several_share_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let shared = FileLock::try_take(&path, Sharing::Shared).unwrap().unwrap();
+        let other = FileLock::try_take(&path, Sharing::Shared).unwrap().unwrap();
+        assert!(
+            FileLock::try_take(&path, Sharing::Exclusive)
+                .unwrap()
+                .is_none()
+        );
+        drop((shared, other));
+        let alone = FileLock::try_take(&path, Sharing::Exclusive)
+            .unwrap()
+            .unwrap();
+        assert!(
+            FileLock::try_take(&path, Sharing::Shared)
+                .unwrap()
+                .is_none()
+        );
+        assert!(alone.is_at(&path));
+        std::fs::remove_file(&path).unwrap();
+        assert!(!alone.is_at(&path));
+    }
+
+    #[test]
+    fn a_wait_ends_when_the_call_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let _held = FileLock::try_take(&path, Sharing::Exclusive).unwrap();
+        let token = super::super::CancelToken::new();
+        token.cancel();
+        let call = CallOptions {
+            cancel: Some(&token),
+            progress: None,
+        };
+        let ended = FileLock::take(&path, Sharing::Shared, &call).unwrap_err();
+        assert!(matches!(ended, CacheError::Cancelled));
+    }
+}

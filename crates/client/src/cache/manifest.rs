@@ -1,0 +1,248 @@
+//! What a copy of a directory was made of, so that the next one need only copy what changed.
+
+use std::collections::HashMap;
+use std::fs::{self, Metadata};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bstr::{BString, ByteSlice};
+
+use super::tree::local_path;
+
+/// The first line.
+const HEADER: &str = "packhouse manifest 1";
+
+/// A file that changed within this time before it was looked at may change again without its times telling.
+const SETTLED_NS: i64 = 2_000_000_000;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    File,
+    Folder,
+    Link,
+}
+
+/// What a file says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stat {
+    pub(super) kind: Kind,
+    pub(super) mode: u32,
+    pub(super) size: u64,
+    modified_ns: i64,
+    changed_ns: i64,
+    inode: u64,
+}
+
+impl Stat {
+    /// `None`: it is nothing that can be copied.
+    pub(super) fn of(found: &Metadata) -> Option<Stat> {
+        let kind = match found.file_type() {
+            kind if kind.is_file() => Kind::File,
+            kind if kind.is_dir() => Kind::Folder,
+            kind if kind.is_symlink() => Kind::Link,
+            _ => return None,
+        };
+        // What a folder says of itself tells nothing that what is in it does not.
+        let is_folder = kind == Kind::Folder;
+        let unless_folder = |number: i64| if is_folder { 0 } else { number };
+        Some(Stat {
+            kind,
+            mode: found.mode(),
+            size: if is_folder { 0 } else { found.len() },
+            modified_ns: unless_folder(nanoseconds(found.mtime(), found.mtime_nsec())),
+            changed_ns: unless_folder(nanoseconds(found.ctime(), found.ctime_nsec())),
+            inode: found.ino(),
+        })
+    }
+}
+
+/// What the copy of a file said of itself when it was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Copied {
+    inode: u64,
+    changed_ns: i64,
+    size: u64,
+}
+
+impl Copied {
+    fn of(found: &Metadata) -> Copied {
+        Copied {
+            inode: found.ino(),
+            changed_ns: nanoseconds(found.ctime(), found.ctime_nsec()),
+            size: found.len(),
+        }
+    }
+}
+
+fn nanoseconds(seconds: i64, rest: i64) -> i64 {
+    seconds.saturating_mul(1_000_000_000).saturating_add(rest)
+}
+
+/// Each file of a copy.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Manifest {
+    /// When the copy was begun, in nanoseconds since 1970.
+    begun_ns: i64,
+    files: HashMap<BString, (Stat, Copied)>,
+}
+
+impl Manifest {
+    /// That of a copy that begins now.
+    pub(super) fn begin() -> Manifest {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        Manifest {
+            begun_ns: now.map_or(0, |now| now.as_nanos() as i64),
+            files: HashMap::new(),
+        }
+    }
+
+    pub(super) fn add(&mut self, path: BString, stat: Stat, copied: Copied) {
+        self.files.insert(path, (stat, copied));
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    /// Notes what the copies say of themselves.
+    pub(super) fn look_at_copies(&mut self, tree: &Path) {
+        for (path, (stat, copied)) in &mut self.files {
+            if stat.kind == Kind::File
+                && let Ok(found) = fs::symlink_metadata(local_path(tree, path.as_bstr()))
+            {
+                *copied = Copied::of(&found);
+            }
+        }
+    }
+
+    /// Whether a file of the source is as it was, beyond doubt.
+    pub(super) fn is_unchanged(&self, path: &BString, stat: &Stat) -> bool {
+        let settled = self.begun_ns - SETTLED_NS;
+        self.files.get(path).is_some_and(|(before, _)| {
+            before == stat
+                && (stat.kind == Kind::Folder
+                    || stat.modified_ns < settled && stat.changed_ns < settled)
+        })
+    }
+
+    /// Whether nobody touched the copy of a file.
+    pub(super) fn is_copy_intact(&self, path: &BString, copy: &Path) -> bool {
+        let Some((_, copied)) = self.files.get(path) else {
+            return false;
+        };
+        fs::symlink_metadata(copy)
+            .is_ok_and(|found| found.is_file() && Copied::of(&found) == *copied)
+    }
+
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = format!("{HEADER}\n{}\n", self.begun_ns).into_bytes();
+        for (path, (stat, copied)) in &self.files {
+            let kind = match stat.kind {
+                Kind::File => 'f',
+                Kind::Folder => 'd',
+                Kind::Link => 'l',
+            };
+            let line = format!(
+                "{kind} {} {} {} {} {} {} {} {} ",
+                stat.mode,
+                stat.size,
+                stat.modified_ns,
+                stat.changed_ns,
+                stat.inode,
+                copied.inode,
+                copied.changed_ns,
+                copied.size
+            );
+            bytes.extend_from_slice(line.as_bytes());
+            bytes.extend_from_slice(path);
+            bytes.push(0);
+        }
+        bytes
+    }
+
+    /// `None`: it is none, or one that was cut off.
+    pub(super) fn parse(bytes: &[u8]) -> Option<Manifest> {
+        let rest = bytes.strip_prefix(format!("{HEADER}\n").as_bytes())?;
+        let (begun, rest) = rest.split_once_str("\n")?;
+        let mut manifest = Manifest {
+            begun_ns: begun.to_str().ok()?.parse().ok()?,
+            files: HashMap::new(),
+        };
+        let Some(lines) = rest.strip_suffix(b"\0") else {
+            return rest.is_empty().then_some(manifest);
+        };
+        for line in lines.split(|byte| *byte == 0) {
+            let mut words = line.splitn_str(10, " ");
+            let kind = match words.next()? {
+                b"f" => Kind::File,
+                b"d" => Kind::Folder,
+                b"l" => Kind::Link,
+                _ => return None,
+            };
+            let mut number = || words.next()?.to_str().ok()?.parse::<i64>().ok();
+            let stat = Stat {
+                kind,
+                mode: u32::try_from(number()?).ok()?,
+                size: u64::try_from(number()?).ok()?,
+                modified_ns: number()?,
+                changed_ns: number()?,
+                inode: number()? as u64,
+            };
+            let copied = Copied {
+                inode: number()? as u64,
+                changed_ns: number()?,
+                size: u64::try_from(number()?).ok()?,
+            };
+            manifest.add(words.next()?.into(), stat, copied);
+        }
+        Some(manifest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(path: &Path) -> Stat {
+        Stat::of(&fs::symlink_metadata(path).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_manifest_is_read_as_it_was_written_and_not_when_it_was_cut_off() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "content").unwrap();
+        let mut manifest = Manifest::begin();
+        for name in ["file", "with space", "new\nline"] {
+            manifest.add(name.into(), of(&file), Copied::default());
+        }
+        manifest.add("folder".into(), of(folder.path()), Copied::default());
+        let bytes = manifest.to_bytes();
+        assert_eq!(Manifest::parse(&bytes), Some(manifest));
+        for cut in [0, 5, bytes.len() / 2, bytes.len() - 1] {
+            assert_eq!(Manifest::parse(&bytes[..cut]), None, "{cut}");
+        }
+        assert_eq!(
+            Manifest::parse(&Manifest::begin().to_bytes())
+                .unwrap()
+                .len(),
+            0
+        );
+    }
+
+    #[test]
+    fn what_changed_just_before_the_copy_is_not_trusted() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "content").unwrap();
+        let mut manifest = Manifest::begin();
+        manifest.add("file".into(), of(&file), Copied::default());
+        assert!(!manifest.is_unchanged(&"file".into(), &of(&file)));
+        manifest.begun_ns += 10 * SETTLED_NS;
+        assert!(manifest.is_unchanged(&"file".into(), &of(&file)));
+        fs::write(&file, "CONTENT").unwrap();
+        assert!(!manifest.is_unchanged(&"file".into(), &of(&file)));
+        assert!(!manifest.is_unchanged(&"other".into(), &of(&file)));
+    }
+}

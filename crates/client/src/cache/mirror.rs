@@ -1,0 +1,423 @@
+//! One bare repository for each canonical URL, kept like the remote.
+//!
+//! What always holds:
+//! - a mirror appears at its place with all that its refs reach, or not at all;
+//! - its refs move in one step, after the objects came;
+//! - who changes it has its lock alone, who takes from it shares the lock;
+//! - one that cannot be read is made anew beside the old one, and takes its place when it is complete.
+
+use std::convert::Infallible;
+use std::fs::{self, File};
+use std::path::Path;
+use std::time::Duration;
+
+use packhouse_object::{ObjectId, RefName};
+use packhouse_repo::View;
+use packhouse_repo::store::{Create, GcOptions, Store, StoreOptions};
+use ring::digest;
+
+use super::inner::Inner;
+use super::lock::{FileLock, Sharing};
+use super::moment::Moment;
+use super::record::{MirrorRecord, RemoteHead};
+use super::source::Upstream;
+use super::staging::Staging;
+use super::{CacheError, CacheStep, CallOptions};
+use crate::mirror::diff::{FoundRefs, RefTargets, edits};
+use crate::mirror::publish::{found_refs, publish_decided};
+use crate::mirror::{MirrorError, lacking};
+use crate::remote::{FetchConnection, FetchRequest, RemoteError, RemoteRefs};
+
+/// Where a `HEAD` is kept that stands for no branch.
+const DETACHED: &str = "refs/packhouse/head";
+/// Below it is what checkouts asked for that no branch or tag names.
+pub(super) const KEPT: &str = "refs/packhouse/kept/";
+
+/// More packs than these are made one, as Git does.
+const PACKS_MAX: usize = 50;
+/// More loose objects than these go into a pack: each takes a link of its own in every working tree.
+const LOOSE_MAX: usize = 200;
+
+/// What a remote has.
+struct Offered {
+    targets: RefTargets,
+    head_commit: Option<ObjectId>,
+    head_branch: Option<RefName>,
+    /// Stands for all of it.
+    digest: String,
+}
+
+impl Offered {
+    fn of(refs: &RemoteRefs) -> Result<Offered, CacheError> {
+        let mut targets: RefTargets = refs
+            .refs
+            .iter()
+            .filter(|entry| is_mirrored(&entry.name))
+            .map(|entry| (entry.name.clone(), entry.target))
+            .collect();
+        let head_branch = refs.head_ref.clone().filter(is_mirrored);
+        let named = head_branch.as_ref().and_then(|name| targets.get(name));
+        let head_commit = named.copied().or(refs.head);
+        if named.is_none()
+            && let Some(head) = refs.head
+        {
+            let name = RefName::parse(DETACHED).map_err(|error| CacheError::Config {
+                reason: error.to_string(),
+            })?;
+            targets.insert(name, head);
+        }
+        let mut context = digest::Context::new(&digest::SHA256);
+        context.update(format!("{head_commit:?} {head_branch:?}\n").as_bytes());
+        for (name, target) in &targets {
+            context.update(format!("{target} ").as_bytes());
+            context.update(name.as_bytes());
+            context.update(b"\n");
+        }
+        let digest = context.finish();
+        let digits = digest.as_ref().iter().map(|byte| format!("{byte:02x}"));
+        Ok(Offered {
+            targets,
+            head_commit,
+            head_branch,
+            digest: digits.collect(),
+        })
+    }
+}
+
+fn is_mirrored(name: &RefName) -> bool {
+    name.as_bytes().starts_with(b"refs/heads/") || name.as_bytes().starts_with(b"refs/tags/")
+}
+
+/// Makes the mirror of `upstream` what the remote is, and says what it found.
+///
+/// Who finds that it was done since `arrived`, or for the first time since then, by somebody else, takes that.
+pub(super) fn update(
+    inner: &Inner,
+    upstream: &Upstream,
+    arrived: &Moment,
+    call: &CallOptions<'_>,
+) -> Result<MirrorRecord, CacheError> {
+    let key = &upstream.key;
+    let _lock = FileLock::take(&inner.root.lock("mirror", key), Sharing::Exclusive, call)?;
+    let place = inner.root.mirror(key);
+    let known = inner.index.mirror(key)?.filter(|_| place.is_dir());
+    if let Some(record) = &known
+        && (record.asked.is_since(arrived) || record.completed.is_since(arrived))
+    {
+        return Ok(record.clone());
+    }
+    call.step(CacheStep::Asking, 0, None);
+    let asked = Moment::now();
+    let remote = inner.remote(upstream);
+    let memory = known.as_ref().and_then(|record| record.server.as_ref());
+    let connect = || match memory {
+        Some(memory) => remote.connect_to_fetch_again(memory, call),
+        None => remote.connect_to_fetch(call),
+    };
+    let failed = || CacheError::remote(inner.root.path());
+    let connection = connect().map_err(failed())?;
+    let server = connection.memory();
+    let offered = Offered::of(connection.refs())?;
+    let mut record = MirrorRecord {
+        url: upstream.url.to_string(),
+        completed: known
+            .as_ref()
+            .map_or_else(|| asked.clone(), |record| record.completed.clone()),
+        asked,
+        refs: offered.digest.clone(),
+        head_commit: offered.head_commit.map(|id| id.to_string()),
+        head_branch: offered.head_branch.as_ref().and_then(branch_name),
+        bytes: known.as_ref().map_or(0, |record| record.bytes),
+        server,
+    };
+    match &known {
+        Some(known) if known.refs == record.refs => {}
+        Some(_) => {
+            let brought = match bring_into(&place, connection, &offered, call) {
+                Err(error) if is_about_ours(&error) => {
+                    let connection = remote.connect_to_fetch(call).map_err(failed())?;
+                    make(inner, &place, connection, &offered, call)
+                }
+                brought => brought.map_err(CacheError::mirror(inner.root.path())),
+            };
+            brought?;
+            tidy(&place, call)?;
+            record.bytes = size_of(&place);
+        }
+        None => {
+            make(inner, &place, connection, &offered, call)?;
+            record.completed = Moment::now();
+            record.bytes = size_of(&place);
+        }
+    }
+    inner.index.put_mirror(key, &record)?;
+    Ok(record)
+}
+
+/// Makes the mirror anew from the remote, as what is there cannot be read.
+pub(super) fn rebuild(
+    inner: &Inner,
+    upstream: &Upstream,
+    call: &CallOptions<'_>,
+) -> Result<MirrorRecord, CacheError> {
+    {
+        let key = &upstream.key;
+        let _lock = FileLock::take(&inner.root.lock("mirror", key), Sharing::Exclusive, call)?;
+        let remote = inner.remote(upstream);
+        let connection = remote
+            .connect_to_fetch(call)
+            .map_err(CacheError::remote(inner.root.path()))?;
+        let offered = Offered::of(connection.refs())?;
+        let place = inner.root.mirror(key);
+        make(inner, &place, connection, &offered, call)?;
+        if let Some(mut record) = inner.index.mirror(key)? {
+            record.refs.clone_from(&offered.digest);
+            record.bytes = size_of(&place);
+            inner.index.put_mirror(key, &record)?;
+        }
+    }
+    update(inner, upstream, &Moment::now(), call)
+}
+
+/// Gets a commit or ref that is none of the mirrored ones, and keeps it. `None`: the remote does not have it.
+pub(super) fn obtain(
+    inner: &Inner,
+    upstream: &Upstream,
+    wanted: &Wanted<'_>,
+    call: &CallOptions<'_>,
+) -> Result<Option<ObjectId>, CacheError> {
+    let failed = || CacheError::mirror(inner.root.path());
+    let key = &upstream.key;
+    let _lock = FileLock::take(&inner.root.lock("mirror", key), Sharing::Exclusive, call)?;
+    let mut remote_options = inner.options_for(upstream);
+    if let Wanted::Ref(name) = wanted {
+        remote_options.ref_prefixes = vec![name.to_string()];
+    }
+    let remote = inner.remote_with(upstream, remote_options);
+    let connection = remote
+        .connect_to_fetch(call)
+        .map_err(CacheError::remote(inner.root.path()))?;
+    let id = match wanted {
+        Wanted::Commit(id) => **id,
+        Wanted::Ref(name) => match connection.refs().get(name) {
+            Some(found) => found.peeled.unwrap_or(found.target),
+            None => return Ok(None),
+        },
+    };
+    let store = open(&inner.root.mirror(key)).map_err(failed())?;
+    let kept = RefName::parse(format!("{KEPT}{id}")).map_err(|error| CacheError::Config {
+        reason: error.to_string(),
+    })?;
+    let targets = RefTargets::from([(kept, id)]);
+    match bring(&store, connection, &targets, Deleting::Nothing, call) {
+        Ok(()) => Ok(Some(id)),
+        Err(MirrorError::Remote(
+            RemoteError::Remote { .. }
+            | RemoteError::NotSent { .. }
+            | RemoteError::Broken { .. }
+            | RemoteError::Read(_)
+            | RemoteError::Send(_)
+            | RemoteError::NotGit { .. },
+        )) => Ok(None),
+        Err(error) => Err(failed()(error)),
+    }
+}
+
+/// Asks the remote where its default branch is, and gets nothing.
+pub(super) fn ask_head(
+    inner: &Inner,
+    upstream: &Upstream,
+    call: &CallOptions<'_>,
+) -> Result<RemoteHead, CacheError> {
+    let known = inner.index.mirror(&upstream.key)?;
+    let asked = Moment::now();
+    let remote = inner.remote(upstream);
+    let connection = match known.as_ref().and_then(|record| record.server.as_ref()) {
+        Some(memory) => remote.connect_to_fetch_again(memory, call),
+        None => remote.connect_to_fetch(call),
+    };
+    let connection = connection.map_err(CacheError::remote(inner.root.path()))?;
+    let offered = Offered::of(connection.refs())?;
+    Ok(RemoteHead {
+        asked,
+        commit: offered.head_commit.map(|id| id.to_string()),
+        branch: offered.head_branch.as_ref().and_then(branch_name),
+        summary: None,
+    })
+}
+
+/// What [`obtain`] gets.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Wanted<'a> {
+    Commit(&'a ObjectId),
+    Ref(&'a RefName),
+}
+
+/// Opens a mirror to read or write it.
+pub(super) fn open(place: &Path) -> Result<Store, MirrorError> {
+    Ok(Store::open(place, StoreOptions::default())?)
+}
+
+/// `main` of `refs/heads/main`, if it is text.
+pub(super) fn branch_name(name: &RefName) -> Option<String> {
+    let short = name.strip_prefix(b"refs/heads/")?;
+    std::str::from_utf8(short).ok().map(str::to_owned)
+}
+
+/// Whether an error says that our own copy is damaged, and not that the remote failed.
+fn is_about_ours(error: &MirrorError) -> bool {
+    match error {
+        MirrorError::Store(_) => true,
+        MirrorError::Remote(error) => matches!(
+            error,
+            RemoteError::Read(_)
+                | RemoteError::Send(_)
+                | RemoteError::Receive(_)
+                | RemoteError::Local { .. }
+        ),
+        _ => false,
+    }
+}
+
+fn bring_into(
+    place: &Path,
+    connection: FetchConnection<'_>,
+    offered: &Offered,
+    call: &CallOptions<'_>,
+) -> Result<(), MirrorError> {
+    bring(
+        &open(place)?,
+        connection,
+        &offered.targets,
+        Deleting::Others,
+        call,
+    )
+}
+
+/// A new mirror at its place.
+fn make(
+    inner: &Inner,
+    place: &Path,
+    connection: FetchConnection<'_>,
+    offered: &Offered,
+    call: &CallOptions<'_>,
+) -> Result<(), CacheError> {
+    let staging = Staging::new(&inner.root)?;
+    let new = staging.path().join("git");
+    let options = StoreOptions {
+        create: Create::New { branch: None },
+        ..StoreOptions::default()
+    };
+    let store = Store::open(&new, options).map_err(CacheError::store(inner.root.path()))?;
+    bring(&store, connection, &offered.targets, Deleting::Others, call)
+        .map_err(CacheError::mirror(inner.root.path()))?;
+    drop(store);
+    if fs::symlink_metadata(place).is_ok() {
+        fs::rename(place, staging.path().join("old")).map_err(CacheError::file(place))?;
+    }
+    fs::rename(&new, place).map_err(CacheError::file(place))?;
+    let parent = inner.root.own("mirrors");
+    File::open(&parent)
+        .and_then(|folder| folder.sync_all())
+        .map_err(CacheError::file(&parent))
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Deleting {
+    /// Mirrored refs that the remote does not have.
+    Others,
+    Nothing,
+}
+
+/// Gets what the targets need and moves the refs.
+fn bring(
+    store: &Store,
+    connection: FetchConnection<'_>,
+    targets: &RefTargets,
+    deleting: Deleting,
+    call: &CallOptions<'_>,
+) -> Result<(), MirrorError> {
+    let delete = deleting == Deleting::Others;
+    let view = store.view()?;
+    let planned = edits(&mirrored_refs(&view), targets, delete);
+    if planned.is_empty() {
+        return Ok(());
+    }
+    let haves: Vec<ObjectId> = view.refs().iter().map(|(_, value)| value.target).collect();
+    let request = FetchRequest {
+        wants: lacking(&view, &planned, &haves, call)?,
+        haves,
+        database: view.database(),
+        quarantine: store.quarantine_dir(),
+    };
+    let received = connection.fetch(&request)?;
+    let moved = publish_decided(store, received, "fetch", |found: &FoundRefs| {
+        let found = only_mirrored(found);
+        Ok::<_, Infallible>((edits(&found, targets, delete), ()))
+    })?;
+    match moved {
+        Ok(()) => Ok(()),
+        Err(never) => match never {},
+    }
+}
+
+fn mirrored_refs(view: &View) -> FoundRefs {
+    only_mirrored(&found_refs(view))
+}
+
+/// The refs without those that are kept for checkouts.
+fn only_mirrored(found: &FoundRefs) -> FoundRefs {
+    let mut targets = found.targets.clone();
+    targets.retain(|name, _| !name.as_bytes().starts_with(KEPT.as_bytes()));
+    targets.into()
+}
+
+/// Keeps a mirror in few files.
+fn tidy(place: &Path, call: &CallOptions<'_>) -> Result<(), CacheError> {
+    let objects = place.join("objects");
+    let packs = count(&objects.join("pack"), |name| name.ends_with(".pack"));
+    let loose: usize = (0..=255u8)
+        .map(|byte| count(&objects.join(format!("{byte:02x}")), |_| true))
+        .sum();
+    if packs <= PACKS_MAX && loose <= LOOSE_MAX {
+        return Ok(());
+    }
+    let Ok(store) = open(place) else {
+        return Ok(());
+    };
+    let tidied = match packs > PACKS_MAX {
+        true => {
+            // Trees have links of their own: what no ref names any more is not needed here.
+            let grace = Duration::from_secs(24 * 3600);
+            store.gc_with(&GcOptions { grace }, call).map(drop)
+        }
+        false => store.pack(call).map(drop),
+    };
+    match tidied {
+        Err(packhouse_repo::store::StoreError::Cancelled) => Err(CacheError::Cancelled),
+        // The mirror is as good as it was.
+        _ => Ok(()),
+    }
+}
+
+fn count(folder: &Path, counts: impl Fn(&str) -> bool) -> usize {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .filter(|entry| entry.file_name().to_str().is_some_and(&counts))
+        .count()
+}
+
+/// What the files of a mirror take.
+pub(super) fn size_of(place: &Path) -> u64 {
+    let mut bytes = 0;
+    for entry in fs::read_dir(place).into_iter().flatten().flatten() {
+        let Ok(found) = entry.metadata() else {
+            continue;
+        };
+        bytes += match found.is_dir() {
+            true => size_of(&entry.path()),
+            false => found.len(),
+        };
+    }
+    bytes
+}

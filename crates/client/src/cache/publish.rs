@@ -1,0 +1,168 @@
+//! Putting a tree at its place, and taking it away.
+//!
+//! A tree that is there already is exchanged in one step with the new one (`renameat2` with `RENAME_EXCHANGE`), so that
+//! whoever opens a path sees the old tree or the new. Where a file system cannot do that, there is a moment between two
+//! renames in which nothing is at the place; what is there is never a part of a tree.
+//!
+//! Before that the catalog notes which tree is about to come, and afterwards that it came. Whoever finds only the note
+//! looks which of the two trees is there.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
+
+use super::folder::manifest_path;
+use super::inner::Inner;
+use super::lock::{FileLock, Sharing};
+use super::moment::Moment;
+use super::record::{EntryRecord, TreeRecord};
+use super::staging::Staging;
+use super::state::{Found, tree_at};
+use super::{CacheError, room};
+
+/// Puts the tree in `staging` at the entry's place. Its caller has the entry's lock.
+pub(super) fn publish(
+    inner: &Inner,
+    record: &mut EntryRecord,
+    staging: Staging,
+    next: TreeRecord,
+) -> Result<(), CacheError> {
+    settle(inner, record);
+    let place = inner.root.tree(&record.name);
+    let is_there = fs::symlink_metadata(&place).is_ok();
+    if is_there && record.kept.tree.is_none() {
+        return Err(CacheError::Occupied { path: place });
+    }
+    record.kept.next = Some(next.clone());
+    inner.index.update(record)?;
+    let new = staging.tree();
+    match is_there {
+        true => exchange(&new, &place, &staging.path().join("old"))?,
+        false => put(&new, &place)?,
+    }
+    let old = record.kept.tree.replace(next);
+    record.kept.next = None;
+    if let Some(tree) = &record.kept.tree {
+        record.tree_bytes = tree.bytes;
+    }
+    if let Some(old) =
+        old.filter(|old| Some(&old.id) != record.kept.tree.as_ref().map(|new| &new.id))
+    {
+        forget_manifest(inner, &old);
+    }
+    if is_there && !inner.config.grace.is_zero() {
+        // The new tree is at its place; that the old one cannot be kept for its readers is no failure.
+        let _ = staging.retire(&Moment::now(), &record.kept.id);
+    }
+    Ok(())
+}
+
+/// Makes what a killed process left undone a part of the record: the tree that it put there, if it did.
+pub(super) fn settle(inner: &Inner, record: &mut EntryRecord) {
+    let Some(next) = record.kept.next.clone() else {
+        return;
+    };
+    let is_there = matches!(
+        tree_at(&inner.root.tree(&record.name), record),
+        Found::Tree(found) if *found == next
+    );
+    record.kept.next = None;
+    let lost = match is_there {
+        true => {
+            record.tree_bytes = next.bytes;
+            record.kept.tree.replace(next)
+        }
+        false => Some(next),
+    };
+    if let Some(lost) = lost {
+        forget_manifest(inner, &lost);
+    }
+}
+
+/// Removes an entry with its tree and its checkouts, and the mirrors that only it needs. Its caller has the entry's lock.
+///
+/// An entry in use stays as it is, and `false` says so.
+pub(super) fn remove(inner: &Inner, record: &EntryRecord) -> Result<bool, CacheError> {
+    let lease = inner.root.lock("lease", &record.kept.id);
+    let Some(_unused) = FileLock::try_take(&lease, Sharing::Exclusive)? else {
+        return Ok(false);
+    };
+    let checkouts = inner.index.contents()?.checkouts;
+    for (id, _) in checkouts
+        .iter()
+        .filter(|(_, checkout)| checkout.entry_id == record.kept.id)
+    {
+        remove_checkout(inner, id)?;
+    }
+    let place = inner.root.tree(&record.name);
+    let has_tree = record.kept.tree.is_some() || record.kept.next.is_some();
+    let staging = match has_tree && fs::symlink_metadata(&place).is_ok() {
+        true => Some(take_away(inner, &place)?),
+        false => None,
+    };
+    inner.index.remove(&record.name)?;
+    for tree in record.kept.tree.iter().chain(&record.kept.next) {
+        forget_manifest(inner, tree);
+    }
+    drop(staging);
+    room::drop_mirrors(inner)?;
+    Ok(true)
+}
+
+/// Removes a checkout with its files.
+pub(super) fn remove_checkout(inner: &Inner, id: &str) -> Result<bool, CacheError> {
+    let place = inner.root.own("checkouts").join(id);
+    let staging = match fs::symlink_metadata(&place).is_ok() {
+        true => Some(take_away(inner, &place)?),
+        false => None,
+    };
+    let removed = inner.index.remove_checkout(id)?;
+    drop(staging);
+    Ok(removed)
+}
+
+/// Moves what is at a place to where it is removed.
+fn take_away(inner: &Inner, place: &Path) -> Result<Staging, CacheError> {
+    let staging = Staging::new(&inner.root)?;
+    match fs::rename(place, staging.tree()) {
+        Ok(()) => Ok(staging),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(staging),
+        Err(error) => Err(CacheError::file(place)(error)),
+    }
+}
+
+fn forget_manifest(inner: &Inner, tree: &TreeRecord) {
+    // Most trees have none, and one too many does no harm.
+    let _ = fs::remove_file(manifest_path(&inner.root.own("manifests"), &tree.id));
+}
+
+/// Puts a folder where nothing is.
+fn put(new: &Path, place: &Path) -> Result<(), CacheError> {
+    match renameat_with(CWD, new, CWD, place, RenameFlags::NOREPLACE) {
+        Ok(()) => Ok(()),
+        Err(Errno::EXIST | Errno::NOTEMPTY) => Err(CacheError::Occupied {
+            path: place.to_owned(),
+        }),
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
+            fs::rename(new, place).map_err(CacheError::file(place))
+        }
+        Err(error) => Err(CacheError::file(place)(error.into())),
+    }
+}
+
+/// Lets two folders change places; `aside` is a name that may be used meanwhile.
+fn exchange(new: &Path, place: &Path, aside: &Path) -> Result<(), CacheError> {
+    match renameat_with(CWD, new, CWD, place, RenameFlags::EXCHANGE) {
+        Ok(()) => Ok(()),
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
+            fs::rename(place, aside)
+                .and_then(|()| fs::rename(new, place))
+                .map_err(CacheError::file(place))?;
+            fs::rename(aside, new).map_err(CacheError::file(aside))
+        }
+        Err(error) => Err(CacheError::file(place)(error.into())),
+    }
+}

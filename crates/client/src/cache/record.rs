@@ -1,0 +1,293 @@
+//! What is kept of entries, mirrors and checkouts, and where.
+
+use std::future::Future;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::UNIX_EPOCH;
+
+use packhouse_catalog::{
+    CacheContents, CacheEntryRow, CacheIndex, CacheItemRow, CacheItems, CatalogError,
+};
+use packhouse_object::ForkPause;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::moment::Moment;
+use super::name::EntryName;
+use super::{CacheError, CacheType};
+use crate::remote::ServerMemory;
+
+/// An entry as it is kept.
+#[derive(Clone, Debug)]
+pub(super) struct EntryRecord {
+    pub(super) name: EntryName,
+    pub(super) source_key: String,
+    pub(super) accessed_ms: i64,
+    /// What its working tree takes besides what it shares with mirrors.
+    pub(super) tree_bytes: u64,
+    pub(super) kept: Kept,
+}
+
+/// The part of an entry that only we read.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Kept {
+    /// Tells it from another of the same name that came before or comes later.
+    pub(super) id: String,
+    pub(super) source_url: String,
+    /// Whether the source is a directory of this machine.
+    pub(super) is_local: bool,
+    pub(super) created: Moment,
+    /// When the tree was known to be what the source is.
+    pub(super) updated: Option<Moment>,
+    /// The tree at its place.
+    pub(super) tree: Option<TreeRecord>,
+    /// One that was about to be put there. After a kill it is at its place or it is not.
+    #[serde(default)]
+    pub(super) next: Option<TreeRecord>,
+    /// The mirror of its source, if it has one.
+    #[serde(default)]
+    pub(super) mirror: Option<String>,
+    pub(super) error: Option<String>,
+    /// When the remote was asked last, and what it said.
+    #[serde(default)]
+    pub(super) remote: Option<RemoteHead>,
+}
+
+/// A working tree.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct TreeRecord {
+    /// Names its manifest, if it has one.
+    pub(super) id: String,
+    pub(super) identity: Identity,
+    /// When it was made: in which run of the machine its files are known to be whole.
+    pub(super) made: Moment,
+    pub(super) commit: Option<String>,
+    pub(super) branch: Option<String>,
+    /// What it takes, without what it shares with mirrors.
+    pub(super) bytes: u64,
+    /// What it shares with mirrors.
+    #[serde(default)]
+    pub(super) history_bytes: u64,
+    /// Its mirror, and those of its submodules.
+    #[serde(default)]
+    pub(super) mirrors: Vec<String>,
+    #[serde(default)]
+    pub(super) notes: Vec<String>,
+    /// How it was made: another way makes another tree of the same commit.
+    #[serde(default)]
+    pub(super) manner: String,
+}
+
+/// Where a remote's default branch was.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct RemoteHead {
+    pub(super) asked: Moment,
+    pub(super) commit: Option<String>,
+    pub(super) branch: Option<String>,
+    pub(super) summary: Option<String>,
+}
+
+/// Which folder it is, whatever its name: its number, and when it was made, as numbers are given out again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Identity {
+    inode: u64,
+    /// In nanoseconds since 1970; 0 where the file system does not tell.
+    made_ns: u64,
+}
+
+impl Identity {
+    /// That of a folder; `None` for all else, links among them.
+    pub(super) fn of(path: &Path) -> Option<Identity> {
+        let found = std::fs::symlink_metadata(path).ok()?;
+        let made = found.created().ok();
+        let made = made.and_then(|made| made.duration_since(UNIX_EPOCH).ok());
+        found.is_dir().then(|| Identity {
+            inode: found.ino(),
+            made_ns: made.map_or(0, |made| made.as_nanos() as u64),
+        })
+    }
+}
+
+/// A mirror as it is kept.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct MirrorRecord {
+    pub(super) url: String,
+    /// When its first copy was complete.
+    pub(super) completed: Moment,
+    /// When its refs were those of the remote: just before the remote was asked.
+    pub(super) asked: Moment,
+    /// Stands for the refs.
+    pub(super) refs: String,
+    pub(super) head_commit: Option<String>,
+    pub(super) head_branch: Option<String>,
+    pub(super) bytes: u64,
+    #[serde(default)]
+    pub(super) server: Option<ServerMemory>,
+}
+
+/// A checkout as it is kept.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct CheckoutRecord {
+    pub(super) entry: String,
+    pub(super) entry_id: String,
+    pub(super) commit: String,
+    pub(super) made: Moment,
+    pub(super) bytes: u64,
+    pub(super) mirrors: Vec<String>,
+    pub(super) notes: Vec<String>,
+}
+
+impl EntryRecord {
+    pub(super) fn cache_type(&self) -> CacheType {
+        match self.kept.is_local {
+            true => CacheType::Local,
+            false => CacheType::Git,
+        }
+    }
+
+    fn row(&self) -> CacheEntryRow {
+        CacheEntryRow {
+            name: self.name.to_string(),
+            source_key: self.source_key.clone(),
+            accessed_ms: self.accessed_ms,
+            bytes: signed(self.tree_bytes),
+            record: serde_json::to_string(&self.kept).unwrap_or_default(),
+        }
+    }
+
+    fn of(row: CacheEntryRow) -> Result<EntryRecord, CacheError> {
+        Ok(EntryRecord {
+            name: EntryName::parse(&row.name)?,
+            source_key: row.source_key,
+            accessed_ms: row.accessed_ms,
+            tree_bytes: u64::try_from(row.bytes).unwrap_or(0),
+            kept: parsed(&row.record)?,
+        })
+    }
+}
+
+fn signed(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+fn parsed<T: DeserializeOwned>(text: &str) -> Result<T, CacheError> {
+    serde_json::from_str(text).map_err(|error| CacheError::Config {
+        reason: format!("the catalog of the cache has a record that cannot be read: {error}"),
+    })
+}
+
+/// Everything that is kept.
+#[derive(Debug, Default)]
+pub(super) struct Contents {
+    pub(super) entries: Vec<EntryRecord>,
+    pub(super) mirrors: Vec<(String, MirrorRecord)>,
+    pub(super) checkouts: Vec<(String, CheckoutRecord)>,
+}
+
+/// The catalog of one cache. Each call opens it anew, and no fork of this process comes in between.
+#[derive(Clone, Debug)]
+pub(super) struct Index(CacheIndex);
+
+impl Index {
+    pub(super) fn open(path: &Path) -> Result<Index, CacheError> {
+        wait(CacheIndex::open(path)).map(Index)
+    }
+
+    pub(super) fn contents(&self) -> Result<Contents, CacheError> {
+        let CacheContents {
+            entries,
+            mirrors,
+            checkouts,
+        } = wait(self.0.contents())?;
+        Ok(Contents {
+            entries: entries
+                .into_iter()
+                .map(EntryRecord::of)
+                .collect::<Result<_, _>>()?,
+            mirrors: items(mirrors)?,
+            checkouts: items(checkouts)?,
+        })
+    }
+
+    pub(super) fn entry(&self, name: &EntryName) -> Result<Option<EntryRecord>, CacheError> {
+        let found = wait(self.0.entry(name.as_str()))?;
+        found.map(EntryRecord::of).transpose()
+    }
+
+    /// The entries of a source, the oldest first.
+    pub(super) fn entries_of(&self, source_key: &str) -> Result<Vec<EntryRecord>, CacheError> {
+        let found = wait(self.0.entries_of(source_key))?;
+        found.into_iter().map(EntryRecord::of).collect()
+    }
+
+    /// `false`: the name is taken.
+    pub(super) fn insert(&self, entry: &EntryRecord) -> Result<bool, CacheError> {
+        wait(self.0.insert_entry(&entry.row()))
+    }
+
+    /// An error if the entry was removed.
+    pub(super) fn update(&self, entry: &EntryRecord) -> Result<(), CacheError> {
+        match wait(self.0.update_entry(&entry.row()))? {
+            true => Ok(()),
+            false => Err(CacheError::NotFound {
+                name: entry.name.to_string(),
+            }),
+        }
+    }
+
+    pub(super) fn touch(&self, name: &EntryName, accessed_ms: i64) -> Result<(), CacheError> {
+        wait(self.0.touch_entry(name.as_str(), accessed_ms))
+    }
+
+    pub(super) fn remove(&self, name: &EntryName) -> Result<bool, CacheError> {
+        wait(self.0.remove_entry(name.as_str()))
+    }
+
+    pub(super) fn mirror(&self, key: &str) -> Result<Option<MirrorRecord>, CacheError> {
+        let found = wait(self.0.item(CacheItems::Mirrors, key))?;
+        found.map(|row| parsed(&row.record)).transpose()
+    }
+
+    pub(super) fn put_mirror(&self, key: &str, record: &MirrorRecord) -> Result<(), CacheError> {
+        self.put(CacheItems::Mirrors, key, record.bytes, record)
+    }
+
+    pub(super) fn remove_mirror(&self, key: &str) -> Result<bool, CacheError> {
+        wait(self.0.remove_item(CacheItems::Mirrors, key))
+    }
+
+    pub(super) fn put_checkout(&self, id: &str, record: &CheckoutRecord) -> Result<(), CacheError> {
+        self.put(CacheItems::Checkouts, id, record.bytes, record)
+    }
+
+    pub(super) fn remove_checkout(&self, id: &str) -> Result<bool, CacheError> {
+        wait(self.0.remove_item(CacheItems::Checkouts, id))
+    }
+
+    fn put(
+        &self,
+        items: CacheItems,
+        key: &str,
+        bytes: u64,
+        record: &impl Serialize,
+    ) -> Result<(), CacheError> {
+        let row = CacheItemRow {
+            key: key.to_owned(),
+            bytes: signed(bytes),
+            record: serde_json::to_string(record).unwrap_or_default(),
+        };
+        wait(self.0.put_item(items, &row))
+    }
+}
+
+fn items<T: DeserializeOwned>(rows: Vec<CacheItemRow>) -> Result<Vec<(String, T)>, CacheError> {
+    let item = |row: CacheItemRow| Ok((row.key, parsed(&row.record)?));
+    rows.into_iter().map(item).collect()
+}
+
+/// Waits for a call of the catalog. A process that is forked off meanwhile would take SQLite's open files and locks for
+/// its own.
+fn wait<T>(call: impl Future<Output = Result<T, CatalogError>>) -> Result<T, CacheError> {
+    let _no_forks = ForkPause::hold();
+    Ok(futures::executor::block_on(call)?)
+}

@@ -1,0 +1,126 @@
+//! The folder of a cache and what is where in it.
+//!
+//! ```text
+//! <root>/<name>/                 the working tree of an entry
+//! <root>/.packhouse/             the engine's own, for its owner only:
+//!     index.sqlite3              entries, mirrors, checkouts
+//!     locks/                     files that are locked
+//!     mirrors/<key>.git          bare repositories, one for each canonical URL
+//!     lfs/<aa>/<bb>/<oid>        files of Git LFS
+//!     checkouts/<id>/<name>      working trees at a commit
+//!     manifests/<id>             what copies of directories were made of
+//!     staging/<id>/              what is under way; `staging/<id>.lock` is locked while its maker lives
+//!     trash/<id>/                replaced working trees that may still be read
+//! ```
+//!
+//! What always holds: nothing is written or deleted through a symbolic link below the root. The engine's folders have to
+//! be folders, a working tree is touched only if it is the very folder that was put there, and deleting opens each folder
+//! without following links.
+
+use std::fs::{self, DirBuilder};
+use std::io::ErrorKind;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use super::CacheError;
+use super::name::EntryName;
+
+/// The engine's own folder.
+pub(super) const OWN: &str = ".packhouse";
+
+const FOLDERS: [&str; 7] = [
+    "locks",
+    "mirrors",
+    "lfs",
+    "checkouts",
+    "manifests",
+    "staging",
+    "trash",
+];
+
+/// The folder of a cache, which is there with all that belongs in it.
+#[derive(Clone, Debug)]
+pub(super) struct Root {
+    path: PathBuf,
+}
+
+impl Root {
+    /// Makes what is missing.
+    pub(super) fn open(path: &Path) -> Result<Root, CacheError> {
+        fs::create_dir_all(path).map_err(CacheError::file(path))?;
+        let path = fs::canonicalize(path).map_err(CacheError::file(path))?;
+        let own = path.join(OWN);
+        make_private(&own)?;
+        for folder in FOLDERS {
+            make_private(&own.join(folder))?;
+        }
+        Ok(Root { path })
+    }
+
+    /// The folder itself, without symbolic links.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where an entry's working tree is.
+    pub(super) fn tree(&self, name: &EntryName) -> PathBuf {
+        self.path.join(name.as_str())
+    }
+
+    pub(super) fn index(&self) -> PathBuf {
+        self.path.join(OWN).join("index.sqlite3")
+    }
+
+    pub(super) fn mirror(&self, key: &str) -> PathBuf {
+        self.own("mirrors").join(format!("{key}.git"))
+    }
+
+    /// One of the engine's folders.
+    pub(super) fn own(&self, folder: &str) -> PathBuf {
+        self.path.join(OWN).join(folder)
+    }
+
+    /// The file that is locked for `what` (`mirror`, `entry`, `lease`) of this key.
+    pub(super) fn lock(&self, what: &str, key: &str) -> PathBuf {
+        self.own("locks").join(format!("{what}-{key}"))
+    }
+}
+
+fn make_private(path: &Path) -> Result<(), CacheError> {
+    match DirBuilder::new().mode(0o700).create(path) {
+        Ok(()) => return Ok(()),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(CacheError::file(path)(error)),
+    }
+    let found = fs::symlink_metadata(path).map_err(CacheError::file(path))?;
+    match found.is_dir() {
+        true => Ok(()),
+        false => Err(CacheError::Occupied {
+            path: path.to_owned(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_in_the_place_of_a_folder_of_ours_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let elsewhere = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink(elsewhere.path(), folder.path().join(OWN)).unwrap();
+        let refused = Root::open(folder.path()).unwrap_err();
+        assert!(matches!(refused, CacheError::Occupied { .. }));
+        assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn opening_twice_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Root::open(&folder.path().join("a/b")).unwrap();
+        let again = Root::open(root.path()).unwrap();
+        assert_eq!(root.path(), again.path());
+        assert!(again.own("staging").is_dir());
+    }
+}

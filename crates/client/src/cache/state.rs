@@ -1,0 +1,110 @@
+//! What an entry's records and its folder say together.
+
+use std::fs;
+use std::path::Path;
+
+use super::git_dir::TOKEN;
+use super::inner::Inner;
+use super::moment::Moment;
+use super::record::{EntryRecord, Identity, TreeRecord};
+use super::{CacheStatus, Entry, Stats};
+
+/// What is at the place of an entry's tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found<'a> {
+    /// No folder.
+    Nothing,
+    /// This tree.
+    Tree(&'a TreeRecord),
+    /// A folder that is none of the recorded ones: a copy of the cache was put back, or somebody worked there.
+    Unknown,
+}
+
+/// Which tree is at its place. After a kill it may be the one that was about to be put there.
+pub(super) fn tree_at<'a>(place: &Path, record: &'a EntryRecord) -> Found<'a> {
+    let Some(identity) = Identity::of(place) else {
+        return Found::Nothing;
+    };
+    let recorded = || record.kept.next.iter().chain(&record.kept.tree);
+    if let Some(tree) = recorded().find(|tree| tree.identity == identity) {
+        return Found::Tree(tree);
+    }
+    let token = fs::read(place.join(".git").join(TOKEN)).unwrap_or_default();
+    match recorded().find(|tree| tree.id.as_bytes() == token) {
+        Some(tree) => Found::Tree(tree),
+        None => Found::Unknown,
+    }
+}
+
+/// Whether a tree's files are known to be whole: they were written in this run of the machine, in which nothing but a
+/// kill can have come between.
+pub(super) fn is_whole(tree: &TreeRecord, place: &Path, now: &Moment) -> bool {
+    tree.made.is_same_boot(now) && Identity::of(place) == Some(tree.identity)
+}
+
+/// An entry as it is now.
+pub(super) fn entry_of(inner: &Inner, record: &EntryRecord, now: &Moment) -> Entry {
+    let place = inner.root.tree(&record.name);
+    let kept = &record.kept;
+    let found = tree_at(&place, record);
+    let tree = match found {
+        Found::Tree(tree) => Some(tree),
+        _ => kept.tree.as_ref(),
+    };
+    let is_stale = match (&kept.updated, found) {
+        (Some(updated), Found::Tree(tree)) => {
+            updated.is_older_than(inner.config.timeout, now) || !is_whole(tree, &place, now)
+        }
+        _ => true,
+    };
+    let status = match found {
+        _ if kept.error.is_some() => CacheStatus::Error,
+        Found::Nothing => CacheStatus::Missing,
+        _ if is_stale => CacheStatus::Stale,
+        _ => CacheStatus::Fresh,
+    };
+    let remote = kept.remote.as_ref();
+    let local_commit = tree.and_then(|tree| tree.commit.clone());
+    let remote_commit = remote.and_then(|remote| remote.commit.clone());
+    let has_changes = match (&local_commit, &remote_commit) {
+        (None, None) => None,
+        (local, remote) => Some(local != remote),
+    };
+    let summary = remote.and_then(|remote| remote.summary.clone());
+    Entry {
+        name: record.name.to_string(),
+        source_url: kept.source_url.clone(),
+        cache_type: record.cache_type(),
+        created_at: kept.created.timestamp(),
+        last_updated: kept.updated.as_ref().unwrap_or(&kept.created).timestamp(),
+        last_accessed: jiff::Timestamp::from_millisecond(record.accessed_ms)
+            .unwrap_or_else(|_| kept.created.timestamp()),
+        size_bytes: tree.map(|tree| tree.bytes + tree.history_bytes),
+        status,
+        error_message: kept.error.clone(),
+        notes: tree.map_or_else(Vec::new, |tree| tree.notes.clone()),
+        local_branch: tree.and_then(|tree| tree.branch.clone()),
+        remote_branch: remote.and_then(|remote| remote.branch.clone()),
+        upstream_changes_summary: summary.filter(|_| has_changes == Some(true)),
+        has_upstream_changes: has_changes,
+        last_diff_check: remote.map(|remote| remote.asked.timestamp()),
+        local_commit_hash: local_commit,
+        remote_commit_hash: remote_commit,
+        cache_path: place,
+    }
+}
+
+/// Counts entries by what they are.
+pub(super) fn count(stats: &mut Stats, entry: &Entry) {
+    stats.total_entries += 1;
+    match entry.cache_type {
+        super::CacheType::Git => stats.git_entries += 1,
+        super::CacheType::Local => stats.local_entries += 1,
+    }
+    match entry.status {
+        CacheStatus::Fresh => stats.fresh_entries += 1,
+        CacheStatus::Stale => stats.stale_entries += 1,
+        CacheStatus::Missing => stats.missing_entries += 1,
+        CacheStatus::Error => stats.error_entries += 1,
+    }
+}

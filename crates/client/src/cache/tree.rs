@@ -1,0 +1,151 @@
+//! Working trees: the files of a commit, with a `.git` beside them.
+
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use bstr::{BStr, BString, ByteSlice};
+use packhouse_object::{EntryMode, ObjectId};
+use packhouse_repo::store::{CopyOut, Snapshot, StoreError};
+
+use super::git_dir::{GitDir, default_branch, make_folder};
+use super::index_file::{IndexEntry, Trust, write_index};
+use super::inner::Inner;
+use super::lock::{FileLock, Sharing};
+use super::mirror;
+use super::source::Upstream;
+use super::{CacheError, CallOptions};
+
+/// What is made.
+#[derive(Clone, Debug)]
+pub(super) struct TreeSpec<'a> {
+    pub(super) upstream: &'a Upstream,
+    /// Where `origin` is, as it may be stored.
+    pub(super) url: &'a str,
+    pub(super) commit: Option<ObjectId>,
+    pub(super) branch: Option<&'a str>,
+    /// The remote's default branch.
+    pub(super) default_branch: Option<&'a str>,
+    /// Names the tree.
+    pub(super) token: &'a str,
+    /// Where the files come from.
+    pub(super) files: Files,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Files {
+    /// From the commit.
+    OfCommit,
+    /// Somebody else puts them there: only the `.git` is made.
+    Elsewhere,
+}
+
+/// What was made.
+#[derive(Debug, Default)]
+pub(super) struct BuiltTree {
+    /// What it takes, without what it shares with mirrors.
+    pub(super) bytes: u64,
+    /// The mirrors that it was made from.
+    pub(super) mirrors: Vec<String>,
+    pub(super) notes: Vec<String>,
+}
+
+/// Makes a tree in the folder `tree`, which is made too.
+pub(super) fn build(
+    inner: &Inner,
+    spec: &TreeSpec<'_>,
+    tree: &Path,
+    call: &CallOptions<'_>,
+) -> Result<BuiltTree, CacheError> {
+    make_folder(tree)?;
+    let git = tree.join(".git");
+    build_into(inner, spec, tree, &git, None, call)
+}
+
+/// As [`build`], with the `.git` elsewhere.
+pub(super) fn build_into(
+    inner: &Inner,
+    spec: &TreeSpec<'_>,
+    tree: &Path,
+    git: &Path,
+    worktree: Option<String>,
+    call: &CallOptions<'_>,
+) -> Result<BuiltTree, CacheError> {
+    let key = &spec.upstream.key;
+    let shared = FileLock::take(&inner.root.lock("mirror", key), Sharing::Shared, call)?;
+    let place = inner.root.mirror(key);
+    let failed = || CacheError::store(inner.root.path());
+    let store = mirror::open(&place).map_err(CacheError::mirror(inner.root.path()))?;
+    let view = store.view().map_err(failed())?;
+    let origin_branch = default_branch(&view, spec.default_branch);
+    let git_dir = GitDir {
+        mirror: &place,
+        view: &view,
+        url: spec.url,
+        commit: spec.commit,
+        branch: spec.branch,
+        default_branch: origin_branch.as_deref(),
+        settings: &inner.settings.tree,
+        worktree,
+        token: spec.token,
+    };
+    git_dir.write(git)?;
+    let mut built = BuiltTree {
+        mirrors: vec![key.clone()],
+        ..BuiltTree::default()
+    };
+    let Some(commit) = spec.commit else {
+        return Ok(built);
+    };
+    let snapshot = store.snapshot_at(commit, None, false).map_err(failed())?;
+    let entries = entries_of(&snapshot).map_err(failed())?;
+    let index = git.join("index");
+    if spec.files == Files::Elsewhere {
+        write_index(&index, tree, &entries, Trust::Nothing)?;
+        return Ok(built);
+    }
+    write_files(&snapshot, tree, call).map_err(failed())?;
+    for entry in entries
+        .iter()
+        .filter(|entry| entry.mode == EntryMode::Submodule)
+    {
+        make_folder(&local_path(tree, entry.path.as_bstr()))?;
+    }
+    // Another mirror may have to be changed next; nobody waits for one lock while holding the other.
+    drop(shared);
+    write_index(&index, tree, &entries, Trust::Files)?;
+    built.bytes = bytes_of(tree, &entries);
+    Ok(built)
+}
+
+/// Everything that the index has, in its order.
+fn entries_of(snapshot: &Snapshot) -> Result<Vec<IndexEntry>, StoreError> {
+    let mut entries = Vec::new();
+    for file in snapshot.files("")? {
+        let (path, mode, id) = file?;
+        entries.push(IndexEntry { path, mode, id });
+    }
+    Ok(entries)
+}
+
+fn write_files(snapshot: &Snapshot, tree: &Path, call: &CallOptions<'_>) -> Result<(), StoreError> {
+    snapshot.copy_out(&CopyOut {
+        sources: vec![BString::default()],
+        dest: tree.to_owned(),
+        progress: Some(call),
+        ..CopyOut::default()
+    })?;
+    Ok(())
+}
+
+fn bytes_of(tree: &Path, entries: &[IndexEntry]) -> u64 {
+    let found = entries
+        .iter()
+        .filter_map(|entry| fs::symlink_metadata(local_path(tree, entry.path.as_bstr())).ok());
+    found.map(|found| found.len()).sum()
+}
+
+/// Where a path of a repository is below a folder.
+pub(super) fn local_path(tree: &Path, path: &BStr) -> PathBuf {
+    tree.join(std::ffi::OsStr::from_bytes(path.as_bytes()))
+}

@@ -1,0 +1,322 @@
+//! Bringing an entry up to date.
+
+use packhouse_object::ObjectId;
+use packhouse_repo::store::ExcludeFilter;
+
+use super::folder::{Before, FolderCopy, bytes_of, manifest_path, read_manifest};
+use super::inner::Inner;
+use super::lock::{FileLock, Sharing};
+use super::mirror;
+use super::moment::Moment;
+use super::name::EntryName;
+use super::publish::{publish, settle};
+use super::record::{EntryRecord, Identity, MirrorRecord, RemoteHead, TreeRecord};
+use super::source::{Place, Source, Upstream};
+use super::staging::{Staging, sweep};
+use super::state::{Found, is_whole, tree_at};
+use super::tree::{BuiltTree, Files, TreeSpec, build};
+use super::{CacheError, CallOptions, room};
+
+/// Makes the entry what its source is. On failure the entry says why, and keeps what it had.
+pub(super) fn bring_up_to_date(
+    inner: &Inner,
+    name: &EntryName,
+    source: &Source,
+    arrived: &Moment,
+    call: &CallOptions<'_>,
+) -> Result<EntryRecord, CacheError> {
+    let lock = inner.root.lock("entry", &name.lock_key());
+    let _lock = FileLock::take(&lock, Sharing::Exclusive, call)?;
+    sweep(&inner.root, inner.config.grace);
+    let found = inner.index.entry(name)?;
+    let mut record = found
+        .filter(|record| record.source_key == source.key)
+        .ok_or_else(|| CacheError::NotFound {
+            name: name.to_string(),
+        })?;
+    settle(inner, &mut record);
+    record.kept.source_url.clone_from(&source.shown);
+    let done = match &source.place {
+        Place::Repository(upstream) => of_repository(inner, &mut record, upstream, arrived, call),
+        Place::WorkingCopy { folder, git } => {
+            of_folder(inner, &mut record, folder, Some(git), arrived, call)
+        }
+        Place::Folder(folder) => of_folder(inner, &mut record, folder, None, arrived, call),
+    };
+    match done {
+        Ok(()) => {
+            record.kept.error = None;
+            record.accessed_ms = Moment::now().wall_ms;
+            inner.index.update(&record)?;
+            Ok(record)
+        }
+        Err(CacheError::Cancelled) => {
+            // Nothing failed: an entry that has never had a copy is as if it had not been asked for.
+            if record.kept.tree.is_none() && record.kept.next.is_none() {
+                inner.index.remove(name)?;
+            }
+            Err(CacheError::Cancelled)
+        }
+        Err(error) => {
+            record.kept.error = Some(error.to_string());
+            inner.index.update(&record)?;
+            if record.kept.tree.is_none() {
+                room::drop_mirrors(inner)?;
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Notes on an entry why it could not be brought up to date.
+pub(super) fn note_failure(
+    inner: &Inner,
+    record: &EntryRecord,
+    error: &CacheError,
+    call: &CallOptions<'_>,
+) -> Result<(), CacheError> {
+    let lock = inner.root.lock("entry", &record.name.lock_key());
+    let _lock = FileLock::take(&lock, Sharing::Exclusive, call)?;
+    if let Some(mut newest) = inner.index.entry(&record.name)?
+        && newest.kept.id == record.kept.id
+    {
+        newest.kept.error = Some(error.to_string());
+        inner.index.update(&newest)?;
+    }
+    Ok(())
+}
+
+/// The tree that is at its place, if it is whole and made in this manner.
+fn good_tree<'a>(inner: &Inner, record: &'a EntryRecord, manner: &str) -> Option<&'a TreeRecord> {
+    let place = inner.root.tree(&record.name);
+    let Found::Tree(tree) = tree_at(&place, record) else {
+        return None;
+    };
+    (tree.manner == manner && is_whole(tree, &place, &Moment::now())).then_some(tree)
+}
+
+fn of_repository(
+    inner: &Inner,
+    record: &mut EntryRecord,
+    upstream: &Upstream,
+    arrived: &Moment,
+    call: &CallOptions<'_>,
+) -> Result<(), CacheError> {
+    let _using = inner.using(&upstream.key, call)?;
+    record.kept.mirror = Some(upstream.key.clone());
+    let mirrored = mirror::update(inner, upstream, arrived, call)?;
+    note_remote(record, &mirrored);
+    let manner = inner.manner();
+    let is_same = good_tree(inner, record, &manner).is_some_and(|tree| {
+        tree.commit == mirrored.head_commit && tree.branch == mirrored.head_branch
+    });
+    if is_same {
+        record.kept.updated = Some(mirrored.asked);
+        return Ok(());
+    }
+    if mirrored.head_commit.is_none()
+        && record
+            .kept
+            .tree
+            .as_ref()
+            .is_some_and(|tree| tree.commit.is_some())
+    {
+        return Err(CacheError::NoDefaultBranch {
+            url: mirrored.url.clone(),
+        });
+    }
+    let staging = Staging::new(&inner.root)?;
+    let id = tree_id();
+    let make = |mirrored: &MirrorRecord, staging: &Staging| {
+        let spec = TreeSpec {
+            upstream,
+            url: &record.kept.source_url,
+            commit: commit_of(mirrored),
+            branch: mirrored.head_branch.as_deref(),
+            default_branch: mirrored.head_branch.as_deref(),
+            token: &id,
+            files: Files::OfCommit,
+        };
+        build(inner, &spec, &staging.tree(), call)
+    };
+    let (mirrored, staging, built) = match make(&mirrored, &staging) {
+        Err(CacheError::Store(_)) => {
+            // What was mirrored cannot be read: it is fetched again, while the old tree stays.
+            drop(staging);
+            let mirrored = mirror::rebuild(inner, upstream, call)?;
+            let staging = Staging::new(&inner.root)?;
+            let built = make(&mirrored, &staging)?;
+            (mirrored, staging, built)
+        }
+        built => (mirrored, staging, built?),
+    };
+    let next = TreeRecord {
+        commit: mirrored.head_commit.clone(),
+        branch: mirrored.head_branch.clone(),
+        ..tree_record(inner, &staging, id, built, manner)?
+    };
+    make_room(inner, record, &next, call)?;
+    publish(inner, record, staging, next)?;
+    record.kept.updated = Some(mirrored.asked);
+    Ok(())
+}
+
+/// A directory, with the history of its repository if it is a working copy.
+fn of_folder(
+    inner: &Inner,
+    record: &mut EntryRecord,
+    folder: &std::path::Path,
+    git: Option<&Upstream>,
+    arrived: &Moment,
+    call: &CallOptions<'_>,
+) -> Result<(), CacheError> {
+    let asked = Moment::now();
+    let mut notes = Vec::new();
+    let mut mirrored = None;
+    let mut using = None;
+    if let Some(upstream) = git {
+        using = Some(inner.using(&upstream.key, call)?);
+        record.kept.mirror = Some(upstream.key.clone());
+        match mirror::update(inner, upstream, arrived, call) {
+            Ok(found) => mirrored = Some((upstream, found)),
+            Err(CacheError::Remote(error)) if error.is_shallow() => {
+                record.kept.mirror = None;
+                notes.push("its history is cut off, and was left out".to_owned());
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if let Some((_, mirrored)) = &mirrored {
+        note_remote(record, mirrored);
+    }
+    let ignore = &inner.config.ignore;
+    let gitignore = ignore.gitignore.unwrap_or(git.is_some());
+    let mut copy = FolderCopy {
+        source: folder,
+        exclude: ExcludeFilter::new(&ignore.patterns, None, gitignore)
+            .map_err(CacheError::store(inner.root.path()))?,
+        is_working_copy: git.is_some(),
+        kept_out: inner.root.path(),
+    };
+    let listing = copy.list(call)?;
+    let manner = format!("{} {gitignore} {:?}", inner.manner(), ignore.patterns);
+    let before = good_tree(inner, record, &manner).cloned();
+    let manifests = inner.root.own("manifests");
+    let manifest = before
+        .as_ref()
+        .and_then(|tree| read_manifest(&manifests, &tree.id));
+    let commit = mirrored
+        .as_ref()
+        .and_then(|(_, found)| found.head_commit.clone());
+    let branch = mirrored
+        .as_ref()
+        .and_then(|(_, found)| found.head_branch.clone());
+    if let (Some(before), Some(manifest)) = (&before, &manifest)
+        && (&before.commit, &before.branch) == (&commit, &branch)
+        && listing.is_unchanged(manifest)
+    {
+        record.kept.updated = Some(asked);
+        return Ok(());
+    }
+    let staging = Staging::new(&inner.root)?;
+    let id = tree_id();
+    let tree = staging.tree();
+    let mut built = match &mirrored {
+        Some((upstream, mirrored)) => {
+            let spec = TreeSpec {
+                upstream,
+                url: &record.kept.source_url,
+                commit: commit_of(mirrored),
+                branch: mirrored.head_branch.as_deref(),
+                default_branch: mirrored.head_branch.as_deref(),
+                token: &id,
+                files: Files::Elsewhere,
+            };
+            build(inner, &spec, &tree, call)?
+        }
+        None => {
+            super::git_dir::make_folder(&tree)?;
+            BuiltTree::default()
+        }
+    };
+    let place = inner.root.tree(&record.name);
+    let before = manifest.as_ref().map(|manifest| Before {
+        tree: &place,
+        manifest,
+    });
+    let manifest = copy.copy(&listing, &tree, before.as_ref(), call)?;
+    let kept_at = manifest_path(&manifests, &id);
+    super::git_dir::write(&kept_at, &manifest.to_bytes())?;
+    notes.extend(listing.notes.iter().cloned());
+    built.bytes = bytes_of(&listing);
+    built.notes.extend(notes);
+    let next = TreeRecord {
+        commit,
+        branch,
+        ..tree_record(inner, &staging, id, built, manner)?
+    };
+    let published =
+        make_room(inner, record, &next, call).and_then(|()| publish(inner, record, staging, next));
+    if published.is_err() {
+        let _ = std::fs::remove_file(kept_at);
+    }
+    drop(using);
+    record.kept.updated = Some(asked);
+    published
+}
+
+/// What the catalog notes of a tree that was made.
+fn tree_record(
+    inner: &Inner,
+    staging: &Staging,
+    id: String,
+    built: BuiltTree,
+    manner: String,
+) -> Result<TreeRecord, CacheError> {
+    let tree = staging.tree();
+    let identity = Identity::of(&tree).ok_or_else(|| CacheError::Missing { path: tree })?;
+    let mut history_bytes = 0;
+    for key in &built.mirrors {
+        history_bytes += inner.index.mirror(key)?.map_or(0, |mirror| mirror.bytes);
+    }
+    Ok(TreeRecord {
+        id,
+        identity,
+        made: Moment::now(),
+        commit: None,
+        branch: None,
+        bytes: built.bytes,
+        history_bytes,
+        mirrors: built.mirrors,
+        notes: built.notes,
+        manner,
+    })
+}
+
+fn make_room(
+    inner: &Inner,
+    record: &EntryRecord,
+    next: &TreeRecord,
+    call: &CallOptions<'_>,
+) -> Result<(), CacheError> {
+    let more = next.bytes.saturating_sub(record.tree_bytes);
+    room::make_room(inner, &record.name, more, call)
+}
+
+fn note_remote(record: &mut EntryRecord, mirrored: &MirrorRecord) {
+    record.kept.remote = Some(RemoteHead {
+        asked: mirrored.asked.clone(),
+        commit: mirrored.head_commit.clone(),
+        branch: mirrored.head_branch.clone(),
+        summary: None,
+    });
+}
+
+fn commit_of(mirrored: &MirrorRecord) -> Option<ObjectId> {
+    let text = mirrored.head_commit.as_deref()?;
+    ObjectId::from_hex(text.as_bytes()).ok()
+}
+
+fn tree_id() -> String {
+    uuid::Uuid::new_v4().simple().to_string()
+}
