@@ -44,3 +44,8 @@ pub use remote::{Remote, RemoteError, RemoteOptions, RemoteUrl};
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/guide/src/hosted.md")]
 struct GuidePage;
+
+/// The guide's page for the cache, so that its program runs.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/src/cache.md")]
+struct CachePage;

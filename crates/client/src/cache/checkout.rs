@@ -46,6 +46,7 @@ pub(super) fn make(
         .remote
         .as_ref()
         .and_then(|head| head.branch.as_deref());
+    let before = inner.root.tree(&record.name).join(".git");
     let spec = TreeSpec {
         upstream,
         url: &record.kept.source_url,
@@ -53,6 +54,7 @@ pub(super) fn make(
         branch: found.branch.as_deref(),
         default_branch,
         token: &id,
+        before: Some(&before),
         files: Files::OfCommit,
     };
     let built = build(
@@ -73,6 +75,7 @@ pub(super) fn make(
     };
     // First the record: without it nobody would know of the folder.
     inner.index.put_checkout(&id, &made)?;
+    drop(built.using);
     let place = inner.root.own("checkouts").join(&id);
     fs::rename(staging.tree(), &place).map_err(CacheError::file(&place))?;
     Ok(shown(inner, &id, &made))
@@ -101,7 +104,7 @@ fn find(
     let id = ObjectId::from_hex(revision.as_bytes()).ok();
     let mut notes = Vec::new();
     if let Some(id) = &id
-        && let Some(commit) = commit_here(inner, upstream, id, call)?
+        && let Some(commit) = mirror::commit_here(inner, upstream, id, call)?
     {
         return Ok(Revision {
             commit,
@@ -136,7 +139,7 @@ fn find(
         None => None,
     };
     let commit = match obtained {
-        Some(id) => commit_here(inner, upstream, &id, call)?,
+        Some(id) => mirror::commit_here(inner, upstream, &id, call)?,
         None => None,
     };
     let commit = commit.ok_or_else(|| CacheError::NoSuchRevision {
@@ -148,32 +151,6 @@ fn find(
         branch: None,
         notes,
     })
-}
-
-/// The commit that an object of the mirror leads to, if it is there with all it reaches.
-fn commit_here(
-    inner: &Inner,
-    upstream: &Upstream,
-    id: &ObjectId,
-    call: &CallOptions<'_>,
-) -> Result<Option<ObjectId>, CacheError> {
-    let place = inner.root.mirror(&upstream.key);
-    if !place.is_dir() {
-        return Ok(None);
-    }
-    let shared = inner.root.lock("mirror", &upstream.key);
-    let _shared = FileLock::take(&shared, Sharing::Shared, call)?;
-    let store = mirror::open(&place).map_err(CacheError::mirror(inner.root.path()))?;
-    let failed = || CacheError::store(inner.root.path());
-    let database = store.database().map_err(failed())?;
-    if !database
-        .contains(id)
-        .map_err(|error| failed()(error.into()))?
-    {
-        return Ok(None);
-    }
-    let (id, kind) = database.peel(*id).map_err(|error| failed()(error.into()))?;
-    Ok((kind == packhouse_object::ObjectKind::Commit).then_some(id))
 }
 
 /// What a branch, a tag, a whole ref, a shortened id or `HEAD` names in the mirror.

@@ -6,6 +6,7 @@
 //! - no file is shared with the source. A file that did not change is shared with the copy before, by a hard link, if that
 //!   was not touched since it was made; on file systems that can, others share blocks until somebody writes.
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs::{self, File, FileTimes, OpenOptions, Permissions};
 use std::io;
@@ -29,6 +30,8 @@ const TRIES: usize = 5;
 pub(super) struct FolderCopy<'a> {
     pub(super) source: &'a Path,
     pub(super) exclude: ExcludeFilter,
+    /// What is never left out: the files of the commit that is checked out, and the folders they are in.
+    pub(super) tracked: HashSet<BString>,
     /// Whether it is a working copy of Git, whose `.git` is made in another way.
     pub(super) is_working_copy: bool,
     /// The folder that must not be in it.
@@ -49,21 +52,27 @@ impl FolderCopy<'_> {
         let mut listing = Listing::default();
         let kept_out = fs::metadata(self.kept_out).map_err(CacheError::file(self.kept_out))?;
         let kept_out = (kept_out.dev(), kept_out.ino());
-        // Folders to look into, the next one last.
-        let mut ahead = vec![BString::default()];
-        while let Some(folder) = ahead.pop() {
+        // Folders to look into, the next one last, and whether only tracked files in them count.
+        let mut ahead = vec![(BString::default(), false)];
+        while let Some((folder, only_tracked)) = ahead.pop() {
             call.check()?;
             let local = local_path(self.source, folder.as_bstr());
             self.exclude.enter_directory(&local, &folder);
-            let mut inside = Vec::new();
+            let (mut inside, mut inside_ahead) = (Vec::new(), Vec::new());
             for entry in fs::read_dir(&local).map_err(CacheError::file(&local))? {
                 let entry = entry.map_err(CacheError::file(&local))?;
                 let name = entry.file_name();
                 let path = joined(&folder, &name);
                 let local = entry.path();
                 let metadata = fs::symlink_metadata(&local).map_err(CacheError::file(&local))?;
-                if self.leaves_out(&folder, &name, &path, &metadata) {
+                let is_excluded = only_tracked || self.is_excluded(&name, &path, &metadata);
+                if self.is_foreign_git(&folder, &name, &metadata)
+                    || is_excluded && !self.tracked.contains(&path)
+                {
                     continue;
+                }
+                if metadata.is_dir() {
+                    inside_ahead.push((path.clone(), is_excluded));
                 }
                 if metadata.is_dir() && (metadata.dev(), metadata.ino()) == kept_out {
                     return Err(CacheError::InvalidSource {
@@ -77,29 +86,25 @@ impl FolderCopy<'_> {
                 }
             }
             inside.sort_by(|(a, _), (b, _)| a.cmp(b));
-            let folders = inside
-                .iter()
-                .rev()
-                .filter(|(_, stat)| stat.kind == Kind::Folder);
-            ahead.extend(folders.map(|(path, _)| path.clone()));
+            inside_ahead.sort();
+            ahead.extend(inside_ahead.into_iter().rev());
             listing.found.append(&mut inside);
         }
         Ok(listing)
     }
 
-    fn leaves_out(
-        &self,
-        folder: &BString,
-        name: &OsStr,
-        path: &BString,
-        metadata: &fs::Metadata,
-    ) -> bool {
-        let is_git = name == ".git";
-        // The file of a linked working tree would make `git` in the copy work on the source's repository.
-        if is_git && (self.is_working_copy || folder.is_empty() && metadata.is_file()) {
-            return true;
-        }
-        self.exclude.active() && self.exclude.is_excluded_in_walk(path, metadata.is_dir())
+    /// Whether it is a `.git` that the copy must not have: it is made in another way, or it is the file of a linked working
+    /// tree, by which `git` in the copy would work on the source's repository.
+    fn is_foreign_git(&self, folder: &BString, name: &OsStr, found: &fs::Metadata) -> bool {
+        let is_link_file = folder.is_empty() && found.is_file();
+        name == ".git" && (self.is_working_copy || is_link_file)
+    }
+
+    fn is_excluded(&self, name: &OsStr, path: &BString, found: &fs::Metadata) -> bool {
+        // The filter leaves out the files that it reads.
+        name != ".gitignore"
+            && self.exclude.active()
+            && self.exclude.is_excluded_in_walk(path, found.is_dir())
     }
 
     /// Copies what was found into a folder that is there. `before` is the copy that is there already.

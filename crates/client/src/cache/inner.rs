@@ -72,7 +72,7 @@ impl Inner {
     pub(super) fn manner(&self) -> String {
         let CacheConfig {
             submodules, lfs, ..
-        } = &self.config;
+        } = self.config;
         format!("{submodules} {lfs} {:?}", self.settings.tree)
     }
 

@@ -11,7 +11,7 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::time::Duration;
 
-use packhouse_object::{ObjectId, RefName};
+use packhouse_object::{ObjectId, ObjectKind, RefName};
 use packhouse_repo::View;
 use packhouse_repo::store::{Create, GcOptions, Store, StoreOptions};
 use ring::digest;
@@ -244,6 +244,32 @@ pub(super) fn ask_head(
         branch: offered.head_branch.as_ref().and_then(branch_name),
         summary: None,
     })
+}
+
+/// The commit that an object of the mirror leads to, if it is there with all it reaches.
+pub(super) fn commit_here(
+    inner: &Inner,
+    upstream: &Upstream,
+    id: &ObjectId,
+    call: &CallOptions<'_>,
+) -> Result<Option<ObjectId>, CacheError> {
+    let place = inner.root.mirror(&upstream.key);
+    if !place.is_dir() {
+        return Ok(None);
+    }
+    let shared = inner.root.lock("mirror", &upstream.key);
+    let _shared = FileLock::take(&shared, Sharing::Shared, call)?;
+    let store = open(&place).map_err(CacheError::mirror(inner.root.path()))?;
+    let failed = || CacheError::store(inner.root.path());
+    let database = store.database().map_err(failed())?;
+    if !database
+        .contains(id)
+        .map_err(|error| failed()(error.into()))?
+    {
+        return Ok(None);
+    }
+    let (id, kind) = database.peel(*id).map_err(|error| failed()(error.into()))?;
+    Ok((kind == ObjectKind::Commit).then_some(id))
 }
 
 /// What [`obtain`] gets.

@@ -32,6 +32,7 @@ mod folder;
 mod git_dir;
 mod index_file;
 mod inner;
+mod large_files;
 mod lock;
 mod manifest;
 mod mirror;
@@ -46,6 +47,7 @@ mod settings;
 mod source;
 mod staging;
 mod state;
+mod submodules;
 mod tree;
 mod update;
 

@@ -6,7 +6,6 @@
 //!     index.sqlite3              entries, mirrors, checkouts
 //!     locks/                     files that are locked
 //!     mirrors/<key>.git          bare repositories, one for each canonical URL
-//!     lfs/<aa>/<bb>/<oid>        files of Git LFS
 //!     checkouts/<id>/<name>      working trees at a commit
 //!     manifests/<id>             what copies of directories were made of
 //!     staging/<id>/              what is under way; `staging/<id>.lock` is locked while its maker lives
@@ -28,10 +27,9 @@ use super::name::EntryName;
 /// The engine's own folder.
 pub(super) const OWN: &str = ".packhouse";
 
-const FOLDERS: [&str; 7] = [
+const FOLDERS: [&str; 6] = [
     "locks",
     "mirrors",
-    "lfs",
     "checkouts",
     "manifests",
     "staging",

@@ -1,5 +1,6 @@
 //! Working trees: the files of a commit, with a `.git` beside them.
 
+use std::collections::HashSet;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -11,10 +12,11 @@ use packhouse_repo::store::{CopyOut, Snapshot, StoreError};
 use super::git_dir::{GitDir, default_branch, make_folder};
 use super::index_file::{IndexEntry, Trust, write_index};
 use super::inner::Inner;
+use super::large_files::LargeFiles;
 use super::lock::{FileLock, Sharing};
 use super::mirror;
 use super::source::Upstream;
-use super::{CacheError, CallOptions};
+use super::{CacheError, CallOptions, submodules};
 
 /// What is made.
 #[derive(Clone, Debug)]
@@ -28,6 +30,8 @@ pub(super) struct TreeSpec<'a> {
     pub(super) default_branch: Option<&'a str>,
     /// Names the tree.
     pub(super) token: &'a str,
+    /// The `.git` of the tree before, if there is one.
+    pub(super) before: Option<&'a Path>,
     /// Where the files come from.
     pub(super) files: Files,
 }
@@ -48,6 +52,8 @@ pub(super) struct BuiltTree {
     /// The mirrors that it was made from.
     pub(super) mirrors: Vec<String>,
     pub(super) notes: Vec<String>,
+    /// Keep the mirrors of submodules until the tree is noted in the catalog.
+    pub(super) using: Vec<FileLock>,
 }
 
 /// Makes a tree in the folder `tree`, which is made too.
@@ -57,29 +63,45 @@ pub(super) fn build(
     tree: &Path,
     call: &CallOptions<'_>,
 ) -> Result<BuiltTree, CacheError> {
-    make_folder(tree)?;
-    let git = tree.join(".git");
-    build_into(inner, spec, tree, &git, None, call)
+    let place = TreePlace {
+        top: tree,
+        tree: tree.to_owned(),
+        git: tree.join(".git"),
+        depth: 0,
+    };
+    build_at(inner, spec, &place, call)
 }
 
-/// As [`build`], with the `.git` elsewhere.
-pub(super) fn build_into(
+/// Where a tree is made, perhaps as a submodule of another.
+#[derive(Debug)]
+pub(super) struct TreePlace<'a> {
+    /// The tree that all of it is in.
+    pub(super) top: &'a Path,
+    pub(super) tree: PathBuf,
+    pub(super) git: PathBuf,
+    /// How many submodules it is inside of.
+    pub(super) depth: usize,
+}
+
+/// As [`build`], at a place in a tree.
+pub(super) fn build_at(
     inner: &Inner,
     spec: &TreeSpec<'_>,
-    tree: &Path,
-    git: &Path,
-    worktree: Option<String>,
+    place: &TreePlace<'_>,
     call: &CallOptions<'_>,
 ) -> Result<BuiltTree, CacheError> {
+    let (tree, git) = (place.tree.as_path(), place.git.as_path());
+    let worktree = (place.depth > 0).then(|| relative(place.top, git, tree));
+    make_folder(tree)?;
     let key = &spec.upstream.key;
     let shared = FileLock::take(&inner.root.lock("mirror", key), Sharing::Shared, call)?;
-    let place = inner.root.mirror(key);
+    let mirror = inner.root.mirror(key);
     let failed = || CacheError::store(inner.root.path());
-    let store = mirror::open(&place).map_err(CacheError::mirror(inner.root.path()))?;
+    let store = mirror::open(&mirror).map_err(CacheError::mirror(inner.root.path()))?;
     let view = store.view().map_err(failed())?;
     let origin_branch = default_branch(&view, spec.default_branch);
     let git_dir = GitDir {
-        mirror: &place,
+        mirror: &mirror,
         view: &view,
         url: spec.url,
         commit: spec.commit,
@@ -113,9 +135,44 @@ pub(super) fn build_into(
     }
     // Another mirror may have to be changed next; nobody waits for one lock while holding the other.
     drop(shared);
+    let large_files = LargeFiles {
+        inner,
+        upstream: spec.upstream,
+        tree,
+        git,
+        before: spec.before,
+    };
+    let (large_bytes, note) = large_files.fill_in(&entries, call)?;
     write_index(&index, tree, &entries, Trust::Files)?;
-    built.bytes = bytes_of(tree, &entries);
+    built.bytes = large_bytes + bytes_of(tree, &entries);
+    built.notes.extend(note);
+    submodules::add(inner, spec, place, &entries, &mut built, call)?;
     Ok(built)
+}
+
+/// The files of a commit of a mirror, and the folders they are in.
+pub(super) fn tracked(
+    inner: &Inner,
+    upstream: &Upstream,
+    commit: ObjectId,
+    call: &CallOptions<'_>,
+) -> Result<HashSet<BString>, CacheError> {
+    let lock = inner.root.lock("mirror", &upstream.key);
+    let _shared = FileLock::take(&lock, Sharing::Shared, call)?;
+    let store = mirror::open(&inner.root.mirror(&upstream.key))
+        .map_err(CacheError::mirror(inner.root.path()))?;
+    let entries = store
+        .snapshot_at(commit, None, false)
+        .and_then(|snapshot| entries_of(&snapshot))
+        .map_err(CacheError::store(inner.root.path()))?;
+    let mut paths = HashSet::new();
+    for IndexEntry { path, .. } in entries {
+        for at in path.find_iter("/") {
+            paths.insert(path[..at].into());
+        }
+        paths.insert(path);
+    }
+    Ok(paths)
 }
 
 /// Everything that the index has, in its order.
@@ -143,6 +200,13 @@ fn bytes_of(tree: &Path, entries: &[IndexEntry]) -> u64 {
         .iter()
         .filter_map(|entry| fs::symlink_metadata(local_path(tree, entry.path.as_bstr())).ok());
     found.map(|found| found.len()).sum()
+}
+
+/// The way from one folder below `top` to another.
+pub(super) fn relative(top: &Path, from: &Path, to: &Path) -> String {
+    let below = |path: &Path| path.strip_prefix(top).unwrap_or(path).to_owned();
+    let up = "../".repeat(below(from).components().count());
+    format!("{up}{}", below(to).display())
 }
 
 /// Where a path of a repository is below a folder.

@@ -1,5 +1,7 @@
 //! Bringing an entry up to date.
 
+use std::collections::HashSet;
+
 use packhouse_object::ObjectId;
 use packhouse_repo::store::ExcludeFilter;
 
@@ -14,7 +16,7 @@ use super::record::{EntryRecord, Identity, MirrorRecord, RemoteHead, TreeRecord}
 use super::source::{Place, Source, Upstream};
 use super::staging::{Staging, sweep};
 use super::state::{Found, is_whole, tree_at};
-use super::tree::{BuiltTree, Files, TreeSpec, build};
+use super::tree::{BuiltTree, Files, TreeSpec, build, tracked};
 use super::{CacheError, CallOptions, room};
 
 /// Makes the entry what its source is. On failure the entry says why, and keeps what it had.
@@ -127,6 +129,7 @@ fn of_repository(
     }
     let staging = Staging::new(&inner.root)?;
     let id = tree_id();
+    let before = inner.root.tree(&record.name).join(".git");
     let make = |mirrored: &MirrorRecord, staging: &Staging| {
         let spec = TreeSpec {
             upstream,
@@ -135,11 +138,12 @@ fn of_repository(
             branch: mirrored.head_branch.as_deref(),
             default_branch: mirrored.head_branch.as_deref(),
             token: &id,
+            before: Some(&before),
             files: Files::OfCommit,
         };
         build(inner, &spec, &staging.tree(), call)
     };
-    let (mirrored, staging, built) = match make(&mirrored, &staging) {
+    let (mirrored, staging, mut built) = match make(&mirrored, &staging) {
         Err(CacheError::Store(_)) => {
             // What was mirrored cannot be read: it is fetched again, while the old tree stays.
             drop(staging);
@@ -150,6 +154,13 @@ fn of_repository(
         }
         built => (mirrored, staging, built?),
     };
+    if mirrored.head_commit.is_none() {
+        built
+            .notes
+            .push("its default branch has no commits yet".to_owned());
+    }
+    // The catalog notes the tree, and with it the mirrors, before these are given up.
+    let _using = std::mem::take(&mut built.using);
     let next = TreeRecord {
         commit: mirrored.head_commit.clone(),
         branch: mirrored.head_branch.clone(),
@@ -191,8 +202,16 @@ fn of_folder(
     }
     let ignore = &inner.config.ignore;
     let gitignore = ignore.gitignore.unwrap_or(git.is_some());
+    let tracked = match (&mirrored, gitignore) {
+        (Some((upstream, mirrored)), true) => match commit_of(mirrored) {
+            Some(commit) => tracked(inner, upstream, commit, call)?,
+            None => HashSet::new(),
+        },
+        _ => HashSet::new(),
+    };
     let mut copy = FolderCopy {
         source: folder,
+        tracked,
         exclude: ExcludeFilter::new(&ignore.patterns, None, gitignore)
             .map_err(CacheError::store(inner.root.path()))?,
         is_working_copy: git.is_some(),
@@ -230,6 +249,7 @@ fn of_folder(
                 branch: mirrored.head_branch.as_deref(),
                 default_branch: mirrored.head_branch.as_deref(),
                 token: &id,
+                before: None,
                 files: Files::Elsewhere,
             };
             build(inner, &spec, &tree, call)?

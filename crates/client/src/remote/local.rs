@@ -163,15 +163,23 @@ fn refs_of(store: &Store, view: &View) -> Result<RemoteRefs, RemoteError> {
         .current_name()
         .map_err(RemoteError::local(store.path()))?;
     let head_ref = current.and_then(|name| packhouse_object::RefName::branch(&name).ok());
+    let head = match &head_ref {
+        Some(name) => view.refs().get(name).map(|found| found.target),
+        None => detached_head(store),
+    };
     Ok(RemoteRefs {
         refs: refs.collect(),
-        head: head_ref
-            .as_ref()
-            .and_then(|name| Some(view.refs().get(name)?.target)),
+        head,
         head_ref,
         symbolic: view.symbolic_refs().clone(),
         skipped: Vec::new(),
     })
+}
+
+/// The commit in `HEAD`, where that names no branch.
+fn detached_head(store: &Store) -> Option<ObjectId> {
+    let text = std::fs::read(store.path().join("HEAD")).ok()?;
+    ObjectId::from_hex(text.trim_ascii_end()).ok()
 }
 
 pub(crate) fn copy_error(error: CopyError) -> RemoteError {

@@ -47,6 +47,7 @@ pub use refs::{RemoteRef, RemoteRefs};
 pub use url::RemoteUrl;
 
 pub(crate) use error::with_reasons;
+pub(crate) use http::{LargeFile, TakeFile};
 pub(crate) use local::{check_complete, copy_error};
 
 use conversation::Conversation;
@@ -175,6 +176,24 @@ impl Remote {
                 PushConnection::open(conversation, self.options.clone(), progress)
             }
         }
+    }
+
+    /// Gets files of Git LFS from an HTTP server. Those that it does not have are left out; others have none.
+    pub(crate) fn large_files(
+        &self,
+        files: &[LargeFile],
+        progress: &dyn Progress,
+        take: &mut TakeFile<'_>,
+    ) -> Result<(), RemoteError> {
+        let Place::Http(url) = &self.url.place else {
+            return Ok(());
+        };
+        let failures = Failures {
+            url: self.url.to_string(),
+        };
+        let edge = Edge::new(self.links.runtime()?, self.options.idle_timeout, progress);
+        http::HttpClient::new(url, &self.options, failures, &self.links)?
+            .large_files(files, &edge, take)
     }
 
     /// The folder it is in, if folders are allowed.

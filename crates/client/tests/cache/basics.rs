@@ -40,7 +40,7 @@ fn an_entry_is_an_ordinary_working_tree_that_follows_its_remote() {
     // Weakness 2: a second process knew nothing.
     let again = open(&world);
     let listed = again.list().unwrap();
-    assert_eq!(listed, [entry.clone()]);
+    assert_eq!(listed, std::slice::from_ref(&entry));
     assert_eq!(again.get("source").unwrap().cache_path, entry.cache_path);
     again.remove("source", &CallOptions::default()).unwrap();
     assert!(!entry.cache_path.exists());

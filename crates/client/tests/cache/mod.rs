@@ -1,6 +1,10 @@
 //! The cache against real remotes. Each weakness of the implementation that others have is a test here.
 
 mod basics;
+mod killed;
+mod limits;
+mod places;
+mod remotes;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -2,6 +2,7 @@
 
 mod body;
 mod discover;
+mod large_files;
 
 use std::sync::Arc;
 
@@ -21,6 +22,7 @@ use super::{Links, RemoteError, RemoteOptions};
 use crate::credentials::{Credential, CredentialSource};
 use crate::egress::{Egress, EgressError};
 use body::BodyWriter;
+pub(crate) use large_files::{LargeFile, TakeFile};
 
 /// The most of an error page that is read and quoted.
 const QUOTED_BYTES: usize = 400;

@@ -1,0 +1,174 @@
+//! Room, readers and crowds.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use packhouse_client::cache::{Cache, CacheError, CallOptions};
+
+use super::remotes::Noting;
+use super::{add, check_tree, config, open, path_of};
+use crate::git::init;
+use crate::world::World;
+
+fn sized(world: &World, name: &str, bytes: usize) -> String {
+    let folder = world.path(name);
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("file"), vec![b'x'; bytes]).unwrap();
+    folder.to_str().unwrap().to_owned()
+}
+
+/// Weakness 7: the limit was not kept.
+#[test]
+fn entries_that_were_not_used_for_longest_make_room_but_never_one_in_use() {
+    let world = World::new();
+    let mut config = config(&world.path("cache"));
+    config.max_bytes = 3500;
+    let cache = Cache::open(config).unwrap();
+    let call = CallOptions::default();
+    let sources = ["a", "b", "c", "d", "e"].map(|name| sized(&world, name, 1000));
+    for source in &sources[..3] {
+        add(&cache, source);
+        std::thread::sleep(Duration::from_millis(3));
+    }
+    cache.get("a").unwrap();
+    let names = || -> Vec<String> {
+        let listed = cache.list().unwrap().into_iter();
+        listed.map(|entry| entry.name).collect()
+    };
+    add(&cache, &sources[3]);
+    assert_eq!(names(), ["a", "c", "d"]);
+    assert!(!cache.root().join("b").exists());
+    assert!(cache.stats().unwrap().total_size_bytes <= 3500);
+    let lease = cache.lease("c", &call).unwrap();
+    // Another process sees the lease.
+    let other = open(&world);
+    assert!(matches!(
+        other.remove("c", &call),
+        Err(CacheError::InUse { .. })
+    ));
+    add(&cache, &sources[4]);
+    assert_eq!(names(), ["c", "d", "e"]);
+    // One that is too large removes nothing that is in use, and is not there itself.
+    let large = sized(&world, "large", 3000);
+    let full = cache.add(&large, None, &call).unwrap_err();
+    assert!(matches!(full, CacheError::Full { .. }), "{full}");
+    assert!(full.to_string().contains("large"), "{full}");
+    assert!(!cache.root().join("large").exists());
+    assert!(lease.entry().cache_path.join("file").exists());
+    drop(lease);
+    cache.clear(&call).unwrap();
+    assert_eq!(cache.stats().unwrap().total_size_bytes, 0);
+}
+
+#[test]
+fn a_reader_keeps_the_tree_that_it_is_in() {
+    let world = World::new();
+    let source = world.with_history("source");
+    let cache = open(&world);
+    let entry = add(&cache, &path_of(&source));
+    // As a program does that works there.
+    let inside = fs::File::open(&entry.cache_path).unwrap();
+    let work = world.work("source");
+    work.commit_file("new", "new\n");
+    work.run(&["push", "-q", "../source.git", "main:main"]);
+    add(&cache, &path_of(&source));
+    let opened = rustix_open(&inside, "file-1");
+    assert!(opened, "the old tree is still there");
+    assert!(entry.cache_path.join("new").exists());
+}
+
+fn rustix_open(folder: &fs::File, name: &str) -> bool {
+    use std::os::fd::AsRawFd;
+    let path = format!("/proc/self/fd/{}/{name}", folder.as_raw_fd());
+    fs::read(path).is_ok()
+}
+
+/// Old and new never mix: each look at two files, by way of one open folder, sees one commit.
+#[test]
+fn a_tree_is_never_seen_in_part() {
+    let world = World::new();
+    let work = init(&world.path("work"));
+    let commit = |number: usize| {
+        fs::write(work.dir.join("a"), number.to_string()).unwrap();
+        fs::write(work.dir.join("b"), number.to_string()).unwrap();
+        work.run(&["add", "."]);
+        work.run(&["commit", "-q", "-m", "x"]);
+    };
+    commit(0);
+    work.run(&["clone", "-q", "--bare", ".", "../source.git"]);
+    let cache = open(&world);
+    let source = world.path("source.git").to_str().unwrap().to_owned();
+    let entry = add(&cache, &source);
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            use std::os::fd::AsRawFd;
+            let mut looks = 0;
+            while !done.load(std::sync::atomic::Ordering::SeqCst) {
+                let folder = fs::File::open(&entry.cache_path).unwrap();
+                let of = |name: &str| {
+                    fs::read(format!("/proc/self/fd/{}/{name}", folder.as_raw_fd())).unwrap()
+                };
+                assert_eq!(of("a"), of("b"));
+                looks += 1;
+            }
+            looks
+        });
+        for number in 1..6 {
+            commit(number);
+            work.run(&["push", "-q", "../source.git", "main:main"]);
+            add(&cache, &source);
+        }
+        done.store(true, std::sync::atomic::Ordering::SeqCst);
+        assert!(reader.join().unwrap() > 5);
+    });
+}
+
+const ROOT: &str = "PACKHOUSE_TEST_CACHE";
+const SOURCE: &str = "PACKHOUSE_TEST_SOURCE";
+
+#[test]
+#[ignore = "another test runs it in processes of its own"]
+fn ten_callers() {
+    let of = |name| std::env::var(name).unwrap();
+    let cache = Cache::open(config(Path::new(&of(ROOT)))).unwrap();
+    let source = of(SOURCE);
+    std::thread::scope(|scope| {
+        for _ in 0..10 {
+            scope.spawn(|| check(&add(&cache, &source).cache_path));
+        }
+    });
+}
+
+fn check(path: &Path) {
+    assert!(path.join("file-1").exists() && path.join(".git/HEAD").exists());
+}
+
+/// Weakness 10: processes fetched and removed the same folder at once.
+#[test]
+fn fifty_callers_in_five_processes_cause_one_fetch() {
+    let mut world = World::new();
+    world.with_history("source");
+    let site = Noting::new(&world);
+    let url = format!("{}source.git", world.serve(site.clone()));
+    let children: Vec<_> = (0..5)
+        .map(|_| {
+            Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", "cache::limits::ten_callers", "--ignored"])
+                .env(ROOT, world.path("cache"))
+                .env(SOURCE, &url)
+                .stdout(Stdio::null())
+                .spawn()
+                .unwrap()
+        })
+        .collect();
+    for mut child in children {
+        assert!(child.wait().unwrap().success());
+    }
+    let asked = site.take();
+    let fetches = asked.iter().filter(|word| *word == "fetch").count();
+    assert_eq!(fetches, 1, "{asked:?}");
+    check_tree(&open(&world).get("source").unwrap().cache_path);
+}
