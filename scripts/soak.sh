@@ -19,6 +19,9 @@ fi
 # Thousands of merges against Git's, others than in the quick tests each time.
 PACKHOUSE_MERGE_CASES=${SOAK_MERGES:-20000} PACKHOUSE_MERGE_SEED=$((RANDOM * 1000 + 10000)) \
     cargo test --quiet --release -p packhouse-repo --test main merge::renamed
+# Caches whose processes are killed again and again.
+PACKHOUSE_CACHE_KILLS=$((${SOAK_MINUTES:-10} * 30)) \
+    cargo test --quiet --release -p packhouse-client --test main cache::killed
 end=$((SECONDS + 60 * ${SOAK_MINUTES:-10}))
 runs=0
 while ((SECONDS < end)); do

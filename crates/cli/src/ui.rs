@@ -79,6 +79,17 @@ impl Progress {
         self.bar.set_message(doing.into());
     }
 
+    /// Says how much of a step is done; nothing of one that is only beginning.
+    pub(crate) fn step(&self, what: &str, done: u64, total: Option<u64>) {
+        if self.bar.is_hidden() {
+            return;
+        }
+        match (done, total) {
+            (0, _) => self.bar.set_message(format!("{}: {what}", self.doing)),
+            _ => self.at(&format!(" {what}"), done, total),
+        }
+    }
+
     fn at(&self, what: &str, done: u64, total: Option<u64>) {
         // Called for every object: most calls must cost nothing.
         if !self.bar.is_hidden() && (done.is_multiple_of(1024) || Some(done) == total) {

@@ -1,6 +1,7 @@
 //! The commands, one file each: its arguments (`XArgs`) and what it does (`run`).
 
 mod admin;
+pub(crate) mod cache;
 pub(crate) mod completions;
 mod export;
 mod fsck;
@@ -29,6 +30,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Maintain(maintain::MaintainCommand),
     Sweep(sweep::SweepArgs),
+    Cache(cache::CacheArgs),
     Store(store::StoreArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -42,7 +44,9 @@ impl Command {
         logging::start(log_format.unwrap_or_default(), "warn");
         match self {
             Command::Serve(_) => unreachable!("served above"),
-            Command::Store(_) | Command::Completions(_) => unreachable!("run without a runtime"),
+            Command::Cache(_) | Command::Store(_) | Command::Completions(_) => {
+                unreachable!("run without a runtime")
+            }
             Command::Admin(command) => admin::run(command, ui).await?,
             Command::Token(command) => token::run(command, ui)?,
             Command::Export(args) => export::run(args, ui).await?,

@@ -1,0 +1,303 @@
+//! `packhouse cache`: a local cache of repositories and directories.
+
+mod show;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use packhouse_client::SystemCredentials;
+use packhouse_client::cache::{
+    Cache, CacheConfig, CacheError, CacheStep, CallOptions, CancelToken,
+};
+
+use self::show::{Listed, Made, Numbers, Shown};
+use crate::error::CliError;
+use crate::signals;
+use crate::size::ByteSize;
+use crate::ui::{Progress, Ui, count};
+
+/// Keep local copies of repositories and directories, for programs that would otherwise clone them again and again
+#[derive(Args, Debug)]
+pub(crate) struct CacheArgs {
+    #[command(flatten)]
+    flags: CacheFlags,
+    #[command(subcommand)]
+    command: CacheCommand,
+}
+
+#[derive(Args, Debug)]
+struct CacheFlags {
+    /// The folder of the cache
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "PACKHOUSE_CACHE_ROOT",
+        default_value = "./.metagit/.cache"
+    )]
+    root: PathBuf,
+    /// How old a copy may get before it is stale, in minutes
+    #[arg(
+        long,
+        global = true,
+        value_name = "MINUTES",
+        env = "PACKHOUSE_CACHE_TIMEOUT",
+        default_value_t = 60,
+        value_parser = clap::value_parser!(u64).range(1..)
+    )]
+    timeout: u64,
+    /// The most that the cache may take
+    #[arg(
+        long,
+        global = true,
+        value_name = "SIZE",
+        env = "PACKHOUSE_CACHE_MAX_SIZE",
+        default_value = "10GiB"
+    )]
+    max_size: ByteSize,
+    /// Leave submodules out
+    #[arg(long, global = true)]
+    no_submodules: bool,
+    /// Leave the pointers of Git LFS as they are
+    #[arg(long, global = true)]
+    no_lfs: bool,
+    /// Leave out of directories what their .gitignore files say, also where there is no repository
+    #[arg(long, global = true)]
+    gitignore: bool,
+    /// Leave out of directories what matches this pattern of .gitignore files (repeatable)
+    #[arg(long, global = true, value_name = "PATTERN")]
+    exclude: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum CacheCommand {
+    /// Copy a repository or directory, or bring the copy up to date, and print where it is
+    Add {
+        /// A URL, user@host:path, or a path of this machine
+        source: String,
+        /// The name of the entry [default: made of the source]
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// Print where a copy is
+    Get { name: String },
+    /// List the entries
+    List,
+    /// Show the cache in numbers
+    Stats,
+    /// Bring an entry up to date
+    Refresh { name: String },
+    /// Make a working tree at a commit, branch or tag, and print where it is
+    Checkout {
+        name: String,
+        /// A branch, a tag, a whole name of a ref, the id of a commit, or HEAD
+        revision: String,
+    },
+    /// Remove an entry with its checkouts, or one checkout by its id
+    Remove {
+        /// The entry
+        #[arg(required_unless_present = "checkout")]
+        name: Option<String>,
+        /// The id of a checkout
+        #[arg(long, value_name = "ID", conflicts_with = "name")]
+        checkout: Option<String>,
+    },
+    /// Remove all entries
+    Clear {
+        /// Do not ask for this flag
+        #[arg(long, short)]
+        yes: bool,
+    },
+    /// Show an entry, and what its remote says now
+    Details { name: String },
+}
+
+/// Does what the line asks for.
+pub(crate) fn run(args: CacheArgs, ui: Ui) -> Result<(), CliError> {
+    let CacheArgs { flags, command } = args;
+    if let CacheCommand::Clear { yes: false } = command {
+        return Err(CliError::usage(
+            "this would remove every entry of the cache",
+            "call it with --yes if that is what is wanted",
+        ));
+    }
+    let cache = Cache::open(config(flags)).map_err(failure)?;
+    match command {
+        CacheCommand::Add { source, name } => {
+            let doing = format!("caching {}", name.as_deref().unwrap_or("a copy"));
+            let entry = work(ui, doing, |call| cache.add(&source, name.as_deref(), call))?;
+            ui.show(&Shown::of(&entry), |out| {
+                writeln!(out, "{}", entry.cache_path.display())
+            })
+        }
+        CacheCommand::Get { name } => {
+            let entry = cache.get(&name).map_err(failure)?;
+            ui.show(&Shown::of(&entry), |out| {
+                writeln!(out, "{}", entry.cache_path.display())
+            })
+        }
+        CacheCommand::Refresh { name } => {
+            let doing = format!("refreshing {name}");
+            let entry = work(ui, doing, |call| cache.refresh(&name, call))?;
+            ui.show(&Shown::of(&entry), |out| {
+                writeln!(out, "{}", entry.cache_path.display())
+            })
+        }
+        CacheCommand::List => {
+            let entries = cache.list().map_err(failure)?;
+            let listed = Listed::of(&entries);
+            ui.show(&listed, |out| listed.write(out))
+        }
+        CacheCommand::Stats => {
+            let numbers = Numbers::of(&cache.stats().map_err(failure)?);
+            ui.show(&numbers, |out| numbers.write(out))
+        }
+        CacheCommand::Checkout { name, revision } => {
+            let doing = format!("checking out {revision}");
+            let made = work(ui, doing, |call| cache.checkout(&name, &revision, call))?;
+            ui.show(&Made::of(&made), |out| {
+                writeln!(out, "{}", made.path.display())
+            })
+        }
+        CacheCommand::Remove { name, checkout } => {
+            if let Some(id) = checkout {
+                cache.remove_checkout(&id).map_err(failure)?;
+            }
+            if let Some(name) = name {
+                work(ui, format!("removing {name}"), |call| {
+                    cache.remove(&name, call)
+                })?;
+            }
+            Ok(())
+        }
+        CacheCommand::Clear { .. } => {
+            let entries = cache.list().map_err(failure)?.len() as u64;
+            work(ui, "clearing the cache".to_owned(), |call| {
+                cache.clear(call)
+            })?;
+            ui.show(&serde_json::json!({ "removed": entries }), |out| {
+                let what = if entries == 1 { "entry" } else { "entries" };
+                writeln!(out, "removed {entries} {what}")
+            })
+        }
+        CacheCommand::Details { name } => {
+            let details = work(ui, format!("asking about {name}"), |call| {
+                cache.details(&name, call)
+            })?;
+            let shown = show::Detailed::of(&details);
+            ui.show(&shown, |out| shown.write(out))
+        }
+    }
+}
+
+fn config(flags: CacheFlags) -> CacheConfig {
+    let mut config = CacheConfig::at(flags.root);
+    config.timeout = Duration::from_secs(flags.timeout.saturating_mul(60));
+    config.max_bytes = flags.max_size.0;
+    config.submodules = !flags.no_submodules;
+    config.lfs = !flags.no_lfs;
+    config.ignore.gitignore = flags.gitignore.then_some(true);
+    config.ignore.patterns = flags.exclude;
+    config.credentials = vec![Arc::new(SystemCredentials::default())];
+    config
+}
+
+/// Does work that takes its time: with progress on a terminal, until it is done or Ctrl-C ends it.
+fn work<T>(
+    ui: Ui,
+    doing: String,
+    call: impl FnOnce(&CallOptions<'_>) -> Result<T, CacheError>,
+) -> Result<T, CliError> {
+    let progress = ui.progress(doing);
+    let (token, done) = (CancelToken::new(), AtomicBool::new(false));
+    let step = |step: CacheStep, n: u64, total: Option<u64>| tell(&progress, step, n, total);
+    let options = CallOptions {
+        cancel: Some(&token),
+        progress: Some(&step),
+    };
+    let result = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::SeqCst) {
+                if signals::stopped() {
+                    token.cancel();
+                }
+                std::thread::park_timeout(Duration::from_millis(50));
+            }
+        });
+        let result = call(&options);
+        done.store(true, Ordering::SeqCst);
+        result
+    });
+    drop(progress);
+    result.map_err(failure)
+}
+
+fn tell(progress: &Progress, step: CacheStep, n: u64, total: Option<u64>) {
+    let what = match step {
+        CacheStep::Waiting => "waiting for another call",
+        CacheStep::Asking => "asking the remote",
+        CacheStep::Receiving => "reading object",
+        CacheStep::Resolving => "resolving delta",
+        CacheStep::CheckingOut => "writing file",
+        CacheStep::LargeFiles => "getting large file",
+        CacheStep::Copying => "copying file",
+    };
+    progress.step(what, n, total);
+}
+
+/// What failed, and what to do about it.
+fn failure(error: CacheError) -> CliError {
+    let hint = match &error {
+        CacheError::NotFound { .. } | CacheError::NoSuchRevision { .. } => {
+            "`packhouse cache list` shows what there is"
+        }
+        CacheError::Missing { .. } => "`packhouse cache refresh` makes the copy again",
+        CacheError::InvalidSource { .. } => {
+            "a source is a URL, user@host:path, or a directory outside the cache"
+        }
+        CacheError::InvalidName { .. } => "a name is one folder: letters, digits, `-`, `_`, `.`",
+        CacheError::AuthenticationFailed { .. } => {
+            "credentials come from `git credential` and `gh auth`; check that they know the server"
+        }
+        CacheError::RepositoryNotFound { .. } => {
+            "check the URL; a private repository looks the same without credentials"
+        }
+        CacheError::Full { .. } => "raise --max-size, or remove entries and checkouts",
+        CacheError::NoSpace { .. } => "make room on the disk, then try again",
+        CacheError::InUse { .. } => "try again when its reader is done",
+        CacheError::Cancelled => "nothing half-written was left behind; call it again to go on",
+        _ => "a copy that is there already stays as it is; try again later",
+    };
+    match error {
+        CacheError::InvalidName { .. } | CacheError::InvalidSource { .. } => {
+            CliError::usage(error, hint)
+        }
+        error => CliError::failure(error, hint),
+    }
+}
+
+impl Numbers {
+    fn write(&self, out: &mut dyn std::io::Write) -> std::io::Result<()> {
+        let entries = match self.total_entries {
+            1 => "1 entry".to_owned(),
+            n => format!("{n} entries"),
+        };
+        writeln!(
+            out,
+            "{entries}: {} fresh, {} stale, {} missing, {}",
+            self.fresh_entries,
+            self.stale_entries,
+            self.missing_entries,
+            count(self.error_entries, "error")
+        )?;
+        writeln!(
+            out,
+            "{} of {}",
+            crate::ui::human_bytes(self.total_size_bytes),
+            crate::ui::human_bytes(self.max_size_bytes)
+        )
+    }
+}
