@@ -83,6 +83,23 @@ fn a_child_does_not_keep_what_its_parent_locked() {
     drop(child);
 }
 
+#[test]
+fn a_fork_waits_for_work_that_it_must_not_come_into() {
+    let pause = packhouse_object::ForkPause::hold();
+    let (told, forked) = std::sync::mpsc::channel();
+    let forking = thread::spawn(move || {
+        let child = Sleeper::fork(|| true);
+        told.send(()).unwrap();
+        drop(child);
+    });
+    let early = forked.recv_timeout(Duration::from_millis(100));
+    assert!(early.is_err(), "it was forked off all the same");
+    drop(pause);
+    forked.recv_timeout(Duration::from_secs(10)).unwrap();
+    forking.join().unwrap();
+    drop(packhouse_object::ForkPause::hold());
+}
+
 /// A child that sleeps until this is dropped.
 struct Sleeper(libc::pid_t);
 
