@@ -7,7 +7,8 @@
 //! - no connection outlives a call: the file is for many short-lived processes, and one that is forked off must not
 //!   inherit a connection;
 //! - an entry's name is one whatever its case, so that no file system mixes two of them up;
-//! - a change is durable when its call returns, except the note of when an entry was last used.
+//! - entries that come, change and go are durable when their call returns; notes of when something was used or asked,
+//!   and mirrors, may be lost when power fails, never the file.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -93,7 +94,7 @@ impl CacheIndex {
 
     /// All of it.
     pub async fn contents(&self) -> Result<CacheContents, CatalogError> {
-        let mut conn = self.connect().await?;
+        let mut conn = self.connect_durably().await?;
         let read = async {
             let mut tx = conn.begin().await?;
             let entries = sqlx::query("SELECT * FROM entries ORDER BY name")
@@ -140,7 +141,7 @@ impl CacheIndex {
 
     /// Adds an entry. `false`: another one has the name.
     pub async fn insert_entry(&self, row: &CacheEntryRow) -> Result<bool, CatalogError> {
-        let mut conn = self.connect().await?;
+        let mut conn = self.connect_durably().await?;
         let done = sqlx::query(
             "INSERT INTO entries (name, source_key, accessed_ms, bytes, record)
              VALUES (?, ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING",
@@ -156,9 +157,17 @@ impl CacheIndex {
         close(conn, done.map_err(failed)).await
     }
 
-    /// Replaces what an entry says. `false`: there is none of its name and source.
-    pub async fn update_entry(&self, row: &CacheEntryRow) -> Result<bool, CatalogError> {
-        let mut conn = self.connect().await?;
+    /// Replaces what an entry says. `false`: there is none of its name and source. What is only a note of when it was asked
+    /// or used is not `durable`.
+    pub async fn update_entry(
+        &self,
+        row: &CacheEntryRow,
+        durable: bool,
+    ) -> Result<bool, CatalogError> {
+        let mut conn = match durable {
+            true => self.connect_durably().await?,
+            false => self.connect().await?,
+        };
         let done = sqlx::query(
             "UPDATE entries SET accessed_ms = ?, bytes = ?, record = ?
              WHERE name = ? AND source_key = ?",
@@ -177,24 +186,18 @@ impl CacheIndex {
     /// Notes that an entry was used. May be forgotten when power fails.
     pub async fn touch_entry(&self, name: &str, accessed_ms: i64) -> Result<(), CatalogError> {
         let mut conn = self.connect().await?;
-        let done = async {
-            sqlx::query("PRAGMA synchronous = OFF")
-                .execute(&mut conn)
-                .await?;
-            sqlx::query("UPDATE entries SET accessed_ms = ? WHERE name = ?")
-                .bind(accessed_ms)
-                .bind(name)
-                .execute(&mut conn)
-                .await?;
-            Ok(())
-        }
-        .await;
+        let done = sqlx::query("UPDATE entries SET accessed_ms = ? WHERE name = ?")
+            .bind(accessed_ms)
+            .bind(name)
+            .execute(&mut conn)
+            .await
+            .map(|_| ());
         close(conn, done.map_err(failed)).await
     }
 
     /// Removes an entry. `false`: there was none.
     pub async fn remove_entry(&self, name: &str) -> Result<bool, CatalogError> {
-        let mut conn = self.connect().await?;
+        let mut conn = self.connect_durably().await?;
         let done = sqlx::query("DELETE FROM entries WHERE name = ?")
             .bind(name)
             .execute(&mut conn)
@@ -227,7 +230,11 @@ impl CacheIndex {
         items: CacheItems,
         row: &CacheItemRow,
     ) -> Result<(), CatalogError> {
-        let mut conn = self.connect().await?;
+        let mut conn = match items {
+            // One that is lost is fetched again; a checkout would be in nobody's books.
+            CacheItems::Mirrors => self.connect().await?,
+            CacheItems::Checkouts => self.connect_durably().await?,
+        };
         let done = sqlx::query(match items {
             CacheItems::Mirrors => {
                 "INSERT OR REPLACE INTO mirrors (key, bytes, record) VALUES (?, ?, ?)"
@@ -259,12 +266,25 @@ impl CacheIndex {
         close(conn, done.map_err(failed)).await
     }
 
+    /// For reading, and for what may be lost.
     async fn connect(&self) -> Result<SqliteConnection, CatalogError> {
+        self.connect_with(SqliteSynchronous::Normal).await
+    }
+
+    /// For what is not to be lost.
+    async fn connect_durably(&self) -> Result<SqliteConnection, CatalogError> {
+        self.connect_with(SqliteSynchronous::Full).await
+    }
+
+    async fn connect_with(
+        &self,
+        synchronous: SqliteSynchronous,
+    ) -> Result<SqliteConnection, CatalogError> {
         let options = SqliteConnectOptions::new()
             .filename(&self.path)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
+            .synchronous(synchronous)
             .busy_timeout(BUSY_TIMEOUT);
         let started = Instant::now();
         loop {

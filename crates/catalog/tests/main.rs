@@ -3,6 +3,7 @@
 
 mod audit;
 mod both;
+mod cache_index;
 mod crash;
 mod events;
 mod fold;

@@ -227,7 +227,16 @@ impl Index {
 
     /// An error if the entry was removed.
     pub(super) fn update(&self, entry: &EntryRecord) -> Result<(), CacheError> {
-        match wait(self.0.update_entry(&entry.row()))? {
+        self.write(entry, true)
+    }
+
+    /// As [`Index::update`], where only times changed: power loss may take them back.
+    pub(super) fn update_times(&self, entry: &EntryRecord) -> Result<(), CacheError> {
+        self.write(entry, false)
+    }
+
+    fn write(&self, entry: &EntryRecord, durable: bool) -> Result<(), CacheError> {
+        match wait(self.0.update_entry(&entry.row(), durable))? {
             true => Ok(()),
             false => Err(CacheError::NotFound {
                 name: entry.name.to_string(),

@@ -36,6 +36,7 @@ pub(super) fn bring_up_to_date(
         .ok_or_else(|| CacheError::NotFound {
             name: name.to_string(),
         })?;
+    let (tree, error) = (record.kept.tree.clone(), record.kept.error.clone());
     settle(inner, &mut record);
     record.kept.source_url.clone_from(&source.shown);
     let done = match &source.place {
@@ -49,7 +50,10 @@ pub(super) fn bring_up_to_date(
         Ok(()) => {
             record.kept.error = None;
             record.accessed_ms = Moment::now().wall_ms;
-            inner.index.update(&record)?;
+            match record.kept.tree == tree && error.is_none() {
+                true => inner.index.update_times(&record)?,
+                false => inner.index.update(&record)?,
+            }
             Ok(record)
         }
         Err(CacheError::Cancelled) => {

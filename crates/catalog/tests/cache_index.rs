@@ -1,0 +1,105 @@
+//! The index of a git cache, which is SQLite's alone.
+
+use packhouse_catalog::{CacheEntryRow, CacheIndex, CacheItemRow, CacheItems, CatalogError};
+use sqlx::{Connection, SqliteConnection};
+
+fn entry(name: &str, source: &str, record: &str) -> CacheEntryRow {
+    CacheEntryRow {
+        name: name.to_owned(),
+        source_key: source.to_owned(),
+        accessed_ms: 1,
+        bytes: 2,
+        record: record.to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn entries_are_found_by_name_in_any_case_and_by_source() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("index.sqlite3");
+    let index = CacheIndex::open(&path).await.unwrap();
+    assert!(index.insert_entry(&entry("repo", "a", "{}")).await.unwrap());
+    assert!(!index.insert_entry(&entry("REPO", "b", "{}")).await.unwrap());
+    assert!(
+        index
+            .insert_entry(&entry("other", "a", "{}"))
+            .await
+            .unwrap()
+    );
+    // Another opening sees what the first one wrote.
+    let index = CacheIndex::open(&path).await.unwrap();
+    let found = index.entry("Repo").await.unwrap().unwrap();
+    assert_eq!(found, entry("repo", "a", "{}"));
+    let names = index.entries_of("a").await.unwrap();
+    let names: Vec<&str> = names.iter().map(|row| row.name.as_str()).collect();
+    assert_eq!(names, ["repo", "other"]);
+
+    let changed = entry("repo", "a", "changed");
+    assert!(index.update_entry(&changed, true).await.unwrap());
+    assert!(
+        !index
+            .update_entry(&entry("repo", "b", "x"), false)
+            .await
+            .unwrap()
+    );
+    index.touch_entry("repo", 9).await.unwrap();
+    let found = index.entry("repo").await.unwrap().unwrap();
+    assert_eq!((found.record.as_str(), found.accessed_ms), ("changed", 9));
+    assert!(index.remove_entry("REPO").await.unwrap());
+    assert!(!index.remove_entry("repo").await.unwrap());
+    assert_eq!(index.contents().await.unwrap().entries.len(), 1);
+}
+
+#[tokio::test]
+async fn items_are_replaced_and_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let index = CacheIndex::open(&folder.path().join("i")).await.unwrap();
+    for items in [CacheItems::Mirrors, CacheItems::Checkouts] {
+        for record in ["one", "two"] {
+            let row = CacheItemRow {
+                key: "k".to_owned(),
+                bytes: 3,
+                record: record.to_owned(),
+            };
+            index.put_item(items, &row).await.unwrap();
+            assert_eq!(index.item(items, "k").await.unwrap(), Some(row));
+        }
+        assert!(index.remove_item(items, "k").await.unwrap());
+        assert!(!index.remove_item(items, "k").await.unwrap());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_at_once_open_a_new_index_and_one_has_each_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("i");
+    let one = |number: usize| {
+        let path = path.clone();
+        tokio::spawn(async move {
+            let index = CacheIndex::open(&path).await.unwrap();
+            let row = entry("same", &number.to_string(), "{}");
+            index.insert_entry(&row).await.unwrap()
+        })
+    };
+    let all: Vec<_> = (0..8).map(one).collect();
+    let mut winners = 0;
+    for task in all {
+        winners += usize::from(task.await.unwrap());
+    }
+    assert_eq!(winners, 1);
+}
+
+#[tokio::test]
+async fn an_index_of_a_newer_version_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("i");
+    CacheIndex::open(&path).await.unwrap();
+    let url = format!("sqlite://{}", path.display());
+    let mut conn = SqliteConnection::connect(&url).await.unwrap();
+    let newer = sqlx::raw_sql("PRAGMA user_version = 99");
+    newer.execute(&mut conn).await.unwrap();
+    conn.close().await.unwrap();
+    let refused = CacheIndex::open(&path).await.unwrap_err();
+    assert!(matches!(refused, CatalogError::Url { .. }), "{refused}");
+    assert!(refused.to_string().contains("newer version"), "{refused}");
+}
