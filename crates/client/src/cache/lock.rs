@@ -77,6 +77,15 @@ impl FileLock {
     }
 }
 
+impl Drop for FileLock {
+    fn drop(&mut self) {
+        // Closing is not enough: a program that is being started has the file open until it runs.
+        if let Some(file) = self.file.get() {
+            let _ = file.unlock();
+        }
+    }
+}
+
 fn forked(path: &Path) -> CacheError {
     CacheError::file(path)(io::Error::other("the lock is another process's"))
 }
@@ -108,6 +117,23 @@ mod tests {
         assert!(alone.is_at(&path));
         std::fs::remove_file(&path).unwrap();
         assert!(!alone.is_at(&path));
+    }
+
+    #[test]
+    fn a_lock_that_is_given_up_is_free_though_its_file_is_open_elsewhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let lock = FileLock::try_take(&path, Sharing::Exclusive)
+            .unwrap()
+            .unwrap();
+        // As a program has it that is being started.
+        let _elsewhere = lock.file.get().unwrap().try_clone().unwrap();
+        drop(lock);
+        assert!(
+            FileLock::try_take(&path, Sharing::Exclusive)
+                .unwrap()
+                .is_some()
+        );
     }
 
     #[test]
