@@ -79,7 +79,9 @@ where
     let done = match cli.command {
         // These answer at once: no threads, no log, no settings.
         Command::Store(args) => return commands::store::run(args, ui),
-        Command::Cache(args) => commands::cache::run(args, ui).map(|()| SUCCESS),
+        Command::Cache(args) => {
+            commands::cache::run(args, ui, cli.global.log_format).map(|()| SUCCESS)
+        }
         Command::Completions(args) => commands::completions::run(args, Cli::command(), "packhouse"),
         command => {
             runtime().and_then(|runtime| runtime.block_on(command.run(ui, cli.global.log_format)))

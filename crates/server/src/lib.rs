@@ -19,6 +19,7 @@
 
 pub mod auth;
 mod body;
+mod cache_proxy;
 mod client_address;
 mod config;
 mod decoded;
@@ -42,6 +43,7 @@ mod tls;
 pub mod upstream;
 mod webhooks;
 
+pub use cache_proxy::{AllowedHost, BadHost, CacheProxy, CacheProxyOptions};
 pub use config::{Config, Limits, TlsFiles};
 pub use git::{GitAccess, git_router};
 pub use listening::Listening;

@@ -62,6 +62,12 @@ pub enum StartError {
     /// The client that sends webhooks could not be made.
     #[error("could not set up webhooks")]
     Webhooks(#[from] reqwest::Error),
+    /// The client that asks upstreams could not be made.
+    #[error("could not set up HTTP")]
+    Http(#[source] reqwest::Error),
+    /// The cache could not be used.
+    #[error("could not use the cache")]
+    Cache(#[from] packhouse_client::cache::CacheError),
 }
 
 /// A running server. Dropping it stops it at once; [`Server::shutdown`] lets requests finish.

@@ -11,6 +11,7 @@ use super::name::{EntryName, candidates};
 use super::publish;
 use super::record::{EntryRecord, Kept};
 use super::room::total_bytes;
+use super::served::Served;
 use super::source::Source;
 use super::staging::sweep;
 use super::state::{count, entry_of};
@@ -18,6 +19,7 @@ use super::update::{self, bring_up_to_date};
 use super::{
     CacheConfig, CacheError, CacheStatus, CacheType, CallOptions, Checkout, Details, Entry, Stats,
 };
+use crate::egress::Egress;
 
 /// A cache of repositories and directories. Cheap to clone; every clone is the same cache.
 ///
@@ -116,6 +118,12 @@ impl Cache {
         self.inner.index.touch(&record.name, now.wall_ms)?;
         entry.last_accessed = now.timestamp();
         Ok(entry)
+    }
+
+    /// The mirrors, for callers with credentials of their own: what `packhouse cache serve` serves. `egress` says which
+    /// addresses they may have asked.
+    pub fn served(&self, egress: Egress) -> Result<Served, CacheError> {
+        Served::new(self.inner.clone(), egress)
     }
 
     /// All entries, in the order of their names. Nobody is asked and nothing is measured.

@@ -29,7 +29,7 @@ use crate::mirror::{MirrorError, lacking};
 use crate::remote::{FetchConnection, FetchRequest, RemoteError, RemoteRefs};
 
 /// Where a `HEAD` is kept that stands for no branch.
-const DETACHED: &str = "refs/packhouse/head";
+pub(super) const DETACHED: &str = "refs/packhouse/head";
 /// Below it is what checkouts asked for that no branch or tag names.
 pub(super) const KEPT: &str = "refs/packhouse/kept/";
 
@@ -39,16 +39,16 @@ const PACKS_MAX: usize = 50;
 const LOOSE_MAX: usize = 200;
 
 /// What a remote has.
-struct Offered {
+pub(super) struct Offered {
     targets: RefTargets,
     head_commit: Option<ObjectId>,
     head_branch: Option<RefName>,
     /// Stands for all of it.
-    digest: String,
+    pub(super) digest: String,
 }
 
 impl Offered {
-    fn of(refs: &RemoteRefs) -> Result<Offered, CacheError> {
+    pub(super) fn of(refs: &RemoteRefs) -> Result<Offered, CacheError> {
         let mut targets: RefTargets = refs
             .refs
             .iter()
@@ -118,40 +118,62 @@ pub(super) fn update(
     let connection = connect().map_err(failed())?;
     let server = connection.memory();
     let offered = Offered::of(connection.refs())?;
-    let mut record = MirrorRecord {
-        url: upstream.url.to_string(),
-        completed: known
-            .as_ref()
-            .map_or_else(|| asked.clone(), |record| record.completed.clone()),
-        asked,
-        refs: offered.digest.clone(),
-        head_commit: offered.head_commit.map(|id| id.to_string()),
-        head_branch: offered.head_branch.as_ref().and_then(branch_name),
-        bytes: known.as_ref().map_or(0, |record| record.bytes),
-        server,
-    };
+    let mut record = record_of(upstream, known.as_ref(), &asked, &offered);
+    record.server = server;
     match &known {
         Some(known) if known.refs == record.refs => {}
-        Some(_) => {
-            let brought = match bring_into(&place, connection, &offered, call) {
-                Err(error) if is_about_ours(&error) => {
-                    let connection = remote.connect_to_fetch(call).map_err(failed())?;
-                    make(inner, &place, connection, &offered, call)
-                }
-                brought => brought.map_err(CacheError::mirror(inner.root.path())),
-            };
-            brought?;
-            tidy(&place, call)?;
-            record.bytes = size_of(&place);
-        }
-        None => {
-            make(inner, &place, connection, &offered, call)?;
-            record.completed = Moment::now();
+        known => {
+            let again = || remote.connect_to_fetch(call).map_err(failed());
+            let is_there = known.is_some();
+            bring_or_make(inner, &place, is_there, connection, again, &offered, call)?;
+            if !is_there {
+                record.completed = Moment::now();
+            }
             record.bytes = size_of(&place);
         }
     }
     inner.index.put_mirror(key, &record)?;
     Ok(record)
+}
+
+/// What is noted of a mirror that is about to be what the remote offers.
+pub(super) fn record_of(
+    upstream: &Upstream,
+    known: Option<&MirrorRecord>,
+    asked: &Moment,
+    offered: &Offered,
+) -> MirrorRecord {
+    MirrorRecord {
+        url: upstream.url.to_string(),
+        completed: known.map_or_else(|| asked.clone(), |record| record.completed.clone()),
+        asked: asked.clone(),
+        refs: offered.digest.clone(),
+        head_commit: offered.head_commit.map(|id| id.to_string()),
+        head_branch: offered.head_branch.as_ref().and_then(branch_name),
+        bytes: known.map_or(0, |record| record.bytes),
+        server: None,
+    }
+}
+
+/// Brings what is offered into the mirror at `place`, or makes a new one: where none is, or one that cannot be read; then
+/// the remote is asked `again`. Its caller has the mirror's lock.
+pub(super) fn bring_or_make<'c>(
+    inner: &Inner,
+    place: &Path,
+    is_there: bool,
+    connection: FetchConnection<'_>,
+    again: impl FnOnce() -> Result<FetchConnection<'c>, CacheError>,
+    offered: &Offered,
+    call: &CallOptions<'_>,
+) -> Result<(), CacheError> {
+    if !is_there {
+        return make(inner, place, connection, offered, call);
+    }
+    match bring_into(place, connection, offered, call) {
+        Err(error) if is_about_ours(&error) => make(inner, place, again()?, offered, call)?,
+        brought => brought.map_err(CacheError::mirror(inner.root.path()))?,
+    }
+    tidy(place, call)
 }
 
 /// Makes the mirror anew from the remote, as what is there cannot be read.

@@ -10,6 +10,7 @@ use super::lock::{FileLock, Sharing};
 use super::name::EntryName;
 use super::publish;
 use super::record::{Contents, EntryRecord};
+use super::served_mark;
 use super::staging::Staging;
 use super::{CacheError, CallOptions};
 
@@ -32,33 +33,73 @@ pub(super) fn make_room(
     call: &CallOptions<'_>,
 ) -> Result<(), CacheError> {
     let max_bytes = inner.config.max_bytes;
-    let mut contents = inner.index.contents()?;
-    if total_bytes(&contents).saturating_add(more) <= max_bytes {
-        return Ok(());
-    }
-    drop_mirrors(inner)?;
-    let mut candidates: Vec<EntryRecord> = std::mem::take(&mut contents.entries);
-    candidates.sort_by_key(|entry| entry.accessed_ms);
-    for candidate in candidates {
-        call.check()?;
-        let needed = total_bytes(&inner.index.contents()?).saturating_add(more);
-        if needed <= max_bytes {
-            return Ok(());
-        }
-        if candidate.name == *keep {
-            continue;
-        }
-        evict(inner, &candidate.name)?;
-    }
-    let needed_bytes = total_bytes(&inner.index.contents()?).saturating_add(more);
-    match needed_bytes <= max_bytes {
-        true => Ok(()),
-        false => Err(CacheError::Full {
+    match shrink(inner, Some(keep), more, call)? {
+        needed_bytes if needed_bytes <= max_bytes => Ok(()),
+        needed_bytes => Err(CacheError::Full {
             name: keep.to_string(),
             needed_bytes,
             max_bytes,
         }),
     }
+}
+
+/// Sees to it that mirrors that have grown fit, as far as what is not in use makes room.
+pub(super) fn make_room_for_mirrors(
+    inner: &Inner,
+    call: &CallOptions<'_>,
+) -> Result<(), CacheError> {
+    shrink(inner, None, 0, call).map(drop)
+}
+
+/// Removes what was not used for longest, entries and mirrors that are served, until `more` bytes fit; returns what
+/// everything would take then.
+fn shrink(
+    inner: &Inner,
+    keep: Option<&EntryName>,
+    more: u64,
+    call: &CallOptions<'_>,
+) -> Result<u64, CacheError> {
+    let max_bytes = inner.config.max_bytes;
+    let mut contents = inner.index.contents()?;
+    let needed_bytes = total_bytes(&contents).saturating_add(more);
+    if needed_bytes <= max_bytes {
+        return Ok(needed_bytes);
+    }
+    drop_mirrors(inner)?;
+    let needed = || Ok::<_, CacheError>(total_bytes(&inner.index.contents()?).saturating_add(more));
+    let mut candidates: Vec<EntryRecord> = std::mem::take(&mut contents.entries);
+    candidates.sort_by_key(|entry| entry.accessed_ms);
+    for candidate in candidates {
+        call.check()?;
+        evict_served(inner, candidate.accessed_ms, &needed)?;
+        let needed_bytes = needed()?;
+        if needed_bytes <= max_bytes {
+            return Ok(needed_bytes);
+        }
+        if Some(&candidate.name) == keep {
+            continue;
+        }
+        evict(inner, &candidate.name)?;
+    }
+    evict_served(inner, i64::MAX, &needed)?;
+    needed()
+}
+
+/// Removes mirrors that are served, were last used before this time, and are not being read, until there is room.
+fn evict_served(
+    inner: &Inner,
+    before_ms: i64,
+    needed: &dyn Fn() -> Result<u64, CacheError>,
+) -> Result<(), CacheError> {
+    for (used_ms, key) in served_mark::oldest_first(inner) {
+        if used_ms >= before_ms || needed()? <= inner.config.max_bytes {
+            return Ok(());
+        }
+        if served_mark::release(inner, &key)? {
+            drop_mirrors(inner)?;
+        }
+    }
+    Ok(())
 }
 
 /// Removes an entry that nobody is at work on.
@@ -76,7 +117,8 @@ fn evict(inner: &Inner, name: &EntryName) -> Result<(), CacheError> {
 /// Removes mirrors that no entry and no checkout needs, and that nobody is using.
 pub(super) fn drop_mirrors(inner: &Inner) -> Result<(), CacheError> {
     let contents = inner.index.contents()?;
-    let mut needed: BTreeSet<&str> = BTreeSet::new();
+    let served = served_mark::oldest_first(inner);
+    let mut needed: BTreeSet<&str> = served.iter().map(|(_, key)| key.as_str()).collect();
     for entry in &contents.entries {
         let trees = entry.kept.tree.iter().chain(&entry.kept.next);
         needed.extend(trees.flat_map(|tree| tree.mirrors.iter().map(String::as_str)));

@@ -8,6 +8,7 @@
 //!     mirrors/<key>.git          bare repositories, one for each canonical URL
 //!     checkouts/<id>/<name>      working trees at a commit
 //!     manifests/<id>             what copies of directories were made of
+//!     served/<key>               a mirror that is served, and when it was last
 //!     staging/<id>/              what is under way; `staging/<id>.lock` is locked while its maker lives
 //!     trash/<id>/                replaced working trees that may still be read
 //! ```
@@ -27,11 +28,12 @@ use super::name::EntryName;
 /// The engine's own folder.
 pub(super) const OWN: &str = ".packhouse";
 
-const FOLDERS: [&str; 6] = [
+const FOLDERS: [&str; 7] = [
     "locks",
     "mirrors",
     "checkouts",
     "manifests",
+    "served",
     "staging",
     "trash",
 ];

@@ -33,6 +33,8 @@ pub struct RemoteOptions {
     pub connect_timeout: Duration,
     /// How long the other side may be silent.
     pub idle_timeout: Duration,
+    /// How many redirects of HTTP are followed, at most.
+    pub redirects_max: u32,
     /// What a pack of the remote may cost.
     pub limits: ReceiveLimits,
     /// The most refs a remote may have.
@@ -115,6 +117,7 @@ impl Default for RemoteOptions {
             egress: None,
             connect_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(300),
+            redirects_max: 20,
             limits: any_size(),
             refs_max: 2_000_000,
             ref_prefixes: Vec::new(),

@@ -12,7 +12,7 @@ use crate::stream::BlockingBody;
 
 /// How a body is encoded.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Encoding {
+pub(crate) enum Encoding {
     /// As it is.
     Identity,
     /// gzip.
@@ -21,7 +21,7 @@ pub(super) enum Encoding {
 
 impl Encoding {
     /// What the headers say.
-    pub(super) fn of(headers: &HeaderMap) -> Result<Encoding, ApiError> {
+    pub(crate) fn of(headers: &HeaderMap) -> Result<Encoding, ApiError> {
         match headers
             .get(CONTENT_ENCODING)
             .map(|value| value.as_bytes().to_ascii_lowercase())

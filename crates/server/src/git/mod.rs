@@ -8,7 +8,9 @@ mod path;
 mod rpc;
 mod single;
 
+pub(crate) use inflate::Encoding;
 pub(crate) use path::GitPath;
+pub(crate) use rpc::ended;
 pub use single::{GitAccess, git_router};
 
 use std::sync::Arc;

@@ -154,7 +154,7 @@ impl Exchange {
 }
 
 /// What is left to do when the protocol has ended: errors have been told to the client in its own terms.
-fn ended(served: Result<(), WireError>) -> io::Result<()> {
+pub(crate) fn ended(served: Result<(), WireError>) -> io::Result<()> {
     match served {
         Ok(()) => Ok(()),
         Err(WireError::Gone(error)) => Err(error),

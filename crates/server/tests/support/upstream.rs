@@ -40,6 +40,8 @@ struct Inner {
     login: Option<String>,
     /// Path and credentials of what was asked.
     asked: Vec<(String, Option<String>)>,
+    /// How many packs were sent.
+    packs: usize,
 }
 
 /// A running server with one bare repository, `site.git`, and a clone of that to change it from.
@@ -103,6 +105,16 @@ impl Upstream {
 
     pub(crate) fn asked(&self) -> Vec<(String, Option<String>)> {
         self.inner.lock().unwrap().asked.clone()
+    }
+
+    /// How many requests were answered with a pack.
+    pub(crate) fn packs(&self) -> usize {
+        self.inner.lock().unwrap().packs
+    }
+
+    /// From now on everybody is let in.
+    pub(crate) fn wants_nobody(&self) {
+        self.inner.lock().unwrap().login = None;
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -223,7 +235,14 @@ async fn answer(
     if login.is_some() && login != sent {
         return plain(401, format!("you sent {sent:?}"));
     }
-    backend(&root, request).await
+    let is_rpc = request.uri().path().ends_with("/git-upload-pack");
+    let response = backend(&root, request).await;
+    let (parts, body) = response.into_parts();
+    let bytes = body.collect().await.unwrap().to_bytes();
+    if is_rpc && bytes.windows(4).any(|word| word == b"PACK") {
+        inner.lock().unwrap().packs += 1;
+    }
+    Response::from_parts(parts, Body::from(bytes))
 }
 
 /// One run of `git http-backend`.

@@ -1,5 +1,6 @@
 //! `packhouse cache`: a local cache of repositories and directories.
 
+mod serve;
 mod show;
 
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use packhouse_client::cache::{
 
 use self::show::{Listed, Made, Numbers, Shown};
 use crate::error::CliError;
+use crate::logging::LogFormat;
 use crate::signals;
 use crate::size::ByteSize;
 use crate::ui::{Progress, Ui, count};
@@ -83,13 +85,17 @@ enum CacheCommand {
         name: Option<String>,
     },
     /// Print where a copy is
-    Get { name: String },
+    Get {
+        name: String,
+    },
     /// List the entries
     List,
     /// Show the cache in numbers
     Stats,
     /// Bring an entry up to date
-    Refresh { name: String },
+    Refresh {
+        name: String,
+    },
     /// Make a working tree at a commit, branch or tag, and print where it is
     Checkout {
         name: String,
@@ -112,11 +118,14 @@ enum CacheCommand {
         yes: bool,
     },
     /// Show an entry, and what its remote says now
-    Details { name: String },
+    Details {
+        name: String,
+    },
+    Serve(serve::ServeArgs),
 }
 
 /// Does what the line asks for.
-pub(crate) fn run(args: CacheArgs, ui: Ui) -> Result<(), CliError> {
+pub(crate) fn run(args: CacheArgs, ui: Ui, log_format: Option<LogFormat>) -> Result<(), CliError> {
     let CacheArgs { flags, command } = args;
     if let CacheCommand::Clear { yes: false } = command {
         return Err(CliError::usage(
@@ -124,8 +133,13 @@ pub(crate) fn run(args: CacheArgs, ui: Ui) -> Result<(), CliError> {
             "call it with --yes if that is what is wanted",
         ));
     }
+    let command = match command {
+        CacheCommand::Serve(args) => return serve::run(args, config(flags), ui, log_format),
+        command => command,
+    };
     let cache = Cache::open(config(flags)).map_err(failure)?;
     match command {
+        CacheCommand::Serve(_) => unreachable!("served above"),
         CacheCommand::Add { source, name } => {
             let doing = format!("caching {}", name.as_deref().unwrap_or("a copy"));
             let entry = work(ui, doing, |call| cache.add(&source, name.as_deref(), call))?;

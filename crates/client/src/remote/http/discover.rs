@@ -8,9 +8,6 @@ use crate::credentials::Credential;
 use crate::remote::RemoteError;
 use crate::remote::edge::Edge;
 
-/// So many redirects are followed.
-const REDIRECTS_MAX: u32 = 20;
-
 impl HttpClient {
     /// Gets the advertisement of `service`, following redirects and proving who we are where that is asked for.
     /// Later requests go where this one led.
@@ -42,7 +39,7 @@ impl HttpClient {
                     self.base = self.base_of(&url, service)?;
                     return Ok(response);
                 }
-                status if status.is_redirection() && redirects < REDIRECTS_MAX => {
+                status if status.is_redirection() && redirects < self.redirects_max => {
                     redirects += 1;
                     self.redirected = true;
                     url = self.follow(&url, &response)?;

@@ -38,6 +38,7 @@ pub(crate) struct HttpClient {
     user: Option<String>,
     source: Option<Arc<dyn CredentialSource>>,
     egress: Option<Egress>,
+    redirects_max: u32,
     /// Besides those of the protocol.
     extra: HeaderMap,
     /// Whether the repository is not where its URL says.
@@ -62,6 +63,7 @@ impl HttpClient {
             user,
             source: options.credentials.clone(),
             egress: options.egress,
+            redirects_max: options.redirects_max,
             redirected: false,
             failures,
         })

@@ -1,0 +1,351 @@
+//! Mirrors for callers who are not us: each proves to the remote itself that it may read.
+//!
+//! What always holds:
+//! - the remote is asked with exactly what the caller brought, and with nothing of ours: no provider, no header of the
+//!   configuration, no password that stood in a URL;
+//! - what a caller gets is the copy whose refs the remote listed to this caller, neither those it listed to another nor
+//!   what is kept for checkouts;
+//! - callers that bring the same at once share one question, all callers share one fetch;
+//! - a mirror that is being read is not removed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use packhouse_object::{ObjectId, RefName};
+use packhouse_repo::{Ref, View};
+use ring::{hmac, rand};
+
+use super::flight::Flights;
+use super::inner::Inner;
+use super::lock::{FileLock, Sharing};
+use super::mirror::{self, Offered};
+use super::moment::Moment;
+use super::record::MirrorRecord;
+use super::source::{Source, Upstream};
+use super::{CacheError, CallOptions, room, served_mark};
+use crate::credentials::Secret;
+use crate::egress::Egress;
+use crate::remote::{ExtraHeader, FetchConnection, Links, Remote, RemoteOptions};
+
+/// Where the engine keeps refs of its own in a mirror.
+const OWN_REFS: &[u8] = b"refs/packhouse/";
+
+/// The mirrors of a cache, for callers with credentials of their own.
+pub struct Served {
+    inner: Arc<Inner>,
+    flights: Flights<Arc<ServedCopy>>,
+    key: hmac::Key,
+    egress: Egress,
+    links: Arc<Links>,
+}
+
+/// Who asks for what: the same for the same URL and credentials in one [`Served`], and nothing that either could be
+/// found out from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct CallerKey(String);
+
+/// A repository as the remote listed it to one caller. It stays readable while this is held.
+#[derive(Debug)]
+pub struct ServedCopy {
+    view: Arc<View>,
+    head: Option<RefName>,
+    digest: String,
+    asked: Moment,
+    was_fetched: bool,
+    is_public: bool,
+    _using: FileLock,
+}
+
+impl Served {
+    pub(super) fn new(inner: Arc<Inner>, egress: Egress) -> Result<Served, CacheError> {
+        let random = rand::SystemRandom::new();
+        let key = hmac::Key::generate(hmac::HMAC_SHA256, &random);
+        Ok(Served {
+            inner,
+            flights: Flights::default(),
+            egress,
+            links: Arc::default(),
+            key: key.map_err(|_| CacheError::Config {
+                reason: "the system gives no random numbers".to_owned(),
+            })?,
+        })
+    }
+
+    /// Tells callers apart. All ways to write a URL count as one.
+    pub fn caller(
+        &self,
+        url: &str,
+        authorization: Option<&Secret>,
+    ) -> Result<CallerKey, CacheError> {
+        let upstream = self.upstream(url)?;
+        Ok(self.key_of(&upstream, authorization))
+    }
+
+    /// Asks the remote with the caller's `authorization` (the value of that header), brings the mirror to what it lists,
+    /// and returns that. Callers who bring the same share the answer; it is never one to a question asked before they
+    /// came, unless it is the very first copy.
+    pub fn bring(
+        &self,
+        url: &str,
+        authorization: Option<&Secret>,
+        call: &CallOptions<'_>,
+    ) -> Result<Arc<ServedCopy>, CacheError> {
+        let upstream = self.upstream(url)?;
+        let key = self.key_of(&upstream, authorization);
+        let is_first = !self.inner.root.mirror(&upstream.key).is_dir();
+        self.flights.run(&key.0, is_first, call, || {
+            let copy = self.ask(&upstream, authorization, call)?;
+            Ok(Arc::new(copy))
+        })
+    }
+
+    /// The last good copy, whoever it was listed to: see [`ServedCopy::digest`] and [`ServedCopy::is_public`] before
+    /// anybody gets anything of it. Nobody is asked.
+    pub fn last(
+        &self,
+        url: &str,
+        call: &CallOptions<'_>,
+    ) -> Result<Option<ServedCopy>, CacheError> {
+        let upstream = self.upstream(url)?;
+        let key = &upstream.key;
+        let is_there = || self.inner.root.mirror(key).is_dir();
+        if !is_there() {
+            return Ok(None);
+        }
+        let using = self.inner.using(key, call)?;
+        let lock = self.inner.root.lock("mirror", key);
+        let _shared = FileLock::take(&lock, Sharing::Shared, call)?;
+        if !is_there() {
+            return Ok(None);
+        }
+        let Some(record) = self.inner.index.mirror(key)? else {
+            return Ok(None);
+        };
+        served_mark::touch(&self.inner, key);
+        self.copy(&upstream, record, false, using).map(Some)
+    }
+
+    /// Notes that the remote does not show the repository to everybody any more.
+    pub fn forget_public(&self, url: &str) -> Result<(), CacheError> {
+        let upstream = self.upstream(url)?;
+        served_mark::set_public(&self.inner, &upstream.key, None)
+    }
+
+    fn upstream(&self, url: &str) -> Result<Upstream, CacheError> {
+        let source = Source::parse(url, &self.inner.root)?;
+        let is_http = url.starts_with("https://") || url.starts_with("http://");
+        match source.upstream() {
+            Some(upstream) if is_http && source.credential.is_none() => Ok(upstream.clone()),
+            _ => Err(CacheError::InvalidSource {
+                source_url: source.shown,
+                reason: "only http and https URLs without a user are served".to_owned(),
+            }),
+        }
+    }
+
+    fn key_of(&self, upstream: &Upstream, authorization: Option<&Secret>) -> CallerKey {
+        let mut context = hmac::Context::with_key(&self.key);
+        context.update(upstream.key.as_bytes());
+        // No credentials are something else than empty ones.
+        if let Some(authorization) = authorization {
+            context.update(b"\n");
+            context.update(authorization.reveal().as_bytes());
+        }
+        let tag = context.sign();
+        let digits = tag.as_ref().iter().map(|byte| format!("{byte:02x}"));
+        CallerKey(digits.collect())
+    }
+
+    fn ask(
+        &self,
+        upstream: &Upstream,
+        authorization: Option<&Secret>,
+        call: &CallOptions<'_>,
+    ) -> Result<ServedCopy, CacheError> {
+        let inner = &*self.inner;
+        let key = &upstream.key;
+        let known = inner.index.mirror(key)?;
+        let remote = self.remote(upstream, authorization);
+        let mut asked = Moment::now();
+        // Without the lock: callers with other credentials need not wait for each other's answers.
+        let mut connection = self.connect(&remote, known.as_ref(), call)?;
+        let mut offered = Offered::of(connection.refs())?;
+        // Not before it is known that there is such a repository: strangers may ask for any number of others.
+        let using = inner.using(key, call)?;
+        let lock = inner.root.lock("mirror", key);
+        let _lock = FileLock::take(&lock, Sharing::Exclusive, call)?;
+        let place = inner.root.mirror(key);
+        let mut known = inner.index.mirror(key)?.filter(|_| place.is_dir());
+        if let Some(record) = &known
+            && record.refs != offered.digest
+            && record.asked.is_since(&asked)
+        {
+            // Somebody else has asked since: what we heard may be the older answer.
+            asked = Moment::now();
+            connection = self.connect(&remote, Some(record), call)?;
+            offered = Offered::of(connection.refs())?;
+        }
+        let mut was_fetched = false;
+        let server = connection.memory();
+        if let Some(record) = &known
+            && record.refs == offered.digest
+            && mirror::open(&place)
+                .and_then(|store| Ok(store.view()?))
+                .is_err()
+        {
+            // It cannot be read: it is made again.
+            known = None;
+        }
+        let mut record = mirror::record_of(upstream, known.as_ref(), &asked, &offered);
+        record.server = server;
+        if known.as_ref().is_none_or(|known| known.refs != record.refs) {
+            was_fetched = true;
+            let again = || self.connect(&remote, None, call);
+            mirror::bring_or_make(
+                inner,
+                &place,
+                known.is_some(),
+                connection,
+                again,
+                &offered,
+                call,
+            )?;
+            record.bytes = mirror::size_of(&place);
+            if known.is_none() {
+                record.completed = Moment::now();
+            }
+        }
+        inner.index.put_mirror(key, &record)?;
+        match authorization {
+            None => served_mark::set_public(inner, key, Some(&record.refs))?,
+            Some(_) => served_mark::make(inner, key)?,
+        }
+        if was_fetched {
+            room::make_room_for_mirrors(inner, call)?;
+        }
+        self.copy(upstream, record, was_fetched, using)
+    }
+
+    fn remote(&self, upstream: &Upstream, authorization: Option<&Secret>) -> Remote {
+        let header = authorization.map(|value| ExtraHeader {
+            url_prefix: String::new(),
+            name: "Authorization".to_owned(),
+            value: value.clone(),
+        });
+        let options = RemoteOptions {
+            credentials: None,
+            extra_headers: header.into_iter().collect(),
+            // Another place is for the caller to go to, with credentials that are meant for it.
+            redirects_max: 0,
+            egress: Some(self.egress),
+            ..self.inner.settings.remote.clone()
+        };
+        Remote::linked(upstream.url.clone(), options, self.links.clone())
+    }
+
+    fn connect<'c>(
+        &self,
+        remote: &Remote,
+        known: Option<&MirrorRecord>,
+        call: &'c CallOptions<'_>,
+    ) -> Result<FetchConnection<'c>, CacheError> {
+        let connection = match known.and_then(|record| record.server.as_ref()) {
+            Some(memory) => remote.connect_to_fetch_again(memory, call),
+            None => remote.connect_to_fetch(call),
+        };
+        connection.map_err(CacheError::remote(self.inner.root.path()))
+    }
+
+    /// A mirror as its record says it is. Its caller has the lock that keeps both together.
+    fn copy(
+        &self,
+        upstream: &Upstream,
+        record: MirrorRecord,
+        was_fetched: bool,
+        using: FileLock,
+    ) -> Result<ServedCopy, CacheError> {
+        let place = self.inner.root.mirror(&upstream.key);
+        let view = mirror::open(&place)
+            .and_then(|store| Ok(store.view()?))
+            .map_err(CacheError::mirror(self.inner.root.path()))?;
+        let head = record.head_branch.as_ref();
+        let public = served_mark::public(&self.inner, &upstream.key);
+        Ok(ServedCopy {
+            view,
+            head: head.and_then(|branch| RefName::parse(format!("refs/heads/{branch}")).ok()),
+            is_public: public.as_ref() == Some(&record.refs),
+            digest: record.refs,
+            asked: record.asked,
+            was_fetched,
+            _using: using,
+        })
+    }
+}
+
+impl ServedCopy {
+    /// The repository with refs and objects of all kinds, for reading objects; [`ServedCopy::refs`] are those to show.
+    pub fn view(&self) -> &Arc<View> {
+        &self.view
+    }
+
+    /// The default branch, if `HEAD` stands for one.
+    pub fn head(&self) -> Option<&RefName> {
+        self.head.as_ref()
+    }
+
+    /// The remote's refs whose names begin with `prefix`, in byte order.
+    pub fn refs<'a>(&'a self, prefix: &'a [u8]) -> impl Iterator<Item = (&'a RefName, &'a Ref)> {
+        let all = self.view.refs().prefixed(prefix);
+        all.filter(|(name, _)| !name.as_bytes().starts_with(OWN_REFS))
+    }
+
+    /// The remote's ref of this name.
+    pub fn find(&self, name: &[u8]) -> Option<ObjectId> {
+        let name = RefName::parse(name).ok()?;
+        match name.as_bytes().starts_with(OWN_REFS) {
+            true => None,
+            false => self.view.refs().get(&name).map(|found| found.target),
+        }
+    }
+
+    /// All that the remote listed to whoever it was asked for, `HEAD` that stands for no branch included.
+    pub fn tips(&self) -> impl Iterator<Item = ObjectId> {
+        let detached = RefName::parse(mirror::DETACHED).ok();
+        let detached = detached.and_then(|name| self.view.refs().get(&name));
+        let shown = self.refs(b"").map(|(_, found)| found);
+        shown.chain(detached).map(|found| found.target)
+    }
+
+    /// Stands for all refs. A caller to whom the remote has listed refs with this digest may see this copy.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// How long ago the remote was asked for these refs; `None` if no clock can tell.
+    pub fn age(&self) -> Option<Duration> {
+        self.asked.age(&Moment::now())
+    }
+
+    /// When the remote had these refs.
+    pub fn asked_at(&self) -> jiff::Timestamp {
+        self.asked.timestamp()
+    }
+
+    /// Whether anything had to be fetched for it.
+    pub fn was_fetched(&self) -> bool {
+        self.was_fetched
+    }
+
+    /// Whether the remote, when it was last asked without credentials, listed just these refs.
+    pub fn is_public(&self) -> bool {
+        self.is_public
+    }
+}
+
+impl std::fmt::Debug for Served {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Served")
+            .field(&self.inner.root.path())
+            .finish()
+    }
+}

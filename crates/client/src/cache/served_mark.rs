@@ -1,0 +1,98 @@
+//! Which mirrors are served to callers, and when they were last.
+//!
+//! A mirror that is served has a file in `served`, named by its key. As long as the file is there the mirror stays,
+//! though no entry needs it; the file's time says when it was used. What it holds is whether everybody may read the
+//! repository: the digest of the refs that the remote listed to who brought no credentials.
+
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+use super::CacheError;
+use super::inner::Inner;
+use super::lock::{FileLock, Sharing};
+use super::staging::Staging;
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Mark {
+    public: Option<String>,
+}
+
+fn path(inner: &Inner, key: &str) -> PathBuf {
+    inner.root.own("served").join(key)
+}
+
+/// Notes that the mirror is served, and that it was now.
+pub(super) fn make(inner: &Inner, key: &str) -> Result<(), CacheError> {
+    match path(inner, key).is_file() {
+        true => {
+            touch(inner, key);
+            Ok(())
+        }
+        false => write(inner, key, &Mark::default()),
+    }
+}
+
+/// Notes that the mirror was used now.
+pub(super) fn touch(inner: &Inner, key: &str) {
+    // What comes of a time that is not noted is that it is evicted a little early.
+    if let Ok(file) = File::options().write(true).open(path(inner, key)) {
+        let _ = file.set_modified(SystemTime::now());
+    }
+}
+
+/// The digest of the refs that everybody may read, if there are any.
+pub(super) fn public(inner: &Inner, key: &str) -> Option<String> {
+    let text = fs::read(path(inner, key)).ok()?;
+    let mark: Mark = serde_json::from_slice(&text).ok()?;
+    mark.public
+}
+
+/// Notes which refs everybody may read. A mirror that is not served is left alone when there are none.
+pub(super) fn set_public(inner: &Inner, key: &str, digest: Option<&str>) -> Result<(), CacheError> {
+    let is_there = path(inner, key).is_file();
+    if (is_there || digest.is_none()) && public(inner, key).as_deref() == digest {
+        touch(inner, key);
+        return Ok(());
+    }
+    let public = digest.map(str::to_owned);
+    write(inner, key, &Mark { public })
+}
+
+fn write(inner: &Inner, key: &str, mark: &Mark) -> Result<(), CacheError> {
+    let staging = Staging::new(&inner.root)?;
+    let (new, place) = (staging.path().join("mark"), path(inner, key));
+    let text = serde_json::to_vec(mark).unwrap_or_default();
+    fs::write(&new, text).map_err(CacheError::file(&new))?;
+    fs::rename(&new, &place).map_err(CacheError::file(&place))
+}
+
+/// The keys of all mirrors that are served, those first that were not used for longest, with that time in
+/// milliseconds since 1970.
+pub(super) fn oldest_first(inner: &Inner) -> Vec<(i64, String)> {
+    let mut found = Vec::new();
+    let files = fs::read_dir(inner.root.own("served"));
+    for entry in files.into_iter().flatten().flatten() {
+        let used = entry.metadata().and_then(|found| found.modified()).ok();
+        let since = used.and_then(|used| used.duration_since(UNIX_EPOCH).ok());
+        let used_ms = since.map_or(0, |since| since.as_millis() as i64);
+        if let Ok(key) = entry.file_name().into_string() {
+            found.push((used_ms, key));
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Lets go of a mirror, unless it is being read. Returns whether it did.
+pub(super) fn release(inner: &Inner, key: &str) -> Result<bool, CacheError> {
+    let using = inner.root.lock("use", key);
+    let Some(_unused) = FileLock::try_take(&using, Sharing::Exclusive)? else {
+        return Ok(false);
+    };
+    let place = path(inner, key);
+    fs::remove_file(&place).map_err(CacheError::file(&place))?;
+    Ok(true)
+}

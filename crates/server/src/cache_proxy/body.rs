@@ -1,0 +1,167 @@
+//! Bodies of requests, whole and in memory: they are read before anything is asked, and may be sent on.
+
+use std::io::Read;
+use std::sync::Arc;
+
+use axum::body::Body;
+use bytes::Bytes;
+use flate2::bufread::MultiGzDecoder;
+use http_body_util::BodyExt;
+use packhouse_api::ErrorCode;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::error::ApiError;
+use crate::git::Encoding;
+
+/// What all bodies together may hold, in KiB.
+const POOL_KIB: usize = 256 << 10;
+/// Bytes that are read at once.
+const PIECE_BYTES: usize = 64 << 10;
+
+/// Memory for bodies.
+#[derive(Debug)]
+pub(super) struct Bodies {
+    pool: Arc<Semaphore>,
+    most_bytes: u64,
+}
+
+/// A body, and its part of the memory.
+#[derive(Debug)]
+pub(super) struct HeldBody {
+    pub(super) bytes: Bytes,
+    _held: Option<OwnedSemaphorePermit>,
+}
+
+/// A body that is growing.
+struct Growing<'b> {
+    bodies: &'b Bodies,
+    bytes: Vec<u8>,
+    held: Option<OwnedSemaphorePermit>,
+}
+
+impl Bodies {
+    /// No body is larger than `most_bytes`, compressed or not.
+    pub(super) fn new(most_bytes: u64) -> Bodies {
+        Bodies {
+            pool: Arc::new(Semaphore::new(POOL_KIB)),
+            most_bytes,
+        }
+    }
+
+    /// Reads a body, and decompresses it.
+    pub(super) async fn read(
+        &self,
+        mut body: Body,
+        encoding: Encoding,
+    ) -> Result<HeldBody, ApiError> {
+        let mut sent = self.growing();
+        while let Some(frame) = body.frame().await {
+            let broken = |_| ApiError::new(ErrorCode::Timeout, "the request broke off");
+            if let Ok(data) = frame.map_err(broken)?.into_data() {
+                sent.push(&data)?;
+            }
+        }
+        if encoding == Encoding::Identity {
+            return Ok(sent.end());
+        }
+        let mut decoder = MultiGzDecoder::new(sent.bytes.as_slice());
+        let mut decoded = self.growing();
+        let mut piece = vec![0; PIECE_BYTES];
+        loop {
+            let broken = |_| ApiError::invalid("the body is no gzip");
+            match decoder.read(&mut piece).map_err(broken)? {
+                0 => return Ok(decoded.end()),
+                count => decoded.push(&piece[..count])?,
+            }
+        }
+    }
+
+    fn growing(&self) -> Growing<'_> {
+        Growing {
+            bodies: self,
+            bytes: Vec::new(),
+            held: None,
+        }
+    }
+}
+
+impl Growing<'_> {
+    fn push(&mut self, data: &[u8]) -> Result<(), ApiError> {
+        let bytes = self.bytes.len() + data.len();
+        if bytes as u64 > self.bodies.most_bytes {
+            return Err(ApiError::new(
+                ErrorCode::TooLarge,
+                format!("a fetch request may have {} bytes", self.bodies.most_bytes),
+            ));
+        }
+        let held = self
+            .held
+            .as_ref()
+            .map_or(0, OwnedSemaphorePermit::num_permits);
+        // A vector that grows has up to twice the room.
+        let more = (bytes.div_ceil(512)).saturating_sub(held);
+        if more > 0 {
+            let more = u32::try_from(more).unwrap_or(u32::MAX);
+            let pool = self.bodies.pool.clone();
+            let taken = pool
+                .try_acquire_many_owned(more)
+                .map_err(|_| ApiError::unavailable("too many large requests at once"))?;
+            match &mut self.held {
+                Some(held) => held.merge(taken),
+                None => self.held = Some(taken),
+            }
+        }
+        self.bytes.extend_from_slice(data);
+        Ok(())
+    }
+
+    fn end(self) -> HeldBody {
+        HeldBody {
+            bytes: self.bytes.into(),
+            _held: self.held,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_small_body_that_stands_for_a_huge_one_is_refused() {
+        let bodies = Bodies::new(1 << 20);
+        let zip = |bytes: usize| {
+            let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+            encoder.write_all(&vec![b'a'; bytes]).unwrap();
+            Body::from(encoder.finish().unwrap())
+        };
+        let held = bodies.read(zip(1 << 20), Encoding::Gzip).await.unwrap();
+        assert_eq!(held.bytes.len(), 1 << 20);
+        assert!(bodies.pool.available_permits() < POOL_KIB);
+        drop(held);
+        let refused = bodies.read(zip((1 << 20) + 1), Encoding::Gzip).await;
+        assert_eq!(refused.unwrap_err().code(), ErrorCode::TooLarge);
+        let plain = Body::from(vec![0; (1 << 20) + 1]);
+        let refused = bodies.read(plain, Encoding::Identity).await;
+        assert_eq!(refused.unwrap_err().code(), ErrorCode::TooLarge);
+        assert_eq!(bodies.pool.available_permits(), POOL_KIB);
+    }
+
+    #[tokio::test]
+    async fn all_bodies_together_have_so_much_memory() {
+        let bodies = Bodies::new(u64::MAX);
+        let all = Arc::clone(&bodies.pool)
+            .try_acquire_many_owned(POOL_KIB as u32 - 10)
+            .unwrap();
+        let body = || Body::from(vec![0; 20 << 10]);
+        let refused = bodies.read(body(), Encoding::Identity).await;
+        assert_eq!(refused.unwrap_err().code(), ErrorCode::Unavailable);
+        drop(all);
+        bodies.read(body(), Encoding::Identity).await.unwrap();
+    }
+}
