@@ -21,7 +21,7 @@ use super::lock::{FileLock, Sharing};
 use super::mirror::{self, Offered};
 use super::moment::Moment;
 use super::record::MirrorRecord;
-use super::source::{Source, Upstream};
+use super::source::{Source, Upstream, invalid};
 use super::{CacheError, CallOptions, room, served_mark};
 use crate::credentials::Secret;
 use crate::egress::Egress;
@@ -132,14 +132,15 @@ impl Served {
     }
 
     fn upstream(&self, url: &str) -> Result<Upstream, CacheError> {
+        let refused = || invalid(url, "only http and https URLs without a user are served");
+        // Nothing else is even looked for: a caller may not learn what is on this machine.
+        if !(url.starts_with("https://") || url.starts_with("http://")) {
+            return Err(refused());
+        }
         let source = Source::parse(url, &self.inner.root)?;
-        let is_http = url.starts_with("https://") || url.starts_with("http://");
         match source.upstream() {
-            Some(upstream) if is_http && source.credential.is_none() => Ok(upstream.clone()),
-            _ => Err(CacheError::InvalidSource {
-                source_url: source.shown,
-                reason: "only http and https URLs without a user are served".to_owned(),
-            }),
+            Some(upstream) if source.credential.is_none() => Ok(upstream.clone()),
+            _ => Err(refused()),
         }
     }
 

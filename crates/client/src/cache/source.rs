@@ -99,7 +99,7 @@ pub(super) fn hashed(bytes: &[u8]) -> String {
     text
 }
 
-fn invalid(text: &str, reason: impl Into<String>) -> CacheError {
+pub(super) fn invalid(text: &str, reason: impl Into<String>) -> CacheError {
     CacheError::InvalidSource {
         source_url: match RemoteUrl::parse(text) {
             Ok(url) => url.to_string(),

@@ -5,6 +5,7 @@ mod killed;
 mod limits;
 mod places;
 mod remotes;
+mod served;
 
 use std::fs;
 use std::path::{Path, PathBuf};

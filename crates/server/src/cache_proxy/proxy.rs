@@ -516,8 +516,9 @@ fn no_pushes(target: &Target) -> ApiError {
     ApiError::new(
         ErrorCode::Forbidden,
         format!(
-            "this cache is read-only; push to {0} itself: git remote set-url --push REMOTE {0}, with a URL that insteadOf does not rewrite (pushInsteadOf)",
-            target.url
+            "this cache is read-only; push to {}: git config --global url.{1}/.pushInsteadOf {1}/ sends pushes there",
+            target.url,
+            target.url.origin().ascii_serialization()
         ),
     )
 }

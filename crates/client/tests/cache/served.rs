@@ -1,0 +1,96 @@
+//! Mirrors for callers who are not us.
+
+use std::fs;
+
+use packhouse_client::Egress;
+use packhouse_client::cache::{Cache, CacheConfig, CallOptions};
+use packhouse_testkit::git_site::GitSite;
+
+use super::config;
+use crate::world::World;
+
+/// Two repositories behind HTTP, and a cache.
+fn two(max_bytes: u64) -> (World, Cache, [String; 2]) {
+    let mut world = World::new();
+    world.with_history("one.git");
+    world.with_history("two.git");
+    let base = world.serve(GitSite::new(&world.path("."), true));
+    let cache = Cache::open(CacheConfig {
+        max_bytes,
+        ..config(&world.path("cache"))
+    });
+    let urls = ["one.git", "two.git"].map(|name| format!("{}/{name}", base.trim_end_matches('/')));
+    (world, cache.unwrap(), urls)
+}
+
+fn mirrors(cache: &Cache) -> usize {
+    let folder = cache.root().join(".packhouse/mirrors");
+    fs::read_dir(folder).unwrap().count()
+}
+
+#[test]
+fn mirrors_that_are_not_being_read_make_room() {
+    let (_world, cache, [one, two]) = two(1);
+    let served = cache.served(Egress::Any).unwrap();
+    let call = CallOptions::default();
+    let first = served.bring(&one, None, &call).unwrap();
+    assert!(first.was_fetched());
+    let second = served.bring(&two, None, &call).unwrap();
+    // Both are being read.
+    assert_eq!(mirrors(&cache), 2);
+    drop((first, second));
+    // As nothing fits, what was brought last is all that stays, as long as it is read.
+    let one_again = served.bring(&one, None, &call).unwrap();
+    assert!(!one_again.was_fetched());
+    drop(one_again);
+    cache.clear(&call).unwrap();
+    assert_eq!(mirrors(&cache), 2);
+    let path = cache.root().join("plain");
+    let source = cache.root().parent().unwrap().join("source");
+    fs::create_dir(&source).unwrap();
+    fs::write(source.join("file"), "text").unwrap();
+    assert!(
+        cache
+            .add(source.to_str().unwrap(), Some("plain"), &call)
+            .is_err()
+    );
+    assert!(!path.exists());
+    assert_eq!(mirrors(&cache), 0);
+}
+
+#[test]
+fn a_copy_that_cannot_be_read_is_made_again() {
+    let (_world, cache, [one, _]) = two(u64::MAX);
+    let served = cache.served(Egress::Any).unwrap();
+    let call = CallOptions::default();
+    let digest = served.bring(&one, None, &call).unwrap().digest().to_owned();
+    let folder = cache.root().join(".packhouse/mirrors");
+    let mirror = fs::read_dir(folder).unwrap().next().unwrap().unwrap();
+    fs::write(mirror.path().join("packed-refs"), "nonsense\n").unwrap();
+    fs::remove_dir_all(mirror.path().join("refs")).unwrap();
+    let copy = served.bring(&one, None, &call).unwrap();
+    assert!(copy.was_fetched());
+    assert_eq!(copy.digest(), digest);
+    assert!(copy.refs(b"refs/heads/").count() > 0);
+}
+
+#[test]
+fn only_what_callers_of_http_can_name_is_served() {
+    let (world, cache, [one, _]) = two(u64::MAX);
+    let served = cache.served(Egress::Any).unwrap();
+    let call = CallOptions::default();
+    let path = world.path("one.git");
+    for url in [
+        path.display().to_string(),
+        format!("file://{}", path.display()),
+        "ssh://git@h.example/a.git".to_owned(),
+        one.replacen("://", "://me:secret@", 1),
+    ] {
+        let error = served.bring(&url, None, &call).unwrap_err().to_string();
+        assert!(error.starts_with("Invalid source: "), "{error}");
+        assert!(!error.contains("secret"), "{error}");
+    }
+    let private = cache.served(Egress::PublicOnly).unwrap();
+    assert!(private.bring(&one, None, &call).is_err());
+    assert_eq!(mirrors(&cache), 0);
+}
