@@ -20,7 +20,7 @@ class Metadata(MetadataHookInterface):
         section = text.split("[workspace.package]", 1)[1]
         version = re.search(r'^version = "(.+)"$', section, re.MULTILINE)[1]
         metadata["version"] = version
-        metadata["dependencies"] = [f"packhouse=={version}"]
+        metadata["dependencies"] = [f"packhouse[cache]=={version}"]
 
 
 class Build(BuildHookInterface):

@@ -1,10 +1,11 @@
-//! `packhouse._native`: the embedded store and the client of the hosted API for Python.
+//! `packhouse._native`: the embedded store, the client of the hosted API and the git cache for Python.
 //!
 //! Thin on purpose: arguments and results are converted here, everything a caller sees is in the Python package around it.
 //! No work on a repository is done while other Python threads have to wait.
 
 mod archives;
 mod batch;
+mod cache;
 mod copying;
 mod errors;
 mod exclude;
@@ -36,6 +37,8 @@ mod _native {
     use crate::archives::archive_format_of;
     #[pymodule_export]
     use crate::batch::Batch;
+    #[pymodule_export]
+    use crate::cache::{Cache, CacheError, CacheLease, CancelToken};
     #[pymodule_export]
     use crate::errors::{GitError, StaleSnapshotError};
     #[pymodule_export]

@@ -1,0 +1,97 @@
+"""What a hosting service is asked: who it serves, and with which credentials."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from abc import ABC, abstractmethod
+from typing import Any, Dict, NamedTuple, Optional, Union
+from urllib.parse import urlsplit
+
+#: Seconds that a service has for an answer.
+TIMEOUT = 30.0
+
+
+class Credentials(NamedTuple):
+    """A user and a password or token, for HTTP basic authentication."""
+
+    username: str
+    password: str
+
+    def __repr__(self) -> str:
+        # Credentials must not get into logs by being printed.
+        return f"Credentials(username={self.username!r}, password=…)"
+
+
+class GitProvider(ABC):
+    """A hosting service. ``api_token`` is its access token, ``base_url`` the address of its API where it is one's own."""
+
+    def __init__(self, api_token: Optional[str] = None, base_url: Optional[str] = None) -> None:
+        self.api_token = api_token
+        self.base_url = base_url
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(base_url={self.base_url!r})"
+
+    @abstractmethod
+    def get_name(self) -> str:
+        """The name under which a manager knows the provider."""
+
+    @abstractmethod
+    def can_handle_url(self, url: str) -> bool:
+        """Whether the repository at ``url`` is on this service."""
+
+    @abstractmethod
+    def extract_repo_info(self, url: str) -> Dict[str, str]:
+        """``owner``, ``repo`` and ``api_url`` of the repository at ``url``.
+
+        Raises:
+            ValueError: it is not a URL of this service.
+        """
+
+    @abstractmethod
+    def get_repository_metrics(self, owner: str, repo: str) -> Union[Dict[str, Any], Exception]:
+        """Counts that the service keeps of a repository."""
+
+    @abstractmethod
+    def get_repository_metadata(self, owner: str, repo: str) -> Union[Dict[str, Any], Exception]:
+        """What else the service knows about a repository."""
+
+    def supports_url(self, url: str) -> bool:
+        """``can_handle_url``."""
+        return self.can_handle_url(url)
+
+    def is_available(self) -> bool:
+        """Whether the provider has a token."""
+        return self.api_token is not None
+
+    def get_credentials(self, url: str) -> Optional[Credentials]:
+        """What the repository at ``url`` is read with; by default nothing."""
+        return None
+
+
+def host_of(url: str) -> str:
+    """The host of a URL, with its port if it names one, or of ``user@host:path``; in lower case."""
+    if "://" in url:
+        return urlsplit(url).netloc.rpartition("@")[2].lower()
+    return url.partition(":")[0].rpartition("@")[2].lower()
+
+
+def path_of(url: str) -> str:
+    """The path of a URL or of ``user@host:path``, without slashes around it and ``.git`` at its end."""
+    path = urlsplit(url).path if "://" in url else url.partition(":")[2]
+    path = path.strip("/")
+    return path[: -len(".git")] if path.endswith(".git") else path
+
+
+def get_json(url: str, headers: Dict[str, str]) -> Any:
+    """What the service answers to ``GET url``.
+
+    Raises:
+        OSError: it could not be reached, or refuses.
+        ValueError: it answers something else than JSON.
+    """
+    request = urllib.request.Request(url, headers={"User-Agent": "packhouse", **headers})
+    with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:  # noqa: S310
+        return json.load(answer)
