@@ -5,6 +5,7 @@ mod corpus;
 mod fixture;
 mod http;
 mod lines;
+mod link;
 mod peer;
 mod report;
 mod sample;

@@ -1,6 +1,6 @@
 //! The peer for Git traffic: `git http-backend` behind nginx and fcgiwrap.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -55,6 +55,11 @@ impl Peer {
     /// The folder everything is served from.
     pub(crate) fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.port))
     }
 
     /// The URL `git` uses for a repository.

@@ -1,5 +1,6 @@
 //! The lines of the report.
 
+mod cache;
 mod clone;
 mod commits;
 mod create;
@@ -49,5 +50,9 @@ pub(crate) fn all() -> Vec<(&'static str, Line)> {
         ("store-path-log", store::path_log),
         ("store-large", store::large),
         ("store-crowd", store::crowd),
+        ("cache-unchanged", cache::unchanged),
+        ("cache-crowd", cache::crowd),
+        ("cache-checkout", cache::checkout),
+        ("cache-many", cache::many),
     ]
 }

@@ -46,7 +46,7 @@ impl Found {
 }
 
 /// The Python environment with Packhouse's wheel and its peers.
-pub(super) fn python(bench: &Bench) -> Result<PathBuf> {
+pub(in crate::lines) fn python(bench: &Bench) -> Result<PathBuf> {
     let python = bench
         .python
         .clone()

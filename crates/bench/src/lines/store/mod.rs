@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::runtime::Runtime;
 
+pub(super) use self::engine::python;
 use self::engine::{Found, alone, pair, time};
 use crate::fixture::{self, run};
 use crate::lines::sequential::sync_time;
