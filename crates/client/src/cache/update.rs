@@ -285,8 +285,9 @@ fn of_folder(
         let _ = std::fs::remove_file(kept_at);
     }
     drop(using);
+    published?;
     record.kept.updated = Some(asked);
-    published
+    Ok(())
 }
 
 /// What the catalog notes of a tree that was made.
