@@ -21,7 +21,7 @@ use crate::signals;
 use crate::size::ByteSize;
 use crate::ui::{Progress, Ui, count};
 
-/// Keep local copies of repositories and directories, for programs that would otherwise clone them again and again
+/// Keep local copies of repositories and directories
 #[derive(Args, Debug)]
 pub(crate) struct CacheArgs {
     #[command(flatten)]
