@@ -1,6 +1,7 @@
 //! The lines of the report.
 
 mod cache;
+mod cache_serve;
 mod clone;
 mod commits;
 mod create;
@@ -54,5 +55,6 @@ pub(crate) fn all() -> Vec<(&'static str, Line)> {
         ("cache-crowd", cache::crowd),
         ("cache-checkout", cache::checkout),
         ("cache-many", cache::many),
+        ("cache-serve", cache_serve::line),
     ]
 }
