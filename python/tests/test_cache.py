@@ -554,3 +554,17 @@ def test_a_provider_asked_only_for_its_urls(manager, site, remote):
     manager.register_provider(Watching("elsewhere.example", "reader", "sesame"))
     site.password = "sesame"
     assert isinstance(manager.cache_repository(remote.url), Exception) and asked == []
+
+
+def test_tokens_go_over_no_open_network():
+    token = TokenProvider("git.example.com", "t")
+    assert token.get_credentials("https://git.example.com/x") and not token.get_credentials("http://git.example.com/x")
+    assert GitHubProvider("t").get_credentials("http://github.com/o/r") is None
+    own = GitLabProvider("t", "http://git.example.com")
+    assert own.get_credentials("http://git.example.com/a/b") == ("oauth2", "t")
+
+
+def test_a_token_for_an_api_follows_no_redirect_to_another_host():
+    with git_http.redirecting("http://127.0.0.2:9/elsewhere") as url:
+        answer = GitHubProvider("t", url).get_repository_metadata("o", "r")
+    assert isinstance(answer, Exception) and "127.0.0.2:9" in str(answer)

@@ -84,7 +84,7 @@ class GitCacheManager(Pieces):
                 done = await self._copy_local_directory_async(Path(source), path, name=name)
             else:
                 done = await self._clone_repository_async(source, path, name=name)
-            return self._entry_of(done, source, path)
+            return await self._run_valued(lambda cancel: self._entry_of(done, source, path))
         except Exception as error:  # noqa: BLE001
             return error
 
@@ -97,7 +97,7 @@ class GitCacheManager(Pieces):
 
     async def refresh_cache_entry_async(self, name: str) -> Union[GitCacheEntry, Exception]:
         """``refresh_cache_entry``, while the event loop goes on."""
-        entry = self._find(name)
+        entry = await self._run_valued(lambda cancel: self._find(name))
         if isinstance(entry, Exception):
             return entry
         return await self.cache_repository_async(entry.source_url, name)

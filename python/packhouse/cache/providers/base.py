@@ -6,7 +6,8 @@ import json
 import urllib.error
 import urllib.request
 from abc import ABC, abstractmethod
-from typing import Any, Dict, NamedTuple, Optional, Union
+from http.client import HTTPMessage
+from typing import IO, Any, Dict, NamedTuple, Optional, Union
 from urllib.parse import urlsplit
 
 #: Seconds that a service has for an answer.
@@ -70,6 +71,21 @@ class GitProvider(ABC):
         """What the repository at ``url`` is read with; by default nothing."""
         return None
 
+    def may_send(self, url: str) -> bool:
+        """Whether credentials may go to ``url``: not unencrypted over a network, unless ``base_url`` is unencrypted too."""
+        return is_private(url) or (self.base_url or "").startswith("http://")
+
+
+def is_private(url: str) -> bool:
+    """Whether nobody on the way reads what is sent to ``url``: over TLS or SSH, or to this machine."""
+    if "://" not in url:
+        return True  # user@host:path is SSH
+    parts = urlsplit(url)
+    if parts.scheme in ("https", "ssh"):
+        return True
+    host = parts.hostname or ""
+    return host == "localhost" or host == "::1" or host.startswith("127.")
+
 
 def host_of(url: str) -> str:
     """The host of a URL, with its port if it names one, or of ``user@host:path``; in lower case."""
@@ -93,5 +109,17 @@ def get_json(url: str, headers: Dict[str, str]) -> Any:
         ValueError: it answers something else than JSON.
     """
     request = urllib.request.Request(url, headers={"User-Agent": "packhouse", **headers})
-    with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:  # noqa: S310
+    with urllib.request.build_opener(_SameHost).open(request, timeout=TIMEOUT) as answer:
         return json.load(answer)
+
+
+class _SameHost(urllib.request.HTTPRedirectHandler):
+    """Follows redirects within a host only: a token is not for another one."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
+    ) -> Optional[urllib.request.Request]:
+        before, after = urlsplit(req.full_url), urlsplit(newurl)
+        if (before.scheme, before.netloc) != (after.scheme, after.netloc):
+            raise urllib.error.HTTPError(req.full_url, code, f"redirected to {after.netloc}", headers, fp)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)

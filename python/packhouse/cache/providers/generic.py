@@ -8,7 +8,7 @@ from .base import Credentials, GitProvider, host_of, path_of
 
 
 class BasicProvider(GitProvider):
-    """A user name and a password for every repository on ``host`` (``git.example.com``, or with a port)."""
+    """A user name and a password for every repository on ``host`` (``git.example.com``, or with a port), over HTTPS."""
 
     def __init__(self, host: str, username: str, password: str) -> None:
         super().__init__(password, None)
@@ -36,6 +36,8 @@ class BasicProvider(GitProvider):
         return Exception(f"{self.host} has no API that is known")
 
     def get_credentials(self, url: str) -> Optional[Credentials]:
+        if not self.may_send(url):
+            return None
         return Credentials(self._username, self.api_token or "")
 
 

@@ -36,7 +36,7 @@ class GitLabProvider(GitProvider):
         return {"owner": owner, "repo": repo, "api_url": self._api(owner, repo)}
 
     def get_credentials(self, url: str) -> Optional[Credentials]:
-        if self.api_token is None:
+        if self.api_token is None or not self.may_send(url):
             return None
         return Credentials("oauth2", self.api_token)
 
