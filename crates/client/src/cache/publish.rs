@@ -1,5 +1,8 @@
 //! Putting a tree at its place, and taking it away.
 //!
+//! Only what the cache put at a place is ever moved from there. A folder that somebody else put in the place of a tree is
+//! left alone: nothing takes its place, and it stays when the entry is removed.
+//!
 //! A tree that is there already is exchanged in one step with the new one (`renameat2` with `RENAME_EXCHANGE`), so that
 //! whoever opens a path sees the old tree or the new. Where a file system cannot do that, there is a moment between two
 //! renames in which nothing is at the place; what is there is never a part of a tree.
@@ -32,8 +35,8 @@ pub(super) fn publish(
 ) -> Result<(), CacheError> {
     settle(inner, record);
     let place = inner.root.tree(&record.name);
-    let is_there = fs::symlink_metadata(&place).is_ok();
-    if is_there && record.kept.tree.is_none() {
+    let is_there = matches!(tree_at(&place, record), Found::Tree(_));
+    if !is_there && fs::symlink_metadata(&place).is_ok() {
         return Err(CacheError::Occupied { path: place });
     }
     record.kept.next = Some(next.clone());
@@ -98,10 +101,10 @@ pub(super) fn remove(inner: &Inner, record: &EntryRecord) -> Result<bool, CacheE
         remove_checkout(inner, id)?;
     }
     let place = inner.root.tree(&record.name);
-    let has_tree = record.kept.tree.is_some() || record.kept.next.is_some();
-    let staging = match has_tree && fs::symlink_metadata(&place).is_ok() {
-        true => Some(take_away(inner, &place)?),
-        false => None,
+    let staging = match tree_at(&place, record) {
+        Found::Tree(_) => Some(take_away(inner, &place)?),
+        // Whoever put something else there may still want it.
+        Found::Nothing | Found::Unknown => None,
     };
     inner.index.remove(&record.name)?;
     for tree in record.kept.tree.iter().chain(&record.kept.next) {

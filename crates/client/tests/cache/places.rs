@@ -60,11 +60,21 @@ fn nothing_outside_the_cache_is_written_or_deleted() {
     symlink(&victim, &entry.cache_path).unwrap();
     assert_eq!(cache.list().unwrap()[0].status, CacheStatus::Missing);
     assert!(matches!(cache.get("mine"), Err(CacheError::Missing { .. })));
+    let refused = cache.refresh("mine", &call).unwrap_err();
+    assert!(matches!(refused, CacheError::Occupied { .. }), "{refused}");
+    fs::remove_file(&entry.cache_path).unwrap();
     let again = cache.refresh("mine", &call).unwrap();
     check_tree(&again.cache_path);
+    // So did a folder of somebody.
     fs::remove_dir_all(&entry.cache_path).unwrap();
-    symlink(&victim, &entry.cache_path).unwrap();
+    fs::create_dir(&entry.cache_path).unwrap();
+    let theirs = entry.cache_path.join("theirs");
+    fs::write(&theirs, "theirs").unwrap();
+    let refused = cache.refresh("mine", &call).unwrap_err();
+    assert!(matches!(refused, CacheError::Occupied { .. }), "{refused}");
+    assert_eq!(fs::read(&theirs).unwrap(), b"theirs");
     cache.clear(&call).unwrap();
+    assert_eq!(fs::read(&theirs).unwrap(), b"theirs");
     assert_eq!(fs::read(victim.join("precious")).unwrap(), b"precious");
     assert!(cache.list().unwrap().is_empty());
     assert!(cache.root().join("theirs").is_dir());
