@@ -5,10 +5,12 @@
 
 use std::fs::{OpenOptions, TryLockError};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
 use packhouse_object::UnsharedFile;
+use rustix::fs::OFlags;
 
 use super::{CacheError, CacheStep, CallOptions};
 
@@ -35,7 +37,16 @@ impl FileLock {
     pub(super) fn try_take(path: &Path, sharing: Sharing) -> Result<Option<FileLock>, CacheError> {
         let mut options = OpenOptions::new();
         options.create(true).truncate(false).read(true).write(true);
-        let file = UnsharedFile::open(path, &options).map_err(CacheError::file(path))?;
+        // What a link leads to is not ours.
+        options.custom_flags(OFlags::NOFOLLOW.bits() as i32);
+        let file = UnsharedFile::open(path, &options).map_err(|error| {
+            match rustix::io::Errno::from_io_error(&error) {
+                Some(rustix::io::Errno::LOOP) => CacheError::Occupied {
+                    path: path.to_owned(),
+                },
+                _ => CacheError::file(path)(error),
+            }
+        })?;
         let open = file.get().ok_or_else(|| forked(path))?;
         let taken = match sharing {
             Sharing::Exclusive => open.try_lock(),
@@ -134,6 +145,16 @@ mod tests {
                 .unwrap()
                 .is_some()
         );
+    }
+
+    #[test]
+    fn a_link_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, victim) = (folder.path().join("lock"), folder.path().join("victim"));
+        std::os::unix::fs::symlink(&victim, &path).unwrap();
+        let refused = FileLock::try_take(&path, Sharing::Exclusive).unwrap_err();
+        assert!(matches!(refused, CacheError::Occupied { path: named } if named == path));
+        assert!(!victim.exists());
     }
 
     #[test]

@@ -38,6 +38,17 @@ const FOLDERS: [&str; 7] = [
     "trash",
 ];
 
+/// The catalog, and what SQLite keeps beside it.
+const INDEX_FILES: [&str; 4] = [
+    "index.sqlite3",
+    "index.sqlite3-wal",
+    "index.sqlite3-shm",
+    "index.sqlite3-journal",
+];
+
+/// So deep is what a mirror's files are made in: `<key>.git/objects/pack`.
+const MIRROR_DEPTH: usize = 3;
+
 /// The folder of a cache, which is there with all that belongs in it.
 #[derive(Clone, Debug)]
 pub(super) struct Root {
@@ -54,6 +65,11 @@ impl Root {
         for folder in FOLDERS {
             make_private(&own.join(folder))?;
         }
+        for file in INDEX_FILES {
+            refuse_link(&own.join(file))?;
+        }
+        refuse_links(&own.join("served"), 1)?;
+        refuse_links(&own.join("mirrors"), MIRROR_DEPTH)?;
         Ok(Root { path })
     }
 
@@ -101,9 +117,68 @@ fn make_private(path: &Path) -> Result<(), CacheError> {
     }
 }
 
+/// A cache may have been unpacked from an archive that somebody else made: what is written through a link in it would
+/// be written elsewhere.
+fn refuse_link(path: &Path) -> Result<(), CacheError> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.is_symlink() => Err(CacheError::Occupied {
+            path: path.to_owned(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// As [`refuse_link`], for all that is in a folder of ours, so many folders deep.
+fn refuse_links(folder: &Path, depth: usize) -> Result<(), CacheError> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        // Somebody removed it meanwhile.
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(CacheError::file(folder)(error)),
+    };
+    for entry in entries {
+        let entry = entry.map_err(CacheError::file(folder))?;
+        match entry.file_type() {
+            Ok(kind) if kind.is_symlink() => {
+                return Err(CacheError::Occupied { path: entry.path() });
+            }
+            Ok(kind) if kind.is_dir() && depth > 1 => refuse_links(&entry.path(), depth - 1)?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn links_that_an_archive_brought_are_refused_by_name() {
+        let elsewhere = tempfile::tempdir().unwrap();
+        for place in [
+            "index.sqlite3",
+            "index.sqlite3-wal",
+            "mirrors/x.git",
+            "mirrors/y.git/objects",
+            "mirrors/y.git/objects/pack",
+            "mirrors/y.git/config",
+            "served/x",
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let root = Root::open(folder.path()).unwrap();
+            let link = root.path().join(OWN).join(place);
+            fs::create_dir_all(link.parent().unwrap()).unwrap();
+            Root::open(folder.path()).unwrap();
+            std::os::unix::fs::symlink(elsewhere.path().join("x"), &link).unwrap();
+            let refused = Root::open(folder.path()).unwrap_err();
+            assert!(
+                matches!(&refused, CacheError::Occupied { path } if *path == link),
+                "{place}: {refused}"
+            );
+        }
+        assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+    }
 
     #[test]
     fn a_link_in_the_place_of_a_folder_of_ours_is_refused() {

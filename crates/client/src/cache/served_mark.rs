@@ -5,6 +5,7 @@
 //! repository: the digest of the refs that the remote listed to who brought no credentials.
 
 use std::fs::{self, File};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -38,7 +39,11 @@ pub(super) fn make(inner: &Inner, key: &str) -> Result<(), CacheError> {
 /// Notes that the mirror was used now.
 pub(super) fn touch(inner: &Inner, key: &str) {
     // What comes of a time that is not noted is that it is evicted a little early.
-    if let Ok(file) = File::options().write(true).open(path(inner, key)) {
+    let mut options = File::options();
+    options
+        .write(true)
+        .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32);
+    if let Ok(file) = options.open(path(inner, key)) {
         let _ = file.set_modified(SystemTime::now());
     }
 }
