@@ -14,7 +14,7 @@ use super::settings::Settings;
 use super::source::{Source, Upstream};
 use super::{CacheConfig, CacheError, CallOptions, Entry};
 use crate::credentials::{Credential, CredentialSource};
-use crate::remote::{Links, Remote, RemoteOptions};
+use crate::remote::{ExtraHeader, Links, Remote, RemoteOptions};
 
 /// An open cache.
 pub(super) struct Inner {
@@ -105,10 +105,12 @@ impl Inner {
                 .collect(),
         };
         let is_empty = known.given.is_none() && known.sources.is_empty();
-        RemoteOptions {
-            credentials: (!is_empty).then(|| Arc::new(known) as Arc<dyn CredentialSource>),
-            ..self.settings.remote.clone()
+        let mut options = self.settings.remote.clone();
+        options.credentials = (!is_empty).then(|| Arc::new(known) as Arc<dyn CredentialSource>);
+        if upstream.is_foreign {
+            options.extra_headers.retain(ExtraHeader::names_a_server);
         }
+        options
     }
 
     pub(super) fn remote(&self, upstream: &Upstream) -> Remote {

@@ -17,6 +17,7 @@ use bstr::ByteSlice;
 use packhouse_object::EntryMode;
 use ring::digest;
 
+use super::budget::Budget;
 use super::git_dir::make_folder;
 use super::index_file::IndexEntry;
 use super::inner::Inner;
@@ -43,6 +44,8 @@ pub(super) struct LargeFiles<'a> {
     pub(super) git: &'a Path,
     /// The `.git` of a tree that may have some of them.
     pub(super) before: Option<&'a Path>,
+    /// What the copy that they are in may come to.
+    pub(super) budget: &'a Budget,
 }
 
 /// A file of the tree that is a pointer.
@@ -52,43 +55,63 @@ struct Pointer {
     file: LargeFile,
 }
 
+/// What became of the large files of a tree.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Filled {
+    /// What they take in the `.git`.
+    pub(super) bytes: u64,
+    /// So many are pointers.
+    pub(super) left: u64,
+}
+
+impl Filled {
+    /// What a reader should know of them.
+    pub(super) fn note(self) -> Option<String> {
+        let left = self.left;
+        (left > 0).then(|| {
+            format!("{left} files of Git LFS are pointers: their content was not to be had")
+        })
+    }
+}
+
 impl LargeFiles<'_> {
-    /// Puts the content of large files in the place of their pointers. Returns what they take in the `.git`, and a note if
-    /// pointers stay.
+    /// Puts the content of large files in the place of their pointers.
     pub(super) fn fill_in(
         &self,
         entries: &[IndexEntry],
         call: &CallOptions<'_>,
-    ) -> Result<(u64, Option<String>), CacheError> {
+    ) -> Result<Filled, CacheError> {
         let pointers = self.pointers(entries);
         if pointers.is_empty() {
-            return Ok((0, None));
+            return Ok(Filled::default());
         }
         let files: BTreeSet<LargeFile> = pointers
             .iter()
             .map(|pointer| pointer.file.clone())
             .collect();
         if self.inner.config.lfs {
+            // Each is in the `.git` once, and wherever there is a pointer to it.
+            let all = pointers.iter().map(|pointer| &pointer.file);
+            for file in all.chain(&files) {
+                self.budget.count_bytes(file.size)?;
+            }
             self.gather(files.into_iter().collect(), call)?;
         }
-        let (mut bytes, mut left) = (0, 0);
+        let mut filled = Filled::default();
         let mut counted = BTreeSet::new();
         for pointer in &pointers {
             call.check()?;
             let kept = stored(self.git, &pointer.file);
             if !kept.is_file() {
-                left += 1;
+                filled.left += 1;
                 continue;
             }
             if counted.insert(&pointer.file) {
-                bytes += pointer.file.size;
+                filled.bytes += pointer.file.size;
             }
             replace(&kept, pointer)?;
         }
-        let note = (left > 0).then(|| {
-            format!("{left} files of Git LFS are pointers: their content was not to be had")
-        });
-        Ok((bytes, note))
+        Ok(filled)
     }
 
     /// Brings files into the `.git`, from the tree before, from a directory, or from a server.

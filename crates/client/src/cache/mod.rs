@@ -20,6 +20,7 @@
 //! # Ok::<(), packhouse_client::cache::CacheError>(())
 //! ```
 
+mod budget;
 #[allow(clippy::module_inception)]
 mod cache;
 mod checkout;

@@ -73,6 +73,9 @@ pub(super) struct TreeRecord {
     pub(super) mirrors: Vec<String>,
     #[serde(default)]
     pub(super) notes: Vec<String>,
+    /// How many of its files are pointers because their content was not to be had, those of submodules among them.
+    #[serde(default)]
+    pub(super) pointers_left: u64,
     /// How it was made: another way makes another tree of the same commit.
     #[serde(default)]
     pub(super) manner: String,

@@ -8,7 +8,7 @@ use ring::digest;
 use super::root::Root;
 use super::{CacheError, CacheType};
 use crate::credentials::Credential;
-use crate::remote::RemoteUrl;
+use crate::remote::{RemoteUrl, without_query};
 
 /// A source, checked.
 #[derive(Clone, Debug)]
@@ -42,6 +42,9 @@ pub(super) struct Upstream {
     /// Which mirror is its.
     pub(super) key: String,
     pub(super) url: RemoteUrl,
+    /// Whether the author of a repository chose this server, not who asked for the copy. What is meant for every server is
+    /// not meant for this one.
+    pub(super) is_foreign: bool,
 }
 
 impl Source {
@@ -101,15 +104,24 @@ pub(super) fn hashed(bytes: &[u8]) -> String {
 
 pub(super) fn invalid(text: &str, reason: impl Into<String>) -> CacheError {
     CacheError::InvalidSource {
-        source_url: match RemoteUrl::parse(text) {
-            Ok(url) => url.to_string(),
-            // What cannot be read may hold a password anywhere before its `@`.
-            Err(_) => match text.rsplit_once('@') {
-                Some((_, rest)) => format!("***@{}", rest.escape_debug()),
-                None => text.escape_debug().to_string(),
-            },
-        },
+        source_url: shown(text),
         reason: reason.into(),
+    }
+}
+
+/// A source that may be none, as it may be shown.
+pub(super) fn shown(text: &str) -> String {
+    if let Ok(url) = RemoteUrl::parse(text) {
+        return url.to_string();
+    }
+    // What cannot be read may hold a password anywhere before its `@`, and one in its query.
+    let text = match text.contains("://") {
+        true => without_query(text),
+        false => text,
+    };
+    match text.rsplit_once('@') {
+        Some((_, rest)) => format!("***@{}", rest.escape_debug()),
+        None => text.escape_debug().to_string(),
     }
 }
 
@@ -141,12 +153,13 @@ fn of_url(text: &str) -> Result<Source, CacheError> {
     let upstream = Upstream {
         key: key.clone(),
         url: bare,
+        is_foreign: false,
     };
     Ok(Source {
         shown: upstream.url.to_string(),
         key,
         cache_type: CacheType::Git,
-        parts: parts_of(rest),
+        parts: parts_of(rest.strip_prefix("git@").unwrap_or(rest)),
         place: Place::Repository(upstream),
         credential,
     })
@@ -167,10 +180,11 @@ fn of_scp(text: &str, host: &str, path: &str) -> Result<Source, CacheError> {
     let canonical = url.canonical();
     let key = hashed(canonical.as_bytes());
     let (_, rest) = canonical.split_once("://").unwrap_or(("", &canonical));
-    let parts = parts_of(rest);
+    let parts = parts_of(rest.strip_prefix("git@").unwrap_or(rest));
     let upstream = Upstream {
         key: key.clone(),
         url,
+        is_foreign: false,
     };
     Ok(Source {
         shown: text.to_owned(),
@@ -218,6 +232,7 @@ fn local_upstream(git: &Path) -> Upstream {
     Upstream {
         key: hashed(format!("file {}", git.display()).as_bytes()),
         url: RemoteUrl::from(git),
+        is_foreign: false,
     }
 }
 
@@ -263,23 +278,35 @@ mod tests {
     #[test]
     fn ways_to_write_one_repository_have_one_key() {
         let same = [
-            "https://example.com/org/repo",
-            "https://EXAMPLE.com:443/org/repo.git",
-            "https://me:secret@example.com/org/repo.git/",
-            "HTTPS://token@example.com/org/repo/",
+            "https://github.com/org/repo",
+            "https://GitHub.com:443/org/repo.git",
+            "https://me:secret@github.com/org/repo.git/",
+            "HTTPS://token@github.com/org/repo/",
         ];
         for url in same {
             assert_eq!(key(url), key(same[0]), "{url}");
         }
         let same = [
-            "git@example.com:org/repo.git",
-            "ssh://git@example.com/org/repo",
-            "ssh://git@Example.com:22/org/repo.git",
-            "example.com:org/repo",
-            "git+ssh://git@example.com/org/repo.git",
+            "git@github.com:org/repo.git",
+            "git@github.com:/org/repo",
+            "ssh://git@github.com/org/repo",
+            "ssh://git@GitHub.com:22/org/repo.git",
+            "github.com:org/repo",
+            "git+ssh://git@github.com/org/repo.git",
         ];
         for url in same {
             assert_eq!(key(url), key(same[0]), "{url}");
+        }
+        for (one, other) in [
+            (
+                "https://example.com/a/b",
+                "HTTPS://me:x@Example.com:443/a/b/",
+            ),
+            ("git@example.com:a/b", "git@EXAMPLE.com:a/b/"),
+            ("git@example.com:a/b", "ssh://git@example.com:22/~/a/b"),
+            ("git@example.com:/a/b", "ssh://git@example.com/a/b"),
+        ] {
+            assert_eq!(key(one), key(other), "{one} {other}");
         }
     }
 
@@ -292,8 +319,14 @@ mod tests {
             "https://example.com:8443/orgA/repo",
             "http://example.com/orgA/repo",
             "https://example.org/orgA/repo",
-            "git@example.com:orgA/repo",
+            "https://example.com/orgA/repo.git",
             "git://example.com/orgA/repo",
+            // In the home of `git`, in one's own, and on the whole machine.
+            "git@example.com:orgA/repo",
+            "git@example.com:orgA/repo.git",
+            "example.com:orgA/repo",
+            "ssh://example.com/orgA/repo",
+            "ssh://git@example.com/orgA/repo",
             // Below somebody's home.
             "alice@example.com:orgA/repo",
             "bob@example.com:orgA/repo",
@@ -315,6 +348,9 @@ mod tests {
             "ftp://me:hunter2@example.com/x",
             "https://me:hunter2@exa mple/x",
             "ssh://me:hunter2@/x",
+            "me:hunter2@example.com:org/repo",
+            "https://example.com/x?private_token=hunter2",
+            "ftp://example.com/x?private_token=hunter2",
         ] {
             let error = Source::read(bad).unwrap_err().to_string();
             assert!(error.starts_with("Invalid source: "), "{error}");

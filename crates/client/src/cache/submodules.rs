@@ -1,7 +1,8 @@
 //! Submodules of a working tree: each has a mirror of its own, and its `.git` below that of the tree it is in, as Git puts it.
 //!
 //! What always holds: a repository that comes from elsewhere never has a directory of this machine as a submodule, which
-//! would let its author read what he may not.
+//! would let its author read what he may not. And what is meant for every server (`http.extraheader`) goes to the server
+//! that was asked for alone, not to those that authors name.
 
 use std::fs;
 use std::path::PathBuf;
@@ -14,7 +15,7 @@ use super::index_file::IndexEntry;
 use super::inner::Inner;
 use super::mirror::{self, Wanted};
 use super::moment::Moment;
-use super::source::{Source, hashed};
+use super::source::{Source, Upstream, hashed, shown};
 use super::tree::{BuiltTree, Files, TreePlace, TreeSpec, build_at, local_path, relative};
 use super::{CacheError, CallOptions};
 use crate::remote::RemoteUrl;
@@ -30,6 +31,8 @@ struct Module {
     name: String,
     path: BString,
     url: String,
+    /// Where its `.git` is below `modules`.
+    folder: PathBuf,
 }
 
 /// Makes the submodules of a tree that was just made.
@@ -93,16 +96,23 @@ fn add_one(
     if place.depth == DEPTH_MAX {
         return Err(refuse("too many submodules are inside one another"));
     }
+    place.budget.count_module()?;
     let upstream = source
         .upstream()
         .ok_or_else(|| refuse("it is no repository"))?;
+    let upstream = &Upstream {
+        is_foreign: !upstream.url.is_same_server(place.asked_for),
+        ..upstream.clone()
+    };
     let using = inner.using(&upstream.key, call)?;
-    fetch_commit(inner, source, &link.id, call)?
+    fetch_commit(inner, upstream, &link.id, call)?
         .ok_or_else(|| refuse(&format!("its remote does not have {}", link.id)))?;
     let inside = TreePlace {
         top: place.top,
+        asked_for: place.asked_for,
+        budget: place.budget,
         tree: local_path(&place.tree, link.path.as_bstr()),
-        git: place.git.join("modules").join(folder_of(&module.name)),
+        git: place.git.join("modules").join(&module.folder),
         depth: place.depth + 1,
     };
     make_folder(&inside.git)?;
@@ -125,6 +135,7 @@ fn add_one(
     write(&inside.tree.join(".git"), git.as_bytes())?;
     built.bytes += made.bytes;
     built.notes.extend(made.notes);
+    built.pointers_left += made.pointers_left;
     built.using.push(using);
     built.using.extend(made.using);
     for key in made.mirrors {
@@ -138,13 +149,10 @@ fn add_one(
 /// Sees to it that a commit is in the mirror of its repository. Nobody is asked if it is there.
 fn fetch_commit(
     inner: &Inner,
-    source: &Source,
+    upstream: &Upstream,
     id: &ObjectId,
     call: &CallOptions<'_>,
 ) -> Result<Option<ObjectId>, CacheError> {
-    let Some(upstream) = source.upstream() else {
-        return Ok(None);
-    };
     if let Some(found) = mirror::commit_here(inner, upstream, id, call)? {
         return Ok(Some(found));
     }
@@ -188,6 +196,11 @@ fn modules_of(place: &TreePlace<'_>) -> Vec<Module> {
         Ok(())
     });
     modules.retain(|module| !module.url.is_empty() && !module.path.is_empty());
+    let names: Vec<&str> = modules.iter().map(|module| module.name.as_str()).collect();
+    let folders: Vec<PathBuf> = names.iter().map(|name| folder_of(name, &names)).collect();
+    for (module, folder) in modules.iter_mut().zip(folders) {
+        module.folder = folder;
+    }
     modules
 }
 
@@ -205,21 +218,32 @@ fn position(modules: &mut Vec<Module>, name: &str) -> usize {
 /// What a submodule is a copy of.
 fn source_of(inner: &Inner, spec: &TreeSpec<'_>, module: &Module) -> Result<Source, CacheError> {
     let url = resolved(spec.url, &module.url);
+    let is_from_here = spec.upstream.url.local_path().is_some();
     let is_local = |url: &str| {
         let has_host = url.contains("://") && !url.to_ascii_lowercase().starts_with("file:");
         let is_scp = RemoteUrl::parse(url).is_err() && url.contains(':');
         !has_host && !is_scp
     };
-    if is_local(&url) && spec.upstream.url.local_path().is_none() {
-        return Err(CacheError::InvalidSource {
-            source_url: url,
-            reason: format!(
-                "submodule '{}' of a repository from elsewhere is a directory of this machine",
-                module.name
-            ),
-        });
+    let refused = || CacheError::InvalidSource {
+        source_url: shown(&url),
+        reason: format!(
+            "submodule '{}' of a repository from elsewhere is a directory of this machine",
+            module.name
+        ),
+    };
+    // Before anybody looks: what is at the place is nothing that an author may learn.
+    if !is_from_here && is_local(&url) {
+        return Err(refused());
     }
-    Source::parse(&url, &inner.root)
+    let source = Source::parse(&url, &inner.root)?;
+    // `host:path` is a directory where there is one of that name.
+    let is_remote = source
+        .upstream()
+        .is_some_and(|upstream| upstream.url.local_path().is_none());
+    match is_from_here || is_remote {
+        true => Ok(source),
+        false => Err(refused()),
+    }
 }
 
 /// A URL that may begin at that of the repository it is in: `../other.git`.
@@ -250,12 +274,21 @@ fn resolved(base: &str, url: &str) -> String {
     }
 }
 
-/// Where a submodule's `.git` is below `modules`: as Git has it, if the name is nothing but that.
-fn folder_of(name: &str) -> PathBuf {
+/// Where a submodule's `.git` is below `modules`: as Git has it, if the name is nothing but that and in no other module's.
+fn folder_of(name: &str, all: &[&str]) -> PathBuf {
     let is_plain = name.split('/').all(|part| {
         !part.is_empty() && !matches!(part, "." | "..") && !part.contains(char::is_control)
     });
-    match is_plain && !name.starts_with('-') {
+    // Where case makes no difference, it makes none to what is inside of what either.
+    let name_below = |outer: &str| {
+        let head = name.get(..outer.len());
+        head.is_some_and(|head| head.eq_ignore_ascii_case(outer))
+            && name[outer.len()..].starts_with('/')
+    };
+    // As hashed names are.
+    let is_taken = name.len() == 40 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_inside = all.iter().any(|outer| name_below(outer));
+    match is_plain && !is_inside && !is_taken && !name.starts_with('-') {
         true => PathBuf::from(name),
         false => PathBuf::from(hashed(name.as_bytes())),
     }
@@ -287,11 +320,23 @@ mod tests {
 
     #[test]
     fn names_stay_below_modules() {
-        assert_eq!(folder_of("a/b"), PathBuf::from("a/b"));
+        assert_eq!(folder_of("a/b", &[]), PathBuf::from("a/b"));
         for name in ["../x", "a/../../x", "/etc", "a//b", "", "-x"] {
-            let folder = folder_of(name);
+            let folder = folder_of(name, &[]);
             assert_eq!(folder.components().count(), 1, "{name}");
             assert_eq!(folder.as_os_str().len(), 40, "{name}");
+        }
+    }
+
+    #[test]
+    fn no_git_directory_is_inside_another() {
+        let all = ["x", "x/refs/heads", "X/objects", "xy/z", "a/b"];
+        let folder = |name: &str| folder_of(name, &all);
+        for name in ["x", "xy/z", "a/b"] {
+            assert_eq!(folder(name), PathBuf::from(name));
+        }
+        for name in ["x/refs/heads", "X/objects"] {
+            assert_eq!(folder(name), PathBuf::from(hashed(name.as_bytes())));
         }
     }
 }

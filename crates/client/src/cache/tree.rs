@@ -9,6 +9,7 @@ use bstr::{BStr, BString, ByteSlice};
 use packhouse_object::{EntryMode, ObjectId};
 use packhouse_repo::store::{CopyOut, Snapshot, StoreError};
 
+use super::budget::Budget;
 use super::git_dir::{GitDir, default_branch, make_folder};
 use super::index_file::{IndexEntry, Trust, write_index};
 use super::inner::Inner;
@@ -17,6 +18,7 @@ use super::lock::{FileLock, Sharing};
 use super::mirror;
 use super::source::Upstream;
 use super::{CacheError, CallOptions, submodules};
+use crate::remote::RemoteUrl;
 
 /// What is made.
 #[derive(Clone, Debug)]
@@ -52,6 +54,8 @@ pub(super) struct BuiltTree {
     /// The mirrors that it was made from.
     pub(super) mirrors: Vec<String>,
     pub(super) notes: Vec<String>,
+    /// So many files are pointers because their content was not to be had.
+    pub(super) pointers_left: u64,
     /// Keep the mirrors of submodules until the tree is noted in the catalog.
     pub(super) using: Vec<FileLock>,
 }
@@ -65,6 +69,8 @@ pub(super) fn build(
 ) -> Result<BuiltTree, CacheError> {
     let place = TreePlace {
         top: tree,
+        asked_for: &spec.upstream.url,
+        budget: &Budget::new(spec.url, inner.config.max_bytes),
         tree: tree.to_owned(),
         git: tree.join(".git"),
         depth: 0,
@@ -77,6 +83,10 @@ pub(super) fn build(
 pub(super) struct TreePlace<'a> {
     /// The tree that all of it is in.
     pub(super) top: &'a Path,
+    /// What was asked for; authors of repositories chose all that is inside of it.
+    pub(super) asked_for: &'a RemoteUrl,
+    /// What all of it may come to.
+    pub(super) budget: &'a Budget,
     pub(super) tree: PathBuf,
     pub(super) git: PathBuf,
     /// How many submodules it is inside of.
@@ -120,11 +130,23 @@ pub(super) fn build_at(
         return Ok(built);
     };
     let snapshot = store.snapshot_at(commit, None, false).map_err(failed())?;
-    let entries = entries_of(&snapshot).map_err(failed())?;
+    let entries = entries_of(inner, &snapshot, place.budget)?;
     let index = git.join("index");
     if spec.files == Files::Elsewhere {
         write_index(&index, tree, &entries, Trust::Nothing)?;
         return Ok(built);
+    }
+    for entry in &entries {
+        let header = match entry.mode {
+            EntryMode::Submodule => None,
+            _ => snapshot
+                .database()
+                .header(&entry.id)
+                .map_err(|error| failed()(error.into()))?,
+        };
+        place
+            .budget
+            .count_bytes(header.map_or(0, |header| header.size))?;
     }
     write_files(&snapshot, tree, call).map_err(failed())?;
     for entry in entries
@@ -141,11 +163,13 @@ pub(super) fn build_at(
         tree,
         git,
         before: spec.before,
+        budget: place.budget,
     };
-    let (large_bytes, note) = large_files.fill_in(&entries, call)?;
+    let filled = large_files.fill_in(&entries, call)?;
     write_index(&index, tree, &entries, Trust::Files)?;
-    built.bytes = large_bytes + bytes_of(tree, &entries);
-    built.notes.extend(note);
+    built.bytes = filled.bytes + bytes_of(tree, &entries);
+    built.notes.extend(filled.note());
+    built.pointers_left = filled.left;
     submodules::add(inner, spec, place, &entries, &mut built, call)?;
     Ok(built)
 }
@@ -161,10 +185,11 @@ pub(super) fn tracked(
     let _shared = FileLock::take(&lock, Sharing::Shared, call)?;
     let store = mirror::open(&inner.root.mirror(&upstream.key))
         .map_err(CacheError::mirror(inner.root.path()))?;
-    let entries = store
+    let snapshot = store
         .snapshot_at(commit, None, false)
-        .and_then(|snapshot| entries_of(&snapshot))
         .map_err(CacheError::store(inner.root.path()))?;
+    let budget = Budget::new(&upstream.url.to_string(), inner.config.max_bytes);
+    let entries = entries_of(inner, &snapshot, &budget)?;
     let mut paths = HashSet::new();
     for IndexEntry { path, .. } in entries {
         for at in path.find_iter("/") {
@@ -176,10 +201,16 @@ pub(super) fn tracked(
 }
 
 /// Everything that the index has, in its order.
-fn entries_of(snapshot: &Snapshot) -> Result<Vec<IndexEntry>, StoreError> {
+fn entries_of(
+    inner: &Inner,
+    snapshot: &Snapshot,
+    budget: &Budget,
+) -> Result<Vec<IndexEntry>, CacheError> {
+    let failed = || CacheError::store(inner.root.path());
     let mut entries = Vec::new();
-    for file in snapshot.files("")? {
-        let (path, mode, id) = file?;
+    for file in snapshot.files("").map_err(failed())? {
+        let (path, mode, id) = file.map_err(failed())?;
+        budget.count_file(&path)?;
         entries.push(IndexEntry { path, mode, id });
     }
     Ok(entries)

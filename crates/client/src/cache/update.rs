@@ -114,7 +114,9 @@ fn of_repository(
     note_remote(record, &mirrored);
     let manner = inner.manner();
     let is_same = good_tree(inner, record, &manner).is_some_and(|tree| {
-        tree.commit == mirrored.head_commit && tree.branch == mirrored.head_branch
+        let is_of_now = tree.commit == mirrored.head_commit && tree.branch == mirrored.head_branch;
+        // What was not to be had may be by now.
+        is_of_now && tree.pointers_left == 0
     });
     if is_same {
         record.kept.updated = Some(mirrored.asked);
@@ -162,6 +164,14 @@ fn of_repository(
         built
             .notes
             .push("its default branch has no commits yet".to_owned());
+    }
+    let is_no_news = |tree: &TreeRecord| {
+        let is_of_now = tree.commit == mirrored.head_commit && tree.branch == mirrored.head_branch;
+        is_of_now && tree.pointers_left == built.pointers_left
+    };
+    if good_tree(inner, record, &manner).is_some_and(is_no_news) {
+        record.kept.updated = Some(mirrored.asked);
+        return Ok(());
     }
     // The catalog notes the tree, and with it the mirrors, before these are given up.
     let _using = std::mem::take(&mut built.using);
@@ -314,6 +324,10 @@ fn tree_record(
         history_bytes,
         mirrors: built.mirrors,
         notes: built.notes,
+        pointers_left: match inner.config.lfs {
+            true => built.pointers_left,
+            false => 0,
+        },
         manner,
     })
 }

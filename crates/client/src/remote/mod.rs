@@ -49,6 +49,7 @@ pub use url::RemoteUrl;
 pub(crate) use error::with_reasons;
 pub(crate) use http::{LargeFile, TakeFile};
 pub(crate) use local::{check_complete, copy_error};
+pub(crate) use url::without_query;
 
 use conversation::Conversation;
 use edge::Edge;

@@ -56,6 +56,14 @@ pub struct ExtraHeader {
     pub value: Secret,
 }
 
+impl ExtraHeader {
+    /// Whether its prefix has a host, so that it is for one server.
+    pub(crate) fn names_a_server(&self) -> bool {
+        reqwest::Url::parse(&self.url_prefix)
+            .is_ok_and(|url| url.host_str().is_some_and(|host| !host.is_empty()))
+    }
+}
+
 /// The way out to HTTP servers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Proxy {

@@ -58,7 +58,8 @@ impl RemoteUrl {
         let Some((scheme, rest)) = scheme_of(text) else {
             if is_scp_style(text) {
                 return Err(bad(format!(
-                    "scp-style URL not supported: '{text}'; use the ssh:// format instead"
+                    "scp-style URL not supported: '{}'; use the ssh:// format instead",
+                    scp_shown(text)
                 )));
             }
             return Ok(local(PathBuf::from(text), text));
@@ -93,6 +94,16 @@ impl RemoteUrl {
             Some((user, name)) => (Some(user.to_owned()), name),
             None => (None, host),
         };
+        let is_password =
+            |(before, rest): (&str, &str)| !before.contains('/') || rest.contains(':');
+        let has_password = user.as_ref().is_some_and(|user| user.contains(':'))
+            || path.rsplit_once('@').is_some_and(is_password);
+        if has_password {
+            return Err(bad(format!(
+                "'{}': a password before the host is not taken, as SSH has no use for it; leave it out, or use https://",
+                scp_shown(text)
+            )));
+        }
         let host = Host {
             user: user.filter(|user| !user.is_empty()),
             name: name.to_owned(),
@@ -130,32 +141,52 @@ impl RemoteUrl {
         }
     }
 
-    /// The same for all ways to write one place: host and scheme in lower case, no port where it is the scheme's own, no
-    /// slash or `.git` at the end, no user but one of SSH other than `git`.
+    /// The same for ways to write one place that are known to mean the same: host and scheme in lower case, no port where
+    /// it is the scheme's own, no slash at the end, no user of HTTP.
+    ///
+    /// Users of SSH stay apart, and so does no user; and of paths of SSH, those below a home from those of the whole machine,
+    /// which have two slashes. `repo.git` is not `repo`: where folders are served both may be there. On
+    /// [forges](is_forge) all of these are one.
     pub(crate) fn canonical(&self) -> String {
         let host = |scheme: &str, host: &Host, port: u16| {
+            let name = host.name.to_ascii_lowercase();
+            let is_forge = scheme == "ssh" && is_forge(&name);
             let user = match host.user.as_deref() {
-                Some(user) if user != "git" => format!("{user}@"),
+                Some(user) if !(is_forge && user == "git") => format!("{user}@"),
                 _ => String::new(),
             };
-            let name = host.name.to_ascii_lowercase();
             let port = match host.port {
                 Some(found) if found != port => format!(":{found}"),
                 _ => String::new(),
             };
-            let path = without_end(host.path.trim_start_matches('/'));
-            format!("{scheme}://{user}{name}{port}/{path}")
+            let home = host.remote_path();
+            // A home's own way to be written, where SSH has paths that begin there.
+            let home = home.strip_prefix("~/").unwrap_or(home);
+            let path = without_end(home.trim_start_matches('/'), is_forge);
+            let root = match home.starts_with('/') && !is_forge {
+                true => "/",
+                false => "",
+            };
+            format!("{scheme}://{user}{name}{port}/{root}{path}")
         };
         match &self.place {
             Place::Local(path) => format!("file://{}", path.display()),
             Place::Http(url) => {
                 let port = url.port().map_or(String::new(), |port| format!(":{port}"));
                 let name = url.host_str().unwrap_or("");
-                let path = without_end(url.path().trim_start_matches('/'));
+                let path = without_end(url.path().trim_start_matches('/'), is_forge(name));
                 format!("{}://{name}{port}/{path}", url.scheme())
             }
             Place::Ssh(at) => host("ssh", at, 22),
             Place::Daemon(at) => host("git", at, 9418),
+        }
+    }
+
+    /// Whether both are on one server: same scheme, host and port of HTTP.
+    pub(crate) fn is_same_server(&self, other: &RemoteUrl) -> bool {
+        match (&self.place, &other.place) {
+            (Place::Http(one), Place::Http(other)) => one.origin() == other.origin(),
+            _ => false,
         }
     }
 
@@ -328,10 +359,34 @@ impl Host {
     }
 }
 
+/// Hosts that have no folders behind them: one user of SSH for all, one repository for a path however it begins, and
+/// the same with `.git` at its end.
+fn is_forge(name: &str) -> bool {
+    const FORGES: [&str; 5] = [
+        "github.com",
+        "gitlab.com",
+        "bitbucket.org",
+        "codeberg.org",
+        "gitea.com",
+    ];
+    FORGES.contains(&name)
+}
+
 /// A path without what makes no difference at its end.
-fn without_end(path: &str) -> &str {
+fn without_end(path: &str, is_forge: bool) -> &str {
     let path = path.trim_end_matches('/');
-    path.strip_suffix(".git").unwrap_or(path)
+    match is_forge {
+        true => path.strip_suffix(".git").unwrap_or(path),
+        false => path,
+    }
+}
+
+/// `user@host:path` as it may be shown: what has a colon before its `@` was meant to have a password.
+fn scp_shown(text: &str) -> String {
+    match text.rsplit_once('@') {
+        Some((before, rest)) if before.contains(':') => format!("***@{rest}"),
+        _ => text.to_owned(),
+    }
 }
 
 /// A URL of SSH, without the password that it cannot have anyway.
@@ -339,10 +394,21 @@ fn without_ssh_password(shown: &str) -> String {
     shown.replacen(":***@", "@", 1)
 }
 
+/// A URL without its query, which may be a secret as much as a password.
+pub(crate) fn without_query(text: &str) -> &str {
+    let end = text.find(['?', '#']).unwrap_or(text.len());
+    &text[..end]
+}
+
 /// A URL as it may be shown.
 fn without_password(text: &str) -> String {
     let Some((scheme, rest)) = scheme_of(text) else {
         return text.to_owned();
+    };
+    let (text, rest) = match scheme.to_ascii_lowercase().as_str() {
+        // Others have none: these are characters of their paths.
+        "ssh" | "git+ssh" | "ssh+git" | "git" | "file" => (text, rest),
+        _ => (without_query(text), without_query(rest)),
     };
     let end = rest.find('/').unwrap_or(rest.len());
     let Some(at) = rest[..end].rfind('@') else {
@@ -447,6 +513,19 @@ mod tests {
             assert!(!format!("{url} {url:?}").contains("secret"), "{url}");
         }
         assert!(!refusal("ftp://me:secret@example.com/x").contains("secret"));
+        assert!(!refusal("https://example.com/x?private_token=secret").contains("secret"));
+        assert!(!refusal("ftp://example.com/x?private_token=secret").contains("secret"));
+        assert!(!refusal("me:secret@example.com:x").contains("secret"));
+        for (text, host, path) in [
+            ("me:secret@h:a/b", "me", "secret@h:a/b"),
+            ("me:sec/ret@h:a/b", "me", "sec/ret@h:a/b"),
+            ("[me:secret@h]:a/b", "me:secret@h", "a/b"),
+        ] {
+            let refused = RemoteUrl::of_scp(text, host, path).unwrap_err().to_string();
+            assert!(refused.contains("a password"), "{refused}");
+            assert!(!refused.contains("sec"), "{refused}");
+        }
+        assert!(RemoteUrl::of_scp("me@h:a/b@2", "me@h", "a/b@2").is_ok());
         assert!(!refusal("https://me:secret@exa mple/x").contains("secret"));
     }
 

@@ -87,9 +87,10 @@ fn sources_whose_names_are_alike_never_meet() {
     assert_eq!(fs::read(a.cache_path.join("who")).unwrap(), b"orgA");
     assert_eq!(fs::read(b.cache_path.join("who")).unwrap(), b"orgB");
     // Another way to write it is the same entry.
-    assert_eq!(add(&cache, &format!("{base}orgB/repo/")).name, "orgB-repo");
+    let again = format!("{base}orgB/repo.git/").replacen("http://", "HTTP://me:x@", 1);
+    assert_eq!(add(&cache, &again).name, "orgB-repo");
     let taken = cache.add(
-        &format!("{base}orgB/repo"),
+        &format!("{base}orgB/repo.git"),
         Some("repo"),
         &CallOptions::default(),
     );
@@ -98,7 +99,7 @@ fn sources_whose_names_are_alike_never_meet() {
         "{taken:?}"
     );
     let upper = cache.add(
-        &format!("{base}orgB/repo"),
+        &format!("{base}orgB/repo.git"),
         Some("REPO"),
         &CallOptions::default(),
     );

@@ -307,11 +307,22 @@ fn a_repository_from_elsewhere_cannot_have_a_directory_of_this_machine_as_a_subm
 }
 
 /// Answers the batch API of LFS, and gives the content away.
-struct WithLfs {
+pub(crate) struct WithLfs {
     inner: Arc<GitSite>,
     oid: String,
     content: &'static [u8],
     asked: Mutex<Vec<String>>,
+}
+
+impl WithLfs {
+    pub(crate) fn new(world: &World, content: &'static [u8]) -> WithLfs {
+        WithLfs {
+            inner: GitSite::new(&world.path(""), true),
+            oid: oid_of(content),
+            content,
+            asked: Mutex::default(),
+        }
+    }
 }
 
 impl Site for WithLfs {
@@ -346,7 +357,7 @@ fn oid_of(content: &[u8]) -> String {
         .collect()
 }
 
-fn with_pointers(world: &World, contents: &[&[u8]]) -> Git {
+pub(crate) fn with_pointers(world: &World, contents: &[&[u8]]) -> Git {
     let work = init(&world.path("work"));
     work.commit_file(
         ".gitattributes",
@@ -378,12 +389,7 @@ fn with_pointers(world: &World, contents: &[&[u8]]) -> Git {
 fn large_files_are_fetched_once_and_pointers_without_content_are_told_of() {
     let mut world = World::new();
     let work = with_pointers(&world, &[b"the content", b"lost"]);
-    let site = Arc::new(WithLfs {
-        inner: GitSite::new(&world.path(""), true),
-        oid: oid_of(b"the content"),
-        content: b"the content",
-        asked: Mutex::default(),
-    });
+    let site = Arc::new(WithLfs::new(&world, b"the content"));
     let url = format!("{}big.git", world.serve(site.clone()));
     let cache = open(&world);
     let entry = add(&cache, &url);

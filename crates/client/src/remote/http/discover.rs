@@ -7,6 +7,7 @@ use super::{HttpClient, joined, location};
 use crate::credentials::Credential;
 use crate::remote::RemoteError;
 use crate::remote::edge::Edge;
+use crate::remote::url::without_query;
 
 impl HttpClient {
     /// Gets the advertisement of `service`, following redirects and proving who we are where that is asked for.
@@ -81,7 +82,7 @@ impl HttpClient {
         let refuse = |target: String, reason| {
             Err(RemoteError::Redirect {
                 url: self.failures.url.clone(),
-                target,
+                target: without_query(&target).to_owned(),
                 reason,
             })
         };
@@ -89,7 +90,7 @@ impl HttpClient {
             return refuse(String::new(), "it names no place");
         };
         let Ok(mut next) = from.join(&target) else {
-            return refuse(target, "it is no URL");
+            return refuse(String::new(), "it is no URL");
         };
         let has_credentials = !next.username().is_empty() || next.password().is_some();
         let _ = next.set_username("");
@@ -116,7 +117,7 @@ impl HttpClient {
         let (Some(path), Some(true)) = (path, url.query().map(|found| found == query)) else {
             return Err(RemoteError::Redirect {
                 url: self.failures.url.clone(),
-                target: url.to_string(),
+                target: without_query(url.as_str()).to_owned(),
                 reason: "it is no place of a repository's refs",
             });
         };

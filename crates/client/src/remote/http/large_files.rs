@@ -130,6 +130,10 @@ impl HttpClient {
                     }
                 }
                 StatusCode::UNAUTHORIZED => return Err(self.refusal(response, edge)),
+                // What another time may answer otherwise says nothing of whether there are files.
+                StatusCode::REQUEST_TIMEOUT
+                | StatusCode::TOO_EARLY
+                | StatusCode::TOO_MANY_REQUESTS => return Err(self.refusal(response, edge)),
                 status if status.is_client_error() || status == StatusCode::NOT_IMPLEMENTED => {
                     return Ok(None);
                 }

@@ -18,6 +18,7 @@ use super::conversation::Conversation;
 use super::edge::{Edge, EdgeReader};
 use super::error::{Ended, Failures, with_reasons};
 use super::options::Proxy;
+use super::url::without_query;
 use super::{Links, RemoteError, RemoteOptions};
 use crate::credentials::{Credential, CredentialSource};
 use crate::egress::{Egress, EgressError};
@@ -198,7 +199,7 @@ impl HttpClient {
             },
             status if status.is_redirection() => RemoteError::Redirect {
                 url,
-                target: location(&response).unwrap_or_default(),
+                target: location_shown(&response),
                 reason: "only the first request of a conversation may be redirected",
             },
             status => RemoteError::Status {
@@ -389,6 +390,15 @@ pub(crate) fn taken_apart(url: &Url) -> (Url, Option<String>, Option<Credential>
 fn location(response: &Response) -> Option<String> {
     let value = response.headers().get(reqwest::header::LOCATION)?;
     Some(value.to_str().ok()?.to_owned())
+}
+
+/// Where an answer sends us, as it may be shown: without what may be a secret.
+fn location_shown(response: &Response) -> String {
+    let target = location(response).and_then(|target| response.url().join(&target).ok());
+    target.map_or_else(String::new, |target| {
+        let (target, ..) = taken_apart(&target);
+        without_query(target.as_str()).to_owned()
+    })
 }
 
 /// The beginning of an error page, if it is plain text.
