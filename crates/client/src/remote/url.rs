@@ -83,7 +83,7 @@ impl RemoteUrl {
             }
             _ => Err(bad(format!(
                 "'{}': a URL begins with file, http, https, ssh or git",
-                without_password(text)
+                wrong_shown(text)
             ))),
         }
     }
@@ -264,7 +264,8 @@ fn file(text: &str, rest: &str) -> Result<RemoteUrl, RemoteError> {
 
 fn http(text: &str) -> Result<RemoteUrl, RemoteError> {
     let shown = without_password(text);
-    let url = Url::parse(text).map_err(|error| bad(format!("'{shown}' is no URL: {error}")))?;
+    let url = Url::parse(text)
+        .map_err(|error| bad(format!("'{}' is no URL: {error}", wrong_shown(text))))?;
     if url.query().is_some() || url.fragment().is_some() {
         return Err(bad(format!(
             "'{shown}': a query or fragment is not supported"
@@ -277,7 +278,7 @@ fn http(text: &str) -> Result<RemoteUrl, RemoteError> {
 }
 
 fn host(text: &str, rest: &str) -> Result<Host, RemoteError> {
-    let shown = without_password(text);
+    let shown = wrong_shown(text);
     let refuse = |what: &str| Err(bad(format!("'{shown}': {what}")));
     let Some(slash) = rest.find('/') else {
         return refuse("the URL has no path");
@@ -400,6 +401,15 @@ pub(crate) fn without_query(text: &str) -> &str {
     &text[..end]
 }
 
+/// A URL that cannot be read, as it may be shown: a password in it may have a slash, and is everything before the `@`.
+fn wrong_shown(text: &str) -> String {
+    let shown = without_password(text);
+    match (shown.split_once("://"), shown.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://***@{rest}"),
+        _ => shown,
+    }
+}
+
 /// A URL as it may be shown.
 fn without_password(text: &str) -> String {
     let Some((scheme, rest)) = scheme_of(text) else {
@@ -516,6 +526,11 @@ mod tests {
         assert!(!refusal("https://example.com/x?private_token=secret").contains("secret"));
         assert!(!refusal("ftp://example.com/x?private_token=secret").contains("secret"));
         assert!(!refusal("me:secret@example.com:x").contains("secret"));
+        for scheme in ["https", "ssh", "git", "ftp"] {
+            let refused = refusal(&format!("{scheme}://me:sec/ret@example.com/x"));
+            assert!(!refused.contains("sec/ret"), "{refused}");
+            assert!(refused.contains("example.com"), "{refused}");
+        }
         for (text, host, path) in [
             ("me:secret@h:a/b", "me", "secret@h:a/b"),
             ("me:sec/ret@h:a/b", "me", "sec/ret@h:a/b"),
