@@ -111,6 +111,10 @@ fn add_one(
         top: place.top,
         asked_for: place.asked_for,
         budget: place.budget,
+        before: place
+            .before
+            .as_ref()
+            .map(|git| git.join("modules").join(&module.folder)),
         tree: local_path(&place.tree, link.path.as_bstr()),
         git: place.git.join("modules").join(&module.folder),
         depth: place.depth + 1,

@@ -71,6 +71,7 @@ pub(super) fn build(
         top: tree,
         asked_for: &spec.upstream.url,
         budget: &Budget::new(spec.url, inner.config.max_bytes),
+        before: spec.before.map(Path::to_owned),
         tree: tree.to_owned(),
         git: tree.join(".git"),
         depth: 0,
@@ -87,6 +88,8 @@ pub(super) struct TreePlace<'a> {
     pub(super) asked_for: &'a RemoteUrl,
     /// What all of it may come to.
     pub(super) budget: &'a Budget,
+    /// The `.git` of the tree before, where it may have large files.
+    pub(super) before: Option<PathBuf>,
     pub(super) tree: PathBuf,
     pub(super) git: PathBuf,
     /// How many submodules it is inside of.
@@ -162,7 +165,7 @@ pub(super) fn build_at(
         upstream: spec.upstream,
         tree,
         git,
-        before: spec.before,
+        before: place.before.as_deref(),
         budget: place.budget,
     };
     let filled = large_files.fill_in(&entries, call)?;

@@ -84,6 +84,47 @@ fn a_header_for_all_servers_does_not_go_to_one_that_an_author_chose() {
     assert_eq!(own.heard(), ["secret "]);
 }
 
+/// Sends everyone to another server.
+struct Moved {
+    to: String,
+    heard: Mutex<Vec<String>>,
+}
+
+impl Site for Moved {
+    fn answer(&self, request: Request<'_>, out: &mut (dyn Write + Send)) -> io::Result<()> {
+        let heard = request.header("x-all").unwrap_or("").to_owned();
+        self.heard.lock().unwrap().push(heard);
+        write!(
+            out,
+            "HTTP/1.1 302 Found\r\nConnection: close\r\nLocation: {}{}?{}\r\nContent-Length: 0\r\n\r\n",
+            self.to.trim_end_matches('/'),
+            request.path,
+            request.query
+        )
+    }
+}
+
+#[test]
+fn a_header_does_not_go_to_where_a_server_redirects() {
+    let mut world = World::new();
+    world.with_history("source");
+    let other = Hearing::new(&world);
+    let moved = Arc::new(Moved {
+        to: world.serve(other.clone()),
+        heard: Mutex::default(),
+    });
+    let url = format!("{}source.git", world.serve(moved.clone()));
+    let mut config = config(&world.path("cache"));
+    let header = "X-All: secret".to_owned();
+    config
+        .git_config
+        .insert("http.extraheader".to_owned(), header);
+    let cache = Cache::open(config).unwrap();
+    add(&cache, &url);
+    assert_eq!(*moved.heard.lock().unwrap(), ["secret"]);
+    assert_eq!(other.heard(), [" "]);
+}
+
 #[test]
 fn a_directory_with_a_colon_in_its_name_is_a_directory_of_this_machine() {
     let mut world = World::new();
