@@ -91,7 +91,7 @@ fn held(store: &Store) -> Result<Option<String>, Failure> {
 }
 
 /// The first name in the repository's folder that is not a repository's.
-fn foreign(repository: &Path) -> io::Result<Option<OsString>> {
+pub(super) fn foreign(repository: &Path) -> io::Result<Option<OsString>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(repository)? {
         let name = entry?.file_name();

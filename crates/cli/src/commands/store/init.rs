@@ -6,7 +6,10 @@ use std::path::Path;
 
 use clap::Args;
 use packhouse_repo::store::{Create, Store, StoreOptions};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use tempfile::TempDir;
 
+use super::destroy::foreign;
 use super::failure::Failure;
 use super::session::Session;
 
@@ -18,7 +21,7 @@ pub(crate) struct InitArgs {
     /// The first branch
     #[arg(short, long, value_name = "NAME", default_value = "main")]
     branch: String,
-    /// Remove the repository that is there, with everything in it
+    /// Replace the bare repository that is there, and lose what it holds
     #[arg(short, long)]
     force: bool,
 }
@@ -47,21 +50,144 @@ pub(crate) fn run(args: InitArgs, session: &Session) -> Result<(), Failure> {
 
 /// Puts a new repository in the place of one. The old one goes when the new one is made.
 fn replace(path: &Path, options: StoreOptions) -> Result<(), Failure> {
-    // What is removed must be a repository, and not the home folder by mistake.
-    Store::open(path, StoreOptions::default())?;
     let failed = |error: io::Error| Failure::local(path, &error);
     // A link stays, and leads to the new repository.
     let place = fs::canonicalize(path).map_err(failed)?;
+    // What is removed must be a repository, and not the home folder by mistake.
+    let store = Store::open(path, StoreOptions::default())?;
+    if store.path() != place {
+        let why = format!("Not a bare repository: {}", path.display());
+        return Err(Failure::new(why).hint(
+            "it is a working copy, whose files would be lost; name another folder for the repository",
+        ));
+    }
+    // Nobody writes meanwhile; and a repository that cannot be written is not for this command to remove.
+    let _turn = store.exclusive()?;
+    if let Some(name) = foreign(&place).map_err(failed)? {
+        let (path, name) = (path.display(), name.display());
+        let why = format!("Not replaced: {path} has a file or folder '{name}' of somebody's");
+        return Err(
+            Failure::new(why).hint("move it away, or remove everything with `destroy --force`")
+        );
+    }
     let beside = tempfile::Builder::new()
         .prefix(".new-store-")
         .tempdir_in(place.parent().unwrap_or(&place))
         .map_err(failed)?;
+    Store::open(beside.path().join("new"), options)?;
+    swap(beside, &place, exchange, |from, to| fs::rename(from, to))
+}
+
+/// Puts what is `new` in a temporary folder into a place, and removes the folder with what was there. The folder stays if
+/// what was there is in it and cannot be put back.
+fn swap(
+    beside: TempDir,
+    place: &Path,
+    exchange: fn(&Path, &Path) -> io::Result<()>,
+    rename: fn(&Path, &Path) -> io::Result<()>,
+) -> Result<(), Failure> {
+    let failed = |error: io::Error| Failure::local(place, &error);
     let (new, old) = (beside.path().join("new"), beside.path().join("old"));
-    Store::open(&new, options)?;
-    fs::rename(&place, &old).map_err(failed)?;
-    if let Err(error) = fs::rename(&new, &place) {
-        fs::rename(&old, &place).map_err(failed)?;
-        return Err(failed(error));
+    if exchange(&new, place).is_err() {
+        // Some file systems cannot do it in one step.
+        rename(place, &old).map_err(failed)?;
+        if let Err(error) = rename(&new, place) {
+            return Err(match rename(&old, place) {
+                Ok(()) => failed(error),
+                Err(_) => {
+                    // What is kept is not removed by dropping it.
+                    let _ = beside.keep();
+                    failed(error).hint(format!(
+                        "the repository is in {} now: move it back",
+                        old.display()
+                    ))
+                }
+            });
+        }
     }
     beside.close().map_err(failed)
+}
+
+fn exchange(new: &Path, place: &Path) -> io::Result<()> {
+    Ok(renameat_with(CWD, new, CWD, place, RenameFlags::EXCHANGE)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn new() -> StoreOptions {
+        let branch = Some("main".to_owned());
+        StoreOptions {
+            create: Create::New { branch },
+            ..StoreOptions::default()
+        }
+    }
+
+    #[test]
+    fn a_working_copy_is_not_replaced_and_neither_is_what_somebody_keeps_in_a_repository() {
+        let folder = tempfile::tempdir().unwrap();
+        let work = folder.path().join("work");
+        Store::open(work.join(".git"), new()).unwrap();
+        fs::write(work.join("precious"), "mine").unwrap();
+        fs::write(
+            work.join(".git/config"),
+            "[core]\n\trepositoryformatversion = 0\n\tbare = false\n",
+        )
+        .unwrap();
+        for path in [work.clone(), work.join(".git")] {
+            replace(&path, new()).unwrap_err();
+            assert_eq!(fs::read(work.join("precious")).unwrap(), b"mine");
+        }
+        // Whatever its settings say.
+        let bare = "[core]\n\trepositoryformatversion = 0\n\tbare = true\n";
+        fs::write(work.join(".git/config"), bare).unwrap();
+        replace(&work, new()).unwrap_err();
+        assert_eq!(fs::read(work.join("precious")).unwrap(), b"mine");
+
+        let path = folder.path().join("data.git");
+        Store::open(&path, new()).unwrap();
+        fs::write(path.join("precious"), "mine").unwrap();
+        let refused = replace(&path, new()).unwrap_err().to_string();
+        assert!(refused.contains("'precious'"), "{refused}");
+        assert_eq!(fs::read(path.join("precious")).unwrap(), b"mine");
+        fs::remove_file(path.join("precious")).unwrap();
+        fs::write(path.join("description"), "old").unwrap();
+        replace(&path, new()).unwrap();
+        assert!(!path.join("description").exists() && path.join("HEAD").exists());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn what_cannot_be_put_back_is_kept_and_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("data.git");
+        let cannot = |_: &Path, _: &Path| Err(io::ErrorKind::Unsupported.into());
+        let away_only = |from: &Path, to: &Path| match to.ends_with("old") {
+            true => fs::rename(from, to),
+            false => Err(io::ErrorKind::PermissionDenied.into()),
+        };
+        let beside = || {
+            let beside = tempfile::tempdir_in(folder.path()).unwrap();
+            fs::create_dir(beside.path().join("new")).unwrap();
+            beside
+        };
+        fs::create_dir(&place).unwrap();
+        fs::write(place.join("precious"), "mine").unwrap();
+        let kept = beside();
+        let old = kept.path().join("old");
+        let refused = swap(kept, &place, cannot, away_only).unwrap_err();
+        assert!(refused.to_string().contains(old.to_str().unwrap()));
+        assert_eq!(fs::read(old.join("precious")).unwrap(), b"mine");
+        // What can be is.
+        fs::rename(&old, &place).unwrap();
+        let not_new = |from: &Path, to: &Path| match from.ends_with("new") {
+            true => Err(io::ErrorKind::PermissionDenied.into()),
+            false => fs::rename(from, to),
+        };
+        swap(beside(), &place, cannot, not_new).unwrap_err();
+        assert_eq!(fs::read(place.join("precious")).unwrap(), b"mine");
+        swap(beside(), &place, cannot, |from, to| fs::rename(from, to)).unwrap();
+        assert!(place.exists() && !place.join("precious").exists());
+    }
 }
