@@ -20,6 +20,11 @@ use crate::reflog::ReflogEntry;
 use crate::repository::Refused;
 use crate::view::View;
 
+/// `core.<key>` as a config file has it.
+pub(crate) fn core_setting(key: &str, value: &str) -> String {
+    format!("[core]\n\t{key} = {value}\n")
+}
+
 impl Directory {
     /// Opens a bare repository whatever its `HEAD` says. The repository of a working copy can only be read.
     pub(crate) fn open_store(
@@ -124,17 +129,23 @@ impl Directory {
         let _turn = self.enter()?;
         let mut lock = self.lock_file(&path)?;
         // A later setting counts, so the file is only added to.
-        let mut text = std::fs::read(&path).unwrap_or_default();
+        let mut text = match std::fs::read(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+            text => text.map_err(DirectoryError::io("read", &path))?,
+        };
         if text.last().is_some_and(|&byte| byte != b'\n') {
             text.push(b'\n');
         }
-        text.extend_from_slice(format!("[core]\n\t{key} = {value}\n").as_bytes());
-        lock.write(&text)?;
-        // It may be for its owner's eyes: addresses of remotes can hold passwords.
-        if let Ok(old) = std::fs::metadata(&path) {
-            let kept = lock.file().set_permissions(old.permissions());
-            kept.map_err(DirectoryError::io("protect", &path))?;
+        text.extend_from_slice(core_setting(key, value).as_bytes());
+        // First of all, as it may be for its owner's eyes: addresses of remotes can hold passwords.
+        match std::fs::metadata(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            old => {
+                let kept = old.and_then(|old| lock.file().set_permissions(old.permissions()));
+                kept.map_err(DirectoryError::io("protect", &path))?;
+            }
         }
+        lock.write(&text)?;
         lock.commit()
             .map_err(DirectoryError::io("replace", &path))?;
         Ok(())

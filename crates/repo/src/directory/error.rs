@@ -95,6 +95,12 @@ pub enum DirectoryError {
         /// How long was waited.
         waited_ms: u64,
     },
+    /// The repository was removed since it was opened.
+    #[error("`{}` is no Git repository any more: it was removed meanwhile; make it again", path.display())]
+    Gone {
+        /// The folder.
+        path: PathBuf,
+    },
     /// A ref cannot be `a` while another is `a/b`.
     #[error("ref `{name}` cannot exist beside ref `{existing}`")]
     NameConflict {

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::{self, Metadata};
-use std::io;
+use std::io::{self, ErrorKind};
 use std::marker::PhantomData;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -15,6 +15,8 @@ use std::thread::{self, Thread, ThreadId};
 use std::time::{Duration, Instant};
 
 use packhouse_object::ProcessLocal;
+use rustix::fs::{AtFlags, Dir, Mode, OFlags};
+use rustix::io::Errno;
 
 use super::asking::Asking;
 use super::error::DirectoryError;
@@ -181,13 +183,47 @@ impl Gate {
         let mut state = self.state.lock();
         (state.asking, state.refused) = (asking, refused);
         drop(state);
-        let Some((mut file, notes)) = locked? else {
+        let locked = locked?;
+        if let Err(gone) = self.check_there() {
+            if let Some((file, _)) = locked {
+                file.release();
+            }
+            return Err(gone);
+        }
+        let Some((mut file, notes)) = locked else {
             return Ok(());
         };
         remove_locks(&self.git_dir, &notes);
         file.begin().map_err(DirectoryError::io("write", &path))?;
         self.state.lock().file = Some(file);
         Ok(())
+    }
+
+    /// An error if whoever had the turn before has removed the repository. If an empty folder is in its place, the file
+    /// that was just made there to be locked is removed, so that a repository can be made there again.
+    fn check_there(&self) -> Result<(), DirectoryError> {
+        let head = self.git_dir.join("HEAD");
+        match fs::symlink_metadata(&head) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            found => return found.map(drop).map_err(DirectoryError::io("read", &head)),
+        }
+        // Another may be made in this moment, which is another folder, and has a `HEAD`.
+        let emptied = || -> Result<(), Errno> {
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            let folder = rustix::fs::open(&self.git_dir, flags, Mode::empty())?;
+            for entry in Dir::read_from(&folder)? {
+                let name = entry?;
+                let name = name.file_name().to_bytes();
+                if ![&b"."[..], b"..", LOCK_FILE.as_bytes()].contains(&name) {
+                    return Ok(());
+                }
+            }
+            rustix::fs::unlinkat(&folder, LOCK_FILE, AtFlags::empty())
+        };
+        // The error says more than that something is left.
+        let _ = emptied();
+        let path = self.git_dir.clone();
+        Err(DirectoryError::Gone { path })
     }
 }
 
@@ -230,7 +266,7 @@ mod tests {
 
     #[test]
     fn one_thread_at_a_time_has_its_turn_and_may_nest_it() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = repository();
         let inside = AtomicUsize::new(0);
         thread::scope(|scope| {
             for _ in 0..4 {
@@ -250,7 +286,7 @@ mod tests {
 
     #[test]
     fn locks_of_a_killed_writer_are_removed_and_others_stay() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = repository();
         let heads = folder.path().join("refs/heads");
         fs::create_dir_all(&heads).unwrap();
         let (own, others) = (heads.join("own.lock"), heads.join("others.lock"));
@@ -273,7 +309,7 @@ mod tests {
 
     #[test]
     fn another_process_is_kept_out() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = repository();
         let gate = Gate::of(folder.path()).unwrap();
         let turn = enter(&gate);
         // Another open file stands for another process.
@@ -285,7 +321,7 @@ mod tests {
 
     #[test]
     fn threads_that_wait_for_a_process_that_is_gone_are_told_in_the_same_time_as_one() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = repository();
         let gate = Gate::of(folder.path()).unwrap();
         drop(enter(&gate));
         // A lock that a process inherited, whose parent is gone.
@@ -305,6 +341,31 @@ mod tests {
         assert!(begun.elapsed() < Duration::from_millis(8 * 300));
         other.unlock().unwrap();
         drop(enter(&gate));
+    }
+
+    #[test]
+    fn nobody_has_a_turn_where_no_repository_is_any_more() {
+        let folder = repository();
+        let gate = Gate::of(folder.path()).unwrap();
+        drop(enter(&gate));
+        fs::remove_file(folder.path().join("HEAD")).unwrap();
+        let wait = Duration::from_secs(20);
+        let refused = gate.enter(wait, Sharing::Umask).unwrap_err();
+        assert!(matches!(refused, DirectoryError::Gone { .. }));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        // What is left of a damaged one stays.
+        fs::write(folder.path().join("config"), b"").unwrap();
+        gate.enter(wait, Sharing::Umask).unwrap_err();
+        assert!(folder.path().join("config").exists());
+        fs::write(folder.path().join("HEAD"), b"").unwrap();
+        drop(enter(&gate));
+    }
+
+    /// As much of one as matters here.
+    fn repository() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("HEAD"), b"ref: refs/heads/main\n").unwrap();
+        folder
     }
 
     fn enter(gate: &Arc<Gate>) -> Turn {

@@ -56,6 +56,7 @@ pub use ref_map::SkippedRef;
 
 pub(crate) use advance::{Advance, Advanced, Bring, Step, Storing};
 pub(crate) use backend::Directory;
+pub(crate) use blocking::core_setting;
 pub(crate) use deflate::zlib_of;
 pub(crate) use layout::{ObjectsDir, write_skeleton};
 pub(crate) use local_objects::{LocalPack, PackKind};

@@ -1,24 +1,25 @@
 //! Making a store: a bare repository that appears in one step, complete.
 
-use std::fs::{self, Permissions};
-use std::io::ErrorKind;
+use std::fs::{self, OpenOptions, Permissions};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use packhouse_object::{LooseStore, NewObject, ObjectKind, RefName};
 
+use super::contents::Contents;
 use super::message::new_commit;
-use super::open::{absolute, full_name};
+use super::open::{absolute, core_settings, full_name};
 use super::refs::RefKind;
 use super::{StoreError, StoreOptions};
 use crate::directory::durable::{sync_folder, write_new};
-use crate::directory::{DirectoryError, OpenError, write_skeleton};
+use crate::directory::{DirectoryError, OpenError, core_setting, write_skeleton};
 
 /// What was made for a new store.
 #[derive(Debug)]
 pub(super) struct Made {
-    /// The first branch.
-    pub(super) branch: Option<String>,
+    /// What is in the store, as it was made.
+    pub(super) contents: Contents,
     /// There was an empty folder, with these permissions.
     pub(super) was_folder: Option<Permissions>,
     /// The folders above it that were missing, the innermost first.
@@ -49,16 +50,19 @@ pub(super) fn create(
     let path = fs::canonicalize(path).unwrap_or_else(|_| absolute(path));
     let parent = path.parent().unwrap_or(&path);
     let missing = parent.ancestors().take_while(|folder| !folder.exists());
-    let made = Made {
-        branch: branch.map(str::to_owned),
+    let mut made = Made {
+        contents: Contents::default(),
         was_folder: fs::metadata(&path).ok().map(|found| found.permissions()),
         folders: missing.map(Path::to_owned).collect(),
     };
-    let is_made = create_in(parent, &path, named, options);
-    if !matches!(is_made, Ok(true)) {
+    let contents = create_in(parent, &path, named, options);
+    if !matches!(contents, Ok(Some(_))) {
         made.remove_folders();
     }
-    Ok(is_made?.then_some(made))
+    Ok(contents?.map(|contents| {
+        made.contents = contents;
+        made
+    }))
 }
 
 fn create_in(
@@ -66,7 +70,7 @@ fn create_in(
     path: &Path,
     branch: Option<(&str, RefName)>,
     options: &StoreOptions,
-) -> Result<bool, StoreError> {
+) -> Result<Option<Contents>, StoreError> {
     fs::create_dir_all(parent).map_err(OpenError::io("make", parent))?;
     let made = tempfile::Builder::new()
         .prefix(".new-store-")
@@ -79,9 +83,12 @@ fn create_in(
     // The temporary folder is for its owner only; the repository is for whom the umask says.
     let folder = made.path().join("git");
     write_skeleton(&folder, &head)?;
+    let config = folder.join("config");
+    set_up(&config, options).map_err(OpenError::io("write", &config))?;
     if let Some((short, name)) = branch {
         first_commit(&folder, short, &name, options)?;
     }
+    let contents = Contents::read(&folder).map_err(OpenError::io("read", &folder))?;
     match fs::rename(&folder, path) {
         Ok(()) => {}
         Err(error)
@@ -90,12 +97,21 @@ fn create_in(
                 ErrorKind::AlreadyExists | ErrorKind::DirectoryNotEmpty | ErrorKind::NotADirectory
             ) =>
         {
-            return Ok(false);
+            return Ok(None);
         }
         Err(error) => return Err(OpenError::io("make", path)(error).into()),
     }
     sync_folder(parent).map_err(OpenError::io("sync", parent))?;
-    Ok(true)
+    Ok(Some(contents))
+}
+
+/// Adds what the options set to a config file.
+fn set_up(config: &Path, options: &StoreOptions) -> io::Result<()> {
+    let mut file = OpenOptions::new().append(true).open(config)?;
+    for (key, value) in core_settings(options) {
+        file.write_all(core_setting(key, &value).as_bytes())?;
+    }
+    file.sync_all()
 }
 
 /// An empty commit on the branch. No reflog tells of it: a branch begins with its first write.

@@ -257,7 +257,8 @@ impl StoreError {
                 | RepoError::Directory(DirectoryError::Io { source, .. }),
             ) if of_io(source) == StoreErrorKind::Permission => StoreErrorKind::Permission,
             StoreError::Repo(
-                RepoError::Io { .. } | RepoError::Directory(DirectoryError::Io { .. }),
+                RepoError::Io { .. }
+                | RepoError::Directory(DirectoryError::Io { .. } | DirectoryError::Gone { .. }),
             ) => StoreErrorKind::Os,
             StoreError::Open(_) | StoreError::Repo(_) => StoreErrorKind::Git,
         }

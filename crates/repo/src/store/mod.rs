@@ -50,6 +50,7 @@
 
 mod archive;
 mod batch;
+mod contents;
 mod copy;
 mod create;
 mod disk_glob;

@@ -112,16 +112,8 @@ impl Store {
                 ..DirectoryOptions::default()
             },
         )?;
-        for (key, value) in [
-            ("compression", options.compression.map(i128::from)),
-            (
-                "bigFileThreshold",
-                options.big_file_threshold.map(i128::from),
-            ),
-        ] {
-            if let Some(value) = value {
-                directory.set_core(key, &value.to_string())?;
-            }
+        for (key, value) in core_settings(&options) {
+            directory.set_core(key, &value)?;
         }
         Ok(Store {
             inner: Arc::new(Inner {
@@ -352,6 +344,22 @@ pub(super) fn full_name(kind: RefKind, name: &str) -> Result<RefName, StoreError
     }
     RefName::parse([kind.prefix(), name.as_bytes()].concat())
         .map_err(|error| bad(error.problem.to_string()))
+}
+
+/// What the options set of the section `core` of the repository's config file.
+pub(super) fn core_settings(
+    options: &StoreOptions,
+) -> impl Iterator<Item = (&'static str, String)> + use<> {
+    let settings = [
+        ("compression", options.compression.map(i128::from)),
+        (
+            "bigFileThreshold",
+            options.big_file_threshold.map(i128::from),
+        ),
+    ];
+    settings
+        .into_iter()
+        .filter_map(|(key, value)| Some((key, value?.to_string())))
 }
 
 /// Where a path leads that need not exist: absolute.

@@ -1,17 +1,15 @@
 //! A store that is made for a piece of work, and goes again if nothing comes of it.
 
 use std::fs;
-use std::io::{self, ErrorKind};
+use std::io;
 use std::path::Path;
 
 use super::create::Made;
-use super::open::full_name;
-use super::refs::RefKind;
 use super::{Store, StoreError, StoreOptions};
 use crate::directory::OpenError;
 
 /// What [`Store::open_provisionally`] has made, if anything. It is taken back when this is dropped, unless it was kept
-/// or somebody has written in it.
+/// or somebody has put anything in it.
 #[derive(Debug)]
 pub struct Provisional {
     store: Store,
@@ -61,7 +59,7 @@ impl Provisional {
         self.made = None;
     }
 
-    /// Takes back what was made, and returns whether it is gone. What somebody has written in is kept.
+    /// Takes back what was made, and returns whether it is gone. What somebody has put anything in is kept.
     pub fn take_back(mut self) -> Result<bool, StoreError> {
         match self.made.take() {
             Some(made) => take_back(&self.store, &made),
@@ -82,10 +80,10 @@ impl Drop for Provisional {
 fn take_back(store: &Store, made: &Made) -> Result<bool, StoreError> {
     // Whoever writes has done so, or finds nothing any more.
     let _turn = store.exclusive()?;
-    if !is_untouched(store, made)? {
+    let path = store.path();
+    if !is_untouched(path, made).map_err(OpenError::io("read", path))? {
         return Ok(false);
     }
-    let path = store.path();
     let failed = || OpenError::io("remove", path);
     let parent = path.parent().unwrap_or(path);
     let aside = tempfile::Builder::new()
@@ -93,7 +91,19 @@ fn take_back(store: &Store, made: &Made) -> Result<bool, StoreError> {
         .tempdir_in(parent)
         .map_err(failed())?;
     // In one step: half a repository is worse than an empty one.
-    fs::rename(path, aside.path().join("git")).map_err(failed())?;
+    let old = aside.path().join("git");
+    fs::rename(path, &old).map_err(failed())?;
+    // `git`, which takes no turns, may have come in between.
+    if !is_untouched(&old, made).unwrap_or(false) {
+        return match fs::rename(&old, path) {
+            Ok(()) => Ok(false),
+            Err(error) => {
+                // What is kept is not removed by dropping it.
+                let _ = aside.keep();
+                Err(OpenError::io("move back", &old)(error).into())
+            }
+        };
+    }
     if let Some(permissions) = &made.was_folder {
         fs::create_dir(path).map_err(failed())?;
         fs::set_permissions(path, permissions.clone()).map_err(failed())?;
@@ -103,37 +113,10 @@ fn take_back(store: &Store, made: &Made) -> Result<bool, StoreError> {
     Ok(true)
 }
 
-/// Whether there is nothing in the store but the first commit, and has never been.
-fn is_untouched(store: &Store, made: &Made) -> Result<bool, StoreError> {
-    let view = store.view()?;
-    let mut refs = view.refs().iter();
-    let is_as_made = match (refs.next(), &made.branch) {
-        (None, _) => true,
-        (Some((name, value)), Some(branch)) => {
-            let commit = store.database()?.commit(value.target);
-            *name == full_name(RefKind::Branch, branch)?
-                && commit
-                    .is_ok_and(|commit| commit.parents.is_empty() && commit.tree.is_empty_tree())
-        }
-        (Some(_), None) => false,
-    };
-    let logs = store.path().join("logs");
-    Ok(is_as_made
-        && refs.next().is_none()
-        && !holds_files(&logs).map_err(OpenError::io("read", &logs))?)
-}
-
-fn holds_files(folder: &Path) -> io::Result<bool> {
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(error),
-    };
-    for entry in entries {
-        let entry = entry?;
-        if !entry.file_type()?.is_dir() || holds_files(&entry.path())? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+/// Whether there is nothing in the repository but what was made, as it was made. Files without which nothing is lost do
+/// not count: the one that is locked, and what is remembered of local files.
+fn is_untouched(repository: &Path, made: &Made) -> io::Result<bool> {
+    made.contents.is_all_of(repository, |name| {
+        name == Path::new("gitstore.lock") || name.starts_with("packhouse/stat-cache")
+    })
 }

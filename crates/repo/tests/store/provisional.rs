@@ -144,3 +144,79 @@ fn a_writer_that_comes_too_late_is_told_and_writes_nowhere() {
     assert!(main.write("a", b"x", &WriteOptions::default()).is_err());
     assert!(!path.exists());
 }
+
+#[test]
+fn what_somebody_has_put_into_the_folder_is_never_taken_back() {
+    let folder = folder();
+    let path = folder.path().join("data.git");
+    type Put = fn(&Path);
+    let put: [Put; 7] = [
+        |path| {
+            let config = path.join("config");
+            let text = fs::read_to_string(&config).unwrap();
+            fs::write(
+                &config,
+                text + "[remote \"a\"]\n\turl = https://example.com/a\n",
+            )
+            .unwrap();
+        },
+        |path| {
+            fs::create_dir(path.join("hooks")).unwrap();
+            fs::write(path.join("hooks/update"), "#!/bin/sh\n").unwrap();
+        },
+        |path| fs::write(path.join("precious"), "mine").unwrap(),
+        |path| symlink("elsewhere", path.join("link")).unwrap(),
+        |path| {
+            fs::create_dir_all(path.join("objects/ab")).unwrap();
+            fs::write(path.join("objects/ab").join("c".repeat(38)), "blob").unwrap();
+        },
+        |path| fs::write(path.join("HEAD"), "ref: refs/heads/trunk\n").unwrap(),
+        |path| fs::remove_file(path.join("refs/heads/main")).unwrap(),
+    ];
+    for (number, put) in put.into_iter().enumerate() {
+        let (_, made) = open(&path, Some("main"));
+        put(&path);
+        assert!(!made.take_back().unwrap(), "{number}");
+        assert!(path.join("config").exists(), "{number}");
+        assert_eq!(names(folder.path()), std::slice::from_ref(&path));
+        fs::remove_dir_all(&path).unwrap();
+    }
+    // What options set was not set by somebody.
+    let options = StoreOptions {
+        create: Create::IfMissing { branch: None },
+        compression: Some(1),
+        big_file_threshold: Some(1 << 20),
+        ..StoreOptions::default()
+    };
+    let (_, made) = Store::open_provisionally(&path, options).unwrap();
+    let config = fs::read_to_string(path.join("config")).unwrap();
+    assert!(
+        config.contains("compression = 1\n") && config.contains("bigFileThreshold = 1048576\n")
+    );
+    assert!(made.take_back().unwrap());
+}
+
+#[test]
+fn a_writer_that_comes_too_late_leaves_an_empty_folder_empty() {
+    let folder = folder();
+    let path = folder.path().join("data.git");
+    fs::create_dir(&path).unwrap();
+    let (_, made) = open(&path, Some("main"));
+    let late = Store::open(&path, StoreOptions::default()).unwrap();
+    let main = late.branches().get("main").unwrap();
+    assert!(made.take_back().unwrap());
+    let refused = main.write("a", b"x", &WriteOptions::default()).unwrap_err();
+    let refused = causes(&refused);
+    assert!(refused.contains("no Git repository any more"), "{refused}");
+    assert_eq!(names(&path), [] as [PathBuf; 0]);
+    let (_, made) = open(&path, Some("main"));
+    assert!(made.is_new());
+}
+
+fn causes(error: &dyn std::error::Error) -> String {
+    let chain = std::iter::successors(Some(error), |error| error.source());
+    chain
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
+}
