@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -469,6 +470,69 @@ fn a_file_keeps_the_permissions_of_the_one_it_replaces() {
     let mode = |path: &str| fs::symlink_metadata(place.local(path)).unwrap().mode();
     assert_eq!(mode("o/a"), mode("plain"));
     assert_eq!(fs::read(place.local("elsewhere")).unwrap(), b"elsewhere");
+}
+
+/// Where a process of an ordinary user is to write.
+const AS_SOMEBODY: &str = "PACKHOUSE_TEST_COPY_OUT_TO";
+
+#[test]
+fn a_file_keeps_the_owner_and_the_group_of_the_one_it_replaces_where_it_may() {
+    let (somebody, another) = (23_456, 12_345);
+    let place = Place::new();
+    let snapshot = place.stored(&["d/theirs", "d/own"]);
+    if let Ok(dest) = std::env::var(AS_SOMEBODY) {
+        snapshot.copy_out(&out(&place, &["d/"], &dest)).unwrap();
+        return;
+    }
+    place.make(&["o/theirs", "o/own", "o/plain"]);
+    let plain = fs::metadata(place.local("o/plain")).unwrap();
+    let theirs = |owner: u32, mode: u32| {
+        for (name, owner) in [("o/theirs", owner), ("o/own", somebody)] {
+            let path = place.local(name);
+            if chown(&path, Some(owner), Some(another)).is_err() {
+                return false;
+            }
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        }
+        true
+    };
+    let state = |name: &str| {
+        let found = fs::metadata(place.local(name)).unwrap();
+        (found.uid(), found.gid(), found.mode() & 0o777)
+    };
+    if !theirs(another, 0o640) {
+        eprintln!("skipped: only root can give files away");
+        return;
+    }
+    snapshot.copy_out(&out(&place, &["d/"], "o")).unwrap();
+    assert_eq!(state("o/theirs"), (another, another, 0o640));
+    assert_eq!(state("o/own"), (somebody, another, 0o640));
+
+    place.make(&["o/theirs", "o/own"]);
+    assert!(theirs(another, 0o660));
+    for folder in ["o", "", ".."] {
+        let open = fs::Permissions::from_mode(0o777);
+        fs::set_permissions(place.local(folder), open).unwrap();
+    }
+    let run = Command::new(std::env::current_exe().unwrap())
+        .arg("a_file_keeps_the_owner_and_the_group_of_the_one_it_replaces_where_it_may")
+        .env(AS_SOMEBODY, place.local("o"))
+        .env_remove("TMPDIR")
+        .current_dir("/")
+        .uid(somebody)
+        .gid(somebody)
+        .output();
+    match run {
+        Ok(run) => assert!(run.status.success(), "{run:?}"),
+        Err(error) => {
+            eprintln!("skipped: nobody else can run the test: {error}");
+            return;
+        }
+    }
+    // Another's file becomes one as any new one; a group that cannot be kept leaves nothing to another.
+    let fresh = plain.mode() & 0o777;
+    assert_eq!(state("o/theirs"), (somebody, somebody, fresh));
+    assert_eq!(state("o/own"), (somebody, somebody, 0o600));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use bstr::{BStr, ByteSlice};
-use rustix::fs::{AtFlags, Dir, FileType as Kind, Mode, OFlags, Timespec, Timestamps};
+use rustix::fs::{AtFlags, Dir, FileType as Kind, Gid, Mode, OFlags, Timespec, Timestamps, Uid};
 use rustix::io::Errno;
 
 use super::FolderId;
@@ -227,11 +227,13 @@ impl Destination {
         let temporary = format!(".packhouse-{:016x}", rand::random::<u64>());
         let made = match content {
             Content::File { executable, write } => {
-                let old = permissions(folder, name).map_err(failed)?;
-                let kept = old.map(|old| kept(old, executable));
-                let mode = kept.unwrap_or(if executable { 0o777 } else { 0o666 });
-                self.make_file(folder, &temporary, path, mode, write, seconds)
-                    .and_then(|file| kept.map_or(Ok(()), |kept| set(&file, kept)).map_err(failed))
+                let old = old_file(folder, name).map_err(failed)?;
+                make_file(folder, &temporary, old, executable)
+                    .map_err(failed)
+                    .and_then(|mut file| {
+                        write(&mut file)?;
+                        rustix::fs::futimens(&file, &times(seconds)).map_err(failed)
+                    })
             }
             Content::Link(target) => rustix::fs::symlinkat(target, folder, temporary.as_str())
                 .and_then(|()| {
@@ -246,26 +248,6 @@ impl Destination {
             let _ = rustix::fs::unlinkat(folder, temporary.as_str(), AtFlags::empty());
         }
         moved
-    }
-
-    fn make_file(
-        &self,
-        folder: &OwnedFd,
-        temporary: &str,
-        path: &BStr,
-        mode: u32,
-        write: &mut dyn FnMut(&mut File) -> Result<(), StoreError>,
-        seconds: i64,
-    ) -> Result<File, StoreError> {
-        let failed = |error: Errno| StoreError::local(self.local_path(path))(error.into());
-        let flags =
-            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mode = Mode::from_raw_mode(mode);
-        let mut file =
-            File::from(rustix::fs::openat(folder, temporary, flags, mode).map_err(failed)?);
-        write(&mut file)?;
-        rustix::fs::futimens(&file, &times(seconds)).map_err(failed)?;
-        Ok(file)
     }
 
     fn put_in_place(
@@ -364,15 +346,71 @@ fn step(folder: &OwnedFd, name: &[u8]) -> Result<OwnedFd, Errno> {
     Err(last)
 }
 
-/// The permissions of a file; `None` where no file is.
-fn permissions(folder: &OwnedFd, name: &[u8]) -> Result<Option<u32>, Errno> {
+/// A file that is to be replaced.
+#[derive(Clone, Copy)]
+struct Old {
+    mode: u32,
+    owner: u32,
+    group: u32,
+}
+
+/// `None` where no file is.
+fn old_file(folder: &OwnedFd, name: &[u8]) -> Result<Option<Old>, Errno> {
     match rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
-        Ok(found) if Kind::from_raw_mode(found.st_mode) == Kind::RegularFile => {
-            Ok(Some(found.st_mode & 0o777))
-        }
+        Ok(found) if Kind::from_raw_mode(found.st_mode) == Kind::RegularFile => Ok(Some(Old {
+            mode: found.st_mode & 0o777,
+            owner: found.st_uid,
+            group: found.st_gid,
+        })),
         Ok(_) | Err(Errno::NOENT) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// Makes a file to be written, which is to take the place of `old`. If it can have the owner of that, it has its group and
+/// permissions too. Otherwise it is made as any new file: permissions that were meant for one owner mean something else
+/// for another.
+fn make_file(
+    folder: &OwnedFd,
+    temporary: &str,
+    old: Option<Old>,
+    executable: bool,
+) -> Result<File, Errno> {
+    let open = |mode| {
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        rustix::fs::openat(folder, temporary, flags, Mode::from_raw_mode(mode)).map(File::from)
+    };
+    if let Some(old) = old {
+        let mode = kept(old.mode, executable);
+        // Nobody else's until it is clear whose it is.
+        let file = open(mode & 0o700)?;
+        if take_after(&file, old, mode)? {
+            return Ok(file);
+        }
+        rustix::fs::unlinkat(folder, temporary, AtFlags::empty())?;
+    }
+    open(if executable { 0o777 } else { 0o666 })
+}
+
+/// Gives a file the owner, the group and the permissions of another. What its group could do, another group cannot.
+/// Returns whether the owner is right.
+fn take_after(file: &File, old: Old, mode: u32) -> Result<bool, Errno> {
+    let new = rustix::fs::fstat(file)?;
+    let (is_owner, is_group) = (new.st_uid == old.owner, new.st_gid == old.group);
+    let group = Some(Gid::from_raw(old.group));
+    if !is_owner {
+        let owner = Some(Uid::from_raw(old.owner));
+        if rustix::fs::fchown(file, owner, group).is_ok() {
+            // Whoever may give files away may not always change what is somebody's.
+            let mode = Mode::from_raw_mode(mode);
+            return Ok(rustix::fs::fchmod(file, mode).is_ok());
+        }
+        return Ok(false);
+    }
+    let is_group = is_group || rustix::fs::fchown(file, None, group).is_ok();
+    set(file, if is_group { mode } else { mode & !0o070 })?;
+    Ok(true)
 }
 
 /// The permissions of a file in the place of one that has `old`. Whoever may read it may run it, if nobody could before.
