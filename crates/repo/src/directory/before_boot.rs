@@ -3,13 +3,17 @@
 //! A clock that was set since, or a system that was paused and went on later, makes the start look later than it was.
 //! So two are asked for it: the kernel, which reckons it from the clock as it is now, and the time that the clock showed
 //! then, which the first files of the kernel bear. Where they differ, or one of them is not known, nothing is called old.
+//!
+//! Nor is anything while this machine lends its disks to others, whose processes outlive its start.
 
 use std::fs::{self, Metadata};
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
 use super::file_system::is_on_disk;
+use super::lock::rename_to_new;
 use super::turn_file::Identity;
 
 /// How far what both say of the start may be apart, in seconds: the kernel makes its files a moment after it.
@@ -37,8 +41,12 @@ impl Boot {
         }
     }
 
-    /// `None` where one of them is not known: the first files of the kernel cannot be seen in most containers.
+    /// `None` where one of them is not known: the first files of the kernel cannot be seen in most containers. Also where
+    /// processes of other machines may work on the disks of this one.
     pub(super) fn of_this_system() -> Option<Boot> {
+        if is_exporting(["/proc/fs/nfsd", "/proc/fs/nfs"].map(Path::new)) {
+            return None;
+        }
         let stat = fs::read_to_string("/proc/stat").ok()?;
         let line = stat.lines().find_map(|line| line.strip_prefix("btime "))?;
         let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
@@ -72,15 +80,51 @@ impl Boot {
         if !self.is_after(last_time(&found)) || !found.is_file() || !is_on_disk(lock) {
             return false;
         }
-        // Somebody else may have come to the same, and made a lock of its own.
-        let is_same = |now: &Metadata| Identity::of(now) == Identity::of(&found);
-        let is_same = fs::symlink_metadata(lock).is_ok_and(|now| is_same(&now));
-        let removed = is_same && fs::remove_file(lock).is_ok();
+        let removed = remove_if(lock, Identity::of(&found));
         if removed {
             tracing::warn!(lock = %lock.display(), "removed a lock that is older than the start of the system");
         }
         removed
     }
+}
+
+/// Removes the lock that is this file. Somebody else may have come to the same, and made a lock of its own: that stays.
+fn remove_if(lock: &Path, identity: Identity) -> bool {
+    let Some(name) = lock.file_name() else {
+        return false;
+    };
+    // What ends so is no ref to anybody.
+    let mut aside = name.to_owned();
+    aside.push(format!(".{:016x}.lock", rand::random::<u64>()));
+    let aside = lock.with_file_name(aside);
+    // Looked at where nobody else replaces it.
+    if fs::rename(lock, &aside).is_err() {
+        return false;
+    }
+    if fs::symlink_metadata(&aside).is_ok_and(|found| Identity::of(&found) == identity) {
+        return fs::remove_file(&aside).is_ok();
+    }
+    let is_back = rename_to_new(&aside, lock).is_ok()
+        // For file systems that cannot rename so.
+        || fs::hard_link(&aside, lock).is_ok() && fs::remove_file(&aside).is_ok();
+    if !is_back {
+        tracing::warn!(lock = %lock.display(), aside = %aside.display(), "a lock was taken while it was looked at");
+    }
+    false
+}
+
+/// Whether other machines use disks of this one, by what the kernel shows of its NFS server.
+fn is_exporting<const N: usize>(folders: [&Path; N]) -> bool {
+    folders.into_iter().any(|folder| {
+        // A server at work shows only those exports that somebody has asked for since it started.
+        let shows = |name: &str, says: fn(&str) -> bool| match fs::read_to_string(folder.join(name))
+        {
+            Ok(text) => text.lines().any(says),
+            Err(error) => error.kind() != ErrorKind::NotFound,
+        };
+        shows("exports", |line| !line.is_empty() && !line.starts_with('#'))
+            || shows("threads", |line| line.trim() != "0")
+    })
 }
 
 /// The last time that anything was done to a file.
@@ -144,6 +188,45 @@ mod tests {
         assert_eq!(lock.exists(), !is_removed);
         assert!(!boot(made + 3600).remove_older(&folder.path().join("none")));
         assert!(!boot(made + 3600).remove_older(folder.path()));
+    }
+
+    #[test]
+    fn a_lock_that_somebody_has_made_meanwhile_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let (old, lock) = (folder.path().join("old"), folder.path().join("main.lock"));
+        fs::write(&old, b"").unwrap();
+        fs::write(&lock, b"new").unwrap();
+        let identity = |path: &Path| Identity::of(&fs::metadata(path).unwrap());
+        let (of_old, of_new) = (identity(&old), identity(&lock));
+        assert!(!remove_if(&lock, of_old));
+        assert_eq!(identity(&lock), of_new);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+        assert!(remove_if(&lock, of_new));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_machine_that_lends_its_disks_trusts_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let nfsd = folder.path();
+        let is_exporting = || is_exporting([nfsd, &nfsd.join("none")]);
+        assert!(!is_exporting());
+        fs::write(
+            nfsd.join("exports"),
+            "# Version 1.1\n# Path Client(Flags) # IPs\n",
+        )
+        .unwrap();
+        fs::write(nfsd.join("threads"), "0\n").unwrap();
+        assert!(!is_exporting());
+        fs::write(nfsd.join("threads"), "8\n").unwrap();
+        assert!(is_exporting());
+        fs::write(nfsd.join("threads"), "0\n").unwrap();
+        fs::write(nfsd.join("exports"), "# Version 1.1\n/srv\t*(rw,sync)\n").unwrap();
+        assert!(is_exporting());
+        // What cannot be read may say so.
+        fs::remove_file(nfsd.join("exports")).unwrap();
+        fs::create_dir(nfsd.join("exports")).unwrap();
+        assert!(is_exporting());
     }
 
     #[test]

@@ -55,7 +55,7 @@ impl Directory {
             }
         };
         let content = format!("{} {}", std::process::id(), host()).into_bytes();
-        let taken = match is_held(&path) {
+        let taken = match is_held(&path, Boot::of_this_system) {
             true => Ok(false),
             false => file
                 .write_all(&content)
@@ -80,16 +80,17 @@ impl Drop for GcLock {
     }
 }
 
-fn is_held(path: &Path) -> bool {
+fn is_held(path: &Path, boot: fn() -> Option<Boot>) -> bool {
     if age_of(path) > Some(FORGOTTEN_AFTER) {
         return false;
     }
-    // Its number may be that of another process by now.
-    if Boot::of_this_system().is_some_and(|boot| boot.remove_older(path)) {
-        return false;
-    }
     let holder = fs::read_to_string(path).ok().and_then(|text| parse(&text));
-    holder.is_some_and(|holder| holder.host != host() || is_alive(holder.pid))
+    holder.is_some_and(|holder| match holder.host == host() {
+        // Its number may be that of another process by now.
+        true => is_alive(holder.pid) && !boot().is_some_and(|boot| boot.remove_older(path)),
+        // Its machine did not start when this one did.
+        false => true,
+    })
 }
 
 fn age_of(path: &Path) -> Option<Duration> {
@@ -117,4 +118,24 @@ fn is_alive(pid: i32) -> bool {
 fn host() -> String {
     let name = rustix::system::uname();
     name.nodename().to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::file_system::is_on_disk;
+    use super::*;
+
+    #[test]
+    fn the_start_of_this_system_says_nothing_of_the_processes_of_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("gc.pid");
+        let later: fn() -> Option<Boot> = || Some(Boot::at(i64::MAX / 2));
+        fs::write(&path, format!("1 {}-other", host())).unwrap();
+        assert!(is_held(&path, later) && path.exists());
+        let own = format!("{} {}", std::process::id(), host());
+        fs::write(&path, own).unwrap();
+        assert!(is_held(&path, || None));
+        assert_eq!(is_held(&path, later), !is_on_disk(folder.path()));
+        assert!(!is_held(&folder.path().join("none"), later));
+    }
 }

@@ -213,7 +213,7 @@ fn make_noted(root: &Path, sharing: Sharing, lock: &Path, gate: &Gate) -> io::Re
 }
 
 /// Renames a file unless there is one of the new name.
-fn rename_to_new(from: &Path, to: &Path) -> io::Result<()> {
+pub(super) fn rename_to_new(from: &Path, to: &Path) -> io::Result<()> {
     Ok(renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)?)
 }
 
