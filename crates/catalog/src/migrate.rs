@@ -58,6 +58,12 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
         include_str!("../migrations/sqlite/0011_audit_expiry.sql"),
         include_str!("../migrations/postgres/0011_audit_expiry.sql"),
     ),
+    (
+        12,
+        "audit_age",
+        include_str!("../migrations/sqlite/0012_audit_age.sql"),
+        include_str!("../migrations/postgres/0012_audit_age.sql"),
+    ),
 ];
 
 fn migrator(dialect: Dialect) -> Migrator {

@@ -17,6 +17,7 @@ on_both!(
     writers_beside_each_other_lose_no_entry,
     what_cannot_be_stored_is_refused,
     old_entries_go_in_lots_and_moves_stay_in_the_reflog,
+    entries_of_a_clock_that_was_ahead_hold_up_no_others,
 );
 
 const MAIN: &str = "refs/heads/main";
@@ -375,4 +376,38 @@ async fn old_entries_go_in_lots_and_moves_stay_in_the_reflog(db: &Database) {
     assert_eq!(reflog.len(), 14);
     let theirs = whole(&catalog, AuditOf::Org(other.id), 10).await;
     assert_eq!(requests(&theirs), ["theirs"]);
+}
+
+async fn entries_of_a_clock_that_was_ahead_hold_up_no_others(db: &Database) {
+    const BEFORE: i64 = 4_000_000_000_000;
+    const AHEAD: i64 = 9_000_000_000_000;
+    let catalog = db.open().await;
+    let one = repo(&catalog).await;
+    let hooks = async |count: u64, request: &str| {
+        for _ in 0..count {
+            let made = catalog.audited(entry(one.org, "webhook.create", request));
+            made.create_hook(hook(one.org)).await.unwrap();
+        }
+    };
+    let moved = async |steps: std::ops::Range<u64>, at_ms: i64, request: &str| {
+        for step in steps {
+            let at = (step > 0).then_some(step);
+            let edits = vec![from(request, edit(MAIN, at, Some(step + 1)))];
+            let change = publish(one.id, edits);
+            catalog.publish(Publish { at_ms, ..change }).await.unwrap();
+        }
+    };
+    hooks(4, "ahead").await;
+    let later = "UPDATE audit SET at_ms = 9000000000000";
+    db.execute(later, later).await;
+    moved(0..3, AHEAD, "ahead").await;
+    hooks(5, "old").await;
+    moved(3..6, AT, "old").await;
+
+    assert_eq!(expire(&catalog, one.org, BEFORE, 2).await, 8);
+    let log = whole(&catalog, AuditOf::Org(one.org), 100).await;
+    let told = log.iter().filter_map(|entry| entry.request_id.as_deref());
+    assert_eq!(told.collect::<Vec<_>>(), ["ahead"; 7]);
+    assert_eq!(expire(&catalog, one.org, BEFORE, 2).await, 0);
+    assert_eq!(expire(&catalog, one.org, i64::MAX, 2).await, 7);
 }

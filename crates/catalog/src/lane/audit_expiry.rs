@@ -1,12 +1,21 @@
 //! Removing audit entries that are too old, some at a time.
 //!
-//! Both kinds of entries are found in the order of their ticks, oldest first, so what is looked at is what goes. A move of
-//! a ref stays in the reflog; it loses where it came from. How far that was done is remembered, for the row stays.
+//! Both kinds of entries are found by their time, oldest first, so what is looked at is what goes. Their ticks would not
+//! do: a node whose clock was ahead leaves entries that stay for long, and what is younger than them by its tick may be
+//! too old all the same. A move of a ref stays in the reflog; it loses where it came from.
 
 use crate::dialect::Conn;
 use crate::ids::OrgId;
 
-/// Removes entries of `org` older than `before_ms`, about `limit` at most; says how many.
+const DELETE_OTHERS: &str = "DELETE FROM audit WHERE id IN (SELECT id FROM audit \
+    WHERE org_id = $1 AND at_ms < $2 ORDER BY at_ms LIMIT $3)";
+/// The condition on the origin is that of the index, word for word.
+const FORGET_ORIGINS: &str = "UPDATE reflog SET address = NULL, request_id = NULL \
+    WHERE (repo_id, generation, ordinal) IN (SELECT repo_id, generation, ordinal FROM reflog \
+    WHERE org_id = $1 AND at_ms < $2 AND (address IS NOT NULL OR request_id IS NOT NULL) \
+    ORDER BY at_ms LIMIT $3)";
+
+/// Removes entries of `org` older than `before_ms`, `limit` at most; says how many.
 pub(super) async fn write(
     conn: &mut Conn<'_>,
     org: OrgId,
@@ -17,9 +26,7 @@ pub(super) async fn write(
     args.push(org.0);
     args.push(before_ms);
     args.push(limit);
-    let sql = "DELETE FROM audit WHERE id IN (SELECT id FROM (SELECT id, at_ms FROM audit \
-               WHERE org_id = $1 ORDER BY tick, id LIMIT $3) AS oldest WHERE at_ms < $2)";
-    let others = conn.execute(sql, args).await?;
+    let others = conn.execute(DELETE_OTHERS, args).await?;
     let moves = limit - others.cast_signed();
     if moves <= 0 {
         return Ok(others);
@@ -35,49 +42,36 @@ async fn forget_origins(
 ) -> Result<u64, sqlx::Error> {
     let mut args = conn.args();
     args.push(org.0);
-    let sql = "SELECT audit_expired_tick FROM orgs WHERE id = $1";
-    let Some(row) = conn.fetch_optional(sql, args).await? else {
-        return Ok(0);
-    };
-    let done: i64 = row.get(0)?;
-
-    // The first that stays. Clocks of nodes differ a little, so a few older ones may stand behind it until the next time.
-    let mut args = conn.args();
-    args.push(org.0);
-    args.push(done);
     args.push(before_ms);
-    let sql = "SELECT tick FROM reflog WHERE org_id = $1 AND tick > $2 AND at_ms >= $3 AND kind IS NULL \
-               ORDER BY tick LIMIT 1";
-    let kept = conn.fetch_optional(sql, args).await?;
-    let kept = kept.map_or(Ok(i64::MAX), |row| row.get::<i64>(0))?;
+    args.push(limit);
+    conn.execute(FORGET_ORIGINS, args).await
+}
 
-    let mut args = conn.args();
-    for value in [org.0, done, kept, before_ms, limit] {
-        args.push(value);
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialect::Sql;
+    use crate::open::Place;
+
+    /// The cost follows what is removed, not what stays.
+    #[tokio::test]
+    async fn what_is_too_old_is_found_by_an_index() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("catalog.db").display());
+        let mut owned = Place::parse(&url).unwrap().connect_writer().await.unwrap();
+        crate::migrate::run(&mut owned).await.unwrap();
+        let mut conn = owned.conn();
+        for (text, index) in [
+            (DELETE_OTHERS, "audit_age (org_id=? AND at_ms<?)"),
+            (FORGET_ORIGINS, "reflog_origin_age (org_id=? AND at_ms<?)"),
+        ] {
+            let explain = Sql::Built(format!("EXPLAIN QUERY PLAN {text}").into());
+            let args = conn.args();
+            let steps = conn.fetch_all(explain, args).await.unwrap();
+            let steps: Vec<String> = steps.iter().map(|step| step.get(3).unwrap()).collect();
+            assert!(steps.iter().any(|step| step.contains(index)), "{steps:?}");
+            let reads_through = |step: &String| step.starts_with("SCAN") || step.contains("TEMP");
+            assert!(!steps.iter().any(reads_through), "{steps:?}");
+        }
     }
-    let sql = "UPDATE reflog SET address = NULL, request_id = NULL \
-               WHERE (repo_id, generation, ordinal) IN (SELECT repo_id, generation, ordinal FROM reflog \
-               WHERE org_id = $1 AND tick > $2 AND tick < $3 AND at_ms < $4 \
-               AND (address IS NOT NULL OR request_id IS NOT NULL) \
-               ORDER BY org_id, tick, repo_id, generation, ordinal LIMIT $5) RETURNING tick";
-    let rows = conn.fetch_all(sql, args).await?;
-    let mut last = None;
-    for row in &rows {
-        last = last.max(Some(row.get::<i64>(0)?));
-    }
-    let is_all = (rows.len() as i64) < limit;
-    let through = match (is_all, last) {
-        // All before the first that stays, or all there are: the newest tick may get more.
-        (true, last) if kept < i64::MAX => last.max(Some(kept - 1)),
-        // Of the last tick there may be more.
-        (_, last) => last.map(|last| last - 1),
-    };
-    if let Some(through) = through.filter(|through| *through > done) {
-        let mut args = conn.args();
-        args.push(org.0);
-        args.push(through);
-        let sql = "UPDATE orgs SET audit_expired_tick = $2 WHERE id = $1";
-        conn.execute(sql, args).await?;
-    }
-    Ok(rows.len() as u64)
 }
