@@ -83,6 +83,15 @@ pub enum RepoError {
 }
 
 impl RepoError {
+    /// Whether the write may have been made all the same: its COMMIT was not confirmed.
+    pub fn is_unconfirmed(&self) -> bool {
+        match self {
+            RepoError::Catalog(error) => matches!(error, CatalogError::Unconfirmed { .. }),
+            RepoError::Shared(error) => error.is_unconfirmed(),
+            _ => false,
+        }
+    }
+
     pub(crate) fn io(
         action: &'static str,
         path: &std::path::Path,

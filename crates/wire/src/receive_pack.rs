@@ -222,8 +222,10 @@ fn update_refs(request: &ReceiveRequest, sink: &mut dyn Sink) -> Updated {
             .unwrap_or_else(|| CommandStatus::rejected("internal error")),
     });
     let statuses = statuses.collect();
+    // Of refs that may have moved none is a victim of another.
+    let is_unconfirmed = failure.as_ref().is_some_and(SinkError::is_unconfirmed);
     Updated {
-        statuses: if request.atomic {
+        statuses: if request.atomic && !is_unconfirmed {
             all_or_none(statuses)
         } else {
             statuses

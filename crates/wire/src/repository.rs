@@ -203,8 +203,7 @@ impl Sink for RepositorySink {
                 };
                 return Ok(vec![rejected; commands.len()]);
             }
-            Err(error) if is_storage_full(&error) => return Err(SinkError::full(Box::new(error))),
-            Err(error) => return Err(SinkError::internal(Box::new(error))),
+            Err(error) => return Err(publish_failed(error)),
         };
         for (place, status) in places.into_iter().zip(published) {
             statuses[place] = status_of(&commands[place], status);
@@ -237,6 +236,17 @@ fn unpack_failed(error: impl std::error::Error + Send + Sync + 'static) -> Unpac
     }
 }
 
+/// Whatever was the cause: a push that may have been stored is not told as one that was not.
+fn publish_failed(error: RepoError) -> SinkError {
+    if error.is_unconfirmed() {
+        return SinkError::unconfirmed(Box::new(error));
+    }
+    match is_storage_full(&error) {
+        true => SinkError::full(Box::new(error)),
+        false => SinkError::internal(Box::new(error)),
+    }
+}
+
 /// A bad pack is the client's to hear about; what went wrong in here is not.
 fn unpack_error(error: ReceiveError, shallow: &[ObjectId]) -> UnpackError {
     let is_cut = match &error {
@@ -262,4 +272,32 @@ fn with_reasons(error: &dyn Error) -> String {
         source = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, ErrorKind};
+    use std::sync::Arc;
+
+    use packhouse_catalog::CatalogError;
+
+    use super::*;
+
+    fn full() -> Arc<sqlx::Error> {
+        Arc::new(sqlx::Error::Io(io::Error::from(ErrorKind::StorageFull)))
+    }
+
+    #[test]
+    fn a_push_that_may_have_been_stored_is_not_told_as_one_that_was_not() {
+        let unconfirmed = || RepoError::Catalog(CatalogError::Unconfirmed { source: full() });
+        for error in [unconfirmed(), RepoError::Shared(Arc::new(unconfirmed()))] {
+            let told = publish_failed(error).told();
+            assert!(told.contains("may have been updated"), "{told}");
+        }
+        let source = full();
+        let rolled_back = RepoError::Catalog(CatalogError::Database { source });
+        let told = publish_failed(RepoError::Shared(Arc::new(rolled_back))).told();
+        assert!(told.contains("no room left"), "{told}");
+        assert_eq!(publish_failed(RepoError::Stopped).told(), "internal error");
+    }
 }

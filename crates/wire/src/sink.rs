@@ -42,6 +42,9 @@ impl CommandStatus {
 
 const FULL: &str = "the server has no room left; try again later";
 
+const UNCONFIRMED: &str =
+    "it may have been updated all the same; fetch and look before trying again";
+
 /// Why a pack was not accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum UnpackError {
@@ -80,6 +83,19 @@ impl SinkError {
     /// There is no room to store the push, which the client may know.
     pub fn full(source: Box<dyn Error + Send + Sync>) -> SinkError {
         SinkError { source, told: FULL }
+    }
+
+    /// Nobody knows whether the push was stored, which is all the client needs to know.
+    pub fn unconfirmed(source: Box<dyn Error + Send + Sync>) -> SinkError {
+        SinkError {
+            source,
+            told: UNCONFIRMED,
+        }
+    }
+
+    /// Whether refs may have moved all the same.
+    pub(crate) fn is_unconfirmed(&self) -> bool {
+        self.told == UNCONFIRMED
     }
 
     /// What the client reads as the reason of each ref.
