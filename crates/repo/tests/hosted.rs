@@ -739,3 +739,23 @@ impl RefPolicy for Anything {
         Ok(())
     }
 }
+
+#[tokio::test]
+async fn a_node_whose_scratch_folder_vanishes_goes_on() {
+    let place = Place::local();
+    let node = place.node("node", NEVER).await;
+    let org = new_org(&node).await;
+    let repo = new_repo(&node, org, "repo").await;
+    put(&repo, "main", "a", "1").await;
+    std::fs::remove_dir_all(place.folder.path().join("node").join("tmp")).unwrap();
+    // Too much for a row, so a pack is made of it.
+    let large = vec![b'x'; 3 << 20];
+    repo.commit(request("main", "b", large)).await.unwrap();
+    put(&repo, "main", "c", "2").await;
+    std::fs::remove_dir_all(place.folder.path().join("node").join("tmp")).unwrap();
+    let id = node.catalog().repo(org, "repo").await.unwrap().unwrap().id;
+    assert!(node.fold(id).await.unwrap().is_some());
+    assert!(repo.quarantine_dir().is_dir());
+    check_complete(&repo).await;
+    node.shutdown().await;
+}

@@ -176,7 +176,7 @@ impl Engine {
         let (rows, bytes) = (state.tail.len() as u64, state.tail_bytes());
         let objects: Vec<Arc<Vec<NewObject>>> =
             state.tail.iter().map(|row| row.objects.clone()).collect();
-        let folder = self.scratch.path().to_owned();
+        let folder = self.scratch.ready().to_owned();
         let finished = tokio::task::spawn_blocking(move || {
             let mut writer = PackFileWriter::create(&folder)?;
             for object in objects.iter().flat_map(|row| row.iter()) {

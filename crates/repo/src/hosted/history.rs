@@ -126,7 +126,7 @@ impl Engine {
         let one = self.history_builds.acquire().await;
         let _one = one.map_err(|_| RepoError::Stopped)?;
         let (database, index) = (view.database().clone(), base.clone());
-        let (folder, stopping) = (self.scratch.path().to_owned(), self.stopping.clone());
+        let (folder, stopping) = (self.scratch.ready().to_owned(), self.stopping.clone());
         let built = tokio::task::spawn_blocking(move || {
             extend_history(&database, &index, &tips, &folder, &stopping)
         });

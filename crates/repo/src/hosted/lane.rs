@@ -531,7 +531,7 @@ async fn store_as_pack(
     slot: &SharedSlot,
     objects: Vec<NewObject>,
 ) -> Result<StoredPack, RepoError> {
-    let folder = engine.scratch.path().to_owned();
+    let folder = engine.scratch.ready().to_owned();
     let finished = tokio::task::spawn_blocking(move || {
         let mut writer = PackFileWriter::create(&folder)?;
         for object in &objects {

@@ -468,7 +468,7 @@ impl Backend for HostedRepository {
     }
 
     fn quarantine_dir(&self) -> &Path {
-        self.engine.scratch.path()
+        self.engine.scratch.ready()
     }
 
     async fn reflog(

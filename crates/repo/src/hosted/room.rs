@@ -27,7 +27,7 @@ impl Hosted {
 
 impl Engine {
     fn written_folders(&self) -> Vec<PathBuf> {
-        let mut folders = vec![self.scratch.path().to_owned()];
+        let mut folders = vec![self.scratch.ready().to_owned()];
         folders.extend(self.catalog.local_folder().map(Path::to_owned));
         let any = Key::parse("any").expect("a word is a key");
         let local = self.packs.local_path(&any);

@@ -4,6 +4,9 @@
 //! holds a lock on `NAME.lock` for as long as it lives; the system drops the lock however the process ends. Who gets
 //! the lock of another's folder therefore knows that its owner is gone, and removes it. Neither age nor process ids are
 //! asked, so a writer that takes days keeps its files.
+//!
+//! Something else may clean up there, too: a folder that vanished is made again by who needs it next, and a lock file
+//! before the folder, so that at no time there is a folder that nobody holds.
 
 use std::fs::{self, DirEntry, File, TryLockError};
 use std::io::{self, ErrorKind};
@@ -12,11 +15,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Weak;
 use std::time::{Duration, SystemTime};
 
+use parking_lot::Mutex;
+
 use crate::hosted::Engine;
 
 const LOCK_ENDING: &str = "lock";
 /// A file that is in nobody's folder is of a version that had none; nobody writes to one for so long without a byte.
 const LOOSE_AGE: Duration = Duration::from_secs(24 * 3600);
+
+/// How often a lock file is made again at most, while others take it for an abandoned one.
+const LOCK_TRIES: u32 = 100;
 
 /// How often a process looks for what others left.
 const LOOK_EVERY: Duration = Duration::from_secs(600);
@@ -29,7 +37,7 @@ pub(crate) struct Scratch {
     own: PathBuf,
     lock_path: PathBuf,
     /// Held for its lock, which is what keeps others from removing the folder.
-    _lock: File,
+    lock: Mutex<File>,
 }
 
 impl Scratch {
@@ -50,36 +58,63 @@ impl Scratch {
     /// The folder called `name`, or `None` if somebody was faster.
     fn claim(shared: &Path, name: &str) -> io::Result<Option<Scratch>> {
         let lock_path = shared.join(name).with_extension(LOCK_ENDING);
-        let lock = match File::create_new(&lock_path) {
-            Ok(lock) => lock,
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(None),
-            // Where there are no locks nobody gets one, so nobody removes anything.
-            Err(TryLockError::Error(error)) => {
-                tracing::warn!(folder = %shared.display(), %error, "files of processes that are killed will stay here");
-            }
-        }
-        // Between the two steps the lock file may have been taken for an abandoned one.
-        if !is_same_file(&lock, &lock_path) {
+        let Some(lock) = new_lock(&lock_path)? else {
             return Ok(None);
-        }
+        };
         let own = shared.join(name);
         fs::create_dir(&own)?;
         Ok(Some(Scratch {
             shared: shared.to_owned(),
             own,
             lock_path,
-            _lock: lock,
+            lock: Mutex::new(lock),
         }))
     }
 
-    /// The folder.
+    /// The folder, which may have vanished.
     pub(crate) fn path(&self) -> &Path {
         &self.own
+    }
+
+    /// The folder, to write into: it is made again if it vanished. If that fails, so does what is written there, which
+    /// names it.
+    pub(crate) fn ready(&self) -> &Path {
+        if let Err(error) = self.restore() {
+            tracing::error!(folder = %self.own.display(), %error, "could not make the folder for files under way again");
+        }
+        &self.own
+    }
+
+    fn restore(&self) -> io::Result<()> {
+        let mut lock = self.lock.lock();
+        let is_locked = is_same_file(&lock, &self.lock_path);
+        if is_locked && self.own.is_dir() {
+            return Ok(());
+        }
+        fs::create_dir_all(&self.shared)?;
+        if !is_locked {
+            *lock = self.lock_again()?;
+        }
+        match fs::create_dir(&self.own) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        tracing::warn!(folder = %self.own.display(), "the folder for files under way, or its lock, vanished and was made again");
+        Ok(())
+    }
+
+    /// A lock file in place of one that vanished. Somebody who looks for abandoned ones may take it before it is locked.
+    fn lock_again(&self) -> io::Result<File> {
+        for _ in 0..LOCK_TRIES {
+            if let Some(lock) = new_lock(&self.lock_path)? {
+                return Ok(lock);
+            }
+            std::thread::yield_now();
+        }
+        Err(io::Error::new(
+            ErrorKind::AlreadyExists,
+            format!("{} is somebody else's", self.lock_path.display()),
+        ))
     }
 
     /// Removes what processes that are gone left in the shared folder, and says how many of them there were. What cannot
@@ -155,6 +190,25 @@ pub(super) async fn tidy(engine: Weak<Engine>) {
     }
 }
 
+/// A lock file that was not there, locked; or `None` if somebody was faster.
+fn new_lock(path: &Path) -> io::Result<Option<File>> {
+    let lock = match File::create_new(path) {
+        Ok(lock) => lock,
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Ok(None),
+        // Where there are no locks nobody gets one, so nobody removes anything.
+        Err(TryLockError::Error(error)) => {
+            tracing::warn!(path = %path.display(), %error, "files of processes that are killed will stay here");
+        }
+    }
+    // Between the two steps the lock file may have been taken for an abandoned one.
+    Ok(is_same_file(&lock, path).then_some(lock))
+}
+
 fn remove_loose(path: &Path, now: SystemTime) -> io::Result<bool> {
     let modified = fs::symlink_metadata(path)?.modified()?;
     if now
@@ -207,6 +261,41 @@ mod tests {
         assert_eq!(other.remove_abandoned(), 0);
         drop((living, other));
         assert_eq!(names(folder.path()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_folder_that_vanished_is_there_again_and_nobody_elses() {
+        let folder = tempfile::tempdir().unwrap();
+        let shared = folder.path().join("tmp");
+        let (one, other) = (
+            Scratch::create(&shared).unwrap(),
+            Scratch::create(&shared).unwrap(),
+        );
+        let all = |_: &Scratch| fs::remove_dir_all(&shared).unwrap();
+        let own = |one: &Scratch| fs::remove_dir_all(one.path()).unwrap();
+        let lock = |one: &Scratch| fs::remove_file(&one.lock_path).unwrap();
+        for vanish in [&all as &dyn Fn(&Scratch), &own, &lock] {
+            vanish(&one);
+            fs::write(one.ready().join("under-way"), "x").unwrap();
+            assert_eq!(other.remove_abandoned(), 0);
+            assert!(one.path().join("under-way").exists());
+            other.ready();
+            assert_eq!(names(&shared).len(), 4, "two folders and their locks");
+        }
+        drop((one, other));
+        assert_eq!(names(&shared), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_lock_file_that_somebody_else_made_is_not_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let one = Scratch::create(folder.path()).unwrap();
+        fs::remove_dir_all(one.path()).unwrap();
+        fs::remove_file(&one.lock_path).unwrap();
+        let theirs = new_lock(&one.lock_path).unwrap().unwrap();
+        assert!(one.restore().is_err());
+        assert!(!one.ready().exists());
+        drop(theirs);
     }
 
     #[test]
