@@ -12,6 +12,7 @@ mod export_import;
 mod grep;
 mod hosted;
 mod hosted_history;
+mod hosted_quota;
 mod killed;
 mod merge;
 mod notes;

@@ -173,6 +173,8 @@ async fn commit_group(
                 answer(engine, group, prepared.outcomes, &next.view);
                 return prepared.left;
             }
+            // What others took is in the room that is looked at next.
+            Err(CommitFailure::NoRoom) => group.extend(prepared.left),
             Err(CommitFailure::Moved) => {
                 Stats::add(&engine.stats.conflicts, 1);
                 group.extend(prepared.left);
@@ -232,6 +234,8 @@ struct Sum {
     view: View,
     /// The room that is left when it is written, if that is limited.
     quota: Option<Quota>,
+    /// What it takes of its organisation's room at most, if that is limited.
+    org_bytes: Option<u64>,
 }
 
 /// A group after preparing.
@@ -284,6 +288,7 @@ fn prepare_in_order(
             packs: Vec::new(),
             view: base.clone(),
             quota,
+            org_bytes: None,
         },
         has_refusal: false,
     };
@@ -337,6 +342,13 @@ fn prepare_in_order(
         prepared.outcomes.push(outcome);
         prepared.writes.push(write);
     }
+    let used = |quota: Option<Quota>| {
+        quota
+            .and_then(|quota| quota.org)
+            .map(|room| room.used_bytes)
+    };
+    let (before, after) = (used(quota), used(prepared.sum.quota));
+    prepared.sum.org_bytes = after.zip(before).map(|(after, before)| after - before);
     prepared
 }
 
@@ -393,6 +405,8 @@ fn largest_file(change: &Change) -> Option<u64> {
 
 enum CommitFailure {
     Moved,
+    /// Other lanes took the organisation's room since it was looked at.
+    NoRoom,
     Other(RepoError),
 }
 
@@ -434,7 +448,15 @@ async fn publish(
         packs,
         view,
         quota,
+        org_bytes,
     } = sum;
+    let reserved = match org_bytes {
+        None => None,
+        Some(bytes) => {
+            let reserved = engine.org_usages.reserve(slot.org, bytes);
+            Some(reserved.ok_or(CommitFailure::NoRoom)?)
+        }
+    };
     let mut stored: Vec<StoredPack> = Vec::new();
     for pack in packs {
         let mut known = stored
@@ -469,14 +491,17 @@ async fn publish(
             .filter(|room| room.left_bytes() < room.limit_bytes / 2)
             .map(|_| state.generation()),
     };
-    let published = list_and_publish(engine, slot, request, &mut stored).await?;
+    let published = list_and_publish(engine, slot, request, &mut stored).await;
+    if let Some(reserved) = reserved
+        && may_be_written(&published)
+    {
+        let of_packs = stored.iter().map(|pack| pack.open.pack.bytes());
+        let of_tail = row.as_ref().map_or(0, |(bytes, _)| *bytes);
+        reserved.written(of_packs.sum::<u64>() + of_tail);
+    }
+    let published = published?;
     Stats::add(&engine.stats.groups, 1);
     Stats::add(&engine.stats.packs, stored.len() as u64);
-    let of_packs = stored.iter().map(|pack| pack.open.pack.bytes());
-    let of_tail = row.as_ref().map_or(0, |(bytes, _)| *bytes);
-    engine
-        .org_usages
-        .add(slot.org, of_packs.sum::<u64>() + of_tail);
     let next = if published.generation == state.generation() + 1 {
         let row = row.map(|(bytes, objects)| TailRow {
             generation: published.generation,
@@ -493,6 +518,14 @@ async fn publish(
     };
     engine.note_growth(slot, &next);
     Ok(next)
+}
+
+fn may_be_written(published: &Result<Published, CommitFailure>) -> bool {
+    match published {
+        Ok(_) => true,
+        Err(CommitFailure::Other(error)) => error.is_unconfirmed(),
+        Err(CommitFailure::Moved | CommitFailure::NoRoom) => false,
+    }
 }
 
 /// Publishes `request` with the packs of `stored`. Those that lay unlisted for so long that a sweep deletes them are
