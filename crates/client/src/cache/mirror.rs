@@ -4,6 +4,9 @@
 //! - a mirror appears at its place with all that its refs reach, or not at all;
 //! - its refs move in one step, after the objects came;
 //! - who changes it has its lock alone, who takes from it shares the lock;
+//! - what its record says of its refs counts only while they are those: a process that ends after the refs moved and
+//!   before the record was written leaves new refs under an old record, and whoever relies on the record compares both
+//!   ([`is_as_recorded`]);
 //! - one that cannot be read is made anew beside the old one, and takes its place when it is complete.
 
 use std::convert::Infallible;
@@ -66,22 +69,52 @@ impl Offered {
             })?;
             targets.insert(name, head);
         }
-        let mut context = digest::Context::new(&digest::SHA256);
-        context.update(format!("{head_commit:?} {head_branch:?}\n").as_bytes());
-        for (name, target) in &targets {
-            context.update(format!("{target} ").as_bytes());
-            context.update(name.as_bytes());
-            context.update(b"\n");
-        }
-        let digest = context.finish();
-        let digits = digest.as_ref().iter().map(|byte| format!("{byte:02x}"));
+        let commit = head_commit.map(|id| id.to_string());
+        let branch = head_branch.as_ref().and_then(branch_name);
+        let refs = targets.iter().map(|(name, target)| (name, *target));
         Ok(Offered {
+            digest: digest_of(commit.as_deref(), branch.as_deref(), refs),
             targets,
             head_commit,
             head_branch,
-            digest: digits.collect(),
         })
     }
+}
+
+/// Stands for refs, which come in byte order, and for where `HEAD` is.
+fn digest_of<'a>(
+    head_commit: Option<&str>,
+    head_branch: Option<&str>,
+    refs: impl Iterator<Item = (&'a RefName, ObjectId)>,
+) -> String {
+    let mut context = digest::Context::new(&digest::SHA256);
+    context.update(format!("{head_commit:?} {head_branch:?}\n").as_bytes());
+    for (name, target) in refs {
+        context.update(format!("{target} ").as_bytes());
+        context.update(name.as_bytes());
+        context.update(b"\n");
+    }
+    let digest = context.finish();
+    let digits = digest.as_ref().iter().map(|byte| format!("{byte:02x}"));
+    digits.collect()
+}
+
+/// Whether the refs of a mirror are those of which its record is.
+pub(super) fn is_as_recorded(view: &View, record: &MirrorRecord) -> bool {
+    let refs = view.refs().iter();
+    let refs = refs.filter(|(name, _)| !name.as_bytes().starts_with(KEPT.as_bytes()));
+    let digest = digest_of(
+        record.head_commit.as_deref(),
+        record.head_branch.as_deref(),
+        refs.map(|(name, found)| (name, found.target)),
+    );
+    digest == record.refs
+}
+
+/// Whether the mirror at `place` can be read, and is as its record says.
+pub(super) fn is_good(place: &Path, record: &MirrorRecord) -> bool {
+    let view = open(place).and_then(|store| Ok(store.view()?));
+    view.is_ok_and(|view| is_as_recorded(&view, record))
 }
 
 fn is_mirrored(name: &RefName) -> bool {
@@ -121,7 +154,7 @@ pub(super) fn update(
     let mut record = record_of(upstream, known.as_ref(), &asked, &offered);
     record.server = server;
     match &known {
-        Some(known) if known.refs == record.refs => {}
+        Some(known) if known.refs == record.refs && is_good(&place, known) => {}
         known => {
             let again = || remote.connect_to_fetch(call).map_err(failed());
             let is_there = known.is_some();
@@ -194,6 +227,8 @@ pub(super) fn rebuild(
         make(inner, &place, connection, &offered, call)?;
         if let Some(mut record) = inner.index.mirror(key)? {
             record.refs.clone_from(&offered.digest);
+            record.head_commit = offered.head_commit.map(|id| id.to_string());
+            record.head_branch = offered.head_branch.as_ref().and_then(branch_name);
             record.bytes = size_of(&place);
             inner.index.put_mirror(key, &record)?;
         }

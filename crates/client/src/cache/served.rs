@@ -5,6 +5,8 @@
 //!   configuration, no password that stood in a URL;
 //! - what a caller gets is the copy whose refs the remote listed to this caller, neither those it listed to another nor
 //!   what is kept for checkouts;
+//! - a copy's refs are the very refs of which its digest is: both are compared before anybody gets it, as a process may
+//!   end after a mirror's refs moved and before its record was written;
 //! - callers that bring the same at once share one question, all callers share one fetch;
 //! - a mirror that is being read is not removed.
 
@@ -122,7 +124,7 @@ impl Served {
             return Ok(None);
         };
         served_mark::touch(&self.inner, key);
-        self.copy(&upstream, record, false, using).map(Some)
+        self.copy(&upstream, record, false, using)
     }
 
     /// Notes that the remote does not show the repository to everybody any more.
@@ -188,18 +190,20 @@ impl Served {
         }
         let mut was_fetched = false;
         let server = connection.memory();
+        let mut is_as_offered = false;
         if let Some(record) = &known
             && record.refs == offered.digest
-            && mirror::open(&place)
-                .and_then(|store| Ok(store.view()?))
-                .is_err()
         {
-            // It cannot be read: it is made again.
-            known = None;
+            let view = mirror::open(&place).and_then(|store| Ok(store.view()?));
+            match view {
+                Ok(view) => is_as_offered = mirror::is_as_recorded(&view, record),
+                // It cannot be read: it is made again.
+                Err(_) => known = None,
+            }
         }
         let mut record = mirror::record_of(upstream, known.as_ref(), &asked, &offered);
         record.server = server;
-        if known.as_ref().is_none_or(|known| known.refs != record.refs) {
+        if !is_as_offered {
             was_fetched = true;
             let again = || self.connect(&remote, None, call);
             mirror::bring_or_make(
@@ -224,7 +228,13 @@ impl Served {
         if was_fetched {
             room::make_room_for_mirrors(inner, call)?;
         }
-        self.copy(upstream, record, was_fetched, using)
+        let copy = self.copy(upstream, record, was_fetched, using)?;
+        copy.ok_or_else(|| CacheError::Config {
+            reason: format!(
+                "the refs in '{}' are not those that were fetched; something else writes there",
+                place.display()
+            ),
+        })
     }
 
     fn remote(&self, upstream: &Upstream, authorization: Option<&Secret>) -> Remote {
@@ -257,21 +267,24 @@ impl Served {
         connection.map_err(CacheError::remote(self.inner.root.path()))
     }
 
-    /// A mirror as its record says it is. Its caller has the lock that keeps both together.
+    /// A mirror as its record says it is; `None` if it is not. Its caller has the lock that keeps both together.
     fn copy(
         &self,
         upstream: &Upstream,
         record: MirrorRecord,
         was_fetched: bool,
         using: FileLock,
-    ) -> Result<ServedCopy, CacheError> {
+    ) -> Result<Option<ServedCopy>, CacheError> {
         let place = self.inner.root.mirror(&upstream.key);
         let view = mirror::open(&place)
             .and_then(|store| Ok(store.view()?))
             .map_err(CacheError::mirror(self.inner.root.path()))?;
+        if !mirror::is_as_recorded(&view, &record) {
+            return Ok(None);
+        }
         let head = record.head_branch.as_ref();
         let public = served_mark::public(&self.inner, &upstream.key);
-        Ok(ServedCopy {
+        Ok(Some(ServedCopy {
             view,
             head: head.and_then(|branch| RefName::parse(format!("refs/heads/{branch}")).ok()),
             is_public: public.as_ref() == Some(&record.refs),
@@ -279,7 +292,7 @@ impl Served {
             asked: record.asked,
             was_fetched,
             _using: using,
-        })
+        }))
     }
 }
 

@@ -5,6 +5,7 @@
 //! repository: the digest of the refs that the remote listed to who brought no credentials.
 
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -98,6 +99,25 @@ pub(super) fn release(inner: &Inner, key: &str) -> Result<bool, CacheError> {
         return Ok(false);
     };
     let place = path(inner, key);
-    fs::remove_file(&place).map_err(CacheError::file(&place))?;
-    Ok(true)
+    match fs::remove_file(&place) {
+        Ok(()) => Ok(true),
+        // Somebody else made room with it.
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(CacheError::file(&place)(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::CacheConfig;
+    use super::*;
+
+    #[test]
+    fn one_mirror_is_let_go_of_once_and_by_whoever_comes_second_without_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let inner = Inner::open(CacheConfig::at(folder.path())).unwrap();
+        make(&inner, "key").unwrap();
+        assert!(release(&inner, "key").unwrap());
+        assert!(!release(&inner, "key").unwrap());
+    }
 }

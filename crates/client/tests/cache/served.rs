@@ -94,3 +94,29 @@ fn only_what_callers_of_http_can_name_is_served() {
     assert!(private.bring(&one, None, &call).is_err());
     assert_eq!(mirrors(&cache), 0);
 }
+
+/// As when a process is killed between moving the refs and noting it: the record and what it says of who may read are
+/// of the refs before.
+#[test]
+fn refs_that_moved_under_an_old_record_are_shown_to_nobody() {
+    let (_world, cache, [one, _]) = two(u64::MAX);
+    let served = cache.served(Egress::Any).unwrap();
+    let call = CallOptions::default();
+    let copy = served.bring(&one, None, &call).unwrap();
+    let digest = copy.digest().to_owned();
+    let (_, some) = copy.refs(b"refs/heads/").next().unwrap();
+    let target = some.target;
+    drop(copy);
+    assert!(served.last(&one, &call).unwrap().unwrap().is_public());
+    let folder = cache.root().join(".packhouse/mirrors");
+    let mirror = fs::read_dir(folder).unwrap().next().unwrap().unwrap();
+    let refs = mirror.path().join("refs/heads");
+    fs::create_dir_all(&refs).unwrap();
+    fs::write(refs.join("private"), format!("{target}\n")).unwrap();
+    assert!(served.last(&one, &call).unwrap().is_none());
+    // The remote lists what it did, and that is what callers get.
+    let copy = served.bring(&one, None, &call).unwrap();
+    assert_eq!(copy.digest(), digest);
+    assert!(copy.find(b"refs/heads/private").is_none());
+    assert!(served.last(&one, &call).unwrap().unwrap().is_public());
+}
