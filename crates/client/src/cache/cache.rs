@@ -38,6 +38,7 @@ impl Cache {
         packhouse_object::watch_forks();
         let inner = Inner::open(config)?;
         sweep(&inner.root, inner.config.grace);
+        checkout::sweep(&inner);
         Ok(Cache {
             inner: Arc::new(inner),
         })
@@ -208,11 +209,13 @@ impl Cache {
         checkout::make(&self.inner, &record, revision, call)
     }
 
-    /// The checkouts of all entries.
+    /// The checkouts of all entries that are there and whole: those from before the machine was started again are not.
     pub fn checkouts(&self) -> Result<Vec<Checkout>, CacheError> {
+        let now = Moment::now();
         let contents = self.inner.index.contents()?;
         let checkouts = contents.checkouts.iter();
         Ok(checkouts
+            .filter(|(id, record)| checkout::is_there(&self.inner, id, record, &now))
             .map(|(id, record)| checkout::shown(&self.inner, id, record))
             .collect())
     }

@@ -1,6 +1,7 @@
 //! Working trees at any commit of an entry.
 
 use std::fs;
+use std::path::PathBuf;
 
 use packhouse_object::{ObjectId, RefName};
 
@@ -12,7 +13,7 @@ use super::record::{CheckoutRecord, EntryRecord};
 use super::source::{Source, Upstream};
 use super::staging::Staging;
 use super::tree::{Files, TreeSpec, build};
-use super::{CacheError, CallOptions, Checkout, room};
+use super::{CacheError, CallOptions, Checkout, publish, room};
 
 /// A revision that was found.
 struct Revision {
@@ -37,32 +38,48 @@ pub(super) fn make(
         });
     };
     let _using = inner.using(&upstream.key, call)?;
-    let found = find(inner, record, upstream, revision, call)?;
-    let staging = Staging::new(&inner.root)?;
+    inner.index.touch(&record.name, Moment::now().wall_ms)?;
+    let again = || find(inner, record, upstream, revision, call);
+    let mut found = match again() {
+        Err(CacheError::Store(_)) => {
+            // What was mirrored cannot be read: it is fetched again.
+            mirror::rebuild(inner, upstream, call)?;
+            again()?
+        }
+        found => found?,
+    };
     let id = uuid::Uuid::new_v4().simple().to_string();
-    super::git_dir::make_folder(&staging.tree())?;
     let default_branch = record
         .kept
         .remote
         .as_ref()
         .and_then(|head| head.branch.as_deref());
     let before = inner.root.tree(&record.name).join(".git");
-    let spec = TreeSpec {
-        upstream,
-        url: &record.kept.source_url,
-        commit: Some(found.commit),
-        branch: found.branch.as_deref(),
-        default_branch,
-        token: &id,
-        before: Some(&before),
-        files: Files::OfCommit,
+    let make = |found: &Revision, staging: &Staging| {
+        let spec = TreeSpec {
+            upstream,
+            url: &record.kept.source_url,
+            commit: Some(found.commit),
+            branch: found.branch.as_deref(),
+            default_branch,
+            token: &id,
+            before: Some(&before),
+            files: Files::OfCommit,
+        };
+        super::git_dir::make_folder(&staging.tree())?;
+        let tree = staging.tree().join(record.name.as_str());
+        build(inner, &spec, &tree, call)
     };
-    let built = build(
-        inner,
-        &spec,
-        &staging.tree().join(record.name.as_str()),
-        call,
-    )?;
+    let mut staging = Staging::new(&inner.root)?;
+    let built = match make(&found, &staging) {
+        Err(CacheError::Store(_)) => {
+            mirror::rebuild(inner, upstream, call)?;
+            found = again()?;
+            staging = Staging::new(&inner.root)?;
+            make(&found, &staging)?
+        }
+        built => built?,
+    };
     room::make_room(inner, &record.name, built.bytes, call)?;
     let made = CheckoutRecord {
         entry: record.name.to_string(),
@@ -81,12 +98,43 @@ pub(super) fn make(
     Ok(shown(inner, &id, &made))
 }
 
+/// Whether a checkout is at its place and whole. Its record comes before its folder, and what was written before the
+/// machine was started again may be there in part.
+pub(super) fn is_there(inner: &Inner, id: &str, record: &CheckoutRecord, now: &Moment) -> bool {
+    !record.made.is_other_boot(now) && place(inner, id, record).is_dir()
+}
+
+/// Removes checkouts that are not there or not whole, unless somebody may be making them. As with all cleaning up, what
+/// cannot be removed now is left for another time.
+pub(super) fn sweep(inner: &Inner) {
+    let Ok(contents) = inner.index.contents() else {
+        return;
+    };
+    let now = Moment::now();
+    for (id, record) in &contents.checkouts {
+        if is_there(inner, id, record, &now) {
+            continue;
+        }
+        // Who makes one has the lease of its entry from before the record is written.
+        let lease = inner.root.lock("lease", &record.entry_id);
+        if let Ok(Some(_unused)) = FileLock::try_take(&lease, Sharing::Exclusive)
+            && !is_there(inner, id, record, &now)
+        {
+            let _ = publish::remove_checkout(inner, id);
+        }
+    }
+}
+
+fn place(inner: &Inner, id: &str, record: &CheckoutRecord) -> PathBuf {
+    inner.root.own("checkouts").join(id).join(&record.entry)
+}
+
 /// A checkout as it is told of.
 pub(super) fn shown(inner: &Inner, id: &str, record: &CheckoutRecord) -> Checkout {
     Checkout {
         id: id.to_owned(),
         entry: record.entry.clone(),
-        path: inner.root.own("checkouts").join(id).join(&record.entry),
+        path: place(inner, id, record),
         commit: record.commit.clone(),
         created_at: record.made.timestamp(),
         notes: record.notes.clone(),

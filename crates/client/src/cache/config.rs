@@ -30,7 +30,7 @@ pub struct CacheConfig {
     pub lfs: bool,
     /// What copies of local directories leave out.
     pub ignore: IgnoreRules,
-    /// How long a replaced working tree stays for those who still read it.
+    /// How long a replaced working tree stays for those who still read it, and an entry that was used is not evicted.
     pub grace: Duration,
 }
 

@@ -40,6 +40,11 @@ impl Moment {
         !self.boot.is_empty() && self.boot == other.boot
     }
 
+    /// Whether the machine is known to have been started again in between.
+    pub(super) fn is_other_boot(&self, other: &Moment) -> bool {
+        !self.boot.is_empty() && !other.boot.is_empty() && self.boot != other.boot
+    }
+
     /// How long before `now` it was; `None` if no clock can tell.
     pub(super) fn age(&self, now: &Moment) -> Option<Duration> {
         let ms = match self.is_same_boot(now) {

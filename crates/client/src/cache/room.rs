@@ -1,12 +1,17 @@
 //! Keeping a cache within its limit.
 //!
-//! Sizes are those noted when a tree or mirror was made; nothing is measured again.
+//! What always holds:
+//! - sizes are those noted when a tree or mirror was made; nothing is measured again;
+//! - nothing is removed for something that would not fit even then;
+//! - an entry that is leased, has checkouts or was used within the grace stays, and so do mirrors that are being read;
+//! - mirrors that are served make room for each other, and never cause an entry to go.
 
 use std::collections::BTreeSet;
 use std::fs;
 
 use super::inner::Inner;
 use super::lock::{FileLock, Sharing};
+use super::moment::Moment;
 use super::name::EntryName;
 use super::publish;
 use super::record::{Contents, EntryRecord};
@@ -25,7 +30,8 @@ pub(super) fn total_bytes(contents: &Contents) -> u64 {
     entries.chain(mirrors).chain(checkouts).sum()
 }
 
-/// Sees to it that `more` bytes fit, by removing entries that were not used for longest. Those in use stay, and `keep`.
+/// Sees to it that `more` bytes fit, by removing what was not used for longest. What is in use stays, and `keep`; where
+/// that alone leaves no room, nothing is removed.
 pub(super) fn make_room(
     inner: &Inner,
     keep: &EntryName,
@@ -33,56 +39,127 @@ pub(super) fn make_room(
     call: &CallOptions<'_>,
 ) -> Result<(), CacheError> {
     let max_bytes = inner.config.max_bytes;
-    match shrink(inner, Some(keep), more, call)? {
-        needed_bytes if needed_bytes <= max_bytes => Ok(()),
-        needed_bytes => Err(CacheError::Full {
+    let needed = || Ok::<_, CacheError>(total_bytes(&inner.index.contents()?).saturating_add(more));
+    let full = |needed_bytes| {
+        Err(CacheError::Full {
             name: keep.to_string(),
             needed_bytes,
             max_bytes,
-        }),
-    }
-}
-
-/// Sees to it that mirrors that have grown fit, as far as what is not in use makes room.
-pub(super) fn make_room_for_mirrors(
-    inner: &Inner,
-    call: &CallOptions<'_>,
-) -> Result<(), CacheError> {
-    shrink(inner, None, 0, call).map(drop)
-}
-
-/// Removes what was not used for longest, entries and mirrors that are served, until `more` bytes fit; returns what
-/// everything would take then.
-fn shrink(
-    inner: &Inner,
-    keep: Option<&EntryName>,
-    more: u64,
-    call: &CallOptions<'_>,
-) -> Result<u64, CacheError> {
-    let max_bytes = inner.config.max_bytes;
-    let mut contents = inner.index.contents()?;
-    let needed_bytes = total_bytes(&contents).saturating_add(more);
-    if needed_bytes <= max_bytes {
-        return Ok(needed_bytes);
+        })
+    };
+    if needed()? <= max_bytes {
+        return Ok(());
     }
     drop_mirrors(inner)?;
-    let needed = || Ok::<_, CacheError>(total_bytes(&inner.index.contents()?).saturating_add(more));
-    let mut candidates: Vec<EntryRecord> = std::mem::take(&mut contents.entries);
+    let contents = inner.index.contents()?;
+    let mut candidates = Vec::new();
+    let mut staying = Vec::new();
+    for entry in &contents.entries {
+        match entry.name == *keep || stays(inner, &contents, entry)? {
+            true => staying.push(entry),
+            false => candidates.push(entry),
+        }
+    }
+    let least_bytes = bytes_that_stay(inner, &contents, &staying)?.saturating_add(more);
+    if least_bytes > max_bytes {
+        return full(least_bytes);
+    }
     candidates.sort_by_key(|entry| entry.accessed_ms);
     for candidate in candidates {
         call.check()?;
         evict_served(inner, candidate.accessed_ms, &needed)?;
-        let needed_bytes = needed()?;
-        if needed_bytes <= max_bytes {
-            return Ok(needed_bytes);
-        }
-        if Some(&candidate.name) == keep {
-            continue;
+        if needed()? <= max_bytes {
+            return Ok(());
         }
         evict(inner, &candidate.name)?;
     }
     evict_served(inner, i64::MAX, &needed)?;
-    needed()
+    match needed()? {
+        needed_bytes if needed_bytes <= max_bytes => Ok(()),
+        needed_bytes => full(needed_bytes),
+    }
+}
+
+/// Sees to it that a served mirror that has grown fits, by removing other mirrors that are served, and never an entry.
+/// One for which the entries leave no room is let go of itself: it goes once it is not read any more.
+pub(super) fn make_room_for_mirror(inner: &Inner, key: &str) -> Result<(), CacheError> {
+    let max_bytes = inner.config.max_bytes;
+    let needed = || Ok::<_, CacheError>(total_bytes(&inner.index.contents()?));
+    if needed()? <= max_bytes {
+        return Ok(());
+    }
+    drop_mirrors(inner)?;
+    let mut contents = inner.index.contents()?;
+    let mirrors = std::mem::take(&mut contents.mirrors);
+    let of_entries = mirrors_of(&contents.entries, &contents);
+    let is_needed = of_entries.contains(key);
+    let with_it = mirrors
+        .iter()
+        .filter(|(other, _)| other == key || of_entries.contains(other.as_str()));
+    let mirror_bytes: u64 = with_it.map(|(_, mirror)| mirror.bytes).sum();
+    if total_bytes(&contents).saturating_add(mirror_bytes) > max_bytes {
+        if !is_needed {
+            served_mark::unmark(inner, key)?;
+        }
+        return Ok(());
+    }
+    evict_served(inner, i64::MAX, &needed)
+}
+
+/// Whether an entry is not to be evicted: it has checkouts, was used within the grace, or is leased.
+fn stays(inner: &Inner, contents: &Contents, entry: &EntryRecord) -> Result<bool, CacheError> {
+    let mut checkouts = contents.checkouts.iter();
+    if checkouts.any(|(_, checkout)| checkout.entry_id == entry.kept.id) {
+        return Ok(true);
+    }
+    let grace_ms = i64::try_from(inner.config.grace.as_millis()).unwrap_or(i64::MAX);
+    // A time in the future says nothing.
+    let since_ms = Moment::now().wall_ms.saturating_sub(entry.accessed_ms);
+    if (0..grace_ms).contains(&since_ms) {
+        return Ok(true);
+    }
+    let lease = inner.root.lock("lease", &entry.kept.id);
+    Ok(FileLock::try_take(&lease, Sharing::Exclusive)?.is_none())
+}
+
+/// What cannot be made room with: these entries, all checkouts, and the mirrors that they need or that are in use.
+fn bytes_that_stay(
+    inner: &Inner,
+    contents: &Contents,
+    staying: &[&EntryRecord],
+) -> Result<u64, CacheError> {
+    let needed = mirrors_of(staying.iter().copied(), contents);
+    let trees = staying.iter().map(|entry| entry.tree_bytes);
+    let checkouts = contents.checkouts.iter();
+    let mut bytes: u64 = trees
+        .chain(checkouts.map(|(_, checkout)| checkout.bytes))
+        .sum();
+    for (key, mirror) in &contents.mirrors {
+        let using = inner.root.lock("use", key);
+        if needed.contains(key.as_str())
+            || FileLock::try_take(&using, Sharing::Exclusive)?.is_none()
+        {
+            bytes = bytes.saturating_add(mirror.bytes);
+        }
+    }
+    Ok(bytes)
+}
+
+/// The mirrors that these entries need, and all checkouts.
+fn mirrors_of<'a>(
+    entries: impl IntoIterator<Item = &'a EntryRecord>,
+    contents: &'a Contents,
+) -> BTreeSet<&'a str> {
+    let mut needed = BTreeSet::new();
+    for entry in entries {
+        let trees = entry.kept.tree.iter().chain(&entry.kept.next);
+        needed.extend(trees.flat_map(|tree| tree.mirrors.iter().map(String::as_str)));
+        needed.extend(entry.kept.mirror.as_deref());
+    }
+    for (_, checkout) in &contents.checkouts {
+        needed.extend(checkout.mirrors.iter().map(String::as_str));
+    }
+    needed
 }
 
 /// Removes mirrors that are served, were last used before this time, and are not being read, until there is room.
@@ -102,14 +179,19 @@ fn evict_served(
     Ok(())
 }
 
-/// Removes an entry that nobody is at work on.
+/// Removes an entry that nobody uses or is at work on.
 fn evict(inner: &Inner, name: &EntryName) -> Result<(), CacheError> {
     let lock = inner.root.lock("entry", &name.lock_key());
     let Some(_lock) = FileLock::try_take(&lock, Sharing::Exclusive)? else {
         return Ok(());
     };
-    if let Some(record) = inner.index.entry(name)? {
-        publish::remove(inner, &record)?;
+    // Somebody may have come to use it just now.
+    let contents = inner.index.contents()?;
+    let record = contents.entries.iter().find(|entry| entry.name == *name);
+    if let Some(record) = record
+        && !stays(inner, &contents, record)?
+    {
+        publish::remove(inner, record)?;
     }
     Ok(())
 }
@@ -118,15 +200,8 @@ fn evict(inner: &Inner, name: &EntryName) -> Result<(), CacheError> {
 pub(super) fn drop_mirrors(inner: &Inner) -> Result<(), CacheError> {
     let contents = inner.index.contents()?;
     let served = served_mark::oldest_first(inner);
-    let mut needed: BTreeSet<&str> = served.iter().map(|(_, key)| key.as_str()).collect();
-    for entry in &contents.entries {
-        let trees = entry.kept.tree.iter().chain(&entry.kept.next);
-        needed.extend(trees.flat_map(|tree| tree.mirrors.iter().map(String::as_str)));
-        needed.extend(entry.kept.mirror.as_deref());
-    }
-    for (_, checkout) in &contents.checkouts {
-        needed.extend(checkout.mirrors.iter().map(String::as_str));
-    }
+    let mut needed = mirrors_of(&contents.entries, &contents);
+    needed.extend(served.iter().map(|(_, key)| key.as_str()));
     let mut there: BTreeSet<String> = contents
         .mirrors
         .iter()

@@ -221,12 +221,13 @@ impl Served {
             }
         }
         inner.index.put_mirror(key, &record)?;
+        let is_new = was_fetched || !served_mark::is_there(inner, key);
         match authorization {
             None => served_mark::set_public(inner, key, Some(&record.refs))?,
             Some(_) => served_mark::make(inner, key)?,
         }
-        if was_fetched {
-            room::make_room_for_mirrors(inner, call)?;
+        if is_new {
+            room::make_room_for_mirror(inner, key)?;
         }
         let copy = self.copy(upstream, record, was_fetched, using)?;
         copy.ok_or_else(|| CacheError::Config {
@@ -350,7 +351,7 @@ impl ServedCopy {
         self.was_fetched
     }
 
-    /// Whether the remote, when it was last asked without credentials, listed just these refs.
+    /// Whether the remote, when it was last asked without credentials, within a week, listed just these refs.
     pub fn is_public(&self) -> bool {
         self.is_public
     }

@@ -2,24 +2,39 @@
 //!
 //! A mirror that is served has a file in `served`, named by its key. As long as the file is there the mirror stays,
 //! though no entry needs it; the file's time says when it was used. What it holds is whether everybody may read the
-//! repository: the digest of the refs that the remote listed to who brought no credentials.
+//! repository: the digest of the refs that the remote listed to who brought no credentials, and when. That counts for a
+//! week, and not once the remote has refused such a caller.
 
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
 use super::CacheError;
 use super::inner::Inner;
 use super::lock::{FileLock, Sharing};
+use super::moment::Moment;
 use super::staging::Staging;
+
+/// How long it counts that a repository was listed to who brought no credentials.
+const PUBLIC_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
+/// A mark is not written anew for a time that is later by less.
+const NOTED_EACH: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Mark {
-    public: Option<String>,
+    public: Option<Public>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Public {
+    /// Stands for the refs.
+    digest: String,
+    /// When they were asked for.
+    asked: Moment,
 }
 
 fn path(inner: &Inner, key: &str) -> PathBuf {
@@ -51,19 +66,41 @@ pub(super) fn touch(inner: &Inner, key: &str) {
 
 /// The digest of the refs that everybody may read, if there are any.
 pub(super) fn public(inner: &Inner, key: &str) -> Option<String> {
+    let public = read(inner, key)?;
+    let is_old = public.asked.is_older_than(PUBLIC_FOR, &Moment::now());
+    (!is_old).then_some(public.digest)
+}
+
+fn read(inner: &Inner, key: &str) -> Option<Public> {
     let text = fs::read(path(inner, key)).ok()?;
     let mark: Mark = serde_json::from_slice(&text).ok()?;
     mark.public
 }
 
+/// Whether the mirror is noted as one that is served.
+pub(super) fn is_there(inner: &Inner, key: &str) -> bool {
+    path(inner, key).is_file()
+}
+
 /// Notes which refs everybody may read. A mirror that is not served is left alone when there are none.
 pub(super) fn set_public(inner: &Inner, key: &str, digest: Option<&str>) -> Result<(), CacheError> {
-    let is_there = path(inner, key).is_file();
-    if (is_there || digest.is_none()) && public(inner, key).as_deref() == digest {
+    let now = Moment::now();
+    let known = read(inner, key);
+    let is_noted = match (&known, digest) {
+        (None, None) => true,
+        (Some(known), Some(digest)) => {
+            known.digest == digest && !known.asked.is_older_than(NOTED_EACH, &now)
+        }
+        _ => false,
+    };
+    if is_noted {
         touch(inner, key);
         return Ok(());
     }
-    let public = digest.map(str::to_owned);
+    let public = digest.map(|digest| Public {
+        digest: digest.to_owned(),
+        asked: now,
+    });
     write(inner, key, &Mark { public })
 }
 
@@ -92,12 +129,8 @@ pub(super) fn oldest_first(inner: &Inner) -> Vec<(i64, String)> {
     found
 }
 
-/// Lets go of a mirror, unless it is being read. Returns whether it did.
-pub(super) fn release(inner: &Inner, key: &str) -> Result<bool, CacheError> {
-    let using = inner.root.lock("use", key);
-    let Some(_unused) = FileLock::try_take(&using, Sharing::Exclusive)? else {
-        return Ok(false);
-    };
+/// Lets go of a mirror, also of one that is being read: it stays until it is not.
+pub(super) fn unmark(inner: &Inner, key: &str) -> Result<bool, CacheError> {
     let place = path(inner, key);
     match fs::remove_file(&place) {
         Ok(()) => Ok(true),
@@ -105,6 +138,15 @@ pub(super) fn release(inner: &Inner, key: &str) -> Result<bool, CacheError> {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
         Err(error) => Err(CacheError::file(&place)(error)),
     }
+}
+
+/// Lets go of a mirror, unless it is being read. Returns whether it did.
+pub(super) fn release(inner: &Inner, key: &str) -> Result<bool, CacheError> {
+    let using = inner.root.lock("use", key);
+    let Some(_unused) = FileLock::try_take(&using, Sharing::Exclusive)? else {
+        return Ok(false);
+    };
+    unmark(inner, key)
 }
 
 #[cfg(test)]
@@ -119,5 +161,32 @@ mod tests {
         make(&inner, "key").unwrap();
         assert!(release(&inner, "key").unwrap());
         assert!(!release(&inner, "key").unwrap());
+    }
+
+    #[test]
+    fn what_everybody_may_read_is_so_for_a_week_and_until_somebody_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let inner = Inner::open(CacheConfig::at(folder.path())).unwrap();
+        set_public(&inner, "key", Some("digest")).unwrap();
+        assert_eq!(public(&inner, "key").as_deref(), Some("digest"));
+        let asked_before = |age: Duration| {
+            let mut at = serde_json::to_value(Moment::now()).unwrap();
+            at["boot"] = "another".into();
+            let now_ms = at["wall_ms"].as_i64().unwrap();
+            at["wall_ms"] = (now_ms - age.as_millis() as i64).into();
+            let digest = "digest".to_owned();
+            let asked = serde_json::from_value(at).unwrap();
+            let public = Some(Public { digest, asked });
+            write(&inner, "key", &Mark { public }).unwrap();
+        };
+        asked_before(PUBLIC_FOR - Duration::from_secs(60));
+        assert_eq!(public(&inner, "key").as_deref(), Some("digest"));
+        asked_before(PUBLIC_FOR + Duration::from_secs(60));
+        assert_eq!(public(&inner, "key"), None);
+        // It counts from when the remote was asked last.
+        set_public(&inner, "key", Some("digest")).unwrap();
+        assert_eq!(public(&inner, "key").as_deref(), Some("digest"));
+        set_public(&inner, "key", None).unwrap();
+        assert_eq!(public(&inner, "key"), None);
     }
 }

@@ -65,6 +65,10 @@ pub(super) fn bring_up_to_date(
         }
         Err(error) => {
             record.kept.error = Some(error.to_string());
+            if record.kept.tree.is_none() && matches!(error, CacheError::Full { .. }) {
+                // What does not fit does not stay in part.
+                record.kept.mirror = None;
+            }
             inner.index.update(&record)?;
             if record.kept.tree.is_none() {
                 room::drop_mirrors(inner)?;

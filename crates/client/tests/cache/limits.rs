@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use packhouse_client::cache::{Cache, CacheError, CallOptions};
+use packhouse_client::cache::{Cache, CacheConfig, CacheError, CallOptions};
 
 use super::remotes::Noting;
 use super::{add, check_tree, config, open, path_of};
@@ -25,6 +25,7 @@ fn entries_that_were_not_used_for_longest_make_room_but_never_one_in_use() {
     let world = World::new();
     let mut config = config(&world.path("cache"));
     config.max_bytes = 3500;
+    config.grace = Duration::ZERO;
     let cache = Cache::open(config).unwrap();
     let call = CallOptions::default();
     let sources = ["a", "b", "c", "d", "e"].map(|name| sized(&world, name, 1000));
@@ -50,16 +51,90 @@ fn entries_that_were_not_used_for_longest_make_room_but_never_one_in_use() {
     ));
     add(&cache, &sources[4]);
     assert_eq!(names(), ["c", "d", "e"]);
-    // One that is too large removes nothing that is in use, and is not there itself.
+    // One that is too large removes nothing at all, and is not there itself.
     let large = sized(&world, "large", 3000);
     let full = cache.add(&large, None, &call).unwrap_err();
     assert!(matches!(full, CacheError::Full { .. }), "{full}");
     assert!(full.to_string().contains("large"), "{full}");
     assert!(!cache.root().join("large").exists());
+    assert!(cache.root().join("d").exists() && cache.root().join("e").exists());
     assert!(lease.entry().cache_path.join("file").exists());
     drop(lease);
     cache.clear(&call).unwrap();
     assert_eq!(cache.stats().unwrap().total_size_bytes, 0);
+}
+
+#[test]
+fn what_was_just_used_or_has_checkouts_makes_no_room() {
+    let world = World::new();
+    let source = path_of(&world.with_history("source"));
+    let call = CallOptions::default();
+    let cache = open(&world);
+    add(&cache, &source);
+    let checkout = cache.checkout("source", "HEAD", &call).unwrap();
+    let plain = add(&cache, &sized(&world, "plain", 1000));
+    let used = cache.stats().unwrap().total_size_bytes;
+    let with = |grace| {
+        let max_bytes = used + 500;
+        Cache::open(CacheConfig {
+            max_bytes,
+            grace,
+            ..config(&world.path("cache"))
+        })
+        .unwrap()
+    };
+    let next = sized(&world, "next", 1200);
+    let full = with(Duration::from_secs(600)).add(&next, None, &call);
+    assert!(matches!(full, Err(CacheError::Full { .. })), "{full:?}");
+    assert!(plain.cache_path.exists());
+    // Without grace the plain one goes, and of the other nothing.
+    let cache = with(Duration::ZERO);
+    std::thread::sleep(Duration::from_millis(2));
+    add(&cache, &next);
+    assert!(!plain.cache_path.exists());
+    let full = cache.add(&sized(&world, "large", 2000), None, &call);
+    assert!(matches!(full, Err(CacheError::Full { .. })), "{full:?}");
+    assert!(checkout.path.exists() && cache.get("source").is_ok());
+    assert!(cache.get("next").is_ok());
+}
+
+#[test]
+fn checkouts_that_are_not_there_are_not_told_of() {
+    let world = World::new();
+    let call = CallOptions::default();
+    let cache = open(&world);
+    add(&cache, &path_of(&world.with_history("source")));
+    let [gone, kept] = [(), ()].map(|()| cache.checkout("source", "HEAD", &call).unwrap());
+    // As after a kill between the record and the folder.
+    fs::remove_dir_all(gone.path.parent().unwrap()).unwrap();
+    let listed = cache.checkouts().unwrap();
+    assert_eq!(listed.len(), 1);
+    assert_eq!(listed[0].id, kept.id);
+    let before = cache.stats().unwrap().total_size_bytes;
+    let cache = open(&world);
+    assert!(cache.stats().unwrap().total_size_bytes < before);
+    assert_eq!(cache.checkouts().unwrap().len(), 1);
+    assert!(kept.path.is_dir());
+}
+
+#[test]
+fn a_checkout_of_what_cannot_be_read_fetches_it_again() {
+    let world = World::new();
+    let call = CallOptions::default();
+    let cache = open(&world);
+    add(&cache, &path_of(&world.with_history("source")));
+    let folder = cache.root().join(".packhouse/mirrors");
+    let mirror = fs::read_dir(folder).unwrap().next().unwrap().unwrap();
+    let packs = mirror.path().join("objects/pack");
+    for entry in fs::read_dir(packs).unwrap() {
+        // A new file: trees have links to the old one.
+        let path = entry.unwrap().path();
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "nonsense").unwrap();
+    }
+    for revision in ["main", "HEAD"] {
+        check_tree(&cache.checkout("source", revision, &call).unwrap().path);
+    }
 }
 
 #[test]

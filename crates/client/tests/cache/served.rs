@@ -39,12 +39,12 @@ fn mirrors_that_are_not_being_read_make_room() {
     // Both are being read.
     assert_eq!(mirrors(&cache), 2);
     drop((first, second));
-    // As nothing fits, what was brought last is all that stays, as long as it is read.
+    // As nothing fits, each stays only as long as it is read, and goes when there is need of room.
     let one_again = served.bring(&one, None, &call).unwrap();
     assert!(!one_again.was_fetched());
     drop(one_again);
     cache.clear(&call).unwrap();
-    assert_eq!(mirrors(&cache), 2);
+    assert_eq!(mirrors(&cache), 1);
     let path = cache.root().join("plain");
     let source = cache.root().parent().unwrap().join("source");
     fs::create_dir(&source).unwrap();
@@ -56,6 +56,25 @@ fn mirrors_that_are_not_being_read_make_room() {
     );
     assert!(!path.exists());
     assert_eq!(mirrors(&cache), 0);
+}
+
+#[test]
+fn the_mirror_that_was_not_served_for_longest_makes_room_for_the_next() {
+    let (world, cache, [one, two]) = two(u64::MAX);
+    let call = CallOptions::default();
+    let served = cache.served(Egress::Any).unwrap();
+    drop(served.bring(&one, None, &call).unwrap());
+    let bytes = cache.stats().unwrap().total_size_bytes;
+    let cache = Cache::open(CacheConfig {
+        max_bytes: bytes * 3 / 2,
+        ..config(&world.path("cache"))
+    })
+    .unwrap();
+    let served = cache.served(Egress::Any).unwrap();
+    drop(served.bring(&two, None, &call).unwrap());
+    assert_eq!(mirrors(&cache), 1);
+    assert!(served.last(&one, &call).unwrap().is_none());
+    assert!(served.last(&two, &call).unwrap().is_some());
 }
 
 #[test]
@@ -119,4 +138,28 @@ fn refs_that_moved_under_an_old_record_are_shown_to_nobody() {
     assert_eq!(copy.digest(), digest);
     assert!(copy.find(b"refs/heads/private").is_none());
     assert!(served.last(&one, &call).unwrap().unwrap().is_public());
+}
+
+#[test]
+fn strangers_cannot_make_entries_go() {
+    let (world, cache, [one, two]) = two(u64::MAX);
+    let source = world.path("plain");
+    fs::create_dir(&source).unwrap();
+    fs::write(source.join("file"), "x".repeat(1000)).unwrap();
+    let call = CallOptions::default();
+    let entry = cache.add(source.to_str().unwrap(), None, &call).unwrap();
+    let cache = Cache::open(CacheConfig {
+        max_bytes: 1500,
+        grace: std::time::Duration::ZERO,
+        ..config(&world.path("cache"))
+    })
+    .unwrap();
+    let served = cache.served(Egress::Any).unwrap();
+    for url in [&one, &two] {
+        // It is served as long as it is read.
+        let copy = served.bring(url, None, &call).unwrap();
+        assert!(copy.refs(b"refs/heads/").count() > 0);
+        assert_eq!(mirrors(&cache), 1);
+    }
+    assert!(entry.cache_path.join("file").exists() && cache.get("plain").is_ok());
 }
