@@ -1,7 +1,13 @@
 //! Bodies of requests, whole and in memory: they are read before anything is asked, and may be sent on.
+//!
+//! What always holds:
+//! - memory is taken as a body arrives, never for what may still come, and all bodies together have a fixed amount of it;
+//! - a body for which there is none waits, for so long as any request waits for its turn;
+//! - a client that sends nothing for [`STALL`] loses its request, and what that held is free again.
 
 use std::io::Read;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -15,6 +21,10 @@ use crate::git::Encoding;
 
 /// What all bodies together may hold, in KiB.
 const POOL_KIB: usize = 256 << 10;
+/// No body is larger. A fetch names some thousand commits at most; a want or a have takes about 50 bytes.
+const MOST_BYTES: u64 = 4 << 20;
+/// A body of which nothing came for so long is given up.
+const STALL: Duration = Duration::from_secs(30);
 /// Bytes that are read at once.
 const PIECE_BYTES: usize = 64 << 10;
 
@@ -23,6 +33,8 @@ const PIECE_BYTES: usize = 64 << 10;
 pub(super) struct Bodies {
     pool: Arc<Semaphore>,
     most_bytes: u64,
+    wait: Duration,
+    stall: Duration,
 }
 
 /// A body, and its part of the memory.
@@ -40,11 +52,14 @@ struct Growing<'b> {
 }
 
 impl Bodies {
-    /// No body is larger than `most_bytes`, compressed or not.
-    pub(super) fn new(most_bytes: u64) -> Bodies {
+    /// No body is larger than `most_bytes`, compressed or not, nor than [`MOST_BYTES`]. One that finds no memory waits
+    /// for some so long.
+    pub(super) fn new(most_bytes: u64, wait: Duration) -> Bodies {
         Bodies {
             pool: Arc::new(Semaphore::new(POOL_KIB)),
-            most_bytes,
+            most_bytes: most_bytes.min(MOST_BYTES),
+            wait,
+            stall: STALL,
         }
     }
 
@@ -55,10 +70,14 @@ impl Bodies {
         encoding: Encoding,
     ) -> Result<HeldBody, ApiError> {
         let mut sent = self.growing();
-        while let Some(frame) = body.frame().await {
+        let stalled = |_| ApiError::new(ErrorCode::Timeout, "nothing more of the request came");
+        while let Some(frame) = tokio::time::timeout(self.stall, body.frame())
+            .await
+            .map_err(stalled)?
+        {
             let broken = |_| ApiError::new(ErrorCode::Timeout, "the request broke off");
             if let Ok(data) = frame.map_err(broken)?.into_data() {
-                sent.push(&data)?;
+                sent.push(&data).await?;
             }
         }
         if encoding == Encoding::Identity {
@@ -71,7 +90,7 @@ impl Bodies {
             let broken = |_| ApiError::invalid("the body is no gzip");
             match decoder.read(&mut piece).map_err(broken)? {
                 0 => return Ok(decoded.end()),
-                count => decoded.push(&piece[..count])?,
+                count => decoded.push(&piece[..count]).await?,
             }
         }
     }
@@ -86,7 +105,7 @@ impl Bodies {
 }
 
 impl Growing<'_> {
-    fn push(&mut self, data: &[u8]) -> Result<(), ApiError> {
+    async fn push(&mut self, data: &[u8]) -> Result<(), ApiError> {
         let bytes = self.bytes.len() + data.len();
         if bytes as u64 > self.bodies.most_bytes {
             return Err(ApiError::new(
@@ -103,9 +122,10 @@ impl Growing<'_> {
         if more > 0 {
             let more = u32::try_from(more).unwrap_or(u32::MAX);
             let pool = self.bodies.pool.clone();
-            let taken = pool
-                .try_acquire_many_owned(more)
-                .map_err(|_| ApiError::unavailable("too many large requests at once"))?;
+            let taken = tokio::time::timeout(self.bodies.wait, pool.acquire_many_owned(more));
+            let Ok(Ok(taken)) = taken.await else {
+                return Err(ApiError::unavailable("too many large requests at once"));
+            };
             match &mut self.held {
                 Some(held) => held.merge(taken),
                 None => self.held = Some(taken),
@@ -134,7 +154,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_small_body_that_stands_for_a_huge_one_is_refused() {
-        let bodies = Bodies::new(1 << 20);
+        let bodies = Bodies::new(1 << 20, Duration::ZERO);
         let zip = |bytes: usize| {
             let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
             encoder.write_all(&vec![b'a'; bytes]).unwrap();
@@ -154,14 +174,47 @@ mod tests {
 
     #[tokio::test]
     async fn all_bodies_together_have_so_much_memory() {
-        let bodies = Bodies::new(u64::MAX);
+        let bodies = Bodies::new(u64::MAX, Duration::from_millis(20));
         let all = Arc::clone(&bodies.pool)
             .try_acquire_many_owned(POOL_KIB as u32 - 10)
             .unwrap();
         let body = || Body::from(vec![0; 20 << 10]);
         let refused = bodies.read(body(), Encoding::Identity).await;
         assert_eq!(refused.unwrap_err().code(), ErrorCode::Unavailable);
-        drop(all);
-        bodies.read(body(), Encoding::Identity).await.unwrap();
+        // One that has to wait gets in when there is memory again.
+        let bodies = Bodies {
+            wait: Duration::from_secs(20),
+            ..bodies
+        };
+        let free = async {
+            tokio::task::yield_now().await;
+            drop(all);
+        };
+        let (read, ()) = tokio::join!(bodies.read(body(), Encoding::Identity), free);
+        read.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_body_that_stalls_gives_back_what_it_held() {
+        let bodies = Bodies {
+            stall: Duration::from_millis(10),
+            ..Bodies::new(u64::MAX, Duration::ZERO)
+        };
+        let begin = futures::stream::iter([Ok::<_, std::io::Error>(Bytes::from(vec![0; 1 << 20]))]);
+        let stalled = futures::StreamExt::chain(begin, futures::stream::pending());
+        let read = bodies.read(Body::from_stream(stalled), Encoding::Identity);
+        let refused = tokio::time::timeout(Duration::from_secs(20), read)
+            .await
+            .unwrap();
+        assert_eq!(refused.unwrap_err().code(), ErrorCode::Timeout);
+        assert_eq!(bodies.pool.available_permits(), POOL_KIB);
+    }
+
+    #[tokio::test]
+    async fn no_limit_allows_a_body_that_no_fetch_has() {
+        let bodies = Bodies::new(64 << 20, Duration::ZERO);
+        let large = Body::from(vec![0; (MOST_BYTES + 1) as usize]);
+        let refused = bodies.read(large, Encoding::Identity).await;
+        assert_eq!(refused.unwrap_err().code(), ErrorCode::TooLarge);
     }
 }

@@ -90,7 +90,10 @@ impl Proxy {
             upstreams: Upstreams::new(options.egress, certificates)?,
             served: Arc::new(cache.served(options.egress)?),
             trust: Trust::new(options.trust),
-            bodies: Bodies::new(options.limits.fetch_request_bytes),
+            bodies: Bodies::new(
+                options.limits.fetch_request_bytes,
+                options.limits.queue_wait,
+            ),
             bringing: Arc::new(Semaphore::new(BRINGING)),
             fetches: Arc::new(Semaphore::new(options.limits.fetches)),
             metrics: ProxyMetrics::new()?,
