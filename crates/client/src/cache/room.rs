@@ -3,7 +3,7 @@
 //! What always holds:
 //! - sizes are those noted when a tree or mirror was made; nothing is measured again;
 //! - nothing is removed for something that would not fit even then;
-//! - an entry that is leased, has checkouts or was used within the grace stays, and so do mirrors that are being read;
+//! - an entry that is leased or has checkouts stays, and so do mirrors that are being read;
 //! - mirrors that are served make room for each other, and never cause an entry to go.
 
 use std::collections::BTreeSet;
@@ -11,7 +11,6 @@ use std::fs;
 
 use super::inner::Inner;
 use super::lock::{FileLock, Sharing};
-use super::moment::Moment;
 use super::name::EntryName;
 use super::publish;
 use super::record::{Contents, EntryRecord};
@@ -106,16 +105,10 @@ pub(super) fn make_room_for_mirror(inner: &Inner, key: &str) -> Result<(), Cache
     evict_served(inner, i64::MAX, &needed)
 }
 
-/// Whether an entry is not to be evicted: it has checkouts, was used within the grace, or is leased.
+/// Whether an entry is not to be evicted: it has checkouts, or is leased.
 fn stays(inner: &Inner, contents: &Contents, entry: &EntryRecord) -> Result<bool, CacheError> {
     let mut checkouts = contents.checkouts.iter();
     if checkouts.any(|(_, checkout)| checkout.entry_id == entry.kept.id) {
-        return Ok(true);
-    }
-    let grace_ms = i64::try_from(inner.config.grace.as_millis()).unwrap_or(i64::MAX);
-    // A time in the future says nothing.
-    let since_ms = Moment::now().wall_ms.saturating_sub(entry.accessed_ms);
-    if (0..grace_ms).contains(&since_ms) {
         return Ok(true);
     }
     let lease = inner.root.lock("lease", &entry.kept.id);

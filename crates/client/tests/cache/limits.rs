@@ -65,7 +65,7 @@ fn entries_that_were_not_used_for_longest_make_room_but_never_one_in_use() {
 }
 
 #[test]
-fn what_was_just_used_or_has_checkouts_makes_no_room() {
+fn what_is_leased_or_has_checkouts_makes_no_room() {
     let world = World::new();
     let source = path_of(&world.with_history("source"));
     let call = CallOptions::default();
@@ -74,22 +74,18 @@ fn what_was_just_used_or_has_checkouts_makes_no_room() {
     let checkout = cache.checkout("source", "HEAD", &call).unwrap();
     let plain = add(&cache, &sized(&world, "plain", 1000));
     let used = cache.stats().unwrap().total_size_bytes;
-    let with = |grace| {
-        let max_bytes = used + 500;
-        Cache::open(CacheConfig {
-            max_bytes,
-            grace,
-            ..config(&world.path("cache"))
-        })
-        .unwrap()
-    };
+    let cache = Cache::open(CacheConfig {
+        max_bytes: used + 500,
+        ..config(&world.path("cache"))
+    })
+    .unwrap();
     let next = sized(&world, "next", 1200);
-    let full = with(Duration::from_secs(600)).add(&next, None, &call);
+    let lease = cache.lease("plain", &call).unwrap();
+    let full = cache.add(&next, None, &call);
     assert!(matches!(full, Err(CacheError::Full { .. })), "{full:?}");
     assert!(plain.cache_path.exists());
-    // Without grace the plain one goes, and of the other nothing.
-    let cache = with(Duration::ZERO);
-    std::thread::sleep(Duration::from_millis(2));
+    drop(lease);
+    // Now the plain one goes, and of the other nothing.
     add(&cache, &next);
     assert!(!plain.cache_path.exists());
     let full = cache.add(&sized(&world, "large", 2000), None, &call);
