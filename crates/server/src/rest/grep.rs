@@ -201,7 +201,8 @@ fn place(
         return Ok((found.id, None, shown_ref(&found)));
     };
     // The branch may have moved since, or be gone: the pages of a search are all of one commit.
-    let other = || ApiError::invalid("`pagination.cursor` is none of this search");
+    let other =
+        || ApiError::invalid("`pagination.cursor` is none of this search: begin again without one");
     let cursor = Cursor::parse(cursor).ok_or_else(other)?;
     if cursor.fingerprint != fingerprint(request, cursor.commit) {
         return Err(other());

@@ -87,7 +87,7 @@ impl List {
 /// The failure where a cursor came from elsewhere.
 pub(super) fn foreign_cursor(cursor: &str) -> ApiError {
     ApiError::invalid(format!(
-        "`cursor` is `{}`, which is none of this list: pass on what `next_cursor` said of the same query",
+        "`cursor` is `{}`, which is none of this list: pass on what `next_cursor` said of the same query, or begin again without one",
         shown(cursor)
     ))
 }
