@@ -1,6 +1,5 @@
 //! Clones by a farm: from the upstream over its link, and through `packhouse cache serve`.
 
-use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
