@@ -77,13 +77,15 @@ pub(crate) fn move_pack(
 ) -> Result<(), DirectoryError> {
     let folder = objects.path.join("pack");
     let name = folder.join(format!("pack-{}", finished.checksum));
-    // A pack without index is not looked at, an index without pack is an error to some readers.
-    for (temporary, suffix) in [(finished.pack, "pack"), (finished.idx, "idx")] {
+    let files = [(finished.pack, "pack"), (finished.idx, "idx")];
+    for (temporary, _) in &files {
+        let shared = objects.sharing.publish(temporary, &folder);
+        shared.map_err(DirectoryError::io("protect", temporary))?;
+    }
+    // A pack without index is not looked at, an index without pack is an error to some readers. Nothing is done between
+    // the two, so that a kill leaves next to never the first alone.
+    for (temporary, suffix) in files {
         let path = name.with_extension(suffix);
-        let sharing = objects.sharing;
-        sharing
-            .publish(&temporary, &folder)
-            .map_err(DirectoryError::io("protect", &temporary))?;
         temporary
             .persist(&path)
             .map_err(|error| DirectoryError::io("make", &path)(error.error))?;
