@@ -82,7 +82,7 @@ mod tests {
         };
         let url = "https://h.example/a.git";
         let one = key(url, Some("Basic b25l"));
-        assert_eq!(one, key("https://H.example:443/a", Some("Basic b25l")));
+        assert_eq!(one, key("https://H.example:443/a.git/", Some("Basic b25l")));
         let others = [
             key(url, Some("Basic dHdv")),
             key(url, Some("")),
