@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 use crate::StoreError;
 
 pub(super) const LINK_BYTES_MAX: u64 = 64 << 10;
+pub(super) const XZ_MEMORY_KIB: u32 = 96 << 10;
 
 /// What no archive may go beyond here.
 pub const ENTRIES_MAX: u64 = 1000;

@@ -7,11 +7,8 @@ use flate2::read::MultiGzDecoder;
 use lzma_rust2::XzReader;
 
 use super::super::{Snapshot, StoreError, StoreProgress};
-use super::intake::{Intake, too_large};
+use super::intake::{Intake, XZ_MEMORY_KIB, too_large};
 use super::{ArchiveFormat, ArchiveIn, tar_in, zip_in};
-
-/// The most memory that unpacking xz or LZMA may take, in KiB: the dictionary of its highest preset.
-pub(super) const XZ_MEMORY_KIB: u32 = 96 << 10;
 
 const BUFFER_LEN: usize = 128 << 10;
 

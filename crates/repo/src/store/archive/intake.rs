@@ -13,6 +13,9 @@ use super::{ArchiveIn, ArchiveLimits};
 /// The longest target of a symbolic link: more than any system takes.
 pub(super) const LINK_BYTES_MAX: u64 = 64 << 10;
 
+/// The most memory that unpacking xz or LZMA may take, in KiB: the dictionary of its highest preset.
+pub(super) const XZ_MEMORY_KIB: u32 = 96 << 10;
+
 /// Takes entries; nothing is committed before all are there.
 pub(super) struct Intake<'a> {
     dest: BString,

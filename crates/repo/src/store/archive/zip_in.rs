@@ -12,8 +12,7 @@ use zip::result::ZipError;
 use zip::{CompressionMethod, ZipArchive};
 
 use super::super::StoreError;
-use super::decode::XZ_MEMORY_KIB;
-use super::intake::{Intake, LINK_BYTES_MAX, too_large};
+use super::intake::{Intake, LINK_BYTES_MAX, XZ_MEMORY_KIB, too_large};
 
 /// Takes all entries, with the archive in a nameless file in `dir` meanwhile.
 pub(super) fn read(
