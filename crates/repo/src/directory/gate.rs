@@ -22,7 +22,7 @@ use super::asking::Asking;
 use super::error::DirectoryError;
 use super::left_behind::remove_locks;
 use super::permissions::Sharing;
-use super::turn_file::{Identity, LOCK_FILE, Limit, Refused, TurnFile};
+use super::turn_file::{Identity, LOCK_FILE, Limit, Note, Refused, TurnFile};
 
 /// How long threads of one process pass the lock on among themselves while other processes wait: giving it to another
 /// process costs as much as a small write.
@@ -176,20 +176,21 @@ impl Gate {
     /// Waits for other processes.
     fn lock_file(&self, limit: Limit, sharing: Sharing) -> Result<(), DirectoryError> {
         let path = self.git_dir.join(LOCK_FILE);
-        let mut state = self.state.lock();
-        let (mut asking, mut refused) = (state.asking.take(), state.refused.take());
-        drop(state);
-        let locked = TurnFile::lock(&path, sharing, limit, &mut asking, &mut refused);
-        let mut state = self.state.lock();
-        (state.asking, state.refused) = (asking, refused);
-        drop(state);
-        let locked = locked?;
-        if let Err(gone) = self.check_there() {
-            if let Some((file, _)) = locked {
-                file.release();
+        let locked = loop {
+            let locked = self.lock_once(&path, limit, sharing)?;
+            if let Err(gone) = self.check_there() {
+                if let Some((file, _)) = locked {
+                    file.release();
+                }
+                return Err(gone);
             }
-            return Err(gone);
-        }
+            match locked {
+                // Whoever had the turn before has put another repository in the place of the one whose file this is, or
+                // the file was removed. It keeps nobody away, and its notes are about locks that went with it.
+                Some((file, _)) if !file.is_at(&path) => file.release(),
+                locked => break locked,
+            }
+        };
         let Some((mut file, notes)) = locked else {
             return Ok(());
         };
@@ -197,6 +198,22 @@ impl Gate {
         file.begin().map_err(DirectoryError::io("write", &path))?;
         self.state.lock().file = Some(file);
         Ok(())
+    }
+
+    /// The file that had the name when this was called, locked; with the notes in it.
+    fn lock_once(
+        &self,
+        path: &Path,
+        limit: Limit,
+        sharing: Sharing,
+    ) -> Result<Option<(TurnFile, Vec<Note>)>, DirectoryError> {
+        let mut state = self.state.lock();
+        let (mut asking, mut refused) = (state.asking.take(), state.refused.take());
+        drop(state);
+        let locked = TurnFile::lock(path, sharing, limit, &mut asking, &mut refused);
+        let mut state = self.state.lock();
+        (state.asking, state.refused) = (asking, refused);
+        locked
     }
 
     /// An error if whoever had the turn before has removed the repository. If an empty folder is in its place, the file
@@ -359,6 +376,51 @@ mod tests {
         assert!(folder.path().join("config").exists());
         fs::write(folder.path().join("HEAD"), b"").unwrap();
         drop(enter(&gate));
+    }
+
+    #[test]
+    fn a_turn_is_one_of_the_repository_that_is_there_when_it_begins() {
+        let folder = tempfile::tempdir().unwrap();
+        let (place, aside) = (folder.path().join("data.git"), folder.path().join("old"));
+        let make = || {
+            fs::create_dir(&place).unwrap();
+            fs::write(place.join("HEAD"), b"").unwrap();
+        };
+        make();
+        let gate = Gate::of(&place).unwrap();
+        drop(enter(&gate));
+        // Another open file stands for another process.
+        let other = fs::File::open(place.join(LOCK_FILE)).unwrap();
+        other.lock().unwrap();
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| {
+                let turn = enter(&gate);
+                let lock = fs::File::open(place.join(LOCK_FILE));
+                assert!(lock.unwrap().try_lock().is_err());
+                drop(turn);
+            });
+            wait_until_open(&place.join(LOCK_FILE), 2);
+            fs::rename(&place, &aside).unwrap();
+            make();
+            other.unlock().unwrap();
+            waiting.join().unwrap();
+        });
+        let new = fs::read(place.join(LOCK_FILE)).unwrap();
+        assert_eq!(new[0], b'-');
+    }
+
+    /// Waits until this process has a file open so many times.
+    fn wait_until_open(path: &Path, times: usize) {
+        let path = fs::canonicalize(path).unwrap();
+        let is_it = |fd: &io::Result<fs::DirEntry>| {
+            let file = fd.as_ref().map(|fd| fs::read_link(fd.path()));
+            matches!(file, Ok(Ok(file)) if file == path)
+        };
+        let begun = Instant::now();
+        while fs::read_dir("/proc/self/fd").unwrap().filter(is_it).count() < times {
+            assert!(begun.elapsed().as_secs() < 20);
+            thread::yield_now();
+        }
     }
 
     /// As much of one as matters here.

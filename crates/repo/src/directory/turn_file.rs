@@ -186,6 +186,15 @@ impl TurnFile {
         Ok(())
     }
 
+    /// Whether it is the file of this name, which others lock that come now.
+    pub(super) fn is_at(&self, path: &Path) -> bool {
+        let open = self.file.get().and_then(|file| file.metadata().ok());
+        match (open, fs::metadata(path)) {
+            (Some(open), Ok(named)) => (open.dev(), open.ino()) == (named.dev(), named.ino()),
+            _ => false,
+        }
+    }
+
     /// Gives the lock up.
     pub(super) fn release(self) {
         let Some(file) = self.file.get() else {
