@@ -1,11 +1,12 @@
 //! The objects that are in the folder itself, not in those it borrows from.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, Metadata};
 use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use packhouse_object::{IdMap, LooseStore, ObjectId, Pack};
 
@@ -13,6 +14,9 @@ use super::backend::Directory;
 use super::durable::remove_file;
 use super::error::DirectoryError;
 use crate::error::RepoError;
+
+/// The files of a pack. The index is the first to go: a pack without one is not looked at.
+const PACK_PARTS: [&str; 5] = ["idx", "pack", "rev", "bitmap", "mtimes"];
 
 /// A pack in the folder, as it was when it was listed.
 #[derive(Clone)]
@@ -127,8 +131,7 @@ impl Directory {
         if marked || modified.ok() != Some(listed.modified) {
             return Ok(false);
         }
-        // The index goes first: a pack without one is not looked at.
-        for extension in ["idx", "pack", "rev", "bitmap", "mtimes"] {
+        for extension in PACK_PARTS {
             let path = path.with_extension(extension);
             remove_file(&path).map_err(DirectoryError::io("remove", &path))?;
         }
@@ -151,15 +154,23 @@ impl Directory {
             .map_err(DirectoryError::io("remove a file from", &folder))
     }
 
-    /// Removes files under way that were last written before `time`: their writers are gone.
+    /// Removes files under way that were last written before `time`, and parts of packs without the rest that have been there
+    /// since before: their writers are gone.
     pub(crate) fn remove_left_behind(&self, time: SystemTime) -> Result<(), DirectoryError> {
         let objects = self.objects_dir().path;
         let folders = (0..=u8::MAX).map(|first| objects.join(format!("{first:02x}")));
-        for folder in folders.chain([objects.clone(), objects.join("pack")]) {
+        let packs = objects.join("pack");
+        for folder in folders.chain([objects.clone(), packs.clone()]) {
             remove_older(&folder, "tmp_", time)
                 .map_err(DirectoryError::io("remove a file from", &folder))?;
         }
-        Ok(())
+        // So `git repack` calls a pack that it is about to put into its place.
+        remove_older(&packs, ".tmp-", time)
+            .map_err(DirectoryError::io("remove a file from", &packs))?;
+        // None of this crate's writers is putting the parts of one into their places meanwhile.
+        let _turn = self.enter()?;
+        remove_parts_of_packs(&packs, time)
+            .map_err(DirectoryError::io("remove a file from", &packs))
     }
 
     /// Lists the packs for `git` clients that read files over plain HTTP, if they were listed before.
@@ -219,6 +230,45 @@ fn remove_older(folder: &Path, prefix: &str, time: SystemTime) -> io::Result<()>
     Ok(())
 }
 
+/// Removes packs without an index and what belongs to packs that are not there, as a kill leaves them: nobody reads
+/// either. What somebody marked to be kept stays.
+///
+/// Old is what has not been touched since `time`, its name included: whoever copies a repository gives each file the time
+/// of the original, and a large pack comes long after its index.
+fn remove_parts_of_packs(folder: &Path, time: SystemTime) -> io::Result<()> {
+    let mut parts: BTreeMap<PathBuf, Vec<PathBuf>> = BTreeMap::new();
+    for path in entries(folder)? {
+        if name_of(&path).starts_with("pack-") && path.extension().is_some() {
+            parts.entry(path.with_extension("")).or_default().push(path);
+        }
+    }
+    for parts in parts.into_values() {
+        let has = |extension: &str| {
+            let is_it = |path: &PathBuf| path.extension().is_some_and(|found| found == extension);
+            parts.iter().any(is_it)
+        };
+        let is_whole = has("pack") && has("idx");
+        let is_marked = has("keep") || has("promisor");
+        if is_whole || is_marked || !parts.iter().all(|path| is_untouched_since(path, time)) {
+            continue;
+        }
+        for extension in PACK_PARTS {
+            remove_file(&parts[0].with_extension(extension))?;
+        }
+    }
+    Ok(())
+}
+
+fn is_untouched_since(path: &Path, time: SystemTime) -> bool {
+    let Ok(file) = fs::symlink_metadata(path) else {
+        return false;
+    };
+    let changed = u64::try_from(file.ctime()).map(Duration::from_secs);
+    let changed = changed.map(|since| SystemTime::UNIX_EPOCH + since);
+    let is_older = |found: Option<SystemTime>| found.is_some_and(|found| found < time);
+    file.is_file() && is_older(file.modified().ok()) && is_older(changed.ok())
+}
+
 fn pack_names(folder: &Path) -> io::Result<Vec<String>> {
     let mut names: Vec<String> = entries(folder)?
         .iter()
@@ -227,4 +277,70 @@ fn pack_names(folder: &Path) -> io::Result<Vec<String>> {
         .collect();
     names.sort_unstable();
     Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use packhouse_object::RefName;
+
+    use super::super::{DirectoryOptions, write_skeleton};
+    use super::*;
+
+    #[test]
+    fn parts_of_packs_that_a_kill_left_are_removed_once_nobody_can_be_at_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let git_dir = folder.path().join("data.git");
+        write_skeleton(&git_dir, &RefName::branch("main").unwrap()).unwrap();
+        let packs = git_dir.join("objects/pack");
+        fs::create_dir_all(&packs).unwrap();
+        let names = || {
+            let mut names = entries(&packs).unwrap();
+            names.sort();
+            names
+                .iter()
+                .map(|path| name_of(path).to_owned())
+                .collect::<Vec<_>>()
+        };
+        let stay = [
+            "multi-pack-index",
+            "pack-kept.keep",
+            "pack-kept.pack",
+            "pack-odd.unknown",
+            "pack-whole.idx",
+            "pack-whole.pack",
+            "pack-whole.rev",
+            "somebodys.pack",
+        ];
+        let left = [
+            ".tmp-7-pack-a.pack",
+            "pack-a.pack",
+            "pack-b.bitmap",
+            "pack-b.idx",
+            "pack-c.mtimes",
+            "pack-c.pack",
+            "pack-c.rev",
+            "tmp_pack_x",
+        ];
+        for name in stay.iter().chain(&left) {
+            fs::write(packs.join(name), b"").unwrap();
+        }
+        let directory = Directory::open_store(&git_dir, DirectoryOptions::default()).unwrap();
+        let hour = Duration::from_secs(3600);
+        let all = names();
+        // As old as one likes, and just come: a copy of a repository is under way.
+        for name in left.iter().filter(|name| name.starts_with("pack-")) {
+            let file = File::options().write(true).open(packs.join(name)).unwrap();
+            file.set_modified(SystemTime::now() - 100 * hour).unwrap();
+        }
+        directory
+            .remove_left_behind(SystemTime::now() - hour)
+            .unwrap();
+        assert_eq!(names(), all);
+        directory
+            .remove_left_behind(SystemTime::now() + hour)
+            .unwrap();
+        assert_eq!(names(), stay);
+    }
 }
