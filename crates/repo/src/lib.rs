@@ -33,6 +33,7 @@ mod path_lookup;
 mod quota;
 mod quoted_name;
 mod receive;
+mod ref_text;
 mod reflog;
 mod refs;
 pub mod renames;
@@ -77,6 +78,7 @@ pub use path_filter::{MAX_FILTER_ITEMS, MAX_GLOB_BYTES, PathFilter, PathFilterEr
 pub use quota::{OverQuota, Quota, QuotaOf, Room};
 pub use quoted_name::{quoted_name, unquoted_name};
 pub use receive::{Command, CommandStatus, Push, RefChange, RefPolicy};
+pub use ref_text::{ref_bytes, ref_text};
 pub use reflog::{ReflogEntry, ReflogPage};
 pub use refs::{Ref, Refs};
 pub use replay::{Replay, ReplayCommits, ReplayError, ReplayKind, Replayed, ReplayedCommit};

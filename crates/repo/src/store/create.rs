@@ -1,7 +1,9 @@
 //! Making a store: a bare repository that appears in one step, complete.
 
+use std::ffi::OsStr;
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -129,7 +131,7 @@ fn first_commit(
     LooseStore::open(git_dir.join("objects"))
         .write_all(&[tree, commit])
         .map_err(DirectoryError::WriteLoose)?;
-    let file = git_dir.join(std::str::from_utf8(name.as_bytes()).expect("made from text"));
+    let file = git_dir.join(OsStr::from_bytes(name.as_bytes()));
     let folder = file.parent().expect("a branch is in a folder");
     fs::create_dir_all(folder).map_err(OpenError::io("make", folder))?;
     write_new(&file, format!("{id}\n").as_bytes()).map_err(OpenError::io("write", &file))?;

@@ -6,7 +6,6 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bstr::ByteSlice;
 use packhouse_object::{
     Database, FinishedPack, IdSet, ObjectCache, ObjectId, ObjectKind, ProcessLocal, RefName,
     Signature,
@@ -21,6 +20,7 @@ use super::{Create, Durability, Identity, Snapshot, StoreError, StoreOptions};
 use crate::change::Change;
 use crate::directory::{Directory, DirectoryOptions, Symbolic};
 use crate::error::RepoError;
+use crate::ref_text::{ref_bytes, ref_text};
 use crate::repository::Refused;
 use crate::view::View;
 
@@ -333,7 +333,7 @@ impl std::fmt::Debug for Store {
     }
 }
 
-/// The full name of a branch or tag.
+/// The full name of a branch or tag, which is given as [`ref_text`] has it.
 pub(super) fn full_name(kind: RefKind, name: &str) -> Result<RefName, StoreError> {
     let bad = |reason: String| StoreError::BadRefName {
         name: name.to_owned(),
@@ -342,7 +342,7 @@ pub(super) fn full_name(kind: RefKind, name: &str) -> Result<RefName, StoreError
     if name.contains(':') {
         return Err(bad("contains colon".to_owned()));
     }
-    RefName::parse([kind.prefix(), name.as_bytes()].concat())
+    RefName::parse([kind.prefix(), &ref_bytes(name)].concat())
         .map_err(|error| bad(error.problem.to_string()))
 }
 
@@ -367,8 +367,8 @@ pub(super) fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
-/// The short name of a branch or tag, if it is text.
+/// The short name of a branch or tag, as [`ref_text`] has it.
 pub(super) fn short_name(kind: RefKind, name: &RefName) -> Option<String> {
-    let short = name.strip_prefix(kind.prefix())?;
-    Some(short.to_str().ok()?.to_owned())
+    name.strip_prefix(kind.prefix())
+        .map(|short| ref_text(short))
 }

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use bstr::{BString, ByteSlice};
+use bstr::ByteSlice;
 use packhouse_object::ObjectKind;
 
 use super::open::{full_name, short_name};
 use super::{Snapshot, Store, StoreError};
 use crate::change::{Change, RefEdit};
+use crate::ref_text::ref_text;
 
 /// Which refs a map holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +54,8 @@ impl RefMap {
         &self.store
     }
 
-    /// The names, sorted by bytes. Names that are no text are left out.
+    /// The names, sorted by bytes. One that is not UTF-8 is quoted, as by [`ref_text`](crate::ref_text), and is taken so
+    /// wherever a name is asked for.
     pub fn names(&self) -> Result<Vec<String>, StoreError> {
         let view = self.store.view()?;
         let refs = view.refs().prefixed(self.kind.prefix());
@@ -216,13 +218,12 @@ impl RefMap {
 
     /// The branch that `HEAD` names, whether it exists or not; `None` if it names none: a commit, or nothing that makes
     /// sense.
-    pub fn head_name(&self) -> Result<Option<BString>, StoreError> {
+    pub fn head_name(&self) -> Result<Option<String>, StoreError> {
         self.only_branches("a current name")?;
         let name = self.store.inner.directory.head_branch()?;
         Ok(name.map(|name| {
             let whole = name.as_bytes();
-            let short = whole.strip_prefix(self.kind.prefix());
-            short.unwrap_or(whole).into()
+            ref_text(whole.strip_prefix(self.kind.prefix()).unwrap_or(whole))
         }))
     }
 

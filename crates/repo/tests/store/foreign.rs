@@ -1,5 +1,7 @@
 //! Repositories that others made.
 
+use std::os::unix::ffi::OsStrExt;
+
 use packhouse_repo::store::{
     FileType, LogFilter, Store, StoreErrorKind, StoreOptions, WriteOptions,
 };
@@ -342,4 +344,43 @@ fn commits_are_shown_in_the_encoding_that_they_name() {
     assert_eq!(world.git(&["log", "-1", "--format=%B", &id]), "caf\u{e9}");
     let after = put(&odd, "a", "1");
     assert_eq!(after.log(LogFilter::default()).unwrap().count(), 2);
+}
+
+#[test]
+fn refs_whose_names_are_no_text_are_listed_and_used_by_their_quoted_names() {
+    let world = World::new();
+    let first = put(&world.main(), "a", "1");
+    for folder in ["heads", "tags"] {
+        let name = [b"refs/", folder.as_bytes(), b"/caf\xe9"].concat();
+        let commit = format!("{}\n", first.commit());
+        let file = world.path().join(std::ffi::OsStr::from_bytes(&name));
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, commit).unwrap();
+    }
+    let (branches, tags) = (world.store.branches(), world.store.tags());
+    let name = r#""caf\351""#;
+    assert_eq!(branches.names().unwrap(), [name, "main"]);
+    assert_eq!(tags.names().unwrap(), [name]);
+    assert_eq!((branches.len().unwrap(), tags.len().unwrap()), (2, 1));
+    assert_eq!(tags.get(name).unwrap().commit(), first.commit());
+    assert_eq!(
+        world.store.snapshot(name, 0).unwrap().ref_name(),
+        Some(name)
+    );
+    let written = put(&branches.get(name).unwrap(), "b", "2");
+    assert_eq!(branches.get(name).unwrap().commit(), written.commit());
+    assert_eq!(branches.reflog(name).unwrap().len(), 1);
+    branches.set_current(name).unwrap();
+    assert_eq!(branches.current_name().unwrap().as_deref(), Some(name));
+    assert_eq!(branches.head_name().unwrap().as_deref(), Some(name));
+    assert!(world.git(&["cat-file", "-t", "HEAD:b"]) == "blob");
+    branches.set_current("main").unwrap();
+    // Such a name can be given, and a plain one is none of these.
+    branches.set(r#""\377""#, &written).unwrap();
+    let listed = world.git(&["for-each-ref", "--format=%(objectname)", "refs/heads"]);
+    assert_eq!(listed.lines().count(), 3);
+    branches.set(r#""quoted""#, &written).unwrap();
+    assert!(branches.contains(r#""quoted""#).unwrap() && !branches.contains("quoted").unwrap());
+    branches.delete(name).unwrap();
+    assert!(!branches.contains(name).unwrap() && tags.contains(name).unwrap());
 }

@@ -173,7 +173,7 @@ fn current(store: &Store, session: &Session, args: &CurrentArgs) -> Result<(), F
     let branches = store.branches();
     let name = match branches.current_name()? {
         Some(name) => name,
-        None => return Err(select::no_current(branches.head_name()?.as_ref())),
+        None => return Err(select::no_current(branches.head_name()?.as_deref())),
     };
     output::value(
         session.format(args.format),

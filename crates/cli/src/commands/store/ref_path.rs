@@ -5,6 +5,8 @@ use std::os::unix::ffi::OsStrExt;
 
 use bstr::{BString, ByteSlice};
 
+use packhouse_repo::ref_text;
+
 use super::failure::Failure;
 
 /// What an argument names.
@@ -19,7 +21,7 @@ pub(crate) enum Place {
 /// `ref~N:path`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct RefPath {
-    /// Branch, tag or commit; empty for the current branch.
+    /// Branch, tag or commit, as [`ref_text`] has it; empty for the current branch.
     pub(crate) name: String,
     /// How many commits before it.
     pub(crate) back: u64,
@@ -32,7 +34,7 @@ impl Place {
     ///
     /// # Errors
     ///
-    /// What follows `~` is no positive number, or the ref is no text.
+    /// What follows `~` is no positive number.
     pub(crate) fn parse(argument: &OsStr) -> Result<Place, Failure> {
         let bytes = argument.as_bytes();
         let local = || Ok(Place::Local(argument.to_owned()));
@@ -108,19 +110,15 @@ impl RefPath {
 
 /// Splits `name~N`.
 fn parse_rev(text: &[u8]) -> Result<(String, u64), Failure> {
-    let Ok(text) = std::str::from_utf8(text) else {
-        return Err(Failure::new(format!(
-            "Invalid ref name: '{}' is not UTF-8",
-            text.as_bstr()
-        )));
+    let (name, steps) = match text.rsplit_once_str("~") {
+        Some((name, steps)) => (ref_text(name), steps.to_str_lossy()),
+        None => return Ok((ref_text(text), 0)),
     };
-    let Some((name, steps)) = text.rsplit_once('~') else {
-        return Ok((text.to_owned(), 0));
-    };
+    let text = text.as_bstr();
     match steps.parse() {
         Ok(0) => Err(Failure::new(format!("~0 in '{text}' walks nowhere"))
             .hint(format!("leave it out: '{name}'"))),
-        Ok(back) if steps.bytes().all(|byte| byte.is_ascii_digit()) => Ok((name.to_owned(), back)),
+        Ok(back) if steps.bytes().all(|byte| byte.is_ascii_digit()) => Ok((name, back)),
         _ => Err(Failure::new(format!(
             "What follows ~ in '{text}' must be a positive integer"
         ))),
@@ -210,9 +208,14 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_text_stay_in_paths_and_not_in_refs() {
-        let place = Place::parse(OsStr::from_bytes(b":caf\xe9")).unwrap();
-        assert!(matches!(place, Place::Stored(RefPath { path, .. }) if path == b"caf\xe9"[..]));
-        assert!(Place::parse(OsStr::from_bytes(b"caf\xe9:x")).is_err());
+    fn bytes_that_are_no_text_stay_in_paths_and_are_quoted_in_refs() {
+        let parse = |text: &[u8]| Place::parse(OsStr::from_bytes(text)).unwrap();
+        let Place::Stored(place) = parse(b":caf\xe9") else {
+            panic!("it is in the store");
+        };
+        assert_eq!(place.path, b"caf\xe9"[..]);
+        assert_eq!(parse(b"caf\xe9:x"), stored(r#""caf\351""#, 0, "x"));
+        assert_eq!(parse(b"caf\xe9~2:x"), stored(r#""caf\351""#, 2, "x"));
+        assert!(Place::parse(OsStr::from_bytes(b"x~caf\xe9:x")).is_err());
     }
 }

@@ -165,14 +165,13 @@ pub(crate) fn branch_name(store: &Store, flag: &BranchFlag) -> Result<String, Fa
     }
     let named = branches.head_name()?;
     if branches.is_empty()? {
-        let awaited = named.unwrap_or_else(|| "main".into());
-        return Ok(awaited.to_string());
+        return Ok(named.unwrap_or_else(|| "main".to_owned()));
     }
-    Err(no_current(named.as_ref()))
+    Err(no_current(named.as_deref()))
 }
 
 /// There are branches, and `HEAD` names none of them.
-pub(crate) fn no_current(named: Option<&BString>) -> Failure {
+pub(crate) fn no_current(named: Option<&str>) -> Failure {
     let problem = match named {
         Some(name) => format!("HEAD names the branch '{name}', which does not exist"),
         None => "HEAD is detached: it names no branch".to_owned(),

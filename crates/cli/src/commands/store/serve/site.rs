@@ -2,6 +2,7 @@
 
 use bstr::{BStr, BString, ByteSlice};
 use packhouse_object::ObjectId;
+use packhouse_repo::ref_text;
 use packhouse_repo::store::{Entry, FileType, Snapshot, Store, StoreError};
 
 use crate::commands::store::failure::Failure;
@@ -166,16 +167,14 @@ impl Site {
     fn in_any_ref(&self, path: &[u8]) -> Result<Found, Failure> {
         let ends = path.find_iter(b"/").chain([path.len()]);
         for end in ends {
-            let Ok(name) = std::str::from_utf8(&path[..end]) else {
-                break;
-            };
-            let Some(snapshot) = self.named(name)? else {
+            let name = ref_text(&path[..end]);
+            let Some(snapshot) = self.named(&name)? else {
                 continue;
             };
             let at = Spot {
                 snapshot,
-                label: name.to_owned(),
                 prefix: format!("/{name}"),
+                label: name,
                 path: path[end..].trim_with(|char| char == '/').into(),
             };
             return found_at(at);
