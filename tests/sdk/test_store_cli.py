@@ -623,6 +623,19 @@ def test_a_repository_without_branches_gets_one(store):
     assert store("branch", "current") == "trunk\n" and store("cat", "trunk:a") == "a"
 
 
+def test_a_failed_command_leaves_a_repository_without_branches_as_it_was(store):
+    foreign(store, "-b", "trunk")
+    for branch in [], ["-b", "other"]:
+        store.error("cp", *branch, "missing.txt", ":a")
+        assert store("branch") == "" and (store.repo / "HEAD").read_text() == "ref: refs/heads/trunk\n"
+    done = store.run("-v", "cp", "missing.txt", ":a")
+    assert "Set branch trunk" in done.stderr and "Removed branch trunk again" in done.stderr
+    # What was written before something failed stays.
+    store.file("there.txt", "there")
+    store.fails("cp", "-b", "other", "--ignore-errors", "there.txt", "missing.txt", ":")
+    assert store("branch") == "other\n" == store("branch", "current") and store("ls") == "there.txt\n"
+
+
 def test_submodules_and_odd_modes_are_read_around(store):
     foreign(store, "-b", "main")
     blob = subprocess.run(

@@ -1,11 +1,11 @@
-//! A branch without files and without history.
+//! A branch without files and without history, and one that is the first of its repository.
 
 use bytes::Bytes;
-use packhouse_object::{NewObject, ObjectKind};
+use packhouse_object::{NewObject, ObjectId, ObjectKind, RefName};
 
 use super::message::new_commit;
 use super::open::full_name;
-use super::{RefMap, Snapshot, StoreError};
+use super::{RefMap, Snapshot, Store, StoreError};
 use crate::change::{Change, RefEdit};
 
 impl RefMap {
@@ -13,25 +13,137 @@ impl RefMap {
     pub fn set_empty(&self, name: &str) -> Result<Snapshot, StoreError> {
         self.only_branches("a first commit")?;
         let full = full_name(self.kind(), name)?;
-        let store = self.store();
-        let tree = NewObject::new(ObjectKind::Tree, Bytes::new())?;
-        let message = format!("Initialize {name}");
-        let commit = new_commit(tree.id, Vec::new(), store.identity(), message.into());
-        let commit = NewObject::new(ObjectKind::Commit, commit.encode())?;
-        let _turn = store.exclusive()?;
-        store.publish(Vec::new(), |view| {
-            let edit = RefEdit {
-                name: full.clone(),
-                old: view.refs().get(&full).map(|present| present.target),
-                new: Some(commit.id),
-                message: "branch: Created empty".to_owned(),
-            };
-            let change = Change {
-                objects: vec![tree.clone(), commit.clone()],
-                edits: vec![edit],
-            };
-            Ok((change, ()))
-        })?;
+        set_empty(self.store(), name, &full)?;
         self.get(name)
     }
+}
+
+/// The first branch of a repository, made for a piece of work. It is taken back when this is dropped, unless it was kept or
+/// somebody has written to it.
+#[derive(Debug)]
+pub struct FirstBranch {
+    store: Store,
+    /// `None` once it is not to be taken back.
+    made: Option<Made>,
+}
+
+#[derive(Debug)]
+struct Made {
+    name: RefName,
+    commit: ObjectId,
+    /// The branch that `HEAD` waited for, if it was another one.
+    head: Option<RefName>,
+}
+
+impl Store {
+    /// Makes an empty branch for work that may fail, in a repository that has none. `HEAD` is pointed to it unless it is
+    /// detached: nothing else may name the commit that it names.
+    ///
+    /// ```
+    /// # use packhouse_repo::store::{Create, Store, StoreError, StoreOptions, WriteOptions};
+    /// # fn main() -> Result<(), StoreError> {
+    /// # let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    /// # let create = Create::New { branch: None };
+    /// # let options = StoreOptions { create, ..StoreOptions::default() };
+    /// # let store = Store::open(folder.path().join("data.git"), options)?;
+    /// let first = store.begin("main")?;
+    /// let main = store.branches().get("main")?;
+    /// assert!(main.write("../a", b"", &WriteOptions::default()).is_err());
+    /// drop(first);
+    /// assert!(store.branches().is_empty()?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn begin(&self, branch: &str) -> Result<FirstBranch, StoreError> {
+        let branches = self.branches();
+        let name = full_name(branches.kind(), branch)?;
+        let _turn = self.exclusive()?;
+        let commit = set_empty(self, branch, &name)?;
+        let directory = &self.inner.directory;
+        let head = directory.head_branch()?.filter(|head| *head != name);
+        if head.is_some() {
+            directory.set_head(&name)?;
+        }
+        let made = Some(Made { name, commit, head });
+        let store = self.clone();
+        Ok(FirstBranch { store, made })
+    }
+}
+
+impl FirstBranch {
+    /// The branch stays.
+    pub fn keep(mut self) {
+        self.made = None;
+    }
+
+    /// Takes the branch back, and returns whether it is gone. One that somebody has written to is kept.
+    pub fn take_back(mut self) -> Result<bool, StoreError> {
+        match self.made.take() {
+            Some(made) => take_back(&self.store, &made),
+            None => Ok(false),
+        }
+    }
+}
+
+impl Drop for FirstBranch {
+    fn drop(&mut self) {
+        if let Some(made) = self.made.take() {
+            // Whatever led here says more than that something is left.
+            let _ = take_back(&self.store, &made);
+        }
+    }
+}
+
+/// Points a branch to a new commit without files and parents. Returns the commit.
+fn set_empty(store: &Store, short: &str, name: &RefName) -> Result<ObjectId, StoreError> {
+    let tree = NewObject::new(ObjectKind::Tree, Bytes::new())?;
+    let message = format!("Initialize {short}");
+    let commit = new_commit(tree.id, Vec::new(), store.identity(), message.into());
+    let commit = NewObject::new(ObjectKind::Commit, commit.encode())?;
+    let _turn = store.exclusive()?;
+    store.publish(Vec::new(), |view| {
+        let edit = RefEdit {
+            name: name.clone(),
+            old: view.refs().get(name).map(|present| present.target),
+            new: Some(commit.id),
+            message: "branch: Created empty".to_owned(),
+        };
+        let change = Change {
+            objects: vec![tree.clone(), commit.clone()],
+            edits: vec![edit],
+        };
+        Ok((change, ()))
+    })?;
+    Ok(commit.id)
+}
+
+fn take_back(store: &Store, made: &Made) -> Result<bool, StoreError> {
+    let Made { name, commit, head } = made;
+    let _turn = store.exclusive()?;
+    let directory = &store.inner.directory;
+    // What was written and undone can be redone.
+    if directory.has_reflog(name) && directory.reflog_of(name)?.len() > 1 {
+        return Ok(false);
+    }
+    let (is_gone, _) = store.publish(Vec::new(), |view| {
+        let is_as_made = view.refs().get(name).map(|present| present.target) == Some(*commit);
+        let edit = RefEdit {
+            name: name.clone(),
+            old: Some(*commit),
+            new: None,
+            message: "branch: deleted".to_owned(),
+        };
+        let change = Change {
+            objects: Vec::new(),
+            edits: if is_as_made { vec![edit] } else { Vec::new() },
+        };
+        Ok((change, is_as_made))
+    })?;
+    if let Some(head) = head
+        && is_gone
+        && directory.head_branch()?.as_ref() == Some(name)
+    {
+        directory.set_head(head)?;
+    }
+    Ok(is_gone)
 }

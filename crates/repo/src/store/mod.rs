@@ -95,6 +95,7 @@ pub use archive::{ArchiveFormat, ArchiveIn, ArchiveLimits};
 pub use batch::{Batch, BatchWriter};
 pub use copy::{CopyBetween, CopyIn, CopyOut, Remove, Rename, SyncIn, SyncOut};
 pub use disk_glob::disk_glob;
+pub use empty_branch::FirstBranch;
 pub use error::{StoreError, StoreErrorKind};
 pub use exclude::ExcludeFilter;
 pub(crate) use exclude::Wildmatch;

@@ -213,6 +213,65 @@ fn a_writer_that_comes_too_late_leaves_an_empty_folder_empty() {
     assert!(made.is_new());
 }
 
+/// A repository without branches, whose `HEAD` waits for `trunk`.
+fn without_branches(folder: &Path) -> Store {
+    let create = Create::New { branch: None };
+    let options = StoreOptions {
+        create,
+        ..StoreOptions::default()
+    };
+    let store = Store::open(folder.join("data.git"), options).unwrap();
+    fs::write(store.path().join("HEAD"), "ref: refs/heads/trunk\n").unwrap();
+    store
+}
+
+#[test]
+fn a_first_branch_goes_again_unless_it_is_kept_or_written_to() {
+    let folder = folder();
+    let store = without_branches(folder.path());
+    let branches = store.branches();
+    let head = || fs::read_to_string(store.path().join("HEAD")).unwrap();
+    for name in ["trunk", "other"] {
+        let first = store.begin(name).unwrap();
+        assert_eq!(branches.current_name().unwrap().as_deref(), Some(name));
+        assert!(first.take_back().unwrap());
+        drop(store.begin(name).unwrap());
+        assert!(branches.is_empty().unwrap());
+        assert!(!store.path().join("logs/refs/heads").join(name).exists());
+        assert_eq!(head(), "ref: refs/heads/trunk\n");
+    }
+    // Somebody has written to it, be it that there is nothing left of it.
+    let first = store.begin("other").unwrap();
+    let options = WriteOptions::default();
+    let written = branches.get("other").unwrap().write("a", b"a", &options);
+    written.unwrap().undo(1).unwrap();
+    assert!(!first.take_back().unwrap());
+    assert_eq!(branches.names().unwrap(), ["other"]);
+    assert_eq!(head(), "ref: refs/heads/other\n");
+    branches.delete("other").unwrap();
+    store.begin("kept").unwrap().keep();
+    assert_eq!(branches.names().unwrap(), ["kept"]);
+    assert_eq!(head(), "ref: refs/heads/kept\n");
+}
+
+#[test]
+fn a_detached_head_stays_when_there_is_a_first_branch() {
+    let folder = folder();
+    let store = without_branches(folder.path());
+    let commit = format!("{}\n", "1".repeat(40));
+    fs::write(store.path().join("HEAD"), &commit).unwrap();
+    let first = store.begin("main").unwrap();
+    assert_eq!(
+        fs::read_to_string(store.path().join("HEAD")).unwrap(),
+        commit
+    );
+    assert!(first.take_back().unwrap());
+    assert_eq!(
+        fs::read_to_string(store.path().join("HEAD")).unwrap(),
+        commit
+    );
+}
+
 fn causes(error: &dyn std::error::Error) -> String {
     let chain = std::iter::successors(Some(error), |error| error.source());
     chain

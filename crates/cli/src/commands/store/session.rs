@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::io::Write;
 use std::path::PathBuf;
 
+use packhouse_repo::ref_text;
 use packhouse_repo::store::{Create, Store, StoreOptions};
 
 use super::failure::Failure;
@@ -76,8 +77,8 @@ impl Session {
         Ok(Store::open(path, StoreOptions::default())?)
     }
 
-    /// Works on the store, which is made with `branch` (or `main`) if it is missing and may be. If the work fails, what
-    /// was made goes again.
+    /// Works on the store, which is made with `branch` (or `main`) if it is missing and may be, as is the first
+    /// branch of one that has none. If the work fails, what was made goes again.
     ///
     /// # Errors
     ///
@@ -94,12 +95,38 @@ impl Session {
         let create = Create::IfMissing {
             branch: Some(branch.unwrap_or("main").to_owned()),
         };
-        self.work_in(create, |store| {
-            if store.branches().is_empty()? {
-                self.begin(store, branch)?;
-            }
-            work(store)
+        self.work_in(create, |store| match store.branches().is_empty()? {
+            true => self.work_on_first(store, branch, work),
+            false => work(store),
         })
+    }
+
+    /// The same in a repository without branches, which gets its first: the one asked for, or the one that `HEAD` waits for.
+    fn work_on_first<T>(
+        &self,
+        store: &Store,
+        branch: Option<&str>,
+        work: impl FnOnce(&Store) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let awaited = || {
+            let view = store.view()?;
+            let head = view.head().as_bytes();
+            let name = head.strip_prefix(b"refs/heads/").unwrap_or(b"main");
+            Ok::<_, Failure>(ref_text(name))
+        };
+        let name = branch.map_or_else(awaited, |name| Ok(name.to_owned()))?;
+        let first = store.begin(&name)?;
+        self.tell(format_args!("Set branch {name}"));
+        let done = work(store);
+        match &done {
+            Ok(_) => first.keep(),
+            Err(_) => match first.take_back() {
+                Ok(true) => self.tell(format_args!("Removed branch {name} again")),
+                Ok(false) => {}
+                Err(error) => warn(format_args!("WARNING: {name}: {error}")),
+            },
+        }
+        done
     }
 
     /// The same, made as `create` says.
@@ -127,23 +154,6 @@ impl Session {
             },
         }
         done
-    }
-
-    /// Gives a repository without branches its first: the one asked for, or the one that `HEAD` waits for.
-    fn begin(&self, store: &Store, branch: Option<&str>) -> Result<(), Failure> {
-        let view = store.view()?;
-        let head = view.head().as_bytes();
-        let waits = head.strip_prefix(b"refs/heads/").unwrap_or(b"main");
-        let name = match branch {
-            Some(name) => name.to_owned(),
-            None => String::from_utf8_lossy(waits).into_owned(),
-        };
-        store.branches().set_empty(&name)?;
-        if name.as_bytes() != waits {
-            store.branches().set_current(&name)?;
-        }
-        self.tell(format_args!("Set branch {name}"));
-        Ok(())
     }
 
     /// A line on stderr under `-v`.
