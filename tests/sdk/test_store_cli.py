@@ -153,6 +153,23 @@ def test_destroy_without_force_loses_nothing(store):
     assert not store.repo.exists()
 
 
+def test_a_working_copy_is_not_destroyed(store):
+    work = store.folder / "work"
+    subprocess.run(["git", "init", "-q", work], check=True, env=environment())
+    mine = store.file("work/mine.txt", "mine")
+    for path in work, work / ".git":
+        for args in [], ["-f"]:
+            refused = store.error("-r", path, "destroy", *args)
+            assert f"{work / '.git'} is the repository of a working copy" in refused
+    assert (work / ".git" / "HEAD").exists() and mine.read_text() == "mine"
+
+
+def test_a_shallow_clone_is_destroyed(filled):
+    filled.git("clone", "-q", "--bare", "--depth=1", f"file://{filled.repo}", filled.folder / "shallow.git")
+    filled("-r", "shallow.git", "destroy", "-f")
+    assert not (filled.folder / "shallow.git").exists()
+
+
 def test_a_link_to_a_repository_is_the_repository(store):
     link = store.folder / "link.git"
     link.symlink_to("data.git")

@@ -51,6 +51,11 @@ impl Directory {
         &self.inner.layout.git_dir
     }
 
+    /// Whether there is a working copy beside it.
+    pub(crate) fn is_of_working_copy(&self) -> bool {
+        self.inner.layout.of_working_copy
+    }
+
     /// The folder for files under way, on the file system where packs end up.
     pub(crate) fn quarantine(&self) -> &Path {
         &self.inner.quarantine

@@ -132,6 +132,11 @@ impl Store {
         self.inner.directory.git_dir()
     }
 
+    /// Whether it is the repository of a working copy, which can only be read.
+    pub fn is_of_working_copy(&self) -> bool {
+        self.inner.directory.is_of_working_copy()
+    }
+
     /// Who commits.
     pub fn identity(&self) -> &Identity {
         &self.inner.options.identity

@@ -42,6 +42,19 @@ const OURS: [&[u8]; 16] = [
 
 pub(crate) fn run(args: DestroyArgs, session: &Session) -> Result<(), Failure> {
     let store = session.open()?;
+    if store.is_of_working_copy() {
+        let why = format!(
+            "Not destroyed: {} is the repository of a working copy",
+            store.path().display()
+        );
+        return Err(Failure::new(why)
+            .hint("its files would be left without their history; remove it with `rm -r`"));
+    }
+    // Nobody writes meanwhile, if anybody could.
+    let _turn = match store.exclusive() {
+        Err(error) if error.kind() == StoreErrorKind::Permission => None,
+        turn => Some(turn?),
+    };
     if !args.force
         && let Some(what) = held(&store)?
     {
