@@ -310,6 +310,28 @@ def test_history_and_other_refs_are_copied_from(store):
     assert [(store.folder / name).read_text() for name in ("one", "two", "three")] == ["1"] * 3
 
 
+def test_a_copy_from_several_refs_is_one_copy(store):
+    store("write", "d/f", "--tag", "v1", input="1")
+    store("write", "d/f", input="2")
+    store("write", "g", input="g")
+    sources = [":d", "v1:d", ":g"]
+    # The one that comes last wins, and is new.
+    assert store("cp", "-n", *sources, "out").splitlines() == ["+ out/d/f", "+ out/g"]
+    report = {"dry_run": True, "add": ["d/f", "g"], "update": [], "delete": []}
+    assert store.json("--json", "cp", "-n", *sources, "out") == report
+    assert store.json("--json", "cp", *sources, "out") == report | {"dry_run": False}
+    assert (store.folder / "out/d/f").read_text() == "1" and (store.folder / "out/g").read_text() == "g"
+    assert "Copied 2 file(s)" in store.run("-v", "cp", *sources, "out").stderr
+    assert "different refs" in store.error("cp", "--delete", *sources, "out")
+    # A file of one gives way to a folder of another.
+    store("write", "other/x", input="x")
+    store("branch", "set", "flat", "--empty")
+    store("write", "flat:other", input="flat")
+    assert store("cp", "-n", "flat:other", ":other", "new/") == "+ new/other/x\n"
+    store("cp", "flat:other", ":other", "new/")
+    assert tree(store.folder / "new") == ["other/x"]
+
+
 def test_delete_on_disk_stays_inside_the_destination(store):
     store("cp", "src/", ":")
     store.file("out/extra.txt", "x")

@@ -17,7 +17,8 @@ use crate::error::FAILURE;
 struct Written {
     #[serde(skip_serializing_if = "Option::is_none")]
     branch: Option<String>,
-    commit: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    commit: Option<String>,
     dry_run: bool,
     add: Vec<String>,
     update: Vec<String>,
@@ -67,6 +68,28 @@ pub(crate) fn finish(
     snapshot: &Snapshot,
     shown: &Shown<'_>,
 ) -> Result<(), Failure> {
+    finish_with(session, snapshot, Some(snapshot), shown)
+}
+
+/// As [`finish`], for what came from several commits, so that none is named.
+///
+/// # Errors
+///
+/// As [`finish`].
+pub(crate) fn finish_of_several(
+    session: &Session,
+    snapshot: &Snapshot,
+    shown: &Shown<'_>,
+) -> Result<(), Failure> {
+    finish_with(session, snapshot, None, shown)
+}
+
+fn finish_with(
+    session: &Session,
+    snapshot: &Snapshot,
+    named: Option<&Snapshot>,
+    shown: &Shown<'_>,
+) -> Result<(), Failure> {
     let nothing = ChangeReport::default();
     let report = snapshot.changes().unwrap_or(&nothing);
     for warning in &report.warnings {
@@ -74,8 +97,8 @@ pub(crate) fn finish(
     }
     if session.json() {
         let written = Written {
-            branch: snapshot.ref_name().map(str::to_owned),
-            commit: snapshot.commit().to_string(),
+            branch: named.and_then(Snapshot::ref_name).map(str::to_owned),
+            commit: named.map(|named| named.commit().to_string()),
             dry_run: shown.dry_run,
             add: paths(&report.add),
             update: paths(&report.update),

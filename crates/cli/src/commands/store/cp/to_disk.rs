@@ -30,12 +30,9 @@ pub(super) fn run(
     for place in sources {
         let snapshot = select::snapshot(&store, place, &args.branch, &args.snapshot)?;
         let paths = expand(&snapshot, [&place.path], args.glob)?;
-        match groups
-            .iter_mut()
-            .find(|(other, _)| other.commit() == snapshot.commit())
-        {
-            Some((_, group)) => group.extend(paths),
-            None => groups.push((snapshot, paths)),
+        match groups.last_mut() {
+            Some((other, group)) if other.commit() == snapshot.commit() => group.extend(paths),
+            _ => groups.push((snapshot, paths)),
         }
     }
     if let Some((snapshot, path)) = single_file(args, sources, &groups)? {
@@ -44,24 +41,30 @@ pub(super) fn run(
         }
         return copy_one(args, session, &snapshot, &path, &dest);
     }
-    if args.delete && groups.len() > 1 {
+    let mut groups = groups.into_iter();
+    let Some((snapshot, paths)) = groups.next() else {
+        return Ok(());
+    };
+    let others: Vec<_> = groups.collect();
+    let in_one_commit = others
+        .iter()
+        .all(|(other, _)| other.commit() == snapshot.commit());
+    if args.delete && !in_one_commit {
         return Err(
             Failure::new("Cannot use --delete with sources in different refs")
                 .hint("use one cp for each ref"),
         );
     }
     let progress = session.progress("copying");
-    for (snapshot, sources) in groups {
-        let options = CopyOut {
-            sources,
-            dest: dest.clone(),
-            progress: Some(&progress),
-            ..args.to_disk()
-        };
-        let copied = snapshot.copy_out(&options)?;
-        finish(args, session, &copied, &dest)?;
-    }
-    Ok(())
+    let options = CopyOut {
+        sources: paths,
+        dest: dest.clone(),
+        progress: Some(&progress),
+        ..args.to_disk()
+    };
+    let copied = snapshot.copy_out_with(&others, &options)?;
+    drop(progress);
+    finish(args, session, &copied, in_one_commit, &dest)
 }
 
 impl CpArgs {
@@ -81,6 +84,7 @@ fn finish(
     args: &CpArgs,
     session: &Session,
     copied: &Snapshot,
+    in_one_commit: bool,
     folder: &Path,
 ) -> Result<(), Failure> {
     let before = local_prefix(folder);
@@ -90,7 +94,10 @@ fn finish(
         done: "Copied",
         counted: Counted::Written,
     };
-    changes::finish(session, copied, &shown)
+    match in_one_commit {
+        true => changes::finish(session, copied, &shown),
+        false => changes::finish_of_several(session, copied, &shown),
+    }
 }
 
 /// The source, if it is one that is copied to exactly the destination.
@@ -152,7 +159,7 @@ fn copy_one(
             _ => Ok(()),
         };
     }
-    finish(args, session, &copied, folder)
+    finish(args, session, &copied, true, folder)
 }
 
 fn is_pipe_or_device(dest: &Path) -> bool {

@@ -71,14 +71,40 @@ impl Snapshot {
     /// followed. Without `delete` every file is written; a source that comes later wins a place that several want.
     /// With `delete` the first one does, with a warning.
     pub fn copy_out(&self, options: &CopyOut<'_>) -> Result<Snapshot, StoreError> {
-        if options.exact {
-            return self.copy_out_exactly(options);
-        }
+        self.copy_out_with(&[], options)
+    }
+
+    /// As [`Snapshot::copy_out`], with sources in other snapshots of the same repository, which come after those of the
+    /// options. All is one copy with one report.
+    pub fn copy_out_with(
+        &self,
+        others: &[(Snapshot, Vec<BString>)],
+        options: &CopyOut<'_>,
+    ) -> Result<Snapshot, StoreError> {
         let mut copy = Copy::new(self, options)?;
+        for (other, _) in others {
+            if !other.store().same_repository(self.store()) {
+                return Err(StoreError::invalid(
+                    "sources must belong to the same repo as self",
+                ));
+            }
+            copy.snapshots.push(other);
+        }
+        if options.exact {
+            return match others {
+                [] => self.copy_out_exactly(options),
+                _ => Err(not_one_file()),
+            };
+        }
+        let groups = [&options.sources].into_iter();
+        let groups = groups.chain(others.iter().map(|(_, paths)| paths));
         let mut sources = Vec::new();
-        for source in &options.sources {
-            let resolved = resolve_stored(self, source);
-            sources.extend(copy.problems.check(source.clone(), resolved)?);
+        for (of, paths) in groups.enumerate() {
+            for source in paths {
+                let resolved = resolve_stored(copy.snapshots[of], source);
+                let resolved = copy.problems.check(source.clone(), resolved)?;
+                sources.extend(resolved.map(|source| (of, source)));
+            }
         }
         match copy.problems.all_failed() {
             Some(error) if sources.is_empty() && !options.dry_run => return Err(error),
@@ -103,7 +129,7 @@ impl Snapshot {
             return Err(StoreError::local(&options.dest)(error));
         }
         let folder = options.dest.parent().unwrap_or(Path::new(""));
-        Copy::new(self, options)?.run_in(folder, Some(name), vec![source])
+        Copy::new(self, options)?.run_in(folder, Some(name), vec![(0, source)])
     }
 }
 
@@ -117,17 +143,21 @@ pub(super) fn copy_resolved(
     sources: Vec<StoredSource>,
     options: &CopyOut<'_>,
 ) -> Result<Snapshot, StoreError> {
-    Copy::new(snapshot, options)?.run(sources)
+    let sources = sources.into_iter().map(|source| (0, source));
+    Copy::new(snapshot, options)?.run(sources.collect())
 }
 
-/// A file of the snapshot that is to be copied.
+/// A file that is to be copied.
 struct Source {
+    /// The number of the snapshot that it is in.
+    of: usize,
     path: BString,
     stored: Existing,
 }
 
 struct Copy<'a> {
-    snapshot: &'a Snapshot,
+    /// At least one. The first is what is returned.
+    snapshots: Vec<&'a Snapshot>,
     options: &'a CopyOut<'a>,
     store: StoreFolder,
     problems: Problems,
@@ -137,7 +167,7 @@ struct Copy<'a> {
 impl<'a> Copy<'a> {
     fn new(snapshot: &'a Snapshot, options: &'a CopyOut<'a>) -> Result<Copy<'a>, StoreError> {
         Ok(Copy {
-            snapshot,
+            snapshots: vec![snapshot],
             options,
             store: StoreFolder::of(snapshot.store().path())?,
             problems: Problems::new(options.ignore_errors),
@@ -145,7 +175,7 @@ impl<'a> Copy<'a> {
         })
     }
 
-    fn run(self, sources: Vec<StoredSource>) -> Result<Snapshot, StoreError> {
+    fn run(self, sources: Vec<(usize, StoredSource)>) -> Result<Snapshot, StoreError> {
         let folder = &self.options.dest;
         self.run_in(folder, None, sources)
     }
@@ -155,7 +185,7 @@ impl<'a> Copy<'a> {
         mut self,
         folder: &Path,
         name: Option<&OsStr>,
-        sources: Vec<StoredSource>,
+        sources: Vec<(usize, StoredSource)>,
     ) -> Result<Snapshot, StoreError> {
         let mut pairs = self.pairs(sources)?;
         if let Some(name) = name {
@@ -195,12 +225,15 @@ impl<'a> Copy<'a> {
     }
 
     /// Every file and where it goes, each place once, sorted by place.
-    fn pairs(&mut self, sources: Vec<StoredSource>) -> Result<Vec<Pair<Source>>, StoreError> {
+    fn pairs(
+        &mut self,
+        sources: Vec<(usize, StoredSource)>,
+    ) -> Result<Vec<Pair<Source>>, StoreError> {
         let mut pairs = Vec::new();
         let is_only = sources.len() == 1;
-        for source in sources {
-            files_of(self.snapshot, &source, &mut |path, target, stored| {
-                let source = Source { path, stored };
+        for (of, source) in sources {
+            files_of(self.snapshots[of], &source, &mut |path, target, stored| {
+                let source = Source { of, path, stored };
                 pairs.push(Pair { target, source });
             })?;
         }
@@ -268,7 +301,7 @@ impl<'a> Copy<'a> {
         report.sort();
         report.errors = self.problems.into_errors();
         report.warnings = self.warnings;
-        self.snapshot.with_changes(report.unless_empty())
+        self.snapshots[0].with_changes(report.unless_empty())
     }
 }
 

@@ -130,10 +130,11 @@ impl Copy<'_> {
         mut pairs: Vec<(Pair<Source>, Option<Found>)>,
     ) -> Result<Vec<Pair<Source>>, StoreError> {
         if !self.options.checksum {
-            let seconds = self.snapshot.seconds();
-            let is_old =
-                |found: &Option<Found>| found.is_some_and(|found| found.is_older_than(seconds));
-            pairs.retain(|(_, found)| !is_old(found));
+            let is_old = |pair: &Pair<Source>, found: &Option<Found>| {
+                let seconds = self.snapshots[pair.source.of].seconds();
+                found.is_some_and(|found| found.is_older_than(seconds))
+            };
+            pairs.retain(|(pair, found)| !is_old(pair, found));
         }
         let candidates: Vec<Candidate> = pairs
             .iter()
@@ -144,12 +145,12 @@ impl Copy<'_> {
             })
             .collect();
         let cache = StatCache::load(
-            self.snapshot.store(),
+            self.snapshots[0].store(),
             [self.options.dest.as_path()],
             candidates.len(),
         );
         let states = Reading {
-            snapshot: self.snapshot,
+            snapshot: self.snapshots[0],
             follow: false,
             cache: &cache,
             progress: &NoProgress,

@@ -51,7 +51,6 @@ impl Copy<'_> {
         group: &[(Pair<Source>, bool)],
         progress: &dyn StoreProgress,
     ) -> Vec<Result<(), StoreError>> {
-        let seconds = self.snapshot.seconds();
         let parent = split(&group[0].0.target).0.as_bstr();
         let mut folder = None;
         let mut write = |pair: &Pair<Source>| {
@@ -63,8 +62,9 @@ impl Copy<'_> {
                 None => folder.insert(destination.make_folder(parent)?),
             };
             let target = pair.target.as_bstr();
-            let mut data =
-                FileReader::open(self.snapshot.database().clone(), pair.source.stored.id)?;
+            let snapshot = self.snapshots[pair.source.of];
+            let seconds = snapshot.seconds();
+            let mut data = FileReader::open(snapshot.database().clone(), pair.source.stored.id)?;
             if pair.source.stored.file_type == FileType::Link {
                 let mut link = Vec::new();
                 io::Read::read_to_end(&mut data, &mut link).map_err(StoreError::Source)?;
