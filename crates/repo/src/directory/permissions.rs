@@ -122,17 +122,21 @@ impl Sharing {
         }
     }
 
-    /// Gives a complete file, which so far is for its owner only, the permissions of one that never changes. Its place will
+    /// Gives complete files, which so far are for their owner only, the permissions of such as never change. Their places will
     /// be in `folder`.
-    pub(super) fn publish(self, file: &Path, folder: &Path) -> io::Result<()> {
-        // The umask can only be seen in what it does.
+    pub(super) fn publish(self, files: [&Path; 2], folder: &Path) -> io::Result<()> {
+        // The umask can only be seen in what it does, together with what the folder says of new files; and both may be others
+        // than the last time.
         let sample = tempfile::Builder::new()
             .prefix("tmp_mode_")
             .permissions(Permissions::from_mode(READ_ONLY))
             .tempfile_in(folder)?;
         let mode = sample.as_file().metadata()?.mode();
         let mode = self.mode_after(mode).unwrap_or(mode);
-        fs::set_permissions(file, Permissions::from_mode(mode & 0o777))
+        let permissions = Permissions::from_mode(mode & 0o777);
+        files
+            .into_iter()
+            .try_for_each(|file| fs::set_permissions(file, permissions.clone()))
     }
 
     /// The permissions of what has `mode` now (with the bits that say what it is); `None` if they are right.

@@ -78,10 +78,9 @@ pub(crate) fn move_pack(
     let folder = objects.path.join("pack");
     let name = folder.join(format!("pack-{}", finished.checksum));
     let files = [(finished.pack, "pack"), (finished.idx, "idx")];
-    for (temporary, _) in &files {
-        let shared = objects.sharing.publish(temporary, &folder);
-        shared.map_err(DirectoryError::io("protect", temporary))?;
-    }
+    let [(pack, _), (idx, _)] = &files;
+    let shared = objects.sharing.publish([pack, idx], &folder);
+    shared.map_err(DirectoryError::io("protect", pack))?;
     // A pack without index is not looked at, an index without pack is an error to some readers. Nothing is done between
     // the two, so that a kill leaves next to never the first alone.
     for (temporary, suffix) in files {
