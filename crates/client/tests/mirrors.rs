@@ -1,5 +1,7 @@
 //! What backups and restores do to refs.
 
+use std::os::unix::ffi::OsStrExt;
+
 use packhouse_client::{MirrorOptions, RefSelection, backup, restore};
 use packhouse_repo::store::{Store, StoreErrorKind, StoreOptions, StoreProgress};
 
@@ -308,4 +310,48 @@ fn a_backup_that_fails_leaves_nothing_at_a_new_target() {
         Git::at(empty).run(&["symbolic-ref", "HEAD"]),
         git_of(&store).run(&["symbolic-ref", "HEAD"])
     );
+}
+
+#[test]
+fn refs_whose_names_are_no_text_go_everywhere() {
+    let mut world = World::new();
+    let source = world.with_history("source");
+    let head = source.run(&["rev-parse", "main"]);
+    let odd = std::ffi::OsStr::from_bytes(b"refs/heads/caf\xe9");
+    std::fs::write(source.dir.join(odd), head).unwrap();
+    let name = r#""refs/heads/caf\351""#;
+    for way in [Way::Path, Way::Http, Way::OldHttp] {
+        let store = world.store(&format!("store-{way:?}"));
+        let url = world.url("source", way);
+        let diff = restore(&store, &url, &world.options(way)).unwrap();
+        assert!(
+            diff.add.iter().any(|change| change.name == name),
+            "{diff:?}"
+        );
+        assert_eq!(git_of(&store).refs(), source.refs());
+        let target = world.bare(&format!("target-{way:?}"));
+        let url = world.url(&format!("target-{way:?}"), way);
+        backup(&store, &url, &world.options(way)).unwrap();
+        assert_eq!(target.refs(), source.refs());
+        // One alone, by its name.
+        let alone = world.bare(&format!("alone-{way:?}"));
+        let url = world.url(&format!("alone-{way:?}"), way);
+        let options = MirrorOptions {
+            refs: RefSelection::names([r#""caf\351""#]),
+            ..world.options(way)
+        };
+        backup(&store, &url, &options).unwrap();
+        assert_eq!(alone.refs().lines().count(), 1);
+    }
+    let store = world.store("bundled");
+    let bundle = world.path("all.bundle").display().to_string();
+    restore(&store, &path_of(&source), &MirrorOptions::default()).unwrap();
+    backup(&store, &bundle, &MirrorOptions::default()).unwrap();
+    let again = world.store("again");
+    restore(&again, &bundle, &MirrorOptions::default()).unwrap();
+    assert_eq!(git_of(&again).refs(), source.refs());
+}
+
+fn path_of(git: &Git) -> String {
+    git.dir.display().to_string()
 }

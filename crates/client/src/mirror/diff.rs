@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use packhouse_object::{ObjectId, RefName};
+use packhouse_repo::ref_text;
 
 use crate::remote::PushEdit;
 
@@ -38,7 +39,7 @@ pub struct MirrorDiff {
 /// One ref that changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefChange {
-    /// The whole name.
+    /// The whole name, as [`ref_text`] has it.
     pub name: String,
     /// Where it pointed; `None`: it did not exist.
     pub old: Option<ObjectId>,
@@ -67,7 +68,7 @@ impl MirrorDiff {
                 (Some(_), None) => &mut diff.delete,
             };
             list.push(RefChange {
-                name: edit.name.to_string(),
+                name: ref_text(edit.name.as_bytes()),
                 old: edit.old,
                 new: edit.new,
             });

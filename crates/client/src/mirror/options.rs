@@ -33,7 +33,7 @@ pub enum RefSelection {
     #[default]
     All,
     /// These, each under its own name or another one. A short name is that of a branch, else a tag, else a notes ref.
-    /// Nothing is deleted.
+    /// Nothing is deleted. Names are as [`ref_text`](packhouse_repo::ref_text) has them.
     Names(Vec<(String, Option<String>)>),
 }
 

@@ -1,6 +1,8 @@
 //! Which refs a backup or restore is about, and what they are called at the other end.
 
+use bstr::{BString, ByteSlice};
 use packhouse_object::RefName;
+use packhouse_repo::{ref_bytes, ref_text};
 
 use super::MirrorError;
 use super::diff::RefTargets;
@@ -23,12 +25,18 @@ pub(crate) fn select(
         let (folder, name) = find(from, source)?;
         let to = match to {
             None => name.clone(),
-            Some(to) if to.starts_with("refs/") => parse(to, to)?,
-            Some(to) => parse(to, &format!("{folder}{to}"))?,
+            Some(to) => {
+                let target = ref_bytes(to);
+                match target.starts_with(b"refs/") {
+                    true => parse(to, &target)?,
+                    false => parse(to, &[folder.as_bytes(), &target].concat())?,
+                }
+            }
         };
         let target = source[&name];
         match selected.insert(to.clone(), target) {
             Some(other) if other != target => {
+                let to = ref_text(to.as_bytes());
                 return Err(MirrorError::Invalid {
                     reason: format!("two refs would become '{to}'"),
                 });
@@ -39,24 +47,23 @@ pub(crate) fn select(
     Ok(selected)
 }
 
-fn find<'a>(name: &'a str, source: &RefTargets) -> Result<(&'a str, RefName), MirrorError> {
-    let folders: &[&str] = match name.starts_with("refs/") {
+/// The ref of this name, and the folder that another name for it would be in.
+fn find(name: &str, source: &RefTargets) -> Result<(BString, RefName), MirrorError> {
+    let given = ref_bytes(name);
+    let folders: &[&str] = match given.starts_with(b"refs/") {
         true => &[""],
         false => &FOLDERS,
     };
     for folder in folders {
-        let Ok(full) = RefName::parse(format!("{folder}{name}")) else {
+        let Ok(full) = RefName::parse([folder.as_bytes(), &given].concat()) else {
             continue;
         };
         if source.contains_key(&full) {
             let folder = match folder.is_empty() {
-                true => folder_of(name),
-                false => FOLDERS
-                    .into_iter()
-                    .find(|known| known == folder)
-                    .unwrap_or(""),
+                true => folder_of(&given),
+                false => folder.as_bytes(),
             };
-            return Ok((folder, full));
+            return Ok((folder.into(), full));
         }
     }
     Err(MirrorError::NoSuchRef {
@@ -65,12 +72,14 @@ fn find<'a>(name: &'a str, source: &RefTargets) -> Result<(&'a str, RefName), Mi
 }
 
 /// `refs/heads/` of `refs/heads/a/b`.
-fn folder_of(name: &str) -> &str {
-    let known = FOLDERS.into_iter().find(|folder| name.starts_with(folder));
-    known.unwrap_or_else(|| &name[..name.rfind('/').map_or(0, |slash| slash + 1)])
+fn folder_of(name: &[u8]) -> &[u8] {
+    let mut known = FOLDERS.into_iter().map(str::as_bytes);
+    known
+        .find(|folder| name.starts_with(folder))
+        .unwrap_or_else(|| &name[..name.rfind_byte(b'/').map_or(0, |slash| slash + 1)])
 }
 
-fn parse(given: &str, full: &str) -> Result<RefName, MirrorError> {
+fn parse(given: &str, full: &[u8]) -> Result<RefName, MirrorError> {
     RefName::parse(full).map_err(|error| MirrorError::Invalid {
         reason: format!("Invalid ref name: '{given}' ({})", error.problem),
     })
@@ -127,6 +136,24 @@ mod tests {
             names.unwrap(),
             ["refs/heads/a/b", "refs/keep/x", "refs/tags/v2"]
         );
+    }
+
+    #[test]
+    fn names_that_are_no_text_are_quoted() {
+        let id = ObjectId::from_bytes_or_panic(&[1; 20]);
+        let odd = RefName::parse(b"refs/heads/caf\xe9").unwrap();
+        let source = RefTargets::from([(odd.clone(), id)]);
+        for text in [r#""caf\351""#, r#""refs/heads/caf\351""#] {
+            let chosen = select(&RefSelection::names([text]), &source).unwrap();
+            assert_eq!(chosen, source);
+            let renamed = vec![(text.to_owned(), Some(r#""\377""#.to_owned()))];
+            let renamed = select(&RefSelection::Names(renamed), &source).unwrap();
+            assert!(
+                renamed
+                    .keys()
+                    .eq([&RefName::parse(b"refs/heads/\xff").unwrap()])
+            );
+        }
     }
 
     #[test]
