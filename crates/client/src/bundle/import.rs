@@ -13,7 +13,7 @@ use packhouse_repo::{RepoError, View, copy_objects};
 use super::header::{BundleHeader, open};
 use super::squash::squashed;
 use crate::mirror::diff::{RefTargets, edits};
-use crate::mirror::publish::{found_refs, publish_decided};
+use crate::mirror::publish::{found_refs, publish_targets};
 use crate::mirror::selection::select;
 use crate::mirror::{MirrorDiff, MirrorError, RefSelection, Steps};
 use crate::remote::{RemoteError, RemoteOptions, copy_error};
@@ -68,15 +68,13 @@ impl Import<'_> {
         if self.dry_run {
             return Ok(MirrorDiff::of(&edits(&found_refs(&view), &wanted, false)));
         }
-        let moved = publish_decided(store, Some(received), "bundle import", |found| {
-            let edits = edits(found, &wanted, false);
-            let diff = MirrorDiff::of(&edits);
-            Ok::<_, std::convert::Infallible>((edits, diff))
-        })?;
-        match moved {
-            Ok(diff) => Ok(diff),
-            Err(never) => match never {},
-        }
+        Ok(publish_targets(
+            store,
+            Some(received),
+            "bundle import",
+            &wanted,
+            false,
+        )?)
     }
 
     fn receive(

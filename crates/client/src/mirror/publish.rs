@@ -1,12 +1,13 @@
 //! Moving refs of a store with the objects they need.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 
 use packhouse_object::{FinishedPack, NewObject, Received, RefName};
 use packhouse_repo::store::{Store, StoreError};
 use packhouse_repo::{Change, RefEdit, View};
 
-use super::diff::{FoundRefs, RefTargets, after, making_room};
+use super::diff::{FoundRefs, MirrorDiff, RefTargets, after, edits, making_room};
 use crate::remote::PushEdit;
 
 /// The refs of a view, with where they point.
@@ -50,6 +51,25 @@ pub(crate) fn publish(
         Ok((edits, ()))
     };
     publish_decided(store, received, moves.message, decide)
+}
+
+/// Makes the refs what is `wanted`, whatever they are, and says what that changed; with `delete` what else there is goes.
+pub(crate) fn publish_targets(
+    store: &Store,
+    received: Option<Received>,
+    message: &str,
+    wanted: &RefTargets,
+    delete: bool,
+) -> Result<MirrorDiff, StoreError> {
+    let moved = publish_decided(store, received, message, |found| {
+        let edits = edits(found, wanted, delete);
+        let diff = MirrorDiff::of(&edits);
+        Ok::<_, Infallible>((edits, diff))
+    })?;
+    match moved {
+        Ok(diff) => Ok(diff),
+        Err(never) => match never {},
+    }
 }
 
 /// Makes the edits that are decided on the newest refs in one step, after what is in their way has gone.

@@ -5,8 +5,8 @@ use packhouse_repo::View;
 use packhouse_repo::store::Store;
 
 use super::backup::bundle_path;
-use super::diff::{FoundRefs, MirrorDiff, edits};
-use super::publish::{found_refs, publish_decided};
+use super::diff::{MirrorDiff, edits};
+use super::publish::{found_refs, publish_targets};
 use super::selection::select;
 use super::{MirrorError, MirrorFormat, MirrorOptions, RefSelection};
 use crate::bundle::Import;
@@ -55,15 +55,9 @@ pub fn restore(
         quarantine: store.quarantine_dir(),
     };
     let received = connection.fetch(&request)?;
-    let moved = publish_decided(store, received, "restore", |found: &FoundRefs| {
-        let edits = edits(found, &wanted, delete);
-        let diff = MirrorDiff::of(&edits);
-        Ok::<_, std::convert::Infallible>((edits, diff))
-    })?;
-    match moved {
-        Ok(diff) => Ok(diff),
-        Err(never) => match never {},
-    }
+    Ok(publish_targets(
+        store, received, "restore", &wanted, delete,
+    )?)
 }
 
 /// The new targets that are not here yet with all they reach.
