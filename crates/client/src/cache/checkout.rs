@@ -7,6 +7,7 @@ use packhouse_object::{ObjectId, RefName};
 
 use super::inner::Inner;
 use super::lock::{FileLock, Sharing};
+use super::mend::mending;
 use super::mirror::{self, Wanted};
 use super::moment::Moment;
 use super::record::{CheckoutRecord, EntryRecord};
@@ -39,15 +40,6 @@ pub(super) fn make(
     };
     let _using = inner.using(&upstream.key, call)?;
     inner.index.touch(&record.name, Moment::now().wall_ms)?;
-    let again = || find(inner, record, upstream, revision, call);
-    let mut found = match again() {
-        Err(CacheError::Store(_)) => {
-            // What was mirrored cannot be read: it is fetched again.
-            mirror::rebuild(inner, upstream, call)?;
-            again()?
-        }
-        found => found?,
-    };
     let id = uuid::Uuid::new_v4().simple().to_string();
     let default_branch = record
         .kept
@@ -55,7 +47,9 @@ pub(super) fn make(
         .as_ref()
         .and_then(|head| head.branch.as_deref());
     let before = inner.root.tree(&record.name).join(".git");
-    let make = |found: &Revision, staging: &Staging| {
+    // What was mirrored and cannot be read is fetched again.
+    let (found, staging, built) = mending(inner, upstream, call, |damaged, _| {
+        let found = find(inner, record, upstream, revision, call)?;
         let spec = TreeSpec {
             upstream,
             url: &record.kept.source_url,
@@ -66,20 +60,12 @@ pub(super) fn make(
             before: Some(&before),
             files: Files::OfCommit,
         };
+        let staging = Staging::new(&inner.root)?;
         super::git_dir::make_folder(&staging.tree())?;
         let tree = staging.tree().join(record.name.as_str());
-        build(inner, &spec, &tree, call)
-    };
-    let mut staging = Staging::new(&inner.root)?;
-    let built = match make(&found, &staging) {
-        Err(CacheError::Store(_)) => {
-            mirror::rebuild(inner, upstream, call)?;
-            found = again()?;
-            staging = Staging::new(&inner.root)?;
-            make(&found, &staging)?
-        }
-        built => built?,
-    };
+        let built = build(inner, &spec, &tree, damaged, call)?;
+        Ok((found, staging, built))
+    })?;
     room::make_room(inner, &record.name, built.bytes, call)?;
     let made = CheckoutRecord {
         entry: record.name.to_string(),

@@ -36,6 +36,7 @@ mod inner;
 mod large_files;
 mod lock;
 mod manifest;
+mod mend;
 mod mirror;
 mod moment;
 mod name;

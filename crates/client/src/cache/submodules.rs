@@ -105,11 +105,13 @@ fn add_one(
         ..upstream.clone()
     };
     let using = inner.using(&upstream.key, call)?;
-    fetch_commit(inner, upstream, &link.id, call)?
+    fetch_commit(inner, upstream, &link.id, call)
+        .inspect_err(|error| place.damaged.note(error, upstream))?
         .ok_or_else(|| refuse(&format!("its remote does not have {}", link.id)))?;
     let inside = TreePlace {
         top: place.top,
         asked_for: place.asked_for,
+        damaged: place.damaged,
         budget: place.budget,
         before: place
             .before

@@ -15,6 +15,7 @@ use super::index_file::{IndexEntry, Trust, write_index};
 use super::inner::Inner;
 use super::large_files::LargeFiles;
 use super::lock::{FileLock, Sharing};
+use super::mend::Damaged;
 use super::mirror;
 use super::source::Upstream;
 use super::{CacheError, CallOptions, submodules};
@@ -60,16 +61,18 @@ pub(super) struct BuiltTree {
     pub(super) using: Vec<FileLock>,
 }
 
-/// Makes a tree in the folder `tree`, which is made too.
+/// Makes a tree in the folder `tree`, which is made too. If a mirror cannot be read, `damaged` has whose it is.
 pub(super) fn build(
     inner: &Inner,
     spec: &TreeSpec<'_>,
     tree: &Path,
+    damaged: &Damaged,
     call: &CallOptions<'_>,
 ) -> Result<BuiltTree, CacheError> {
     let place = TreePlace {
         top: tree,
         asked_for: &spec.upstream.url,
+        damaged,
         budget: &Budget::new(spec.url, inner.config.max_bytes),
         before: spec.before.map(Path::to_owned),
         tree: tree.to_owned(),
@@ -86,6 +89,8 @@ pub(super) struct TreePlace<'a> {
     pub(super) top: &'a Path,
     /// What was asked for; authors of repositories chose all that is inside of it.
     pub(super) asked_for: &'a RemoteUrl,
+    /// Told of a mirror that cannot be read.
+    pub(super) damaged: &'a Damaged,
     /// What all of it may come to.
     pub(super) budget: &'a Budget,
     /// The `.git` of the tree before, where it may have large files.
@@ -98,6 +103,16 @@ pub(super) struct TreePlace<'a> {
 
 /// As [`build`], at a place in a tree.
 pub(super) fn build_at(
+    inner: &Inner,
+    spec: &TreeSpec<'_>,
+    place: &TreePlace<'_>,
+    call: &CallOptions<'_>,
+) -> Result<BuiltTree, CacheError> {
+    build_all(inner, spec, place, call)
+        .inspect_err(|error| place.damaged.note(error, spec.upstream))
+}
+
+fn build_all(
     inner: &Inner,
     spec: &TreeSpec<'_>,
     place: &TreePlace<'_>,

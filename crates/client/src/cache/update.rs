@@ -8,6 +8,7 @@ use packhouse_repo::store::ExcludeFilter;
 use super::folder::{Before, FolderCopy, bytes_of, manifest_path, read_manifest};
 use super::inner::Inner;
 use super::lock::{FileLock, Sharing};
+use super::mend::{Damaged, mending};
 use super::mirror;
 use super::moment::Moment;
 use super::name::EntryName;
@@ -137,33 +138,19 @@ fn of_repository(
             url: mirrored.url.clone(),
         });
     }
-    let staging = Staging::new(&inner.root)?;
     let id = tree_id();
     let before = inner.root.tree(&record.name).join(".git");
-    let make = |mirrored: &MirrorRecord, staging: &Staging| {
+    // Where what was mirrored cannot be read it is fetched again, while the old tree stays.
+    let (mirrored, staging, mut built) = mending(inner, upstream, call, |damaged, newest| {
+        let mirrored = newest.unwrap_or_else(|| mirrored.clone());
+        let staging = Staging::new(&inner.root)?;
         let spec = TreeSpec {
-            upstream,
-            url: &record.kept.source_url,
-            commit: commit_of(mirrored),
-            branch: mirrored.head_branch.as_deref(),
-            default_branch: mirrored.head_branch.as_deref(),
-            token: &id,
             before: Some(&before),
-            files: Files::OfCommit,
+            ..spec_of(record, upstream, &mirrored, &id, Files::OfCommit)
         };
-        build(inner, &spec, &staging.tree(), call)
-    };
-    let (mirrored, staging, mut built) = match make(&mirrored, &staging) {
-        Err(CacheError::Store(_)) => {
-            // What was mirrored cannot be read: it is fetched again, while the old tree stays.
-            drop(staging);
-            let mirrored = mirror::rebuild(inner, upstream, call)?;
-            let staging = Staging::new(&inner.root)?;
-            let built = make(&mirrored, &staging)?;
-            (mirrored, staging, built)
-        }
-        built => (mirrored, staging, built?),
-    };
+        let built = build(inner, &spec, &staging.tree(), damaged, call)?;
+        Ok((mirrored, staging, built))
+    })?;
     if mirrored.head_commit.is_none() {
         built
             .notes
@@ -260,17 +247,8 @@ fn of_folder(
     let tree = staging.tree();
     let mut built = match &mirrored {
         Some((upstream, mirrored)) => {
-            let spec = TreeSpec {
-                upstream,
-                url: &record.kept.source_url,
-                commit: commit_of(mirrored),
-                branch: mirrored.head_branch.as_deref(),
-                default_branch: mirrored.head_branch.as_deref(),
-                token: &id,
-                before: None,
-                files: Files::Elsewhere,
-            };
-            build(inner, &spec, &tree, call)?
+            let spec = spec_of(record, upstream, mirrored, &id, Files::Elsewhere);
+            build(inner, &spec, &tree, &Damaged::default(), call)?
         }
         None => {
             super::git_dir::make_folder(&tree)?;
@@ -302,6 +280,27 @@ fn of_folder(
     published?;
     record.kept.updated = Some(asked);
     Ok(())
+}
+
+/// The tree at a mirror's default branch.
+fn spec_of<'a>(
+    record: &'a EntryRecord,
+    upstream: &'a Upstream,
+    mirrored: &'a MirrorRecord,
+    token: &'a str,
+    files: Files,
+) -> TreeSpec<'a> {
+    let branch = mirrored.head_branch.as_deref();
+    TreeSpec {
+        upstream,
+        url: &record.kept.source_url,
+        commit: commit_of(mirrored),
+        branch,
+        default_branch: branch,
+        token,
+        before: None,
+        files,
+    }
 }
 
 /// What the catalog notes of a tree that was made.

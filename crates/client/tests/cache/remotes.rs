@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, Read, Write};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use packhouse_client::cache::{Cache, CacheConfig, CacheStatus, CallOptions, CancelToken};
@@ -222,9 +223,8 @@ fn credentials_open_a_repository_and_are_kept_nowhere() {
     }
 }
 
-#[test]
-fn submodules_are_part_of_a_copy() {
-    let world = World::new();
+/// A repository `app` and a bare one of it, with a submodule at `x/lib` that has one at `in`.
+fn nested(world: &World) -> String {
     let inner = init(&world.path("inner"));
     inner.commit_file("deep", "deep\n");
     let lib = init(&world.path("lib"));
@@ -256,8 +256,15 @@ fn submodules_are_part_of_a_copy() {
     );
     app.run(&["commit", "-q", "-m", "lib"]);
     app.run(&["clone", "-q", "--bare", ".", "../app.git"]);
+    path_of(&Git::at(world.path("app.git")))
+}
+
+#[test]
+fn submodules_are_part_of_a_copy() {
+    let world = World::new();
+    let source = nested(&world);
     let cache = open(&world);
-    let entry = add(&cache, world.path("app.git").to_str().unwrap());
+    let entry = add(&cache, &source);
     let path = &entry.cache_path;
     assert_eq!(fs::read(path.join("x/lib/code")).unwrap(), b"code\n");
     assert_eq!(fs::read(path.join("x/lib/in/deep")).unwrap(), b"deep\n");
@@ -274,7 +281,7 @@ fn submodules_are_part_of_a_copy() {
     let mut without = config(&world.path("without"));
     without.submodules = false;
     let without = Cache::open(without).unwrap();
-    let entry = add(&without, world.path("app.git").to_str().unwrap());
+    let entry = add(&without, &source);
     assert_eq!(entry.notes, ["1 submodules were left out"]);
     assert_eq!(
         fs::read_dir(entry.cache_path.join("x/lib"))
@@ -445,6 +452,46 @@ fn content_that_is_not_what_its_pointer_says_is_not_taken() {
     assert_eq!(local.notes.len(), 1, "{:?}", local.notes);
 }
 
+/// Damages all objects of a mirror.
+fn damage(mirror: &Path) {
+    for folder in fs::read_dir(mirror.join("objects")).unwrap() {
+        for file in fs::read_dir(folder.unwrap().path()).unwrap() {
+            // The tree shares the file: another takes its place.
+            let path = file.unwrap().path();
+            fs::remove_file(&path).unwrap();
+            fs::write(&path, "damaged").unwrap();
+        }
+    }
+}
+
+#[test]
+fn mirrors_of_submodules_that_are_damaged_are_made_again() {
+    let world = World::new();
+    let source = nested(&world);
+    let cache = open(&world);
+    let call = CallOptions::default();
+    let place = add(&cache, &source).cache_path;
+    let mirrors = || {
+        let mirrors = fs::read_dir(cache.root().join(".packhouse/mirrors")).unwrap();
+        mirrors.map(|mirror| mirror.unwrap().path())
+    };
+    assert_eq!(mirrors().count(), 3);
+    mirrors().for_each(|mirror| damage(&mirror));
+    let app = Git::at(world.path("app"));
+    app.commit_file("new", "new\n");
+    app.run(&["push", "-q", "../app.git", "main:main"]);
+    cache.refresh("app", &call).unwrap();
+    assert!(place.join("new").exists());
+    mirrors().for_each(|mirror| damage(&mirror));
+    let checkout = cache.checkout("app", "main", &call).unwrap();
+    for tree in [&place, &checkout.path] {
+        for folder in ["", "x/lib", "x/lib/in"] {
+            check_tree(&tree.join(folder));
+        }
+    }
+    mirrors().for_each(|mirror| Git::at(&mirror).fsck());
+}
+
 #[test]
 fn a_mirror_that_is_damaged_is_made_again() {
     let world = World::new();
@@ -460,16 +507,6 @@ fn a_mirror_that_is_damaged_is_made_again() {
         .unwrap()
         .unwrap()
         .path();
-    let damage = |mirror: &std::path::Path| {
-        for folder in fs::read_dir(mirror.join("objects")).unwrap() {
-            for file in fs::read_dir(folder.unwrap().path()).unwrap() {
-                // The tree shares the file: another takes its place.
-                let path = file.unwrap().path();
-                fs::remove_file(&path).unwrap();
-                fs::write(&path, "damaged").unwrap();
-            }
-        }
-    };
     damage(&mirror);
     check_tree(&cache.get("source").unwrap().cache_path);
     let work = world.work("source");
