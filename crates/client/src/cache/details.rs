@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
+use super::difference::summary;
 use super::inner::Inner;
 use super::lock::{FileLock, Sharing};
-use super::mirror;
 use super::moment::Moment;
 use super::record::{EntryRecord, RemoteHead};
-use super::source::Source;
+use super::source::{self, Source};
 use super::state::{Found, entry_of, tree_at};
-use super::{CacheError, CacheStatus, CallOptions, Details, Entry, Upstream};
+use super::{CacheError, CacheStatus, CallOptions, Details, Entry, Upstream, mirror, room};
 
 /// The remote is not asked again within this time.
 const ASKED_WITHIN: Duration = Duration::from_secs(300);
@@ -48,19 +48,19 @@ fn ask(
     entry: &Entry,
     call: &CallOptions<'_>,
 ) -> Result<Option<Result<Upstream, String>>, CacheError> {
-    let head = match Source::parse(&record.kept.source_url, &inner.root) {
-        Ok(source) => match source.upstream() {
-            None => return Ok(None),
-            Some(upstream) => mirror::ask_head(inner, upstream, call),
-        },
-        Err(error) => Err(error),
+    let source = Source::parse(&record.kept.source_url, &inner.root);
+    let of = match source.as_ref().map(Source::upstream) {
+        Ok(None) => return Ok(None),
+        Ok(Some(upstream)) => upstream,
+        Err(error) => return Ok(Some(Err(error.to_string()))),
     };
-    let mut head = match head {
+    let _using = inner.using(&of.key, call)?;
+    let mut head = match newest_head(inner, record, of, call) {
         Ok(head) => head,
         Err(CacheError::Cancelled) => return Err(CacheError::Cancelled),
         Err(error) => return Ok(Some(Err(error.to_string()))),
     };
-    head.summary = summary(entry, &head);
+    head.summary = summary(inner, of, entry, &head, call)?;
     let upstream = Upstream {
         local_commit_hash: entry.local_commit_hash.clone(),
         local_branch: entry.local_branch.clone(),
@@ -89,23 +89,70 @@ fn keep(inner: &Inner, record: &EntryRecord, head: RemoteHead) -> Result<(), Cac
     Ok(())
 }
 
-/// How a copy stands to its remote, whose newer commits nobody has fetched.
-fn summary(entry: &Entry, head: &RemoteHead) -> Option<String> {
-    if entry.local_commit_hash == head.commit {
-        return None;
+/// Where the remote's default branch is. A mirror that is there gets what is new, so that it can be counted.
+fn newest_head(
+    inner: &Inner,
+    record: &EntryRecord,
+    upstream: &source::Upstream,
+    call: &CallOptions<'_>,
+) -> Result<RemoteHead, CacheError> {
+    let key = &upstream.key;
+    let is_mirrored = record.kept.mirror.as_ref() == Some(key)
+        && inner.root.mirror(key).is_dir()
+        && inner.index.mirror(key)?.is_some();
+    if !is_mirrored {
+        return mirror::ask_head(inner, upstream, call);
     }
-    let place = |commit: &Option<String>, branch: &Option<String>| {
-        let commit = commit
-            .as_deref()
-            .map_or("no commit", |commit| &commit[..commit.len().min(10)]);
-        match branch {
-            Some(branch) => format!("{commit} ({branch})"),
-            None => commit.to_owned(),
-        }
-    };
-    Some(format!(
-        "Remote is at {}, local is at {}",
-        place(&head.commit, &head.branch),
-        place(&entry.local_commit_hash, &entry.local_branch)
-    ))
+    let mirrored = mirror::update(inner, upstream, &Moment::now(), call)?;
+    // Looking at an entry is no reason for another to go.
+    room::make_room_for_mirror(inner, key)?;
+    Ok(RemoteHead::of(&mirrored))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::test_world::TestWorld;
+    use super::super::update::bring_up_to_date;
+    use super::*;
+
+    #[test]
+    fn commits_that_only_one_side_has_are_counted() {
+        let world = TestWorld::new();
+        let (inner, branches, call) = (
+            &world.inner,
+            world.remote.branches(),
+            CallOptions::default(),
+        );
+        let begin = branches.get("main").unwrap().parent().unwrap().unwrap();
+        // As if the remote had been asked long ago.
+        let asked = || {
+            let mut record = world.record();
+            record.kept.remote = None;
+            let found = details(inner, record, &call).unwrap();
+            let upstream = found.current.unwrap().unwrap();
+            (upstream.has_changes, upstream.summary.unwrap_or_default())
+        };
+        assert_eq!(asked(), (false, String::new()));
+
+        let newest = world.write(3).commit().to_string();
+        let expected = format!(
+            "Remote is 3 commits ahead, local is 0 commits ahead. Latest remote commit: {} Number 2",
+            &newest[..10]
+        );
+        assert_eq!(asked(), (true, expected.clone()));
+        let entry = world.cache.list().unwrap().remove(0);
+        assert_eq!(entry.upstream_changes_summary, Some(expected));
+
+        // The remote begins anew where the copy is not.
+        branches.set("main", &begin).unwrap();
+        world.write(2);
+        let (_, told) = asked();
+        let expected = "Remote is 2 commits ahead, local is 1 commits ahead.";
+        assert!(told.starts_with(expected), "{told}");
+
+        let (record, now) = (world.record(), Moment::now());
+        let source = Source::parse(&world.url, &inner.root).unwrap();
+        bring_up_to_date(inner, &record.name, &source, &now, &call).unwrap();
+        assert_eq!(asked(), (false, String::new()));
+    }
 }

@@ -26,6 +26,7 @@ mod cache;
 mod checkout;
 mod config;
 mod details;
+mod difference;
 mod entry;
 mod error;
 mod flight;
@@ -52,6 +53,8 @@ mod source;
 mod staging;
 mod state;
 mod submodules;
+#[cfg(test)]
+mod test_world;
 mod tree;
 mod update;
 

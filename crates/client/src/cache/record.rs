@@ -90,6 +90,18 @@ pub(super) struct RemoteHead {
     pub(super) summary: Option<String>,
 }
 
+impl RemoteHead {
+    /// What a mirror found when the remote was asked.
+    pub(super) fn of(mirrored: &MirrorRecord) -> RemoteHead {
+        RemoteHead {
+            asked: mirrored.asked.clone(),
+            commit: mirrored.head_commit.clone(),
+            branch: mirrored.head_branch.clone(),
+            summary: None,
+        }
+    }
+}
+
 /// Which folder it is, whatever its name: its number, and when it was made, as numbers are given out again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Identity {

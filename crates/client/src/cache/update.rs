@@ -346,12 +346,7 @@ fn make_room(
 }
 
 fn note_remote(record: &mut EntryRecord, mirrored: &MirrorRecord) {
-    record.kept.remote = Some(RemoteHead {
-        asked: mirrored.asked.clone(),
-        commit: mirrored.head_commit.clone(),
-        branch: mirrored.head_branch.clone(),
-        summary: None,
-    });
+    record.kept.remote = Some(RemoteHead::of(mirrored));
 }
 
 fn commit_of(mirrored: &MirrorRecord) -> Option<ObjectId> {
