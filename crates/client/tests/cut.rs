@@ -17,7 +17,7 @@ use crate::sites::{Cut, OurSite};
 use crate::world::{Way, World, assert_no_leftovers, git_of};
 
 /// Adds what makes a pack of some 300 KiB.
-fn grow(work: &Git) {
+pub(crate) fn grow(work: &Git) {
     for number in 0..10u64 {
         let mut noise = String::new();
         let mut state = number + 1;

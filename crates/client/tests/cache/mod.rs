@@ -2,6 +2,7 @@
 
 mod basics;
 mod hostile;
+mod interrupted;
 mod killed;
 mod limits;
 mod places;
