@@ -89,15 +89,36 @@ pub(super) fn settle(inner: &Inner, record: &mut EntryRecord) {
 ///
 /// An entry in use stays as it is, and `false` says so.
 pub(super) fn remove(inner: &Inner, record: &EntryRecord) -> Result<bool, CacheError> {
+    remove_with(inner, record, Checkouts::Go)
+}
+
+/// As [`remove`], but an entry that has checkouts stays too.
+pub(super) fn evict(inner: &Inner, record: &EntryRecord) -> Result<bool, CacheError> {
+    remove_with(inner, record, Checkouts::Stay)
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Checkouts {
+    Go,
+    Stay,
+}
+
+fn remove_with(
+    inner: &Inner,
+    record: &EntryRecord,
+    checkouts: Checkouts,
+) -> Result<bool, CacheError> {
     let lease = inner.root.lock("lease", &record.kept.id);
     let Some(_unused) = FileLock::try_take(&lease, Sharing::Exclusive)? else {
         return Ok(false);
     };
-    let checkouts = inner.index.contents()?.checkouts;
-    for (id, _) in checkouts
-        .iter()
-        .filter(|(_, checkout)| checkout.entry_id == record.kept.id)
-    {
+    // Who makes one has the lease, so that there are no more of them from here on.
+    let mut of_entry = inner.index.contents()?.checkouts;
+    of_entry.retain(|(_, checkout)| checkout.entry_id == record.kept.id);
+    if checkouts == Checkouts::Stay && !of_entry.is_empty() {
+        return Ok(false);
+    }
+    for (id, _) in &of_entry {
         remove_checkout(inner, id)?;
     }
     let place = inner.root.tree(&record.name);
@@ -167,5 +188,25 @@ fn exchange(new: &Path, place: &Path, aside: &Path) -> Result<(), CacheError> {
             fs::rename(aside, new).map_err(CacheError::file(aside))
         }
         Err(error) => Err(CacheError::file(place)(error.into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::CallOptions;
+    use super::super::test_world::TestWorld;
+    use super::*;
+
+    #[test]
+    fn an_entry_that_got_a_checkout_after_it_was_chosen_to_go_stays() {
+        let world = TestWorld::new();
+        let chosen = world.record();
+        let call = CallOptions::default();
+        let checkout = world.cache.checkout("remote", "main", &call).unwrap();
+        assert!(!evict(&world.inner, &chosen).unwrap());
+        assert!(checkout.path.exists() && world.cache.get("remote").is_ok());
+        // Whoever removes it himself knows what he does.
+        assert!(remove(&world.inner, &chosen).unwrap());
+        assert!(!checkout.path.exists() && world.cache.get("remote").is_err());
     }
 }

@@ -178,13 +178,9 @@ fn evict(inner: &Inner, name: &EntryName) -> Result<(), CacheError> {
     let Some(_lock) = FileLock::try_take(&lock, Sharing::Exclusive)? else {
         return Ok(());
     };
-    // Somebody may have come to use it just now.
-    let contents = inner.index.contents()?;
-    let record = contents.entries.iter().find(|entry| entry.name == *name);
-    if let Some(record) = record
-        && !stays(inner, &contents, record)?
-    {
-        publish::remove(inner, record)?;
+    // Somebody may have come to use it just now: then it stays.
+    if let Some(record) = inner.index.entry(name)? {
+        publish::evict(inner, &record)?;
     }
     Ok(())
 }
