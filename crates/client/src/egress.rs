@@ -13,10 +13,15 @@
 //! assert!(!egress.allows("::ffff:169.254.169.254".parse().unwrap()));
 //! ```
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+mod judge;
+
+use std::net::{IpAddr, SocketAddr};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{ClientBuilder, Url, redirect};
+
+pub use judge::EgressError;
+use judge::{check_url, is_public};
 
 /// Which addresses may be connected to.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -29,32 +34,6 @@ pub enum Egress {
     /// Addresses of the public Internet, and one that stands for it in a test.
     #[cfg(test)]
     PublicAnd(IpAddr),
-}
-
-/// Why nothing may be, or could be, connected to. Names no more of a URL than its host.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum EgressError {
-    /// Neither `http` nor `https`.
-    #[error("the URL is of scheme `{scheme}`; use https or http")]
-    Scheme {
-        /// What it is.
-        scheme: String,
-    },
-    /// No host to connect to.
-    #[error("the URL names no host")]
-    NoHost,
-    /// An address that is not to be reached from here.
-    #[error("`{host}` is an address of a private network, which this server does not connect to")]
-    Refused {
-        /// Name or address.
-        host: String,
-    },
-    /// The name stands for no address.
-    #[error("`{host}` could not be resolved")]
-    Unresolved {
-        /// The name.
-        host: String,
-    },
 }
 
 impl Egress {
@@ -74,20 +53,7 @@ impl Egress {
     ///
     /// Says what is wrong with the URL.
     pub fn check_url(self, url: &Url) -> Result<(), EgressError> {
-        if !matches!(url.scheme(), "http" | "https") {
-            let scheme = url.scheme().to_owned();
-            return Err(EgressError::Scheme { scheme });
-        }
-        let host = url
-            .host_str()
-            .filter(|host| !host.is_empty())
-            .ok_or(EgressError::NoHost)?;
-        match literal(host) {
-            Some(address) if !self.allows(address) => Err(EgressError::Refused {
-                host: host.to_owned(),
-            }),
-            _ => Ok(()),
-        }
+        check_url(url, |address| self.allows(address))
     }
 
     /// The allowed ones among the addresses of `host`, a name or an address; connect to these and to nothing else.
@@ -140,67 +106,6 @@ impl Resolve for Judging {
             let found = egress.resolve(name.as_str(), 0).await?;
             Ok(Box::new(found.into_iter()) as Addrs)
         })
-    }
-}
-
-/// The address that a URL's host is, if it is none to be resolved.
-fn literal(host: &str) -> Option<IpAddr> {
-    let bare = host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'))
-        .unwrap_or(host);
-    bare.parse().ok()
-}
-
-/// Whether an address is one of the public Internet (the registries of IANA for special purposes, RFC 6890).
-fn is_public(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => is_public_v4(address),
-        IpAddr::V6(address) => is_public_v6(address),
-    }
-}
-
-fn is_public_v4(address: Ipv4Addr) -> bool {
-    let [a, b, c, d] = address.octets();
-    let special = match a {
-        0 | 10 | 127 => true,
-        // Between a provider and its customers; some clouds have their metadata there.
-        100 => (64..128).contains(&b),
-        // Microsoft gave one address of its own to every virtual machine's host: keys and settings of the machine are
-        // there for whoever asks from inside (its "WireServer").
-        168 => [b, c, d] == [63, 129, 16],
-        169 => b == 254,
-        172 => (16..32).contains(&b),
-        // Protocol assignments, documentation, relays to IPv6, private networks.
-        192 => b == 168 || (b == 0 && matches!(c, 0 | 2)) || (b == 88 && c == 99),
-        // Measurements, documentation.
-        198 => matches!(b, 18 | 19) || (b == 51 && c == 100),
-        203 => b == 0 && c == 113,
-        // Multicast, reserved, broadcast.
-        224..=255 => true,
-        _ => false,
-    };
-    !special
-}
-
-fn is_public_v6(address: Ipv6Addr) -> bool {
-    let part = address.segments();
-    let embedded = |high: u16, low: u16| {
-        let [[a, b], [c, d]] = [high.to_be_bytes(), low.to_be_bytes()];
-        is_public_v4(Ipv4Addr::new(a, b, c, d))
-    };
-    match part {
-        // IPv4 in IPv6: mapped, and translated at the edge of the network.
-        [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
-            embedded(high, low)
-        }
-        // 6to4 carries an IPv4 address.
-        [0x2002, high, low, ..] => embedded(high, low),
-        // Protocol assignments (Teredo among them), documentation.
-        [0x2001, second, ..] if second < 0x200 || second == 0xdb8 => false,
-        [0x3fff, second, ..] if second < 0x1000 => false,
-        // Only this eighth of the space is given out to the public Internet.
-        [first, ..] => first & 0xe000 == 0x2000,
     }
 }
 
