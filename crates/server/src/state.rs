@@ -187,7 +187,10 @@ impl AppState {
 
     /// Counts a request of `caller` against the rate limits; refuses it unless there is room for `ahead` requests.
     pub(crate) fn admit(&self, caller: &Caller, ahead: u32) -> Result<(), ApiError> {
-        let repo = caller.repo().ok();
+        let repo = match caller.is_for_org() {
+            true => None,
+            false => caller.repo().ok(),
+        };
         let now = self.rates.now();
         let admitted = self.rates.admit(caller.org(), repo, ahead, now);
         admitted.map_err(|refused| {

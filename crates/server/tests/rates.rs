@@ -211,3 +211,28 @@ async fn nobody_is_limited_unless_that_is_asked_for() {
         .await
         .expect(201);
 }
+
+#[tokio::test]
+async fn what_is_asked_of_the_organisation_counts_for_no_repository() {
+    let server = with_rates(Some((1, 30)), Some((1, 5))).await;
+    // Both are ways to say it.
+    let named = Token::new("org", &["org:read"]);
+    let unnamed = named.clone().with("repo", serde_json::Value::Null);
+    let mut admitted = 0;
+    let refused = loop {
+        let token = [&named, &unnamed][admitted % 2];
+        let answer = server.get("/repos", token).await;
+        if answer.status != 200 {
+            break answer.expect(429);
+        }
+        admitted += 1;
+    };
+    assert!(admitted > 20, "{admitted}");
+    assert!(
+        refused
+            .error()
+            .starts_with("too many requests for organisation"),
+        "{}",
+        refused.body
+    );
+}
