@@ -3,11 +3,12 @@
 //! What always holds:
 //! - memory is taken as a body arrives, never for what may still come, and all bodies together have a fixed amount of it;
 //! - a body for which there is none waits, for so long as any request waits for its turn;
-//! - a client that sends nothing for [`STALL`] loses its request, and what that held is free again.
+//! - a client that sends nothing for [`STALL`], or for longer less than [`BYTES_PER_SECOND`], loses its request, and what that
+//!   held is free again.
 
 use std::io::Read;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -25,6 +26,8 @@ const POOL_KIB: usize = 256 << 10;
 const MOST_BYTES: u64 = 4 << 20;
 /// A body of which nothing came for so long is given up.
 const STALL: Duration = Duration::from_secs(30);
+/// So much of a body has to come, once the time of a stall is used up. Half of what the slowest of modems sends.
+const BYTES_PER_SECOND: u32 = 4 << 10;
 /// Bytes that are read at once.
 const PIECE_BYTES: usize = 64 << 10;
 
@@ -71,12 +74,20 @@ impl Bodies {
     ) -> Result<HeldBody, ApiError> {
         let mut sent = self.growing();
         let stalled = |_| ApiError::new(ErrorCode::Timeout, "nothing more of the request came");
-        while let Some(frame) = tokio::time::timeout(self.stall, body.frame())
-            .await
-            .map_err(stalled)?
-        {
+        // Used up by waiting, earned by what comes. Waiting for memory is not the client's.
+        let mut patience = self.stall;
+        loop {
+            let began = Instant::now();
+            let frame = tokio::time::timeout(patience, body.frame()).await;
+            let Some(frame) = frame.map_err(stalled)? else {
+                break;
+            };
+            patience = patience.saturating_sub(began.elapsed());
             let broken = |_| ApiError::new(ErrorCode::Timeout, "the request broke off");
             if let Ok(data) = frame.map_err(broken)?.into_data() {
+                let bytes = u32::try_from(data.len()).unwrap_or(u32::MAX);
+                let earned = Duration::from_secs(1) * bytes / BYTES_PER_SECOND;
+                patience = patience.saturating_add(earned).min(self.stall);
                 sent.push(&data).await?;
             }
         }
@@ -203,6 +214,24 @@ mod tests {
         let begin = futures::stream::iter([Ok::<_, std::io::Error>(Bytes::from(vec![0; 1 << 20]))]);
         let stalled = futures::StreamExt::chain(begin, futures::stream::pending());
         let read = bodies.read(Body::from_stream(stalled), Encoding::Identity);
+        let refused = tokio::time::timeout(Duration::from_secs(20), read)
+            .await
+            .unwrap();
+        assert_eq!(refused.unwrap_err().code(), ErrorCode::Timeout);
+        assert_eq!(bodies.pool.available_permits(), POOL_KIB);
+    }
+
+    #[tokio::test]
+    async fn a_body_that_comes_drop_by_drop_gives_back_what_it_held() {
+        let bodies = Bodies {
+            stall: Duration::from_millis(50),
+            ..Bodies::new(u64::MAX, Duration::ZERO)
+        };
+        let drops = futures::stream::unfold((), |()| async {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+            Some((Ok::<_, std::io::Error>(Bytes::from_static(b"x")), ()))
+        });
+        let read = bodies.read(Body::from_stream(drops), Encoding::Identity);
         let refused = tokio::time::timeout(Duration::from_secs(20), read)
             .await
             .unwrap();
