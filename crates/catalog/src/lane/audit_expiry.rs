@@ -22,20 +22,17 @@ pub(super) async fn write(
     before_ms: i64,
     limit: i64,
 ) -> Result<u64, sqlx::Error> {
-    let mut args = conn.args();
-    args.push(org.0);
-    args.push(before_ms);
-    args.push(limit);
-    let others = conn.execute(DELETE_OTHERS, args).await?;
+    let others = execute(conn, DELETE_OTHERS, org, before_ms, limit).await?;
     let moves = limit - others.cast_signed();
     if moves <= 0 {
         return Ok(others);
     }
-    Ok(others + forget_origins(conn, org, before_ms, moves).await?)
+    Ok(others + execute(conn, FORGET_ORIGINS, org, before_ms, moves).await?)
 }
 
-async fn forget_origins(
+async fn execute(
     conn: &mut Conn<'_>,
+    statement: &'static str,
     org: OrgId,
     before_ms: i64,
     limit: i64,
@@ -44,7 +41,7 @@ async fn forget_origins(
     args.push(org.0);
     args.push(before_ms);
     args.push(limit);
-    conn.execute(FORGET_ORIGINS, args).await
+    conn.execute(statement, args).await
 }
 
 #[cfg(test)]
