@@ -5,7 +5,7 @@ use packhouse_object::{NewObject, ObjectId, ObjectKind, RefName};
 
 use super::message::new_commit;
 use super::open::full_name;
-use super::{RefMap, Snapshot, Store, StoreError};
+use super::{RefKind, RefMap, Snapshot, Store, StoreError};
 use crate::change::{Change, RefEdit};
 
 impl RefMap {
@@ -13,7 +13,7 @@ impl RefMap {
     pub fn set_empty(&self, name: &str) -> Result<Snapshot, StoreError> {
         self.only_branches("a first commit")?;
         let full = full_name(self.kind(), name)?;
-        set_empty(self.store(), name, &full)?;
+        set_empty(self.store(), name, &full, Over::Anything)?;
         self.get(name)
     }
 }
@@ -36,8 +36,8 @@ struct Made {
 }
 
 impl Store {
-    /// Makes an empty branch for work that may fail, in a repository that has none. `HEAD` is pointed to it unless it is
-    /// detached: nothing else may name the commit that it names.
+    /// Makes an empty branch for work that may fail, in a repository without branches; `None` if it has any. `HEAD` is pointed
+    /// to the branch unless it is detached: nothing else may name the commit that it names.
     ///
     /// ```
     /// # use packhouse_repo::store::{Create, Store, StoreError, StoreOptions, WriteOptions};
@@ -47,6 +47,7 @@ impl Store {
     /// # let options = StoreOptions { create, ..StoreOptions::default() };
     /// # let store = Store::open(folder.path().join("data.git"), options)?;
     /// let first = store.begin("main")?;
+    /// assert!(first.is_some() && store.begin("other")?.is_none());
     /// let main = store.branches().get("main")?;
     /// assert!(main.write("../a", b"", &WriteOptions::default()).is_err());
     /// drop(first);
@@ -54,11 +55,13 @@ impl Store {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn begin(&self, branch: &str) -> Result<FirstBranch, StoreError> {
+    pub fn begin(&self, branch: &str) -> Result<Option<FirstBranch>, StoreError> {
         let branches = self.branches();
         let name = full_name(branches.kind(), branch)?;
         let _turn = self.exclusive()?;
-        let commit = set_empty(self, branch, &name)?;
+        let Some(commit) = set_empty(self, branch, &name, Over::NoBranches)? else {
+            return Ok(None);
+        };
         let directory = &self.inner.directory;
         let head = directory.head_branch()?.filter(|head| *head != name);
         if head.is_some() {
@@ -66,7 +69,7 @@ impl Store {
         }
         let made = Some(Made { name, commit, head });
         let store = self.clone();
-        Ok(FirstBranch { store, made })
+        Ok(Some(FirstBranch { store, made }))
     }
 }
 
@@ -94,14 +97,32 @@ impl Drop for FirstBranch {
     }
 }
 
-/// Points a branch to a new commit without files and parents. Returns the commit.
-fn set_empty(store: &Store, short: &str, name: &RefName) -> Result<ObjectId, StoreError> {
+/// Where a branch may be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Over {
+    /// Wherever it was before.
+    Anything,
+    /// Where there are none: somebody may just have made one.
+    NoBranches,
+}
+
+/// Points a branch to a new commit without files and parents. Returns the commit, unless it may not be made.
+fn set_empty(
+    store: &Store,
+    short: &str,
+    name: &RefName,
+    over: Over,
+) -> Result<Option<ObjectId>, StoreError> {
     let tree = NewObject::new(ObjectKind::Tree, Bytes::new())?;
     let message = format!("Initialize {short}");
     let commit = new_commit(tree.id, Vec::new(), store.identity(), message.into());
     let commit = NewObject::new(ObjectKind::Commit, commit.encode())?;
     let _turn = store.exclusive()?;
-    store.publish(Vec::new(), |view| {
+    let (is_made, _) = store.publish(Vec::new(), |view| {
+        let mut branches = view.refs().prefixed(RefKind::Branch.prefix());
+        if over == Over::NoBranches && branches.next().is_some() {
+            return Ok((Change::default(), false));
+        }
         let edit = RefEdit {
             name: name.clone(),
             old: view.refs().get(name).map(|present| present.target),
@@ -112,9 +133,9 @@ fn set_empty(store: &Store, short: &str, name: &RefName) -> Result<ObjectId, Sto
             objects: vec![tree.clone(), commit.clone()],
             edits: vec![edit],
         };
-        Ok((change, ()))
+        Ok((change, true))
     })?;
-    Ok(commit.id)
+    Ok(is_made.then_some(commit.id))
 }
 
 fn take_back(store: &Store, made: &Made) -> Result<bool, StoreError> {

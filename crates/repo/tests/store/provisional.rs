@@ -232,7 +232,7 @@ fn a_first_branch_goes_again_unless_it_is_kept_or_written_to() {
     let branches = store.branches();
     let head = || fs::read_to_string(store.path().join("HEAD")).unwrap();
     for name in ["trunk", "other"] {
-        let first = store.begin(name).unwrap();
+        let first = store.begin(name).unwrap().unwrap();
         assert_eq!(branches.current_name().unwrap().as_deref(), Some(name));
         assert!(first.take_back().unwrap());
         drop(store.begin(name).unwrap());
@@ -241,7 +241,7 @@ fn a_first_branch_goes_again_unless_it_is_kept_or_written_to() {
         assert_eq!(head(), "ref: refs/heads/trunk\n");
     }
     // Somebody has written to it, be it that there is nothing left of it.
-    let first = store.begin("other").unwrap();
+    let first = store.begin("other").unwrap().unwrap();
     let options = WriteOptions::default();
     let written = branches.get("other").unwrap().write("a", b"a", &options);
     written.unwrap().undo(1).unwrap();
@@ -249,8 +249,15 @@ fn a_first_branch_goes_again_unless_it_is_kept_or_written_to() {
     assert_eq!(branches.names().unwrap(), ["other"]);
     assert_eq!(head(), "ref: refs/heads/other\n");
     branches.delete("other").unwrap();
-    store.begin("kept").unwrap().keep();
+    store.begin("kept").unwrap().unwrap().keep();
+    // Whoever looked before comes too late, and loses nothing of it.
+    let kept = branches.get("kept").unwrap();
+    kept.write("a", b"a", &WriteOptions::default()).unwrap();
+    for name in ["kept", "late"] {
+        assert!(store.begin(name).unwrap().is_none());
+    }
     assert_eq!(branches.names().unwrap(), ["kept"]);
+    assert!(branches.get("kept").unwrap().exists("a").unwrap());
     assert_eq!(head(), "ref: refs/heads/kept\n");
 }
 
@@ -260,7 +267,7 @@ fn a_detached_head_stays_when_there_is_a_first_branch() {
     let store = without_branches(folder.path());
     let commit = format!("{}\n", "1".repeat(40));
     fs::write(store.path().join("HEAD"), &commit).unwrap();
-    let first = store.begin("main").unwrap();
+    let first = store.begin("main").unwrap().unwrap();
     assert_eq!(
         fs::read_to_string(store.path().join("HEAD")).unwrap(),
         commit

@@ -115,7 +115,9 @@ impl Session {
             Ok::<_, Failure>(ref_text(name))
         };
         let name = branch.map_or_else(awaited, |name| Ok(name.to_owned()))?;
-        let first = store.begin(&name)?;
+        let Some(first) = store.begin(&name)? else {
+            return work(store);
+        };
         self.tell(format_args!("Set branch {name}"));
         let done = work(store);
         match &done {
