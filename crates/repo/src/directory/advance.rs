@@ -14,15 +14,16 @@ use packhouse_object::{FinishedPack, NewObject, ObjectId, ObjectKind, RefName};
 use super::backend::{Directory, Inner, now_ms};
 use super::error::DirectoryError;
 use super::gate::Turn;
-use super::lock::{LockFile, NotLocked, Patience};
+use super::lock::{LockFile, NotLocked};
 use super::loose_refs::RawRef;
 use super::loose_write::{StagedObject, is_there, place_all, stage};
+use super::patience::Patience;
 use super::ref_locks::{LockedRefs, Symbolic};
 use super::ref_store::Head;
 use super::side_by_side::{Job, sync_side_by_side};
 use super::store::move_pack;
 use super::transaction::{Mover, Outcome};
-use super::turn_file::Identity;
+use super::turn_note::Identity;
 use crate::change::RefEdit;
 use crate::error::RepoError;
 

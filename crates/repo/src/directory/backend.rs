@@ -18,7 +18,7 @@ use super::ref_map::{RefMap, SkippedRef};
 use super::ref_store::{Head, RefState, RefStore};
 use super::store::{move_pack, store_objects};
 use super::transaction::{Mover, Outcome};
-use super::turn_file::Identity;
+use super::turn_note::Identity;
 use crate::change::Change;
 use crate::error::RepoError;
 use crate::reflog::{ReflogEntry, ReflogPage};

@@ -14,7 +14,7 @@ use std::time::UNIX_EPOCH;
 
 use super::file_system::is_on_disk;
 use super::lock::rename_to_new;
-use super::turn_file::Identity;
+use super::turn_note::Identity;
 
 /// How far what both say of the start may be apart, in seconds: the kernel makes its files a moment after it.
 const AGREED_SECONDS: i64 = 60;

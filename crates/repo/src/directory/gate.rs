@@ -22,7 +22,8 @@ use super::asking::Asking;
 use super::error::DirectoryError;
 use super::left_behind::remove_locks;
 use super::permissions::Sharing;
-use super::turn_file::{Identity, LOCK_FILE, Limit, Note, Refused, TurnFile};
+use super::turn_file::{LOCK_FILE, Limit, Refused, TurnFile};
+use super::turn_note::{Identity, Note};
 
 /// How long threads of one process pass the lock on among themselves while other processes wait: giving it to another
 /// process costs as much as a small write.

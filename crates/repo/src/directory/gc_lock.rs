@@ -13,7 +13,7 @@ use rustix::process::{Pid, test_kill_process};
 use super::backend::Directory;
 use super::before_boot::Boot;
 use super::error::DirectoryError;
-use super::lock::Patience;
+use super::patience::Patience;
 
 /// A lock older than this is forgotten, as in Git.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(12 * 3600);

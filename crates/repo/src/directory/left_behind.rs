@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::turn_file::{Identity, Note};
+use super::turn_note::{Identity, Note};
 
 /// Removes the locks among `notes` that are still the files they were.
 pub(super) fn remove_locks(git_dir: &Path, notes: &[Note]) {

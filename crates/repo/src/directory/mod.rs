@@ -30,6 +30,7 @@ mod loose_write;
 mod object_folders;
 mod pack_refs;
 mod packed_refs;
+mod patience;
 mod permissions;
 mod quarantine;
 mod ref_locks;
@@ -43,6 +44,7 @@ mod store;
 mod transaction;
 mod turn_file;
 mod turn_holder;
+mod turn_note;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -13,9 +13,10 @@ use packhouse_object::{ObjectId, RefName};
 use super::backend::Directory;
 use super::durable::{remove_empty_parents, remove_file, sync_nearest_folder};
 use super::error::DirectoryError;
-use super::lock::{Patience, lock_path};
+use super::lock::lock_path;
 use super::loose_refs::{RawRef, scan};
 use super::packed_refs::{PackedRef, Peeled, packed_refs_path, write_entries};
+use super::patience::Patience;
 use crate::error::RepoError;
 use crate::view::peeled;
 

@@ -13,8 +13,9 @@ use packhouse_object::RefName;
 
 use super::durable::remove_empty_tree;
 use super::error::DirectoryError;
-use super::lock::{LockFile, NotLocked, Patience, lock_path};
+use super::lock::{LockFile, NotLocked, lock_path};
 use super::loose_refs::RawRef;
+use super::patience::Patience;
 use super::ref_store::{Head, RefStore, SYMBOLIC_DEPTH_MAX};
 
 /// How long a lock is waited for while others are held. Git, which takes locks in an order of its own,

@@ -19,9 +19,10 @@ use super::durable::sync_nearest_folder;
 use super::error::DirectoryError;
 use super::gate::{Gate, Turn};
 use super::layout::Layout;
-use super::lock::{LockFile, NotLocked, Patience};
+use super::lock::{LockFile, NotLocked};
 use super::loose_refs::{RawRef, read_raw, ref_path, scan};
 use super::packed_refs::{PackedRefs, packed_refs_path};
+use super::patience::Patience;
 use super::permissions::Sharing;
 use super::ref_log::RefLogs;
 

@@ -19,9 +19,10 @@ use super::durable::{
     remove_empty_parents, remove_empty_tree, remove_file, sync_file_system, sync_folder,
 };
 use super::error::DirectoryError;
-use super::lock::{NotLocked, Patience, lock_path};
+use super::lock::{NotLocked, lock_path};
 use super::loose_refs::RawRef;
 use super::packed_refs::{PackedRef, PackedRefs, Peeled, packed_refs_path, write_entries};
+use super::patience::Patience;
 use super::ref_locks::{LockedRefs, conflict, first_matching, names_above};
 use super::ref_log::Move;
 use super::ref_store::RefStore;

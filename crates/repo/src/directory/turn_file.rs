@@ -3,21 +3,20 @@
 //!
 //! `docs/format.md` has the form.
 
-use std::ffi::OsStr;
-use std::fs::{self, Metadata, OpenOptions, TryLockError};
+use std::fs::{self, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::path::Path;
+use std::time::{Duration, Instant};
 
-use bstr::ByteSlice;
 use packhouse_object::UnsharedFile;
 
 use super::asking::Asking;
 use super::error::DirectoryError;
 use super::permissions::Sharing;
 use super::turn_holder::{HOLDER_BYTES, Holder, Life};
+use super::turn_note::{Identity, Note, parse_notes};
 
 /// Stays where it is.
 pub(super) const LOCK_FILE: &str = "gitstore.lock";
@@ -61,33 +60,6 @@ pub(super) struct Limit {
 
 /// Whom others waited for in vain, as the file had it.
 pub(super) type Refused = Vec<u8>;
-
-/// A lock file that a writer noted.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Note {
-    /// Below the repository's folder.
-    pub(super) lock: PathBuf,
-    pub(super) identity: Identity,
-}
-
-/// Which file it is, whatever its name: its number, and when it was made, as numbers are given out again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Identity {
-    inode: u64,
-    /// In nanoseconds since 1970; 0 where the file system does not tell.
-    made: u64,
-}
-
-impl Identity {
-    pub(super) fn of(metadata: &Metadata) -> Identity {
-        let made = metadata.created().ok();
-        let since = made.and_then(|made| made.duration_since(UNIX_EPOCH).ok());
-        Identity {
-            inode: metadata.ino(),
-            made: since.map_or(0, |since| since.as_nanos() as u64),
-        }
-    }
-}
 
 impl TurnFile {
     /// Waits for other processes, and returns the notes of the one before if that was killed. `None` where the file system
@@ -231,21 +203,6 @@ impl TurnFile {
     }
 }
 
-fn parse_notes(text: &[u8]) -> Vec<Note> {
-    let parse = |line: &[u8]| {
-        let mut parts = line.splitn_str(3, " ");
-        let mut number = || parts.next()?.to_str().ok()?.parse::<u64>().ok();
-        let identity = Identity {
-            inode: number()?,
-            made: number()?,
-        };
-        let lock = PathBuf::from(OsStr::from_bytes(parts.next()?));
-        Some(Note { lock, identity })
-    };
-    let lines = text.get(HOLDER_BYTES..).unwrap_or_default().lines();
-    lines.map_while(parse).collect()
-}
-
 fn open(path: &Path, sharing: Sharing) -> io::Result<UnsharedFile> {
     let mut options = OpenOptions::new();
     options.create(true).truncate(false).read(true).write(true);
@@ -308,6 +265,8 @@ fn holder_line(path: &Path) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     fn lock(path: &Path, wait_ms: u64) -> Result<(TurnFile, Vec<Note>), DirectoryError> {
