@@ -328,3 +328,25 @@ fn damaged_layers_and_layers_out_of_place_are_refused() {
     }
     assert!(HistoryLayer::open(&dir.path().join("nothing")).is_err());
 }
+
+#[test]
+fn a_layer_with_more_commits_than_can_be_counted_is_refused() {
+    let layer = |first: u32| {
+        let mut bytes = b"PHHIST1\n".to_vec();
+        for word in [1, first, 0, 0] {
+            bytes.extend_from_slice(&u32::to_le_bytes(word));
+        }
+        // The header, the table of first bytes, one commit, and where its changes and the paths end.
+        bytes.resize(72 + 256 * 4 + 64 + 4 + 4, 0);
+        let key = *blake3::hash(&bytes).as_bytes();
+        bytes.extend_from_slice(&key);
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), bytes).unwrap();
+        HistoryLayer::open(file.path())
+    };
+    assert_eq!(layer(u32::MAX - 1).unwrap().end(), u32::MAX);
+    assert!(matches!(
+        layer(u32::MAX),
+        Err(HistoryLayerError::Damaged { .. })
+    ));
+}

@@ -127,6 +127,9 @@ impl HistoryLayer {
         }
         let word = |at: usize| u32_at(&data, at);
         let (commits, first, paths, further) = (word(8), word(12), word(16), word(20));
+        if first.checked_add(commits).is_none() {
+            return Err("it has more commits than can be counted");
+        }
         let at = Sections::new(
             commits,
             paths,
