@@ -29,6 +29,7 @@ pub(super) enum Sharing {
 /// A lock on a file, until it is dropped.
 #[derive(Debug)]
 pub(super) struct FileLock {
+    /// Gives the lock up when it is dropped, also where a program that is being started has it open.
     file: UnsharedFile,
 }
 
@@ -85,15 +86,6 @@ impl FileLock {
         };
         std::fs::symlink_metadata(path)
             .is_ok_and(|there| (there.dev(), there.ino()) == (mine.dev(), mine.ino()))
-    }
-}
-
-impl Drop for FileLock {
-    fn drop(&mut self) {
-        // Closing is not enough: a program that is being started has the file open until it runs.
-        if let Some(file) = self.file.get() {
-            let _ = file.unlock();
-        }
     }
 }
 

@@ -8,7 +8,8 @@ use std::path::Path;
 use super::ProcessMark;
 use super::handlers::unshared;
 
-/// An open file that no process has which is forked off. A lock on it ends with this process at the latest.
+/// An open file that no process has which is forked off. A lock on it ends when this is dropped, and with this process at the
+/// latest.
 ///
 /// `O_CLOEXEC` closes a file when another program is started, which is later than a fork, or never.
 #[derive(Debug)]
@@ -46,6 +47,9 @@ impl Drop for UnsharedFile {
             let _ = file.into_raw_fd();
             return;
         }
+        // Closing is not enough: a program that another thread is starting has the file open until it runs. Nothing can be
+        // done about a failure, and a file that is not locked has none.
+        let _ = file.unlock();
         let mut unshared = unshared();
         unshared.retain(|noted| *noted != file.as_raw_fd());
         // Before the lock is given up: then another file may have its number.
@@ -68,5 +72,22 @@ mod tests {
         drop(file);
         assert!(!unshared().contains(&number));
         assert!(UnsharedFile::open(folder.path(), &options).is_err());
+    }
+
+    #[test]
+    fn a_lock_ends_although_a_program_that_is_being_started_has_the_file_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(false).write(true);
+        let file = UnsharedFile::open(&path, &options).unwrap();
+        file.get().unwrap().lock().unwrap();
+        // What such a program has until then: another descriptor of the same open file.
+        let of_program = file.get().unwrap().try_clone().unwrap();
+        let is_free = || File::open(&path).unwrap().try_lock().is_ok();
+        assert!(!is_free());
+        drop(file);
+        assert!(is_free());
+        drop(of_program);
     }
 }
