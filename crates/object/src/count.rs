@@ -1,5 +1,11 @@
 //! Which objects one side lacks, given what it has.
 
+mod filter;
+mod limits;
+
+pub use filter::ObjectFilter;
+pub use limits::CountLimits;
+
 use rayon::prelude::*;
 
 use crate::graph::{CommitNumber, Graph};
@@ -8,6 +14,8 @@ use crate::limit::{Limited, Marks, limit};
 use crate::{
     Database, IdSet, ObjectId, ObjectKind, Progress, ReadError, on_processors, tag_target,
 };
+
+use self::limits::Edge;
 
 /// What is to be sent, and what need not be.
 #[derive(Clone, Debug, Default)]
@@ -53,25 +61,38 @@ pub fn count_objects(
     wanted: &Wanted,
     progress: &dyn Progress,
 ) -> Result<Counted, ReadError> {
+    count_limited(db, wanted, &CountLimits::default(), progress)
+}
+
+/// As [`count_objects`], for a side whose history is cut or that wants some kinds of objects only.
+///
+/// What the wants name themselves is always found, whatever the filter says.
+pub fn count_limited(
+    db: &Database,
+    wanted: &Wanted,
+    limits: &CountLimits,
+    progress: &dyn Progress,
+) -> Result<Counted, ReadError> {
     let mut count = Count {
         db,
+        limits,
         progress,
         sent: IdSet::default(),
         theirs: IdSet::default(),
+        their_blobs: IdSet::default(),
         found: Found::default(),
     };
     count.run(wanted)?;
-    let Count {
-        theirs,
-        found:
-            Found {
-                commits,
-                tags,
-                trees,
-                blobs,
-            },
-        ..
-    } = count;
+    let thin_bases = match wanted.thin {
+        true => count.take_thin_bases(),
+        false => IdSet::default(),
+    };
+    let Found {
+        commits,
+        tags,
+        trees,
+        blobs,
+    } = count.found;
     let mut ids = commits;
     ids.extend(tags);
     let links = ids.len();
@@ -81,20 +102,20 @@ pub fn count_objects(
     progress.counting(ids.len() as u64);
     Ok(Counted {
         ids,
-        thin_bases: if wanted.thin {
-            theirs
-        } else {
-            IdSet::default()
-        },
+        thin_bases,
         groups,
     })
 }
 
 struct Count<'a> {
     db: &'a Database,
+    limits: &'a CountLimits,
     progress: &'a dyn Progress,
+    /// Objects that were met and need not be looked at again: those that are sent, and trees that are only gone through.
     sent: IdSet,
     theirs: IdSet,
+    /// Blobs of the other side's trees, kept apart where a filter may have withheld them.
+    their_blobs: IdSet,
     found: Found,
 }
 
@@ -109,6 +130,11 @@ struct Found {
 impl Found {
     fn len(&self) -> usize {
         self.commits.len() + self.tags.len() + self.trees.len() + self.blobs.len()
+    }
+
+    fn ids(&self) -> impl Iterator<Item = ObjectId> {
+        let links = self.commits.iter().chain(&self.tags);
+        links.chain(&self.trees).chain(&self.blobs).copied()
     }
 }
 
@@ -128,12 +154,20 @@ impl Count<'_> {
         for want in &wanted.wants {
             self.want(*want, &mut tips, &mut level)?;
         }
-        let mut graph = Graph::new(self.db);
+        if self.limits.filter.limits_depth() {
+            // A tree that is wanted by its id stands above the roots: what it holds is as deep as they are.
+            level = self.level(&level, 0)?;
+        }
+        let named = self.limits.named(&tips);
+        let mut graph = Graph::cut(self.db, &self.limits.cut);
         let limited = limit(&mut graph, tips, hidden.iter().copied(), self.progress)?;
-        self.commits(&mut graph, &limited, &mut level)?;
+        let edge = Edge::of(&mut graph, self.limits, &hidden)?;
+        self.commits(&mut graph, &limited, &named, &edge, &mut level)?;
         self.theirs.extend(hidden);
+        let mut depth = 0;
         while !level.is_empty() {
-            level = self.level(&level)?;
+            depth += 1;
+            level = self.level(&level, depth)?;
         }
         self.tags(&wanted.include_tags)
     }
@@ -159,12 +193,19 @@ impl Count<'_> {
         for (id, kind) in named {
             match kind {
                 ObjectKind::Commit => tips.push(id),
-                ObjectKind::Tree => self.send_tree(id, &[], level),
+                ObjectKind::Tree => self.send_named_tree(id, level),
                 ObjectKind::Blob => self.send_blob(id),
                 ObjectKind::Tag => self.send_tag(id),
             }
         }
         Ok(())
+    }
+
+    fn send_named_tree(&mut self, id: ObjectId, level: &mut Level) {
+        if !self.theirs.contains(&id) && self.sent.insert(id) {
+            self.found.trees.push(id);
+            level.push(id, &[]);
+        }
     }
 
     /// Sends the commits; their trees are compared with those of their parents, which the other
@@ -177,12 +218,18 @@ impl Count<'_> {
         &mut self,
         graph: &mut Graph<'_>,
         limited: &Limited,
+        named: &IdSet,
+        edge: &Edge,
         level: &mut Level,
     ) -> Result<(), ReadError> {
+        let filter = &self.limits.filter;
+        let all = filter.keeps(ObjectKind::Commit);
         for commit in &limited.commits {
             let id = graph.id(*commit);
-            self.sent.insert(id);
-            self.found.commits.push(id);
+            if all || named.contains(&id) {
+                self.sent.insert(id);
+                self.found.commits.push(id);
+            }
             // The edge of the other side, before anything is sent because of it.
             for parent in graph.parents(*commit)? {
                 if limited.is_hidden(parent) {
@@ -190,31 +237,52 @@ impl Count<'_> {
                 }
             }
         }
+        if !filter.reaches_depth(0) {
+            return Ok(());
+        }
+        self.theirs.extend(edge.trees());
         for commit in parents_first(graph, limited)? {
-            let parents = graph.parents(commit)?.into_iter();
-            let bases: Vec<_> = parents
-                .map(|parent| (graph.tree(parent), limited.is_hidden(parent)))
-                .collect();
+            let parents = graph.parents(commit)?;
+            let bases: Vec<_> = match parents.is_empty() {
+                true => edge.bases(),
+                false => parents
+                    .into_iter()
+                    .map(|parent| (graph.tree(parent), limited.is_hidden(parent)))
+                    .collect(),
+            };
             self.send_tree(graph.tree(commit), &bases, level);
         }
         Ok(())
     }
 
-    /// Goes through trees that are sent; returns the trees found in them.
-    fn level(&mut self, level: &Level) -> Result<Level, ReadError> {
+    /// Goes through trees that are sent; returns the trees found in them, which are `depth` folders below a root.
+    fn level(&mut self, level: &Level, depth: u64) -> Result<Level, ReadError> {
         let mut next = Level::default();
+        let filter = &self.limits.filter;
+        if !filter.reaches_depth(depth) {
+            return Ok(next);
+        }
         for batch in level.tasks.chunks(TREES_PER_BATCH) {
             if self.progress.cancelled() {
                 return Err(ReadError::Cancelled);
             }
-            let read = |task: &Task| Introduced::by(self.db, task.tree, level.bases(task));
+            let read = |task: &Task| -> Result<Introduced, ReadError> {
+                let mut introduced = Introduced::by(self.db, task.tree, level.bases(task))?;
+                filter.retain_blobs(self.db, &mut introduced.blobs)?;
+                Ok(introduced)
+            };
             let read_all = || {
                 let introduced = batch.par_iter().with_min_len(16).map(read);
                 introduced.collect::<Result<_, _>>()
             };
             let introduced: Vec<Introduced> = on_processors(read_all)?;
             for introduced in &introduced {
-                self.theirs.extend(introduced.theirs.iter().copied());
+                self.theirs.extend(introduced.their_trees.iter().copied());
+                self.theirs.extend(introduced.their_blobs.iter().copied());
+                if !filter.is_everything() {
+                    self.their_blobs
+                        .extend(introduced.their_blobs.iter().copied());
+                }
             }
             for introduced in introduced {
                 for (tree, bases) in introduced.trees() {
@@ -231,7 +299,9 @@ impl Count<'_> {
 
     fn send_tree(&mut self, id: ObjectId, bases: &[(ObjectId, bool)], level: &mut Level) {
         if !self.theirs.contains(&id) && self.sent.insert(id) {
-            self.found.trees.push(id);
+            if self.limits.filter.keeps(ObjectKind::Tree) {
+                self.found.trees.push(id);
+            }
             level.push(id, bases);
         }
     }
@@ -248,9 +318,25 @@ impl Count<'_> {
         }
     }
 
+    /// The objects that the other side may be taken to have for deltas to build on. One that asked for some objects only
+    /// has what the filter let pass: its trees, if these are whole, and not the blobs they name.
+    fn take_thin_bases(&mut self) -> IdSet {
+        let filter = &self.limits.filter;
+        let mut bases = std::mem::take(&mut self.theirs);
+        if !filter.is_everything() {
+            match filter.keeps(ObjectKind::Tree) && !filter.limits_depth() {
+                true => bases.retain(|id| !self.their_blobs.contains(id)),
+                false => bases.clear(),
+            }
+        }
+        bases
+    }
+
     fn tags(&mut self, tags: &[(ObjectId, ObjectId)]) -> Result<(), ReadError> {
+        let some_are_left_out = !self.limits.filter.is_everything() && !tags.is_empty();
+        let found: Option<IdSet> = some_are_left_out.then(|| self.found.ids().collect());
         for (tag, peeled) in tags {
-            if self.sent.contains(peeled) {
+            if found.as_ref().unwrap_or(&self.sent).contains(peeled) {
                 let mut chain = Vec::new();
                 follow_tags(self.db, *tag, &mut |id, kind| chain.push((id, kind)))?;
                 for (id, kind) in chain {

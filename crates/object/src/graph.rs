@@ -3,7 +3,7 @@
 use std::collections::BinaryHeap;
 use std::ops::Range;
 
-use crate::{Database, IdMap, ObjectId, ObjectKind, ReadError, commit_links};
+use crate::{Database, IdMap, IdSet, ObjectId, ObjectKind, ReadError, commit_links};
 
 /// A commit of a [`Graph`].
 pub(crate) type CommitNumber = u32;
@@ -11,6 +11,7 @@ pub(crate) type CommitNumber = u32;
 /// The part of history that was met so far.
 pub(crate) struct Graph<'a> {
     db: &'a Database,
+    cut: Option<&'a IdSet>,
     numbers: IdMap<CommitNumber>,
     nodes: Vec<Node>,
     parents: Vec<ObjectId>,
@@ -25,8 +26,18 @@ struct Node {
 
 impl<'a> Graph<'a> {
     pub(crate) fn new(db: &'a Database) -> Self {
+        Graph::cut_by(db, None)
+    }
+
+    /// A graph in which the commits of `cut` have no parents, whatever they say.
+    pub(crate) fn cut(db: &'a Database, cut: &'a IdSet) -> Self {
+        Graph::cut_by(db, Some(cut).filter(|cut| !cut.is_empty()))
+    }
+
+    fn cut_by(db: &'a Database, cut: Option<&'a IdSet>) -> Self {
         Graph {
             db,
+            cut,
             numbers: IdMap::default(),
             nodes: Vec::new(),
             parents: Vec::new(),
@@ -42,7 +53,9 @@ impl<'a> Graph<'a> {
         let (tree, parents, seconds) =
             commit_links(&data).map_err(|source| ReadError::decode(id, source))?;
         let first = self.parents.len() as u32;
-        self.parents.extend(parents);
+        if !self.cut.is_some_and(|cut| cut.contains(&id)) {
+            self.parents.extend(parents);
+        }
         let parents = first..self.parents.len() as u32;
         let number = self.nodes.len() as CommitNumber;
         self.nodes.push(Node {

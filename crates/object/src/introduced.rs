@@ -59,8 +59,10 @@ pub(crate) struct Introduced {
     trees: Vec<(ObjectId, u32)>,
     /// For each tree, up to the end given with it, the trees it is to be compared with.
     bases: Vec<(ObjectId, bool)>,
-    /// Objects the other side has, met on the way.
-    pub(crate) theirs: Vec<ObjectId>,
+    /// Trees the other side has, met on the way.
+    pub(crate) their_trees: Vec<ObjectId>,
+    /// Blobs in these.
+    pub(crate) their_blobs: Vec<ObjectId>,
 }
 
 impl Introduced {
@@ -135,11 +137,13 @@ impl Introduced {
     }
 
     fn keep_theirs(&mut self, id: ObjectId, data: &[u8]) -> Result<(), ReadError> {
-        self.theirs.push(id);
+        self.their_trees.push(id);
         for entry in TreeIter::new(data) {
             let entry = entry.map_err(|source| ReadError::decode(id, source))?;
-            if !entry.mode.is_submodule() {
-                self.theirs.push(entry.id);
+            match entry.mode {
+                EntryMode::Tree => self.their_trees.push(entry.id),
+                mode if mode.is_submodule() => {}
+                _ => self.their_blobs.push(entry.id),
             }
         }
         Ok(())

@@ -37,6 +37,7 @@ mod processors;
 mod progress;
 mod read_error;
 mod ref_name;
+mod shallow;
 mod signature;
 mod special_file;
 mod stream;
@@ -52,7 +53,7 @@ pub use cache::ObjectCache;
 pub use commit::{Commit, commit_links, signed_commit};
 pub use commit_text::commit_text;
 pub use config_text::{BadConfigLine, ConfigItem, ConfigReading, read_config};
-pub use count::{Counted, Wanted, count_objects};
+pub use count::{CountLimits, Counted, ObjectFilter, Wanted, count_limited, count_objects};
 pub use database::{Database, MissedObject};
 pub use decode_error::DecodeError;
 pub use diff_trees::{TreeChange, diff_trees};
@@ -83,6 +84,7 @@ pub use processors::on_processors;
 pub use progress::Progress;
 pub use read_error::ReadError;
 pub use ref_name::{EPHEMERAL_PREFIX, RefName, RefNameError, RefNameProblem, check_ref_format};
+pub use shallow::{Boundary, INFINITE_DEPTH, cut_at_depth, cut_by_rules};
 pub use signature::Signature;
 pub use special_file::{
     MAX_ATTRIBUTES_BYTES, MAX_ATTRIBUTES_LINE_BYTES, MAX_MODULES_BYTES, SpecialFile,

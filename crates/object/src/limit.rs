@@ -39,7 +39,19 @@ pub(crate) fn limit(
     hidden: impl IntoIterator<Item = ObjectId>,
     progress: &dyn Progress,
 ) -> Result<Limited, ReadError> {
-    let mut walk = Walk::new();
+    limit_since(graph, tips, hidden, None, progress)
+}
+
+/// The same, where commits with a committer's time before `since` (seconds since 1970) are on the hidden side, with all
+/// that they reach, as in `git rev-list --max-age`.
+pub(crate) fn limit_since(
+    graph: &mut Graph<'_>,
+    tips: impl IntoIterator<Item = ObjectId>,
+    hidden: impl IntoIterator<Item = ObjectId>,
+    since: Option<i64>,
+    progress: &dyn Progress,
+) -> Result<Limited, ReadError> {
+    let mut walk = Walk::new(since);
     for id in hidden {
         let commit = graph.number(id)?;
         walk.add(graph, commit, true)?;
@@ -65,15 +77,17 @@ struct Walk {
     commits: Vec<CommitNumber>,
     /// How many commits of the queue are not hidden.
     wanted_waiting: usize,
+    since: Option<i64>,
 }
 
 impl Walk {
-    fn new() -> Walk {
+    fn new(since: Option<i64>) -> Walk {
         Walk {
             queue: DateQueue::new(),
             marks: Marks::default(),
             commits: Vec::new(),
             wanted_waiting: 0,
+            since,
         }
     }
 
@@ -88,6 +102,12 @@ impl Walk {
                 if progress.cancelled() {
                     return Err(ReadError::Cancelled);
                 }
+            }
+            if self
+                .since
+                .is_some_and(|since| graph.seconds(commit) < since)
+            {
+                self.hide(graph, commit)?;
             }
             let hidden = self.marks.has(commit, HIDDEN);
             self.marks.set(commit, DONE);

@@ -49,6 +49,7 @@ pub struct View {
     pub(crate) refs: Refs,
     pub(crate) database: Database,
     pub(crate) symbolic: Arc<BTreeMap<RefName, RefName>>,
+    pub(crate) shallow: Arc<[ObjectId]>,
 }
 
 impl View {
@@ -59,6 +60,7 @@ impl View {
             refs,
             database,
             symbolic: Arc::default(),
+            shallow: Arc::default(),
         }
     }
 
@@ -81,6 +83,12 @@ impl View {
     /// the targets of those. Only repositories in a folder have such refs; `HEAD` is none of them.
     pub fn symbolic_refs(&self) -> &BTreeMap<RefName, RefName> {
         &self.symbolic
+    }
+
+    /// The commits whose parents are not here, in the order of their ids: where a shallow clone cut history off. Only
+    /// repositories in a folder have any.
+    pub fn shallow_commits(&self) -> &[ObjectId] {
+        &self.shallow
     }
 
     /// The branch `HEAD` points to; it may not exist yet.
@@ -181,6 +189,7 @@ impl View {
             refs,
             database,
             symbolic: self.symbolic.clone(),
+            shallow: self.shallow.clone(),
         })
     }
 }

@@ -16,6 +16,7 @@ use super::quarantine;
 use super::ref_locks::Symbolic;
 use super::ref_map::{RefMap, SkippedRef};
 use super::ref_store::{Head, RefState, RefStore};
+use super::shallow_file::read_shallow;
 use super::store::{move_pack, store_objects};
 use super::transaction::{Mover, Outcome};
 use super::turn_note::Identity;
@@ -203,9 +204,12 @@ impl Inner {
             None => self.refs.read()?,
         };
         let (database, round) = self.objects.database()?;
+        // After the objects: what is no longer cut off has its parents among them.
+        let shallow = read_shallow(&self.layout.git_dir)?;
         if let Some((view, before, before_round)) = &current.view
             && *before_round == round
             && before.same_as(&state)
+            && view.shallow_commits() == shallow
         {
             return Ok(view.clone());
         }
@@ -225,6 +229,7 @@ impl Inner {
             .map_or(1, |(view, _, _)| view.generation() + 1);
         let mut view = View::new(generation, head, map.refs.clone(), database);
         view.symbolic = map.symbolic.clone();
+        view.shallow = shallow.into();
         let view = Arc::new(view);
         for skipped in map
             .skipped

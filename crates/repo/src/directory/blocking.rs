@@ -15,6 +15,7 @@ use super::loose_refs::RawRef;
 use super::patience::Patience;
 use super::ref_locks::Symbolic;
 use super::ref_store::Head;
+use super::shallow_file::read_shallow;
 use crate::change::Change;
 use crate::error::RepoError;
 use crate::reflog::ReflogEntry;
@@ -196,11 +197,6 @@ impl Directory {
         if !self.inner.layout.shallow {
             return Ok(IdSet::default());
         }
-        let path = self.git_dir().join("shallow");
-        let text = std::fs::read(&path).map_err(DirectoryError::io("read", &path))?;
-        let lines = text.split(|&byte| byte == b'\n');
-        Ok(lines
-            .filter_map(|line| ObjectId::from_hex(line).ok())
-            .collect())
+        Ok(read_shallow(self.git_dir())?.into_iter().collect())
     }
 }

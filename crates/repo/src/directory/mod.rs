@@ -38,6 +38,7 @@ mod ref_log;
 mod ref_map;
 mod ref_store;
 mod roots;
+mod shallow_file;
 mod side_by_side;
 mod source;
 mod store;
