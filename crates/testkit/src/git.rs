@@ -114,6 +114,40 @@ impl Git {
         }
     }
 
+    /// Adds settings to the repository, which is a bare one.
+    pub fn configure(&self, settings: &[(&str, &str)]) {
+        let mut text = String::new();
+        for (key, value) in settings {
+            let (section, name) = key.rsplit_once('.').expect("a key has a section");
+            match section.split_once('.') {
+                Some((section, below)) => text += &format!("[{section} \"{below}\"]\n"),
+                None => text += &format!("[{section}]\n"),
+            }
+            text += &format!("\t{name} = \"{value}\"\n");
+        }
+        let path = self.dir.join("config");
+        let mut config = std::fs::OpenOptions::new()
+            .append(true)
+            .open(path)
+            .expect("a repository has a configuration");
+        config
+            .write_all(text.as_bytes())
+            .expect("the folder is ours");
+    }
+
+    /// The commits at which history is cut off, sorted.
+    pub fn shallow(&self) -> Vec<String> {
+        let git_dir = self.run(&["rev-parse", "--git-dir"]);
+        let text = std::fs::read_to_string(self.dir.join(git_dir).join("shallow"));
+        let mut lines: Vec<_> = text
+            .unwrap_or_default()
+            .lines()
+            .map(str::to_owned)
+            .collect();
+        lines.sort();
+        lines
+    }
+
     /// Every ref with what it points to.
     pub fn refs(&self) -> String {
         self.run(&["for-each-ref", "--format=%(objectname) %(refname)"])

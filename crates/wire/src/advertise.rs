@@ -4,13 +4,16 @@ use std::io::{self, Write};
 
 use packhouse_object::{HashKind, ObjectId};
 
-use crate::capabilities::{AGENT, OBJECT_FORMAT, RECEIVE_PACK, UPLOAD_PACK};
+use crate::capabilities::{AGENT, OBJECT_FORMAT, RECEIVE_PACK, upload_pack_words};
 use crate::error::WireError;
+use crate::hidden_refs::HiddenRefs;
 use crate::pktline::PacketWriter;
+use crate::shown::Shown;
 use crate::source::{RefLine, Source};
+use crate::upload_pack::{FetchOptions, Rounds};
 use crate::version::{Service, Version};
 
-/// Writes the body of `GET info/refs?service=…`.
+/// Writes the body of `GET info/refs?service=…`, with the default [`FetchOptions`].
 ///
 /// There is no version 2 of pushing: a client that asks for it gets version 0, framed as git does.
 pub fn advertise(
@@ -19,60 +22,98 @@ pub fn advertise(
     source: &dyn Source,
     out: &mut (dyn Write + Send),
 ) -> Result<(), WireError> {
-    let mut out = PacketWriter::new(out);
-    // The line that announces the service belongs to versions 0 and 1 of the transport.
-    if version < Version::V2 {
-        out.text(format_args!("# service={}\n", service.as_str()))?;
-        out.flush()?;
-    }
-    match (service, version) {
-        (Service::UploadPack, Version::V2) => advertise_v2(&mut out)?,
-        (_, version) => {
-            if version == Version::V1 {
-                out.text(format_args!("version 1\n"))?;
-            }
-            advertise_refs(service, source, &mut out)?;
+    match service {
+        Service::UploadPack => {
+            advertise_upload_pack(version, source, &FetchOptions::default(), out)
         }
+        Service::ReceivePack => {
+            let mut out = PacketWriter::new(out);
+            announce(service, version, &mut out)?;
+            let nothing = HiddenRefs::default();
+            let shown = Shown::new(source, &nothing);
+            let capabilities =
+                format!("{RECEIVE_PACK} object-format={OBJECT_FORMAT} agent={AGENT}");
+            advertise_refs(service, &shown, capabilities.into_bytes(), &mut out)?;
+            Ok(out.send()?)
+        }
+    }
+}
+
+/// Writes what a fetch begins with: over HTTP ([`Rounds::One`]) the body of `GET info/refs?service=git-upload-pack`,
+/// else what a client reads first on its connection. What is offered is what `options` allow.
+pub fn advertise_upload_pack(
+    version: Version,
+    source: &dyn Source,
+    options: &FetchOptions,
+    out: &mut (dyn Write + Send),
+) -> Result<(), WireError> {
+    let mut out = PacketWriter::new(out);
+    match options.rounds {
+        Rounds::One => announce(Service::UploadPack, version, &mut out)?,
+        Rounds::Many if version == Version::V1 => out.text(format_args!("version 1\n"))?,
+        Rounds::Many => {}
+    }
+    if version == Version::V2 {
+        advertise_v2(options, &mut out)?;
+    } else {
+        let shown = Shown::new(source, &options.hidden);
+        let capabilities = upload_pack_words(options, &shown);
+        advertise_refs(Service::UploadPack, &shown, capabilities, &mut out)?;
     }
     Ok(out.send()?)
 }
 
-fn advertise_v2(out: &mut PacketWriter<'_>) -> io::Result<()> {
+/// The line that announces the service belongs to versions 0 and 1 of the transport.
+fn announce(service: Service, version: Version, out: &mut PacketWriter<'_>) -> io::Result<()> {
+    if version < Version::V2 {
+        out.text(format_args!("# service={}\n", service.as_str()))?;
+        out.flush()?;
+    }
+    if version == Version::V1 {
+        out.text(format_args!("version 1\n"))?;
+    }
+    Ok(())
+}
+
+fn advertise_v2(options: &FetchOptions, out: &mut PacketWriter<'_>) -> io::Result<()> {
     out.text(format_args!("version 2\n"))?;
     out.text(format_args!("agent={AGENT}\n"))?;
     out.text(format_args!("ls-refs=unborn\n"))?;
-    out.text(format_args!("fetch=wait-for-done\n"))?;
+    let features = [
+        (options.shallow, "shallow"),
+        (true, "wait-for-done"),
+        (options.filter.allow, "filter"),
+        (options.ref_in_want, "ref-in-want"),
+        (options.sideband_all, "sideband-all"),
+    ];
+    let offered = features.iter().filter(|(is_offered, _)| *is_offered);
+    let names: Vec<&str> = offered.map(|(_, name)| *name).collect();
+    out.text(format_args!("fetch={}\n", names.join(" ")))?;
     out.text(format_args!("server-option\n"))?;
     out.text(format_args!("object-format={OBJECT_FORMAT}\n"))?;
+    if let Some(id) = &options.session_id {
+        out.text(format_args!("session-id={id}\n"))?;
+    }
+    if options.object_info {
+        out.text(format_args!("object-info\n"))?;
+    }
     out.flush()
 }
 
 fn advertise_refs(
     service: Service,
-    source: &dyn Source,
+    shown: &Shown<'_>,
+    capabilities: Vec<u8>,
     out: &mut PacketWriter<'_>,
 ) -> io::Result<()> {
-    let head = source
-        .head()
-        .and_then(|name| Some((source.find(name.as_bytes())?, name)));
-    let mut capabilities = match service {
-        Service::UploadPack => UPLOAD_PACK.as_bytes().to_vec(),
-        Service::ReceivePack => RECEIVE_PACK.as_bytes().to_vec(),
-    };
-    if let (Service::UploadPack, Some((_, name))) = (service, &head) {
-        capabilities.extend_from_slice(b" symref=HEAD:");
-        capabilities.extend_from_slice(name.as_bytes());
-    }
-    write!(capabilities, " object-format={OBJECT_FORMAT} agent={AGENT}")?;
-
     let mut lines = RefLines {
         out,
         capabilities: Some(capabilities),
     };
-    if let (Service::UploadPack, Some((id, _))) = (service, &head) {
-        lines.write(*id, &[b"HEAD"])?;
+    if let (Service::UploadPack, Some(id)) = (service, shown.head_id()) {
+        lines.write(id, &[b"HEAD"])?;
     }
-    source.visit(b"", &mut |line: RefLine<'_>| {
+    shown.visit(b"", &mut |line: RefLine<'_>| {
         lines.write(line.id, &[line.name])?;
         match (service, line.peeled) {
             (Service::UploadPack, Some(peeled)) => lines.write(peeled, &[line.name, b"^{}"]),
@@ -82,6 +123,10 @@ fn advertise_refs(
     if lines.capabilities.is_some() {
         // An empty repository still has to say what it can do.
         lines.write(ObjectId::null(HashKind::Sha1), &[b"capabilities^{}"])?;
+    }
+    // A push learns of it in the same way.
+    for id in shown.shallow() {
+        lines.out.text(format_args!("shallow {id}\n"))?;
     }
     lines.out.flush()
 }

@@ -3,12 +3,44 @@
 use std::fmt;
 
 use crate::error::WireError;
+use crate::shown::Shown;
+use crate::upload_pack::{FetchOptions, Rounds};
 
 /// How this server names itself to clients.
 pub const AGENT: &str = concat!("packhouse/", env!("CARGO_PKG_VERSION"));
 
-/// What a fetch of version 0 and 1 offers, before `symref`, `object-format` and `agent`.
-pub(crate) const UPLOAD_PACK: &str = "multi_ack thin-pack side-band side-band-64k ofs-delta no-progress include-tag multi_ack_detailed no-done";
+/// What a fetch of version 0 and 1 offers under `options`, in git's order.
+pub(crate) fn upload_pack_words(options: &FetchOptions, shown: &Shown<'_>) -> Vec<u8> {
+    let mut words: Vec<&str> = vec![
+        "multi_ack",
+        "thin-pack",
+        "side-band",
+        "side-band-64k",
+        "ofs-delta",
+    ];
+    if options.shallow {
+        words.extend(["shallow", "deepen-since", "deepen-not", "deepen-relative"]);
+    }
+    words.extend(["no-progress", "include-tag", "multi_ack_detailed"]);
+    words.extend(options.wants.capabilities());
+    if options.rounds == Rounds::One {
+        // Where the client waits for each answer anyway, `done` would cost one more.
+        words.push("no-done");
+    }
+    let mut text = words.join(" ").into_bytes();
+    if let Some((name, Some(_))) = shown.head() {
+        text.extend_from_slice(b" symref=HEAD:");
+        text.extend_from_slice(name.as_bytes());
+    }
+    if options.filter.allow {
+        text.extend_from_slice(b" filter");
+    }
+    if let Some(id) = &options.session_id {
+        text.extend_from_slice(format!(" session-id={id}").as_bytes());
+    }
+    text.extend_from_slice(format!(" object-format={OBJECT_FORMAT} agent={AGENT}").as_bytes());
+    text
+}
 
 /// What a push offers, before `object-format` and `agent`.
 pub(crate) const RECEIVE_PACK: &str =

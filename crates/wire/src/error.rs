@@ -13,6 +13,9 @@ pub enum WireError {
     /// The request asks for something it may not have, or does not follow the protocol.
     #[error("{0}")]
     Refused(String),
+    /// The same, in words that clients get as they are, without the name of the program.
+    #[error("{0}")]
+    Verbatim(String),
     /// The request is not made of pkt-lines, or stopped halfway.
     #[error(transparent)]
     Packet(#[from] PacketError),
@@ -38,9 +41,22 @@ impl WireError {
     /// What a client is told, which says nothing about the inside of the server.
     pub(crate) fn message(&self) -> String {
         match self {
-            WireError::Refused(message) => message.clone(),
+            WireError::Refused(message) | WireError::Verbatim(message) => message.clone(),
             WireError::Packet(error) => error.to_string(),
             _ => "internal error while reading the repository".to_owned(),
+        }
+    }
+}
+
+impl WireError {
+    /// The line that tells a fetching client, if it has not been told already.
+    pub(crate) fn told_by_upload_pack(&self) -> Option<String> {
+        match self {
+            WireError::Verbatim(message) => Some(message.clone()),
+            WireError::Refused(_) | WireError::Packet(_) | WireError::Read(_) => {
+                Some(format!("upload-pack: {}", self.message()))
+            }
+            WireError::Gone(_) | WireError::Pack(_) | WireError::Sink(_) => None,
         }
     }
 }

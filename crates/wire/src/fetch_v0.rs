@@ -1,20 +1,22 @@
 //! A fetch of version 0 or 1: wants with capabilities, then haves, then `done`.
 //!
-//! Over HTTP every request repeats the wants and what is known to be common, so each is answered alone.
+//! Over HTTP every request repeats the wants and what is known to be common, so each is answered alone. On a connection
+//! the haves go on behind each answer, until the client says `done`.
 
-use packhouse_object::{IdSet, ObjectId};
+use packhouse_object::{IdSet, ObjectFilter, ObjectId};
 
 use crate::capabilities::Capabilities;
 use crate::error::{WireError, quote};
-use crate::fetch_v2::{not_our_ref, parse_have};
+use crate::fetch_line::{parse_have, read_filter};
 use crate::ids::parse_id;
 use crate::negotiate::Negotiation;
 use crate::pktline::{Packet, PacketReader, PacketWriter};
-use crate::reach::unreachable_from;
 use crate::send_pack::{PackRequest, send_pack};
+use crate::shallow_answer::ShallowAnswer;
+use crate::shallow_request::ShallowRequest;
+use crate::shown::Shown;
 use crate::sideband::Bands;
-use crate::source::Source;
-use crate::upload_pack::FetchOptions;
+use crate::upload_pack::{FetchOptions, Rounds};
 
 /// How much the client wants to hear about each of its haves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,46 +37,75 @@ struct Wants {
     include_tag: bool,
     progress: bool,
     bands: Bands,
+    offers_filter: bool,
+    deepen_relative: bool,
+    shallow: ShallowRequest,
+    filter: Option<ObjectFilter>,
 }
 
 /// Answers a request. One without wants, which clients send to try a connection, has an empty answer.
 pub(crate) fn serve(
     input: &mut PacketReader<'_>,
-    source: &dyn Source,
+    shown: &Shown<'_>,
     mut out: PacketWriter<'_>,
     options: &FetchOptions,
 ) -> Result<(), WireError> {
-    let Some(wants) = read_wants(input, options)? else {
+    let Some(mut wants) = read_wants(input, shown, options)? else {
         return Ok(());
     };
-    check_wants(&wants.ids, source)?;
-    let mut negotiation = Negotiation::new(source.database(), &wants.ids)?;
+    options.wants.check(&wants.ids, shown, options)?;
+    wants.shallow.check()?;
+    let shallow = ShallowAnswer::to(&wants.shallow, &wants.ids, false, shown, options)?;
+    if wants.shallow.depth.is_some() || wants.shallow.by_rules() {
+        shallow.write(&mut out)?;
+        out.flush()?;
+        // The client reads this before it says what it has.
+        if options.rounds == Rounds::Many {
+            out.send()?;
+        }
+    }
+    wants.ids.extend(shallow.wants);
+    let mut negotiation = Negotiation::new(shown.database(), &wants.ids, shallow.cut.clone())?;
     if !negotiate(input, &wants, &mut negotiation, &mut out, options)? {
         return Ok(out.send()?);
     }
+    let mut haves = shallow.unshallow;
+    haves.extend_from_slice(negotiation.common());
     let pack = PackRequest {
-        haves: negotiation.common().to_vec(),
+        haves,
         wants: wants.ids,
+        shallow: shallow.cut,
+        filter: wants.filter.unwrap_or_default(),
         include_tags: wants.include_tag,
         thin: wants.thin_pack,
         ofs_delta: wants.ofs_delta,
         progress: wants.progress,
         bands: wants.bands,
     };
-    send_pack(pack, source, out, options)
+    send_pack(pack, shown, out, options)
 }
 
 fn read_wants(
     input: &mut PacketReader<'_>,
+    shown: &Shown<'_>,
     options: &FetchOptions,
 ) -> Result<Option<Wants>, WireError> {
     let mut wants: Option<Wants> = None;
+    let mut shallow = ShallowRequest::default();
+    let mut filter = None;
     let mut seen = IdSet::default();
     let mut lines = 0;
     while let Some(packet) = input.read()? {
         let Some(line) = packet.text() else {
             return match packet {
-                Packet::Flush => Ok(wants),
+                Packet::Flush => Ok(wants.map(|wants| {
+                    shallow.relative |= wants.deepen_relative;
+                    Wants {
+                        shallow,
+                        filter,
+                        ..wants
+                    }
+                })),
                 _ => Err(WireError::refused("unexpected delimiter packet")),
             };
         };
@@ -82,12 +113,22 @@ fn read_wants(
         if lines > options.max_lines {
             return Err(WireError::refused("too many wants"));
         }
-        refuse_later(line)?;
+        if options.shallow && shallow.take(line, shown)? {
+            continue;
+        }
+        if let Some(spec) = line.strip_prefix(b"filter ") {
+            if !wants.as_ref().is_some_and(|wants| wants.offers_filter) {
+                return Err(WireError::refused("filtering capability not negotiated"));
+            }
+            read_filter(spec, &mut filter, options)?;
+            continue;
+        }
+        refuse_shallow(line)?;
         let (id, capabilities) = parse_want(line)?;
         if seen.insert(id) {
             match &mut wants {
                 Some(wants) => wants.ids.push(id),
-                None => wants = Some(first_want(id, Capabilities::new(capabilities))?),
+                None => wants = Some(first_want(id, Capabilities::new(capabilities), options)?),
             }
         }
     }
@@ -99,10 +140,7 @@ fn read_wants(
 
 /// Lines of capabilities that are not advertised. Clients do not send them unasked; whoever does must not
 /// believe that they were heeded.
-fn refuse_later(line: &[u8]) -> Result<(), WireError> {
-    if line.starts_with(b"filter ") {
-        return Err(WireError::refused("filtering capability not negotiated"));
-    }
+fn refuse_shallow(line: &[u8]) -> Result<(), WireError> {
     if line.starts_with(b"shallow ") || line.starts_with(b"deepen") {
         return Err(WireError::refused(format!(
             "shallow capability not negotiated, got {}",
@@ -125,8 +163,11 @@ fn parse_want(line: &[u8]) -> Result<(ObjectId, &[u8]), WireError> {
     })
 }
 
-fn first_want(id: ObjectId, capabilities: Capabilities<'_>) -> Result<Wants, WireError> {
-    // Git 2.39 names `filter` here even where it is not offered, and then sends no filter: not a reason to refuse.
+fn first_want(
+    id: ObjectId,
+    capabilities: Capabilities<'_>,
+    options: &FetchOptions,
+) -> Result<Wants, WireError> {
     capabilities.check_object_format()?;
     Ok(Wants {
         ids: vec![id],
@@ -151,30 +192,12 @@ fn first_want(id: ObjectId, capabilities: Capabilities<'_>) -> Result<Wants, Wir
             (false, true) => Bands::Small,
             (false, false) => Bands::None,
         },
+        // Git 2.39 names `filter` even where it is not offered, and then sends no filter: not a reason to refuse.
+        offers_filter: options.filter.allow && capabilities.has("filter"),
+        deepen_relative: options.shallow && capabilities.has("deepen-relative"),
+        shallow: ShallowRequest::default(),
+        filter: None,
     })
-}
-
-/// Wants must be advertised; or, since a ref may have moved between the advertisement and this request,
-/// commits that the refs reach.
-fn check_wants(wants: &[ObjectId], source: &dyn Source) -> Result<(), WireError> {
-    let mut left: IdSet = wants.iter().copied().collect();
-    source.visit(b"", &mut |line| {
-        left.remove(&line.id);
-        Ok(())
-    })?;
-    if left.is_empty() {
-        return Ok(());
-    }
-    let mut tips = Vec::new();
-    source.visit(b"", &mut |line| {
-        tips.push(line.id);
-        Ok(())
-    })?;
-    let foreign = unreachable_from(source.database(), &left, tips)?;
-    match wants.iter().find(|want| foreign.contains(*want)) {
-        Some(want) => Err(not_our_ref(*want)),
-        None => Ok(()),
-    }
 }
 
 /// Reads haves and acknowledges them. Returns whether it is time for the pack.
@@ -186,13 +209,15 @@ fn negotiate(
     options: &FetchOptions,
 ) -> Result<bool, WireError> {
     let mut last_common = None;
+    // Since the last flush, which begins a round.
+    let mut got_common = false;
     let mut only_common = true;
     let mut sent_ready = false;
     let mut lines = 0;
     while let Some(packet) = input.read()? {
         let Some(line) = packet.text() else {
-            if let (MultiAck::Detailed, true, Some(last)) =
-                (wants.multi_ack, only_common, last_common)
+            if let (MultiAck::Detailed, true, true, Some(last)) =
+                (wants.multi_ack, got_common, only_common, last_common)
                 && negotiation.is_ready()?
             {
                 sent_ready = true;
@@ -205,8 +230,13 @@ fn negotiate(
                 out.text(format_args!("ACK {last}\n"))?;
                 return Ok(true);
             }
-            // The client looks at the answer and sends another request.
-            return Ok(false);
+            // The client looks at the answer and sends another request, or goes on.
+            if options.rounds == Rounds::One {
+                return Ok(false);
+            }
+            out.send()?;
+            (got_common, only_common) = (false, true);
+            continue;
         };
         lines += 1;
         if lines > options.max_lines {
@@ -228,6 +258,7 @@ fn negotiate(
         let id = parse_have(hex)?;
         if negotiation.have(id)? {
             let first = last_common.replace(id).is_none();
+            got_common = true;
             match wants.multi_ack {
                 MultiAck::Detailed => out.text(format_args!("ACK {id} common\n"))?,
                 MultiAck::Continue => out.text(format_args!("ACK {id} continue\n"))?,
@@ -251,6 +282,9 @@ fn negotiate(
             }
         }
     }
-    // The input ended without `done`: the client only wanted to know what is common.
-    Ok(false)
+    match options.rounds {
+        // The input ended without `done`: the client only wanted to know what is common.
+        Rounds::One => Ok(false),
+        Rounds::Many => Err(crate::pktline::PacketError::Truncated.into()),
+    }
 }

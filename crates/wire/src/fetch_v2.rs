@@ -1,21 +1,27 @@
 //! The `fetch` command of version 2.
 
-use packhouse_object::ObjectId;
+use packhouse_object::{ObjectFilter, ObjectId};
 
 use crate::error::{WireError, quote};
+use crate::fetch_line::{parse_have, read_filter};
 use crate::ids::parse_id;
 use crate::ls_refs::unexpected;
 use crate::negotiate::Negotiation;
 use crate::pktline::PacketWriter;
 use crate::send_pack::{PackRequest, send_pack};
-use crate::sideband::Bands;
-use crate::source::Source;
+use crate::shallow_answer::ShallowAnswer;
+use crate::shallow_request::ShallowRequest;
+use crate::shown::Shown;
+use crate::sideband::{self, Bands};
 use crate::upload_pack::FetchOptions;
 use crate::v2::Arguments;
+use crate::wanted_ids::not_our_ref;
 
 #[derive(Debug, Default)]
 struct Fetch {
     wants: Vec<ObjectId>,
+    /// Refs that were wanted by name, and where each is.
+    wanted_refs: Vec<(Vec<u8>, ObjectId)>,
     haves: Vec<ObjectId>,
     done: bool,
     wait_for_done: bool,
@@ -23,20 +29,27 @@ struct Fetch {
     ofs_delta: bool,
     include_tag: bool,
     no_progress: bool,
+    shallow: ShallowRequest,
+    filter: Option<ObjectFilter>,
 }
 
 /// Answers `fetch`: acknowledgments as long as the client is still looking for common commits, then a pack.
 pub(crate) fn fetch(
     arguments: &mut Arguments<'_, '_>,
-    source: &dyn Source,
+    shown: &Shown<'_>,
     mut out: PacketWriter<'_>,
     options: &FetchOptions,
+    sideband_all: &mut bool,
 ) -> Result<(), WireError> {
-    let request = parse(arguments, source)?;
+    let mut request = parse(arguments, shown, options, sideband_all)?;
+    if *sideband_all {
+        out.set_band(Some(sideband::DATA));
+    }
     if request.wants.is_empty() && !request.wait_for_done {
         return Ok(());
     }
-    let mut negotiation = Negotiation::new(source.database(), &request.wants)?;
+    let cut = request.shallow.cut(shown);
+    let mut negotiation = Negotiation::new(shown.database(), &request.wants, cut)?;
     let mut acknowledged = Vec::new();
     for have in &request.haves {
         if negotiation.have(*have)? {
@@ -52,17 +65,32 @@ pub(crate) fn fetch(
     if wants_acknowledgments {
         out.delim()?;
     }
+    let shallow = ShallowAnswer::to(&request.shallow, &request.wants, true, shown, options)?;
+    if !request.shallow.is_none() || !shown.shallow().is_empty() {
+        out.text(format_args!("shallow-info\n"))?;
+        shallow.write(&mut out)?;
+        out.delim()?;
+    }
+    // Behind `shallow-info`, as the protocol has it and its clients read it; git 2.39's own server has them the other way
+    // round, so that no shallow clone by want-ref succeeds there.
+    write_wanted_refs(&request, &mut out)?;
     out.text(format_args!("packfile\n"))?;
+    // What the client has at its old boundary comes first: deltas and comparisons are best there.
+    let mut haves = shallow.unshallow;
+    haves.extend_from_slice(negotiation.common());
+    request.wants.extend(shallow.wants);
     let pack = PackRequest {
-        haves: negotiation.common().to_vec(),
+        haves,
         wants: request.wants,
+        shallow: shallow.cut,
+        filter: request.filter.unwrap_or_default(),
         include_tags: request.include_tag,
         thin: request.thin_pack,
         ofs_delta: request.ofs_delta,
         progress: !request.no_progress,
         bands: Bands::Large,
     };
-    send_pack(pack, source, out, options)
+    send_pack(pack, shown, out, options)
 }
 
 /// Writes the acknowledgments section. Returns whether the pack follows in the same answer.
@@ -86,7 +114,23 @@ fn acknowledge(
     Ok(ready)
 }
 
-fn parse(arguments: &mut Arguments<'_, '_>, source: &dyn Source) -> Result<Fetch, WireError> {
+fn write_wanted_refs(request: &Fetch, out: &mut PacketWriter<'_>) -> Result<(), WireError> {
+    if request.wanted_refs.is_empty() {
+        return Ok(());
+    }
+    out.text(format_args!("wanted-refs\n"))?;
+    for (name, id) in &request.wanted_refs {
+        out.data(&[id.to_string().as_bytes(), b" ", name, b"\n"])?;
+    }
+    Ok(out.delim()?)
+}
+
+fn parse(
+    arguments: &mut Arguments<'_, '_>,
+    shown: &Shown<'_>,
+    options: &FetchOptions,
+    sideband_all: &mut bool,
+) -> Result<Fetch, WireError> {
     let mut request = Fetch::default();
     while let Some(line) = arguments.next()? {
         match line {
@@ -96,42 +140,51 @@ fn parse(arguments: &mut Arguments<'_, '_>, source: &dyn Source) -> Result<Fetch
             b"ofs-delta" => request.ofs_delta = true,
             b"include-tag" => request.include_tag = true,
             b"no-progress" => request.no_progress = true,
-            _ => {
-                if let Some(hex) = line.strip_prefix(b"want ") {
-                    request.wants.push(parse_want(hex, line, source)?);
-                } else if let Some(hex) = line.strip_prefix(b"have ") {
-                    request.haves.push(parse_have(hex)?);
-                } else {
-                    // What belongs to capabilities that are not advertised (shallow, filter, …) ends here too.
-                    return Err(unexpected(line));
-                }
-            }
+            b"sideband-all" if options.sideband_all => *sideband_all = true,
+            _ => take(line, &mut request, shown, options)?,
         }
     }
+    request.shallow.check()?;
     Ok(request)
 }
 
+/// Takes an argument with a value.
+fn take(
+    line: &[u8],
+    request: &mut Fetch,
+    shown: &Shown<'_>,
+    options: &FetchOptions,
+) -> Result<(), WireError> {
+    if let Some(hex) = line.strip_prefix(b"want ") {
+        request.wants.push(parse_want(hex, line, shown)?);
+    } else if let Some(hex) = line.strip_prefix(b"have ") {
+        request.haves.push(parse_have(hex)?);
+    } else if let (true, Some(name)) = (options.ref_in_want, line.strip_prefix(b"want-ref ")) {
+        let id = shown.find(name).ok_or_else(|| {
+            let name = String::from_utf8_lossy(&name[..name.len().min(200)]);
+            WireError::Verbatim(format!("unknown ref {name}"))
+        })?;
+        request.wanted_refs.push((name.to_vec(), id));
+        request.wants.push(id);
+    } else if let (true, Some(spec)) = (options.filter.allow, line.strip_prefix(b"filter ")) {
+        read_filter(spec, &mut request.filter, options)?;
+    } else if !(options.shallow && request.shallow.take(line, shown)?) {
+        // What belongs to capabilities that are not advertised ends here too.
+        return Err(unexpected(line));
+    }
+    Ok(())
+}
+
 /// Any object that exists may be wanted, as from git: whoever knows an id has seen what leads to it.
-fn parse_want(hex: &[u8], line: &[u8], source: &dyn Source) -> Result<ObjectId, WireError> {
+fn parse_want(hex: &[u8], line: &[u8], shown: &Shown<'_>) -> Result<ObjectId, WireError> {
     let id = parse_id(hex).ok_or_else(|| {
         WireError::refused(format!(
             "protocol error, expected to get oid, not {}",
             quote(line)
         ))
     })?;
-    match source.database().contains(&id)? {
+    match shown.database().contains(&id)? {
         true => Ok(id),
         false => Err(not_our_ref(id)),
     }
-}
-
-/// The refusal of a want, in the words that clients know.
-pub(crate) fn not_our_ref(id: ObjectId) -> WireError {
-    WireError::refused(format!("not our ref {id}"))
-}
-
-/// The id of a `have` line.
-pub(crate) fn parse_have(hex: &[u8]) -> Result<ObjectId, WireError> {
-    parse_id(hex)
-        .ok_or_else(|| WireError::refused(format!("expected SHA1 object, got {}", quote(hex))))
 }

@@ -5,7 +5,9 @@
 //!
 //! - No sockets, no threads, no storage: bytes come from a `Read`, go to a `Write`, and the repository is
 //!   seen through two small traits, [`Source`] (refs and objects) and [`Sink`] (a pack and ref updates).
-//! - Each call is one request; nothing is remembered between two (`--stateless-rpc` in git's words).
+//! - Over HTTP each call is one request and nothing is remembered between two (`--stateless-rpc` in git's words); a
+//!   fetch can also go on over a connection ([`Rounds::Many`]).
+//! - What is advertised is what is answered: both follow the same [`FetchOptions`].
 //! - What the client sends is untrusted: every line and every list has a limit, and what is not understood
 //!   or not offered is refused with the words git uses, never skipped.
 //! - An error is told to the client in a form that `git` shows to a person, and returned to the caller.
@@ -22,11 +24,15 @@
 mod advertise;
 mod capabilities;
 mod error;
+mod fetch_line;
 mod fetch_v0;
 mod fetch_v2;
+mod filter_spec;
+mod hidden_refs;
 mod ids;
 mod ls_refs;
 mod negotiate;
+mod object_info;
 pub mod pktline;
 mod reach;
 mod receive_pack;
@@ -37,20 +43,27 @@ mod report;
 pub mod repository;
 mod send_pack;
 mod send_progress;
+mod shallow_answer;
+mod shallow_request;
+mod shown;
 mod sideband;
 mod sink;
 mod source;
 mod upload_pack;
 mod v2;
 mod version;
+mod wanted_ids;
 
-pub use advertise::advertise;
+pub use advertise::{advertise, advertise_upload_pack};
 pub use capabilities::{AGENT, Capabilities, OBJECT_FORMAT};
 pub use error::WireError;
+pub use filter_spec::{FilterRules, FilterSpec};
+pub use hidden_refs::HiddenRefs;
 pub use ids::{parse_id, parse_target};
 pub use receive_pack::{ReceiveOptions, ReceiveSummary, receive_pack};
 pub use receive_request::{ReceiveRequest, RefCommand};
 pub use sink::{Command, CommandStatus, Sink, SinkError, UnpackError};
 pub use source::{RefLine, Source};
-pub use upload_pack::{FetchOptions, upload_pack};
+pub use upload_pack::{FetchOptions, Rounds, upload_pack};
 pub use version::{Service, Version};
+pub use wanted_ids::WantRules;

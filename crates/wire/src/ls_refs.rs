@@ -4,7 +4,8 @@ use std::io::{self, Write};
 
 use crate::error::{WireError, quote};
 use crate::pktline::PacketWriter;
-use crate::source::{RefLine, Source};
+use crate::shown::Shown;
+use crate::source::RefLine;
 use crate::v2::Arguments;
 
 /// More prefixes than this are not worth looking at: the client gets every ref and chooses itself, as from git.
@@ -22,13 +23,13 @@ struct LsRefs {
 /// Answers `ls-refs`.
 pub(crate) fn ls_refs(
     arguments: &mut Arguments<'_, '_>,
-    source: &dyn Source,
+    shown: &Shown<'_>,
     out: &mut PacketWriter<'_>,
 ) -> Result<(), WireError> {
     let request = parse(arguments)?;
-    write_head(&request, source, out)?;
+    write_head(&request, shown, out)?;
     for prefix in prefix_ranges(request.prefixes.clone()) {
-        source.visit(&prefix, &mut |line| {
+        shown.visit(&prefix, &mut |line| {
             write_ref(&request, line.name, line, None, out)
         })?;
     }
@@ -61,10 +62,7 @@ pub(crate) fn unexpected(line: &[u8]) -> WireError {
     WireError::refused(format!("unexpected line: {}", quote(line)))
 }
 
-fn write_head(request: &LsRefs, source: &dyn Source, out: &mut PacketWriter<'_>) -> io::Result<()> {
-    let Some(target) = source.head() else {
-        return Ok(());
-    };
+fn write_head(request: &LsRefs, shown: &Shown<'_>, out: &mut PacketWriter<'_>) -> io::Result<()> {
     if !request.prefixes.is_empty()
         && !request
             .prefixes
@@ -73,19 +71,21 @@ fn write_head(request: &LsRefs, source: &dyn Source, out: &mut PacketWriter<'_>)
     {
         return Ok(());
     }
-    match source.find(target.as_bytes()) {
-        Some(id) => {
+    let target = shown.head().map(|(name, _)| name);
+    let target = target.as_ref().map(|name| name.as_bytes());
+    match (shown.head_id(), target) {
+        (Some(id), target) => {
             let line = RefLine {
                 name: b"HEAD",
                 id,
                 peeled: None,
             };
-            write_ref(request, b"HEAD", line, Some(target.as_bytes()), out)
+            write_ref(request, b"HEAD", line, target, out)
         }
-        None if request.unborn && request.symrefs => {
-            out.data(&[b"unborn HEAD symref-target:", target.as_bytes(), b"\n"])
+        (None, Some(target)) if request.unborn && request.symrefs => {
+            out.data(&[b"unborn HEAD symref-target:", target, b"\n"])
         }
-        None => Ok(()),
+        (None, _) => Ok(()),
     }
 }
 

@@ -23,8 +23,12 @@ pub(crate) struct Negotiation<'a> {
 }
 
 impl<'a> Negotiation<'a> {
-    /// Starts with the wants, all of which exist.
-    pub(crate) fn new(db: &'a Database, wants: &[ObjectId]) -> Result<Negotiation<'a>, ReadError> {
+    /// Starts with the wants, all of which exist, in a history that ends at the commits of `cut`.
+    pub(crate) fn new(
+        db: &'a Database,
+        wants: &[ObjectId],
+        cut: IdSet,
+    ) -> Result<Negotiation<'a>, ReadError> {
         let mut wanted_commits = Vec::with_capacity(wants.len());
         for want in wants {
             let (id, kind) = db.peel(*want)?;
@@ -37,7 +41,7 @@ impl<'a> Negotiation<'a> {
             wanted_commits,
             common: Vec::new(),
             known: IdSet::default(),
-            reach: Reach::default(),
+            reach: Reach::cut_at(cut),
             ready: false,
             looked_at: 0,
             early_looks: 0,

@@ -127,6 +127,7 @@ fn parse_length(digits: [u8; 4]) -> Result<usize, PacketError> {
 pub struct PacketWriter<'a> {
     out: BufWriter<&'a mut (dyn Write + Send)>,
     line: Vec<u8>,
+    band: Option<u8>,
 }
 
 impl fmt::Debug for PacketWriter<'_> {
@@ -141,12 +142,20 @@ impl<'a> PacketWriter<'a> {
         PacketWriter {
             out: BufWriter::with_capacity(64 * 1024, out),
             line: Vec::new(),
+            band: None,
         }
+    }
+
+    /// Writes each further line in this band: its number stands before the data (`sideband-all`).
+    pub(crate) fn set_band(&mut self, band: Option<u8>) {
+        self.band = band;
     }
 
     /// Writes one line made of `parts`. Together they must fit in [`MAX_DATA`].
     pub fn data(&mut self, parts: &[&[u8]]) -> io::Result<()> {
-        let length = 4 + parts.iter().map(|part| part.len()).sum::<usize>();
+        let band = self.band;
+        let band = band.as_slice();
+        let length = 4 + band.len() + parts.iter().map(|part| part.len()).sum::<usize>();
         if length > MAX_LINE {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
@@ -154,6 +163,7 @@ impl<'a> PacketWriter<'a> {
             ));
         }
         write!(self.out, "{length:04x}")?;
+        self.out.write_all(band)?;
         parts.iter().try_for_each(|part| self.out.write_all(part))
     }
 

@@ -1,12 +1,15 @@
 //! Reachability among commits, as far as negotiation needs it.
 
-use packhouse_object::{Database, IdSet, ObjectId, ObjectKind, ReadError, commit_links};
+use packhouse_object::{Database, IdSet, ObjectId, ObjectKind, Progress, ReadError, commit_links};
 
 /// Finds out whether commits reach one of a growing set of goals.
 ///
 /// Positive answers stay true while the set grows and are kept; negative ones are forgotten with it.
+///
+/// Where history is `cut`, commits have no parents: the client lacks them.
 #[derive(Debug, Default)]
 pub(crate) struct Reach {
+    cut: IdSet,
     goals: IdSet,
     oldest: Option<i64>,
     reaching: IdSet,
@@ -19,9 +22,17 @@ struct Frame {
 }
 
 impl Reach {
+    /// Without goals yet, in a history that ends at the commits of `cut`.
+    pub(crate) fn cut_at(cut: IdSet) -> Reach {
+        Reach {
+            cut,
+            ..Reach::default()
+        }
+    }
+
     /// Adds a goal: a commit that the client has, and with it its parents, which it then has too.
     pub(crate) fn add(&mut self, db: &Database, id: ObjectId) -> Result<(), ReadError> {
-        if let Some((parents, time)) = links(db, id)? {
+        if let Some((parents, time)) = links(db, id, &self.cut)? {
             self.oldest = Some(self.oldest.map_or(time, |oldest| oldest.min(time)));
             self.goals.insert(id);
             self.goals.extend(parents);
@@ -67,7 +78,7 @@ impl Reach {
                     return Ok(true);
                 }
                 if !barren.contains(&id) {
-                    match links(db, id)? {
+                    match links(db, id, &self.cut)? {
                         Some((parents, time)) if time >= oldest || path.is_empty() => {
                             path.push(Frame {
                                 id,
@@ -107,19 +118,29 @@ pub(crate) fn oldest_first(
 ) -> Result<Vec<ObjectId>, ReadError> {
     let mut dated = Vec::with_capacity(commits.len());
     for id in commits {
-        dated.push((links(db, *id)?.map(|(_, time)| time), *id));
+        let links = links(db, *id, &IdSet::default())?;
+        dated.push((links.map(|(_, time)| time), *id));
     }
     dated.sort_by_key(|(time, _)| *time);
     Ok(dated.into_iter().map(|(_, id)| id).collect())
 }
 
-/// Those of `wanted` that are no ancestor of any of `tips`. What is not a commit is never one.
+/// Commits are counted, and cancelling is looked for, once for so many.
+const COMMITS_PER_LOOK: usize = 1024;
+
+/// Those of `wanted` that are no ancestor of any of `tips` in a history that ends at the commits of `cut`. What is not a
+/// commit is never one.
 pub(crate) fn unreachable_from(
     db: &Database,
     wanted: &IdSet,
     tips: impl IntoIterator<Item = ObjectId>,
+    cut: &IdSet,
+    progress: &dyn Progress,
 ) -> Result<IdSet, ReadError> {
     let mut left = wanted.clone();
+    if left.is_empty() {
+        return Ok(left);
+    }
     let mut seen = IdSet::default();
     let mut stack = Vec::new();
     for tip in tips {
@@ -135,9 +156,12 @@ pub(crate) fn unreachable_from(
             break;
         }
         if seen.insert(id) {
+            if seen.len().is_multiple_of(COMMITS_PER_LOOK) && progress.cancelled() {
+                return Err(ReadError::Cancelled);
+            }
             left.remove(&id);
             stack.extend(
-                links(db, id)?
+                links(db, id, cut)?
                     .map(|(parents, _)| parents)
                     .unwrap_or_default(),
             );
@@ -147,12 +171,20 @@ pub(crate) fn unreachable_from(
 }
 
 /// Parents and committer time of a commit; `None` for what is no commit or is not there.
-fn links(db: &Database, id: ObjectId) -> Result<Option<(Vec<ObjectId>, i64)>, ReadError> {
+fn links(
+    db: &Database,
+    id: ObjectId,
+    cut: &IdSet,
+) -> Result<Option<(Vec<ObjectId>, i64)>, ReadError> {
     match db.read(&id)? {
         Some(object) if object.kind == ObjectKind::Commit => {
             let (_, parents, time) =
                 commit_links(&object.data).map_err(|source| ReadError::decode(id, source))?;
-            Ok(Some((parents.to_vec(), time)))
+            let parents = match cut.contains(&id) {
+                true => Vec::new(),
+                false => parents.to_vec(),
+            };
+            Ok(Some((parents, time)))
         }
         _ => Ok(None),
     }
@@ -248,13 +280,26 @@ mod tests {
     }
 
     #[test]
+    fn a_client_has_nothing_behind_where_its_history_ends() {
+        let (db, ids) = history(&[(10, &[]), (20, &[0]), (30, &[1]), (31, &[1])]);
+        let mut reach = Reach::cut_at([ids[2]].into_iter().collect());
+        reach.add(&db, ids[2]).unwrap();
+        // 3 shares with it only what is behind the end.
+        assert!(!reach.all_reach(&db, &[ids[3]]).unwrap());
+        let wanted = [ids[0]].into_iter().collect();
+        let cut = [ids[1]].into_iter().collect();
+        let left = unreachable_from(&db, &wanted, [ids[3]], &cut, &()).unwrap();
+        assert_eq!(left, wanted);
+    }
+
+    #[test]
     fn ancestors_of_tips_are_found_and_others_are_not() {
         let (db, ids) = history(&[(10, &[]), (20, &[0]), (30, &[1]), (31, &[1])]);
         let wanted: IdSet = [ids[0], ids[3]].into_iter().collect();
-        let left = unreachable_from(&db, &wanted, [ids[2]]).unwrap();
+        let left = unreachable_from(&db, &wanted, [ids[2]], &IdSet::default(), &()).unwrap();
         assert_eq!(left.into_iter().collect::<Vec<_>>(), [ids[3]]);
         assert!(
-            unreachable_from(&db, &wanted, [ids[2], ids[3]])
+            unreachable_from(&db, &wanted, [ids[2], ids[3]], &IdSet::default(), &())
                 .unwrap()
                 .is_empty()
         );

@@ -79,6 +79,14 @@ impl Source for ViewSource {
     fn database(&self) -> &Database {
         self.view.database()
     }
+
+    fn shallow(&self) -> &[ObjectId] {
+        self.view.shallow_commits()
+    }
+
+    fn namespace(&self) -> &[u8] {
+        self.namespace.prefix().as_bytes()
+    }
 }
 
 /// Names that no client of either namespace sees or sets.

@@ -1,12 +1,15 @@
 //! The end of every fetch: the objects that the client lacks, in one pack.
 
-use packhouse_object::{ObjectId, PackOptions, Wanted, WritePackError, count_objects, write_pack};
+use packhouse_object::{
+    CountLimits, IdSet, ObjectFilter, ObjectId, PackOptions, Wanted, WritePackError, count_limited,
+    count_objects, write_pack,
+};
 
 use crate::error::WireError;
 use crate::pktline::PacketWriter;
 use crate::send_progress::SendProgress;
+use crate::shown::Shown;
 use crate::sideband::{Bands, Sideband};
-use crate::source::Source;
 use crate::upload_pack::FetchOptions;
 
 /// A negotiated fetch.
@@ -16,6 +19,10 @@ pub(crate) struct PackRequest {
     pub(crate) wants: Vec<ObjectId>,
     /// What the client has, with everything it reaches.
     pub(crate) haves: Vec<ObjectId>,
+    /// Where history ends: for the client, now or from now on, and for the repository itself.
+    pub(crate) shallow: IdSet,
+    /// Which objects the client wants of those that the wants reach.
+    pub(crate) filter: ObjectFilter,
     /// Whether annotated tags of sent objects go with them.
     pub(crate) include_tags: bool,
     /// Whether deltas may be against objects that the client has.
@@ -31,12 +38,12 @@ pub(crate) struct PackRequest {
 /// Counts, writes and sends the pack, which ends the answer.
 pub(crate) fn send_pack(
     request: PackRequest,
-    source: &dyn Source,
+    shown: &Shown<'_>,
     out: PacketWriter<'_>,
     options: &FetchOptions,
 ) -> Result<(), WireError> {
     let sideband = Sideband::new(out, request.bands, options.keepalive);
-    let sent = count_and_write(&request, source, &sideband, options);
+    let sent = count_and_write(&request, shown, &sideband, options);
     match sent {
         Ok(()) => Ok(sideband.finish()?),
         Err(error) if sideband.is_broken() || options.is_cancelled() => Err(WireError::Gone(
@@ -53,7 +60,7 @@ pub(crate) fn send_pack(
 
 fn count_and_write(
     request: &PackRequest,
-    source: &dyn Source,
+    shown: &Shown<'_>,
     sideband: &Sideband<'_>,
     options: &FetchOptions,
 ) -> Result<(), WritePackError> {
@@ -62,14 +69,22 @@ fn count_and_write(
         wants: request.wants.clone(),
         haves: request.haves.clone(),
         include_tags: if request.include_tags {
-            annotated_tags(source)
+            annotated_tags(shown)
         } else {
             Vec::new()
         },
         thin: request.thin,
     };
-    let db = source.database();
-    let counted = count_objects(db, &wanted, &progress)?;
+    let db = shown.database();
+    let limits = CountLimits {
+        cut: request.shallow.clone(),
+        filter: request.filter,
+    };
+    // The one place where a whole answer and a part of one go separate ways.
+    let counted = match limits.is_none() {
+        true => count_objects(db, &wanted, &progress)?,
+        false => count_limited(db, &wanted, &limits, &progress)?,
+    };
     progress.counted(counted.ids.len() as u64);
     let pack_options = PackOptions {
         ofs_delta: request.ofs_delta,
@@ -81,9 +96,9 @@ fn count_and_write(
 }
 
 /// Every tag object that a ref names, with what it finally points to.
-fn annotated_tags(source: &dyn Source) -> Vec<(ObjectId, ObjectId)> {
+fn annotated_tags(shown: &Shown<'_>) -> Vec<(ObjectId, ObjectId)> {
     let mut tags = Vec::new();
-    let visited = source.visit(b"refs/tags/", &mut |line| {
+    let visited = shown.visit(b"refs/tags/", &mut |line| {
         tags.extend(line.peeled.map(|peeled| (line.id, peeled)));
         Ok(())
     });

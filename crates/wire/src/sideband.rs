@@ -27,9 +27,9 @@ impl Bands {
     }
 }
 
-const DATA: u8 = 1;
+pub(crate) const DATA: u8 = 1;
 const PROGRESS: u8 = 2;
-const ERROR: u8 = 3;
+pub(crate) const ERROR: u8 = 3;
 
 /// The output of one answer, shared by who writes data and who reports progress.
 ///
@@ -50,7 +50,12 @@ struct State<'a> {
 
 impl<'a> Sideband<'a> {
     /// Continues the answer begun on `out`.
-    pub(crate) fn new(out: PacketWriter<'a>, bands: Bands, keepalive: Duration) -> Sideband<'a> {
+    pub(crate) fn new(
+        mut out: PacketWriter<'a>,
+        bands: Bands,
+        keepalive: Duration,
+    ) -> Sideband<'a> {
+        out.set_band(None);
         let state = State {
             out,
             pending: Vec::new(),

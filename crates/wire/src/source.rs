@@ -22,6 +22,11 @@ pub trait Source: Send + Sync {
     /// The ref that `HEAD` points to; it may not exist yet. `None`: there is no `HEAD`.
     fn head(&self) -> Option<RefName>;
 
+    /// What `HEAD` points to where it names an object and no branch.
+    fn detached_head(&self) -> Option<ObjectId> {
+        None
+    }
+
     /// Where the ref of exactly this name points.
     fn find(&self, name: &[u8]) -> Option<ObjectId>;
 
@@ -33,6 +38,17 @@ pub trait Source: Send + Sync {
         visitor: &mut dyn FnMut(RefLine<'_>) -> io::Result<()>,
     ) -> io::Result<()>;
 
-    /// The objects. Whatever a ref reaches is among them; others may be too.
+    /// The objects. Whatever a ref reaches is among them, as far as history is not cut; others may be too.
     fn database(&self) -> &Database;
+
+    /// The commits whose parents are not among the objects, in the order of their ids: where a repository that is a shallow
+    /// clone itself was cut off.
+    fn shallow(&self) -> &[ObjectId] {
+        &[]
+    }
+
+    /// What stands before the names of the client's refs in the whole repository.
+    fn namespace(&self) -> &[u8] {
+        b""
+    }
 }

@@ -1,17 +1,21 @@
 //! Version 2: one command with its capabilities and arguments per request.
 
+use std::io::Write;
+
 use crate::capabilities::check_object_format;
 use crate::error::{WireError, quote};
 use crate::fetch_v2::fetch;
 use crate::ls_refs::ls_refs;
+use crate::object_info::object_info;
 use crate::pktline::{Packet, PacketReader, PacketWriter};
-use crate::source::Source;
-use crate::upload_pack::FetchOptions;
+use crate::shown::Shown;
+use crate::upload_pack::{FetchOptions, Rounds};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum CommandName {
     LsRefs,
     Fetch,
+    ObjectInfo,
 }
 
 impl CommandName {
@@ -19,36 +23,61 @@ impl CommandName {
         match self {
             CommandName::LsRefs => "ls-refs",
             CommandName::Fetch => "fetch",
+            CommandName::ObjectInfo => "object-info",
         }
     }
 
-    fn parse(name: &[u8]) -> Result<CommandName, WireError> {
-        [CommandName::LsRefs, CommandName::Fetch]
+    fn parse(name: &[u8], options: &FetchOptions) -> Result<CommandName, WireError> {
+        let mut offered = vec![CommandName::LsRefs, CommandName::Fetch];
+        if options.object_info {
+            offered.push(CommandName::ObjectInfo);
+        }
+        offered
             .into_iter()
             .find(|command| command.as_str().as_bytes() == name)
             .ok_or_else(|| WireError::refused(format!("invalid command {}", quote(name))))
     }
 }
 
-/// Answers the one command of a request. A request without any, which clients send to try a connection,
-/// has an empty answer.
+/// Answers the command of a request, or of all requests of a connection. `sideband_all` is set when the client has asked
+/// for all of the answer in bands, errors included.
 pub(crate) fn serve(
     input: &mut PacketReader<'_>,
-    source: &dyn Source,
+    shown: &Shown<'_>,
+    out: &mut (dyn Write + Send),
+    options: &FetchOptions,
+    sideband_all: &mut bool,
+) -> Result<(), WireError> {
+    loop {
+        *sideband_all = false;
+        let writer = PacketWriter::new(&mut *out);
+        let had_one = serve_one(input, shown, writer, options, sideband_all)?;
+        if !had_one || options.rounds == Rounds::One {
+            return Ok(());
+        }
+    }
+}
+
+/// Answers one request. Returns whether there was one: one without a command, which clients send to try a connection or to
+/// end it, has an empty answer.
+fn serve_one(
+    input: &mut PacketReader<'_>,
+    shown: &Shown<'_>,
     mut out: PacketWriter<'_>,
     options: &FetchOptions,
-) -> Result<(), WireError> {
+    sideband_all: &mut bool,
+) -> Result<bool, WireError> {
     let mut command = None;
     let mut lines = 0;
     let has_arguments = loop {
         let Some(packet) = input.read()? else {
             return match lines {
-                0 => Ok(()),
+                0 => Ok(false),
                 _ => Err(crate::pktline::PacketError::Truncated.into()),
             };
         };
         match packet {
-            Packet::Flush if lines == 0 => return Ok(()),
+            Packet::Flush if lines == 0 => return Ok(false),
             Packet::Flush => break false,
             Packet::Delim => break true,
             Packet::ResponseEnd => {
@@ -59,7 +88,7 @@ pub(crate) fn serve(
                 if lines > options.max_lines {
                     return Err(WireError::refused("too many capabilities"));
                 }
-                read_capability(packet.text().unwrap_or_default(), &mut command)?;
+                read_capability(packet.text().unwrap_or_default(), &mut command, options)?;
             }
         }
     };
@@ -70,23 +99,30 @@ pub(crate) fn serve(
         command,
     };
     match command {
-        None => Err(WireError::refused("no command requested")),
-        Some(CommandName::LsRefs) => {
-            ls_refs(&mut arguments, source, &mut out)?;
-            Ok(out.send()?)
+        None => return Err(WireError::refused("no command requested")),
+        Some(CommandName::LsRefs) => ls_refs(&mut arguments, shown, &mut out)?,
+        Some(CommandName::ObjectInfo) => object_info(&mut arguments, shown, &mut out)?,
+        Some(CommandName::Fetch) => {
+            fetch(&mut arguments, shown, out, options, sideband_all)?;
+            return Ok(true);
         }
-        Some(CommandName::Fetch) => fetch(&mut arguments, source, out, options),
     }
+    out.send()?;
+    Ok(true)
 }
 
-fn read_capability(line: &[u8], command: &mut Option<CommandName>) -> Result<(), WireError> {
+fn read_capability(
+    line: &[u8],
+    command: &mut Option<CommandName>,
+    options: &FetchOptions,
+) -> Result<(), WireError> {
     let (key, value) = match line.iter().position(|byte| *byte == b'=') {
         Some(at) => (&line[..at], Some(&line[at + 1..])),
         None => (line, None),
     };
     match (key, value) {
         (b"command", Some(name)) => {
-            let name = CommandName::parse(name)?;
+            let name = CommandName::parse(name, options)?;
             if let Some(earlier) = command.replace(name) {
                 return Err(WireError::refused(format!(
                     "command '{}' requested after already requesting command '{}'",
@@ -98,6 +134,8 @@ fn read_capability(line: &[u8], command: &mut Option<CommandName>) -> Result<(),
         }
         // Options are for servers that define some; they mean nothing here, as in git itself.
         (b"agent" | b"server-option", _) => Ok(()),
+        // The client's name for the exchange; offered only if there is ours.
+        (b"session-id", Some(_)) if options.session_id.is_some() => Ok(()),
         (b"object-format", Some(format)) => check_object_format(Some(format)),
         _ => Err(WireError::refused(format!(
             "unknown capability {}",

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use packhouse_catalog::Catalog;
 use packhouse_object::RefName;
 use packhouse_repo::{Hosted, HostedOptions, directory};
+use packhouse_wire::FetchOptions;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -18,6 +19,16 @@ use crate::sites::OurSite;
 
 /// The repositories under test, by the names they have in URLs.
 pub(crate) const OURS: [&str; 2] = ["directory", "hosted"];
+
+/// What git's server has to be told to offer what ours does, but for refs that are wanted by name: there its shallow
+/// fetches fail.
+const LIKE_OURS: [(&str, &str); 2] = [
+    ("uploadpack.allowFilter", "true"),
+    ("uploadpack.allowReachableSHA1InWant", "true"),
+];
+
+/// The rest of it.
+pub(crate) const REF_IN_WANT: (&str, &str) = ("uploadpack.allowRefInWant", "true");
 
 /// Servers of ours and of git's over empty repositories.
 pub(crate) struct World {
@@ -38,7 +49,8 @@ impl World {
             &RefName::branch("main").unwrap(),
         )
         .unwrap();
-        init_bare(&tmp.path().join("stock.git"));
+        let stock = init_bare(&tmp.path().join("stock.git"));
+        stock.configure(&LIKE_OURS);
         let directory = directory::open(
             tmp.path().join("directory.git"),
             directory::DirectoryOptions::default(),
@@ -76,6 +88,21 @@ impl World {
             true => self.ours.url(&format!("{name}.git")),
             false => self.gits.url(&format!("{name}.git")),
         }
+    }
+
+    /// Where the bare repository `name.git` in the folder is fetched from: our server of it, and git's.
+    pub(crate) fn serve_both(&self, name: &str) -> [String; 2] {
+        let path = self.tmp.path().join(format!("{name}.git"));
+        Git::at(&path).configure(&LIKE_OURS);
+        let repository = directory::open(path, directory::DirectoryOptions::default()).unwrap();
+        self.site.add(name, repository);
+        let path = format!("{name}.git");
+        [self.ours.url(&path), self.gits.url(&path)]
+    }
+
+    /// From now on fetches are offered this.
+    pub(crate) fn offer(&self, options: FetchOptions) {
+        *self.site.options.lock().unwrap() = options;
     }
 
     /// A path that does not exist yet.

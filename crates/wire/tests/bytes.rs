@@ -2,7 +2,7 @@
 
 use packhouse_wire::AGENT;
 
-use crate::backends::{OURS, World};
+use crate::backends::{OURS, REF_IN_WANT, World};
 use crate::git::init_bare;
 use crate::history::History;
 use crate::raw::{Line, decode, encode, gits, ours, text};
@@ -21,35 +21,22 @@ fn publish(seed: u64) -> (World, History) {
     (world, history)
 }
 
-/// Git's bytes as they are without the features that are not offered here, and with our name.
+/// Git's bytes as they are with our name.
 fn adapted(bytes: &[u8]) -> Vec<String> {
+    let named = |word: &str| match word.split_once("agent=git/") {
+        Some((before, _)) => format!("{before}agent={AGENT}\n"),
+        None => word.to_owned(),
+    };
     decode(bytes)
         .into_iter()
-        .filter(|line| line != "object-info" && line != "object-info\n")
-        .map(|line| {
-            let words: Vec<_> = line
-                .split(' ')
-                .filter(|word| {
-                    !matches!(
-                        *word,
-                        "shallow" | "deepen-since" | "deepen-not" | "deepen-relative"
-                    )
-                })
-                .map(|word| match word.split_once("agent=git/") {
-                    Some((before, _)) => format!("{before}agent={AGENT}\n"),
-                    None => word.replace("fetch=shallow", "fetch=wait-for-done"),
-                })
-                .collect();
-            words
-                .join(" ")
-                .replace("fetch=wait-for-done wait-for-done", "fetch=wait-for-done")
-        })
+        .map(|line| line.split(' ').map(named).collect::<Vec<_>>().join(" "))
         .collect()
 }
 
 #[test]
 fn advertisements_are_gits() {
     let (world, _) = publish(1);
+    world.bare("stock").configure(&[REF_IN_WANT]);
     for service in ["upload-pack", "receive-pack"] {
         for version in 0..=2 {
             let program = [service, "--http-backend-info-refs"];

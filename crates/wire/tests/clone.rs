@@ -44,7 +44,6 @@ fn a_clone_has_what_a_clone_of_git_has() {
             &["--no-tags"],
             &["--single-branch", "--branch", "feature"],
             &["--branch", "v1"],
-            // Not offered, and ignored by clients of every version.
             &["--filter=blob:none"],
         ] {
             let expected = clone(&world, "stock", version, args);

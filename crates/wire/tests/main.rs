@@ -9,13 +9,18 @@ mod backends;
 mod bytes;
 mod cancel;
 mod clone;
+mod commands;
+mod hidden;
 mod history;
 mod namespaces;
+mod partial;
 mod push;
 mod random_fetch;
 mod random_push;
 mod raw;
 mod refusals;
+mod rounds;
+mod shallow;
 mod sites;
 mod special_files;
 

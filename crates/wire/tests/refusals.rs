@@ -1,7 +1,7 @@
 //! Requests that no well-meaning client makes.
 
-use packhouse_wire::WireError;
 use packhouse_wire::pktline::{Packet, PacketReader};
+use packhouse_wire::{FetchOptions, FilterRules, WantRules, WireError};
 
 use crate::backends::{OURS, World};
 use crate::git::{Git, init};
@@ -19,6 +19,18 @@ fn published(world: &World) -> (Git, String) {
     (work, commit)
 }
 
+/// Whole histories of what is advertised, and nothing more.
+fn offers_little() -> FetchOptions {
+    FetchOptions {
+        shallow: false,
+        filter: FilterRules::none(),
+        wants: WantRules::advertised_only(),
+        ref_in_want: false,
+        object_info: false,
+        ..FetchOptions::default()
+    }
+}
+
 fn fetch_errors(world: &World, version: u8, lines: &[Line]) -> Vec<String> {
     let body = encode(lines);
     OURS.iter()
@@ -31,7 +43,7 @@ fn fetch_errors(world: &World, version: u8, lines: &[Line]) -> Vec<String> {
             ));
             assert!(matches!(
                 world.site.errors.lock().unwrap().pop(),
-                Some(WireError::Refused(_) | WireError::Packet(_))
+                Some(WireError::Refused(_) | WireError::Verbatim(_) | WireError::Packet(_))
             ));
             lines.last().cloned().unwrap_or_default()
         })
@@ -48,6 +60,7 @@ fn assert_fetch_refused(world: &World, version: u8, lines: &[Line], message: &st
 fn fetches_that_make_no_sense_are_refused_in_gits_words() {
     let world = World::new();
     let (_, commit) = published(&world);
+    world.offer(offers_little());
     let refused = |version, lines: &[Line], message: &str| {
         assert_fetch_refused(&world, version, lines, message)
     };
@@ -225,6 +238,7 @@ fn requests_that_ask_for_nothing_get_nothing() {
 fn a_person_sees_why_a_fetch_was_refused() {
     let world = World::new();
     let (work, _) = published(&world);
+    world.offer(offers_little());
     for version in [0, 1, 2] {
         for remote in OURS {
             let outcome = work.speaking(version).try_run(&[

@@ -8,7 +8,8 @@ use packhouse_object::{ReceiveLimits, RefName};
 use packhouse_repo::{Namespace, RefChange, RefPolicy, Repository};
 use packhouse_wire::repository::{PushTarget, sink_of, source_of};
 use packhouse_wire::{
-    FetchOptions, ReceiveOptions, Service, Version, WireError, advertise, receive_pack, upload_pack,
+    FetchOptions, ReceiveOptions, Service, Version, WireError, advertise, advertise_upload_pack,
+    receive_pack, upload_pack,
 };
 use tokio::runtime::Handle;
 
@@ -33,7 +34,9 @@ impl RefPolicy for TestPolicy {
 /// Our protocol code over repositories.
 pub(crate) struct OurSite {
     runtime: Handle,
-    repositories: BTreeMap<String, Repository>,
+    repositories: Mutex<BTreeMap<String, Repository>>,
+    /// What fetches are offered.
+    pub(crate) options: Mutex<FetchOptions>,
     /// What the functions under test returned, newest last.
     pub(crate) errors: Mutex<Vec<WireError>>,
 }
@@ -42,9 +45,16 @@ impl OurSite {
     pub(crate) fn new(runtime: Handle, repositories: BTreeMap<String, Repository>) -> Arc<OurSite> {
         Arc::new(OurSite {
             runtime,
-            repositories,
+            repositories: Mutex::new(repositories),
+            options: Mutex::default(),
             errors: Mutex::default(),
         })
+    }
+
+    /// Serves another repository, too.
+    pub(crate) fn add(&self, name: &str, repository: Repository) {
+        let mut repositories = self.repositories.lock().unwrap();
+        repositories.insert(name.to_owned(), repository);
     }
 
     fn serve(
@@ -62,15 +72,18 @@ impl OurSite {
             "info/refs" => {
                 let service =
                     Service::parse(request.query.strip_prefix("service=").unwrap()).unwrap();
-                advertise(service, version, &source, out)
+                match service {
+                    Service::UploadPack => {
+                        let options = self.options.lock().unwrap().clone();
+                        advertise_upload_pack(version, &source, &options, out)
+                    }
+                    service => advertise(service, version, &source, out),
+                }
             }
-            "git-upload-pack" => upload_pack(
-                version,
-                &mut request.body,
-                &source,
-                out,
-                &FetchOptions::default(),
-            ),
+            "git-upload-pack" => {
+                let options = self.options.lock().unwrap().clone();
+                upload_pack(version, &mut request.body, &source, out, &options)
+            }
             "git-receive-pack" => {
                 let target = PushTarget {
                     repository: repository.clone(),
@@ -98,7 +111,8 @@ impl Site for OurSite {
         let path = request.path.clone();
         let Some((repository, ephemeral, tail)) =
             split_path(&path).and_then(|(name, ephemeral, tail)| {
-                Some((self.repositories.get(name)?, ephemeral, tail))
+                let repositories = self.repositories.lock().unwrap();
+                Some((repositories.get(name)?.clone(), ephemeral, tail))
             })
         else {
             return out.write_all(b"HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n");
@@ -119,7 +133,7 @@ impl Site for OurSite {
         } else {
             Namespace::Default
         };
-        if let Err(error) = self.serve(repository, namespace, tail, &mut request, out) {
+        if let Err(error) = self.serve(&repository, namespace, tail, &mut request, out) {
             self.errors.lock().unwrap().push(error);
         }
         Ok(())

@@ -1,0 +1,355 @@
+//! Filters of partial clones as clients spell them, and which of them a repository allows.
+
+use std::collections::BTreeMap;
+
+use packhouse_object::{ObjectFilter, ObjectKind};
+
+use crate::error::WireError;
+
+/// So deep may combinations be in one another; nobody has a use for two.
+const MOST_NESTED: u32 = 16;
+
+/// What may not stand unescaped in a part of a combination, besides spaces and control characters.
+const RESERVED: &[u8] = b"~`!@#$^&*()[]{}\\;'\",<>?";
+
+/// A filter, parsed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FilterSpec {
+    /// `blob:none`
+    BlobNone,
+    /// `blob:limit=<bytes>`
+    BlobLimit(u64),
+    /// `tree:<depth>`
+    TreeDepth(u64),
+    /// `sparse:oid=<blob>`
+    SparseOid,
+    /// `object:type=<kind>`
+    ObjectType(ObjectKind),
+    /// `combine:<filter>+<filter>…`
+    Combine(Vec<FilterSpec>),
+}
+
+impl FilterSpec {
+    /// Reads a filter as the line `filter` has it. The error is what git says about it.
+    pub fn parse(spec: &[u8]) -> Result<FilterSpec, String> {
+        parse(spec, 0)
+    }
+
+    /// Its name in `uploadpackfilter.<filter>.allow`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            FilterSpec::BlobNone => "blob:none",
+            FilterSpec::BlobLimit(_) => "blob:limit",
+            FilterSpec::TreeDepth(_) => "tree",
+            FilterSpec::SparseOid => "sparse:oid",
+            FilterSpec::ObjectType(_) => "object:type",
+            FilterSpec::Combine(_) => "combine",
+        }
+    }
+
+    fn objects(&self) -> ObjectFilter {
+        match self {
+            FilterSpec::BlobNone => ObjectFilter::blobs_below(0),
+            FilterSpec::BlobLimit(bytes) => ObjectFilter::blobs_below(*bytes),
+            FilterSpec::TreeDepth(depth) => ObjectFilter::depth_below(*depth),
+            FilterSpec::ObjectType(kind) => ObjectFilter::only(*kind),
+            // Never served; a rule that let it through would have to mean nothing is left out.
+            FilterSpec::SparseOid => ObjectFilter::everything(),
+            FilterSpec::Combine(parts) => parts
+                .iter()
+                .map(FilterSpec::objects)
+                .fold(ObjectFilter::everything(), ObjectFilter::and),
+        }
+    }
+}
+
+fn parse(spec: &[u8], nested: u32) -> Result<FilterSpec, String> {
+    let invalid = || format!("invalid filter-spec '{}'", shown(spec));
+    if spec == b"blob:none" {
+        return Ok(FilterSpec::BlobNone);
+    }
+    if let Some(limit) = spec.strip_prefix(b"blob:limit=") {
+        return size(limit).map(FilterSpec::BlobLimit).ok_or_else(invalid);
+    }
+    if let Some(depth) = spec.strip_prefix(b"tree:") {
+        let depth = size(depth).map(FilterSpec::TreeDepth);
+        return depth.ok_or_else(|| "expected 'tree:<depth>'".to_owned());
+    }
+    if spec.starts_with(b"sparse:oid=") {
+        return Ok(FilterSpec::SparseOid);
+    }
+    if spec.starts_with(b"sparse:path=") {
+        return Err("sparse:path filters support has been dropped".to_owned());
+    }
+    if let Some(kind) = spec.strip_prefix(b"object:type=") {
+        return ObjectKind::from_bytes(kind)
+            .map(FilterSpec::ObjectType)
+            .ok_or_else(|| {
+                let kind = shown(kind);
+                format!("'{kind}' for 'object:type=<type>' is not a valid object type")
+            });
+    }
+    match spec.strip_prefix(b"combine:") {
+        Some(parts) => combination(parts, nested),
+        None => Err(invalid()),
+    }
+}
+
+fn combination(parts: &[u8], nested: u32) -> Result<FilterSpec, String> {
+    if parts.is_empty() {
+        return Err("expected something after combine:".to_owned());
+    }
+    if nested == MOST_NESTED {
+        return Err("filter-specs are combined too deeply".to_owned());
+    }
+    let mut parsed = Vec::new();
+    let mut rest = parts;
+    while !rest.is_empty() {
+        // A plus sign ends a part only if something follows, as in git.
+        let end = rest.iter().position(|byte| *byte == b'+');
+        let (part, next) = match end {
+            Some(at) if at + 1 < rest.len() => (&rest[..at], &rest[at + 1..]),
+            _ => (rest, &rest[rest.len()..]),
+        };
+        let is_reserved = |byte: &&u8| **byte <= b' ' || RESERVED.contains(byte);
+        if let Some(byte) = part.iter().find(is_reserved) {
+            let char = shown(&[*byte]);
+            return Err(format!("must escape char in sub-filter-spec: '{char}'"));
+        }
+        parsed.push(parse(&decode(part), nested + 1)?);
+        rest = next;
+    }
+    Ok(FilterSpec::Combine(parsed))
+}
+
+fn decode(part: &[u8]) -> Vec<u8> {
+    let digit = |at: usize| char::from(*part.get(at)?).to_digit(16);
+    let mut decoded = Vec::with_capacity(part.len());
+    let mut at = 0;
+    while at < part.len() {
+        match (part[at], digit(at + 1), digit(at + 2)) {
+            // A NUL stays as it is spelled, and so does what is no escape.
+            (b'%', Some(high), Some(low)) if high + low > 0 => {
+                decoded.push((high * 16 + low) as u8);
+                at += 3;
+            }
+            (byte, ..) => {
+                decoded.push(byte);
+                at += 1;
+            }
+        }
+    }
+    decoded
+}
+
+/// A number as git's configuration spells one: decimal, octal behind a `0`, hexadecimal behind `0x`, and a unit.
+fn size(text: &[u8]) -> Option<u64> {
+    let (digits, unit) = match text.split_last()? {
+        (b'k' | b'K', rest) => (rest, 10),
+        (b'm' | b'M', rest) => (rest, 20),
+        (b'g' | b'G', rest) => (rest, 30),
+        _ => (text, 0),
+    };
+    number(digits)?.checked_mul(1 << unit)
+}
+
+/// A number in the notation of C, without a sign.
+pub(crate) fn number(text: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(text).ok()?;
+    let (digits, radix) = match text.strip_prefix("0x").or(text.strip_prefix("0X")) {
+        Some(digits) => (digits, 16),
+        None if text.len() > 1 && text.starts_with('0') => (&text[1..], 8),
+        None => (text, 10),
+    };
+    // `from_str_radix` takes a sign.
+    let is_digits = !digits.is_empty() && digits.chars().all(|digit| digit.is_digit(radix));
+    is_digits.then(|| u64::from_str_radix(digits, radix).ok())?
+}
+
+fn shown(bytes: &[u8]) -> String {
+    const MOST: usize = 200;
+    let more = if bytes.len() > MOST { "..." } else { "" };
+    let bytes = &bytes[..bytes.len().min(MOST)];
+    format!("{}{more}", String::from_utf8_lossy(bytes))
+}
+
+/// Which filters clients may use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FilterRules {
+    /// Whether any may be used: `uploadpack.allowFilter`. It is advertised.
+    pub allow: bool,
+    /// Whether those that `allowed` does not name may be: `uploadpackfilter.allow`.
+    pub others: bool,
+    /// By name, whether that filter may be: `uploadpackfilter.<filter>.allow`.
+    pub allowed: BTreeMap<String, bool>,
+    /// The deepest `tree:<depth>`: `uploadpackfilter.tree.maxDepth`.
+    pub tree_max_depth: Option<u64>,
+}
+
+impl Default for FilterRules {
+    /// All that can be served.
+    fn default() -> FilterRules {
+        FilterRules {
+            allow: true,
+            others: true,
+            allowed: BTreeMap::new(),
+            tree_max_depth: None,
+        }
+    }
+}
+
+impl FilterRules {
+    /// No filters at all, which is git's own default.
+    pub fn none() -> FilterRules {
+        FilterRules {
+            allow: false,
+            ..FilterRules::default()
+        }
+    }
+
+    /// Which objects pass the filter of a request, if it may be used.
+    pub(crate) fn read(&self, spec: &[u8]) -> Result<ObjectFilter, WireError> {
+        let parsed = FilterSpec::parse(spec).map_err(WireError::Refused)?;
+        self.check(&parsed)?;
+        Ok(parsed.objects())
+    }
+
+    fn check(&self, spec: &FilterSpec) -> Result<(), WireError> {
+        // The depth is looked at first: that refusal says what would be accepted.
+        let rule = self.allowed.get(spec.name()).copied();
+        if let (FilterSpec::TreeDepth(depth), Some(most)) = (spec, self.tree_max_depth)
+            && rule != Some(false)
+            && *depth > most
+        {
+            return Err(WireError::Verbatim(format!(
+                "tree filter allows max depth {most}, but got {depth}"
+            )));
+        }
+        // Which paths a sparse checkout has is in a blob of the repository; filtering by it costs reading all trees for
+        // each client, and Git's hosts refuse it too.
+        let can_be_served = *spec != FilterSpec::SparseOid;
+        if !can_be_served || !rule.unwrap_or(self.others) {
+            let name = spec.name();
+            return Err(WireError::Verbatim(format!(
+                "filter '{name}' not supported"
+            )));
+        }
+        match spec {
+            FilterSpec::Combine(parts) => parts.iter().try_for_each(|part| self.check(part)),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(spec: &str) -> String {
+        FilterSpec::parse(spec.as_bytes()).unwrap_err()
+    }
+
+    #[test]
+    fn every_filter_is_read() {
+        use FilterSpec::{BlobLimit, BlobNone, Combine, ObjectType, SparseOid, TreeDepth};
+        for (spec, expected) in [
+            ("blob:none", BlobNone),
+            ("blob:limit=0", BlobLimit(0)),
+            ("blob:limit=1k", BlobLimit(1024)),
+            ("blob:limit=2M", BlobLimit(2 << 20)),
+            ("blob:limit=3g", BlobLimit(3 << 30)),
+            ("blob:limit=0x10", BlobLimit(16)),
+            ("blob:limit=010k", BlobLimit(8192)),
+            ("tree:0", TreeDepth(0)),
+            ("tree:1k", TreeDepth(1024)),
+            ("object:type=tag", ObjectType(ObjectKind::Tag)),
+            ("sparse:oid=main:x", SparseOid),
+            ("combine:tree:2", Combine(vec![TreeDepth(2)])),
+            (
+                "combine:blob%3anone+tree:%33",
+                Combine(vec![BlobNone, TreeDepth(3)]),
+            ),
+            (
+                "combine:combine:tree:1%2bblob:none+blob:limit=5",
+                Combine(vec![Combine(vec![TreeDepth(1), BlobNone]), BlobLimit(5)]),
+            ),
+        ] {
+            assert_eq!(FilterSpec::parse(spec.as_bytes()), Ok(expected), "{spec}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_filter_is_refused_in_gits_words() {
+        for spec in [
+            "",
+            "foo",
+            "blob:",
+            "blob:limit=",
+            "blob:limit=1x",
+            "blob:limit=-1",
+        ] {
+            assert_eq!(refusal(spec), format!("invalid filter-spec '{spec}'"));
+        }
+        assert_eq!(
+            refusal("blob:limit=99999999999g").split('\'').next(),
+            Some("invalid filter-spec ")
+        );
+        assert_eq!(refusal("tree:x"), "expected 'tree:<depth>'");
+        assert_eq!(refusal("tree:-1"), "expected 'tree:<depth>'");
+        assert_eq!(
+            refusal("object:type=x"),
+            "'x' for 'object:type=<type>' is not a valid object type"
+        );
+        assert_eq!(refusal("combine:"), "expected something after combine:");
+        assert_eq!(
+            refusal("combine:blob:none+"),
+            "invalid filter-spec 'blob:none+'"
+        );
+        assert_eq!(refusal("combine:+tree:0"), "invalid filter-spec ''");
+        assert_eq!(
+            refusal("combine:tree:0+a b"),
+            "must escape char in sub-filter-spec: ' '"
+        );
+        assert_eq!(refusal("combine:tree:0%00"), "expected 'tree:<depth>'");
+        let deep = "combine:".repeat(100) + "tree:0";
+        assert_eq!(refusal(&deep), "filter-specs are combined too deeply");
+    }
+
+    #[test]
+    fn only_what_is_allowed_may_be_used() {
+        let message = |rules: &FilterRules, spec: &str| match rules.read(spec.as_bytes()) {
+            Ok(_) => String::new(),
+            Err(error) => error.to_string(),
+        };
+        let all = FilterRules::default();
+        assert_eq!(message(&all, "combine:tree:5+blob:none"), "");
+        assert_eq!(
+            message(&all, "sparse:oid=x"),
+            "filter 'sparse:oid' not supported"
+        );
+        assert_eq!(
+            message(&all, "combine:tree:1+sparse:oid=x"),
+            "filter 'sparse:oid' not supported"
+        );
+        let some = FilterRules {
+            others: false,
+            allowed: BTreeMap::from([("tree".to_owned(), true), ("combine".to_owned(), true)]),
+            tree_max_depth: Some(1),
+            ..FilterRules::default()
+        };
+        assert_eq!(message(&some, "tree:1"), "");
+        assert_eq!(message(&some, "combine:tree:1+tree:0"), "");
+        assert_eq!(
+            message(&some, "tree:2"),
+            "tree filter allows max depth 1, but got 2"
+        );
+        assert_eq!(
+            message(&some, "blob:none"),
+            "filter 'blob:none' not supported"
+        );
+        assert_eq!(
+            message(&some, "combine:tree:1+blob:none"),
+            "filter 'blob:none' not supported"
+        );
+    }
+}
