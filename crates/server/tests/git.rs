@@ -40,6 +40,40 @@ async fn what_the_api_commits_git_clones_and_the_other_way_round() {
 }
 
 #[tokio::test]
+async fn parts_of_a_repository_are_cloned_and_completed() {
+    let server = TestServer::with_repo("a").await;
+    for number in 0..3 {
+        let data = format!("{number}\n").repeat(100);
+        server.put("a", "file", &data).await;
+    }
+    let url = server.git_url("a", &Token::read("a"));
+    for protocol in ["0", "1", "2"] {
+        let version = format!("protocol.version={protocol}");
+        let shallow = Checkout::clone(&url, &["-c", &version, "--depth=1"]).await;
+        assert_eq!(shallow.git(&["rev-list", "--count", "HEAD"]).await, "1");
+        shallow.git(&["fetch", "-q", "--deepen=1"]).await;
+        assert_eq!(shallow.git(&["rev-list", "--count", "HEAD"]).await, "2");
+        shallow.git(&["fetch", "-q", "--unshallow"]).await;
+        assert_eq!(shallow.git(&["rev-list", "--count", "HEAD"]).await, "3");
+        shallow.git(&["fsck", "--full", "--strict"]).await;
+
+        let filter = ["-c", &version, "--filter=blob:none", "--no-checkout"];
+        let partial = Checkout::clone(&url, &filter).await;
+        let list = ["rev-list", "--objects", "--all", "--missing=print"];
+        let missing = async || {
+            let text = partial.git(&list).await;
+            text.lines().filter(|line| line.starts_with('?')).count()
+        };
+        assert_eq!(missing().await, 3);
+        partial.git(&["checkout", "-q", "main"]).await;
+        assert_eq!(missing().await, 2);
+        let older = partial.git(&["show", "HEAD~1:file"]).await;
+        assert_eq!(older, "1\n".repeat(100).trim_end());
+        partial.git(&["fsck", "--full", "--strict"]).await;
+    }
+}
+
+#[tokio::test]
 async fn a_push_may_create_delete_tag_and_be_large() {
     let server = TestServer::with_repo("a").await;
     let checkout = Checkout::init().await;

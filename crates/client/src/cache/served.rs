@@ -101,6 +101,12 @@ impl Served {
         })
     }
 
+    /// Whether there is a copy of this repository, which says nothing about who may have it.
+    pub fn has_mirror(&self, url: &str) -> Result<bool, CacheError> {
+        let upstream = self.upstream(url)?;
+        Ok(self.inner.root.mirror(&upstream.key).is_dir())
+    }
+
     /// The last good copy, whoever it was listed to: see [`ServedCopy::digest`] and [`ServedCopy::is_public`] before
     /// anybody gets anything of it. Nobody is asked.
     pub fn last(

@@ -8,8 +8,10 @@
 //!   at most, by URL and credentials, and never used for other credentials.
 //! - **Refs are the upstream's own answer**, passed on as it came. Only packs come from here.
 //! - **A pack from here holds nothing that the upstream has not listed to this caller.** Each object that a request names
-//!   and that is here has to be a ref that was listed, or an ancestor of one. Any other request goes to the upstream, and
-//!   so does one for what `wire` does not do (shallow, filters): its answer is the caller's.
+//!   and that is here has to be a ref that was listed, or an ancestor of one. Any other request goes to the upstream: its
+//!   answer is the caller's.
+//! - A shallow or partial fetch is answered from a copy that is there. It brings none: who wants a part does not wait for the
+//!   whole.
 //! - **A copy is used unasked only while the upstream cannot be reached**, for callers who were let in within the trust
 //!   time or where nobody needed credentials, with exactly the refs that were listed to them. The answer says so.
 //! - Callers who want the same cause one fetch, in this process and in others.

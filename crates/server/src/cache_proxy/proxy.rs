@@ -15,7 +15,9 @@ use packhouse_client::Secret;
 use packhouse_client::cache::{
     Cache, CacheError, CallOptions, CallerKey, CancelToken, Served, ServedCopy,
 };
-use packhouse_wire::{FetchOptions, Service, Version, advertise, upload_pack};
+use packhouse_wire::{
+    FetchOptions, Service, Version, WantRules, advertise_upload_pack, upload_pack,
+};
 use tokio::sync::Semaphore;
 
 use super::CacheProxyOptions;
@@ -299,13 +301,18 @@ impl Proxy {
             stop: self.stop.clone(),
         };
         let found = blocking(move || {
-            let found = work.find(listed.as_deref());
+            let found = match work.is_worth_it() {
+                Ok(true) => work.find(listed.as_deref()).map(Some),
+                Ok(false) => Ok(None),
+                Err(error) => Err(error),
+            };
             drop(turn);
             found
         })
         .await?;
         let found = match found {
-            Ok(found) => found,
+            Ok(Some(found)) => found,
+            Ok(None) => return Ok(None),
             Err(CacheError::Cancelled) => {
                 return Err(ApiError::unavailable("the cache is shutting down"));
             }
@@ -348,7 +355,7 @@ impl Proxy {
         let answer = written_by(move |out| {
             let source = CopySource(copy);
             let mut input = &body.bytes[..];
-            let served = upload_pack(version, &mut input, &source, out, &FetchOptions::default());
+            let served = upload_pack(version, &mut input, &source, out, &offered());
             drop((turn, body));
             ended(served)
         });
@@ -410,13 +417,24 @@ impl Proxy {
             None => {
                 let (source, version) = (CopySource(copy.clone()), call.version);
                 let body = written_by(move |out| {
-                    advertise(Service::UploadPack, version, &source, out).map_err(io::Error::other)
+                    advertise_upload_pack(version, &source, &offered(), out)
+                        .map_err(io::Error::other)
                 });
                 from_here(REFS, body)
             }
         };
         warn(&mut response, &copy);
         Ok((Outcome::Stale, response))
+    }
+}
+
+/// What is served from a copy: no more than [`Wish`] understands.
+fn offered() -> FetchOptions {
+    FetchOptions {
+        wants: WantRules::advertised_only(),
+        ref_in_want: false,
+        object_info: false,
+        ..FetchOptions::default()
     }
 }
 
@@ -446,6 +464,11 @@ struct Found {
 }
 
 impl Bringing {
+    /// Who asks for a part does not wait for the whole repository to come: a part is served where there is a copy already.
+    fn is_worth_it(&self) -> Result<bool, CacheError> {
+        Ok(!self.objects.is_part || self.served.has_mirror(&self.url)?)
+    }
+
     fn find(&self, listed: Option<&str>) -> Result<Found, CacheError> {
         let call = cancelled_by(&self.stop);
         // A copy that cannot be read is made again when the upstream is asked.

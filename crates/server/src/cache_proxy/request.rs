@@ -11,7 +11,7 @@ pub(super) enum Wish {
     Objects(Objects),
     /// A list of refs, or nothing: to try the connection.
     Refs,
-    /// Anything else: shallow and filtered fetches, capabilities of others, what is no protocol at all.
+    /// Anything else: capabilities of others, what is no protocol at all.
     Other,
 }
 
@@ -19,7 +19,30 @@ pub(super) enum Wish {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Objects {
     pub(super) wants: Vec<ObjectId>,
+    /// What the client says that it has; where its history ends is among it.
     pub(super) haves: Vec<ObjectId>,
+    /// Whether less is asked for than all that the wants reach: a part of history, some kinds of objects.
+    pub(super) is_part: bool,
+}
+
+impl Objects {
+    /// Takes a line about the part of history or the objects that are wanted. Returns whether it is one, and understood.
+    fn take_part(&mut self, line: &[u8]) -> bool {
+        let is_one = match split(line, b' ') {
+            (b"shallow", Some(id)) => match parse_id(id) {
+                Some(id) => {
+                    self.haves.push(id);
+                    true
+                }
+                None => false,
+            },
+            (b"deepen" | b"deepen-since" | b"deepen-not" | b"filter", Some(_)) => true,
+            (b"deepen-relative", None) => true,
+            _ => false,
+        };
+        self.is_part |= is_one;
+        is_one
+    }
 }
 
 impl Wish {
@@ -72,6 +95,7 @@ fn v2(body: &[u8]) -> Option<Wish> {
                 | b"no-progress",
                 None,
             ) => {}
+            _ if objects.take_part(line) => {}
             _ => return None,
         }
     }
@@ -100,6 +124,7 @@ fn v0(body: &[u8]) -> Option<Wish> {
             }
             (b"have", Some(id)) => objects.haves.push(parse_id(id)?),
             (b"done", None) => {}
+            _ if objects.take_part(line) => {}
             _ => return None,
         }
     }
@@ -142,6 +167,7 @@ mod tests {
         let expected = Wish::Objects(Objects {
             wants: vec![id],
             haves: vec![id],
+            is_part: false,
         });
         let new = [
             "command=fetch",
@@ -161,19 +187,38 @@ mod tests {
     }
 
     #[test]
+    fn parts_of_history_and_of_its_objects_are_understood() {
+        let want = format!("want {ID}");
+        let id = parse_id(ID.as_bytes()).unwrap();
+        let ends = format!("shallow {ID}");
+        for (line, haves) in [
+            ("deepen 1", vec![]),
+            ("deepen-since 1", vec![]),
+            ("deepen-not main", vec![]),
+            ("deepen-relative", vec![]),
+            ("filter blob:none", vec![]),
+            (ends.as_str(), vec![id]),
+        ] {
+            let expected = Wish::Objects(Objects {
+                wants: vec![id],
+                haves,
+                is_part: true,
+            });
+            let new = body(&["command=fetch", "-", &want, line, "done", ""]);
+            assert_eq!(Wish::of(Version::V2, &new), expected, "{line}");
+            let old = body(&[&want, line, "", "done"]);
+            assert_eq!(Wish::of(Version::V0, &old), expected, "{line}");
+        }
+    }
+
+    #[test]
     fn lists_and_probes_are_told_apart_from_what_is_not_understood() {
         let want = format!("want {ID}");
         let v2 = |lines: &[&str]| Wish::of(Version::V2, &body(lines));
         assert_eq!(v2(&["command=ls-refs", "-", "peel", ""]), Wish::Refs);
         assert_eq!(v2(&[""]), Wish::Refs);
         assert_eq!(Wish::of(Version::V0, b"0000"), Wish::Refs);
-        for line in [
-            "deepen 1",
-            "filter blob:none",
-            "shallow x",
-            "want-ref refs/heads/main",
-            "sideband-all",
-        ] {
+        for line in ["shallow x", "want-ref refs/heads/main", "sideband-all"] {
             assert_eq!(
                 v2(&["command=fetch", "-", &want, line, "done", ""]),
                 Wish::Other,

@@ -119,6 +119,34 @@ async fn shallow_and_partial_clones_are_what_the_upstream_makes_of_them() {
     partial.git(&["checkout", "-q", "trunk"]).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn parts_are_served_from_a_copy_that_is_there() {
+    let (upstream, last) = upstream().await;
+    upstream
+        .bare(&["config", "uploadpack.allowFilter", "true"])
+        .await;
+    let proxy = ProxyServer::start().await;
+    proxy.clone(&upstream, &[]).await;
+    let packs = upstream.packs();
+
+    let shallow = proxy.clone(&upstream, &["--depth=1"]).await;
+    assert_eq!(shallow.git(&["rev-list", "--all"]).await, last);
+    shallow.git(&["fetch", "-q", "--unshallow"]).await;
+    assert_eq!(shallow.git(&["rev-list", "--count", "HEAD"]).await, "2");
+    shallow.git(&["fsck", "--full", "--strict"]).await;
+    let args = ["--filter=blob:none", "--no-checkout"];
+    let partial = proxy.clone(&upstream, &args).await;
+    let list = ["rev-list", "--objects", "--all", "--missing=print"];
+    let missing = partial.git(&list).await;
+    let missing = missing.lines().filter(|line| line.starts_with('?')).count();
+    assert_eq!(missing, 2);
+    assert_eq!(upstream.packs(), packs);
+
+    // What is fetched later is wanted by its id, and no branch names a file.
+    partial.git(&["checkout", "-q", "trunk"]).await;
+    assert_eq!(upstream.packs(), packs + 1);
+}
+
 #[tokio::test]
 async fn what_no_branch_reaches_is_asked_of_the_upstream() {
     let (upstream, last) = upstream().await;
