@@ -4,10 +4,10 @@ use std::io::{self, Write};
 
 use packhouse_object::{HashKind, ObjectId};
 
-use crate::capabilities::{AGENT, OBJECT_FORMAT, RECEIVE_PACK, upload_pack_words};
+use crate::capabilities::{AGENT, OBJECT_FORMAT, upload_pack_words};
 use crate::error::WireError;
-use crate::hidden_refs::HiddenRefs;
 use crate::pktline::PacketWriter;
+use crate::push_offer::{PushOffer, offer_push};
 use crate::shown::Shown;
 use crate::source::{RefLine, Source};
 use crate::upload_pack::{FetchOptions, Rounds};
@@ -29,11 +29,7 @@ pub fn advertise(
         Service::ReceivePack => {
             let mut out = PacketWriter::new(out);
             announce(service, version, &mut out)?;
-            let nothing = HiddenRefs::default();
-            let shown = Shown::new(source, &nothing);
-            let capabilities =
-                format!("{RECEIVE_PACK} object-format={OBJECT_FORMAT} agent={AGENT}");
-            advertise_refs(service, &shown, capabilities.into_bytes(), &mut out)?;
+            offer_push(version, source, &PushOffer::default(), &mut out)?;
             Ok(out.send()?)
         }
     }
@@ -48,18 +44,10 @@ pub fn advertise_upload_pack(
     out: &mut (dyn Write + Send),
 ) -> Result<(), WireError> {
     let mut out = PacketWriter::new(out);
-    match options.rounds {
-        Rounds::One => announce(Service::UploadPack, version, &mut out)?,
-        Rounds::Many if version == Version::V1 => out.text(format_args!("version 1\n"))?,
-        Rounds::Many => {}
+    if options.rounds == Rounds::One {
+        announce(Service::UploadPack, version, &mut out)?;
     }
-    if version == Version::V2 {
-        advertise_v2(options, &mut out)?;
-    } else {
-        let shown = Shown::new(source, &options.hidden);
-        let capabilities = upload_pack_words(options, &shown);
-        advertise_refs(Service::UploadPack, &shown, capabilities, &mut out)?;
-    }
+    offer_fetch(version, source, options, &mut out)?;
     Ok(out.send()?)
 }
 
@@ -69,10 +57,22 @@ fn announce(service: Service, version: Version, out: &mut PacketWriter<'_>) -> i
         out.text(format_args!("# service={}\n", service.as_str()))?;
         out.flush()?;
     }
-    if version == Version::V1 {
-        out.text(format_args!("version 1\n"))?;
-    }
     Ok(())
+}
+
+/// Writes what a fetch begins with, without the line that only HTTP has before it.
+pub(crate) fn offer_fetch(
+    version: Version,
+    source: &dyn Source,
+    options: &FetchOptions,
+    out: &mut PacketWriter<'_>,
+) -> io::Result<()> {
+    match version {
+        Version::V2 => return advertise_v2(options, out),
+        Version::V1 => out.text(format_args!("version 1\n"))?,
+        Version::V0 => {}
+    }
+    advertise_refs(&Shown::new(source, &options.hidden), options, out)
 }
 
 fn advertise_v2(options: &FetchOptions, out: &mut PacketWriter<'_>) -> io::Result<()> {
@@ -101,44 +101,53 @@ fn advertise_v2(options: &FetchOptions, out: &mut PacketWriter<'_>) -> io::Resul
 }
 
 fn advertise_refs(
-    service: Service,
     shown: &Shown<'_>,
-    capabilities: Vec<u8>,
+    options: &FetchOptions,
     out: &mut PacketWriter<'_>,
 ) -> io::Result<()> {
-    let mut lines = RefLines {
-        out,
-        capabilities: Some(capabilities),
-    };
-    if let (Service::UploadPack, Some(id)) = (service, shown.head_id()) {
+    let mut lines = RefLines::new(out, upload_pack_words(options, shown));
+    if let Some(id) = shown.head_id() {
         lines.write(id, &[b"HEAD"])?;
     }
     shown.visit(b"", &mut |line: RefLine<'_>| {
         lines.write(line.id, &[line.name])?;
-        match (service, line.peeled) {
-            (Service::UploadPack, Some(peeled)) => lines.write(peeled, &[line.name, b"^{}"]),
-            _ => Ok(()),
+        match line.peeled {
+            Some(peeled) => lines.write(peeled, &[line.name, b"^{}"]),
+            None => Ok(()),
         }
     })?;
-    if lines.capabilities.is_some() {
-        // An empty repository still has to say what it can do.
-        lines.write(ObjectId::null(HashKind::Sha1), &[b"capabilities^{}"])?;
-    }
-    // A push learns of it in the same way.
-    for id in shown.shallow() {
-        lines.out.text(format_args!("shallow {id}\n"))?;
-    }
-    lines.out.flush()
+    lines.finish(shown.shallow())
 }
 
 /// Writes refs, the capabilities behind the first.
-struct RefLines<'a, 'b> {
+pub(crate) struct RefLines<'a, 'b> {
     out: &'a mut PacketWriter<'b>,
     capabilities: Option<Vec<u8>>,
 }
 
-impl RefLines<'_, '_> {
-    fn write(&mut self, id: ObjectId, name: &[&[u8]]) -> io::Result<()> {
+impl<'a, 'b> RefLines<'a, 'b> {
+    /// Refs on `out`, the first of them with `capabilities`.
+    pub(crate) fn new(out: &'a mut PacketWriter<'b>, capabilities: Vec<u8>) -> RefLines<'a, 'b> {
+        RefLines {
+            out,
+            capabilities: Some(capabilities),
+        }
+    }
+
+    /// Ends the refs, and says where the repository's own history is cut.
+    pub(crate) fn finish(mut self, shallow: &[ObjectId]) -> io::Result<()> {
+        if self.capabilities.is_some() {
+            // An empty repository still has to say what it can do.
+            self.write(ObjectId::null(HashKind::Sha1), &[b"capabilities^{}"])?;
+        }
+        for id in shallow {
+            self.out.text(format_args!("shallow {id}\n"))?;
+        }
+        self.out.flush()
+    }
+
+    /// Writes a ref whose name is made of `name`.
+    pub(crate) fn write(&mut self, id: ObjectId, name: &[&[u8]]) -> io::Result<()> {
         let id = id.to_string();
         let mut parts: Vec<&[u8]> = vec![id.as_bytes(), b" "];
         parts.extend_from_slice(name);

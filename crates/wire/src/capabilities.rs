@@ -42,9 +42,9 @@ pub(crate) fn upload_pack_words(options: &FetchOptions, shown: &Shown<'_>) -> Ve
     text
 }
 
-/// What a push offers, before `object-format` and `agent`.
+/// What every push offers, before what is a matter of settings.
 pub(crate) const RECEIVE_PACK: &str =
-    "report-status report-status-v2 delete-refs side-band-64k quiet atomic ofs-delta";
+    "report-status report-status-v2 delete-refs side-band-64k quiet";
 
 /// The one hash in use, as capabilities name it.
 pub const OBJECT_FORMAT: &str = "sha1";

@@ -6,7 +6,7 @@
 //! - No sockets, no threads, no storage: bytes come from a `Read`, go to a `Write`, and the repository is
 //!   seen through two small traits, [`Source`] (refs and objects) and [`Sink`] (a pack and ref updates).
 //! - Over HTTP each call is one request and nothing is remembered between two (`--stateless-rpc` in git's words); a
-//!   fetch can also go on over a connection ([`Rounds::Many`]).
+//!   fetch can also go on over a connection of its own ([`upload_pack_connection`]).
 //! - What is advertised is what is answered: both follow the same [`FetchOptions`].
 //! - What the client sends is untrusted: every line and every list has a limit, and what is not understood
 //!   or not offered is refused with the words git uses, never skipped.
@@ -23,6 +23,7 @@
 
 mod advertise;
 mod capabilities;
+mod connection;
 mod error;
 mod fetch_line;
 mod fetch_v0;
@@ -34,6 +35,7 @@ mod ls_refs;
 mod negotiate;
 mod object_info;
 pub mod pktline;
+mod push_offer;
 mod reach;
 mod receive_pack;
 mod receive_progress;
@@ -56,10 +58,14 @@ mod wanted_ids;
 
 pub use advertise::{advertise, advertise_upload_pack};
 pub use capabilities::{AGENT, Capabilities, OBJECT_FORMAT};
+pub use connection::{
+    receive_pack_connection, receive_pack_offer, upload_pack_connection, upload_pack_offer,
+};
 pub use error::WireError;
 pub use filter_spec::{FilterRules, FilterSpec};
 pub use hidden_refs::HiddenRefs;
 pub use ids::{parse_id, parse_target};
+pub use push_offer::PushOffer;
 pub use receive_pack::{ReceiveOptions, ReceiveSummary, receive_pack};
 pub use receive_request::{ReceiveRequest, RefCommand};
 pub use sink::{Command, CommandStatus, Sink, SinkError, UnpackError};

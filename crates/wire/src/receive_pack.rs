@@ -10,6 +10,7 @@ use packhouse_object::RefName;
 
 use crate::error::{WireError, quote};
 use crate::pktline::{PacketReader, PacketWriter};
+use crate::push_offer::PushOffer;
 use crate::receive_progress::ReceiveProgress;
 use crate::receive_request::{ReceiveRequest, RefCommand};
 use crate::report::report;
@@ -24,6 +25,8 @@ pub struct ReceiveOptions {
     pub keepalive: Duration,
     /// The most bytes that the commands of one push may take.
     pub max_command_bytes: usize,
+    /// What a client may ask for beside what every client may.
+    pub offer: PushOffer,
     /// Set from outside to end the work; a broken output ends it too.
     pub cancelled: Arc<AtomicBool>,
 }
@@ -33,6 +36,7 @@ impl Default for ReceiveOptions {
         ReceiveOptions {
             keepalive: Duration::from_secs(5),
             max_command_bytes: 64 << 20,
+            offer: PushOffer::default(),
             cancelled: Arc::default(),
         }
     }
