@@ -41,6 +41,7 @@ mod publish;
 mod push_through;
 mod reflog;
 mod repos;
+mod ssh_keys;
 mod storage_full;
 mod sweep;
 mod text;
@@ -70,6 +71,7 @@ pub use publish::{
 pub use push_through::{PushEnd, PushThrough};
 pub use reflog::ReflogRow;
 pub use repos::{CreateRepoError, DeleteRepoError, MAX_REPO_NAME_BYTES, RepoRow};
+pub use ssh_keys::{NewSshKey, SshKeyRow};
 pub use storage_full::is_storage_full;
 pub use sweep::{DeletedRepo, SweptRows};
 pub use upstreams::{FirstSync, NewUpstream, SeenRef, SyncEnd, UpstreamRow};

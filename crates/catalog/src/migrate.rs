@@ -29,6 +29,12 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
         include_str!("../migrations/postgres/0003_events.sql"),
     ),
     (
+        5,
+        "ssh_keys",
+        include_str!("../migrations/sqlite/0005_ssh_keys.sql"),
+        include_str!("../migrations/postgres/0005_ssh_keys.sql"),
+    ),
+    (
         6,
         "upstreams",
         include_str!("../migrations/sqlite/0006_upstreams.sql"),

@@ -18,5 +18,6 @@ mod orgs;
 mod publish;
 mod repos;
 mod sample;
+mod ssh_keys;
 mod sweep;
 mod upstreams;

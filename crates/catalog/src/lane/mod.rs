@@ -20,6 +20,7 @@ mod hooks;
 mod jobs;
 mod plan;
 mod push_through;
+mod ssh_keys;
 mod state;
 mod sweep;
 mod task;
@@ -52,6 +53,7 @@ use task::Task;
 
 pub(crate) use jobs::JobWork;
 pub(crate) use push_through::PushWork;
+pub(crate) use ssh_keys::SshKeyWork;
 pub(crate) use sweep::SweepWork;
 pub(crate) use upstreams::{Creation, UpstreamWork};
 
@@ -104,6 +106,7 @@ pub(crate) enum Work {
         fingerprint: String,
         at_ms: i64,
     },
+    SshKey(Box<SshKeyWork>),
     Jobs(Box<JobWork>),
     Upstream(Box<UpstreamWork>),
     Sweep(Box<SweepWork>),
@@ -163,6 +166,7 @@ impl Work {
             | Self::CreateOrg { .. }
             | Self::AddKey { .. }
             | Self::RevokeKey { .. }
+            | Self::SshKey(_)
             | Self::Jobs(_) => None,
         }
     }
@@ -186,6 +190,7 @@ impl Work {
                 let refs = refs.map(|new| 256 + new.name.len() + fork.message.len());
                 FIXED + fork.tail.as_ref().map_or(0, bytes::Bytes::len) + refs.sum::<usize>()
             }
+            Self::SshKey(work) => FIXED + work.bytes(),
             Self::Jobs(work) => FIXED + work.bytes(),
             Self::Upstream(work) => FIXED + work.bytes(),
             Self::Sweep(work) => FIXED + work.bytes(),

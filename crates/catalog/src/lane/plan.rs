@@ -13,7 +13,7 @@ use crate::orgs::Org;
 use crate::publish::{NewPack, Publish, RefEdit};
 use crate::repos::RepoRow;
 
-use super::{Done, HookWork, JobWork, Moved, PushWork, SweepWork, UpstreamWork, Work};
+use super::{Done, HookWork, JobWork, Moved, PushWork, SshKeyWork, SweepWork, UpstreamWork, Work};
 
 /// What the database holds of the things a group names.
 #[derive(Debug, Default)]
@@ -149,6 +149,7 @@ pub(super) enum Admin<'a> {
         fingerprint: &'a str,
         at_ms: i64,
     },
+    SshKey(&'a SshKeyWork),
     /// Answers for itself.
     Jobs {
         work: &'a JobWork,
@@ -297,6 +298,10 @@ fn decide<'a>(
                 at_ms: *at_ms,
             };
             writes.admin.push((place, revoke));
+            Done::Changed(true)
+        }
+        Work::SshKey(work) => {
+            writes.admin.push((place, Admin::SshKey(work)));
             Done::Changed(true)
         }
         Work::Jobs(work) => {

@@ -9,7 +9,7 @@ use crate::events;
 use crate::repos::RepoRow;
 
 use super::plan::{Admin, LogEntry, Writes, fold_due};
-use super::{Done, hooks, jobs, sweep, upstreams, write_fork};
+use super::{Done, hooks, jobs, ssh_keys, sweep, upstreams, write_fork};
 
 use Kind::{Bytes, Int, Text};
 
@@ -390,6 +390,7 @@ async fn write_admin(conn: &mut Conn<'_>, admin: &Admin<'_>) -> Result<u64, sqlx
             "UPDATE org_keys SET revoked_at_ms = $3 \
              WHERE org_id = $1 AND fingerprint = $2 AND revoked_at_ms IS NULL"
         }
+        Admin::SshKey(work) => return ssh_keys::execute(conn, work).await,
         Admin::Jobs { .. } | Admin::Upstream { .. } | Admin::Sweep(_) => {
             unreachable!("they have statements of their own")
         }
