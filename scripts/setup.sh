@@ -45,6 +45,8 @@ find_python() {
 list_missing() {
     need git git
     need curl curl ca-certificates
+    need ssh openssh-client
+    need ssh-keygen openssh-client
     need cc gcc libc6-dev # the bundled SQLite is C
     need pkg-config pkg-config
     [ "$purpose" != check ] && [ "$purpose" != book ] || return 0

@@ -27,6 +27,8 @@ pub enum ErrorCode {
     CredentialNotFound,
     /// The organisation, or the repository, has no such webhook.
     WebhookNotFound,
+    /// The organisation, or the repository, has no such SSH key.
+    SshKeyNotFound,
     /// The webhook has no such delivery, or its event is no longer kept.
     DeliveryNotFound,
     /// The path exists, this method does not.
@@ -102,7 +104,7 @@ pub enum ResultStatus {
 
 impl ErrorCode {
     /// Every code, in the order of the table.
-    pub const ALL: [ErrorCode; 31] = [
+    pub const ALL: [ErrorCode; 32] = [
         ErrorCode::Invalid,
         ErrorCode::Unauthorized,
         ErrorCode::Forbidden,
@@ -113,6 +115,7 @@ impl ErrorCode {
         ErrorCode::PathNotFound,
         ErrorCode::CredentialNotFound,
         ErrorCode::WebhookNotFound,
+        ErrorCode::SshKeyNotFound,
         ErrorCode::DeliveryNotFound,
         ErrorCode::MethodNotAllowed,
         ErrorCode::Timeout,
@@ -150,6 +153,7 @@ impl ErrorCode {
             ErrorCode::PathNotFound => ("path_not_found", 404, R::NotFound, false),
             ErrorCode::CredentialNotFound => ("credential_not_found", 404, R::NotFound, false),
             ErrorCode::WebhookNotFound => ("webhook_not_found", 404, R::NotFound, false),
+            ErrorCode::SshKeyNotFound => ("ssh_key_not_found", 404, R::NotFound, false),
             ErrorCode::DeliveryNotFound => ("delivery_not_found", 404, R::NotFound, false),
             ErrorCode::MethodNotAllowed => ("method_not_allowed", 405, R::Invalid, false),
             ErrorCode::Timeout => ("timeout", 408, R::Timeout, true),

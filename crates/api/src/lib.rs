@@ -33,6 +33,7 @@ pub mod paths;
 mod replay;
 mod repos;
 mod restore;
+mod ssh_keys;
 mod webhooks;
 
 pub use archive::{ArchiveFormat, ArchiveOptions, ArchiveRequest};
@@ -84,6 +85,7 @@ pub use repos::{
     RepoInfo, SyncInfo, SyncStatus, UpstreamMessage,
 };
 pub use restore::{RestoreCommit, RestoreMetadata};
+pub use ssh_keys::{AddSshKey, ListSshKeysQuery, ListedSshKeys, RevokedSshKey, SshKey};
 pub use tags::{
     CreateTag, CreatedTag, DeleteTag, DeletedTag, FoundTag, GetTagQuery, ListTagsQuery, ListedTags,
     TagInfo,

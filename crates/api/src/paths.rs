@@ -61,6 +61,10 @@ pub const REPO_JOBS: &str = "/api/v1/repos/jobs";
 pub const AUDIT: &str = "/api/v1/audit";
 /// What was done to one repository (`GET`).
 pub const REPO_AUDIT: &str = "/api/v1/repos/audit";
+/// Register a key for SSH (`POST`) and list them (`GET`).
+pub const SSH_KEYS: &str = "/api/v1/ssh-keys";
+/// Revoke one such key (`DELETE`).
+pub const SSH_KEY: &str = "/api/v1/ssh-keys/{fingerprint}";
 /// Subscribe to events (`POST`) and list subscriptions (`GET`).
 pub const WEBHOOKS: &str = "/api/v1/webhooks";
 /// Describe (`GET`) and delete (`DELETE`) one subscription.

@@ -12,6 +12,7 @@ use packhouse_repo::FoldLimits;
 
 use crate::jobs::{JobOptions, Sweeping};
 use crate::rate::Rate;
+use crate::ssh::{SshConfig, SshLimits};
 use crate::upstream::UpstreamOptions;
 use crate::webhooks::WebhookOptions;
 
@@ -50,6 +51,8 @@ pub struct Config {
     pub egress: Egress,
     /// How webhooks are delivered.
     pub webhooks: WebhookOptions,
+    /// Git over SSH; none if absent.
+    pub ssh: Option<SshConfig>,
     /// Bounds on what one client or all of them may take.
     pub limits: Limits,
 }
@@ -145,6 +148,8 @@ pub struct Limits {
     pub search_cache_bytes: u64,
     /// Whether notes may be kept in refs other than `refs/notes/commits`.
     pub custom_notes_refs: bool,
+    /// Clients that come by SSH.
+    pub ssh: SshLimits,
     /// How long requests in flight may go on after a shutdown was asked for.
     pub shutdown: Duration,
 }
@@ -191,6 +196,7 @@ impl Default for Limits {
             search_file_bytes: 16 << 20,
             search_cache_bytes: 256 << 20,
             custom_notes_refs: true,
+            ssh: SshLimits::default(),
             shutdown: Duration::from_secs(30),
         }
     }
@@ -237,6 +243,7 @@ impl Config {
             sweep: Sweeping::default(),
             egress: Egress::default(),
             webhooks: WebhookOptions::default(),
+            ssh: None,
             limits: Limits::default(),
         }
     }

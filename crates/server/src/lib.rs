@@ -1,4 +1,4 @@
-//! The Packhouse server: Git over HTTP and the HTTP API over one storage engine.
+//! The Packhouse server: Git over HTTP and SSH and the HTTP API over one storage engine.
 //!
 //! What always holds:
 //!
@@ -36,6 +36,7 @@ mod rate;
 mod rest;
 mod router;
 mod server;
+mod ssh;
 mod stalled;
 mod state;
 mod stream;
@@ -50,6 +51,7 @@ pub use listening::Listening;
 pub use packhouse_client::Egress;
 pub use rate::Rate;
 pub use server::{Server, StartError};
+pub use ssh::{HostKeyError, SshConfig, SshLimits};
 pub use stream::{BodyWriter, written_by};
 pub use tls::TlsError;
 pub use webhooks::{Clock, WebhookOptions};

@@ -30,7 +30,7 @@ use crate::server::StartError;
 use crate::stalled::Unstalled;
 
 /// How long to wait after the operating system had no file descriptor left for a new connection.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// How often an idle HTTP/2 connection is asked whether its client is there.
 const HTTP2_PING: Duration = Duration::from_secs(20);

@@ -13,6 +13,7 @@ use prometheus::{
 
 use crate::jobs::JobMetrics;
 use crate::rate::{Limited, TooMany};
+use crate::ssh::SshMetrics;
 use crate::webhooks::WebhookCounters;
 
 /// Upper bounds of the buckets of request durations, in seconds.
@@ -34,6 +35,7 @@ pub struct Metrics {
     pub connections: IntGauge,
     rate_limited: IntCounterVec,
     jobs: JobMetrics,
+    ssh: SshMetrics,
     /// Deliveries.
     pub(crate) webhooks: WebhookCounters,
 }
@@ -77,6 +79,7 @@ impl Metrics {
         registry.register(Box::new(connections.clone()))?;
         registry.register(Box::new(rate_limited.clone()))?;
         let jobs = JobMetrics::new(&registry)?;
+        let ssh = SshMetrics::new(&registry)?;
         let webhooks = WebhookCounters::new(&registry)?;
         Ok(Metrics {
             webhooks,
@@ -88,12 +91,18 @@ impl Metrics {
             connections,
             rate_limited,
             jobs,
+            ssh,
         })
     }
 
     /// Counters of jobs.
     pub(crate) fn jobs(&self) -> &JobMetrics {
         &self.jobs
+    }
+
+    /// Counters of SSH.
+    pub(crate) fn ssh(&self) -> &SshMetrics {
+        &self.ssh
     }
 
     /// Counts one request that a rate limit refused.

@@ -95,7 +95,7 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
 }
 
 /// An id no other request has: random for the process, counted within it.
-fn new_id() -> HeaderValue {
+pub(crate) fn new_id() -> HeaderValue {
     static PROCESS: OnceLock<String> = OnceLock::new();
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let process =

@@ -79,6 +79,11 @@ pub(crate) fn router(state: AppState) -> Router {
         .route(paths::AUDIT, get(rest::audit::list_all))
         .route(paths::REPO_AUDIT, get(rest::audit::list))
         .route(
+            paths::SSH_KEYS,
+            get(rest::ssh_keys::list).post(rest::ssh_keys::add),
+        )
+        .route(paths::SSH_KEY, delete(rest::ssh_keys::revoke))
+        .route(
             paths::WEBHOOKS,
             get(rest::webhooks::list).post(rest::webhooks::create),
         )

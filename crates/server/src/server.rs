@@ -18,6 +18,7 @@ use crate::listening::{Listening, bind};
 use crate::metrics::Metrics;
 use crate::rest::openapi_document;
 use crate::router::router;
+use crate::ssh::{HostKeyError, SshDoor};
 use crate::state::{AppState, Background, EventState, Front};
 use crate::tls::{self, TlsError};
 use crate::upstream::{PushLook, SyncHandler, Upstreams};
@@ -56,6 +57,9 @@ pub enum StartError {
     /// The certificate could not be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The key by which SSH clients know the server could not be used.
+    #[error(transparent)]
+    HostKey(#[from] HostKeyError),
     /// A counter could not be registered.
     #[error("could not set up metrics")]
     Metrics(#[from] prometheus::Error),
@@ -74,6 +78,7 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct Server {
     listening: Listening,
+    ssh: Option<SshDoor>,
     is_tls: bool,
     jobs: Jobs,
     hosted: Arc<Hosted>,
@@ -178,9 +183,14 @@ impl Server {
         ];
         let mut jobs = Jobs::start(&queue, handlers, metrics.jobs());
         jobs.sweep_every(&queue, config.sweep.every);
+        let ssh = match &config.ssh {
+            Some(ssh) => Some(SshDoor::open(ssh, &config.data_dir, state.clone()).await?),
+            None => None,
+        };
         let listening = Listening::on(listener, router(state), &limits, metrics, tls)?;
         Ok(Server {
             listening,
+            ssh,
             is_tls,
             jobs,
             hosted,
@@ -194,6 +204,12 @@ impl Server {
     /// Where the server listens.
     pub fn local_addr(&self) -> SocketAddr {
         self.listening.local_addr()
+    }
+
+    /// Where the server takes SSH connections, and the fingerprint of its host key, if it does.
+    pub fn ssh(&self) -> Option<(SocketAddr, &str)> {
+        let ssh = self.ssh.as_ref()?;
+        Some((ssh.local_addr(), ssh.fingerprint()))
     }
 
     /// Scheme and address, as in `http://127.0.0.1:8080`.
@@ -213,7 +229,12 @@ impl Server {
     /// Stops listening, lets requests under way finish for as long as the limits say, then closes everything.
     pub async fn shutdown(self) {
         self.stopping.cancel();
-        tokio::join!(self.listening.shutdown(), self.webhooks.shutdown());
+        let ssh = async {
+            if let Some(ssh) = self.ssh {
+                ssh.shutdown().await;
+            }
+        };
+        tokio::join!(self.listening.shutdown(), ssh, self.webhooks.shutdown());
         self.jobs.shutdown().await;
         if let Err(error) = self.waking.await {
             tracing::error!(%error, "what wakes event streams ended badly");

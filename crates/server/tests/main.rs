@@ -39,6 +39,8 @@ mod replay;
 mod repos;
 mod restore;
 mod special_files;
+mod ssh;
+mod ssh_keys;
 mod support;
 mod sweep;
 mod tags;

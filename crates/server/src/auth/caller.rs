@@ -77,17 +77,38 @@ impl Scopes {
     }
 }
 
-/// Who is calling, and from where. Made from a verified token only.
+/// Who is calling, and from where. Made from a verified token or SSH key only.
 #[derive(Clone, Debug)]
 pub struct Caller {
     inner: Arc<Inner>,
     origin: Option<Arc<Origin>>,
 }
 
+/// What a caller has shown.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum CredentialKind {
+    /// A token.
+    Token,
+    /// The possession of an SSH key.
+    SshKey,
+}
+
+impl CredentialKind {
+    /// How it is called in messages.
+    fn noun(self) -> &'static str {
+        match self {
+            CredentialKind::Token => "token",
+            CredentialKind::SshKey => "SSH key",
+        }
+    }
+}
+
 /// What a token stands on.
 #[derive(Debug)]
 pub(super) struct Credential {
-    /// The fingerprint of the key that signed it.
+    /// What was shown.
+    pub kind: CredentialKind,
+    /// The fingerprint of the key that signed it, or of the SSH key.
     pub fingerprint: String,
     /// When it ends, in seconds since the epoch.
     pub ends_at: f64,
@@ -201,7 +222,11 @@ impl Caller {
         }
         Err(ApiError::new(
             ErrorCode::Forbidden,
-            format!("the token lacks the scope `{}`", scope.as_str()),
+            format!(
+                "the {} lacks the scope `{}`",
+                self.inner.credential.kind.noun(),
+                scope.as_str()
+            ),
         ))
     }
 }

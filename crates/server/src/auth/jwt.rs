@@ -13,7 +13,7 @@ use packhouse_api::ErrorCode;
 use packhouse_catalog::{Catalog, CatalogError};
 use quick_cache::sync::Cache;
 
-use super::caller::{Caller, Credential, Scopes};
+use super::caller::{Caller, Credential, CredentialKind, Scopes};
 use super::claims::{Claims, Header};
 use super::keys::KeyRing;
 use super::policy::TokenPolicy;
@@ -126,6 +126,7 @@ impl Authenticator {
             .ok_or_else(no_key)?;
         let ends_at = claims.check_times(now).map_err(refuse)?;
         let credential = Credential {
+            kind: CredentialKind::Token,
             fingerprint: fingerprint.clone(),
             ends_at,
         };

@@ -1,7 +1,8 @@
 //! Who is calling, and what they may do.
 //!
 //! A token is a JWT that an organisation's own software signed with a key the organisation registered. It names one
-//! repository, scopes and ref policies; nothing else about the request decides who the caller is.
+//! repository, scopes and ref policies; nothing else about the request decides who the caller is. By SSH a registered
+//! key says the same.
 
 mod caller;
 mod claims;
@@ -9,11 +10,14 @@ mod jwt;
 mod keys;
 mod policy;
 mod public_key;
+mod ssh_key;
 
 pub use caller::{Caller, Scope, Scopes};
 pub use jwt::Authenticator;
 pub use policy::TokenPolicy;
 pub use public_key::{Algorithm, PublicKey, PublicKeyError};
+pub(crate) use ssh_key::fingerprint;
+pub use ssh_key::{SshKeyError, SshPublicKey};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

@@ -20,6 +20,11 @@ struct Rule {
 }
 
 impl TokenPolicy {
+    /// Whether it forbids nothing.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
     /// The policy of a token's `refs` claim, with its older `ops` claim folded in as the rule for `*`.
     pub fn new(refs: Vec<(String, Vec<String>)>, ops: Vec<String>) -> TokenPolicy {
         let mut rules: Vec<Rule> = refs

@@ -47,9 +47,16 @@ impl Encoding {
 }
 
 /// A reader that fails when more than a number of bytes is read.
-pub(super) struct Limited<R> {
+pub(crate) struct Limited<R> {
     inner: R,
     left: u64,
+}
+
+impl<R> Limited<R> {
+    /// `inner`, of which `limit` bytes may be read.
+    pub(crate) fn new(inner: R, limit: u64) -> Limited<R> {
+        Limited { inner, left: limit }
+    }
 }
 
 impl<R: Read> Read for Limited<R> {

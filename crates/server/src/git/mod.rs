@@ -8,9 +8,9 @@ mod path;
 mod rpc;
 mod single;
 
-pub(crate) use inflate::Encoding;
+pub(crate) use inflate::{Encoding, Limited};
 pub(crate) use path::GitPath;
-pub(crate) use rpc::ended;
+pub(crate) use rpc::{ended, receive_limits};
 pub use single::{GitAccess, git_router};
 
 use std::sync::Arc;
@@ -99,7 +99,7 @@ fn version(headers: &HeaderMap) -> Version {
     )
 }
 
-fn scope_of(service: Service) -> Scope {
+pub(crate) fn scope_of(service: Service) -> Scope {
     match service {
         Service::UploadPack => Scope::GitRead,
         Service::ReceivePack => Scope::GitWrite,
@@ -135,23 +135,54 @@ async fn open(
         return Err(ApiError::new(ErrorCode::Unauthorized, NO_TOKEN));
     }
     let caller = state.identify(headers).await?.sent_from(origin);
-    state.admit(&caller, ahead)?;
+    let repository = open_for(state, &caller, path, scope, ahead).await?;
+    Ok((caller, repository))
+}
+
+/// Why somebody may not use a repository.
+#[derive(Debug)]
+pub(crate) enum OpenError {
+    /// They may use another one.
+    AnotherRepo,
+    /// The request was refused for what it is, or there is no such repository.
+    Refused(ApiError),
+}
+
+impl From<ApiError> for OpenError {
+    fn from(error: ApiError) -> OpenError {
+        OpenError::Refused(error)
+    }
+}
+
+impl From<OpenError> for ApiError {
+    fn from(error: OpenError) -> ApiError {
+        match error {
+            OpenError::AnotherRepo => {
+                ApiError::new(ErrorCode::Forbidden, "the token is for another repository")
+            }
+            OpenError::Refused(error) => error,
+        }
+    }
+}
+
+/// The repository at `path`, if `caller` may use it for `scope` and the rate limits have room for `ahead` requests.
+/// Whoever speaks Git's protocol passes here, over HTTP and over SSH.
+pub(crate) async fn open_for(
+    state: &AppState,
+    caller: &Caller,
+    path: &GitPath,
+    scope: Scope,
+    ahead: u32,
+) -> Result<Repository, OpenError> {
+    state.admit(caller, ahead)?;
     // A token is for one repository, and the URL has to name that one.
-    let named = caller.repo()?;
-    if !path.names(caller.issuer(), named) {
-        return Err(ApiError::new(
-            ErrorCode::Forbidden,
-            "the token is for another repository",
-        ));
+    if !path.names(caller.issuer(), caller.repo()?) {
+        return Err(OpenError::AnotherRepo);
     }
     if path.is_import && scope == Scope::GitRead {
-        return Err(ApiError::new(
-            ErrorCode::Forbidden,
-            "this URL takes pushes only",
-        ));
+        return Err(ApiError::new(ErrorCode::Forbidden, "this URL takes pushes only").into());
     }
-    let repository = state.open(&caller, scope).await?;
-    Ok((caller, repository))
+    Ok(state.open(caller, scope).await?)
 }
 
 /// An answer of Git's protocol.

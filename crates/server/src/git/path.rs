@@ -37,6 +37,10 @@ impl GitPath {
             "info/refs" => Endpoint::InfoRefs,
             rest => Service::parse(rest).map_or(Endpoint::Other, Endpoint::Rpc),
         };
+        GitPath::of(repo, endpoint)
+    }
+
+    fn of(repo: &str, endpoint: Endpoint) -> Option<GitPath> {
         let (repo, is_import) = without_suffix(repo, "+import");
         let (repo, is_ephemeral) = without_suffix(repo, "+ephemeral");
         let is_import = is_import || is_ephemeral && repo.ends_with("+import");
@@ -57,14 +61,30 @@ impl GitPath {
         })
     }
 
+    /// Reads the path of a command that comes by SSH: `org/repo`, which may have a slash in front, and `.git` behind it.
+    /// The rest is as in a URL.
+    pub(crate) fn of_command(path: &str, service: Service) -> Option<GitPath> {
+        let path = path.strip_prefix('/').unwrap_or(path);
+        let path = path.strip_suffix('/').unwrap_or(path);
+        let repo = path.strip_suffix(".git").unwrap_or(path);
+        // In a URL the first `.git/` ends it.
+        if repo.contains(".git/") {
+            return None;
+        }
+        GitPath::of(repo, Endpoint::Rpc(service))
+    }
+
+    /// The id of the repository, if this is the path of one of `org` that names its organisation.
+    pub(crate) fn id_in(&self, org: &str) -> Option<&str> {
+        self.repo
+            .strip_prefix(org)
+            .and_then(|rest| rest.strip_prefix('/'))
+            .filter(|id| !id.is_empty())
+    }
+
     /// Whether this is the path of repository `id` of `org`: its id alone, or behind the organisation's name.
     pub(crate) fn names(&self, org: &str, id: &str) -> bool {
-        self.repo == id
-            || self
-                .repo
-                .strip_prefix(org)
-                .and_then(|rest| rest.strip_prefix('/'))
-                == Some(id)
+        self.repo == id || self.id_in(org) == Some(id)
     }
 }
 
@@ -95,6 +115,39 @@ fn decode(path: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_path_of_a_command_names_its_organisation() {
+        use Namespace::{Default, Ephemeral};
+        for (path, id, namespace) in [
+            ("acme/site.git", "site", Default),
+            ("/acme/site.git", "site", Default),
+            ("acme/site", "site", Default),
+            ("/acme/team/site/", "team/site", Default),
+            ("acme/site+ephemeral.git", "site", Ephemeral),
+            ("acme/site%2F.git", "site%2F", Default),
+        ] {
+            let parsed = GitPath::of_command(path, Service::UploadPack).unwrap();
+            assert_eq!(parsed.id_in("acme"), Some(id), "{path}");
+            assert_eq!(parsed.namespace, namespace, "{path}");
+            assert_eq!(parsed.endpoint, Endpoint::Rpc(Service::UploadPack));
+            assert!(parsed.id_in("acm").is_none() && parsed.id_in("other").is_none());
+        }
+        for bad in [
+            "",
+            "/",
+            ".git",
+            "/.git",
+            "+ephemeral.git",
+            "acme/a.git/b.git",
+        ] {
+            assert_eq!(GitPath::of_command(bad, Service::UploadPack), None, "{bad}");
+        }
+        for nobodys in ["acme", "acme/", "//acme/site"] {
+            let parsed = GitPath::of_command(nobodys, Service::UploadPack);
+            assert!(parsed.is_none_or(|path| path.id_in("acme").is_none()));
+        }
+    }
 
     #[test]
     fn a_path_names_a_repository_a_namespace_and_what_is_asked() {

@@ -105,14 +105,19 @@ pub(super) async fn exchange(
         }
         Service::ReceivePack => {
             let runtime = Handle::current();
-            let limits = limits.of_pack(ReceiveLimits {
-                pack_bytes: limits.push_bytes,
-                ..ReceiveLimits::default()
-            });
+            let limits = receive_limits(limits);
             written_by(move |out| exchange.push(runtime, limits, out))
         }
     };
     super::answer(format!("application/x-{}-result", service.as_str()), body)
+}
+
+/// What the pack of a push may cost.
+pub(crate) fn receive_limits(limits: &Limits) -> ReceiveLimits {
+    limits.of_pack(ReceiveLimits {
+        pack_bytes: limits.push_bytes,
+        ..ReceiveLimits::default()
+    })
 }
 
 /// One request and its answer.

@@ -35,6 +35,7 @@ mod range;
 pub(crate) mod replay;
 pub(crate) mod repos;
 pub(crate) mod restore;
+pub(crate) mod ssh_keys;
 pub(crate) mod tags;
 pub(crate) mod time;
 pub(crate) mod upstreams;

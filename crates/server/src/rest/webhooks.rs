@@ -246,7 +246,8 @@ impl Level {
         Ok(Level::Repo(row.id))
     }
 
-    fn repo(&self) -> Option<RepoId> {
+    /// The repository, if it is that of one.
+    pub(super) fn repo(&self) -> Option<RepoId> {
         match self {
             Level::Repo(repo) => Some(*repo),
             Level::Org => None,

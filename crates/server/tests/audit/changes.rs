@@ -346,6 +346,29 @@ async fn every_change_is_in_the_log_once_and_nothing_that_was_refused_is(databas
         .fails(delete.clone(), &hook, owner("a"), "", 404)
         .await;
 
+    // A key for SSH.
+    let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
+    let keys_of = || Token::new("a", &["repo:write", "git:write"]).with("sub", json!("owner"));
+    let body = json!({ "public_key": key, "user": "Ann" });
+    let added = deeds
+        .does(
+            post.clone(),
+            "/ssh-keys",
+            keys_of(),
+            &body,
+            &["ssh_key.add"],
+        )
+        .await;
+    deeds
+        .fails(post.clone(), "/ssh-keys", keys_of(), &body, 409)
+        .await;
+    let fingerprint = crate::support::encoded(added["fingerprint"].as_str().unwrap());
+    let key = format!("/ssh-keys/{fingerprint}");
+    deeds
+        .does(delete.clone(), &key, keys_of(), "", &["ssh_key.revoke"])
+        .await;
+    deeds.fails(delete.clone(), &key, keys_of(), "", 404).await;
+
     // Plain git, with two refs in one push.
     let checkout = Checkout::clone(&deeds.server.git_url("a", &write()), &[]).await;
     checkout.commit("z", b"1").await;

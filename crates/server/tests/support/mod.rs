@@ -5,6 +5,7 @@ mod database;
 mod git;
 mod openapi;
 mod receiver;
+mod ssh;
 mod token;
 mod upstream;
 
@@ -12,6 +13,7 @@ pub(crate) use api::{Answer, CommitBody, encoded};
 pub(crate) use database::{Database, on_both};
 pub(crate) use git::{Checkout, git_output};
 pub(crate) use receiver::Receiver;
+pub(crate) use ssh::{SshUser, finish, noise, ssh_url, with_ssh};
 pub(crate) use token::{Key, Token, now};
 pub(crate) use upstream::{Mood, Upstream};
 

@@ -1,0 +1,307 @@
+//! Running a command: finds the repository, checks the key, waits for a turn, and lets `wire` talk.
+
+use std::io::Write;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use packhouse_api::ErrorCode;
+use packhouse_catalog::Origin;
+use packhouse_repo::{Namespace, Repository, View};
+use packhouse_wire::repository::{PushTarget, sink_of, source_of};
+use packhouse_wire::{
+    FetchOptions, ReceiveOptions, Service, Version, WireError, receive_pack_connection,
+    upload_pack_connection,
+};
+use russh::ChannelWriteHalf;
+use russh::server::Msg;
+use tokio::runtime::Handle;
+use tokio::sync::OwnedSemaphorePermit;
+use tracing::Instrument;
+
+use super::channel::{ChannelWriter, Inbound};
+use super::command::{Command, NO_SHELL};
+use super::door::Shared;
+use crate::auth::Caller;
+use crate::config::Limits;
+use crate::error::ApiError;
+use crate::git::{self, GitPath, Limited, OpenError};
+use crate::observe::new_id;
+use crate::rest::shown;
+use crate::state::{AppState, turn};
+
+/// The code of extended data that is for a person (RFC 4254, section 5.2).
+const STDERR: u32 = 1;
+
+/// Time in which a client takes the last word about a command, and the command's end.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// A command that a client asked for on one channel.
+pub(super) struct Asked {
+    /// What it is, as the client wrote it.
+    pub(super) command: Vec<u8>,
+    /// The environment's `GIT_PROTOCOL`.
+    pub(super) protocol: Option<String>,
+    /// The key that the client showed.
+    pub(super) fingerprint: Arc<str>,
+    /// Where the client is.
+    pub(super) address: String,
+    pub(super) inbound: Inbound,
+    pub(super) channel: ChannelWriteHalf<Msg>,
+}
+
+/// How a command ended.
+enum Outcome {
+    /// As the client wished, or with an answer in Git's own terms.
+    Done,
+    /// It may not, or not now; what a person reads.
+    Refused(String),
+    /// In the middle, by the client's or the server's fault; the client was told what it may know.
+    Cut,
+    /// By the client, who went away or stopped listening.
+    Gone,
+}
+
+impl Outcome {
+    fn word(&self) -> &'static str {
+        match self {
+            Outcome::Done => "ok",
+            Outcome::Refused(_) => "refused",
+            Outcome::Cut => "cut",
+            Outcome::Gone => "gone",
+        }
+    }
+}
+
+/// Runs a command to its end and closes the channel.
+pub(super) async fn run(shared: Arc<Shared>, asked: Asked) {
+    let began = Instant::now();
+    let id = new_id();
+    let origin = Arc::new(Origin {
+        address: Some(asked.address.clone()),
+        request_id: id.to_str().unwrap_or_default().to_owned(),
+    });
+    let command = Command::parse(&asked.command);
+    let route = match &command {
+        Some(command) => match command.service {
+            Service::UploadPack => "git upload-pack",
+            Service::ReceivePack => "git receive-pack",
+        },
+        None => "none",
+    };
+    let span = tracing::info_span!("request", id = origin.request_id, method = "SSH", route);
+    let (outcome, mut asked) = async {
+        match command {
+            Some(command) => attempt(&shared.state, command, asked, origin).await,
+            None => (Outcome::Refused(NO_SHELL.to_owned()), asked),
+        }
+    }
+    .instrument(span.clone())
+    .await;
+    let took = began.elapsed();
+    shared.metrics.ran(route, outcome.word(), took);
+    span.in_scope(|| {
+        tracing::info!(
+            status = outcome.word(),
+            took_us = took.as_micros() as u64,
+            "answered"
+        )
+    });
+    farewell(&shared.state, &mut asked, &outcome).await;
+}
+
+/// Says what there is to say, and that it is over.
+async fn farewell(state: &AppState, asked: &mut Asked, outcome: &Outcome) {
+    let channel = &asked.channel;
+    let last_word = async {
+        if let Outcome::Refused(message) = outcome {
+            let line = format!("packhouse: {message}\n");
+            channel.extended_data_bytes(STDERR, line).await?;
+        }
+        channel.eof().await
+    };
+    // Who is gone, or does not listen, misses it.
+    let _ = tokio::time::timeout(FAREWELL, last_word).await;
+    if matches!(outcome, Outcome::Cut) {
+        // A client that is still sending a pack looks at the answer when it is done.
+        let limits = &state.limits;
+        let rest = asked.inbound.drain(limits.drain_bytes);
+        let _ = tokio::time::timeout(limits.drain_time, rest).await;
+    }
+    let end = async {
+        let status = u32::from(!matches!(outcome, Outcome::Done));
+        channel.exit_status(status).await?;
+        channel.close().await
+    };
+    let _ = tokio::time::timeout(FAREWELL, end).await;
+}
+
+/// What a command needs, once it may run.
+struct Work {
+    service: Service,
+    version: Version,
+    caller: Caller,
+    repository: Repository,
+    namespace: Namespace,
+    view: Arc<View>,
+    turn: OwnedSemaphorePermit,
+}
+
+async fn attempt(
+    state: &AppState,
+    command: Command,
+    asked: Asked,
+    origin: Arc<Origin>,
+) -> (Outcome, Asked) {
+    let work = match prepare(state, &command, &asked, origin).await {
+        Ok(work) => work,
+        Err(OpenError::AnotherRepo) => return (no_such(&command), asked),
+        Err(OpenError::Refused(error)) => return (refusal(&command, error), asked),
+    };
+    let (limits, runtime, span) = (
+        state.limits.clone(),
+        Handle::current(),
+        tracing::Span::current(),
+    );
+    let running = tokio::task::spawn_blocking(move || {
+        let mut asked = asked;
+        let _entered = span.enter();
+        let exchange = AssertUnwindSafe(|| exchange(work, &mut asked, &limits, &runtime));
+        // The panic itself is in the log already; it ends this command and nothing else.
+        let outcome = std::panic::catch_unwind(exchange).unwrap_or(Outcome::Cut);
+        (outcome, asked)
+    });
+    running.await.expect("what may panic in it is caught")
+}
+
+/// The repository that is asked for, if the key may use it, and a turn.
+async fn prepare(
+    state: &AppState,
+    command: &Command,
+    asked: &Asked,
+    origin: Arc<Origin>,
+) -> Result<Work, OpenError> {
+    let Command { service, path, .. } = command;
+    let (caller, path) = caller(state, path.as_ref(), &asked.fingerprint).await?;
+    let caller = caller.sent_from(Some(origin));
+    let scope = git::scope_of(*service);
+    let repository = git::open_for(state, &caller, path, scope, 1).await?;
+    let view = repository.view().await.map_err(ApiError::from)?;
+    let (turns, what) = match service {
+        Service::UploadPack => (&state.fetches, "fetches"),
+        Service::ReceivePack => (&state.pushes, "pushes"),
+    };
+    Ok(Work {
+        service: *service,
+        version: Version::from_header(asked.protocol.as_deref()),
+        namespace: path.namespace,
+        turn: turn(turns, state.limits.queue_wait, what).await?,
+        caller,
+        repository,
+        view,
+    })
+}
+
+/// Whom the key stands for at `path`. It is looked up for every command: a connection may outlive what a key may do.
+async fn caller<'p>(
+    state: &AppState,
+    path: Option<&'p GitPath>,
+    fingerprint: &str,
+) -> Result<(Caller, &'p GitPath), OpenError> {
+    let path = path.ok_or(OpenError::AnotherRepo)?;
+    let now_ms = Timestamp::now().as_millisecond();
+    let catalog = state.hosted.catalog();
+    let rows = catalog.ssh_key(fingerprint, now_ms).await;
+    let found = rows.map_err(ApiError::from)?.into_iter().find_map(|row| {
+        let id = path.id_in(&row.org_name)?;
+        Caller::of_ssh_key(&row, id)
+    });
+    Ok((found.ok_or(OpenError::AnotherRepo)?, path))
+}
+
+/// What a person reads whose key may not use a repository, whether it is there or not.
+fn no_such(command: &Command) -> Outcome {
+    let asked = shown(&command.asked);
+    Outcome::Refused(format!(
+        "there is no repository `{asked}`, or this key may not use it; paths are ORGANISATION/REPOSITORY.git"
+    ))
+}
+
+fn refusal(command: &Command, error: ApiError) -> Outcome {
+    match error.code() {
+        ErrorCode::RepositoryNotFound => no_such(command),
+        _ => Outcome::Refused(error.message().to_owned()),
+    }
+}
+
+/// Speaks the protocol. For a thread that may block.
+fn exchange(work: Work, asked: &mut Asked, limits: &Limits, runtime: &Handle) -> Outcome {
+    let Work {
+        service,
+        version,
+        caller,
+        repository,
+        namespace,
+        view,
+        turn,
+    } = work;
+    let client = asked.inbound.client().clone();
+    let cancelled = client.cancelled();
+    let reader = asked.inbound.reader(limits.ssh.idle, runtime);
+    let mut out = ChannelWriter::new(&asked.channel, client, runtime, limits.write_idle);
+    let source = source_of(view.clone(), namespace);
+    let outcome = match service {
+        Service::UploadPack => {
+            let options = FetchOptions {
+                cancelled,
+                ..FetchOptions::default()
+            };
+            let mut input = Limited::new(reader, limits.fetch_request_bytes);
+            let served = upload_pack_connection(version, &mut input, &source, &mut out, &options);
+            outcome(served)
+        }
+        Service::ReceivePack => {
+            let options = ReceiveOptions {
+                cancelled,
+                ..ReceiveOptions::default()
+            };
+            let target = PushTarget {
+                repository,
+                namespace,
+                policy: caller.policy().clone(),
+                who: caller.who().to_owned(),
+                limits: git::receive_limits(limits),
+            };
+            // Commands stand before the pack and have a limit of their own.
+            let bytes = limits
+                .push_bytes
+                .saturating_add(options.max_command_bytes as u64);
+            let mut input = Limited::new(reader, bytes);
+            let mut sink = sink_of(target, view, runtime.clone());
+            let pushed = receive_pack_connection(
+                version, &mut input, &mut sink, &source, &mut out, &options,
+            );
+            match pushed {
+                Ok(summary) if summary.unpack_error.is_some() => Outcome::Cut,
+                pushed => outcome(pushed.map(drop)),
+            }
+        }
+    };
+    drop(turn);
+    // What is not sent now is told to nobody: the client is gone.
+    let _ = out.flush();
+    outcome
+}
+
+/// How the protocol ended: errors have been told to the client in its own terms.
+fn outcome(served: Result<(), WireError>) -> Outcome {
+    let ended = match &served {
+        Ok(()) => Outcome::Done,
+        Err(WireError::Gone(_)) => Outcome::Gone,
+        Err(_) => Outcome::Cut,
+    };
+    // What is to be logged is logged there.
+    let _ = git::ended(served);
+    ended
+}

@@ -1,0 +1,5 @@
+//! The installed `ssh` and `git` against the server.
+
+mod access;
+mod connections;
+mod exchange;
