@@ -3,7 +3,7 @@
 A line that starts with `$ ` is typed into one bash per page, in an empty folder, with `> ` for its continuation; the
 lines below it are what it prints. `…` stands for any text, and alone on a line for any lines. A command that serves is
 started in the background, as in a second terminal, and stopped at the end of the page; the address the pages show is
-replaced by a free one. A command must succeed unless its page shows an `error:`.
+replaced by a free one, and so is the port for SSH. A command must succeed unless its page shows an `error:`.
 """
 
 import os
@@ -23,6 +23,7 @@ pytestmark = pytest.mark.once
 FOLDERS = ["docs/cli", "docs/guide/src"]
 PAGES = [ROOT / "README.md", *(page for folder in FOLDERS for page in sorted((ROOT / folder).glob("**/*.md")))]
 SHOWN_ADDRESS = "127.0.0.1:8080"
+SHOWN_SSH_PORT = "2222"
 SHOWN_PORT = "--port 8080"
 SERVING = ("packhouse serve", "packhouse store serve", "packhouse store gitserve")
 MARK = "--- end of output"
@@ -65,9 +66,10 @@ class Terminal:
         (programs / "packhouse").symlink_to(BINARY)
         (programs / "python3").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
         (programs / "python3").chmod(0o755)
-        with socket.socket() as probe:
+        with socket.socket() as probe, socket.socket() as ssh_probe:
             probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+            ssh_probe.bind(("127.0.0.1", 0))
+            self.port, self.ssh_port = probe.getsockname()[1], str(ssh_probe.getsockname()[1])
         self.address = f"127.0.0.1:{self.port}"
         self.folder = folder
         self.environment = clean_environment() | {
@@ -88,7 +90,8 @@ class Terminal:
     def run(self, command):
         """Types a command; returns its exit status and what it printed."""
         # The mark starts on a line of its own whether or not the output ended with one.
-        text = f"{command.replace(SHOWN_ADDRESS, self.address)}\n__status=$?; printf '\\n%s %s\\n' '{MARK}' $__status\n"
+        command = command.replace(SHOWN_ADDRESS, self.address).replace(SHOWN_SSH_PORT, self.ssh_port)
+        text = f"{command}\n__status=$?; printf '\\n%s %s\\n' '{MARK}' $__status\n"
         self.bash.stdin.write(text)
         self.bash.stdin.flush()
         watchdog = threading.Timer(SECONDS, self.bash.kill)
@@ -97,7 +100,7 @@ class Terminal:
         for line in self.bash.stdout:
             if line.startswith(MARK):
                 break
-            printed.append(line.rstrip("\n").replace(self.address, SHOWN_ADDRESS))
+            printed.append(self.as_shown(line))
         else:
             raise AssertionError(f"bash ended during: {command}\n" + "\n".join(printed))
         watchdog.cancel()
@@ -107,7 +110,8 @@ class Terminal:
 
     def serve(self, command, expected):
         """Starts a server; returns as many lines as the page shows before it leaves out the rest."""
-        words = command.replace(SHOWN_PORT, f"--port {self.port}").split()
+        command = command.replace(SHOWN_PORT, f"--port {self.port}").replace(SHOWN_SSH_PORT, self.ssh_port)
+        words = command.split()
         server = self.start(words, stderr=subprocess.DEVNULL)
         self.servers.append(server)
         watchdog = threading.Timer(SECONDS, server.kill)
@@ -117,7 +121,11 @@ class Terminal:
         watchdog.cancel()
         # What it prints later must not fill the pipe.
         threading.Thread(target=server.stdout.read, daemon=True).start()
-        return [line.replace(self.address, SHOWN_ADDRESS) for line in printed] if shown else []
+        return [self.as_shown(line) for line in printed] if shown else []
+
+    def as_shown(self, line):
+        """What was printed, with the addresses that the pages show."""
+        return line.rstrip("\n").replace(self.address, SHOWN_ADDRESS).replace(f":{self.ssh_port}", f":{SHOWN_SSH_PORT}")
 
     def stop(self):
         statuses = []

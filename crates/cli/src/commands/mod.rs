@@ -19,7 +19,7 @@ use crate::ui::Ui;
 /// What to do.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
-    Serve(serve::ServeArgs),
+    Serve(Box<serve::ServeArgs>),
     #[command(subcommand)]
     Admin(admin::AdminCommand),
     #[command(subcommand)]
@@ -39,7 +39,7 @@ impl Command {
     /// Does it; `Ok` may still carry the exit status of a check that found something.
     pub(crate) async fn run(self, ui: Ui, log_format: Option<LogFormat>) -> Result<u8, CliError> {
         if let Command::Serve(args) = self {
-            return serve::run(args, ui, log_format).await.map(|()| SUCCESS);
+            return serve::run(*args, ui, log_format).await.map(|()| SUCCESS);
         }
         logging::start(log_format.unwrap_or_default(), "warn");
         match self {

@@ -20,7 +20,7 @@ use crate::ui::Ui;
 
 /// Run the server
 ///
-/// Serves Git over HTTP and the HTTP API. Ctrl-C and SIGTERM let requests in flight finish; a second one does not.
+/// Serves Git over HTTP, the HTTP API, and Git over SSH if --ssh is given. Ctrl-C and SIGTERM let requests in flight finish; a second one does not.
 #[derive(Args, Debug)]
 pub(crate) struct ServeArgs {
     #[command(flatten)]
@@ -34,11 +34,20 @@ pub(crate) struct ServeArgs {
 struct Started {
     version: &'static str,
     url: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ssh: Option<StartedSsh>,
     data: PathBuf,
     catalog: &'static str,
     bucket: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     dev: Option<DevKey>,
+}
+
+/// Where SSH clients are served.
+#[derive(Serialize)]
+struct StartedSsh {
+    address: SocketAddr,
+    host_key: String,
 }
 
 pub(crate) async fn run(
@@ -65,6 +74,10 @@ pub(crate) async fn run(
     let started = Started {
         version: env!("CARGO_PKG_VERSION"),
         url: client_url(server.local_addr(), settings.tls.is_some()),
+        ssh: server.ssh().map(|(address, host_key)| StartedSsh {
+            address,
+            host_key: host_key.to_owned(),
+        }),
         data: settings.data.clone(),
         catalog: if settings.sqlite_path().is_some() {
             "SQLite"
@@ -92,6 +105,9 @@ pub(crate) async fn run(
         bucket = started.bucket,
         "listening"
     );
+    if let Some(StartedSsh { address, host_key }) = &started.ssh {
+        tracing::info!(%address, host_key, "listening for SSH");
+    }
 
     stop.wait().await;
     tracing::info!("stopping: finishing the requests in flight");
@@ -124,6 +140,7 @@ fn config(settings: &Settings) -> Result<Config, CliError> {
             certificate: tls.cert.clone(),
             key: tls.key.clone(),
         }),
+        ssh: settings.ssh.clone(),
         public_base: None,
         trusted_proxies: settings.trusted_proxies.clone(),
         fold: FoldLimits::default(),
@@ -188,6 +205,9 @@ fn refused(error: &StartError) -> CliError {
         StartError::Listen { .. } => {
             "is another server running there? --listen 127.0.0.1:0 takes a free port"
         }
+        StartError::HostKey(_) => {
+            "--ssh-host-key is a private key as ssh-keygen -t ed25519 -N '' makes it"
+        }
         StartError::Tls(_) => {
             "--tls-cert is a certificate chain and --tls-key its key, both in PEM"
         }
@@ -230,6 +250,9 @@ fn announce(started: &Started, cert: Option<&Path>, ui: Ui) -> Result<(), CliErr
             out,
             "  Packhouse {version} on {url}   data: {data} ({catalog}, {bucket})"
         )?;
+        if let Some(StartedSsh { address, host_key }) = &started.ssh {
+            writeln!(out, "  Git over SSH on {address}, host key {host_key}")?;
+        }
         let Some(dev) = &started.dev else {
             return Ok(());
         };

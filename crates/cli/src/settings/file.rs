@@ -23,6 +23,8 @@ pub(super) struct SettingsFile {
     pub(super) cache_dir: Option<PathBuf>,
     pub(super) cache_size: Option<ByteSize>,
     pub(super) listen: Option<SocketAddr>,
+    pub(super) ssh: Option<SocketAddr>,
+    pub(super) ssh_host_key: Option<PathBuf>,
     pub(super) tls_cert: Option<PathBuf>,
     pub(super) tls_key: Option<PathBuf>,
     pub(super) allow_private_addresses: Option<bool>,
@@ -70,6 +72,7 @@ impl SettingsFile {
         for value in [
             &mut file.data,
             &mut file.cache_dir,
+            &mut file.ssh_host_key,
             &mut file.tls_cert,
             &mut file.tls_key,
             &mut file.github_app_key,

@@ -72,6 +72,13 @@ pub(crate) struct ServeFlags {
     /// Address to listen on; port 0 takes a free one [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR", env = "PACKHOUSE_LISTEN")]
     pub(crate) listen: Option<SocketAddr>,
+    /// Address for Git over SSH; port 0 takes a free one [default: no SSH]
+    #[arg(long, value_name = "ADDR", env = "PACKHOUSE_SSH")]
+    pub(crate) ssh: Option<SocketAddr>,
+    /// Private key by which SSH clients know the server, the same on all that answer to one name [default: one that
+    /// is made in the data folder]
+    #[arg(long, value_name = "FILE", env = "PACKHOUSE_SSH_HOST_KEY")]
+    pub(crate) ssh_host_key: Option<PathBuf>,
     /// Certificate chain (PEM): serve https
     #[arg(long, value_name = "FILE", env = "PACKHOUSE_TLS_CERT")]
     pub(crate) tls_cert: Option<PathBuf>,

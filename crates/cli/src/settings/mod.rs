@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use packhouse_repo::SweepOptions;
+use packhouse_server::SshConfig;
 
 use crate::error::CliError;
 use crate::logging::LogFormat;
@@ -68,6 +69,7 @@ pub(crate) struct Settings {
     pub(crate) cache_bytes: u64,
     pub(crate) s3: S3Settings,
     pub(crate) listen: SocketAddr,
+    pub(crate) ssh: Option<SshConfig>,
     pub(crate) tls: Option<TlsFiles>,
     pub(crate) allow_private_addresses: bool,
     pub(crate) trusted_proxies: Vec<IpNet>,
@@ -131,6 +133,17 @@ impl Settings {
                 ));
             }
         };
+        let host_key = serve.ssh_host_key.or(file.ssh_host_key);
+        let ssh = match (serve.ssh.or(file.ssh), host_key) {
+            (Some(listen), host_key) => Some(SshConfig { listen, host_key }),
+            (None, None) => None,
+            (None, Some(_)) => {
+                return Err(CliError::usage(
+                    "there is a host key for SSH, and no address to serve it on",
+                    "give --ssh ADDR as well, such as --ssh 0.0.0.0:22",
+                ));
+            }
+        };
         let github_app = match (
             serve.github_app_id.or(file.github_app_id),
             serve.github_app_key.or(file.github_app_key),
@@ -184,6 +197,7 @@ impl Settings {
                 Some(listen) => listen,
                 None => DEFAULT_LISTEN.parse().expect("the default is an address"),
             },
+            ssh,
             tls,
             allow_private_addresses: serve.allow_private_addresses
                 || file.allow_private_addresses.unwrap_or(false),
