@@ -1,16 +1,22 @@
 //! Between asynchronous HTTP and code that blocks: a request body as a `Read`, a `Write` as a response body.
 //!
 //! Both sides wait for each other: a thread that writes faster than the client reads stops until the client has
-//! caught up, and one whose client is gone fails on its next write.
+//! caught up, and one whose client is gone, or takes nothing for too long, fails on its next write. A connection that
+//! stands still is noticed further out; one of HTTP/2 goes on beside an answer that nobody takes.
 
+use std::collections::VecDeque;
 use std::io::{self, Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
-use futures::StreamExt;
+use futures::{StreamExt, stream};
 use http_body_util::BodyExt;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio_stream::wrappers::ReceiverStream;
 
 /// Bytes gathered before they are handed over.
@@ -19,8 +25,14 @@ const PIECE_BYTES: usize = 64 << 10;
 /// Pieces that may wait for the client.
 const PIECES: usize = 4;
 
+/// How long a thread waits for the client to take the next piece, as [`Limits::write_idle`](crate::config::Limits).
+const PATIENCE: Duration = Duration::from_secs(120);
+
 /// A request body for code that blocks. Only for threads that may block.
 pub(crate) struct BlockingBody {
+    /// What of the body was read already.
+    early: VecDeque<Bytes>,
+    has_ended: bool,
     body: Body,
     piece: Bytes,
     runtime: Handle,
@@ -30,6 +42,8 @@ impl BlockingBody {
     /// `body`, to be read outside of the current runtime's asynchronous threads.
     pub(crate) fn new(body: Body) -> BlockingBody {
         BlockingBody {
+            early: VecDeque::new(),
+            has_ended: false,
             body,
             piece: Bytes::new(),
             runtime: Handle::current(),
@@ -37,14 +51,50 @@ impl BlockingBody {
     }
 }
 
+impl BlockingBody {
+    /// Waits for `wanted`, and meanwhile for the beginning of the body: only so is it noticed that the client is gone, which
+    /// is the error, while whoever will read the body does not yet.
+    pub(crate) async fn while_waiting_for<T>(
+        &mut self,
+        wanted: impl Future<Output = T>,
+    ) -> io::Result<T> {
+        let mut wanted = std::pin::pin!(wanted);
+        let mut bytes = 0;
+        loop {
+            tokio::select! {
+                biased;
+                found = wanted.as_mut() => return Ok(found),
+                frame = self.body.frame(), if !self.has_ended && bytes < PIECE_BYTES => match frame {
+                    Some(Ok(frame)) => {
+                        let piece = frame.into_data().unwrap_or_default();
+                        bytes += piece.len();
+                        self.early.push_back(piece);
+                    }
+                    Some(Err(error)) => return Err(broke_off(error)),
+                    None => self.has_ended = true,
+                },
+            }
+        }
+    }
+}
+
+fn broke_off(error: axum::Error) -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionAborted, error)
+}
+
 impl Read for BlockingBody {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         while self.piece.is_empty() {
+            if let Some(piece) = self.early.pop_front() {
+                self.piece = piece;
+                continue;
+            }
+            if self.has_ended {
+                return Ok(0);
+            }
             match self.runtime.block_on(self.body.frame()) {
                 Some(Ok(frame)) => self.piece = frame.into_data().unwrap_or_default(),
-                Some(Err(error)) => {
-                    return Err(io::Error::new(io::ErrorKind::ConnectionAborted, error));
-                }
+                Some(Err(error)) => return Err(broke_off(error)),
                 None => return Ok(0),
             }
         }
@@ -57,7 +107,9 @@ impl Read for BlockingBody {
 /// A response body that a thread writes. What was written is sent when a piece is full, on `flush`, and at the end.
 pub struct BodyWriter {
     gathered: BytesMut,
-    sender: mpsc::Sender<io::Result<Bytes>>,
+    sender: mpsc::Sender<Bytes>,
+    runtime: Handle,
+    patience: Duration,
 }
 
 impl BodyWriter {
@@ -67,11 +119,21 @@ impl BodyWriter {
         move || sender.is_closed()
     }
 
-    /// Ends the body with an error, so that the client does not take what came so far for the whole.
-    fn abort(mut self, error: io::Error) {
-        self.gathered.clear();
-        // A client that is gone needs no error.
-        let _ = self.sender.blocking_send(Err(error));
+    fn hand_over(&self, piece: Bytes) -> io::Result<()> {
+        let gone = || io::Error::new(io::ErrorKind::BrokenPipe, "the client is gone");
+        let piece = match self.sender.try_send(piece) {
+            Ok(()) => return Ok(()),
+            Err(TrySendError::Closed(_)) => return Err(gone()),
+            Err(TrySendError::Full(piece)) => piece,
+        };
+        let taken = async { tokio::time::timeout(self.patience, self.sender.send(piece)).await };
+        match self.runtime.block_on(taken) {
+            Ok(taken) => taken.map_err(|_| gone()),
+            Err(_) => Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "the client takes nothing",
+            )),
+        }
     }
 
     fn send(&mut self) -> io::Result<()> {
@@ -79,9 +141,7 @@ impl BodyWriter {
             return Ok(());
         }
         let piece = self.gathered.split().freeze();
-        self.sender
-            .blocking_send(Ok(piece))
-            .map_err(|_| io::Error::new(io::ErrorKind::BrokenPipe, "the client is gone"))
+        self.hand_over(piece)
     }
 }
 
@@ -101,46 +161,50 @@ impl Write for BodyWriter {
     }
 }
 
-impl Drop for BodyWriter {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            // What came so far is not the whole, and must not look like it.
-            let _ = self
-                .sender
-                .blocking_send(Err(io::Error::other("the answer broke off")));
-        } else {
-            let _ = self.send();
-        }
-    }
-}
-
 /// Runs `write` on a thread that may block; what it writes is the body. An error ends the body early.
 pub fn written_by(write: impl FnOnce(&mut BodyWriter) -> io::Result<()> + Send + 'static) -> Body {
+    written_within(PATIENCE, write)
+}
+
+fn written_within(
+    patience: Duration,
+    write: impl FnOnce(&mut BodyWriter) -> io::Result<()> + Send + 'static,
+) -> Body {
     let (sender, receiver) = mpsc::channel(PIECES);
+    let runtime = Handle::current();
+    // What came so far must not look like the whole if it is not, whatever it was that ended it.
+    let is_whole = Arc::new(AtomicBool::new(false));
+    let end = stream::once(std::future::ready(is_whole.clone()));
     let span = tracing::Span::current();
     tokio::task::spawn_blocking(move || {
         let _entered = span.enter();
         let mut writer = BodyWriter {
             gathered: BytesMut::new(),
             sender,
+            runtime,
+            patience,
         };
-        if let Err(error) = write(&mut writer) {
+        match write(&mut writer).and_then(|()| writer.flush()) {
+            Ok(()) => is_whole.store(true, Ordering::Release),
             // The client can be told no more than that the answer is not whole.
-            if !writer.sender.is_closed() {
+            Err(error) if !writer.sender.is_closed() => {
                 tracing::warn!(error = crate::error::chain(&error), "answer broke off");
             }
-            writer.abort(error);
+            Err(_) => {}
         }
     });
-    Body::from_stream(ReceiverStream::new(receiver).boxed())
+    let pieces = ReceiverStream::new(receiver).map(Ok);
+    let end = end.filter_map(|is_whole| {
+        let is_whole = is_whole.load(Ordering::Acquire);
+        std::future::ready((!is_whole).then(|| Err(io::Error::other("the answer broke off"))))
+    });
+    Body::from_stream(pieces.chain(end).boxed())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::time::Duration;
+    use std::sync::atomic::AtomicUsize;
 
     #[tokio::test]
     async fn what_a_thread_writes_arrives_whole() {
@@ -170,6 +234,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_thread_does_not_wait_for_ever() {
+        let (told, failed) = tokio::sync::oneshot::channel();
+        let body = written_within(Duration::from_millis(50), move |out| {
+            let failed = loop {
+                if let Err(error) = out.write_all(&[0; 1024]) {
+                    break error;
+                }
+            };
+            let _ = told.send(failed.kind());
+            Err(failed)
+        });
+        assert_eq!(failed.await.unwrap(), io::ErrorKind::TimedOut);
+        assert!(body.collect().await.is_err());
+    }
+
+    #[tokio::test]
     async fn a_panic_does_not_look_like_the_end() {
         let body = written_by(|out| {
             out.write_all(b"half")?;
@@ -185,6 +265,25 @@ mod tests {
             Err(io::Error::other("broken"))
         });
         assert!(body.collect().await.is_err());
+    }
+
+    #[tokio::test]
+    async fn who_waits_with_a_body_notices_that_its_client_goes_and_loses_nothing() {
+        let (sender, receiver) = mpsc::channel(4);
+        let mut body = BlockingBody::new(Body::from_stream(ReceiverStream::new(receiver)));
+        sender.send(Ok(Bytes::from("ab"))).await.unwrap();
+        sender.send(Ok(Bytes::from("cd"))).await.unwrap();
+        let waited = body.while_waiting_for(tokio::time::sleep(Duration::from_millis(50)));
+        waited.await.unwrap();
+        let gone = io::Error::other("gone");
+        sender.send(Err::<Bytes, _>(gone)).await.unwrap();
+        let waited = body.while_waiting_for(std::future::pending::<()>()).await;
+        assert_eq!(waited.unwrap_err().kind(), io::ErrorKind::ConnectionAborted);
+        let reading = tokio::task::spawn_blocking(move || {
+            let mut text = [0; 4];
+            body.read_exact(&mut text).map(|()| text)
+        });
+        assert_eq!(&reading.await.unwrap().unwrap(), b"abcd");
     }
 
     #[tokio::test]

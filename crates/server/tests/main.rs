@@ -24,6 +24,7 @@ mod full_disk;
 mod git;
 mod grep;
 mod hosted;
+mod http2;
 mod input;
 mod jobs;
 mod large;
