@@ -13,6 +13,7 @@ use packhouse_repo::FoldLimits;
 use crate::jobs::{JobOptions, Sweeping};
 use crate::rate::Rate;
 use crate::ssh::{SshConfig, SshLimits};
+use crate::turns::TurnLimits;
 use crate::upstream::UpstreamOptions;
 use crate::webhooks::WebhookOptions;
 
@@ -118,6 +119,15 @@ pub struct Limits {
     pub spools: usize,
     /// How long a request waits for its turn before it is told to come back.
     pub queue_wait: Duration,
+    /// Requests of one organisation that may wait for turns of one kind.
+    pub org_queue: usize,
+    /// Requests that may wait for turns of one kind, of all organisations.
+    pub queue: usize,
+    /// Of the turns of a kind, how many in a hundred one organisation may have at a time: the rest is there for others at
+    /// once.
+    pub org_turns_percent: usize,
+    /// The same for one repository.
+    pub repo_turns_percent: usize,
     /// Bytes of a refused request's body that are read and thrown away so that the client sees the answer.
     pub drain_bytes: u64,
     /// Time such reading may take.
@@ -126,6 +136,8 @@ pub struct Limits {
     pub drains: usize,
     /// `git fetch` and `clone` answers under way at a time.
     pub fetches: usize,
+    /// Diffs that are compared, and merges that are tried, at a time.
+    pub diffs: usize,
     /// Archives under way at a time.
     pub archives: usize,
     /// `git push` requests under way at a time.
@@ -181,10 +193,15 @@ impl Default for Limits {
             patches: 8,
             spools: 32,
             queue_wait: Duration::from_secs(20),
+            org_queue: 128,
+            queue: 4096,
+            org_turns_percent: 75,
+            repo_turns_percent: 50,
             drain_bytes: 8 << 30,
             drain_time: Duration::from_secs(30),
             drains: 256,
             fetches: 64,
+            diffs: 32,
             archives: 32,
             pushes: 32,
             event_streams: 1000,
@@ -212,6 +229,31 @@ impl Limits {
         self.diff_bytes = self.diff_bytes.min(bytes);
         self.push_bytes = self.push_bytes.min(bytes);
         self.fetch_request_bytes = self.fetch_request_bytes.min(bytes);
+    }
+
+    /// Bounds on work of one kind of which `all` may run at a time.
+    pub(crate) fn turns(&self, all: usize) -> TurnLimits {
+        let share = |percent: usize| (all * percent).div_ceil(100).clamp(1, all.max(1));
+        TurnLimits {
+            all,
+            org: share(self.org_turns_percent),
+            repo: share(self.repo_turns_percent),
+            org_waiting: self.org_queue,
+            waiting: self.queue,
+            wait: self.queue_wait,
+        }
+    }
+
+    /// The same where there are no organisations.
+    pub(crate) fn turns_of_anyone(&self, all: usize) -> TurnLimits {
+        TurnLimits {
+            all,
+            org: all,
+            repo: all,
+            org_waiting: self.queue,
+            waiting: self.queue,
+            wait: self.queue_wait,
+        }
     }
 
     /// What these leave of `receive`, the limits of a pack from wherever.

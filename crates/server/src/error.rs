@@ -12,6 +12,7 @@ use packhouse_catalog::CatalogError;
 use packhouse_object::{BuildHistoryError, ReadError};
 use packhouse_repo::{RepoError, is_storage_full};
 
+use crate::turns::Crowded;
 use crate::upstream::CredentialError;
 
 /// What a client reads whose write found no room.
@@ -60,13 +61,13 @@ impl ApiError {
         full.with(RETRY_AFTER, HeaderValue::from_static("10"))
     }
 
-    /// A store that does not answer, or too much work at once.
+    /// A store that does not answer, or no memory for so much at once.
     pub fn unavailable(message: impl Into<String>) -> ApiError {
         ApiError::new(ErrorCode::Unavailable, message)
             .with(RETRY_AFTER, HeaderValue::from_static("1"))
     }
 
-    /// A request more than its organisation or repository may make now; it may come again in `seconds`.
+    /// A request more than its organisation or repository may make now, or than there are turns for; it may come again in `seconds`.
     pub fn rate_limited(message: impl Into<String>, seconds: u64) -> ApiError {
         ApiError::new(ErrorCode::RateLimited, message).with(RETRY_AFTER, seconds.into())
     }
@@ -158,6 +159,12 @@ impl From<CatalogError> for ApiError {
             }
             error => ApiError::failed(&error),
         }
+    }
+}
+
+impl From<Crowded> for ApiError {
+    fn from(error: Crowded) -> Self {
+        ApiError::rate_limited(error.to_string(), error.retry_seconds)
     }
 }
 

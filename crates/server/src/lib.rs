@@ -41,6 +41,7 @@ mod stalled;
 mod state;
 mod stream;
 mod tls;
+mod turns;
 pub mod upstream;
 mod webhooks;
 

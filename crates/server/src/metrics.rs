@@ -14,6 +14,7 @@ use prometheus::{
 use crate::jobs::JobMetrics;
 use crate::rate::{Limited, TooMany};
 use crate::ssh::SshMetrics;
+use crate::turns::TurnMetrics;
 use crate::webhooks::WebhookCounters;
 
 /// Upper bounds of the buckets of request durations, in seconds.
@@ -36,6 +37,7 @@ pub struct Metrics {
     rate_limited: IntCounterVec,
     jobs: JobMetrics,
     ssh: SshMetrics,
+    turns: TurnMetrics,
     /// Deliveries.
     pub(crate) webhooks: WebhookCounters,
 }
@@ -80,6 +82,7 @@ impl Metrics {
         registry.register(Box::new(rate_limited.clone()))?;
         let jobs = JobMetrics::new(&registry)?;
         let ssh = SshMetrics::new(&registry)?;
+        let turns = TurnMetrics::new(&registry)?;
         let webhooks = WebhookCounters::new(&registry)?;
         Ok(Metrics {
             webhooks,
@@ -92,12 +95,18 @@ impl Metrics {
             rate_limited,
             jobs,
             ssh,
+            turns,
         })
     }
 
     /// Counters of jobs.
     pub(crate) fn jobs(&self) -> &JobMetrics {
         &self.jobs
+    }
+
+    /// Counters of turns.
+    pub(crate) fn turns(&self) -> &TurnMetrics {
+        &self.turns
     }
 
     /// Counters of SSH.

@@ -13,8 +13,9 @@ use packhouse_catalog::{CatalogError, JobState, Origin, RepoRow};
 use packhouse_client::Egress;
 use packhouse_object::ObjectId;
 use packhouse_repo::{Hosted, Repository, SweepOptions, TextCache};
+use packhouse_wire::Service;
 use quick_cache::sync::Cache;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
 use tokio_util::sync::CancellationToken;
 
@@ -25,6 +26,7 @@ use crate::events::Wakes;
 use crate::jobs::JobQueue;
 use crate::metrics::Metrics;
 use crate::rate::RateLimits;
+use crate::turns::Turns;
 use crate::upstream::{SYNC, Upstreams};
 use crate::webhooks::WebhooksHandle;
 
@@ -65,23 +67,25 @@ pub struct Shared {
     /// Texts of files that were searched.
     pub texts: TextCache,
     /// Turns for searches.
-    pub searches: Arc<Semaphore>,
+    pub(crate) searches: Turns,
     /// Turns for commits that write pack files.
-    pub spools: Arc<Semaphore>,
+    pub(crate) spools: Turns,
     /// Turns for commits that apply a diff.
-    pub patches: Arc<Semaphore>,
+    pub(crate) patches: Turns,
     /// Turns for fetches.
-    pub fetches: Arc<Semaphore>,
+    pub(crate) fetches: Turns,
+    /// Turns for diffs and merges that are only shown.
+    pub(crate) diffs: Turns,
     /// Turns for archives.
-    pub archives: Arc<Semaphore>,
+    pub(crate) archives: Turns,
     /// Turns for pushes.
-    pub pushes: Arc<Semaphore>,
+    pub(crate) pushes: Turns,
     /// Memory for the contents of commits, in KiB.
     pub commit_pool: Arc<Semaphore>,
     /// Memory for long lines, in KiB.
     pub line_pool: Arc<Semaphore>,
     /// Turns for event streams.
-    pub(crate) event_streams: Arc<Semaphore>,
+    pub(crate) event_streams: Turns,
     /// Where the server may connect to on behalf of its users.
     pub(crate) egress: Egress,
     /// What delivers events to webhooks.
@@ -138,20 +142,25 @@ impl AppState {
         front: Front,
         openapi: Bytes,
     ) -> AppState {
+        let turns = |kind, what, all| {
+            let counters = Some(metrics.turns().clone());
+            Turns::new(kind, what, limits.turns(all), counters)
+        };
         AppState(Arc::new(Shared {
+            searches: turns("search", "searches", limits.searches),
+            spools: turns("large commit", "large commits", limits.spools),
+            patches: turns("patch", "patches", limits.patches),
+            fetches: turns("fetch", "fetches", limits.fetches),
+            diffs: turns("diff", "diffs", limits.diffs),
+            archives: turns("archive", "archives", limits.archives),
+            pushes: turns("push", "pushes", limits.pushes),
+            event_streams: turns("event stream", "event streams", limits.event_streams),
             authenticator: Authenticator::new(hosted.catalog().clone()),
             rates: RateLimits::new(limits.org_rate, limits.repo_rate),
             texts: TextCache::new(limits.search_cache_bytes),
-            searches: Arc::new(Semaphore::new(limits.searches)),
-            spools: Arc::new(Semaphore::new(limits.spools)),
-            patches: Arc::new(Semaphore::new(limits.patches)),
-            fetches: Arc::new(Semaphore::new(limits.fetches)),
-            archives: Arc::new(Semaphore::new(limits.archives)),
-            pushes: Arc::new(Semaphore::new(limits.pushes)),
             commit_pool: Arc::new(Semaphore::new(limits.commit_pool_bytes / 1024)),
             line_pool: Arc::new(Semaphore::new(limits.line_pool_bytes / 1024)),
             last_commits: Cache::new(MAX_LAST_COMMITS),
-            event_streams: Arc::new(Semaphore::new(limits.event_streams)),
             egress: background.events.egress,
             webhooks: background.events.webhooks,
             wakes: background.events.wakes,
@@ -250,14 +259,26 @@ impl AppState {
     }
 
     /// How many requests of each kind that takes turns are under way.
-    pub(crate) fn under_way(&self) -> [(&'static str, usize); 4] {
-        let taken = |turns: &Semaphore, all: usize| all.saturating_sub(turns.available_permits());
+    pub(crate) fn under_way(&self) -> [(&'static str, usize); 8] {
         [
-            ("fetch", taken(&self.fetches, self.limits.fetches)),
-            ("push", taken(&self.pushes, self.limits.pushes)),
-            ("search", taken(&self.searches, self.limits.searches)),
-            ("large commit", taken(&self.spools, self.limits.spools)),
+            &self.fetches,
+            &self.pushes,
+            &self.searches,
+            &self.diffs,
+            &self.archives,
+            &self.spools,
+            &self.patches,
+            &self.event_streams,
         ]
+        .map(Turns::under_way)
+    }
+
+    /// The turns for one of Git's services.
+    pub(crate) fn turns_of(&self, service: Service) -> &Turns {
+        match service {
+            Service::UploadPack => &self.fetches,
+            Service::ReceivePack => &self.pushes,
+        }
     }
 
     /// Scheme and host as the client that sent a request to `uri` with `headers` sees them.
@@ -273,19 +294,5 @@ impl AppState {
             .unwrap_or("localhost");
         let scheme = if self.is_tls { "https" } else { "http" };
         format!("{scheme}://{host}")
-    }
-}
-
-/// Waits for a turn, `wait` at most; what the caller waits for is named `what`.
-pub(crate) async fn turn(
-    turns: &Arc<Semaphore>,
-    wait: Duration,
-    what: &str,
-) -> Result<OwnedSemaphorePermit, ApiError> {
-    match tokio::time::timeout(wait, turns.clone().acquire_owned()).await {
-        Ok(Ok(permit)) => Ok(permit),
-        _ => Err(ApiError::unavailable(format!(
-            "too many {what} at once; try again"
-        ))),
     }
 }

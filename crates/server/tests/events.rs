@@ -191,7 +191,9 @@ async fn streams_are_limited() {
     server.create("a").await;
     let token = Token::read("a");
     let events = Events::open(&server, "", None, &token).await;
-    server.get("/events", &token).await.expect(503);
+    let refused = server.get("/events", &token).await.expect(429);
+    assert_eq!(refused.code(), "rate_limited");
+    assert!(refused.headers.contains_key("retry-after"));
     drop(events);
     for _ in 0..100 {
         let response = server

@@ -45,5 +45,6 @@ mod ssh_keys;
 mod support;
 mod sweep;
 mod tags;
+mod turns;
 mod upstreams;
 mod webhooks;

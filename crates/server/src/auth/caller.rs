@@ -10,6 +10,7 @@ use packhouse_catalog::{NewAuditEntry, OrgId, Origin};
 use super::policy::TokenPolicy;
 use crate::error::ApiError;
 use crate::state::AppState;
+use crate::turns::TurnFor;
 
 /// What a token may allow.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -198,6 +199,11 @@ impl Caller {
             .repo
             .as_deref()
             .ok_or_else(|| ApiError::invalid("the token names no repository (claim `repo`)"))
+    }
+
+    /// What work of this caller's is counted for.
+    pub(crate) fn turn_for(&self) -> TurnFor {
+        TurnFor::repo(self.org(), self.inner.repo.as_deref().unwrap_or_default())
     }
 
     /// Whether the token names no repository, or the word that stands for the whole organisation.

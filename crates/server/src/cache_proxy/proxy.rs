@@ -18,7 +18,6 @@ use packhouse_client::cache::{
 use packhouse_wire::{
     FetchOptions, Service, Version, WantRules, advertise_upload_pack, upload_pack,
 };
-use tokio::sync::Semaphore;
 
 use super::CacheProxyOptions;
 use super::answer::{Outcome, from_here, no_large_files, redirected, relayed, warn};
@@ -33,8 +32,8 @@ use super::trust::{ANSWER_BYTES, Trust};
 use crate::error::{ApiError, chain};
 use crate::git::{Encoding, ended};
 use crate::server::StartError;
-use crate::state::turn;
 use crate::stream::written_by;
+use crate::turns::{TurnFor, Turns};
 
 const REFS: &str = "application/x-git-upload-pack-advertisement";
 const RESULT: &str = "application/x-git-upload-pack-result";
@@ -50,8 +49,8 @@ pub(super) struct Proxy {
     upstreams: Upstreams,
     trust: Trust,
     bodies: Bodies,
-    bringing: Arc<Semaphore>,
-    fetches: Arc<Semaphore>,
+    bringing: Turns,
+    fetches: Turns,
     metrics: ProxyMetrics,
     stop: CancelToken,
 }
@@ -87,6 +86,8 @@ impl Proxy {
         options: CacheProxyOptions,
         stop: CancelToken,
     ) -> Result<Proxy, StartError> {
+        let limits = &options.limits;
+        let turns = |kind, what, all| Turns::new(kind, what, limits.turns_of_anyone(all), None);
         let certificates = cache.config().remote.extra_certificates.as_deref();
         Ok(Proxy {
             upstreams: Upstreams::new(options.egress, certificates)?,
@@ -96,8 +97,8 @@ impl Proxy {
                 options.limits.fetch_request_bytes,
                 options.limits.queue_wait,
             ),
-            bringing: Arc::new(Semaphore::new(BRINGING)),
-            fetches: Arc::new(Semaphore::new(options.limits.fetches)),
+            bringing: turns("bring", "fetches that wait for an upstream", BRINGING),
+            fetches: turns("fetch", "fetches", options.limits.fetches),
             metrics: ProxyMetrics::new()?,
             options,
             stop,
@@ -287,12 +288,7 @@ impl Proxy {
         objects: &Objects,
     ) -> Result<Option<(Outcome, Arc<ServedCopy>)>, ApiError> {
         let listed = self.trust.listed(&call.caller, Instant::now());
-        let turn = turn(
-            &self.bringing,
-            self.options.limits.queue_wait,
-            "fetches that wait for an upstream",
-        )
-        .await?;
+        let turn = self.bringing.take(&TurnFor::anyone()).await?;
         let work = Bringing {
             served: self.served.clone(),
             url: call.target.url.to_string(),
@@ -349,8 +345,7 @@ impl Proxy {
         copy: Arc<ServedCopy>,
         body: HeldBody,
     ) -> Result<Response, ApiError> {
-        let wait = self.options.limits.queue_wait;
-        let turn = turn(&self.fetches, wait, "fetches").await?;
+        let turn = self.fetches.take(&TurnFor::anyone()).await?;
         let version = call.version;
         let answer = written_by(move |out| {
             let source = CopySource(copy);

@@ -19,8 +19,9 @@ pub(super) async fn serve(
     request: Request,
 ) -> Result<Response, ApiError> {
     let (service, is_head) = asked(&request)?;
-    let scope = super::scope_of(service.unwrap_or(Service::UploadPack));
-    let (_, repository) = super::open(
+    let asked = service.unwrap_or(Service::UploadPack);
+    let scope = super::scope_of(asked);
+    let (caller, repository) = super::open(
         &state,
         &path,
         super::Asked::by(&request),
@@ -28,6 +29,8 @@ pub(super) async fn serve(
         super::EXCHANGE,
     )
     .await?;
+    // Here `git` shows a person why there is nothing to be had now.
+    state.turns_of(asked).check(&caller.turn_for())?;
     let version = super::version(request.headers());
     tell(service, version, repository, path.namespace, is_head).await
 }

@@ -9,23 +9,24 @@ use std::sync::Arc;
 use axum::extract::Request;
 use axum::response::Response;
 use http::Method;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use packhouse_api::ErrorCode;
 use packhouse_object::ReceiveLimits;
 use packhouse_repo::{Namespace, RefPolicy, Repository, View};
+use packhouse_wire::pktline::PacketWriter;
 use packhouse_wire::repository::{PushTarget, sink_of, source_of};
 use packhouse_wire::{
     FetchOptions, ReceiveOptions, Service, Version, WireError, receive_pack, upload_pack,
 };
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::GitPath;
 use super::inflate::Encoding;
 use crate::config::Limits;
 use crate::error::ApiError;
-use crate::state::{AppState, turn};
+use crate::state::AppState;
 use crate::stream::{BlockingBody, BodyWriter, written_by};
+use crate::turns::{Crowded, Turn, TurnFor, Turns};
 
 pub(super) async fn serve(
     state: AppState,
@@ -48,11 +49,8 @@ pub(super) async fn serve(
         policy: caller.policy().clone(),
         who: caller.who().to_owned(),
     };
-    let turns = match service {
-        Service::UploadPack => &state.fetches,
-        Service::ReceivePack => &state.pushes,
-    };
-    exchange(service, request, access, turns, &state.limits).await
+    let (turns, of) = (state.turns_of(service), caller.turn_for());
+    exchange(service, request, access, (turns, &of), &state.limits).await
 }
 
 /// Which refs of a repository are used, by whom, and what may be done to them.
@@ -68,7 +66,7 @@ pub(super) async fn exchange(
     service: Service,
     request: Request,
     access: Access,
-    turns: &Arc<Semaphore>,
+    (turns, of): (&Turns, &TurnFor),
     limits: &Limits,
 ) -> Result<Response, ApiError> {
     let expected = format!("application/x-{}-request", service.as_str());
@@ -85,12 +83,14 @@ pub(super) async fn exchange(
     let encoding = Encoding::of(request.headers())?;
     let version = super::version(request.headers());
     let view = access.repository.view().await?;
-    let what = match service {
-        Service::UploadPack => "fetches",
-        Service::ReceivePack => "pushes",
+    let mut body = BlockingBody::new(request.into_body());
+    let waited = body.while_waiting_for(turns.take(of)).await;
+    let taken = waited.map_err(|_| ApiError::invalid("the request body broke off"))?;
+    let turn = match taken {
+        Ok(turn) => turn,
+        Err(crowded) if service == Service::UploadPack => return refused_fetch(&crowded),
+        Err(crowded) => return Err(crowded.into()),
     };
-    let turn = turn(turns, limits.queue_wait, what).await?;
-    let body = BlockingBody::new(request.into_body());
     let exchange = Exchange {
         access,
         view,
@@ -112,6 +112,22 @@ pub(super) async fn exchange(
     super::answer(format!("application/x-{}-result", service.as_str()), body)
 }
 
+/// The refusal of a fetch as `git` shows it to a person: of any status but 200 it shows the number alone.
+fn refused_fetch(crowded: &Crowded) -> Result<Response, ApiError> {
+    let mut body = Vec::new();
+    let mut line = PacketWriter::new(&mut body);
+    let written = line.text(format_args!("ERR {crowded}"));
+    written
+        .and_then(|()| line.send())
+        .map_err(ApiError::internal)?;
+    drop(line);
+    let kind = format!("application/x-{}-result", Service::UploadPack.as_str());
+    let mut response = super::answer(kind, body.into())?;
+    let headers = response.headers_mut();
+    headers.insert(RETRY_AFTER, crowded.retry_seconds.into());
+    Ok(response)
+}
+
 /// What the pack of a push may cost.
 pub(crate) fn receive_limits(limits: &Limits) -> ReceiveLimits {
     limits.of_pack(ReceiveLimits {
@@ -126,7 +142,7 @@ struct Exchange {
     view: Arc<View>,
     body: BlockingBody,
     encoding: Encoding,
-    turn: OwnedSemaphorePermit,
+    turn: Turn,
 }
 
 impl Exchange {

@@ -10,12 +10,12 @@ use packhouse_api::ErrorCode;
 use packhouse_object::RefName;
 use packhouse_repo::{Namespace, RefChange, RefPolicy, Repository};
 use packhouse_wire::Service;
-use tokio::sync::Semaphore;
 
 use super::rpc::Access;
 use super::{advertise, rpc};
 use crate::config::Limits;
 use crate::error::ApiError;
+use crate::turns::{TurnFor, Turns};
 
 /// What callers of [`git_router`] may do.
 #[derive(Clone, Debug)]
@@ -28,11 +28,12 @@ pub struct GitAccess {
 
 /// Fetches from `repository`, and pushes to it if they are allowed, at the root of a server.
 pub fn git_router(repository: Repository, access: GitAccess, limits: Limits) -> Router {
+    let turns = |kind, what, all| Turns::new(kind, what, limits.turns_of_anyone(all), None);
     let state = Single {
         repository,
         access,
-        fetches: Arc::new(Semaphore::new(limits.fetches)),
-        pushes: Arc::new(Semaphore::new(limits.pushes)),
+        fetches: turns("fetch", "fetches", limits.fetches),
+        pushes: turns("push", "pushes", limits.pushes),
         limits,
     };
     Router::new().fallback(serve).with_state(Arc::new(state))
@@ -41,8 +42,8 @@ pub fn git_router(repository: Repository, access: GitAccess, limits: Limits) -> 
 struct Single {
     repository: Repository,
     access: GitAccess,
-    fetches: Arc<Semaphore>,
-    pushes: Arc<Semaphore>,
+    fetches: Turns,
+    pushes: Turns,
     limits: Limits,
 }
 
@@ -91,7 +92,8 @@ impl Single {
             policy: Arc::new(Anything),
             who: self.access.who.clone(),
         };
-        rpc::exchange(service, request, access, turns, &self.limits).await
+        let of = TurnFor::anyone();
+        rpc::exchange(service, request, access, (turns, &of), &self.limits).await
     }
 
     fn check(&self, service: Option<Service>) -> Result<(), ApiError> {

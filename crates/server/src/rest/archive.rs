@@ -15,7 +15,7 @@ use super::input::{parse_json, read_body, shown};
 use super::{namespace, resolve};
 use crate::auth::{Caller, Scope};
 use crate::error::ApiError;
-use crate::state::{AppState, turn};
+use crate::state::AppState;
 use crate::stream::written_by;
 
 const COMMIT_SHA: HeaderName = HeaderName::from_static("x-commit-sha");
@@ -51,7 +51,7 @@ pub(crate) async fn send(
     let prefix = prefix(options.prefix.unwrap_or_default())?;
     let filter = filter(&request)?;
     let view = repository.view().await?;
-    let turn = turn(&state.archives, state.limits.queue_wait, "archives").await?;
+    let turn = state.archives.take(&caller.turn_for()).await?;
     tokio::task::spawn_blocking(move || {
         let ephemeral = namespace(Some(request.ephemeral));
         let commit = resolve(&view, request.r#ref.as_deref(), ephemeral)?.id;

@@ -16,7 +16,7 @@ use super::input::{self, Query, shown};
 use super::{namespace, resolve, shown_ref, time};
 use crate::auth::{Caller, Scope};
 use crate::error::ApiError;
-use crate::state::{AppState, turn};
+use crate::state::AppState;
 use crate::stream::written_by;
 
 /// Ranges of lines that one request may ask for.
@@ -39,12 +39,12 @@ pub(crate) async fn blame(
     let view = state.open(&caller, Scope::GitRead).await?.view().await?;
     let query = asked(pairs)?;
     let path = input::path(&query.path)?;
-    let permit = turn(&state.searches, state.limits.queue_wait, "searches").await?;
+    let turn = state.searches.take(&caller.turn_for()).await?;
     let abandoned = Abandoned::default();
     let is_abandoned = abandoned.flag();
     let deadline = Instant::now() + state.limits.search_time;
     tokio::task::spawn_blocking(move || {
-        let _permit = permit;
+        let _turn = turn;
         let found = resolve(&view, query.r#ref.as_deref(), namespace(query.ephemeral))?;
         let asked = repo::BlameQuery {
             tip: found.id,

@@ -14,13 +14,14 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 use packhouse_api::{ErrorBody, ErrorCode, EventsQuery};
 use packhouse_catalog::{Catalog, CatalogError, Event, OrgId, Position, RepoId};
-use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio::sync::Notify;
 
 use super::input::Query;
 use crate::auth::{Caller, Scope};
 use crate::error::ApiError;
 use crate::events::{format_id, message, parse_id};
-use crate::state::{AppState, turn};
+use crate::state::AppState;
+use crate::turns::Turn;
 
 /// Events read at a time: what a slow reader makes wait.
 const PAGE: u32 = 100;
@@ -62,12 +63,7 @@ pub(crate) async fn stream(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let repo = scope_of(&state, &caller).await?;
-    let permit = turn(
-        &state.event_streams,
-        state.limits.queue_wait,
-        "event streams",
-    )
-    .await?;
+    let turn = state.event_streams.take(&caller.turn_for()).await?;
     let catalog = state.hosted.catalog().clone();
     let after = match asked_start(&headers, &query)? {
         Some(after) if after.tick > 0 && repo.is_some_and(|repo| repo != after.repo) => {
@@ -87,7 +83,7 @@ pub(crate) async fn stream(
         is_gone: false,
         state,
         caller,
-        _permit: permit,
+        _turn: turn,
     };
     let pieces = futures::stream::unfold(reader, |mut reader| async move {
         let piece = reader.next().await?;
@@ -157,7 +153,7 @@ struct Reader {
     is_new: bool,
     /// The repository was found deleted: what has happened to it until then is the end.
     is_gone: bool,
-    _permit: OwnedSemaphorePermit,
+    _turn: Turn,
 }
 
 impl Reader {

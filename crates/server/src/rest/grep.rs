@@ -25,7 +25,7 @@ use super::input::read_json;
 use super::{namespace, page, resolve, shown_ref};
 use crate::auth::{Caller, Scope};
 use crate::error::ApiError;
-use crate::state::{AppState, turn};
+use crate::state::AppState;
 
 const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
 
@@ -50,14 +50,14 @@ pub(crate) async fn search(
     let repository = state.open(&caller, Scope::GitRead).await?;
     let request: GrepRequest = read_json(body, state.limits.json_bytes).await?;
     let view = repository.view().await?;
-    let permit = turn(&state.searches, state.limits.queue_wait, "searches").await?;
+    let turn = state.searches.take(&caller.turn_for()).await?;
     let abandoned = Abandoned::default();
     let interrupt = Interrupt::new(
         Instant::now() + state.limits.search_time,
         abandoned.0.clone(),
     );
     tokio::task::spawn_blocking(move || {
-        let _permit = permit;
+        let _turn = turn;
         let asked = Asked::read(&request, &view, state.limits.search_file_bytes)?;
         let found = repo::grep(view.database(), &state.texts, &asked.query, &interrupt);
         let page = found.map_err(|error| failed(error, &state))?;

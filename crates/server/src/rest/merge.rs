@@ -123,7 +123,10 @@ pub(crate) async fn preview(
     let target = input::branch("target_branch", &query.target_branch, target_namespace)?;
     let view = repository.view().await?;
     let with_content = query.include_content == Some(true);
+    let turn = state.diffs.take(&caller.turn_for()).await;
+    let turn = turn.map_err(ApiError::from)?;
     let found = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
         let found = preview_merge(&view, &source, &target).map_err(refused)?;
         let shown = merge_preview::show(&found, with_content)?;
         Ok::<_, MergeFailure>((found, shown))

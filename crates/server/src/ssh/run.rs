@@ -17,7 +17,6 @@ use packhouse_wire::{
 use russh::ChannelWriteHalf;
 use russh::server::Msg;
 use tokio::runtime::Handle;
-use tokio::sync::OwnedSemaphorePermit;
 use tracing::Instrument;
 
 use super::channel::{ChannelWriter, Inbound};
@@ -29,7 +28,8 @@ use crate::error::ApiError;
 use crate::git::{self, GitPath, Limited, OpenError};
 use crate::observe::new_id;
 use crate::rest::shown;
-use crate::state::{AppState, turn};
+use crate::state::AppState;
+use crate::turns::Turn;
 
 /// The code of extended data that is for a person (RFC 4254, section 5.2).
 const STDERR: u32 = 1;
@@ -145,7 +145,7 @@ struct Work {
     repository: Repository,
     namespace: Namespace,
     view: Arc<View>,
-    turn: OwnedSemaphorePermit,
+    turn: Turn,
 }
 
 async fn attempt(
@@ -188,15 +188,13 @@ async fn prepare(
     let scope = git::scope_of(*service);
     let repository = git::open_for(state, &caller, path, scope, 1).await?;
     let view = repository.view().await.map_err(ApiError::from)?;
-    let (turns, what) = match service {
-        Service::UploadPack => (&state.fetches, "fetches"),
-        Service::ReceivePack => (&state.pushes, "pushes"),
-    };
+    let turn = state.turns_of(*service).take(&caller.turn_for()).await;
+    let turn = turn.map_err(ApiError::from)?;
     Ok(Work {
         service: *service,
         version: Version::from_header(asked.protocol.as_deref()),
         namespace: path.namespace,
-        turn: turn(turns, state.limits.queue_wait, what).await?,
+        turn,
         caller,
         repository,
         view,

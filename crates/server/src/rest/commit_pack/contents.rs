@@ -15,6 +15,7 @@ use crate::rest::ndjson::{
     self, Carries, DataSplitter, Head, LineReader, NextChunk, NotBase64, next_chunk,
 };
 use crate::state::AppState;
+use crate::turns::TurnFor;
 
 /// Contents that may be half-received at a time. The SDKs send one after the other.
 const MAX_OPEN: usize = 16;
@@ -38,6 +39,7 @@ enum Progress {
 pub(super) struct Contents<'a> {
     plan: &'a Plan,
     state: &'a AppState,
+    of: TurnFor,
     quarantine: PathBuf,
     progress: Vec<Progress>,
     open: usize,
@@ -65,11 +67,17 @@ pub(super) struct Stored {
 }
 
 impl<'a> Contents<'a> {
-    /// Nothing has arrived. Large contents will go to a pack file in `quarantine`.
-    pub(super) fn new(plan: &'a Plan, state: &'a AppState, quarantine: PathBuf) -> Contents<'a> {
+    /// Nothing has arrived. Large contents will go to a pack file in `quarantine`, in a turn for `of`.
+    pub(super) fn new(
+        plan: &'a Plan,
+        state: &'a AppState,
+        of: TurnFor,
+        quarantine: PathBuf,
+    ) -> Contents<'a> {
         Contents {
             plan,
             state,
+            of,
             quarantine,
             progress: vec![Progress::Waiting; plan.uses.len()],
             open: 0,
@@ -263,7 +271,7 @@ impl<'a> Contents<'a> {
     /// The spool, started if there is none; what was in memory goes there, too.
     async fn spool(&mut self) -> Result<&mut Spool, ApiError> {
         if self.spool.is_none() {
-            let mut spool = Spool::start(self.state, self.quarantine.clone()).await?;
+            let mut spool = Spool::start(self.state, &self.of, self.quarantine.clone()).await?;
             for blob in self.blobs.drain(..) {
                 spool.add(blob).await?;
             }

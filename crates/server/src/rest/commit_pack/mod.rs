@@ -57,7 +57,8 @@ pub(crate) async fn commit(
     // Before the contents are read.
     write.allowed(&caller).map_err(failed)?;
     let onto = write.onto(&repository, &caller).await.map_err(failed)?;
-    let mut contents = Contents::new(&plan, &state, repository.quarantine_dir().to_owned());
+    let folder = repository.quarantine_dir().to_owned();
+    let mut contents = Contents::new(&plan, &state, caller.turn_for(), folder);
     contents.read(&mut lines).await.map_err(failed)?;
     let stored = contents.finish().await.map_err(failed)?;
     let blob_count = plan.upserts();

@@ -7,13 +7,14 @@ use bytes::Bytes;
 use packhouse_object::{
     BlobSpool, FinishedPack, NewObject, ObjectId, PackFileWriter, SpoolError, WritePackFileError,
 };
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::contents::check_size;
 use crate::error::ApiError;
 use crate::rest::ndjson::{MAX_CHUNK_BYTES, Pieces};
-use crate::state::{AppState, turn};
+use crate::state::AppState;
+use crate::turns::{Turn, TurnFor};
 
 /// Pieces that wait for the thread. Each is at most as large as what one read from the connection gives, or a line
 /// that was held whole.
@@ -45,13 +46,17 @@ pub(super) struct Spooled {
 pub(super) struct Spool {
     sender: mpsc::Sender<Work>,
     thread: JoinHandle<Result<Spooled, Failure>>,
-    _turn: OwnedSemaphorePermit,
+    _turn: Turn,
 }
 
 impl Spool {
     /// Starts one that writes to `folder`, when it is this request's turn.
-    pub(super) async fn start(state: &AppState, folder: PathBuf) -> Result<Spool, ApiError> {
-        let turn = turn(&state.spools, state.limits.queue_wait, "large commits").await?;
+    pub(super) async fn start(
+        state: &AppState,
+        of: &TurnFor,
+        folder: PathBuf,
+    ) -> Result<Spool, ApiError> {
+        let turn = state.spools.take(of).await?;
         let (sender, receiver) = mpsc::channel(WAITING);
         let limit = state.limits.file_bytes;
         let thread = tokio::task::spawn_blocking(move || run(receiver, folder, limit));

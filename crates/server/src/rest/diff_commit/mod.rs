@@ -18,7 +18,7 @@ use super::json_object::expect_object;
 use super::ndjson::LineReader;
 use crate::auth::{Caller, Scope};
 use crate::error::ApiError;
-use crate::state::{AppState, turn};
+use crate::state::AppState;
 
 /// Commits what a diff changes, with the semantics of `git apply --cached --binary`. The body is newline-delimited
 /// JSON: a `MetadataLine` without files, then `DiffChunkLine`s.
@@ -56,11 +56,13 @@ pub(crate) async fn commit(
     write.allowed(&caller).map_err(failed)?;
     let onto = write.onto(&repository, &caller).await.map_err(failed)?;
     let folder = repository.quarantine_dir().to_owned();
-    let diff = receive(&mut lines, &state, folder).await.map_err(failed)?;
-    // Held until the commit is made, as is the one of the diff's file.
-    let _turn = turn(&state.patches, state.limits.queue_wait, "diffs")
+    let of = caller.turn_for();
+    let diff = receive(&mut lines, &state, &of, folder)
         .await
         .map_err(failed)?;
+    // Held until the commit is made, as is the one of the diff's file.
+    let turn = state.patches.take(&of).await;
+    let _turn = turn.map_err(|crowded| failed(crowded.into()))?;
     let request = PatchRequest {
         onto,
         text: diff.text,

@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use packhouse_api::ErrorCode;
 use packhouse_repo::patch::PatchText;
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::error::ApiError;
 use crate::rest::ndjson::{
     self, Carries, DataSplitter, LineReader, MAX_CHUNK_BYTES, NextChunk, Pieces, next_chunk,
 };
-use crate::state::{AppState, turn};
+use crate::state::AppState;
+use crate::turns::{Turn, TurnFor};
 
 /// A diff is held in memory up to this size, in bytes; of a larger one so much is written at a time.
 const MEMORY_BYTES: usize = 256 << 10;
@@ -22,17 +22,19 @@ const MEMORY_BYTES: usize = 256 << 10;
 pub(super) struct Diff {
     pub text: PatchText,
     /// Held as long as the file is there.
-    _turn: Option<OwnedSemaphorePermit>,
+    _turn: Option<Turn>,
 }
 
 /// Reads all lines that follow the first.
 pub(super) async fn receive(
     lines: &mut LineReader,
     state: &AppState,
+    of: &TurnFor,
     folder: PathBuf,
 ) -> Result<Diff, ApiError> {
     let mut spool = Spool {
         state,
+        of,
         folder,
         held: Vec::new(),
         file: None,
@@ -97,11 +99,12 @@ fn not_base64() -> ApiError {
 
 struct Spool<'a> {
     state: &'a AppState,
+    of: &'a TurnFor,
     folder: PathBuf,
     held: Vec<u8>,
     file: Option<File>,
     written: u64,
-    turn: Option<OwnedSemaphorePermit>,
+    turn: Option<Turn>,
 }
 
 impl Spool<'_> {
@@ -122,8 +125,7 @@ impl Spool<'_> {
 
     async fn flush(&mut self) -> Result<(), ApiError> {
         if self.turn.is_none() {
-            let wait = self.state.limits.queue_wait;
-            self.turn = Some(turn(&self.state.spools, wait, "large commits").await?);
+            self.turn = Some(self.state.spools.take(self.of).await?);
         }
         let (held, file) = (std::mem::take(&mut self.held), self.file.take());
         self.written += held.len() as u64;

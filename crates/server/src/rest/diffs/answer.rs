@@ -16,6 +16,7 @@ use serde::Serialize;
 use super::filter::{MAX_CHANGED_LINES, MAX_COMPARED_BYTES, MAX_SHOWN_BYTES, is_lock_file};
 use crate::error::ApiError;
 use crate::stream::written_by;
+use crate::turns::Turn;
 
 /// Bytes of files that are not shown, read to count their changed lines, before no more are read.
 const MAX_COUNTED_BYTES: u64 = 64 << 20;
@@ -31,12 +32,13 @@ pub(super) struct Compared {
     pub(super) options: DiffOptions,
 }
 
-/// Compares two trees and answers with `head` and their differences. What fails before the first
+/// Compares two trees and answers with `head` and their differences, which is what `turn` is for. What fails before the first
 /// file is an error; a file that cannot be read later breaks the answer off.
 pub(super) fn answer(
     database: &Database,
     compared: Compared,
     head: &impl Serialize,
+    turn: Turn,
 ) -> Result<Response, ApiError> {
     let Compared { old, new, options } = compared;
     let changes =
@@ -52,6 +54,7 @@ pub(super) fn answer(
     start.pop();
     let database = database.clone();
     let body = written_by(move |out| {
+        let _turn = turn;
         out.write_all(&start)?;
         write_files(&database, &changes, &options, MAX_TIME, out)
     });

@@ -38,6 +38,7 @@ pub(crate) async fn branch(
     let query = Pairs(&pairs).branch_diff()?;
     let paths = asked_paths(&query.path)?;
     let view = state.open(&caller, Scope::GitRead).await?.view().await?;
+    let turn = state.diffs.take(&caller.turn_for()).await?;
     tokio::task::spawn_blocking(move || {
         let branch = resolve(&view, Some(&query.branch), namespace(query.ephemeral))?;
         let base = resolve(
@@ -61,7 +62,7 @@ pub(crate) async fn branch(
             new: tree(&view, branch.id)?,
             options: options(paths, false),
         };
-        answer(view.database(), compared, &head)
+        answer(view.database(), compared, &head, turn)
     })
     .await?
 }
@@ -83,6 +84,7 @@ pub(crate) async fn commit(
     let paths = asked_paths(&query.path)?;
     let is_exact = query.git_apply_compatible == Some(true);
     let view = state.open(&caller, Scope::GitRead).await?.view().await?;
+    let turn = state.diffs.take(&caller.turn_for()).await?;
     tokio::task::spawn_blocking(move || {
         let id = resolve(&view, Some(&query.sha), namespace(query.ref_is_ephemeral))?.id;
         let (base, merge_base) = match &query.base_sha {
@@ -107,7 +109,7 @@ pub(crate) async fn commit(
             new: tree(&view, id)?,
             options: options(paths, is_exact),
         };
-        answer(view.database(), compared, &head)
+        answer(view.database(), compared, &head, turn)
     })
     .await?
 }
