@@ -74,7 +74,8 @@ pub use object::{NewObject, Object, ObjectHeader};
 pub use pack::{
     BlobSpool, CopyError, EntryHeader, EntryKind, FinishedPack, MAX_DELTA_DEPTH, MAX_IN_MEMORY,
     Pack, PackError, PackFileWriter, PackStream, RawEntry, ReceiveError, ReceiveLimits, Received,
-    SpoolError, SpooledBlob, SpooledContent, WritePackFileError, check, receive_pack, repack,
+    SpoolError, SpooledBlob, SpooledContent, WritePackFileError, check, receive_cut_pack,
+    receive_pack, repack,
 };
 pub use path::{
     MAX_PART_BYTES, MAX_PATH_BYTES, PathError, RepoPath, check_entry, check_entry_name,

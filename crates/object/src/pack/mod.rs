@@ -33,7 +33,7 @@ pub use error::PackError;
 pub use file::Pack;
 pub(crate) use index::map_file;
 pub use raw::{CopyError, RawEntry};
-pub use receive::{ReceiveError, ReceiveLimits, Received, receive_pack};
+pub use receive::{ReceiveError, ReceiveLimits, Received, receive_cut_pack, receive_pack};
 pub use repack::repack;
 pub use spool::{BlobSpool, SpoolError, SpooledBlob, SpooledContent};
 pub use stream::PackStream;

@@ -98,6 +98,7 @@ impl Layout {
         ) {
             (Some(text), _) if text.eq_ignore_ascii_case("always") => LogRefs::Always,
             (_, Some(true)) => LogRefs::Branches,
+            (None, _) if of_working_copy => LogRefs::Branches,
             _ => LogRefs::Default,
         };
         let shallow = git_dir

@@ -6,7 +6,7 @@
 //! - objects are durable before a ref names them, and a ref is durable before a write is acknowledged;
 //! - changes of several refs become visible together, to readers and to whoever comes after a crash.
 //!
-//! Hooks are not run. What was never named by a ref is left to `git gc`, like all that Git leaves behind.
+//! Hooks are not run here: who serves a folder to Git's clients does that ([`Served`]). What was never named by a ref is left to `git gc`, like all that Git leaves behind.
 
 mod advance;
 mod alternates;
@@ -21,6 +21,7 @@ mod error;
 pub(crate) mod file_system;
 mod gate;
 mod gc_lock;
+mod incoming;
 mod layout;
 mod left_behind;
 mod local_objects;
@@ -38,6 +39,7 @@ mod ref_log;
 mod ref_map;
 mod ref_store;
 mod roots;
+mod served;
 mod shallow_file;
 mod side_by_side;
 mod source;
@@ -55,7 +57,9 @@ use packhouse_object::{ObjectCache, RefName};
 
 pub use error::{DirectoryError, OpenError};
 pub use gate::Turn;
+pub use incoming::{IncomingError, IncomingObjects};
 pub use ref_map::SkippedRef;
+pub use served::{RefsMoved, Served, ServedHead};
 
 pub(crate) use advance::{Advance, Advanced, Bring, Step, Storing};
 pub(crate) use backend::Directory;

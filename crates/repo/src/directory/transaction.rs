@@ -78,11 +78,24 @@ struct Step<'a> {
 impl LockedRefs<'_> {
     /// Makes all edits or none. The objects they name are in `database` and are durable.
     pub(super) fn commit(
-        mut self,
+        self,
         edits: &[RefEdit],
         mover: Mover<'_>,
         database: &Database,
     ) -> Result<Outcome, RepoError> {
+        let outcome = self.commit_if(edits, mover, database, &mut || true)?;
+        Ok(outcome.expect("nobody objects"))
+    }
+
+    /// As [`LockedRefs::commit`], if `agreed` says so when nothing else is in the way; `None`: it does not, and nothing
+    /// is changed.
+    pub(super) fn commit_if(
+        mut self,
+        edits: &[RefEdit],
+        mover: Mover<'_>,
+        database: &Database,
+        agreed: &mut dyn FnMut() -> bool,
+    ) -> Result<Option<Outcome>, RepoError> {
         let routes = std::mem::take(&mut self.routes);
         let packed = self.store.packed()?;
         let mut steps = Vec::new();
@@ -96,7 +109,7 @@ impl LockedRefs<'_> {
                 .into());
             }
             if self.current(&route.name, &packed)? != edit.old {
-                return Ok(Outcome::Stale);
+                return Ok(Some(Outcome::Stale));
             }
             if edit.old != edit.new || self.is_symbolic(&route.name)? {
                 steps.push(Step {
@@ -108,6 +121,9 @@ impl LockedRefs<'_> {
         }
         steps.sort_unstable_by_key(|step| step.name);
         self.check_conflicts(&steps, &packed)?;
+        if !agreed() {
+            return Ok(None);
+        }
         match &steps[..] {
             [] => {}
             [
@@ -121,7 +137,7 @@ impl LockedRefs<'_> {
             ] => self.move_one(&steps[0], *target, mover)?,
             steps => self.move_all(steps, &packed, mover, database)?,
         }
-        Ok(Outcome::Moved)
+        Ok(Some(Outcome::Moved))
     }
 
     /// Where a ref is that is locked.

@@ -12,7 +12,7 @@ use std::hash::BuildHasher;
 use super::special::SpecialFiles;
 use super::{Context, ReceiveError};
 use crate::pack::check::{self, Link};
-use crate::{HashKind, ObjectId, ObjectKind, oid};
+use crate::{HashKind, IdSet, ObjectId, ObjectKind, oid};
 
 /// A batch of this many is handed on.
 const BATCH_LEN: usize = 8 << 10;
@@ -45,18 +45,25 @@ impl NamedBatch {
         }
     }
 
-    /// Checks the syntax of an object and gathers what it names.
+    /// Checks the syntax of an object and gathers what it names, but for the parents of the commits `cut_at`.
     pub(super) fn check_object(
         &mut self,
         id: ObjectId,
         kind: ObjectKind,
         data: &[u8],
         position: u32,
+        cut_at: &IdSet,
     ) -> Result<(), ReceiveError> {
         if kind == ObjectKind::Blob {
             return Ok(());
         }
-        check::check_object(kind, data, |link| self.push(link, position))
+        let is_cut = kind == ObjectKind::Commit && cut_at.contains(&id);
+        let gather = |link: Link| {
+            if !(is_cut && link.kind == ObjectKind::Commit) {
+                self.push(link, position);
+            }
+        };
+        check::check_object(kind, data, gather)
             .map_err(|reason| ReceiveError::BadObject { id, kind, reason })
     }
 

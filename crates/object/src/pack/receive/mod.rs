@@ -32,7 +32,7 @@ pub use error::ReceiveError;
 pub use limits::ReceiveLimits;
 
 use super::FinishedPack;
-use crate::{Database, NewObject, Progress};
+use crate::{Database, IdSet, NewObject, Progress};
 
 /// A pack that was received, whole and checked.
 #[derive(Debug)]
@@ -50,6 +50,8 @@ struct Context<'a> {
     base: &'a Database,
     limits: &'a ReceiveLimits,
     progress: &'a dyn Progress,
+    /// Commits of the pack whose parents may be missing.
+    cut_at: &'a IdSet,
 }
 
 impl Context<'_> {
@@ -76,11 +78,25 @@ pub fn receive_pack(
     limits: &ReceiveLimits,
     progress: &dyn Progress,
 ) -> Result<Received, ReceiveError> {
+    receive_cut_pack(input, dir, base, limits, &IdSet::default(), progress)
+}
+
+/// As [`receive_pack`], for a pack of someone whose own history is cut off: the parents of the commits `cut_at` need be
+/// neither in the pack nor in `base`.
+pub fn receive_cut_pack(
+    input: &mut dyn Read,
+    dir: &Path,
+    base: &Database,
+    limits: &ReceiveLimits,
+    cut_at: &IdSet,
+    progress: &dyn Progress,
+) -> Result<Received, ReceiveError> {
     let context = Context {
         dir,
         base,
         limits,
         progress,
+        cut_at,
     };
     let scanned = scan::scan(input, context)?;
     if scanned.is_small(limits) {

@@ -1,0 +1,181 @@
+//! A repository of any form on disk as Git's server programs use it: bare or beside a working copy, with any `HEAD`,
+//! its history cut off or not.
+//!
+//! Refs move under Git's own lock files, as if this were `git` itself. Whether they may is the caller's to decide, and
+//! so are hooks and what becomes of a working copy's files.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use bstr::BStr;
+use packhouse_object::{Database, IdSet, ObjectId, RefName};
+
+use super::backend::{Directory, now_ms};
+use super::error::{DirectoryError, OpenError};
+use super::incoming::IncomingObjects;
+use super::layout::{Accept, Layout};
+use super::loose_refs::RawRef;
+use super::ref_locks::Symbolic;
+use super::ref_store::Head;
+use super::shallow_file::{add_shallow, read_shallow};
+use super::transaction::{Mover, Outcome};
+use crate::change::RefEdit;
+use crate::error::RepoError;
+use crate::view::View;
+
+/// What `HEAD` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServedHead {
+    /// A branch, which need not exist.
+    Branch(RefName),
+    /// An object.
+    Detached(ObjectId),
+    /// Nothing that can be understood.
+    Broken,
+}
+
+/// How a move of refs ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RefsMoved {
+    /// All of them moved, durably.
+    Moved,
+    /// This ref was not where its edit expected it, so none moved.
+    Stale {
+        /// The ref.
+        name: RefName,
+        /// Where it is.
+        found: Option<ObjectId>,
+    },
+    /// The caller decided against it when the refs were locked.
+    Declined,
+}
+
+/// A repository that is open. Cheap to clone.
+#[derive(Clone)]
+pub struct Served {
+    directory: Directory,
+}
+
+impl std::fmt::Debug for Served {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Served")
+            .field("git_dir", &self.git_dir())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Served {
+    /// Opens the repository in the folder `path`, or that of the working copy there. Writes nothing.
+    ///
+    /// Reftables, SHA-256 objects, partial clones and the further working copies of a repository are refused.
+    pub fn open(path: &Path) -> Result<Served, OpenError> {
+        let layout = Layout::find(path, Accept::WorkingCopies)?;
+        let unknown = RefName::branch("main").expect("the name is valid");
+        Ok(Served {
+            directory: Directory::open_source(layout, unknown),
+        })
+    }
+
+    /// The repository's folder, without symbolic links.
+    pub fn git_dir(&self) -> &Path {
+        self.directory.git_dir()
+    }
+
+    /// Whether there is no working copy.
+    pub fn is_bare(&self) -> bool {
+        !self.directory.inner.layout.of_working_copy
+    }
+
+    /// Refs and objects as they are now. What the view says of `HEAD` is only right where [`Served::head`] says the same.
+    pub fn view(&self) -> Result<Arc<View>, RepoError> {
+        self.directory.read_view()
+    }
+
+    /// The objects that are there now.
+    pub fn database(&self) -> Result<Database, RepoError> {
+        self.directory.database()
+    }
+
+    /// What `HEAD` says now.
+    pub fn head(&self) -> Result<ServedHead, RepoError> {
+        let refs = &self.directory.inner.refs;
+        Ok(match refs.any_head()? {
+            Head::Branch(name) => ServedHead::Branch(name),
+            Head::Detached => match refs.raw(BStr::new("HEAD"))? {
+                Some(RawRef::Id(id)) => ServedHead::Detached(id),
+                _ => ServedHead::Broken,
+            },
+        })
+    }
+
+    /// The commits whose parents are not here.
+    pub fn shallow(&self) -> Result<IdSet, RepoError> {
+        Ok(read_shallow(self.git_dir())?.into_iter().collect())
+    }
+
+    /// Notes that the parents of these commits are not here, durably.
+    pub fn add_shallow(&self, commits: &IdSet) -> Result<(), RepoError> {
+        add_shallow(&self.directory, commits)
+    }
+
+    /// Makes a folder for the objects of a push.
+    pub fn incoming(&self) -> Result<IncomingObjects, RepoError> {
+        self.check_sharing()?;
+        Ok(IncomingObjects::new(self.directory.objects_dir())?)
+    }
+
+    /// Moves all of these refs or none. The objects they are to point to are there, durably. `who` and the messages go to
+    /// the reflogs. When all refs are locked and are where they are expected, `agreed` is asked.
+    pub fn move_refs(
+        &self,
+        edits: &[RefEdit],
+        who: &str,
+        agreed: &mut dyn FnMut() -> bool,
+    ) -> Result<RefsMoved, RepoError> {
+        self.check_sharing()?;
+        let names: BTreeMap<RefName, Symbolic> = edits
+            .iter()
+            .map(|edit| match edit.new {
+                Some(_) => (edit.name.clone(), Symbolic::Follow),
+                None => (edit.name.clone(), Symbolic::Itself),
+            })
+            .collect();
+        let locked = self.directory.inner.refs.lock(&names)?;
+        let packed = locked.store.packed()?;
+        for edit in edits {
+            let found = locked.current(&locked.routes[&edit.name].name, &packed)?;
+            if found != edit.old {
+                let name = edit.name.clone();
+                return Ok(RefsMoved::Stale { name, found });
+            }
+        }
+        let database = self.directory.database()?;
+        let mover = Mover {
+            who,
+            at_ms: now_ms(),
+            way: &[],
+        };
+        Ok(match locked.commit_if(edits, mover, &database, agreed)? {
+            Some(Outcome::Moved) => RefsMoved::Moved,
+            None => RefsMoved::Declined,
+            Some(Outcome::Stale) => match edits.first() {
+                Some(edit) => RefsMoved::Stale {
+                    name: edit.name.clone(),
+                    found: self.directory.ref_target(&edit.name)?,
+                },
+                None => RefsMoved::Moved,
+            },
+        })
+    }
+
+    fn check_sharing(&self) -> Result<(), DirectoryError> {
+        match &self.directory.inner.layout.sharing {
+            Ok(_) => Ok(()),
+            Err(reason) => Err(DirectoryError::Damaged {
+                path: self.git_dir().join("config"),
+                reason: reason.clone(),
+            }),
+        }
+    }
+}
