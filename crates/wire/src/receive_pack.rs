@@ -15,7 +15,7 @@ use crate::receive_progress::ReceiveProgress;
 use crate::receive_request::{ReceiveRequest, RefCommand};
 use crate::report::report;
 use crate::sideband::Sideband;
-use crate::sink::{Command, CommandStatus, Sink, SinkError, UnpackError};
+use crate::sink::{Command, CommandStatus, Messages, Sink, SinkError, UnpackError};
 
 /// How pushes are answered. What a pack may cost is the sink's matter.
 #[derive(Clone, Debug)]
@@ -79,6 +79,7 @@ pub fn receive_pack(
         }
     };
     let sideband = Sideband::new(PacketWriter::new(out), request.bands, options.keepalive);
+    sink.begin(&request);
     let unpacked = match request.has_pack() {
         true => {
             let progress = ReceiveProgress::new(&sideband, options, !request.quiet);
@@ -94,7 +95,7 @@ pub fn receive_pack(
         warnings,
         failure,
     } = match &unpacked {
-        Ok(()) => update_refs(&request, sink),
+        Ok(()) => update_refs(&request, sink, &sideband),
         Err(error) => Updated {
             statuses: refuse_all(&request, error),
             warnings: Vec::new(),
@@ -123,9 +124,12 @@ pub fn receive_pack(
             .map(|command| &command.name[..])
             .zip(statuses.iter().cloned())
             .collect();
-        let bytes = report(unpack_error.as_deref().map_or(Ok(()), Err), &lines)?;
+        let unpacked = unpack_error.as_deref().map_or(Ok(()), Err);
+        let bytes = report(unpacked, &lines, request.reports_others)?;
         sideband.data().write_all(&bytes)?;
+        sideband.data().flush()?;
     }
+    sink.finish(&sideband);
     sideband.finish()?;
     match failure {
         Some(failure) => Err(failure.into()),
@@ -133,6 +137,21 @@ pub fn receive_pack(
             unpack_error,
             commands: request.commands.into_iter().zip(statuses).collect(),
         }),
+    }
+}
+
+impl Messages for Sideband<'_> {
+    // A failure is remembered by the sideband, and noticed at the end.
+    fn show(&self, text: &[u8]) {
+        let _ = self.progress_bytes(text);
+    }
+
+    fn are_seen(&self) -> bool {
+        self.has_messages()
+    }
+
+    fn keep_alive(&self) {
+        let _ = Sideband::keep_alive(self);
     }
 }
 
@@ -170,6 +189,8 @@ fn refuse_all(request: &ReceiveRequest, error: &UnpackError) -> Vec<CommandStatu
 
 /// The reason of a ref that the transaction refuses; a line for a person says more.
 const FAILED: &str = "failed to update ref";
+/// The reason of every ref of an atomic push whose one transaction was refused.
+const TRANSACTION: &str = "atomic transaction failed";
 /// The reason of a ref that could have moved, had the push not been atomic.
 const VICTIM: &str = "atomic push failure";
 /// The end of the reasons for refs of the other namespace. Git looks for them before anything else.
@@ -193,7 +214,15 @@ struct Updated {
     failure: Option<SinkError>,
 }
 
-fn update_refs(request: &ReceiveRequest, sink: &mut dyn Sink) -> Updated {
+fn update_refs(request: &ReceiveRequest, sink: &mut dyn Sink, messages: &dyn Messages) -> Updated {
+    if !request.certificate_agrees() {
+        let status = CommandStatus::rejected("inconsistent push options");
+        return Updated {
+            statuses: vec![status; request.commands.len()],
+            warnings: Vec::new(),
+            failure: None,
+        };
+    }
     let verdicts = judge(request, sink);
     let warnings = verdicts
         .iter()
@@ -208,7 +237,7 @@ fn update_refs(request: &ReceiveRequest, sink: &mut dyn Sink) -> Updated {
     };
     let (published, failure) = match tried.len() {
         0 => (Vec::new(), None),
-        count => match sink.publish(tried, request.atomic) {
+        count => match sink.publish(tried, request.atomic, messages) {
             Ok(statuses) => (statuses, None),
             Err(error) => (
                 vec![CommandStatus::rejected(error.told()); count],
@@ -247,7 +276,7 @@ fn all_or_none(mut statuses: Vec<CommandStatus>) -> Vec<CommandStatus> {
             |status| matches!(status, CommandStatus::Rejected { reason, .. } if is(reason)),
         )
     };
-    let forbidden = first(&|reason| !matches!(reason, FAILED | VICTIM));
+    let forbidden = first(&|reason| !matches!(reason, FAILED | VICTIM | TRANSACTION));
     let Some(culprit) = forbidden.or_else(|| first(&|reason| reason == FAILED)) else {
         return statuses;
     };
@@ -257,11 +286,11 @@ fn all_or_none(mut statuses: Vec<CommandStatus>) -> Vec<CommandStatus> {
             CommandStatus::Rejected { reason, .. } if reason.ends_with(HIDDEN) => {}
             CommandStatus::Rejected { reason, .. } if index == culprit => {
                 if !forbidden {
-                    *reason = "atomic transaction failed".to_owned();
+                    *reason = TRANSACTION.to_owned();
                 }
             }
             other if forbidden => *other = CommandStatus::rejected(VICTIM),
-            other => *other = CommandStatus::rejected("atomic transaction failed"),
+            other => *other = CommandStatus::rejected(TRANSACTION),
         }
     }
     statuses
@@ -302,8 +331,7 @@ fn judge_one(command: &RefCommand, repeated: bool, sink: &dyn Sink) -> Verdict {
         );
         return reject("funny refname", Some(detail));
     };
-    // Namespaces are reached by their own URLs; their names are hidden from pushes as from fetches.
-    if name.as_bytes().starts_with(b"refs/namespaces/") {
+    if sink.is_hidden(&name) {
         return match command.new {
             Some(_) => reject("deny updating a hidden ref", None),
             None => reject("deny deleting a hidden ref", None),

@@ -6,6 +6,7 @@ use crate::capabilities::{Capabilities, OBJECT_FORMAT};
 use crate::error::{WireError, quote};
 use crate::ids::{parse_id, parse_target};
 use crate::pktline::{Packet, PacketReader};
+use crate::push_certificate::PushCertificate;
 use crate::receive_pack::ReceiveOptions;
 use crate::sideband::Bands;
 
@@ -31,7 +32,14 @@ pub struct ReceiveRequest {
     pub atomic: bool,
     /// Show no progress.
     pub quiet: bool,
+    /// What hooks are to be told, if the client was offered to say something.
+    pub push_options: Vec<Vec<u8>>,
+    /// What the client signed; its commands are those of the push.
+    pub certificate: Option<PushCertificate>,
+    pub(crate) has_push_options: bool,
     pub(crate) report: bool,
+    /// Whether the report may say what was done on other refs.
+    pub(crate) reports_others: bool,
     pub(crate) bands: Bands,
 }
 
@@ -44,21 +52,21 @@ impl ReceiveRequest {
     ) -> Result<Option<ReceiveRequest>, WireError> {
         let mut request: Option<ReceiveRequest> = None;
         let mut shallow = Vec::new();
-        let mut bytes = 0;
+        let mut room = options.max_command_bytes;
         loop {
-            let packet = input.require()?;
-            let Packet::Data(data) = packet else {
-                return match packet {
-                    Packet::Flush => {
-                        Ok(request.map(|request| ReceiveRequest { shallow, ..request }))
-                    }
-                    _ => Err(WireError::refused("unexpected delimiter packet")),
+            let Some(data) = next_line(input, &mut room)? else {
+                let Some(request) = request else {
+                    return Ok(None);
                 };
+                let mut request = ReceiveRequest { shallow, ..request };
+                if request.has_push_options {
+                    while let Some(data) = next_line(input, &mut room)? {
+                        let option = data.strip_suffix(b"\n").unwrap_or(data);
+                        request.push_options.push(option.to_vec());
+                    }
+                }
+                return Ok(Some(request));
             };
-            bytes += data.len();
-            if bytes > options.max_command_bytes {
-                return Err(WireError::refused("too many ref updates in one push"));
-            }
             let (line, capabilities) = split_capabilities(data);
             if let Some(hex) = line.strip_prefix(b"shallow ") {
                 let id = parse_id(hex).ok_or_else(|| {
@@ -69,22 +77,95 @@ impl ReceiveRequest {
                 })?;
                 shallow.push(id);
             } else if line == b"push-cert" {
-                return Err(WireError::refused("signed pushes are not supported"));
+                if options.offer.certificate_nonce.is_none() {
+                    return Err(WireError::refused("signed pushes are not supported"));
+                }
+                if request.is_some() {
+                    return Err(WireError::refused(
+                        "protocol error: unexpected push certificate",
+                    ));
+                }
+                let capabilities = capabilities.to_vec();
+                let capabilities = Capabilities::new(&capabilities);
+                let text = read_certificate(input, &mut room)?;
+                let certificate = PushCertificate::parse(text)?;
+                let mut signed = with_capabilities(capabilities, options)?;
+                for line in certificate.commands() {
+                    signed.commands.push(parse_command(line)?);
+                }
+                signed.certificate = Some(certificate);
+                request = Some(signed);
             } else {
                 let command = parse_command(line)?;
                 match &mut request {
+                    Some(request) if request.certificate.is_some() => {
+                        return Err(WireError::refused(
+                            "protocol error: a command beside a push certificate",
+                        ));
+                    }
                     Some(request) => request.commands.push(command),
                     None => {
-                        request = Some(first_command(command, Capabilities::new(capabilities))?)
+                        let capabilities = Capabilities::new(capabilities);
+                        let mut first = with_capabilities(capabilities, options)?;
+                        first.commands.push(command);
+                        request = Some(first);
                     }
                 }
             }
         }
     }
 
+    /// Whether the client says something to hooks, be it nothing.
+    pub fn takes_push_options(&self) -> bool {
+        self.has_push_options
+    }
+
+    /// Whether the certificate, if there is one, was signed with the very options that came with the push.
+    pub(crate) fn certificate_agrees(&self) -> bool {
+        let Some(certificate) = &self.certificate else {
+            return true;
+        };
+        certificate
+            .headers("push-option")
+            .eq(self.push_options.iter().map(Vec::as_slice))
+    }
+
     /// Whether a pack follows the lines: deletions need none.
     pub fn has_pack(&self) -> bool {
         self.commands.iter().any(|command| command.new.is_some())
+    }
+}
+
+/// The next line, which takes its length of the `room` for all of them; `None` for a flush.
+fn next_line<'i>(
+    input: &'i mut PacketReader<'_>,
+    room: &mut usize,
+) -> Result<Option<&'i [u8]>, WireError> {
+    match input.require()? {
+        Packet::Flush => Ok(None),
+        Packet::Data(data) => {
+            *room = room
+                .checked_sub(data.len())
+                .ok_or_else(|| WireError::refused("too many ref updates in one push"))?;
+            Ok(Some(data))
+        }
+        _ => Err(WireError::refused("unexpected delimiter packet")),
+    }
+}
+
+/// The lines of a certificate, up to the one that ends it.
+fn read_certificate(input: &mut PacketReader<'_>, room: &mut usize) -> Result<Vec<u8>, WireError> {
+    let mut text = Vec::new();
+    loop {
+        match next_line(input, room)? {
+            Some(b"push-cert-end\n") => return Ok(text),
+            Some(line) => text.extend_from_slice(line),
+            None => {
+                return Err(WireError::refused(
+                    "protocol error: got an unexpected packet",
+                ));
+            }
+        }
     }
 }
 
@@ -117,9 +198,10 @@ fn parse_command(line: &[u8]) -> Result<RefCommand, WireError> {
     })
 }
 
-fn first_command(
-    command: RefCommand,
+/// A push without commands yet, by a client of these capabilities.
+fn with_capabilities(
     capabilities: Capabilities<'_>,
+    options: &ReceiveOptions,
 ) -> Result<ReceiveRequest, WireError> {
     if let Some(format) = capabilities.value("object-format")
         && format != OBJECT_FORMAT.as_bytes()
@@ -129,16 +211,21 @@ fn first_command(
             quote(format)
         )));
     }
-    // Their sections stand between commands and pack: read as a pack they would make no sense.
-    if capabilities.has("push-options") {
+    // Their section stands between commands and pack: read as a pack it would make no sense.
+    let has_push_options = capabilities.has("push-options");
+    if has_push_options && !options.offer.push_options {
         return Err(WireError::refused("push options are not supported"));
     }
     Ok(ReceiveRequest {
-        commands: vec![command],
+        commands: Vec::new(),
         shallow: Vec::new(),
+        push_options: Vec::new(),
+        certificate: None,
+        has_push_options,
         atomic: capabilities.has("atomic"),
         quiet: capabilities.has("quiet"),
         report: capabilities.has("report-status") || capabilities.has("report-status-v2"),
+        reports_others: capabilities.has("report-status-v2"),
         bands: if capabilities.has("side-band-64k") {
             Bands::Large
         } else {
@@ -264,7 +351,61 @@ mod tests {
         assert_eq!(error.to_string(), "too many ref updates in one push");
     }
 
+    /// Reads for a server that offers everything.
+    fn read_all(bytes: &[u8]) -> Result<Option<ReceiveRequest>, WireError> {
+        let mut options = ReceiveOptions::default();
+        options.offer.push_options = true;
+        options.offer.certificate_nonce = Some("1-x".to_owned());
+        ReceiveRequest::read(&mut PacketReader::new(bytes), &options)
+    }
+
+    #[test]
+    fn options_follow_the_commands() {
+        let command = format!("{ZERO} {A} refs/heads/new\0push-options");
+        let mut bytes = body(&[&command]);
+        bytes.extend(body(&["one=1\n", "two"]));
+        let request = read_all(&bytes).unwrap().unwrap();
+        assert_eq!(request.push_options, [&b"one=1"[..], b"two"]);
+        let request = read_all(&body(&[&format!("{ZERO} {A} refs/heads/new")]))
+            .unwrap()
+            .unwrap();
+        assert!(request.push_options.is_empty());
+    }
+
+    #[test]
+    fn a_certificate_brings_the_commands_and_must_name_the_options() {
+        let signed = |option: &str| {
+            let command = format!("{ZERO} {A} refs/heads/new\n");
+            let mut bytes = body(&[
+                "push-cert\0push-options atomic",
+                "certificate version 0.1\n",
+                "nonce 1-x\n",
+                &format!("push-option {option}\n"),
+                "\n",
+                &command,
+                "-----BEGIN PGP SIGNATURE-----\n",
+                "x\n",
+                "push-cert-end\n",
+            ]);
+            bytes.extend(body(&["one"]));
+            read_all(&bytes).unwrap().unwrap()
+        };
+        let request = signed("one");
+        assert_eq!(request.commands.len(), 1);
+        assert_eq!(request.commands[0].name, b"refs/heads/new");
+        assert!(request.atomic && request.certificate_agrees());
+        let certificate = request.certificate.unwrap();
+        assert_eq!(certificate.headers("nonce").next(), Some(&b"1-x"[..]));
+        assert!(certificate.signature().starts_with(b"-----BEGIN PGP"));
+        assert!(!signed("two").certificate_agrees());
+    }
+
     proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused_by_a_server_that_offers_all(bytes: Vec<u8>) {
+            let _ = read_all(&bytes);
+        }
+
         #[test]
         fn any_bytes_are_read_or_refused(bytes: Vec<u8>) {
             let _ = read(&bytes);

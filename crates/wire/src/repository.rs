@@ -15,7 +15,7 @@ use packhouse_repo::{
 };
 use tokio::runtime::Handle;
 
-use crate::sink::{Command, CommandStatus, Sink, SinkError, UnpackError};
+use crate::sink::{Command, CommandStatus, Messages, Sink, SinkError, UnpackError};
 use crate::source::{RefLine, Source};
 
 /// What a pack may have at least, though there is no room left: one without objects has 32 bytes.
@@ -173,6 +173,7 @@ impl Sink for RepositorySink {
         &mut self,
         commands: Vec<Command>,
         atomic: bool,
+        _: &dyn Messages,
     ) -> Result<Vec<CommandStatus>, SinkError> {
         let mut statuses = vec![CommandStatus::rejected("funny refname"); commands.len()];
         let mut stored = Vec::with_capacity(commands.len());

@@ -92,17 +92,27 @@ impl<'a> Sideband<'a> {
 
     /// Shows `text` to the person at the other end; it brings its own line ends.
     pub(crate) fn progress(&self, text: &str) -> io::Result<()> {
+        self.progress_bytes(text.as_bytes())
+    }
+
+    /// As [`Sideband::progress`], for text in whatever encoding.
+    pub(crate) fn progress_bytes(&self, text: &[u8]) -> io::Result<()> {
         match self.bands {
             Bands::None => Ok(()),
             bands => self.with(|state| state.message(PROGRESS, text, bands)),
         }
     }
 
+    /// Whether there is a band for messages.
+    pub(crate) fn has_messages(&self) -> bool {
+        self.bands != Bands::None
+    }
+
     /// Tells the client that the work has failed, which ends its side of it.
     pub(crate) fn error(&self, text: &str) -> io::Result<()> {
         match self.bands {
             Bands::None => Ok(()),
-            bands => self.with(|state| state.message(ERROR, text, bands)),
+            bands => self.with(|state| state.message(ERROR, text.as_bytes(), bands)),
         }
     }
 
@@ -140,10 +150,10 @@ impl State<'_> {
         self.out.data(&[&[band], payload])
     }
 
-    fn message(&mut self, band: u8, text: &str, bands: Bands) -> io::Result<()> {
+    fn message(&mut self, band: u8, text: &[u8], bands: Bands) -> io::Result<()> {
         // Data written before the message is sent before it.
         self.flush_data(bands)?;
-        for part in text.as_bytes().chunks(bands.payload()) {
+        for part in text.chunks(bands.payload()) {
             self.packet(band, part)?;
         }
         self.send()

@@ -5,6 +5,8 @@ use std::io::Read;
 
 use packhouse_object::{ObjectId, Progress, RefName};
 
+use crate::receive_request::ReceiveRequest;
+
 /// One ref that a push wants moved. One of `old` and `new` is always there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Command {
@@ -16,11 +18,26 @@ pub struct Command {
     pub new: Option<ObjectId>,
 }
 
+/// What was done in the place of a command, as far as that is something else.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RefReport {
+    /// The ref that was moved.
+    pub name: Option<Vec<u8>>,
+    /// Where it was.
+    pub old: Option<ObjectId>,
+    /// Where it is.
+    pub new: Option<ObjectId>,
+    /// Whether it lost commits.
+    pub forced: bool,
+}
+
 /// What became of one command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CommandStatus {
     /// The ref is where the client wants it.
     Ok,
+    /// It is done, but on these refs: a hook has seen to it.
+    Reported(Vec<RefReport>),
     /// It did not move.
     Rejected {
         /// The reason, in the few words that `git push` prints in parentheses.
@@ -104,8 +121,31 @@ impl SinkError {
     }
 }
 
+/// What the person at the other end of a push reads while it is worked on.
+pub trait Messages: Sync {
+    /// Shows a text, which brings its own line ends.
+    fn show(&self, text: &[u8]);
+
+    /// Whether anybody sees it: not every client can take messages.
+    fn are_seen(&self) -> bool;
+
+    /// Keeps the connection alive when nothing was sent for a while.
+    fn keep_alive(&self);
+}
+
 /// Accepts one push: first its pack, if it has one, then its ref updates.
 pub trait Sink {
+    /// What the push says of itself, before its pack is read.
+    fn begin(&mut self, request: &ReceiveRequest) {
+        let _ = request;
+    }
+
+    /// Whether a ref is none of those that this client sees and sets.
+    fn is_hidden(&self, name: &RefName) -> bool {
+        // Namespaces are reached by their own URLs; their names are hidden from pushes as from fetches.
+        name.as_bytes().starts_with(b"refs/namespaces/")
+    }
+
     /// Where a ref is now, as the client sees it. Only for what is told to a person: `publish` decides.
     fn find(&self, name: &[u8]) -> Option<ObjectId>;
 
@@ -127,5 +167,11 @@ pub trait Sink {
         &mut self,
         commands: Vec<Command>,
         atomic: bool,
+        messages: &dyn Messages,
     ) -> Result<Vec<CommandStatus>, SinkError>;
+
+    /// The push is over, and its client has been told how each ref fared.
+    fn finish(&mut self, messages: &dyn Messages) {
+        let _ = messages;
+    }
 }

@@ -22,7 +22,7 @@ fn publish(seed: u64) -> (World, History) {
 }
 
 /// Git's bytes as they are with our name.
-fn adapted(bytes: &[u8]) -> Vec<String> {
+pub(crate) fn adapted(bytes: &[u8]) -> Vec<String> {
     let named = |word: &str| match word.split_once("agent=git/") {
         Some((before, _)) => format!("{before}agent={AGENT}\n"),
         None => word.to_owned(),

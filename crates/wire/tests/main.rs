@@ -10,6 +10,7 @@ mod bytes;
 mod cancel;
 mod clone;
 mod commands;
+mod connection;
 mod hidden;
 mod history;
 mod namespaces;

@@ -57,6 +57,16 @@ impl OurSite {
         repositories.insert(name.to_owned(), repository);
     }
 
+    /// One of the repositories.
+    pub(crate) fn repository(&self, name: &str) -> Repository {
+        self.repositories.lock().unwrap()[name].clone()
+    }
+
+    /// What publishing runs on.
+    pub(crate) fn runtime(&self) -> Handle {
+        self.runtime.clone()
+    }
+
     fn serve(
         &self,
         repository: &Repository,
