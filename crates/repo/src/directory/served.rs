@@ -5,12 +5,13 @@
 //! so are hooks and what becomes of a working copy's files.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bstr::BStr;
 use packhouse_object::{Database, IdSet, ObjectId, RefName};
 
+use super::alternates::object_folders;
 use super::backend::{Directory, now_ms};
 use super::error::{DirectoryError, OpenError};
 use super::incoming::IncomingObjects;
@@ -117,6 +118,18 @@ impl Served {
     /// Notes that the parents of these commits are not here, durably.
     pub fn add_shallow(&self, commits: &IdSet) -> Result<(), RepoError> {
         add_shallow(&self.directory, commits)
+    }
+
+    /// The object folders that this repository borrows from.
+    pub fn alternates(&self) -> Result<Vec<PathBuf>, RepoError> {
+        let mut folders = object_folders(&self.directory.objects_dir().path)?;
+        folders.remove(0);
+        Ok(folders)
+    }
+
+    /// The folder of the repository's own objects.
+    pub fn objects(&self) -> PathBuf {
+        self.directory.objects_dir().path
     }
 
     /// Makes a folder for the objects of a push.
