@@ -1,0 +1,143 @@
+//! Files for clients without a program at the other end.
+
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write};
+
+use packhouse_wire::{HiddenRefs, Source};
+
+use super::Prepared;
+use super::answer::{Answer, Refusal};
+use super::route::{FileKind, RepositoryFile};
+use crate::environment::Environment;
+use crate::error::{ProgramError, with_causes};
+use crate::namespace;
+use crate::source::ServedSource;
+
+fn check(prepared: &Prepared) -> Result<(), Refusal> {
+    match prepared.config.flag("http.getanyfile") {
+        Ok(Some(false)) => Err(Refusal::forbidden(
+            "Unsupported service: getanyfile".to_owned(),
+        )),
+        Ok(_) => Ok(()),
+        Err(error) => Err(Refusal::broken(with_causes(&error))),
+    }
+}
+
+/// Every ref, and what tags finally name.
+pub(super) fn info_refs(prepared: &Prepared, environment: &Environment) -> Result<Answer, Refusal> {
+    check(prepared)?;
+    let text = || -> Result<Vec<u8>, ProgramError> {
+        let prefix = namespace::prefix(environment)?;
+        // Who could get any file could read every ref.
+        let source = ServedSource::new(&prepared.repository, prefix, HiddenRefs::default())?;
+        let mut text = Vec::new();
+        let visited = source.visit(b"", &mut |line| {
+            write!(text, "{}\t", line.id)?;
+            text.extend_from_slice(line.name);
+            text.push(b'\n');
+            if let Some(peeled) = line.peeled {
+                write!(text, "{peeled}\t")?;
+                text.extend_from_slice(line.name);
+                text.extend_from_slice(b"^{}\n");
+            }
+            Ok(())
+        });
+        visited.map_err(ProgramError::io(
+            "list the refs of",
+            prepared.repository.git_dir(),
+        ))?;
+        Ok(text)
+    };
+    let text = text().map_err(|error| Refusal::broken(with_causes(&error)))?;
+    let mut answer = Answer::default();
+    answer.forbid_caching();
+    answer.text("text/plain", text);
+    Ok(answer)
+}
+
+/// A file as it is on disk, or the list of packs.
+pub(super) fn file(
+    prepared: &Prepared,
+    file: &RepositoryFile,
+    environment: &Environment,
+) -> Result<Answer, Refusal> {
+    check(prepared)?;
+    let mut answer = Answer::default();
+    let content_type = match file.kind {
+        FileKind::Head => {
+            answer.text("text/plain", head(prepared, environment)?);
+            return Ok(answer);
+        }
+        FileKind::PackList => {
+            answer.forbid_caching();
+            answer.text("text/plain; charset=utf-8", pack_list(prepared)?);
+            return Ok(answer);
+        }
+        FileKind::Text => "text/plain",
+        FileKind::LooseObject => "application/x-git-loose-object",
+        FileKind::Pack => "application/x-git-packed-objects",
+        FileKind::Index => "application/x-git-packed-objects-toc",
+    };
+    match file.kind {
+        FileKind::Text => answer.forbid_caching(),
+        _ => answer.allow_caching(),
+    }
+    let path = prepared.repository.git_dir().join(&file.path);
+    let missing =
+        |reason: String| Refusal::not_found(format!("Cannot open '{}': {reason}", path.display()));
+    let opened = match File::open(&path) {
+        Ok(opened) if opened.metadata().is_ok_and(|file| file.is_file()) => opened,
+        Ok(_) => return Err(missing("not a file".to_owned())),
+        Err(error) => return Err(missing(error.to_string())),
+    };
+    answer
+        .file(content_type, opened)
+        .map_err(|error| Refusal::broken(error.to_string()))?;
+    Ok(answer)
+}
+
+/// The branch of `HEAD` if it is there, or what it names without one.
+fn head(prepared: &Prepared, environment: &Environment) -> Result<Vec<u8>, Refusal> {
+    let source = || -> Result<ServedSource, ProgramError> {
+        let prefix = namespace::prefix(environment)?;
+        let repository = &prepared.repository;
+        Ok(ServedSource::new(
+            repository,
+            prefix,
+            HiddenRefs::default(),
+        )?)
+    };
+    let source = source().map_err(|error| Refusal::broken(with_causes(&error)))?;
+    Ok(match (source.head(), source.detached_head()) {
+        (Some(branch), _) if source.find(branch.as_bytes()).is_some() => {
+            [b"ref: ", branch.as_bytes(), b"\n"].concat()
+        }
+        (None, Some(id)) => format!("{id}\n").into_bytes(),
+        _ => Vec::new(),
+    })
+}
+
+fn pack_list(prepared: &Prepared) -> Result<Vec<u8>, Refusal> {
+    let folder = prepared.repository.objects().join("pack");
+    let entries = match fs::read_dir(&folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(b"\n".to_vec()),
+        entries => entries.map_err(|error| Refusal::broken(error.to_string()))?,
+    };
+    let mut packs = Vec::new();
+    for entry in entries.flatten() {
+        let path = entry.path();
+        let is_pack =
+            path.extension() == Some("pack".as_ref()) && path.with_extension("idx").exists();
+        if let (true, Ok(file), Some(name)) = (is_pack, entry.metadata(), path.file_name()) {
+            let modified = file.modified().ok();
+            packs.push((modified, name.to_string_lossy().into_owned()));
+        }
+    }
+    packs.sort_unstable_by(|a, b| b.cmp(a));
+    let mut text = Vec::new();
+    for (_, name) in packs {
+        text.extend_from_slice(format!("P {name}\n").as_bytes());
+    }
+    text.push(b'\n');
+    Ok(text)
+}

@@ -1,0 +1,20 @@
+//! Pushes into repositories on disk: what the configuration allows, hooks, certificates.
+
+mod certificate;
+mod connected;
+mod deny;
+mod haves;
+mod hooks;
+mod nonce;
+mod place;
+mod proc_receive;
+mod settings;
+mod sink;
+mod update;
+mod verify;
+mod working_copy;
+
+pub use place::PushPlace;
+pub use sink::DirectorySink;
+
+pub(crate) use nonce::Nonce;

@@ -1,0 +1,195 @@
+//! A repository that pushes go to, and what its configuration says of them.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+
+use packhouse_object::{ReceiveLimits, RefName};
+use packhouse_repo::directory::{Served, ServedHead};
+use packhouse_wire::{HiddenRefs, ReceiveOptions};
+
+use super::certificate::Signatures;
+use super::haves;
+use super::hooks::Hooks;
+use super::nonce::Nonce;
+use super::proc_receive::ProcReceiveRefs;
+use super::settings::PushSettings;
+use super::sink::DirectorySink;
+use crate::config::Config;
+use crate::environment::Environment;
+use crate::error::ProgramError;
+use crate::namespace;
+use crate::serve::{hidden, hooks_folder, keepalive};
+use crate::source::ServedSource;
+
+/// Where pushes go. Cheap to clone next to a push.
+#[derive(Clone, Debug)]
+pub struct PushPlace {
+    pub(super) repository: Served,
+    pub(super) settings: PushSettings,
+    pub(super) hooks: Hooks,
+    pub(super) who: String,
+    pub(super) nonce: Option<Nonce>,
+    pub(super) signatures: Signatures,
+    pub(super) proc_receive: ProcReceiveRefs,
+    hidden: HiddenRefs,
+    prefix: Vec<u8>,
+    options: ReceiveOptions,
+}
+
+impl PushPlace {
+    /// Reads what the configuration says. `who` is for the reflog.
+    pub(crate) fn new(
+        repository: Served,
+        config: &Config,
+        environment: &Environment,
+        who: String,
+        nonce: Option<Nonce>,
+    ) -> Result<PushPlace, ProgramError> {
+        let git_dir = repository.git_dir().to_owned();
+        let folder = hooks_folder(&git_dir, config, environment);
+        Ok(PushPlace {
+            settings: PushSettings::read(config)?,
+            hooks: Hooks::new(folder, git_dir, environment.clone()),
+            who,
+            signatures: Signatures::new(config, environment),
+            proc_receive: ProcReceiveRefs::new(config.all("receive.procreceiverefs")),
+            hidden: hidden(config, "receive.hiderefs"),
+            prefix: namespace::prefix(environment)?,
+            options: options(config, nonce.as_ref())?,
+            nonce,
+            repository,
+        })
+    }
+
+    /// The repository in the folder `path`, for a server of its own: whoever started that answers for whose it is, and
+    /// offers its clients what [`ReceiveOptions::default`] does. Pushes are noted as made by `who`. Namespaces are hidden.
+    pub fn open(
+        path: &Path,
+        environment: &Environment,
+        who: String,
+    ) -> Result<PushPlace, ProgramError> {
+        let repository = Served::open(path)?;
+        let config = Config::load(environment, repository.git_dir())?;
+        let mut place = PushPlace::new(repository, &config, environment, who, None)?;
+        place.hidden = place.hidden.and(b"refs/namespaces");
+        Ok(place)
+    }
+
+    /// Takes no more than `limits` say, whatever the repository's configuration allows.
+    pub fn within(mut self, limits: ReceiveLimits) -> PushPlace {
+        let own = &self.settings.limits;
+        self.settings.limits = ReceiveLimits {
+            pack_bytes: limits.pack_bytes.min(own.pack_bytes),
+            small_objects: own.small_objects,
+            small_pack_bytes: own.small_pack_bytes,
+            ..limits
+        };
+        self
+    }
+
+    /// What a client sees now.
+    pub(crate) fn source(&self) -> Result<ServedSource, ProgramError> {
+        Ok(ServedSource::new(
+            &self.repository,
+            self.prefix.clone(),
+            self.hidden.clone(),
+        )?)
+    }
+
+    /// How pushes are answered, and what clients of `source` are offered.
+    pub(crate) fn options_for(
+        &self,
+        source: &ServedSource,
+    ) -> Result<ReceiveOptions, ProgramError> {
+        let mut options = self.options.clone();
+        options.offer.haves = source.outside();
+        options
+            .offer
+            .haves
+            .extend(haves::of_alternates(&self.repository)?);
+        options.offer.shallow = self.repository.shallow()?.into_iter().collect();
+        options.offer.shallow.sort_unstable();
+        Ok(options)
+    }
+
+    /// Takes one push.
+    pub fn sink(&self) -> Result<DirectorySink, ProgramError> {
+        Ok(DirectorySink::new(self.clone(), self.source()?)?)
+    }
+
+    /// The working copy whose files show a branch: the folder of its repository and its own.
+    pub(super) fn shown_in(&self, branch: &RefName) -> Result<Option<WorkingCopy>, ProgramError> {
+        let git_dir = self.repository.git_dir();
+        let is_here = self.repository.head()? == ServedHead::Branch(branch.clone());
+        if is_here && !self.repository.is_bare() {
+            return Ok(Some(WorkingCopy {
+                git_dir: git_dir.to_owned(),
+                files: git_dir.parent().map(Path::to_owned),
+            }));
+        }
+        // Further working copies of this repository.
+        let Ok(others) = std::fs::read_dir(git_dir.join("worktrees")) else {
+            return Ok(None);
+        };
+        let expected = [b"ref: ", branch.as_bytes()].concat();
+        for other in others.flatten() {
+            let folder = other.path();
+            let head = std::fs::read(folder.join("HEAD")).unwrap_or_default();
+            if head.trim_ascii_end() == expected {
+                let files = std::fs::read_to_string(folder.join("gitdir")).ok();
+                let files =
+                    files.and_then(|text| Some(Path::new(text.trim()).parent()?.to_owned()));
+                let git_dir = folder;
+                return Ok(Some(WorkingCopy { git_dir, files }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The branch of `HEAD`, by its name in the store.
+    pub(super) fn head_branch(&self) -> Result<Option<RefName>, ProgramError> {
+        Ok(match self.repository.head()? {
+            ServedHead::Branch(name) => Some(name),
+            _ => None,
+        })
+    }
+}
+
+/// Files that show a branch.
+#[derive(Clone, Debug)]
+pub(super) struct WorkingCopy {
+    pub(super) git_dir: PathBuf,
+    /// `None`: nobody knows where they are.
+    pub(super) files: Option<PathBuf>,
+}
+
+fn options(config: &Config, nonce: Option<&Nonce>) -> Result<ReceiveOptions, ProgramError> {
+    let mut options = ReceiveOptions::default();
+    if let Some(seconds) = config.number("receive.keepalive")? {
+        options.keepalive = keepalive(seconds);
+    }
+    let offer = &mut options.offer;
+    offer.atomic = config.flag("receive.advertiseatomic")?.unwrap_or(true);
+    offer.ofs_delta = config.flag("repack.usedeltabaseoffset")?.unwrap_or(true);
+    offer.push_options = config
+        .flag("receive.advertisepushoptions")?
+        .unwrap_or(false);
+    offer.certificate_nonce = nonce.map(Nonce::issued);
+    Ok(options)
+}
+
+/// `GIT_PUSH_OPTION_COUNT` and the options, which the client may not have been asked for.
+pub(super) fn option_variables(options: &[Vec<u8>]) -> Vec<(String, OsString)> {
+    let count = (
+        "GIT_PUSH_OPTION_COUNT".to_owned(),
+        options.len().to_string().into(),
+    );
+    let each = options.iter().enumerate().map(|(number, option)| {
+        (
+            format!("GIT_PUSH_OPTION_{number}"),
+            OsString::from_vec(option.clone()),
+        )
+    });
+    std::iter::once(count).chain(each).collect()
+}

@@ -1,0 +1,190 @@
+//! One ref of a push: whether it may move, in git's order and words.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+use packhouse_object::{Database, ObjectId, ObjectKind, ReadError, RefName, is_ancestor};
+use packhouse_repo::RefEdit;
+use packhouse_wire::{Command, Messages};
+
+use super::deny::Deny;
+use super::hooks::HookCall;
+use super::place::PushPlace;
+use super::working_copy;
+use crate::error::ProgramError;
+
+/// Git's id of what does not exist.
+const NOTHING: &str = "0000000000000000000000000000000000000000";
+
+/// The reason of a ref whose transaction is refused.
+pub(super) const FAILED: &str = "failed to update ref";
+
+/// Why a ref does not move.
+pub(super) enum Refusal {
+    /// The reason as git shows it.
+    Reason(&'static str),
+    /// The server's own failure.
+    Failure(ProgramError),
+}
+
+impl From<ProgramError> for Refusal {
+    fn from(error: ProgramError) -> Refusal {
+        Refusal::Failure(error)
+    }
+}
+
+impl From<ReadError> for Refusal {
+    fn from(error: ReadError) -> Refusal {
+        Refusal::Failure(ProgramError::Repo(error.into()))
+    }
+}
+
+impl From<&'static str> for Refusal {
+    fn from(reason: &'static str) -> Refusal {
+        Refusal::Reason(reason)
+    }
+}
+
+/// Shows the client an error.
+pub(super) fn say_error(messages: &dyn Messages, text: &str) {
+    say(messages, &format!("error: {text}\n"));
+}
+
+fn say(messages: &dyn Messages, text: &str) {
+    match messages.are_seen() {
+        true => messages.show(text.as_bytes()),
+        false => {
+            use std::io::Write;
+            // Nobody is left to tell if that is closed.
+            let _ = std::io::stderr().write_all(text.as_bytes());
+        }
+    }
+}
+
+/// `old` or `new` of a command as hooks read it.
+pub(super) fn id_text(id: Option<ObjectId>) -> String {
+    id.map_or_else(|| NOTHING.to_owned(), |id| id.to_string())
+}
+
+/// The move that a command comes to. `stored` is the name of its ref in the repository, `current` the branch of `HEAD`.
+pub(super) fn check(
+    place: &PushPlace,
+    command: &Command,
+    stored: &RefName,
+    database: &Database,
+    current: Option<&RefName>,
+    messages: &dyn Messages,
+) -> Result<RefEdit, Refusal> {
+    let name = &command.name;
+    let settings = &place.settings;
+    let shown = place.shown_in(stored)?;
+    let mut follow = None;
+    if let Some(copy) = &shown {
+        match settings.deny_current_branch {
+            Deny::Ignore => {}
+            Deny::Warn => say(messages, "warning: updating the current branch\n"),
+            Deny::UpdateInstead => follow = Some(copy),
+            deny @ (Deny::Refuse | Deny::Unset) => {
+                say_error(
+                    messages,
+                    &format!("refusing to update checked out branch: {name}"),
+                );
+                if deny == Deny::Unset {
+                    let advice = "the files there would be left behind; receive.denyCurrentBranch = updateInstead has them follow";
+                    say_error(messages, advice);
+                }
+                return Err("branch is currently checked out".into());
+            }
+        }
+    }
+    if let Some(new) = command.new
+        && !database.contains(&new)?
+    {
+        say_error(
+            messages,
+            &format!("unpack should have generated {new}, but I can't find it!"),
+        );
+        return Err("bad pack".into());
+    }
+    let is_branch = name.as_bytes().starts_with(b"refs/heads/");
+    if command.old.is_some() && command.new.is_none() {
+        if settings.deny_deletes && is_branch {
+            say_error(messages, &format!("denying ref deletion for {name}"));
+            return Err("deletion prohibited".into());
+        }
+        if shown.is_some() || current == Some(stored) {
+            match settings.deny_delete_current {
+                Deny::Ignore => {}
+                Deny::Warn => say(messages, "warning: deleting the current branch\n"),
+                _ => {
+                    say_error(
+                        messages,
+                        &format!("refusing to delete the current branch: {name}"),
+                    );
+                    return Err("deletion of the current branch prohibited".into());
+                }
+            }
+        }
+    }
+    if let (true, true, Some(old), Some(new)) = (
+        settings.deny_non_fast_forwards,
+        is_branch,
+        command.old,
+        command.new,
+    ) {
+        let is_commit = |id: ObjectId| -> Result<bool, ReadError> {
+            let header = database.header(&id)?;
+            Ok(header.is_some_and(|header| header.kind == ObjectKind::Commit))
+        };
+        if !is_commit(old)? || !is_commit(new)? {
+            return Err("bad ref".into());
+        }
+        if !is_ancestor(database, old, new)? {
+            let text = format!("denying non-fast-forward {name} (you should pull first)");
+            say_error(messages, &text);
+            return Err("non-fast-forward".into());
+        }
+    }
+    let call = HookCall {
+        name: "update",
+        arguments: vec![
+            OsStr::from_bytes(name.as_bytes()).into(),
+            id_text(command.old).into(),
+            id_text(command.new).into(),
+        ],
+        ..HookCall::default()
+    };
+    if !place.hooks.run(call, messages).map_err(hook_failed)? {
+        say_error(messages, &format!("hook declined to update {name}"));
+        return Err("hook declined".into());
+    }
+    if let (Some(copy), Some(new)) = (follow, command.new) {
+        working_copy::update(copy, &place.hooks, command.old, new, messages)?;
+    }
+    if let Some(new) = command.new
+        && stored.branch_short().is_some()
+        && database
+            .header(&new)?
+            .is_some_and(|header| header.kind != ObjectKind::Commit)
+    {
+        let text = format!(
+            "cannot update ref '{stored}': trying to write non-commit object {new} to branch '{stored}'"
+        );
+        say_error(messages, &text);
+        return Err(FAILED.into());
+    }
+    Ok(RefEdit {
+        name: stored.clone(),
+        old: command.old,
+        new: command.new,
+        message: "push".to_owned(),
+    })
+}
+
+pub(super) fn hook_failed(source: std::io::Error) -> ProgramError {
+    ProgramError::Io {
+        action: "run a hook in",
+        path: ".".into(),
+        source,
+    }
+}

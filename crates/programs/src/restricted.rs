@@ -1,0 +1,102 @@
+//! What a key of `authorized_keys` may run: these two programs, and nothing else.
+
+use std::path::PathBuf;
+
+use packhouse_wire::Service;
+
+/// A command that is allowed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RestrictedCommand {
+    /// The program.
+    pub service: Service,
+    /// The repository it is for.
+    pub dir: PathBuf,
+}
+
+/// Reads `SSH_ORIGINAL_COMMAND`, which clients write as `git-upload-pack '/path'` or `git upload-pack '/path'`. `None`: it is
+/// something else, be it one of the programs with options.
+pub fn restricted_command(command: &str) -> Option<RestrictedCommand> {
+    let command = command.trim_start();
+    let (service, rest) = [Service::UploadPack, Service::ReceivePack]
+        .into_iter()
+        .find_map(|service| {
+            let dashed = service.as_str();
+            let spaced = dashed.replacen('-', " ", 1);
+            let rest = command
+                .strip_prefix(dashed)
+                .or_else(|| command.strip_prefix(spaced.as_str()))?;
+            Some((service, rest.strip_prefix(' ')?))
+        })?;
+    let dir = unquoted(rest.trim())?;
+    // A name that begins with a dash is an option to whoever is careless with it.
+    if dir.is_empty() || dir.starts_with('-') || dir.contains('\0') {
+        return None;
+    }
+    Some(RestrictedCommand {
+        service,
+        dir: dir.into(),
+    })
+}
+
+/// One word as a shell reads it, without any of what makes a shell do more.
+fn unquoted(text: &str) -> Option<String> {
+    let mut word = String::new();
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '\'' => loop {
+                match characters.next()? {
+                    '\'' => break,
+                    inner => word.push(inner),
+                }
+            },
+            '\\' => word.push(characters.next().filter(|c| matches!(c, '\'' | '!'))?),
+            c if c.is_alphanumeric()
+                || matches!(c, '/' | '.' | '_' | '-' | '~' | '+' | '@' | ':') =>
+            {
+                word.push(c)
+            }
+            _ => return None,
+        }
+    }
+    Some(word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exactly_two_programs_with_one_repository_are_allowed() {
+        let read = |command: &str| {
+            restricted_command(command).map(|allowed| (allowed.service, allowed.dir))
+        };
+        let upload = |dir: &str| Some((Service::UploadPack, PathBuf::from(dir)));
+        assert_eq!(read("git-upload-pack '/a/b.git'"), upload("/a/b.git"));
+        assert_eq!(read("git upload-pack 'a b'"), upload("a b"));
+        assert_eq!(read("git-upload-pack /a"), upload("/a"));
+        assert_eq!(read("git-upload-pack 'it'\\''s'"), upload("it's"));
+        assert_eq!(
+            read("git-receive-pack '~/x'"),
+            Some((Service::ReceivePack, "~/x".into()))
+        );
+        for refused in [
+            "",
+            "git-upload-pack",
+            "git-upload-pack ''",
+            "git-upload-archive '/a'",
+            "git-upload-packs '/a'",
+            "git-upload-pack '/a'; id",
+            "git-upload-pack $(id)",
+            "git-upload-pack '/a' '/b'",
+            "git-upload-pack --timeout=1 '/a'",
+            "git-upload-pack '--strict'",
+            "git-upload-pack '/a",
+            "git-upload-pack \"/a\"",
+            "git-upload-pack /a\nid",
+            "sh -c id",
+        ] {
+            assert_eq!(read(refused), None, "{refused:?}");
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! The programs: `upload-pack` and `receive-pack`.
+
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use packhouse_repo::directory::Served;
+use packhouse_wire::{
+    FetchOptions, HiddenRefs, ReceiveOptions, Rounds, Service, Version, advertise_to,
+    receive_pack_connection, upload_pack_connection,
+};
+
+use crate::config::Config;
+use crate::environment::Environment;
+use crate::error::ProgramError;
+use crate::find::find;
+use crate::push::{Nonce, PushPlace};
+use crate::source::ServedSource;
+use crate::timeout::Patient;
+use crate::{identity, namespace};
+
+/// What of a conversation a call is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// All of it.
+    Connection,
+    /// `--stateless-rpc`: one request and its answer.
+    StatelessRpc,
+    /// `--http-backend-info-refs`: what stands at its beginning.
+    Advertise,
+}
+
+/// How a program is called.
+#[derive(Clone, Debug)]
+pub struct ProgramCall {
+    /// The repository.
+    pub dir: PathBuf,
+    /// Whether nothing is to be added to its name.
+    pub strict: bool,
+    /// How long the client may be silent.
+    pub timeout: Option<Duration>,
+    /// What of the conversation is wanted.
+    pub mode: Mode,
+}
+
+/// Where a program reads from: a thread may have to read it.
+pub(crate) type Input = Box<dyn Read + Send>;
+
+/// Serves fetches, as `git upload-pack` does.
+pub fn upload_pack(
+    call: &ProgramCall,
+    environment: &Environment,
+    input: Box<dyn Read + Send>,
+    out: &mut (dyn Write + Send),
+) -> Result<(), ProgramError> {
+    let repository = find(&call.dir, call.strict, environment)?;
+    fetch_from(&repository, call, environment, input, out)
+}
+
+/// Serves fetches from a repository that was found.
+pub(crate) fn fetch_from(
+    repository: &Served,
+    call: &ProgramCall,
+    environment: &Environment,
+    input: Input,
+    out: &mut (dyn Write + Send),
+) -> Result<(), ProgramError> {
+    let config = Config::load(environment, repository.git_dir())?;
+    let hidden = hidden(&config, "uploadpack.hiderefs");
+    let prefix = namespace::prefix(environment)?;
+    let source = ServedSource::new(repository, prefix, hidden)?;
+    let options = fetch_options(&config)?;
+    let version = version(environment, &config)?;
+    let mut input = patient(input, call);
+    match call.mode {
+        Mode::Connection => upload_pack_connection(version, &mut input, &source, out, &options)?,
+        Mode::StatelessRpc => {
+            packhouse_wire::upload_pack(version, &mut input, &source, out, &options)?
+        }
+        Mode::Advertise => {
+            let push = ReceiveOptions::default();
+            advertise_to(
+                Service::UploadPack,
+                version,
+                &source,
+                out,
+                &push,
+                Rounds::One,
+            )?
+        }
+    }
+    Ok(())
+}
+
+/// Serves a push, as `git receive-pack` does.
+pub fn receive_pack(
+    call: &ProgramCall,
+    environment: &Environment,
+    input: Box<dyn Read + Send>,
+    out: &mut (dyn Write + Send),
+) -> Result<(), ProgramError> {
+    let repository = find(&call.dir, call.strict, environment)?;
+    push_to(repository, call, environment, input, out)
+}
+
+/// Serves a push into a repository that was found.
+pub(crate) fn push_to(
+    repository: Served,
+    call: &ProgramCall,
+    environment: &Environment,
+    input: Input,
+    out: &mut (dyn Write + Send),
+) -> Result<(), ProgramError> {
+    let config = Config::load(environment, repository.git_dir())?;
+    let who = identity::committer(environment, &config);
+    let nonce = Nonce::new(&config, &call.dir, call.mode == Mode::Connection)?;
+    let place = PushPlace::new(repository, &config, environment, who, nonce)?;
+    let source = place.source()?;
+    let options = place.options_for(&source)?;
+    let version = version(environment, &config)?;
+    let mut input = patient(input, call);
+    let answered = match call.mode {
+        Mode::Advertise => {
+            let service = Service::ReceivePack;
+            return Ok(advertise_to(
+                service,
+                version,
+                &source,
+                out,
+                &options,
+                Rounds::One,
+            )?);
+        }
+        Mode::Connection => {
+            let mut sink = place.sink()?;
+            receive_pack_connection(version, &mut input, &mut sink, &source, out, &options)
+        }
+        Mode::StatelessRpc => {
+            let mut sink = place.sink()?;
+            packhouse_wire::receive_pack(&mut input, &mut sink, out, &options)
+        }
+    };
+    answered.map(drop).map_err(ProgramError::Wire)
+}
+
+fn patient(input: Input, call: &ProgramCall) -> Input {
+    match call.timeout {
+        Some(longest) => Box::new(Patient::new(input, longest)),
+        None => input,
+    }
+}
+
+/// The version that the client asks for.
+pub(crate) fn version(environment: &Environment, config: &Config) -> Result<Version, ProgramError> {
+    let asked = Version::from_header(environment.text("GIT_PROTOCOL"));
+    let advertised = config.flag("uploadpack.advertiseversion2")?;
+    Ok(match (asked, advertised) {
+        (Version::V2, Some(false)) => Version::V0,
+        (asked, _) => asked,
+    })
+}
+
+/// The refs that one kind of client does not see.
+pub(crate) fn hidden(config: &Config, of_service: &str) -> HiddenRefs {
+    // In the order of the files, whichever of the two names a pattern has.
+    let names = ["transfer.hiderefs", of_service];
+    let patterns = config.in_order(&names);
+    HiddenRefs::new(patterns.map(|pattern| pattern.to_vec()))
+}
+
+fn fetch_options(config: &Config) -> Result<FetchOptions, ProgramError> {
+    let mut options = FetchOptions::default();
+    if let Some(seconds) = config.number("uploadpack.keepalive")? {
+        options.keepalive = keepalive(seconds);
+    }
+    Ok(options)
+}
+
+/// How long a silence may be by a setting in seconds, where nothing or less means for ever.
+pub(crate) fn keepalive(seconds: i64) -> Duration {
+    match u64::try_from(seconds) {
+        Ok(seconds) if seconds > 0 => Duration::from_secs(seconds),
+        _ => Duration::MAX,
+    }
+}
+
+/// The folder in which a repository's hooks are.
+pub(crate) fn hooks_folder(git_dir: &Path, config: &Config, environment: &Environment) -> PathBuf {
+    match config
+        .text("core.hookspath")
+        .filter(|path| !path.is_empty())
+    {
+        Some(path) => {
+            let home = crate::config::home(environment);
+            git_dir.join(crate::config::interpolated(path, home.as_deref()))
+        }
+        None => git_dir.join("hooks"),
+    }
+}

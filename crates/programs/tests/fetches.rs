@@ -1,0 +1,128 @@
+//! Fetches from repositories of every form.
+
+use std::collections::BTreeSet;
+
+use crate::doors::{BOTH, World};
+use crate::git::Git;
+
+/// Both have what `work` has on some refs.
+fn publish(world: &World, work: &Git) {
+    for name in BOTH {
+        let path = world.path(name);
+        let path = path.to_str().unwrap();
+        work.run(&[
+            "push",
+            "-q",
+            path,
+            "refs/heads/*:refs/heads/*",
+            "refs/tags/*:refs/tags/*",
+        ]);
+    }
+}
+
+fn listed(world: &World, args: &[&str]) -> String {
+    let [ours, gits] = BOTH.map(|name| {
+        let mut all = vec![];
+        for version in 0..=2 {
+            let url = world.url(name);
+            let args = [&["ls-remote"][..], args, &[url.as_str()]].concat();
+            let said = world.root().speaking(version).run(&args);
+            // Git lists the HEAD of a namespace twice in version 2.
+            let lines: BTreeSet<String> = said.lines().map(str::to_owned).collect();
+            all.push(lines);
+        }
+        all
+    });
+    assert_eq!(ours, gits);
+    ours[0].iter().map(|line| format!("{line}\n")).collect()
+}
+
+#[test]
+fn bare_repositories_and_working_copies_are_cloned_whatever_their_head() {
+    for detached in [false, true] {
+        let world = World::new();
+        let work = world.work();
+        work.run(&["tag", "-a", "-m", "note", "v1", "other"]);
+        publish(&world, &work);
+        if detached {
+            for name in BOTH {
+                world
+                    .inside(name)
+                    .run(&["update-ref", "--no-deref", "HEAD", "refs/heads/other"]);
+            }
+        }
+        listed(&world, &[]);
+        listed(&world, &["--symref"]);
+        for version in 0..=2 {
+            let [ours, gits] = BOTH.map(|name| {
+                let folder = format!("clone-{name}-{version}");
+                let url = world.url(name);
+                world
+                    .root()
+                    .speaking(version)
+                    .run(&["clone", "-q", &url, &folder]);
+                let clone = world.inside(&folder);
+                clone.fsck();
+                (
+                    clone.refs(),
+                    clone.run(&["rev-parse", "HEAD"]),
+                    clone.objects(),
+                )
+            });
+            assert_eq!(ours, gits, "{version} {detached}");
+        }
+    }
+}
+
+#[test]
+fn a_working_copy_is_found_by_its_folder() {
+    let world = World::new().with_working_copies();
+    for name in BOTH {
+        world.inside(name).commit_file("a", "one\n");
+    }
+    let head = listed(&world, &["--heads"]);
+    assert!(head.ends_with("refs/heads/main\n"), "{head}");
+}
+
+#[test]
+fn hidden_refs_are_not_listed() {
+    let world = World::new();
+    let work = world.work();
+    for branch in ["a/x", "a/y", "b"] {
+        work.run(&["branch", branch]);
+    }
+    publish(&world, &work);
+    world.set("transfer.hideRefs", "refs/heads/a");
+    world.set("uploadpack.hideRefs", "!refs/heads/a/x");
+    let refs = listed(&world, &[]);
+    assert!(refs.contains("a/x") && !refs.contains("a/y"), "{refs}");
+}
+
+#[test]
+fn a_namespace_is_a_repository_of_its_own() {
+    let world = World::with(&[("GIT_NAMESPACE", "one/two")]);
+    let work = world.work();
+    for name in BOTH {
+        world.inside(name).run(&[
+            "symbolic-ref",
+            "refs/namespaces/one/refs/namespaces/two/HEAD",
+            "refs/namespaces/one/refs/namespaces/two/refs/heads/main",
+        ]);
+        let path = world.path(name);
+        work.run(&[
+            "push",
+            "-q",
+            path.to_str().unwrap(),
+            "other:refs/heads/outside",
+        ]);
+    }
+    world.push(&work, &["URL", "main", "other:refs/heads/x"]);
+    let refs = listed(&world, &["--symref"]);
+    assert!(refs.contains("ref: refs/heads/main\tHEAD"), "{refs}");
+    assert!(!refs.contains("outside"), "{refs}");
+    let stored = world.inside("ours").refs();
+    assert!(
+        stored.contains("refs/namespaces/one/refs/namespaces/two/refs/heads/x"),
+        "{stored}"
+    );
+}

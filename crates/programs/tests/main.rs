@@ -1,0 +1,17 @@
+//! Real `git` clients against the programs, on repositories on disk, beside git's own programs on the like.
+//!
+//! Both are reached through `git://`, where a connection is what it is over SSH and local pipes, and over HTTP.
+
+#![allow(clippy::unwrap_used)]
+
+mod doors;
+mod fetches;
+mod hooks;
+mod http;
+mod lookups;
+mod pushes;
+mod shallow;
+mod signed;
+
+use packhouse_testkit::git;
+use packhouse_testkit::responder;

@@ -1,0 +1,251 @@
+//! Pushes under each setting, and what `git` then prints.
+
+use std::fs;
+
+use crate::doors::{BOTH, World};
+
+#[test]
+fn branches_are_made_moved_and_deleted() {
+    for version in 0..=2 {
+        let world = World::new();
+        let work = world.work().speaking(version);
+        assert!(world.push(&work, &["URL", "main", "other"]).0);
+        work.commit_file("b", "three\n");
+        work.run(&["tag", "-a", "-m", "note", "v1"]);
+        assert!(
+            world
+                .push(&work, &["URL", "main", "v1", "other:refs/heads/deep/x"])
+                .0
+        );
+        assert!(world.push(&work, &["URL", ":other", "main:fresh"]).0);
+        assert!(!world.push(&work, &["URL", "other:main"]).0);
+        assert!(world.push(&work, &["URL", "+other:main"]).0);
+        assert!(!world.push(&work, &["URL", "main:deep"]).0);
+        assert!(world.push(&work, &["URL", "main"]).0);
+        // What is not there any more: nothing to do, and a warning.
+        world.push(&work, &["URL", ":refs/heads/none"]);
+        world.push(&work, &["URL", ":main"]);
+        let [ours, gits] = BOTH.map(|name| {
+            let log = world.inside(name).run(&["reflog", "show", "main"]);
+            log.lines().count()
+        });
+        // Git keeps no reflogs in bare repositories; we do.
+        assert!(ours > gits);
+    }
+}
+
+#[test]
+fn few_objects_become_files_and_many_a_pack() {
+    for (limit, is_packed) in [("1000", false), ("2", true), ("0", true)] {
+        let world = World::new();
+        world.set("receive.unpackLimit", limit);
+        let work = world.work();
+        assert!(world.push(&work, &["URL", "main"]).0);
+        for name in BOTH {
+            let counted = world.inside(name).run(&["count-objects", "-v"]);
+            let packs = if is_packed { "packs: 1" } else { "packs: 0" };
+            assert!(counted.contains(packs), "{limit} {name} {counted}");
+            let left = fs::read_dir(world.path(name).join("objects")).unwrap();
+            let left = left.filter(|entry| {
+                let name = entry.as_ref().unwrap().file_name();
+                name.to_string_lossy().starts_with("tmp_")
+            });
+            assert_eq!(left.count(), 0);
+        }
+    }
+}
+
+#[test]
+fn what_the_settings_deny_is_refused() {
+    let world = World::new();
+    let work = world.work();
+    world.push(&work, &["URL", "main", "other"]);
+    let attempts: [&[&str]; 5] = [
+        &["URL", ":other", "main:new"],
+        &["URL", "+other:main"],
+        &["URL", ":main"],
+        &["--atomic", "URL", "main:other", "+other:main"],
+        &["--atomic", "URL", ":other", "main:x"],
+    ];
+    for (name, value) in [
+        ("receive.denyDeletes", "true"),
+        ("receive.denyNonFastForwards", "true"),
+        ("receive.denyDeleteCurrent", "refuse"),
+        ("receive.denyDeleteCurrent", "warn"),
+        ("receive.denyDeleteCurrent", "ignore"),
+        ("receive.advertiseAtomic", "false"),
+        ("receive.hideRefs", "refs/heads/other"),
+        ("transfer.hideRefs", "refs/heads/new"),
+        ("receive.maxInputSize", "1000000"),
+    ] {
+        world.set(name, value);
+        for attempt in attempts {
+            world.push(&work, attempt);
+        }
+        // Back to where it was, whatever happened.
+        world.unset(name);
+        for repository in BOTH {
+            let path = world.path(repository);
+            let path = path.to_str().unwrap();
+            work.run(&["push", "-q", "--force", path, "main", "other"]);
+        }
+    }
+}
+
+#[test]
+fn a_pack_that_is_too_large_is_refused() {
+    let world = World::new();
+    let work = world.work();
+    world.set("receive.maxInputSize", "100");
+    for name in BOTH {
+        let pushed = work.try_run(&["push", "--porcelain", &world.url(name), "main"]);
+        assert!(!pushed.ok);
+        assert!(pushed.stderr.contains("pack exceeds maximum allowed size") || name == "gits");
+        assert!(
+            pushed.stdout.contains("[remote rejected] (unpacker error)"),
+            "{}",
+            pushed.stdout
+        );
+        assert_eq!(world.inside(name).refs(), "");
+        assert_eq!(world.inside(name).objects().len(), 0);
+    }
+}
+
+#[test]
+fn the_branch_that_is_checked_out_is_guarded() {
+    for value in ["refuse", "warn", "ignore", "updateInstead"] {
+        let world = World::new().with_working_copies();
+        let work = world.work();
+        for name in BOTH {
+            let path = world.path(name);
+            world
+                .inside(name)
+                .run(&["fetch", "-q", work.dir.to_str().unwrap(), "other"]);
+            world
+                .inside(name)
+                .run(&["reset", "-q", "--hard", "FETCH_HEAD"]);
+            assert_eq!(fs::read_to_string(path.join("a")).unwrap(), "one\n");
+        }
+        world.set("receive.denyCurrentBranch", value);
+        let (ok, ..) = world.push(&work, &["URL", "main"]);
+        assert_eq!(ok, value != "refuse");
+        for name in BOTH {
+            let expected = if value == "updateInstead" {
+                "two\n"
+            } else {
+                "one\n"
+            };
+            assert_eq!(
+                fs::read_to_string(world.path(name).join("a")).unwrap(),
+                expected
+            );
+        }
+        if value == "updateInstead" {
+            for name in BOTH {
+                fs::write(world.path(name).join("a"), "mine\n").unwrap();
+            }
+            work.commit_file("a", "three\n");
+            assert!(!world.push(&work, &["URL", "main"]).0);
+        }
+        world.push(&work, &["URL", "--delete", "main"]);
+    }
+}
+
+#[test]
+fn an_unset_guard_refuses_too() {
+    let world = World::new().with_working_copies();
+    let work = world.work();
+    let pushed = work.try_run(&["push", "--porcelain", &world.url("ours"), "main"]);
+    assert!(!pushed.ok);
+    let reason = "[remote rejected] (branch is currently checked out)";
+    assert!(pushed.stdout.contains(reason), "{}", pushed.stdout);
+    let error = "remote: error: refusing to update checked out branch: refs/heads/main";
+    assert!(pushed.stderr.contains(error), "{}", pushed.stderr);
+}
+
+#[test]
+fn a_lease_that_is_out_of_date_is_not_honoured() {
+    let world = World::new();
+    let work = world.work();
+    world.push(&work, &["URL", "main", "other"]);
+    // Moved behind the back of a client that has seen it before.
+    world.hook(
+        "pre-receive",
+        "test -e $NOTES/moved || { touch $NOTES/moved; \
+        unset GIT_QUARANTINE_PATH; git update-ref refs/heads/main refs/heads/other; }",
+    );
+    work.run(&["commit", "-q", "--amend", "-m", "another"]);
+    let seen = work.run(&["rev-parse", "HEAD@{1}"]);
+    let lease = format!("--force-with-lease=main:{seen}");
+    let (ok, stdout, _) = world.push(&work, &[&lease, "URL", "main"]);
+    assert!(!ok);
+    assert!(
+        stdout
+            .iter()
+            .any(|line| line.contains("failed to update ref")),
+        "{stdout:?}"
+    );
+}
+
+#[test]
+fn objects_that_were_lost_are_missed() {
+    let world = World::new();
+    let work = world.work();
+    for name in BOTH {
+        // A commit is there whose tree is not, as after a `git gc` that was too early.
+        let path = world.path(name);
+        work.run(&["push", "-q", path.to_str().unwrap(), "main:refs/heads/gone"]);
+        let tree = work.run(&["rev-parse", "main^{tree}"]);
+        fs::remove_file(path.join("objects").join(&tree[..2]).join(&tree[2..])).unwrap();
+        world
+            .inside(name)
+            .run(&["update-ref", "-d", "refs/heads/gone"]);
+    }
+    let commit = work.run(&["rev-parse", "main"]);
+    // No object is sent: all that is named is there.
+    let line = format!(
+        "{} {commit} refs/heads/main\0report-status object-format=sha1",
+        "0".repeat(40)
+    );
+    let mut said = format!("{:04x}{line}0000", line.len() + 4).into_bytes();
+    let mut pack = b"PACK\0\0\0\x02\0\0\0\0".to_vec();
+    pack.extend([
+        0x02, 0x9d, 0x08, 0x82, 0x3b, 0xd8, 0xa8, 0xea, 0xb5, 0x10, 0xad, 0x6a, 0xc7, 0x5c, 0x82,
+        0x3c, 0xfd, 0x3e, 0xd3, 0x1e,
+    ]);
+    said.extend(pack);
+    let call = packhouse_programs::ProgramCall {
+        dir: world.path("ours"),
+        strict: true,
+        timeout: None,
+        mode: packhouse_programs::Mode::StatelessRpc,
+    };
+    let mut out = Vec::new();
+    let input = Box::new(std::io::Cursor::new(said));
+    packhouse_programs::receive_pack(&call, &crate::doors::environment(&[]), input, &mut out)
+        .unwrap();
+    let answer = String::from_utf8_lossy(&out);
+    assert!(
+        answer.contains("ng refs/heads/main missing necessary objects"),
+        "{answer}"
+    );
+    assert_eq!(world.inside("ours").refs(), "");
+}
+
+#[test]
+fn refs_of_a_lender_are_known_to_be_there() {
+    let world = World::new();
+    let work = world.work();
+    let lender = world.path("lender");
+    crate::git::init_bare(&lender);
+    work.run(&["push", "-q", lender.to_str().unwrap(), "main"]);
+    for name in BOTH {
+        let path = world.path(name).join("objects/info/alternates");
+        fs::write(path, format!("{}\n", lender.join("objects").display())).unwrap();
+    }
+    assert!(world.push(&work, &["URL", "main"]).0);
+    for name in BOTH {
+        let counted = world.inside(name).run(&["count-objects", "-v"]);
+        assert!(counted.starts_with("count: 0\n"), "{name} {counted}");
+    }
+}
