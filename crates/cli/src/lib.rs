@@ -82,6 +82,10 @@ where
         Command::Cache(args) => {
             commands::cache::run(args, ui, cli.global.log_format).map(|()| SUCCESS)
         }
+        Command::UploadPack(args) => return commands::upload_pack::run(args),
+        Command::ReceivePack(args) => return commands::receive_pack::run(args),
+        Command::HttpBackend(args) => return commands::http_backend::run(args),
+        Command::Shell(args) => return commands::shell::run(args),
         Command::Completions(args) => commands::completions::run(args, Cli::command(), "packhouse"),
         command => {
             runtime().and_then(|runtime| runtime.block_on(command.run(ui, cli.global.log_format)))
@@ -142,7 +146,7 @@ fn usage(error: &clap::Error, capital: bool) -> u8 {
     USAGE
 }
 
-fn complain(text: &str) {
+pub(crate) fn complain(text: &str) {
     use std::io::Write;
     // Nobody is left to tell if stderr is closed.
     let _ = writeln!(std::io::stderr(), "{text}");

@@ -5,12 +5,17 @@ pub(crate) mod cache;
 pub(crate) mod completions;
 mod export;
 mod fsck;
+pub(crate) mod http_backend;
 mod import;
 mod maintain;
+pub(crate) mod program;
+pub(crate) mod receive_pack;
 mod serve;
+pub(crate) mod shell;
 pub(crate) mod store;
 mod sweep;
 mod token;
+pub(crate) mod upload_pack;
 
 use crate::error::{CliError, SUCCESS};
 use crate::logging::{self, LogFormat};
@@ -32,6 +37,10 @@ pub(crate) enum Command {
     Sweep(sweep::SweepArgs),
     Cache(cache::CacheArgs),
     Store(store::StoreArgs),
+    UploadPack(upload_pack::UploadPackArgs),
+    ReceivePack(receive_pack::ReceivePackArgs),
+    HttpBackend(http_backend::HttpBackendArgs),
+    Shell(shell::ShellArgs),
     Completions(completions::CompletionsArgs),
 }
 
@@ -44,7 +53,13 @@ impl Command {
         logging::start(log_format.unwrap_or_default(), "warn");
         match self {
             Command::Serve(_) => unreachable!("served above"),
-            Command::Cache(_) | Command::Store(_) | Command::Completions(_) => {
+            Command::Cache(_)
+            | Command::Store(_)
+            | Command::UploadPack(_)
+            | Command::ReceivePack(_)
+            | Command::HttpBackend(_)
+            | Command::Shell(_)
+            | Command::Completions(_) => {
                 unreachable!("run without a runtime")
             }
             Command::Admin(command) => admin::run(command, ui).await?,

@@ -12,6 +12,7 @@ use http::Method;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use packhouse_api::ErrorCode;
 use packhouse_object::ReceiveLimits;
+use packhouse_programs::PushPlace;
 use packhouse_repo::{Namespace, RefPolicy, Repository, View};
 use packhouse_wire::pktline::PacketWriter;
 use packhouse_wire::repository::{PushTarget, sink_of, source_of};
@@ -48,6 +49,7 @@ pub(super) async fn serve(
         namespace: path.namespace,
         policy: caller.policy().clone(),
         who: caller.who().to_owned(),
+        place: None,
     };
     let (turns, of) = (state.turns_of(service), caller.turn_for());
     exchange(service, request, access, (turns, &of), &state.limits).await
@@ -59,6 +61,8 @@ pub(super) struct Access {
     pub namespace: Namespace,
     pub policy: Arc<dyn RefPolicy>,
     pub who: String,
+    /// Where pushes go if the repository is a folder whose settings and hooks have a say.
+    pub place: Option<PushPlace>,
 }
 
 /// Answers a request from someone who may make it, once it is its turn.
@@ -159,6 +163,17 @@ impl Exchange {
         let limit = limits
             .pack_bytes
             .saturating_add(ReceiveOptions::default().max_command_bytes as u64);
+        let options = ReceiveOptions::default();
+        let mut input = self.encoding.decode(self.body, limit);
+        if let Some(place) = self.access.place {
+            let mut sink = place
+                .within(limits)
+                .sink()
+                .map_err(|error| io::Error::other(crate::error::chain(&error)))?;
+            let served = receive_pack(&mut input, &mut sink, out, &options);
+            drop(self.turn);
+            return ended(served.map(drop));
+        }
         let target = PushTarget {
             repository: self.access.repository,
             namespace: self.access.namespace,
@@ -167,8 +182,7 @@ impl Exchange {
             limits,
         };
         let mut sink = sink_of(target, self.view, runtime);
-        let mut input = self.encoding.decode(self.body, limit);
-        let served = receive_pack(&mut input, &mut sink, out, &ReceiveOptions::default());
+        let served = receive_pack(&mut input, &mut sink, out, &options);
         drop(self.turn);
         ended(served.map(drop))
     }

@@ -8,6 +8,7 @@ use axum::response::Response;
 use http::Method;
 use packhouse_api::ErrorCode;
 use packhouse_object::RefName;
+use packhouse_programs::PushPlace;
 use packhouse_repo::{Namespace, RefChange, RefPolicy, Repository};
 use packhouse_wire::Service;
 
@@ -20,8 +21,8 @@ use crate::turns::{TurnFor, Turns};
 /// What callers of [`git_router`] may do.
 #[derive(Clone, Debug)]
 pub struct GitAccess {
-    /// Whether pushes are taken.
-    pub writable: bool,
+    /// Where pushes go, with the settings and hooks of the repository; `None`: they are not taken.
+    pub pushes: Option<PushPlace>,
     /// Who pushes, for the reflog: `Name <address>`.
     pub who: String,
 }
@@ -91,6 +92,7 @@ impl Single {
             namespace: Namespace::Default,
             policy: Arc::new(Anything),
             who: self.access.who.clone(),
+            place: self.access.pushes.clone(),
         };
         let of = TurnFor::anyone();
         rpc::exchange(service, request, access, (turns, &of), &self.limits).await
@@ -98,7 +100,7 @@ impl Single {
 
     fn check(&self, service: Option<Service>) -> Result<(), ApiError> {
         match service {
-            Some(Service::ReceivePack) if !self.access.writable => Err(ApiError::new(
+            Some(Service::ReceivePack) if self.access.pushes.is_none() => Err(ApiError::new(
                 ErrorCode::Forbidden,
                 "this repository is served read-only",
             )),

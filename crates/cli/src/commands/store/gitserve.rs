@@ -1,6 +1,7 @@
 //! `gitserve`: the repository for `git clone`, `fetch` and, if allowed, `push`.
 
 use clap::Args;
+use packhouse_programs::PushPlace;
 use packhouse_repo::directory::{self, DirectoryOptions};
 use packhouse_server::{GitAccess, Limits, git_router};
 
@@ -14,7 +15,7 @@ use super::session::Session;
 pub(crate) struct GitserveArgs {
     #[command(flatten)]
     listen: ListenFlags,
-    /// Take pushes, from whoever can connect
+    /// Take pushes, from whoever can connect; the repository's settings and hooks apply
     #[arg(long)]
     writable: bool,
 }
@@ -24,10 +25,17 @@ pub(crate) fn run(args: GitserveArgs, session: &Session) -> Result<(), Failure> 
     name_current(&store, session)?;
     let repository = directory::open(store.path(), DirectoryOptions::default())
         .map_err(|error| Failure::because("Could not open the repository", &error))?;
-    let access = GitAccess {
-        writable: args.writable,
-        who: store.identity().to_string(),
+    let who = store.identity().to_string();
+    let pushes = match args.writable {
+        true => {
+            let environment = crate::commands::program::environment();
+            let place = PushPlace::open(store.path(), &environment, who.clone())
+                .map_err(|error| Failure::because("Could not open the repository", &error))?;
+            Some(place)
+        }
+        false => None,
     };
+    let access = GitAccess { pushes, who };
     let router = git_router(repository, access, Limits::default());
     listen::run(&args.listen, router, session, |address| {
         format!("Serving git at http://{address}/")
