@@ -11,6 +11,7 @@
 mod config;
 mod environment;
 mod error;
+mod fetch_settings;
 mod find;
 mod http;
 mod identity;

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use packhouse_repo::directory::Served;
 use packhouse_wire::{
-    FetchOptions, HiddenRefs, ReceiveOptions, Rounds, Service, Version, advertise_to,
-    receive_pack_connection, upload_pack_connection,
+    HiddenRefs, Version, receive_pack_connection, receive_pack_offer, upload_pack_connection,
+    upload_pack_offer,
 };
 
 use crate::config::Config;
 use crate::environment::Environment;
 use crate::error::ProgramError;
+use crate::fetch_settings::fetch_options;
 use crate::find::find;
 use crate::push::{Nonce, PushPlace};
 use crate::source::ServedSource;
@@ -66,10 +67,10 @@ pub(crate) fn fetch_from(
     out: &mut (dyn Write + Send),
 ) -> Result<(), ProgramError> {
     let config = Config::load(environment, repository.git_dir())?;
-    let hidden = hidden(&config, "uploadpack.hiderefs");
     let prefix = namespace::prefix(environment)?;
-    let source = ServedSource::new(repository, prefix, hidden)?;
     let options = fetch_options(&config)?;
+    // What is hidden is a matter of the options: some objects may be wanted because hidden refs name them.
+    let source = ServedSource::new(repository, prefix, HiddenRefs::default())?;
     let version = version(environment, &config)?;
     let mut input = patient(input, call);
     match call.mode {
@@ -77,17 +78,7 @@ pub(crate) fn fetch_from(
         Mode::StatelessRpc => {
             packhouse_wire::upload_pack(version, &mut input, &source, out, &options)?
         }
-        Mode::Advertise => {
-            let push = ReceiveOptions::default();
-            advertise_to(
-                Service::UploadPack,
-                version,
-                &source,
-                out,
-                &push,
-                Rounds::One,
-            )?
-        }
+        Mode::Advertise => upload_pack_offer(version, &source, out, &options)?,
     }
     Ok(())
 }
@@ -120,17 +111,7 @@ pub(crate) fn push_to(
     let version = version(environment, &config)?;
     let mut input = patient(input, call);
     let answered = match call.mode {
-        Mode::Advertise => {
-            let service = Service::ReceivePack;
-            return Ok(advertise_to(
-                service,
-                version,
-                &source,
-                out,
-                &options,
-                Rounds::One,
-            )?);
-        }
+        Mode::Advertise => return Ok(receive_pack_offer(version, &source, out, &options)?),
         Mode::Connection => {
             let mut sink = place.sink()?;
             receive_pack_connection(version, &mut input, &mut sink, &source, out, &options)
@@ -166,14 +147,6 @@ pub(crate) fn hidden(config: &Config, of_service: &str) -> HiddenRefs {
     let names = ["transfer.hiderefs", of_service];
     let patterns = config.in_order(&names);
     HiddenRefs::new(patterns.map(|pattern| pattern.to_vec()))
-}
-
-fn fetch_options(config: &Config) -> Result<FetchOptions, ProgramError> {
-    let mut options = FetchOptions::default();
-    if let Some(seconds) = config.number("uploadpack.keepalive")? {
-        options.keepalive = keepalive(seconds);
-    }
-    Ok(options)
 }
 
 /// How long a silence may be by a setting in seconds, where nothing or less means for ever.

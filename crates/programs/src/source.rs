@@ -130,4 +130,12 @@ impl Source for ServedSource {
     fn database(&self) -> &Database {
         self.view.database()
     }
+
+    fn shallow(&self) -> &[ObjectId] {
+        self.view.shallow_commits()
+    }
+
+    fn namespace(&self) -> &[u8] {
+        &self.prefix
+    }
 }

@@ -63,8 +63,11 @@ impl NamedBatch {
                 self.push(link, position);
             }
         };
-        check::check_object(kind, data, gather)
-            .map_err(|reason| ReceiveError::BadObject { id, kind, reason })
+        check::check_object(kind, data, gather).map_err(|reason| ReceiveError::BadObject {
+            id,
+            kind,
+            reason,
+        })
     }
 
     fn push(&mut self, link: Link, by: u32) {

@@ -1,0 +1,62 @@
+//! What a repository's configuration says of fetches: `uploadpack.*`, `uploadpackfilter.*` and `transfer.*`.
+
+use packhouse_wire::{FetchOptions, FilterRules, WantRules};
+
+use crate::config::Config;
+use crate::error::ProgramError;
+use crate::serve::{hidden, keepalive};
+
+/// The filters that have a setting of their own.
+const FILTERS: [&str; 6] = [
+    "blob:none",
+    "blob:limit",
+    "tree",
+    "sparse:oid",
+    "object:type",
+    "combine",
+];
+
+/// How fetches are answered, and what is offered: git's defaults, where nothing is configured.
+pub(crate) fn fetch_options(config: &Config) -> Result<FetchOptions, ProgramError> {
+    let mut options = FetchOptions::of_git();
+    let is_set = |name: &str| Ok::<_, ProgramError>(config.flag(name)? == Some(true));
+    options.hidden = hidden(config, "uploadpack.hiderefs");
+    if let Some(seconds) = config.number("uploadpack.keepalive")? {
+        options.keepalive = keepalive(seconds);
+    }
+    options.filter = filter_rules(config)?;
+    options.wants = WantRules {
+        tip: is_set("uploadpack.allowtipsha1inwant")?,
+        reachable: is_set("uploadpack.allowreachablesha1inwant")?,
+        any: is_set("uploadpack.allowanysha1inwant")?,
+    };
+    options.ref_in_want = is_set("uploadpack.allowrefinwant")?;
+    options.sideband_all = is_set("uploadpack.allowsidebandall")?;
+    if let Some(told) = config.flag("transfer.advertiseobjectinfo")? {
+        options.object_info = told;
+    }
+    if is_set("transfer.advertisesid")? {
+        options.session_id = Some(format!("{:016x}", rand::random::<u64>()));
+    }
+    Ok(options)
+}
+
+fn filter_rules(config: &Config) -> Result<FilterRules, ProgramError> {
+    let mut rules = FilterRules {
+        allow: config.flag("uploadpack.allowfilter")? == Some(true),
+        others: config.flag("uploadpackfilter.allow")? != Some(false),
+        ..FilterRules::default()
+    };
+    for filter in FILTERS {
+        if let Some(allowed) = config.flag(&format!("uploadpackfilter.{filter}.allow"))? {
+            rules.allowed.insert(filter.to_owned(), allowed);
+        }
+    }
+    let depth = config.number("uploadpackfilter.tree.maxdepth")?;
+    rules.tree_max_depth = depth.and_then(|depth| u64::try_from(depth).ok());
+    if rules.tree_max_depth.is_some() {
+        // Who limits a filter allows it.
+        rules.allowed.entry("tree".to_owned()).or_insert(true);
+    }
+    Ok(rules)
+}
