@@ -2,6 +2,7 @@
 //! one, against its peer on the same machine in the same run. The results go to `docs/benchmarks.md`.
 
 mod corpus;
+mod cpu;
 mod fixture;
 mod http;
 mod lines;

@@ -3,7 +3,9 @@
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
+use crate::cpu::{cpu_of, with_descendants};
 use crate::{Bench, Result};
 
 const SCRIPT: &str = "scripts/peer-http-backend.sh";
@@ -12,6 +14,8 @@ const SCRIPT: &str = "scripts/peer-http-backend.sh";
 pub(crate) struct Peer {
     port: u16,
     root: PathBuf,
+    /// The first processes of nginx and fcgiwrap.
+    pids: Vec<u32>,
     _folder: tempfile::TempDir,
 }
 
@@ -22,23 +26,42 @@ impl Peer {
         let root = folder.path().join("root");
         std::fs::create_dir(&root)?;
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let peer = Peer {
+        let mut peer = Peer {
             port,
             root,
+            pids: Vec::new(),
             _folder: folder,
         };
-        peer.script("start")?;
+        let said = peer.script("start")?;
+        for program in ["nginx=", "fcgiwrap="] {
+            let pid = said
+                .split_whitespace()
+                .find_map(|word| word.strip_prefix(program))
+                .ok_or_else(|| format!("{SCRIPT} start said no {program}: {said}"))?;
+            peer.pids.push(pid.parse()?);
+        }
         Ok(peer)
     }
 
-    fn script(&self, verb: &str) -> Result<()> {
+    /// The processor time that all of its processes have used since they were started.
+    pub(crate) fn cpu(&self) -> Result<Duration> {
+        let pids: Vec<u32> = self
+            .pids
+            .iter()
+            .copied()
+            .flat_map(with_descendants)
+            .collect();
+        cpu_of(&pids)
+    }
+
+    fn script(&self, verb: &str) -> Result<String> {
         let output = Command::new(SCRIPT)
             .arg(verb)
             .arg(&self.root)
             .arg(self.port.to_string())
             .output()?;
         if output.status.success() {
-            return Ok(());
+            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
         }
         Err(format!(
             "{SCRIPT} {verb}: {}",

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::cpu::cpu_of;
+use crate::http::Connection;
 use crate::token::Minter;
 use crate::{Bench, Result};
 
@@ -64,6 +66,29 @@ impl Server {
             .ok_or("no VmHWM")?;
         let kib: u64 = line.trim().trim_end_matches("kB").trim().parse()?;
         Ok(kib * 1024)
+    }
+
+    /// Creates an empty repository over the API.
+    pub(crate) fn create(&self, repo: &str) -> Result<()> {
+        let token = self.minter.mint(repo)?;
+        let answer = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?
+            .block_on(async {
+                Connection::open(self.address)
+                    .await?
+                    .send("POST", "/api/v1/repos", &token, "application/json", b"{}")
+                    .await
+            })?;
+        match answer.status {
+            201 => Ok(()),
+            status => Err(format!("creating {repo} answered {status}").into()),
+        }
+    }
+
+    /// The processor time it has used since it was started.
+    pub(crate) fn cpu(&self) -> Result<Duration> {
+        cpu_of(&[self.child.id()])
     }
 
     /// The URL `git` uses for a repository.

@@ -11,7 +11,6 @@ use tokio::runtime::Runtime;
 use crate::corpus::Random;
 use crate::fixture::{self, Repack, run};
 use crate::http::Connection;
-use crate::lines::clone::create;
 use crate::report::Row;
 use crate::sample::{median, ms};
 use crate::server::Server;
@@ -25,7 +24,7 @@ const RUNS: usize = 15;
 pub(crate) fn line(bench: &Bench, runtime: &Runtime) -> Result<Vec<Row>> {
     let source = repository(bench)?;
     let server = Server::start(bench, None)?;
-    create(&server, "diff")?;
+    server.create("diff")?;
     run(Command::new("git").arg("-C").arg(&source).args([
         "push",
         "-q",

@@ -10,7 +10,6 @@ use tokio::runtime::Runtime;
 use crate::corpus::Random;
 use crate::fixture::{self, Repack, run};
 use crate::http::Connection;
-use crate::lines::clone::create;
 use crate::report::Row;
 use crate::sample::{median, ms, seconds};
 use crate::server::Server;
@@ -29,7 +28,7 @@ const PEER_PATHS: usize = 10;
 pub(crate) fn line(bench: &Bench, runtime: &Runtime) -> Result<Vec<Row>> {
     let source = repository(bench)?;
     let server = Server::start(bench, None)?;
-    create(&server, "history")?;
+    server.create("history")?;
     run(Command::new("git").arg("-C").arg(&source).args([
         "push",
         "-q",

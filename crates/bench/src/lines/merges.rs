@@ -9,7 +9,6 @@ use tokio::runtime::Runtime;
 
 use crate::fixture::{self, Repack, run};
 use crate::http::{Answer, Connection};
-use crate::lines::clone::create;
 use crate::report::Row;
 use crate::sample::{ms, quantile};
 use crate::server::Server;
@@ -33,7 +32,7 @@ const RATE: f64 = 200.0;
 pub(crate) fn preview(bench: &Bench, runtime: &Runtime) -> Result<Vec<Row>> {
     let server = Server::start(bench, None)?;
     let source = repository(bench)?;
-    create(&server, "preview")?;
+    server.create("preview")?;
     run(Command::new("git").arg("-C").arg(&source).args([
         "push",
         "-q",
@@ -83,7 +82,7 @@ pub(crate) fn preview(bench: &Bench, runtime: &Runtime) -> Result<Vec<Row>> {
 /// Many clients at once, each of which over and over branches off, commits, and merges that.
 pub(crate) fn crowd(bench: &Bench, runtime: &Runtime) -> Result<Vec<Row>> {
     let server = Server::start(bench, None)?;
-    create(&server, "crowd")?;
+    server.create("crowd")?;
     let token = server.minter.mint("crowd")?;
     let (elapsed, mut took) = runtime.block_on(async {
         let mut connection = Connection::open(server.address).await?;

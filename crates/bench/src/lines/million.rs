@@ -8,7 +8,6 @@ use tokio::runtime::Runtime;
 
 use crate::fixture::{self, Repack, run};
 use crate::http::Connection;
-use crate::lines::clone::create;
 use crate::lines::commits::commit;
 use crate::report::Row;
 use crate::sample::{median, ms};
@@ -36,7 +35,7 @@ pub(crate) fn line(bench: &Bench, runtime: &Runtime) -> Result<Vec<Row>> {
 fn measure(bench: &Bench, runtime: &Runtime, server: &Server, width: usize) -> Result<Duration> {
     let name = format!("width-{width}");
     let source = repository(bench, width)?;
-    create(server, &name)?;
+    server.create(&name)?;
     run(Command::new("git").arg("-C").arg(&source).args([
         "push",
         "-q",

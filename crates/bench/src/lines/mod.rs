@@ -2,17 +2,16 @@
 
 mod cache;
 mod cache_serve;
-mod clone;
 mod commits;
 mod create;
 mod diffs;
 mod forks;
+mod git;
 mod grep;
 mod large;
 mod last_commits;
 mod merges;
 mod million;
-mod push;
 mod sequential;
 pub(crate) mod store;
 mod webhook;
@@ -30,8 +29,14 @@ pub(crate) fn all() -> Vec<(&'static str, Line)> {
         ("commits-postgres", commits::postgres),
         ("sequential", sequential::line),
         ("create", create::line),
-        ("clone", clone::line),
-        ("push", push::line),
+        ("git-clone", git::clone::line),
+        ("git-clones", git::clones::line),
+        ("git-fetch", git::fetch::line),
+        ("git-partial", git::partial::line),
+        ("git-ls-remote", git::ls_remote::line),
+        ("git-push", git::push::line),
+        ("git-receive", git::receive::line),
+        ("git-memory", git::memory::line),
         ("webhook-sqlite", webhook::sqlite),
         ("webhook-postgres", webhook::postgres),
         ("branch-diff", diffs::line),

@@ -1,0 +1,63 @@
+//! Many full clones at once.
+
+use tokio::runtime::Runtime;
+
+use super::pair::{Pair, ratio};
+use super::raw::{Request, finish, rev_parse};
+use crate::corpus::{corpus, pack_bytes};
+use crate::report::Row;
+use crate::sample::seconds;
+use crate::{Bench, Result};
+
+const CLONES: usize = 16;
+const LIMIT: f64 = 0.5;
+const MEMORY_LIMIT: u64 = 512 << 20;
+
+pub(crate) fn line(bench: &Bench, _: &Runtime) -> Result<Vec<Row>> {
+    let source = corpus(bench)?;
+    let pair = Pair::start(bench)?;
+    let [ours, theirs] = pair.serve(bench, "corpus", &source)?;
+    let folder = tempfile::tempdir_in(&bench.work)?;
+    let request = Request::fetch(folder.path(), &rev_parse(&source, "main")?, &[])?;
+    // A pack made for the occasion may be smaller than the one on disk, but not by much.
+    let bytes = pack_bytes(&source)? * 9 / 10;
+    let at_once = |url: &str| {
+        let started: Vec<_> = (0..CLONES)
+            .map(|_| request.start(url))
+            .collect::<Result<_>>()?;
+        started
+            .into_iter()
+            .try_for_each(|clone| finish(clone, bytes))
+    };
+    // Once before it counts, for both.
+    request.send(&ours, bytes)?;
+    request.send(&theirs, bytes)?;
+    let their_cost = pair.theirs(|| at_once(&theirs))?;
+    let our_cost = pair.ours(|| at_once(&ours))?;
+    let wall = ratio(our_cost.wall, their_cost.wall);
+    let memory = pair.server.peak_memory_bytes()?;
+    Ok(vec![
+        Row {
+            line: format!("{CLONES} full clones at once, by clients that keep nothing: wall time"),
+            target: "at most 1/2 of the peer".to_owned(),
+            ours: format!(
+                "{} ({wall:.2}×; processors {})",
+                seconds(our_cost.wall),
+                seconds(our_cost.cpu)
+            ),
+            peer: format!(
+                "{} (processors {})",
+                seconds(their_cost.wall),
+                seconds(their_cost.cpu)
+            ),
+            reached: wall <= LIMIT,
+        },
+        Row {
+            line: "the server's memory after that (peak resident)".to_owned(),
+            target: "under 512 MiB".to_owned(),
+            ours: format!("{} MiB", memory >> 20),
+            peer: "–".to_owned(),
+            reached: memory < MEMORY_LIMIT,
+        },
+    ])
+}
