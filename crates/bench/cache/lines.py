@@ -89,7 +89,6 @@ def checkout(folder, url):
     seconds = time.perf_counter() - began
     if not any(os.scandir(made.path)):
         sys.exit("the working tree is empty")
-    good(manager.remove_checkout(made))
     return {"seconds": [seconds]}
 
 

@@ -53,15 +53,15 @@ pub(crate) fn unchanged(bench: &Bench, _: &Runtime) -> Result<Vec<Row>> {
             bits_per_second: None,
         },
     )?;
-    let folder = tempfile::tempdir_in(&bench.work)?;
+    let folder = bench.kept_folder()?;
     let url = url_at(link.address());
-    script(bench, "add", folder.path(), &[&url])?;
+    script(bench, "add", &folder, &[&url])?;
     let (fetches, received) = (&link.counts().fetches, &link.counts().received);
     let before = (
         fetches.load(Ordering::Relaxed),
         received.load(Ordering::Relaxed),
     );
-    let found = script(bench, "unchanged", folder.path(), &[&url])?;
+    let found = script(bench, "unchanged", &folder, &[&url])?;
     let times = found.seconds.len().max(1) as u64;
     let fetched = fetches.load(Ordering::Relaxed) - before.0;
     let bytes = (received.load(Ordering::Relaxed) - before.1) / times;
@@ -85,8 +85,8 @@ pub(crate) fn unchanged(bench: &Bench, _: &Runtime) -> Result<Vec<Row>> {
 pub(crate) fn crowd(bench: &Bench, _: &Runtime) -> Result<Vec<Row>> {
     let peer = peer_with_corpus(bench)?;
     let link = Link::to(peer.address(), Shape::default())?;
-    let folder = tempfile::tempdir_in(&bench.work)?;
-    let found = script(bench, "crowd", folder.path(), &[&url_at(link.address())])?;
+    let folder = bench.kept_folder()?;
+    let found = script(bench, "crowd", &folder, &[&url_at(link.address())])?;
     let commits = &found.commits;
     let same = commits.len() == 50 && commits.iter().all(|commit| commit == &commits[0]);
     if !same {
@@ -109,25 +109,20 @@ pub(crate) fn crowd(bench: &Bench, _: &Runtime) -> Result<Vec<Row>> {
 pub(crate) fn checkout(bench: &Bench, _: &Runtime) -> Result<Vec<Row>> {
     let peer = peer_with_corpus(bench)?;
     let url = peer.git_url("corpus");
-    let folder = tempfile::tempdir_in(&bench.work)?;
-    script(bench, "add", folder.path(), &[&url])?;
-    let reference = folder.path().join("reference.git");
+    let folder = bench.kept_folder()?;
+    script(bench, "add", &folder, &[&url])?;
+    let reference = folder.join("reference.git");
     run(Command::new("git")
         .args(["clone", "-q", "--mirror", &url])
         .arg(&reference))?;
     let (mut ours, mut cloned, mut referring) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..RUNS {
         run(&mut Command::new("sync"))?;
-        ours.extend(durations(&script(
-            bench,
-            "checkout",
-            folder.path(),
-            &[&url],
-        )?));
+        ours.extend(durations(&script(bench, "checkout", &folder, &[&url])?));
         run(&mut Command::new("sync"))?;
-        cloned.push(clone(folder.path(), &url, None)?);
+        cloned.push(clone(&folder, &url, None)?);
         run(&mut Command::new("sync"))?;
-        referring.push(clone(folder.path(), &url, Some(&reference))?);
+        referring.push(clone(&folder, &url, Some(&reference))?);
     }
     let (ours, cloned, referring) = (
         median(&mut ours),
@@ -161,8 +156,8 @@ pub(crate) fn checkout(bench: &Bench, _: &Runtime) -> Result<Vec<Row>> {
 /// What a thousand entries are listed and counted in.
 pub(crate) fn many(bench: &Bench, _: &Runtime) -> Result<Vec<Row>> {
     const LIMIT: Duration = Duration::from_millis(50);
-    let folder = tempfile::tempdir_in(&bench.work)?;
-    let found = script(bench, "many", folder.path(), &[])?;
+    let folder = bench.kept_folder()?;
+    let found = script(bench, "many", &folder, &[])?;
     let took = median(&mut durations(&found));
     Ok(vec![Row {
         line: "cache: list and statistics of 1,000 entries, from Python".to_owned(),
@@ -206,7 +201,7 @@ fn script(bench: &Bench, part: &str, folder: &Path, arguments: &[&str]) -> Resul
 }
 
 fn clone(folder: &Path, url: &str, reference: Option<&Path>) -> Result<Duration> {
-    let target = folder.join("clone");
+    let target = tempfile::tempdir_in(folder)?.keep();
     let mut command = Command::new("git");
     command.args(["clone", "-q"]);
     if let Some(reference) = reference {
@@ -215,6 +210,5 @@ fn clone(folder: &Path, url: &str, reference: Option<&Path>) -> Result<Duration>
     let began = Instant::now();
     run(command.arg(url).arg(&target))?;
     let took = began.elapsed();
-    std::fs::remove_dir_all(&target)?;
     Ok(took)
 }

@@ -34,18 +34,18 @@ pub(crate) fn line(bench: &Bench, _: &Runtime) -> Result<Vec<Row>> {
             bits_per_second: Some(20_000_000),
         },
     )?;
-    let folder = tempfile::tempdir_in(&bench.work)?;
+    let folder = bench.kept_folder()?;
     let direct = format!("http://{}/served.git", link.address());
-    let without = clone_at_once(folder.path(), &direct, CLONES)?;
-    let proxy = Proxy::start(bench, folder.path())?;
+    let without = clone_at_once(&folder, &direct, CLONES)?;
+    let proxy = Proxy::start(bench, &folder)?;
     let through = format!(
         "http://{}/http/{}/served.git",
         proxy.address,
         link.address()
     );
-    clone_at_once(folder.path(), &through, 1)?;
+    clone_at_once(&folder, &through, 1)?;
     let before = link.counts().fetches.load(Ordering::Relaxed);
-    let with = clone_at_once(folder.path(), &through, CLONES)?;
+    let with = clone_at_once(&folder, &through, CLONES)?;
     let fetches = link.counts().fetches.load(Ordering::Relaxed) - before;
     let ratio = with.as_secs_f64() / without.as_secs_f64();
     Ok(vec![Row {
@@ -88,6 +88,7 @@ fn repository(bench: &Bench) -> Result<PathBuf> {
 
 /// How long it takes until the last of so many clones is there.
 fn clone_at_once(folder: &Path, url: &str, count: usize) -> Result<Duration> {
+    let folder = tempfile::tempdir_in(folder)?.keep();
     let targets: Vec<PathBuf> = (0..count)
         .map(|at| folder.join(format!("clone-{at}")))
         .collect();
@@ -109,9 +110,6 @@ fn clone_at_once(folder: &Path, url: &str, count: usize) -> Result<Duration> {
         }
     }
     let took = began.elapsed();
-    for target in &targets {
-        std::fs::remove_dir_all(target)?;
-    }
     match failed {
         Some(error) => Err(error.into()),
         None => Ok(took),

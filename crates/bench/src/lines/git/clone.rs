@@ -62,15 +62,15 @@ pub(crate) fn line(bench: &Bench, _: &Runtime) -> Result<Vec<Row>> {
 }
 
 fn clone(bench: &Bench, url: &str) -> Result<()> {
-    let folder = tempfile::tempdir_in(&bench.work)?;
+    let folder = bench.kept_folder()?;
     run(Command::new("git")
         .args(["clone", "-q", url])
-        .arg(folder.path().join("clone")))
+        .arg(folder.join("clone")))
 }
 
 /// What a clone does besides getting a pack: it is indexed from a pipe, and the files are checked out.
 fn without_server(bench: &Bench, source: &Path) -> Result<Duration> {
-    let folder = tempfile::tempdir_in(&bench.work)?;
+    let folder = bench.kept_folder()?;
     let pack = std::fs::read_dir(source.join("objects/pack"))?
         .filter_map(|entry| Some(entry.ok()?.path()))
         .find(|path| path.extension().is_some_and(|ending| ending == "pack"))
@@ -85,10 +85,10 @@ fn without_server(bench: &Bench, source: &Path) -> Result<Duration> {
     let began = Instant::now();
     run(Command::new("git")
         .args(["init", "-q", "-b", "main"])
-        .arg(folder.path()))?;
+        .arg(&folder))?;
     let git = || {
         let mut git = Command::new("git");
-        git.arg("-C").arg(folder.path());
+        git.arg("-C").arg(&folder);
         git
     };
     run(git()
