@@ -7,6 +7,7 @@ mod archives;
 mod batch;
 mod cache;
 mod copying;
+mod entries;
 mod errors;
 mod exclude;
 mod files;

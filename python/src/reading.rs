@@ -2,12 +2,13 @@
 
 use std::io::{Seek, SeekFrom};
 
-use packhouse_repo::store::{self, Entry, Stat, StoreError};
+use packhouse_repo::store::{self, Entry, FileType, Stat, StoreError};
 use parking_lot::Mutex;
 use pyo3::exceptions::{PyMemoryError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyList, PyString, PyTuple, PyType};
 
+use crate::entries::EntryMaker;
 use crate::errors::{detached, exception};
 use crate::files::{FileReader, read_exactly};
 use crate::numbers::Number;
@@ -42,9 +43,20 @@ impl Snapshot {
         PyList::new(py, entries.iter().map(|entry| text(py, &entry.name)))
     }
 
-    fn listdir<'py>(&self, py: Python<'py>, path: RepoPath) -> PyResult<Bound<'py, PyList>> {
+    /// Each entry as an instance of `kind`, a tuple of name, id and mode.
+    fn listdir<'py>(
+        &self,
+        py: Python<'py>,
+        path: RepoPath,
+        kind: Bound<'py, PyType>,
+    ) -> PyResult<Bound<'py, PyList>> {
         let entries = detached(py, || self.0.ls(&path))?;
-        listing(py, &entries)
+        let mut maker = EntryMaker::new(kind)?;
+        let list = PyList::empty(py);
+        for entry in &entries {
+            list.append(maker.make(&entry.name, entry.id, entry.mode)?)?;
+        }
+        Ok(list)
     }
 
     /// The full paths of all files below `path`.
@@ -58,8 +70,10 @@ impl Snapshot {
         texts(py, &paths)
     }
 
-    fn walk(&self, py: Python<'_>, path: RepoPath) -> PyResult<Walk> {
-        Ok(Walk(Mutex::new(detached(py, || self.0.walk(&path))?)))
+    /// Files are instances of `kind`, as in a listing.
+    fn walk(&self, py: Python<'_>, path: RepoPath, kind: Py<PyType>) -> PyResult<Walk> {
+        let walk = Mutex::new(detached(py, || self.0.walk(&path))?);
+        Ok(Walk { walk, kind })
     }
 
     fn exists(&self, py: Python<'_>, path: RepoPath) -> PyResult<bool> {
@@ -142,24 +156,12 @@ pub(crate) fn part_start(Number(offset): Number, len: u64) -> u64 {
     }
 }
 
-/// Name, id and mode of each entry.
-fn listing<'py>(py: Python<'py>, entries: &[Entry]) -> PyResult<Bound<'py, PyList>> {
-    let list = PyList::empty(py);
-    let mut hex = [0; 40];
-    for entry in entries {
-        let digits = entry.id.hex_to_buf(&mut hex);
-        list.append((
-            text(py, &entry.name),
-            PyBytes::new(py, digits.as_bytes()),
-            entry.mode,
-        ))?;
-    }
-    Ok(list)
-}
-
 /// The directories of a snapshot, each before those in it.
 #[pyclass(frozen, module = "packhouse._native")]
-pub(crate) struct Walk(Mutex<store::Walk>);
+pub(crate) struct Walk {
+    walk: Mutex<store::Walk>,
+    kind: Py<PyType>,
+}
 
 #[pymethods]
 impl Walk {
@@ -168,15 +170,20 @@ impl Walk {
     }
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
-        let Some(directory) = py.detach(|| self.0.lock().next()) else {
+        let Some(listing) = py.detach(|| self.walk.lock().next_listing()) else {
             return Ok(None);
         };
-        let directory = directory.map_err(exception)?;
-        let item = (
-            text(py, &directory.path),
-            texts(py, &directory.dirs)?,
-            listing(py, &directory.files)?,
-        );
+        let listing = listing.map_err(exception)?;
+        let mut maker = EntryMaker::new(self.kind.bind(py).clone())?;
+        let (names, files) = (PyList::empty(py), PyList::empty(py));
+        for entry in listing.entries() {
+            let entry = entry.map_err(exception)?;
+            match entry.file_type {
+                FileType::Tree => names.append(text(py, entry.name))?,
+                _ => files.append(maker.make(entry.name, entry.id, entry.mode)?)?,
+            }
+        }
+        let item = (text(py, listing.path()), names, files);
         item.into_pyobject(py).map(Some)
     }
 }

@@ -75,6 +75,7 @@ mod pack;
 mod path;
 mod provisional;
 mod read;
+mod read_ahead;
 mod reader;
 mod reflog;
 mod refs;
@@ -120,5 +121,5 @@ pub use report::{ChangeAction, ChangeError, ChangeKind, ChangeReport, FileEntry}
 pub use retry::{pause, retry_write};
 pub use sink::BlobSink;
 pub use snapshot::Snapshot;
-pub use walk::{FileWalk, Walk, WalkDir};
+pub use walk::{FileWalk, Listed, Listing, Walk, WalkDir};
 pub use write::{CommitOptions, Edits, FileWriter, NewContent, WriteOptions};

@@ -183,7 +183,7 @@ impl Snapshot {
         Ok(Scan::new(&data).find(name).map_err(malformed)?.map(owned))
     }
 
-    fn tree_bytes(&self, tree: ObjectId) -> Result<Bytes, StoreError> {
+    pub(super) fn tree_bytes(&self, tree: ObjectId) -> Result<Bytes, StoreError> {
         Ok(self.database().bytes_of(tree, ObjectKind::Tree)?)
     }
 

@@ -1,11 +1,12 @@
 //! Walking folders of a snapshot, lazily and without recursion.
 
-use bstr::{BString, ByteSlice};
+use bstr::{BStr, BString, ByteSlice};
 use bytes::Bytes;
 use packhouse_object::{EntryMode, ObjectId, ObjectKind, ReadError};
 
 use super::path::join;
 use super::read::Entry;
+use super::read_ahead::ReadAhead;
 use super::scan::Scan;
 use super::{FileType, Snapshot, StoreError};
 
@@ -20,6 +21,51 @@ pub struct WalkDir {
     pub files: Vec<Entry>,
 }
 
+/// A folder as it is stored: its entries are read while they are looked at.
+#[derive(Clone, Debug)]
+pub struct Listing {
+    path: BString,
+    tree: ObjectId,
+    data: Bytes,
+}
+
+/// An entry of a [`Listing`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listed<'a> {
+    /// The name.
+    pub name: &'a BStr,
+    /// The mode as it is stored.
+    pub mode: u32,
+    /// The object.
+    pub id: ObjectId,
+    /// What it is.
+    pub file_type: FileType,
+}
+
+impl Listing {
+    /// The folder's path; empty for the root.
+    pub fn path(&self) -> &BStr {
+        self.path.as_bstr()
+    }
+
+    /// Its entries in Git's order. After an error, which is that the tree is damaged, there are no more.
+    pub fn entries(&self) -> impl Iterator<Item = Result<Listed<'_>, StoreError>> {
+        Scan::new(&self.data).map(|entry| {
+            let entry = entry.map_err(|source| ReadError::decode(self.tree, source))?;
+            Ok(Listed {
+                name: entry.name,
+                mode: entry.mode,
+                id: entry.id,
+                file_type: entry.file_type(),
+            })
+        })
+    }
+}
+
+/// Trees of at least this size are read while the one before is looked at. Of smaller ones, telling another thread takes
+/// as long as reading.
+const AHEAD_BYTES_MIN: usize = 16 << 10;
+
 /// The folders from one downwards, each before those in it.
 pub struct Walk {
     snapshot: Snapshot,
@@ -27,6 +73,8 @@ pub struct Walk {
     start: Option<BString>,
     /// Folders to come, the next one last.
     ahead: Vec<(BString, ObjectId)>,
+    /// The next one, if it is being read.
+    reading: Option<ReadAhead>,
 }
 
 /// All files from a folder downwards with their whole paths, in Git's order.
@@ -51,6 +99,7 @@ impl Snapshot {
             snapshot: self.clone(),
             start: Some(path.as_ref().into()),
             ahead: Vec::new(),
+            reading: None,
         })
     }
 
@@ -70,35 +119,68 @@ impl Snapshot {
     }
 }
 
+impl Walk {
+    /// The next folder, as it is stored. What comes after it is the same as after [`Iterator::next`].
+    pub fn next_listing(&mut self) -> Option<Result<Listing, StoreError>> {
+        let listing = self.step().transpose();
+        if matches!(listing, Some(Err(_))) {
+            self.ahead.clear();
+            self.reading = None;
+        }
+        listing
+    }
+
+    fn step(&mut self) -> Result<Option<Listing>, StoreError> {
+        if let Some(start) = self.start.take() {
+            self.ahead.push(self.snapshot.walk_start(&start)?);
+        }
+        let Some((path, tree)) = self.ahead.pop() else {
+            return Ok(None);
+        };
+        let data = match self.reading.take() {
+            Some(reading) => reading.finish()?,
+            None => self.snapshot.tree_bytes(tree)?,
+        };
+        let listing = Listing { path, tree, data };
+        let first = self.ahead.len();
+        for entry in listing.entries() {
+            let entry = entry?;
+            if entry.file_type == FileType::Tree {
+                self.ahead.push((join(&listing.path, entry.name), entry.id));
+            }
+        }
+        self.ahead[first..].reverse();
+        if listing.data.len() >= AHEAD_BYTES_MIN
+            && let Some((_, next)) = self.ahead.last()
+        {
+            self.reading = Some(ReadAhead::begin(self.snapshot.database(), *next));
+        }
+        Ok(Some(listing))
+    }
+}
+
 impl Iterator for Walk {
     type Item = Result<WalkDir, StoreError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if let Some(start) = self.start.take() {
-            match self.snapshot.walk_start(&start) {
-                Ok(start) => self.ahead.push(start),
-                Err(error) => return Some(Err(error)),
+        let listing = match self.next_listing()? {
+            Ok(listing) => listing,
+            Err(error) => return Some(Err(error)),
+        };
+        let (mut dirs, mut files) = (Vec::new(), Vec::new());
+        for entry in listing.entries().flatten() {
+            match entry.file_type {
+                FileType::Tree => dirs.push(entry.name.to_owned()),
+                file_type => files.push(Entry {
+                    name: entry.name.to_owned(),
+                    mode: entry.mode,
+                    id: entry.id,
+                    file_type,
+                }),
             }
         }
-        let (path, tree) = self.ahead.pop()?;
-        let entries = match self.snapshot.entries(tree) {
-            Ok(entries) => entries,
-            Err(error) => {
-                self.ahead.clear();
-                return Some(Err(error));
-            }
-        };
-        let (dirs, files): (Vec<_>, Vec<_>) = entries
-            .into_iter()
-            .partition(|entry| entry.file_type == FileType::Tree);
-        let below = dirs.iter().rev();
-        self.ahead
-            .extend(below.map(|entry| (join(&path, &entry.name), entry.id)));
-        Some(Ok(WalkDir {
-            path,
-            dirs: dirs.into_iter().map(|entry| entry.name).collect(),
-            files,
-        }))
+        let path = listing.path;
+        Some(Ok(WalkDir { path, dirs, files }))
     }
 }
 
