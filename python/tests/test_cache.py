@@ -218,6 +218,19 @@ def test_the_last_good_copy_is_served_while_the_remote_is_down(manager, site, re
     assert (path / "README.md").exists() and manager.list_cache_entries()[0].status == "error"
 
 
+def test_what_is_listed_is_what_the_cache_has_whoever_changed_the_entry(manager, site, remote, tmp_path):
+    made = good(manager.cache_repository(remote.url))
+    made.status, made.metadata["owner"] = "error", "me"
+    (listed,) = manager.list_cache_entries()
+    assert listed.status == "fresh" and listed.metadata["owner"] == "me"
+    assert manager.list_cache_entries()[0] is listed and made.status == "error"
+    site.down = True
+    assert isinstance(manager.refresh_cache_entry("repo"), Exception)
+    assert manager.list_cache_entries()[0].status == "error" and listed.status == "fresh"
+    manager.config.cache_root = tmp_path / "elsewhere"
+    assert manager.list_cache_entries() == []
+
+
 def test_one_copy_for_callers_at_once(manager, site, remote):
     site.delay = 0.05
     results = []

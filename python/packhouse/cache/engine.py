@@ -9,7 +9,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Callable, Dict, Optional, Set, Tuple, TypeVar, Union
+from typing import Any, Callable, Dict, NamedTuple, Optional, Set, Tuple, TypeVar, Union
 
 from packhouse import _native
 from packhouse._native import CacheError
@@ -28,6 +28,26 @@ _CALLS = 32
 _TIMES = ("created_at", "last_updated", "last_accessed", "last_diff_check")
 
 
+class _Described(NamedTuple):
+    """What the engine said of an entry, and what was made of that: of a thousand entries few change between two looks."""
+
+    root: Path
+    fields: Dict[str, Any]
+    entry: GitCacheEntry
+    values: Dict[str, Any]
+
+    def still_holds(
+        self, root: Path, fields: Dict[str, Any], entry: Optional[GitCacheEntry]
+    ) -> bool:
+        """Whether it would be made again as it is: also callers may have changed the entry that they were given."""
+        return (
+            entry is self.entry
+            and fields == self.fields
+            and root == self.root
+            and vars(entry) == self.values
+        )
+
+
 class Engine:
     """What the calls of a manager stand on."""
 
@@ -39,6 +59,7 @@ class Engine:
         self._threads: Optional[ThreadPoolExecutor] = None
         #: Names of the entries that the cache made; others were put into the configuration by somebody else.
         self._own: Set[str] = set()
+        self._described: Dict[str, _Described] = {}
 
     def _cache(self) -> _native.Cache:
         """The engine as the configuration is now."""
@@ -84,25 +105,31 @@ class Engine:
         for entry in self.config.list_entries():
             if entry.name not in names and not self._is_foreign(entry):
                 self.config.remove_entry(entry.name)
+                self._described.pop(entry.name, None)
         return int(total)
 
-    def _seen(self, fields: Dict[str, Any]) -> GitCacheEntry:
+    def _seen(self, described: Dict[str, Any]) -> GitCacheEntry:
         """The entry that the engine describes, which the configuration then has."""
-        fields = dict(fields)
+        name, root = described["name"], self.config.cache_root
+        before = self.config.get_entry(name)
+        known = self._described.get(name)
+        if known is not None and known.still_holds(root, described, before):
+            return known.entry
+        fields = dict(described)
         for time in _TIMES:
             if fields[time] is not None:
                 fields[time] = datetime.fromtimestamp(fields[time])
-        before = self.config.get_entry(fields["name"])
         metadata = dict(before.metadata) if before is not None else {}
         notes = fields.pop("notes")
         metadata.pop("notes", None)
         if notes:
             metadata["notes"] = notes
-        path = self.config.get_cache_path(fields["name"])
+        path = self.config.get_cache_path(name)
         # Validating a thousand entries takes longer than reading them.
         entry = GitCacheEntry.model_construct(cache_path=path, metadata=metadata, **fields)
         self.config.add_entry(entry)
-        self._own.add(entry.name)
+        self._own.add(name)
+        self._described[name] = _Described(root, described, entry, dict(vars(entry)))
         return entry
 
     def _is_foreign(self, entry: GitCacheEntry) -> bool:
