@@ -146,10 +146,10 @@ impl IncomingObjects {
             let folder = self.objects.path.join("pack");
             create_folders(&self.objects.path, &folder, self.objects.sharing)
                 .map_err(DirectoryError::io("make", &folder))?;
-            for file in &packs {
-                let shared = self.objects.sharing.publish(file, &folder);
-                shared.map_err(DirectoryError::io("protect", file))?;
-            }
+            let sharing = self.objects.sharing;
+            sharing
+                .publish(packs.iter().map(PathBuf::as_path), &folder)
+                .map_err(DirectoryError::io("protect files for", &folder))?;
             for file in &packs {
                 rename_into(file, &folder)?;
             }
@@ -162,14 +162,16 @@ impl IncomingObjects {
     }
 
     fn keep_loose(&self, from: &Path, to: &Path) -> Result<(), DirectoryError> {
-        for file in list(from)? {
-            create_folders(&self.objects.path, to, self.objects.sharing)
-                .map_err(DirectoryError::io("make", to))?;
-            let shared = self.objects.sharing.publish(&file, to);
-            shared.map_err(DirectoryError::io("protect", &file))?;
-            rename_into(&file, to)?;
+        let files = list(from)?;
+        if files.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let sharing = self.objects.sharing;
+        create_folders(&self.objects.path, to, sharing).map_err(DirectoryError::io("make", to))?;
+        sharing
+            .publish(files.iter().map(PathBuf::as_path), to)
+            .map_err(DirectoryError::io("protect files for", to))?;
+        files.iter().try_for_each(|file| rename_into(file, to))
     }
 }
 

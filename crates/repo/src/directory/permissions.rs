@@ -124,7 +124,11 @@ impl Sharing {
 
     /// Gives complete files, which so far are for their owner only, the permissions of such as never change. Their places will
     /// be in `folder`.
-    pub(super) fn publish(self, files: [&Path; 2], folder: &Path) -> io::Result<()> {
+    pub(super) fn publish<'a>(
+        self,
+        files: impl IntoIterator<Item = &'a Path>,
+        folder: &Path,
+    ) -> io::Result<()> {
         // The umask can only be seen in what it does, together with what the folder says of new files; and both may be others
         // than the last time.
         let sample = tempfile::Builder::new()
