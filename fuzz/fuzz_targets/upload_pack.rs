@@ -130,12 +130,12 @@ fn framed(lines: &[&[u8]], ids: &[ObjectId]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut out = PacketWriter::new(&mut bytes);
     for line in lines {
-        let written = match line {
+        let written = match *line {
             b"\xff" => out.flush(),
             b"\xfe" => out.delim(),
             line => {
                 let mut text = Vec::with_capacity(line.len());
-                for byte in *line {
+                for byte in line {
                     match usize::from(*byte) {
                         at @ 0..32 => text.extend_from_slice(ids[at % ids.len()].to_string().as_bytes()),
                         _ => text.push(*byte),
