@@ -8,9 +8,9 @@ pub use limits::CountLimits;
 
 use rayon::prelude::*;
 
-use crate::graph::{CommitNumber, Graph};
+use crate::graph::{Graph, parents_first};
 use crate::introduced::{Introduced, Level, Task};
-use crate::limit::{Limited, Marks, limit};
+use crate::limit::{Limited, limit};
 use crate::{
     Database, IdSet, ObjectId, ObjectKind, Progress, ReadError, on_processors, tag_target,
 };
@@ -33,7 +33,8 @@ pub struct Wanted {
 /// The objects to send.
 #[derive(Clone, Debug, Default)]
 pub struct Counted {
-    /// Each once: commits (newest first), tags, trees (those nearest to a root first), then blobs.
+    /// Each once: commits, tags, trees, then blobs. If they were found by walking, commits are newest first, and trees
+    /// that are nearer to a root come first.
     pub ids: Vec<ObjectId>,
     /// Objects the other side has; filled only if asked for.
     pub thin_bases: IdSet,
@@ -51,12 +52,12 @@ impl Counted {
     }
 }
 
-/// Finds the objects to send: what the wants reach and the haves do not.
+/// Finds the objects to send by walking: what the wants reach and the haves do not.
 ///
 /// Every missing object is found. A few that the other side has may be among them, where a file
 /// or a folder came back from older history, or from another folder: to know would cost reading
 /// all that the other side has.
-pub fn count_objects(
+pub(crate) fn walk_objects(
     db: &Database,
     wanted: &Wanted,
     progress: &dyn Progress,
@@ -64,7 +65,7 @@ pub fn count_objects(
     count_limited(db, wanted, &CountLimits::default(), progress)
 }
 
-/// As [`count_objects`], for a side whose history is cut or that wants some kinds of objects only.
+/// As [`crate::count_objects`], for a side whose history is cut or that wants some kinds of objects only.
 ///
 /// What the wants name themselves is always found, whatever the filter says.
 pub fn count_limited(
@@ -241,7 +242,7 @@ impl Count<'_> {
             return Ok(());
         }
         self.theirs.extend(edge.trees());
-        for commit in parents_first(graph, limited)? {
+        for commit in parents_first(graph, &limited.commits)? {
             let parents = graph.parents(commit)?;
             let bases: Vec<_> = match parents.is_empty() {
                 true => edge.bases(),
@@ -350,41 +351,8 @@ impl Count<'_> {
     }
 }
 
-/// The commits that are sent, each after its parents. (Dates do not tell: clocks lie.)
-fn parents_first(graph: &mut Graph<'_>, limited: &Limited) -> Result<Vec<CommitNumber>, ReadError> {
-    const WAITING: u8 = 1;
-    const PLACED: u8 = 2;
-    let mut marks = Marks::default();
-    for commit in &limited.commits {
-        marks.set(*commit, WAITING);
-    }
-    let mut order = Vec::with_capacity(limited.commits.len());
-    // By date this is the right order already, or nearly so: the stack stays short.
-    let mut stack = Vec::new();
-    for commit in limited.commits.iter().rev() {
-        stack.push(*commit);
-        while let Some(commit) = stack.last().copied() {
-            let parents = graph.parents(commit)?;
-            let before = stack.len();
-            stack.extend(
-                parents
-                    .into_iter()
-                    .filter(|parent| marks.get(*parent) == WAITING),
-            );
-            if stack.len() == before {
-                stack.pop();
-                if !marks.has(commit, PLACED) {
-                    marks.set(commit, PLACED);
-                    order.push(commit);
-                }
-            }
-        }
-    }
-    Ok(order)
-}
-
 /// Visits an object and, while it is a tag, what it names.
-fn follow_tags(
+pub(crate) fn follow_tags(
     db: &Database,
     id: ObjectId,
     visit: &mut dyn FnMut(ObjectId, ObjectKind),

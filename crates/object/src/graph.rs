@@ -3,6 +3,7 @@
 use std::collections::BinaryHeap;
 use std::ops::Range;
 
+use crate::limit::Marks;
 use crate::{Database, IdMap, IdSet, ObjectId, ObjectKind, ReadError, commit_links};
 
 /// A commit of a [`Graph`].
@@ -84,6 +85,12 @@ impl<'a> Graph<'a> {
         self.nodes[commit as usize].seconds
     }
 
+    /// The ids of a commit's parents, in their order.
+    pub(crate) fn parent_ids(&self, commit: CommitNumber) -> &[ObjectId] {
+        let Range { start, end } = self.nodes[commit as usize].parents;
+        &self.parents[start as usize..end as usize]
+    }
+
     /// The numbers of a commit's parents, in their order.
     pub(crate) fn parents(&mut self, commit: CommitNumber) -> Result<Vec<CommitNumber>, ReadError> {
         let Range { start, end } = self.nodes[commit as usize].parents;
@@ -91,6 +98,42 @@ impl<'a> Graph<'a> {
             .map(|at| self.number(self.parents[at as usize]))
             .collect()
     }
+}
+
+/// These commits, each after those of its parents that are among them. (Dates do not tell: clocks lie.)
+pub(crate) fn parents_first(
+    graph: &mut Graph<'_>,
+    commits: &[CommitNumber],
+) -> Result<Vec<CommitNumber>, ReadError> {
+    const WAITING: u8 = 1;
+    const PLACED: u8 = 2;
+    let mut marks = Marks::default();
+    for commit in commits {
+        marks.set(*commit, WAITING);
+    }
+    let mut order = Vec::with_capacity(commits.len());
+    // Newest first, this is the right order already when it is turned around, or nearly so: the stack stays short.
+    let mut stack = Vec::new();
+    for commit in commits.iter().rev() {
+        stack.push(*commit);
+        while let Some(commit) = stack.last().copied() {
+            let parents = graph.parents(commit)?;
+            let before = stack.len();
+            stack.extend(
+                parents
+                    .into_iter()
+                    .filter(|parent| marks.get(*parent) == WAITING),
+            );
+            if stack.len() == before {
+                stack.pop();
+                if !marks.has(commit, PLACED) {
+                    marks.set(commit, PLACED);
+                    order.push(commit);
+                }
+            }
+        }
+    }
+    Ok(order)
 }
 
 /// Commits waiting to be looked at: newest first, and of equal age the one that came first.

@@ -9,10 +9,12 @@
 //! - This is the one crate that names the `gix` crates.
 
 mod ancestry;
+mod bitmap;
 mod cache;
 mod commit;
 mod commit_text;
 mod config_text;
+mod copy_part;
 mod count;
 mod database;
 mod decode_error;
@@ -32,6 +34,7 @@ mod loose;
 mod mode;
 mod object;
 pub mod pack;
+mod pack_out;
 mod path;
 mod processors;
 mod progress;
@@ -42,6 +45,7 @@ mod signature;
 mod special_file;
 mod stream;
 mod tag;
+mod to_send;
 mod tree;
 mod walk;
 mod write_pack;
@@ -49,11 +53,14 @@ mod write_pack;
 pub use bstr::{BStr, BString};
 
 pub use ancestry::{is_ancestor, merge_bases};
+pub use bitmap::{
+    BitmapError, BitmapIndex, BitmapStats, Bits, BuildBitmapError, Ewah, EwahError, build_bitmap,
+};
 pub use cache::ObjectCache;
 pub use commit::{Commit, commit_links, signed_commit};
 pub use commit_text::commit_text;
 pub use config_text::{BadConfigLine, ConfigItem, ConfigReading, read_config};
-pub use count::{CountLimits, Counted, ObjectFilter, Wanted, count_limited, count_objects};
+pub use count::{CountLimits, Counted, ObjectFilter, Wanted, count_limited};
 pub use database::{Database, MissedObject};
 pub use decode_error::DecodeError;
 pub use diff_trees::{TreeChange, diff_trees};
@@ -93,6 +100,7 @@ pub use special_file::{
 };
 pub use stream::ObjectStream;
 pub use tag::{Tag, tag_target};
+pub use to_send::{ToSend, count_objects, count_to_send, pack_with_bitmap, write_to_send};
 pub use tree::{MAX_TREE_DEPTH, Tree, TreeEntry, TreeEntryRef, TreeIter, compare_entries};
 pub use walk::CommitWalk;
 pub use write_pack::{PackOptions, PackStats, WritePackError, write_pack};

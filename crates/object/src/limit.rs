@@ -51,24 +51,20 @@ pub(crate) fn limit_since(
     since: Option<i64>,
     progress: &dyn Progress,
 ) -> Result<Limited, ReadError> {
-    let mut walk = Walk::new(since);
-    for id in hidden {
-        let commit = graph.number(id)?;
-        walk.add(graph, commit, true)?;
-    }
-    for id in tips {
-        let commit = graph.number(id)?;
-        walk.add(graph, commit, false)?;
-    }
-    walk.run(graph, progress)?;
-    let Walk {
-        mut commits, marks, ..
-    } = walk;
-    commits.retain(|commit| !marks.has(*commit, HIDDEN));
-    Ok(Limited {
-        commits,
-        hidden: marks,
-    })
+    let walk = Walk::new(since, u64::MAX);
+    let limited = walk.limit(graph, tips, hidden, progress)?;
+    Ok(limited.expect("so many commits there are not"))
+}
+
+/// The same as [`limit`], if it takes no more than `most` commits to look at.
+pub(crate) fn limit_within(
+    graph: &mut Graph<'_>,
+    tips: impl IntoIterator<Item = ObjectId>,
+    hidden: impl IntoIterator<Item = ObjectId>,
+    progress: &dyn Progress,
+    most: u64,
+) -> Result<Option<Limited>, ReadError> {
+    Walk::new(None, most).limit(graph, tips, hidden, progress)
 }
 
 struct Walk {
@@ -78,25 +74,61 @@ struct Walk {
     /// How many commits of the queue are not hidden.
     wanted_waiting: usize,
     since: Option<i64>,
+    /// How many commits may be looked at.
+    most: u64,
 }
 
 impl Walk {
-    fn new(since: Option<i64>) -> Walk {
+    fn new(since: Option<i64>, most: u64) -> Walk {
         Walk {
             queue: DateQueue::new(),
             marks: Marks::default(),
             commits: Vec::new(),
             wanted_waiting: 0,
             since,
+            most,
         }
     }
 
-    fn run(&mut self, graph: &mut Graph<'_>, progress: &dyn Progress) -> Result<(), ReadError> {
+    /// `None` if it would take too many commits.
+    fn limit(
+        mut self,
+        graph: &mut Graph<'_>,
+        tips: impl IntoIterator<Item = ObjectId>,
+        hidden: impl IntoIterator<Item = ObjectId>,
+        progress: &dyn Progress,
+    ) -> Result<Option<Limited>, ReadError> {
+        for id in hidden {
+            let commit = graph.number(id)?;
+            self.add(graph, commit, true)?;
+        }
+        for id in tips {
+            let commit = graph.number(id)?;
+            self.add(graph, commit, false)?;
+        }
+        if !self.run(graph, progress)? {
+            return Ok(None);
+        }
+        let Walk {
+            mut commits, marks, ..
+        } = self;
+        commits.retain(|commit| !marks.has(*commit, HIDDEN));
+        Ok(Some(Limited {
+            commits,
+            hidden: marks,
+        }))
+    }
+
+    /// Returns whether it came to its end.
+    fn run(&mut self, graph: &mut Graph<'_>, progress: &dyn Progress) -> Result<bool, ReadError> {
         let mut slop = SLOP;
         let mut last_wanted = i64::MAX;
         let mut looked_at = 0u64;
         while let Some(commit) = self.queue.pop() {
             looked_at += 1;
+            if looked_at > self.most {
+                return Ok(false);
+            }
             if looked_at.is_multiple_of(COMMITS_PER_REPORT) {
                 progress.counting(self.commits.len() as u64);
                 if progress.cancelled() {
@@ -126,7 +158,7 @@ impl Walk {
                 }
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     fn slop_left(&self, slop: u32, last_wanted: i64) -> u32 {

@@ -11,9 +11,10 @@ use rayon::prelude::*;
 
 use crate::pack::CopyError;
 use crate::pack::entry::{EntryKind, write_header};
+use crate::pack_out::{PIECE_LEN, PackOut};
 use crate::{
-    Counted, Database, HashKind, IdMap, ObjectHasher, ObjectId, ObjectKind, ObjectStream, Progress,
-    RawEntry, ReadError, hash_object, on_processors,
+    Counted, Database, IdMap, ObjectHasher, ObjectId, ObjectKind, ObjectStream, Progress, RawEntry,
+    ReadError, hash_object, on_processors,
 };
 
 /// What the receiver of a pack understands.
@@ -44,8 +45,6 @@ pub enum WritePackError {
 const ENTRIES_PER_BATCH: usize = 512;
 /// Entries with a longer zlib stream, and objects that are larger, pass through in pieces.
 const WHOLE_BYTES: u64 = 64 << 10;
-/// The pack is hashed and handed on in pieces of this size.
-const PIECE_LEN: usize = 64 << 10;
 
 /// What a written pack holds, and how it was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,8 +55,10 @@ pub struct PackStats {
     pub objects: u64,
     /// How many of them are deltas.
     pub deltas: u64,
-    /// How many entries, deltas included, were copied from packs as they are.
+    /// How many entries, deltas included, were copied from packs as they are, each for itself.
     pub reused: u64,
+    /// How many were copied with their neighbours, in one piece; they are not looked into.
+    pub pack_reused: u64,
 }
 
 /// Writes a pack of the counted objects to `out` and returns what it holds.
@@ -83,12 +84,27 @@ pub(crate) fn write_entries(
     progress: &dyn Progress,
     placed: &mut dyn FnMut(ObjectId, u64),
 ) -> Result<PackStats, WritePackError> {
-    let plan = Plan::new(db, counted, options)?;
+    let count = u32::try_from(counted.ids.len()).map_err(|_| WritePackError::TooMany)?;
+    let is_there = |base: &ObjectId| options.thin && counted.thin_bases.contains(base);
+    let mut out = PackOut::begin(out, count)?;
+    let mut stats = write_rest(db, counted, options, &is_there, &mut out, progress, placed)?;
+    stats.bytes = out.finish()?;
+    Ok(stats)
+}
+
+/// Writes the entries of the counted objects into a pack that was begun. `is_there`: whether a delta may build on an
+/// object that is not among them, by its id. The size of the pack is left to the caller.
+pub(crate) fn write_rest(
+    db: &Database,
+    counted: &Counted,
+    options: &PackOptions,
+    is_there: &(dyn Fn(&ObjectId) -> bool + Sync),
+    out: &mut PackOut<'_>,
+    progress: &dyn Progress,
+    placed: &mut dyn FnMut(ObjectId, u64),
+) -> Result<PackStats, WritePackError> {
+    let plan = Plan::new(db, counted, options, is_there);
     let total = plan.entries.len();
-    let count = u32::try_from(total).map_err(|_| WritePackError::TooMany)?;
-    let mut out = PackStreamWriter::new(out);
-    out.write_all(b"PACK\0\0\0\x02")?;
-    out.write_all(&count.to_be_bytes())?;
     let mut offsets = Vec::with_capacity(total);
     let mut stats = PackStats {
         objects: total as u64,
@@ -112,19 +128,18 @@ pub(crate) fn write_entries(
             stats.deltas += u64::from(!matches!(entry.kind, PreparedKind::Object(_)));
             stats.reused += u64::from(entry.reused);
             placed(plan.entries[offsets.len()].id, out.offset());
-            plan.write(entry, &mut offsets, &mut out)?;
+            plan.write(entry, &mut offsets, out)?;
         }
     }
     progress.writing(total as u64, total as u64);
-    stats.bytes = out.finish()?;
     Ok(stats)
 }
 
 /// The entries in the order they are written.
 struct Plan<'a> {
     db: &'a Database,
-    counted: &'a Counted,
     options: &'a PackOptions,
+    is_there: &'a (dyn Fn(&ObjectId) -> bool + Sync),
     entries: Vec<Planned>,
     /// Where in `entries` an object is.
     positions: IdMap<u32>,
@@ -176,7 +191,8 @@ impl<'a> Plan<'a> {
         db: &'a Database,
         counted: &'a Counted,
         options: &'a PackOptions,
-    ) -> Result<Self, WritePackError> {
+        is_there: &'a (dyn Fn(&ObjectId) -> bool + Sync),
+    ) -> Self {
         let place = |id: &ObjectId| {
             let found = |(number, pack): (usize, &std::sync::Arc<crate::Pack>)| {
                 pack.lookup(id).map(|offset| (number as u32, offset))
@@ -208,13 +224,13 @@ impl<'a> Plan<'a> {
         for (position, entry) in entries.iter().enumerate() {
             positions.insert(entry.id, position as u32);
         }
-        Ok(Plan {
+        Plan {
             db,
-            counted,
             options,
+            is_there,
             entries,
             positions,
-        })
+        }
     }
 
     fn prepare(&self, position: usize) -> Result<Prepared, WritePackError> {
@@ -248,7 +264,13 @@ impl<'a> Plan<'a> {
             true => Check::Hash,
             false => Check::Trust,
         };
-        self.prepare_whole(*id, check)
+        let (kind, size, content) = whole(self.db, *id, check)?;
+        Ok(Prepared {
+            kind: PreparedKind::Object(kind),
+            size,
+            content,
+            reused: false,
+        })
     }
 
     /// What a stored entry becomes in this pack, if it can be copied.
@@ -263,45 +285,15 @@ impl<'a> Plan<'a> {
         match self.positions.get(&base) {
             Some(at) if (*at as usize) < position => Some(PreparedKind::DeltaHere(*at)),
             Some(_) => None,
-            None => {
-                let is_there = self.options.thin && self.counted.thin_bases.contains(&base);
-                is_there.then_some(PreparedKind::DeltaThere(base))
-            }
+            None => (self.is_there)(&base).then_some(PreparedKind::DeltaThere(base)),
         }
-    }
-
-    fn prepare_whole(&self, id: ObjectId, check: Check) -> Result<Prepared, WritePackError> {
-        let missing = ReadError::NotFound { id };
-        let header = self.db.header(&id)?;
-        if header.is_some_and(|header| header.size > WHOLE_BYTES) {
-            let stream = self.db.stream(&id)?.ok_or(missing)?;
-            let (kind, size) = (PreparedKind::Object(stream.kind), stream.size);
-            return Ok(Prepared {
-                kind,
-                size,
-                content: Content::Deflated(stream, check),
-                reused: false,
-            });
-        }
-        let object = self.db.read(&id)?.ok_or(missing)?;
-        if check == Check::Hash && hash_object(object.kind, &object.data) != Ok(id) {
-            return Err(ReadError::Mismatch { id }.into());
-        }
-        let content = Content::Whole(deflate(&object.data));
-        let (kind, size) = (PreparedKind::Object(object.kind), object.data.len() as u64);
-        Ok(Prepared {
-            kind,
-            size,
-            content,
-            reused: false,
-        })
     }
 
     fn write(
         &self,
         entry: Prepared,
         offsets: &mut Vec<u64>,
-        out: &mut PackStreamWriter<'_>,
+        out: &mut PackOut<'_>,
     ) -> Result<(), WritePackError> {
         let offset = out.offset();
         let kind = match entry.kind {
@@ -316,7 +308,7 @@ impl<'a> Plan<'a> {
         };
         let id = self.entries[offsets.len()].id;
         offsets.push(offset);
-        write_header(kind, entry.size, &mut out.piece);
+        write_header(kind, entry.size, out.piece());
         match entry.content {
             Content::Whole(stream) => Ok(out.write_all(&stream)?),
             Content::Copied(number, raw) => {
@@ -327,6 +319,42 @@ impl<'a> Plan<'a> {
             Content::Deflated(stream, check) => deflate_stream(id, stream, check, out),
         }
     }
+}
+
+/// Writes an object as it is, deflated anew, into a pack that was begun.
+pub(crate) fn write_whole(
+    db: &Database,
+    id: ObjectId,
+    out: &mut PackOut<'_>,
+) -> Result<(), WritePackError> {
+    let (kind, size, content) = whole(db, id, Check::Trust)?;
+    write_header(EntryKind::Object(kind), size, out.piece());
+    match content {
+        Content::Deflated(stream, check) => deflate_stream(id, stream, check, out),
+        Content::Whole(stream) => Ok(out.write_all(&stream)?),
+        Content::Copied(..) => unreachable!("it is deflated anew"),
+    }
+}
+
+/// An object as it is, small ones deflated already.
+fn whole(
+    db: &Database,
+    id: ObjectId,
+    check: Check,
+) -> Result<(ObjectKind, u64, Content), WritePackError> {
+    let missing = ReadError::NotFound { id };
+    let header = db.header(&id)?;
+    if header.is_some_and(|header| header.size > WHOLE_BYTES) {
+        let stream = db.stream(&id)?.ok_or(missing)?;
+        let (kind, size) = (stream.kind, stream.size);
+        return Ok((kind, size, Content::Deflated(stream, check)));
+    }
+    let object = db.read(&id)?.ok_or(missing)?;
+    if check == Check::Hash && hash_object(object.kind, &object.data) != Ok(id) {
+        return Err(ReadError::Mismatch { id }.into());
+    }
+    let size = object.data.len() as u64;
+    Ok((object.kind, size, Content::Whole(deflate(&object.data))))
 }
 
 fn copy_error(id: ObjectId, error: CopyError) -> WritePackError {
@@ -347,7 +375,7 @@ fn deflate_stream(
     id: ObjectId,
     mut stream: ObjectStream,
     check: Check,
-    out: &mut PackStreamWriter<'_>,
+    out: &mut PackOut<'_>,
 ) -> Result<(), WritePackError> {
     let mut zlib = ZlibEncoder::new(out, Compression::fast());
     let mut piece = vec![0; PIECE_LEN];
@@ -370,61 +398,5 @@ fn deflate_stream(
             hasher.update(&piece[..n]);
         }
         zlib.write_all(&piece[..n])?;
-    }
-}
-
-/// Hashes what is written and hands it on in large pieces.
-struct PackStreamWriter<'a> {
-    out: &'a mut dyn Write,
-    hasher: gix_hash::Hasher,
-    piece: Vec<u8>,
-    /// Where the piece begins in the pack.
-    handed_on: u64,
-}
-
-impl<'a> PackStreamWriter<'a> {
-    fn new(out: &'a mut dyn Write) -> Self {
-        let hasher = gix_hash::hasher(HashKind::Sha1);
-        PackStreamWriter {
-            out,
-            hasher,
-            piece: Vec::with_capacity(2 * PIECE_LEN),
-            handed_on: 0,
-        }
-    }
-
-    fn offset(&self) -> u64 {
-        self.handed_on + self.piece.len() as u64
-    }
-
-    fn hand_on(&mut self) -> io::Result<()> {
-        self.hasher.update(&self.piece);
-        self.out.write_all(&self.piece)?;
-        self.handed_on += self.piece.len() as u64;
-        self.piece.clear();
-        Ok(())
-    }
-
-    /// Writes the checksum; returns the size of it all.
-    fn finish(mut self) -> io::Result<u64> {
-        self.hand_on()?;
-        let checksum = self.hasher.try_finalize().map_err(io::Error::other)?;
-        self.out.write_all(checksum.as_slice())?;
-        self.out.flush()?;
-        Ok(self.handed_on + checksum.as_slice().len() as u64)
-    }
-}
-
-impl Write for PackStreamWriter<'_> {
-    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        self.piece.extend_from_slice(data);
-        if self.piece.len() >= PIECE_LEN {
-            self.hand_on()?;
-        }
-        Ok(data.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }

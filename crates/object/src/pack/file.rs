@@ -3,15 +3,17 @@
 //! Entries are read with `pread` into small buffers, so that the memory a pack takes does not
 //! depend on its size; only the index is mapped.
 
+use std::cmp::Ordering;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{self, AtomicU64};
 
 use super::PackError;
-use super::index::Index;
+use super::index::{Index, Order};
 use super::read_at::ReadAt;
+use crate::bitmap::BitmapIndex;
 use crate::{HashKind, ObjectId, ProcessLocal, oid};
 
 /// `PACK`, the version and the number of objects.
@@ -27,7 +29,8 @@ pub struct Pack {
     id: ObjectId,
     bytes: u64,
     number: u64,
-    by_offset: ProcessLocal<OnceLock<Vec<u32>>>,
+    order: ProcessLocal<OnceLock<Order>>,
+    pub(super) bitmap: ProcessLocal<OnceLock<Option<BitmapIndex>>>,
 }
 
 impl Pack {
@@ -71,8 +74,7 @@ impl Pack {
             return Err(damaged("its index is for another pack"));
         }
         static NEXT_NUMBER: AtomicU64 = AtomicU64::new(0);
-        let number = NEXT_NUMBER.fetch_add(1, Ordering::Relaxed);
-        let by_offset = ProcessLocal::new();
+        let number = NEXT_NUMBER.fetch_add(1, atomic::Ordering::Relaxed);
         Ok(Pack {
             file,
             index,
@@ -80,7 +82,8 @@ impl Pack {
             id,
             bytes,
             number,
-            by_offset,
+            order: ProcessLocal::new(),
+            bitmap: ProcessLocal::new(),
         })
     }
 
@@ -124,7 +127,7 @@ impl Pack {
     /// The object whose entry begins at `offset`.
     pub fn id_at(&self, offset: u64) -> Option<ObjectId> {
         let at = self.rank(offset).ok()?;
-        Some(self.index.id(self.by_offset()[at]).to_owned())
+        Some(self.index.id(self.order().position(at)).to_owned())
     }
 
     /// Adds ids that begin with the hexadecimal `prefix` to `found`, until it holds `limit`.
@@ -147,7 +150,8 @@ impl Pack {
 
     /// Every object and where its entry begins, by offset: the order that reads fastest.
     pub fn iter_by_offset(&self) -> impl Iterator<Item = (ObjectId, u64)> + '_ {
-        self.by_offset().iter().map(|position| self.at(*position))
+        let order = self.order();
+        (0..self.index.count()).map(|at| self.at(order.position(at as usize)))
     }
 
     /// Where the entry that begins at `offset` ends.
@@ -156,9 +160,9 @@ impl Pack {
             .rank(offset)
             .map_err(|_| PackError::NoEntry { offset })?;
         let trailer_at = self.bytes - TRAILER_LEN as u64;
-        let end = match self.by_offset().get(at + 1) {
-            Some(next) => self.index.offset(*next),
-            None => trailer_at,
+        let end = match at + 1 < self.index.count() as usize {
+            true => self.index.offset(self.order().position(at + 1)),
+            false => trailer_at,
         };
         if offset < end && end <= trailer_at {
             Ok(end)
@@ -169,7 +173,7 @@ impl Pack {
 
     /// The position in the index of the entry that begins at `offset`.
     pub(super) fn position_at(&self, offset: u64) -> Option<u32> {
-        self.rank(offset).ok().map(|at| self.by_offset()[at])
+        self.rank(offset).ok().map(|at| self.order().position(at))
     }
 
     pub(super) fn io(&self, source: io::Error) -> PackError {
@@ -186,18 +190,27 @@ impl Pack {
         )
     }
 
-    fn rank(&self, offset: u64) -> Result<usize, usize> {
-        self.by_offset()
-            .binary_search_by_key(&offset, |position| self.index.offset(*position))
+    /// The place of the entry that begins at `offset`, or where it would be.
+    pub(super) fn rank(&self, offset: u64) -> Result<usize, usize> {
+        let order = self.order();
+        let (mut low, mut high) = (0, self.index.count() as usize);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match self.index.offset(order.position(middle)).cmp(&offset) {
+                Ordering::Less => low = middle + 1,
+                Ordering::Greater => high = middle,
+                Ordering::Equal => return Ok(middle),
+            }
+        }
+        Err(low)
     }
 
-    /// Positions in the index by offset; made when first needed, four bytes an object.
-    fn by_offset(&self) -> &[u32] {
-        self.by_offset.get_or_init(OnceLock::new).get_or_init(|| {
-            let mut positions: Vec<u32> = (0..self.index.count()).collect();
-            positions.sort_unstable_by_key(|position| self.index.offset(*position));
-            positions
-        })
+    /// Positions in the index by offset: the reverse index beside the pack, or made when first needed, four bytes an
+    /// object.
+    pub(super) fn order(&self) -> &Order {
+        self.order
+            .get_or_init(OnceLock::new)
+            .get_or_init(|| Order::of(&self.index, &self.path.with_extension("rev")))
     }
 }
 

@@ -9,6 +9,8 @@
 //!   ([`MAX_DELTA_DEPTH`]).
 //! - What a stranger sends is hashed with collision detection.
 
+mod adopt;
+mod bits;
 mod body;
 mod chain;
 pub mod check;

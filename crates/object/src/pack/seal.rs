@@ -84,5 +84,6 @@ pub(super) fn sync_with_index(
         objects: entries.len() as u64,
         pack_bytes: pack.bytes,
         idx_bytes: index.bytes,
+        bitmap: None,
     })
 }

@@ -50,6 +50,8 @@ pub struct FinishedPack {
     pub pack_bytes: u64,
     /// The size of the index file.
     pub idx_bytes: u64,
+    /// Its bitmap index, if it has one; dropping this removes the file.
+    pub bitmap: Option<TempPath>,
 }
 
 /// Why a pack was not written.

@@ -4,9 +4,13 @@
 //! memory, never read whole; what opening it checks is enough that no lookup reaches outside.
 
 mod map;
+mod order;
 mod read;
+mod reverse;
 mod write;
 
 pub(crate) use map::map as map_file;
+pub(crate) use order::Order;
 pub use read::{Index, IndexError};
+pub use reverse::{ReverseIndex, ReverseIndexError, write_reverse_index};
 pub use write::{IndexEntry, WrittenIndex, write_index};

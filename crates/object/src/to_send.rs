@@ -1,0 +1,341 @@
+//! What is to be sent to another side: counted by bitmaps where there are some, and by walking elsewhere.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use crate::bitmap::{BitmapError, Bits, ReachError, Reached};
+use crate::copy_part::{copy_part, copy_whole};
+use crate::count::{follow_tags, walk_objects};
+use crate::graph::Graph;
+use crate::limit::limit_within;
+use crate::pack_out::PackOut;
+use crate::write_pack::write_rest;
+use crate::{
+    Counted, Database, IdSet, ObjectId, ObjectKind, Pack, PackOptions, PackStats, Progress,
+    ReadError, Wanted, WritePackError,
+};
+
+/// What lies between two sides is walked if it takes no more commits than this: what changed in few commits is found
+/// sooner than all that one side has, and with it how deltas and objects lie together.
+const SHORT_WALK: u64 = 512;
+
+/// The objects to send: some of those of one pack, and others by their ids. None is among both.
+///
+/// It keeps the pack open, and says nothing of the view that it was counted in: whoever holds all objects that were
+/// counted can write it.
+#[derive(Clone)]
+pub struct ToSend {
+    part: Option<PackPart>,
+    rest: Counted,
+    /// What the receiver has, if deltas may build on it and bitmaps were used.
+    theirs: Option<Arc<Reached>>,
+}
+
+/// Some objects of a pack.
+#[derive(Clone)]
+pub(crate) struct PackPart {
+    pub(crate) pack: Arc<Pack>,
+    pub(crate) bits: Bits,
+}
+
+impl From<Counted> for ToSend {
+    fn from(rest: Counted) -> ToSend {
+        ToSend {
+            part: None,
+            rest,
+            theirs: None,
+        }
+    }
+}
+
+impl ToSend {
+    /// How many objects there are.
+    pub fn len(&self) -> u64 {
+        self.part_len() + self.rest.ids.len() as u64
+    }
+
+    /// Whether there is nothing to send.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// About how many bytes of memory it takes, the pack not counted.
+    pub fn weight_bytes(&self) -> u64 {
+        const PER_ID: u64 = 32;
+        let bits = |bits: &Bits| u64::from(bits.limit()) / 8;
+        let part = self.part.as_ref().map_or(0, |part| bits(&part.bits));
+        let theirs = self.theirs.as_ref().map_or(0, |theirs| {
+            bits(&theirs.bits) + theirs.others.len() as u64 * PER_ID
+        });
+        let ids = (self.rest.ids.len() + self.rest.thin_bases.len()) as u64;
+        256 + part + theirs + ids * PER_ID
+    }
+
+    /// Leaves out the blobs, but for those that are kept whatever they are: for a client that asks for no blobs and names
+    /// some.
+    pub fn leave_out_blobs(&mut self, kept: &IdSet) -> Result<(), BitmapError> {
+        if let Some(PackPart { pack, bits }) = &mut self.part
+            && let Some(bitmap) = pack.bitmap()
+        {
+            let mut blobs = bitmap.kind(ObjectKind::Blob)?;
+            let kept = kept.iter().filter_map(|id| pack.bit_of(id));
+            kept.for_each(|bit| blobs.remove(bit));
+            bits.subtract(&blobs);
+        }
+        let [_, blobs] = self.rest.groups;
+        let rest = self.rest.ids.split_off(blobs);
+        let kept = rest.into_iter().filter(|id| kept.contains(id));
+        self.rest.ids.extend(kept);
+        Ok(())
+    }
+
+    fn part_len(&self) -> u64 {
+        self.part.as_ref().map_or(0, |part| part.bits.count())
+    }
+
+    /// The same by ids.
+    fn counted(self) -> Result<Counted, BitmapError> {
+        let Some(PackPart { pack, bits }) = self.part else {
+            return Ok(self.rest);
+        };
+        let mut groups: [Vec<ObjectId>; 3] = Default::default();
+        if let Some(bitmap) = pack.bitmap() {
+            for kind in ObjectKind::ALL {
+                let mut of_kind = bitmap.kind(kind)?;
+                of_kind.intersect(&bits);
+                let ids = of_kind.iter().map(|bit| pack.id_of_bit(bit));
+                groups[group(kind)].extend(ids);
+            }
+        }
+        let [links, trees] = self.rest.groups;
+        groups[0].extend_from_slice(&self.rest.ids[..links]);
+        groups[1].extend_from_slice(&self.rest.ids[links..trees]);
+        groups[2].extend_from_slice(&self.rest.ids[trees..]);
+        let mut thin_bases = self.rest.thin_bases;
+        if let Some(theirs) = self.theirs {
+            thin_bases.extend(theirs.bits.iter().map(|bit| pack.id_of_bit(bit)));
+            thin_bases.extend(theirs.others.keys());
+        }
+        let [links, trees, _] = groups.each_ref().map(Vec::len);
+        Ok(Counted {
+            ids: groups.concat(),
+            thin_bases,
+            groups: [links, links + trees],
+        })
+    }
+}
+
+/// Commits and tags go first, then trees, then blobs.
+fn group(kind: ObjectKind) -> usize {
+    match kind {
+        ObjectKind::Commit | ObjectKind::Tag => 0,
+        ObjectKind::Tree => 1,
+        ObjectKind::Blob => 2,
+    }
+}
+
+impl std::fmt::Debug for ToSend {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (part, rest) = (self.part_len(), self.rest.ids.len());
+        write!(f, "ToSend({part} objects of a pack, {rest} others)")
+    }
+}
+
+/// Finds the objects to send: what the wants reach and the haves do not.
+///
+/// Every missing object is found. Where a walk is short, or there are no bitmaps, a few that the other side has may be
+/// among them: where a file or a folder came back from older history, or from another folder.
+pub fn count_objects(
+    db: &Database,
+    wanted: &Wanted,
+    progress: &dyn Progress,
+) -> Result<Counted, ReadError> {
+    match count_to_send(db, wanted, progress)?.counted() {
+        Ok(counted) => Ok(counted),
+        Err(error) => {
+            tracing::warn!(%error, "a bitmap index cannot be used");
+            walk_objects(db, wanted, progress)
+        }
+    }
+}
+
+/// As [`count_objects`], for [`write_to_send`]: what is found by bitmaps is not named one by one.
+pub fn count_to_send(
+    db: &Database,
+    wanted: &Wanted,
+    progress: &dyn Progress,
+) -> Result<ToSend, ReadError> {
+    // In this order: a short walk does without reading bitmaps.
+    if !is_near(db, wanted, progress)?
+        && let Some(pack) = pack_with_bitmap(db)
+    {
+        match count_by_bitmap(db, pack, wanted, progress) {
+            Ok(found) => return Ok(found),
+            Err(ReachError::Read(error)) => return Err(error),
+            Err(ReachError::Bitmap(error)) => {
+                let pack = pack.path().display();
+                tracing::warn!(%pack, %error, "its bitmap index cannot be used");
+            }
+        }
+    }
+    Ok(walk_objects(db, wanted, progress)?.into())
+}
+
+/// The largest pack that has a bitmap index.
+pub fn pack_with_bitmap(db: &Database) -> Option<&Arc<Pack>> {
+    let with_bitmap = db.packs().iter().filter(|pack| pack.bitmap().is_some());
+    with_bitmap.max_by_key(|pack| pack.object_count())
+}
+
+/// Whether there are few commits between the two sides.
+fn is_near(db: &Database, wanted: &Wanted, progress: &dyn Progress) -> Result<bool, ReadError> {
+    let mut hidden = Vec::new();
+    for have in &wanted.haves {
+        if db.contains(have)?
+            && let (commit, ObjectKind::Commit) = db.peel(have)?
+        {
+            hidden.push(commit);
+        }
+    }
+    if hidden.is_empty() {
+        return Ok(false);
+    }
+    let mut tips = Vec::new();
+    for want in &wanted.wants {
+        if let (commit, ObjectKind::Commit) = db.peel(want)? {
+            tips.push(commit);
+        }
+    }
+    let limited = limit_within(&mut Graph::new(db), tips, hidden, progress, SHORT_WALK)?;
+    Ok(limited.is_some())
+}
+
+fn count_by_bitmap(
+    db: &Database,
+    pack: &Arc<Pack>,
+    wanted: &Wanted,
+    progress: &dyn Progress,
+) -> Result<ToSend, ReachError> {
+    let mut theirs = Reached::none(pack);
+    let mut haves = Vec::new();
+    for have in &wanted.haves {
+        if db.contains(have)? {
+            haves.push(*have);
+        }
+    }
+    theirs.add(db, &haves, progress)?;
+    // What the receiver has is not walked through again.
+    let mut all = theirs.clone();
+    all.add(db, &wanted.wants, progress)?;
+    let mut bits = all.bits;
+    bits.subtract(&theirs.bits);
+    let mut others = all.others;
+    others.retain(|id, _| !theirs.others.contains_key(id));
+    let mut found = ToSend {
+        part: Some(PackPart {
+            pack: Arc::clone(pack),
+            bits,
+        }),
+        rest: by_kind(others),
+        theirs: wanted.thin.then(|| Arc::new(theirs)),
+    };
+    add_tags(db, &mut found, &wanted.include_tags)?;
+    progress.counting(found.len());
+    Ok(found)
+}
+
+/// Objects in the order they are sent, the same ones always in the same.
+fn by_kind(others: crate::IdMap<ObjectKind>) -> Counted {
+    let mut ids: Vec<_> = others.into_iter().collect();
+    ids.sort_unstable_by_key(|(id, kind)| (group(*kind), *id));
+    let end_of = |last: usize| ids.partition_point(|(_, kind)| group(*kind) <= last);
+    let groups = [end_of(0), end_of(1)];
+    Counted {
+        ids: ids.into_iter().map(|(id, _)| id).collect(),
+        thin_bases: IdSet::default(),
+        groups,
+    }
+}
+
+/// Adds the tags of objects that are sent.
+fn add_tags(
+    db: &Database,
+    found: &mut ToSend,
+    tags: &[(ObjectId, ObjectId)],
+) -> Result<(), ReadError> {
+    let Some(part) = &mut found.part else {
+        return Ok(());
+    };
+    let mut sent: IdSet = found.rest.ids.iter().copied().collect();
+    let mut added = Vec::new();
+    for (tag, peeled) in tags {
+        let in_part = part.pack.bit_of(peeled);
+        if !in_part.is_some_and(|bit| part.bits.has(bit)) && !sent.contains(peeled) {
+            continue;
+        }
+        follow_tags(db, *tag, &mut |id, kind| {
+            if kind != ObjectKind::Tag {
+                return;
+            }
+            match part.pack.bit_of(&id) {
+                Some(bit) => {
+                    part.bits.insert(bit);
+                }
+                None => added.extend(sent.insert(id).then_some(id)),
+            }
+        })?;
+    }
+    found.rest.groups = found.rest.groups.map(|end| end + added.len());
+    added.extend_from_slice(&found.rest.ids);
+    found.rest.ids = added;
+    Ok(())
+}
+
+/// Writes a pack of what was counted to `out` and returns what it holds.
+///
+/// What is all of a pack is that pack, byte for byte; what is much of one is copied in pieces as large as they can be. The
+/// rest is written as by [`write_pack`](crate::write_pack()).
+pub fn write_to_send(
+    db: &Database,
+    to_send: &ToSend,
+    options: &PackOptions,
+    out: &mut dyn Write,
+    progress: &dyn Progress,
+) -> Result<PackStats, WritePackError> {
+    let ToSend { part, rest, theirs } = to_send;
+    let in_part = |id: &ObjectId| {
+        let bit = part.as_ref().and_then(|part| part.pack.bit_of(id));
+        bit.is_some_and(|bit| part.as_ref().is_some_and(|part| part.bits.has(bit)))
+    };
+    let is_there = |id: &ObjectId| {
+        let in_theirs = || theirs.as_ref().is_some_and(|theirs| theirs.has(id));
+        options.thin && (rest.thin_bases.contains(id) || in_theirs())
+    };
+    if let Some(part) = part
+        && part.bits.count() == part.pack.object_count()
+        && rest.ids.is_empty()
+        && options.ofs_delta
+    {
+        return copy_whole(&part.pack, out, progress);
+    }
+    let count = u32::try_from(to_send.len()).map_err(|_| WritePackError::TooMany)?;
+    let mut out = PackOut::begin(out, count)?;
+    let mut copied = PackStats::default();
+    if let Some(part) = part {
+        copied = copy_part(db, part, options, &is_there, &mut out, progress)?;
+    }
+    let is_known = |id: &ObjectId| in_part(id) || is_there(id);
+    let mut stats = write_rest(
+        db,
+        rest,
+        options,
+        &is_known,
+        &mut out,
+        progress,
+        &mut |_, _| {},
+    )?;
+    stats.objects += copied.objects;
+    stats.pack_reused = copied.pack_reused;
+    stats.bytes = out.finish()?;
+    Ok(stats)
+}
