@@ -40,6 +40,7 @@ mod orgs;
 mod publish;
 mod push_through;
 mod reflog;
+mod repack;
 mod repos;
 mod ssh_keys;
 mod storage_full;
@@ -70,6 +71,7 @@ pub use publish::{
 };
 pub use push_through::{PushEnd, PushThrough};
 pub use reflog::ReflogRow;
+pub use repack::{Repack, RepackError};
 pub use repos::{CreateRepoError, DeleteRepoError, MAX_REPO_NAME_BYTES, RepoRow};
 pub use ssh_keys::{NewSshKey, SshKeyRow};
 pub use storage_full::is_storage_full;

@@ -83,6 +83,10 @@ pub enum PackSource {
     Import = 4,
     /// A merge of packs.
     Repack = 5,
+    /// A full repack: what the refs reached, with a bitmap index beside it.
+    Reachable = 6,
+    /// A full repack: what the refs did not reach.
+    Unreachable = 7,
 }
 
 impl PackSource {
@@ -97,6 +101,8 @@ impl PackSource {
             Self::Fold,
             Self::Import,
             Self::Repack,
+            Self::Reachable,
+            Self::Unreachable,
         ]
         .into_iter()
         .find(|source| source.number() == number)

@@ -16,6 +16,7 @@ mod nodes;
 mod open;
 mod orgs;
 mod publish;
+mod repack;
 mod repos;
 mod sample;
 mod ssh_keys;

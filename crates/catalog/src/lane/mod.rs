@@ -20,6 +20,7 @@ mod hooks;
 mod jobs;
 mod plan;
 mod push_through;
+mod repack;
 mod ssh_keys;
 mod state;
 mod sweep;
@@ -46,6 +47,7 @@ use crate::keys::NewKey;
 use crate::open::Place;
 use crate::orgs::Org;
 use crate::publish::Publish;
+use crate::repack::Repack;
 use crate::repos::RepoRow;
 use crate::sweep::SweptRows;
 pub(crate) use hooks::HookWork;
@@ -62,6 +64,7 @@ pub(crate) use upstreams::{Creation, UpstreamWork};
 pub(crate) enum Work {
     Publish(Publish),
     Fold(Fold),
+    Repack(Repack),
     Fork(Fork),
     Lease {
         repo: RepoId,
@@ -154,6 +157,7 @@ impl Work {
         match self {
             Self::Publish(publish) => Some(publish.repo),
             Self::Fold(fold) => Some(fold.repo),
+            Self::Repack(repack) => Some(repack.repo),
             Self::Fork(fork) => Some(fork.source),
             Self::Upstream(work) => Some(work.repo()),
             Self::Sweep(work) => work.repo(),
@@ -191,6 +195,7 @@ impl Work {
                 FIXED + fork.tail.as_ref().map_or(0, bytes::Bytes::len) + refs.sum::<usize>()
             }
             Self::SshKey(work) => FIXED + work.bytes(),
+            Self::Repack(repack) => FIXED + (repack.replaced.len() + repack.packs.len()) * 128,
             Self::Jobs(work) => FIXED + work.bytes(),
             Self::Upstream(work) => FIXED + work.bytes(),
             Self::Sweep(work) => FIXED + work.bytes(),

@@ -13,7 +13,9 @@ use crate::orgs::Org;
 use crate::publish::{NewPack, Publish, RefEdit};
 use crate::repos::RepoRow;
 
-use super::{Done, HookWork, JobWork, Moved, PushWork, SshKeyWork, SweepWork, UpstreamWork, Work};
+use super::{
+    Done, HookWork, JobWork, Moved, PushWork, SshKeyWork, SweepWork, UpstreamWork, Work, repack,
+};
 
 /// What the database holds of the things a group names.
 #[derive(Debug, Default)]
@@ -24,6 +26,8 @@ pub(super) struct State {
     pub(super) folding: HashMap<RepoId, (i64, i64)>,
     /// Packs to list that are dead, and whether they are condemned.
     pub(super) dead_packs: HashMap<(OrgId, Vec<u8>), bool>,
+    /// Packs that repacks are to replace and that are listed.
+    pub(super) listed: HashSet<(RepoId, Vec<u8>)>,
 }
 
 /// A repository with the columns only lanes look at.
@@ -57,6 +61,8 @@ pub(super) struct Writes<'a> {
     pub(super) reflog: Vec<ReflogWrite<'a>>,
     pub(super) tail: Vec<(RepoId, i64, &'a [u8])>,
     pub(super) packs: Vec<PackWrite<'a>>,
+    /// Packs that are listed no longer.
+    pub(super) replaced: Vec<(RepoId, &'a [u8; 32])>,
     /// Packs that were found unlisted, and are listed now.
     pub(super) revived: Vec<(OrgId, &'a [u8; 32])>,
     /// Tails to drop, up to a generation.
@@ -190,6 +196,7 @@ fn decide<'a>(
     match work {
         Work::Publish(publish) => decide_publish(state, publish, writes),
         Work::Fold(fold) => decide_fold(state, fold, writes),
+        Work::Repack(repack) => repack::decide(state, repack, writes),
         Work::Fork(fork) => decide_fork(state, fork, place, ids, writes),
         Work::Lease {
             repo,
@@ -397,7 +404,7 @@ fn append_event<'a>(
     Done::Generation(generation)
 }
 
-fn live(state: &State, repo: RepoId) -> Option<RepoState> {
+pub(super) fn live(state: &State, repo: RepoId) -> Option<RepoState> {
     state
         .repos
         .get(&repo)
@@ -523,7 +530,7 @@ fn stage<'s, 'a>(
 }
 
 /// Sees to packs that are to be listed and were found unlisted. An error is the condemned ones: nothing may list them.
-fn revive<'a>(
+pub(super) fn revive<'a>(
     state: &State,
     org: OrgId,
     packs: &'a [NewPack],

@@ -9,6 +9,7 @@ use crate::repos;
 
 use super::Work;
 use super::plan::{RefState, RepoState, State};
+use super::repack;
 use super::sweep::{self, Share};
 
 // In id order, so that nodes that lock the same repositories wait for each other in one direction
@@ -124,6 +125,7 @@ pub(super) async fn read(
             .folding
             .insert(RepoId(row.get(0)?), (row.get(1)?, row.get(2)?));
     }
+    repack::read_listed(conn, texts, works, &mut state).await?;
     read_dead_packs(conn, texts, works, &mut state).await?;
     Ok(state)
 }
@@ -142,6 +144,7 @@ async fn read_dead_packs(
         let (repo, new) = match work {
             Work::Publish(publish) => (publish.repo, publish.packs.as_slice()),
             Work::Fold(fold) => (fold.repo, std::slice::from_ref(&fold.pack)),
+            Work::Repack(repack) => (repack.repo, repack.packs.as_slice()),
             _ => continue,
         };
         let Some(repo) = state.repos.get(&repo).filter(|_| !new.is_empty()) else {
@@ -169,9 +172,10 @@ async fn read_dead_packs(
 
 /// What a test of all statements should look at.
 #[cfg(test)]
-pub(super) const ALL: [&Bulk; 4] = [
+pub(super) const ALL: [&Bulk; 5] = [
     &SELECT_REPOS_SQLITE,
     &SELECT_REFS,
     &COUNT_TAILS,
     &SELECT_DEAD,
+    &repack::SELECT_LISTED,
 ];

@@ -9,7 +9,7 @@ use crate::events;
 use crate::repos::RepoRow;
 
 use super::plan::{Admin, LogEntry, Writes, fold_due};
-use super::{Done, hooks, jobs, ssh_keys, sweep, upstreams, write_fork};
+use super::{Done, hooks, jobs, repack, ssh_keys, sweep, upstreams, write_fork};
 
 use Kind::{Bytes, Int, Text};
 
@@ -227,6 +227,7 @@ async fn write_objects(
     }
     tail.execute(conn, texts).await?;
 
+    repack::write_replaced(conn, texts, writes).await?;
     let mut packs = List::new(conn.dialect(), &INSERT_PACKS);
     for entry in &writes.packs {
         packs.row(|row| {
@@ -419,6 +420,7 @@ mod tests {
             &INSERT_TAIL,
             &INSERT_PACKS,
             &DELETE_REVIVED,
+            &repack::DELETE_PACKS,
             &DELETE_TAILS,
             &UPDATE_REPOS,
             &INSERT_REPOS,

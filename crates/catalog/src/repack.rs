@@ -1,0 +1,49 @@
+//! Repacking: packs of a repository give way to others that hold their objects.
+//!
+//! The new packs are in the bucket before `repack` is called. What keeps the result right when two nodes do it at once, or
+//! when somebody else repacked meanwhile, is that all packs that are to go must still be listed. Packs that were pushed or
+//! folded since are not among those, and stay.
+
+use crate::ids::RepoId;
+use crate::lane::{Done, Work};
+use crate::publish::NewPack;
+use crate::{Catalog, CatalogError};
+
+/// A repack to record.
+#[derive(Clone, Debug)]
+pub struct Repack {
+    /// The repository.
+    pub repo: RepoId,
+    /// The packs that give way, by their keys.
+    pub replaced: Vec<[u8; 32]>,
+    /// The packs that hold their objects. One may have the key of one that gives way: then it is listed anew.
+    pub packs: Vec<NewPack>,
+}
+
+/// Why nothing was repacked.
+#[derive(Debug, thiserror::Error)]
+pub enum RepackError {
+    /// The repository no longer lists all of these packs: somebody else repacked it, or it was deleted.
+    #[error("the packs were replaced by somebody else meanwhile")]
+    Raced,
+    /// Packs lay unlisted for so long that their bytes are being deleted. Store the bytes again under other names.
+    #[error("{} packs are being deleted", keys.len())]
+    Condemned {
+        /// The packs.
+        keys: Vec<[u8; 32]>,
+    },
+    /// The catalog failed.
+    #[error("could not repack")]
+    Catalog(#[from] CatalogError),
+}
+
+impl Catalog {
+    /// Lists the new packs in the place of the old ones, in one transaction. Returns the new generation.
+    pub async fn repack(&self, repack: Repack) -> Result<i64, RepackError> {
+        match self.submit(repack.repo, Work::Repack(repack)).await? {
+            Done::Generation(generation) => Ok(generation),
+            Done::Condemned(keys) => Err(RepackError::Condemned { keys }),
+            _ => Err(RepackError::Raced),
+        }
+    }
+}
