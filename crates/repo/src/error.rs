@@ -42,6 +42,9 @@ pub enum RepoError {
     /// A pack could not be written.
     #[error(transparent)]
     WritePack(#[from] WritePackFileError),
+    /// Packs could not be written anew.
+    #[error("could not repack")]
+    Repack(#[source] std::sync::Arc<dyn std::error::Error + Send + Sync>),
     /// The index of the history could not be made.
     #[error(transparent)]
     History(#[from] BuildHistoryError),

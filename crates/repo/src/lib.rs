@@ -68,7 +68,7 @@ pub use grep::{
 };
 pub use hosted::{
     FoldLimits, FoldReport, ForkError, ForkRequest, Hosted, HostedOptions, InitialCommit,
-    SweepOptions, SweepPlan, SweepReport, SweepWatch,
+    RepackHow, RepackReport, SweepOptions, SweepPlan, SweepReport, SweepWatch,
 };
 pub use import::{ImportError, ImportReport, import};
 pub use log::{LogEntry, LogQuery, log};

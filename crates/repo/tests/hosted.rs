@@ -152,7 +152,7 @@ pub(crate) async fn new_repo(node: &Hosted, org: OrgId, name: &str) -> Repositor
     node.repository(org, name).await.unwrap().unwrap()
 }
 
-fn branch(name: &str) -> RefName {
+pub(crate) fn branch(name: &str) -> RefName {
     RefName::branch(name).unwrap()
 }
 
@@ -732,7 +732,7 @@ async fn writing_to_a_deleted_repository_fails_and_names_the_reason() {
     node.shutdown().await;
 }
 
-struct Anything;
+pub(crate) struct Anything;
 
 impl RefPolicy for Anything {
     fn allows(&self, _: &RefName, _: RefChange) -> Result<(), String> {

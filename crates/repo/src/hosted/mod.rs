@@ -12,6 +12,7 @@ mod history;
 mod lane;
 mod org_usage;
 mod packs;
+mod repack;
 mod room;
 mod scratch;
 mod slot;
@@ -37,6 +38,7 @@ use tokio_util::task::TaskTracker;
 
 pub use self::fold::{FoldLimits, FoldReport};
 pub use self::fork::{ForkError, ForkRequest, InitialCommit};
+pub use self::repack::{RepackHow, RepackReport};
 pub use self::stats::{BUCKETS_SECONDS, Histogram, Stats};
 pub use self::sweep::{
     DeadPack, PackFate, SweepOptions, SweepPlan, SweepPlans, SweepReport, SweepWatch,
@@ -46,6 +48,7 @@ use self::fold::FoldQueue;
 use self::lane::{StoredPack, Waiting};
 use self::org_usage::OrgUsages;
 use self::packs::{PackKey, PackStore};
+use self::repack::RepackQueue;
 use self::scratch::Scratch;
 use self::slot::{SharedSlot, Slot};
 use self::state::State;
@@ -74,6 +77,8 @@ pub struct HostedOptions {
     pub object_cache_bytes: u64,
     /// When a tail is folded into a pack.
     pub fold: FoldLimits,
+    /// The `git` program that chooses deltas for full repacks; without it those are kept that there are.
+    pub git: Option<PathBuf>,
     /// The most bytes a repository may have.
     pub repo_bytes: Option<u64>,
     /// The most bytes that the repositories of an organisation may have together.
@@ -100,6 +105,7 @@ impl HostedOptions {
             view_bytes: 256 << 20,
             object_cache_bytes: 64 << 20,
             fold: FoldLimits::default(),
+            git: repack::default_git(),
             repo_bytes: None,
             org_bytes: None,
             file_bytes: None,
@@ -121,6 +127,10 @@ pub(crate) struct Engine {
     tasks: TaskTracker,
     slots: Cache<RepoId, Weighed, SlotWeight>,
     folds: FoldQueue,
+    repacks: RepackQueue,
+    /// The turn for repacking.
+    repacking: Semaphore,
+    git: Option<PathBuf>,
     /// Turns for making the index of a history.
     history_builds: Semaphore,
     /// What may take long is to end.
@@ -207,6 +217,9 @@ impl Hosted {
             tasks: TaskTracker::new(),
             slots: Cache::with_weighter(4096, options.view_bytes, SlotWeight),
             folds,
+            repacks: RepackQueue::default(),
+            repacking: Semaphore::new(1),
+            git: options.git,
             history_builds: Semaphore::new(1),
             stopping: Arc::default(),
             ended: CancellationToken::new(),
@@ -352,7 +365,7 @@ impl Engine {
         source: PackSource,
     ) -> Result<StoredPack, RepoError> {
         let open = loop {
-            match self.packs.store(org, key, &files).await? {
+            match self.packs.store(org, key, &files, source).await? {
                 Some(open) => break open,
                 None => key = rand::random(),
             }
@@ -373,6 +386,7 @@ impl Engine {
         if rows >= self.fold_limits.rows || state.tail_bytes() >= self.fold_limits.bytes {
             self.folds.ask(slot.id, slot.org);
         }
+        self.note_packs(slot.id, state);
         // Putting a slot in again weighs it again.
         if rows.is_multiple_of(16) || !state.packs.is_empty() {
             self.slots.insert(slot.id, Weighed::now(slot.clone()));

@@ -11,7 +11,7 @@ use std::time::SystemTime;
 
 use futures::stream::BoxStream;
 use packhouse_bucket::{Bucket, BucketError, Key, Listed};
-use packhouse_catalog::OrgId;
+use packhouse_catalog::{OrgId, PackSource};
 use packhouse_object::{FinishedPack, Pack};
 use parking_lot::Mutex;
 
@@ -26,6 +26,7 @@ pub(crate) type PackKey = [u8; 32];
 pub(crate) struct OpenPack {
     pub key: PackKey,
     pub pack: Arc<Pack>,
+    pub source: PackSource,
 }
 
 /// Held while a pack is being fetched and opened.
@@ -65,12 +66,22 @@ impl PackStore {
         org: OrgId,
         key: PackKey,
         finished: &FinishedPack,
+        source: PackSource,
     ) -> Result<Option<OpenPack>, RepoError> {
-        let (pack_key, idx_key) = bucket_keys(org, &key);
+        let Keys {
+            pack: pack_key,
+            idx: idx_key,
+            bitmap: bitmap_key,
+        } = Keys::of(org, &key);
         // Index first: whoever finds a pack finds its index.
         self.bucket.put_file(&idx_key, &finished.idx).await?;
+        if let Some(bitmap) = &finished.bitmap {
+            self.bucket.put_file(&bitmap_key, bitmap).await?;
+            // Who has the pack open looked for a bitmap before there was one.
+            self.opened.lock().remove(&(org, key));
+        }
         self.bucket.put_file(&pack_key, &finished.pack).await?;
-        match self.open(org, key).await {
+        match self.open(org, key, source).await {
             Ok(open) => Ok(Some(open)),
             Err(error) => match self.has(&pack_key).await? && self.has(&idx_key).await? {
                 true => Err(error),
@@ -84,21 +95,26 @@ impl PackStore {
     }
 
     /// The pack called `key`, fetched if need be.
-    pub(crate) async fn open(&self, org: OrgId, key: PackKey) -> Result<OpenPack, RepoError> {
+    pub(crate) async fn open(
+        &self,
+        org: OrgId,
+        key: PackKey,
+        source: PackSource,
+    ) -> Result<OpenPack, RepoError> {
         if let Some(pack) = self.already_open(org, key) {
-            return Ok(OpenPack { key, pack });
+            return Ok(OpenPack { key, pack, source });
         }
         let turn = self.fetching.lock().entry((org, key)).or_default().clone();
         let opened = {
             let _turn = turn.lock().await;
             match self.already_open(org, key) {
                 Some(pack) => Ok(pack),
-                None => self.open_files(org, key).await,
+                None => self.open_files(org, key, source).await,
             }
         };
         self.fetching.lock().remove(&(org, key));
         let pack = opened?;
-        Ok(OpenPack { key, pack })
+        Ok(OpenPack { key, pack, source })
     }
 
     /// Stores a file that is not a pack.
@@ -145,8 +161,17 @@ impl PackStore {
         self.opened.lock().get(&(org, key)).and_then(Weak::upgrade)
     }
 
-    async fn open_files(&self, org: OrgId, key: PackKey) -> Result<Arc<Pack>, RepoError> {
-        let (pack_key, idx_key) = bucket_keys(org, &key);
+    async fn open_files(
+        &self,
+        org: OrgId,
+        key: PackKey,
+        source: PackSource,
+    ) -> Result<Arc<Pack>, RepoError> {
+        let Keys {
+            pack: pack_key,
+            idx: idx_key,
+            bitmap: bitmap_key,
+        } = Keys::of(org, &key);
         let mut attempts_left = 3;
         let pack = loop {
             let (paths, fetched) = match (
@@ -159,12 +184,22 @@ impl PackStore {
                     true,
                 ),
             };
+            // A pack can be read without its bitmaps, only not as fast.
+            let bitmap = match fetched && source == PackSource::Reachable {
+                true => self.fetch(&bitmap_key).await.ok(),
+                false => None,
+            };
             let (cache_dir, limit) = (self.cache_dir.clone(), self.cache_bytes);
             let keep = paths.clone();
             let opened = tokio::task::spawn_blocking(move || {
                 let opened = Pack::open(&paths.0, &paths.1);
+                if let (Ok(pack), PackSource::Reachable) = (&opened, source) {
+                    // Before it can be evicted.
+                    pack.bitmap();
+                }
                 if fetched {
-                    evict(&cache_dir, limit, &[&paths.0, &paths.1]);
+                    let bitmap = bitmap.as_deref().unwrap_or(&paths.1);
+                    evict(&cache_dir, limit, &[&paths.0, &paths.1, bitmap]);
                 }
                 opened
             });
@@ -205,10 +240,26 @@ impl PackStore {
     }
 }
 
-fn bucket_keys(org: OrgId, key: &PackKey) -> (Key, Key) {
-    let stem = pack_stem(org, key);
-    let parse = |text: String| Key::parse(&text).expect("words and hexadecimal digits make a key");
-    (parse(format!("{stem}.pack")), parse(format!("{stem}.idx")))
+/// Where the bucket has a pack and what belongs to it.
+struct Keys {
+    pack: Key,
+    idx: Key,
+    bitmap: Key,
+}
+
+impl Keys {
+    fn of(org: OrgId, key: &PackKey) -> Keys {
+        let stem = pack_stem(org, key);
+        let parse = |ending: &str| {
+            let key = Key::parse(&format!("{stem}.{ending}"));
+            key.expect("words and hexadecimal digits make a key")
+        };
+        Keys {
+            pack: parse("pack"),
+            idx: parse("idx"),
+            bitmap: parse("bitmap"),
+        }
+    }
 }
 
 /// The bucket key of a pack without its ending.

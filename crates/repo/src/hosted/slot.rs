@@ -80,6 +80,7 @@ impl Slot {
             .load(self.id, base.as_ref())
             .await?
             .ok_or(RepoError::Gone)?;
+        engine.note_packs(self.id, &state);
         Ok(self.keep(state))
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use imbl::Vector;
-use packhouse_catalog::{Catalog, Loaded, OrgId, RepoId, RepoRow, Since};
+use packhouse_catalog::{Catalog, Loaded, OrgId, PackRow, PackSource, RepoId, RepoRow, Since};
 use packhouse_object::{Database, NewObject, ObjectCache, ObjectId, RefName};
 
 use crate::error::RepoError;
@@ -120,8 +120,8 @@ impl Loader<'_> {
         let packs = match (packs, base) {
             (None, Some(base)) => base.packs.clone(),
             (rows, _) => {
-                let keys = rows.unwrap_or_default().into_iter().map(|row| row.key);
-                Arc::new(self.open_packs(repo.org, keys).await?)
+                let rows = rows.unwrap_or_default().into_iter();
+                Arc::new(self.open_packs(repo.org, rows).await?)
             }
         };
         let fresh = decode_rows(tail)?;
@@ -168,20 +168,23 @@ impl Loader<'_> {
     async fn open_packs(
         &self,
         org: OrgId,
-        keys: impl Iterator<Item = [u8; 32]>,
+        rows: impl Iterator<Item = PackRow>,
     ) -> Result<Vec<OpenPack>, RepoError> {
         let mut packs = Vec::new();
-        for key in keys {
-            packs.push(self.packs.open(org, key).await?);
+        for row in rows {
+            packs.push(self.packs.open(org, row.key, row.source).await?);
         }
         order(&mut packs);
         Ok(packs)
     }
 }
 
-/// Small packs first: they are new, and asking them costs least.
+/// Small packs first: they are new, and asking them costs least. What nothing reached comes last.
 pub(crate) fn order(packs: &mut [OpenPack]) {
-    packs.sort_by_key(|open| open.pack.bytes());
+    packs.sort_by_key(|open| {
+        let is_unreachable = open.source == PackSource::Unreachable;
+        (is_unreachable, open.pack.bytes())
+    });
 }
 
 pub(crate) fn handles(packs: &[OpenPack]) -> Vec<Arc<packhouse_object::Pack>> {

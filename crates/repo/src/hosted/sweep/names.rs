@@ -6,7 +6,7 @@ use packhouse_catalog::{OrgId, PackName, RepoId};
 /// What a key holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Named {
-    /// A pack or its index.
+    /// A pack, its index, or its bitmaps.
     Pack(PackName),
     /// A layer of the index of a repository's history.
     Layer(RepoId),
@@ -26,7 +26,7 @@ fn named(text: &str) -> Option<Named> {
     if let Some(pack) = rest.strip_prefix("packs/") {
         let (digits, name) = pack.split_once('/')?;
         let (hex, ending) = name.split_once('.')?;
-        let is_pack = matches!(ending, "pack" | "idx") && hex.starts_with(digits);
+        let is_pack = matches!(ending, "pack" | "idx" | "bitmap") && hex.starts_with(digits);
         let key = *blake3::Hash::from_hex(hex).ok()?.as_bytes();
         // What is written otherwise is no key of ours, and must not stand for one.
         let same = blake3::Hash::from_bytes(key).to_hex().as_str() == hex && digits.len() == 2;
@@ -60,7 +60,7 @@ mod tests {
             key: [0xc7; 32],
         };
         let stem = pack_stem(pack.org, &pack.key);
-        for ending in ["pack", "idx"] {
+        for ending in ["pack", "idx", "bitmap"] {
             assert_eq!(parse(&format!("{stem}.{ending}")), Named::Pack(pack));
         }
         let layer = format!("orgs/42/repos/7/history/00000a00-{}.layer", "0f".repeat(32));

@@ -38,7 +38,7 @@ pub struct SweepPlan {
 pub struct DeadPack {
     /// Its name.
     pub name: PackName,
-    /// What the page has of it: the pack, its index, or both.
+    /// What the page has of it: the pack, its index, its bitmaps, or some of these.
     pub files: Vec<Listed>,
     /// What becomes of it.
     pub fate: PackFate,

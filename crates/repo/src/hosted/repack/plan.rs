@@ -1,0 +1,159 @@
+//! Deciding what becomes of a repository's packs. No I/O.
+
+use packhouse_catalog::PackSource;
+
+/// How to repack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RepackHow {
+    /// As far as it pays.
+    WhenDue,
+    /// All of it, whatever it is like.
+    Full,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum RepackPlan {
+    /// What refs reach goes into one pack with bitmaps, the rest into another.
+    Full,
+    /// These packs, by place, are merged into one.
+    Merge(Vec<usize>),
+}
+
+/// What is asked of a pack.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PackFact {
+    pub(super) objects: u64,
+    pub(super) source: PackSource,
+}
+
+/// With fewer objects outside of the pack with bitmaps, a full repack does not pay: they are counted and sent quickly.
+const LEAST_OBJECTS: u64 = 1000;
+/// A full repack is due when what is outside has one in so many objects of the pack with bitmaps.
+const OUTSIDE_PART: u64 = 4;
+/// Packs that may lie beside the one with bitmaps before they are merged.
+const MOST_PACKS: usize = 8;
+
+/// What is to be done with these packs; `None`: nothing.
+pub(super) fn plan(packs: &[PackFact], how: RepackHow) -> Option<RepackPlan> {
+    if packs.is_empty() {
+        return None;
+    }
+    if how == RepackHow::Full {
+        return Some(RepackPlan::Full);
+    }
+    let with_bitmaps = packs
+        .iter()
+        .filter(|pack| pack.source == PackSource::Reachable)
+        .map(|pack| pack.objects)
+        .max();
+    // Those that nothing reached have had their turn.
+    let is_new =
+        |pack: &PackFact| !matches!(pack.source, PackSource::Reachable | PackSource::Unreachable);
+    let outside: u64 = packs
+        .iter()
+        .filter(|pack| is_new(pack))
+        .map(|pack| pack.objects)
+        .sum();
+    let is_much = outside >= with_bitmaps.map_or(0, |objects| objects / OUTSIDE_PART);
+    if outside >= LEAST_OBJECTS && is_much {
+        return Some(RepackPlan::Full);
+    }
+    let mut places: Vec<usize> = (0..packs.len()).filter(|at| is_new(&packs[*at])).collect();
+    if places.len() <= MOST_PACKS {
+        return None;
+    }
+    places.sort_by_key(|at| packs[*at].objects);
+    let objects: Vec<u64> = places.iter().map(|at| packs[*at].objects).collect();
+    let merged = geometric(&objects);
+    places.truncate(merged);
+    (merged > 1).then_some(RepackPlan::Merge(places))
+}
+
+/// How many of the smallest packs to merge, so that each pack has at least twice the objects of the one before it, the
+/// new one included. As in `git repack --geometric=2`: each object is merged about as often as the count doubles.
+fn geometric(objects: &[u64]) -> usize {
+    let mut split = objects.len();
+    while split > 1 && objects[split - 1] >= objects[split - 2].saturating_mul(2) {
+        split -= 1;
+    }
+    if split <= 1 {
+        return 0;
+    }
+    let mut total: u64 = objects[..split].iter().sum();
+    while split < objects.len() && objects[split] < total.saturating_mul(2) {
+        total += objects[split];
+        split += 1;
+    }
+    split
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packs(of: &[(u64, PackSource)]) -> Vec<PackFact> {
+        of.iter()
+            .map(|(objects, source)| PackFact {
+                objects: *objects,
+                source: *source,
+            })
+            .collect()
+    }
+
+    fn pushes(objects: &[u64]) -> Vec<PackFact> {
+        let all: Vec<_> = objects
+            .iter()
+            .map(|objects| (*objects, PackSource::Push))
+            .collect();
+        packs(&all)
+    }
+
+    #[test]
+    fn a_large_push_makes_a_full_repack_due_and_a_small_one_does_not() {
+        use PackSource::{Push, Reachable, Unreachable};
+        let due = |of: &[_]| plan(&packs(of), RepackHow::WhenDue);
+        assert_eq!(due(&[(100_000, Push)]), Some(RepackPlan::Full));
+        assert_eq!(due(&[(999, Push)]), None);
+        assert_eq!(due(&[(100_000, Reachable), (20_000, Push)]), None);
+        assert_eq!(
+            due(&[(100_000, Reachable), (30_000, Push)]),
+            Some(RepackPlan::Full)
+        );
+        // What was found unreachable does not make it due again.
+        assert_eq!(due(&[(100_000, Reachable), (90_000, Unreachable)]), None);
+        assert_eq!(due(&[]), None);
+        assert_eq!(
+            plan(&packs(&[(1, Reachable)]), RepackHow::Full),
+            Some(RepackPlan::Full)
+        );
+    }
+
+    #[test]
+    fn many_small_packs_are_merged_and_large_ones_left_alone() {
+        let nine = [1, 1, 1, 1, 1, 1, 1, 1, 500];
+        assert_eq!(
+            plan(&pushes(&nine), RepackHow::WhenDue),
+            Some(RepackPlan::Merge((0..8).collect()))
+        );
+        assert_eq!(plan(&pushes(&nine[1..]), RepackHow::WhenDue), None);
+    }
+
+    #[test]
+    fn what_is_left_is_geometric() {
+        for seed in 1..200u64 {
+            let mut objects: Vec<u64> = (0..12)
+                .map(|n| (seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (n * 4)) % 60 + 1)
+                .collect();
+            objects.sort_unstable();
+            let merged = geometric(&objects);
+            let mut left: Vec<u64> = vec![objects[..merged].iter().sum()];
+            left.extend(&objects[merged..]);
+            left.retain(|objects| *objects > 0);
+            assert!(
+                left.windows(2).all(|pair| pair[1] >= pair[0] * 2),
+                "{left:?}"
+            );
+        }
+    }
+}
