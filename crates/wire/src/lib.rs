@@ -5,8 +5,9 @@
 //!
 //! - No sockets, no threads, no storage: bytes come from a `Read`, go to a `Write`, and the repository is
 //!   seen through two small traits, [`Source`] (refs and objects) and [`Sink`] (a pack and ref updates).
-//! - Over HTTP each call is one request and nothing is remembered between two (`--stateless-rpc` in git's words); a
-//!   fetch can also go on over a connection of its own ([`upload_pack_connection`]).
+//! - Over HTTP each call is one request and nothing is remembered between two (`--stateless-rpc` in git's words), but for
+//!   what a [`CountCache`] keeps to save time; a fetch can also go on over a connection of its own
+//!   ([`upload_pack_connection`]).
 //! - What is advertised is what is answered: both follow the same [`FetchOptions`].
 //! - What the client sends is untrusted: every line and every list has a limit, and what is not understood
 //!   or not offered is refused with the words git uses, never skipped.
@@ -24,6 +25,7 @@
 mod advertise;
 mod capabilities;
 mod connection;
+mod count_cache;
 mod error;
 mod fetch_line;
 mod fetch_v0;
@@ -62,6 +64,7 @@ pub use capabilities::{AGENT, Capabilities, OBJECT_FORMAT};
 pub use connection::{
     receive_pack_connection, receive_pack_offer, upload_pack_connection, upload_pack_offer,
 };
+pub use count_cache::CountCache;
 pub use error::WireError;
 pub use filter_spec::{FilterRules, FilterSpec};
 pub use hidden_refs::HiddenRefs;

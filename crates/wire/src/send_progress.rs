@@ -45,9 +45,10 @@ impl<'s, 'a> SendProgress<'s, 'a> {
             objects,
             deltas,
             reused,
+            pack_reused,
             ..
         } = pack;
-        self.show(|| format!("Total {objects} (delta {deltas}), reused {reused} (delta {deltas}), pack-reused 0\n"));
+        self.show(|| format!("Total {objects} (delta {deltas}), reused {reused} (delta {deltas}), pack-reused {pack_reused}\n"));
     }
 
     /// Shows a message whatever the time.

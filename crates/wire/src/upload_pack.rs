@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::count_cache::CountCache;
 use crate::error::WireError;
 use crate::filter_spec::FilterRules;
 use crate::hidden_refs::HiddenRefs;
@@ -55,6 +56,8 @@ pub struct FetchOptions {
     pub session_id: Option<String>,
     /// Which refs are not shown: `transfer.hideRefs` and `uploadpack.hideRefs`.
     pub hidden: HiddenRefs,
+    /// Where counts are kept that other fetches may want too.
+    pub counts: Option<Arc<CountCache>>,
 }
 
 impl Default for FetchOptions {
@@ -72,6 +75,7 @@ impl Default for FetchOptions {
             object_info: true,
             session_id: None,
             hidden: HiddenRefs::default(),
+            counts: None,
         }
     }
 }

@@ -1,0 +1,341 @@
+//! Counts that are kept: what one request found is there for the next that asks for the same.
+//!
+//! A count is what a client wants and has, and nothing else decides its result: objects are named by their content, and
+//! all that a wanted object reaches is there. So a count stays right while the repository changes, and needs no
+//! invalidation. That it was made for the same pack is asked all the same, so that packs that were replaced are let go.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::Duration;
+
+use packhouse_object::{Database, ObjectId, Progress, ReadError, ToSend, Wanted, count_to_send};
+
+/// What is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    scope: u64,
+    /// The largest pack, which has the bitmaps if there are some.
+    pack: Option<u64>,
+    wants: Vec<ObjectId>,
+    haves: Vec<ObjectId>,
+    tags: Vec<(ObjectId, ObjectId)>,
+    thin: bool,
+}
+
+impl Key {
+    fn of(db: &Database, wanted: &Wanted) -> Key {
+        let sorted = |ids: &[ObjectId]| {
+            let mut ids = ids.to_vec();
+            ids.sort_unstable();
+            ids.dedup();
+            ids
+        };
+        let largest = db.packs().iter().max_by_key(|pack| pack.bytes());
+        Key {
+            scope: db.scope(),
+            pack: largest.map(|pack| pack.number()),
+            wants: sorted(&wanted.wants),
+            haves: sorted(&wanted.haves),
+            tags: wanted.include_tags.clone(),
+            thin: wanted.thin,
+        }
+    }
+
+    fn weight_bytes(&self) -> u64 {
+        let ids = self.wants.len() + self.haves.len() + 2 * self.tags.len();
+        ids as u64 * size_of::<ObjectId>() as u64
+    }
+}
+
+/// Counts of a server's fetches, the ones used longest ago given up first.
+///
+/// Of requests that ask for the same at the same time one counts, and the others wait for it.
+#[derive(Debug)]
+pub struct CountCache {
+    limit_bytes: u64,
+    state: Mutex<State>,
+    /// A count has come to its end.
+    ended: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    entries: HashMap<Arc<Key>, Entry>,
+    bytes: u64,
+    /// Goes up with each use.
+    clock: u64,
+}
+
+#[derive(Debug)]
+enum Entry {
+    /// Somebody is counting.
+    Running,
+    Done {
+        found: Arc<ToSend>,
+        bytes: u64,
+        used: u64,
+    },
+}
+
+/// What a request finds.
+enum Turn {
+    Found(Arc<ToSend>),
+    /// It is to count itself.
+    Mine,
+    Wait,
+}
+
+/// How often one who waits looks whether his client is still there.
+const LOOK: Duration = Duration::from_millis(200);
+
+impl CountCache {
+    /// A cache of so many bytes of memory at most. What is larger than a quarter of it is not kept.
+    pub fn new(limit_bytes: u64) -> CountCache {
+        CountCache {
+            limit_bytes,
+            state: Mutex::default(),
+            ended: Condvar::new(),
+        }
+    }
+
+    /// What is to be sent, counted now or by another request.
+    pub(crate) fn count(
+        &self,
+        db: &Database,
+        wanted: &Wanted,
+        progress: &dyn Progress,
+    ) -> Result<Arc<ToSend>, ReadError> {
+        let key = Arc::new(Key::of(db, wanted));
+        let mut state = self.lock();
+        loop {
+            match state.turn(&key) {
+                Turn::Found(found) => return Ok(found),
+                Turn::Mine => break,
+                Turn::Wait => {
+                    let waited = self.ended.wait_timeout(state, LOOK);
+                    drop(waited.expect("no holder of this lock panics"));
+                    // Keeps the connection alive.
+                    progress.counting(0);
+                    if progress.cancelled() {
+                        return Err(ReadError::Cancelled);
+                    }
+                    state = self.lock();
+                }
+            }
+        }
+        drop(state);
+        // Whatever happens, nobody waits for this request longer than it counts.
+        let running = Running { cache: self, key };
+        let found = Arc::new(count_to_send(db, wanted, progress)?);
+        running.keep(&found);
+        Ok(found)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no holder of this lock panics")
+    }
+}
+
+impl State {
+    fn turn(&mut self, key: &Arc<Key>) -> Turn {
+        self.clock += 1;
+        let clock = self.clock;
+        match self.entries.get_mut(key) {
+            Some(Entry::Done { found, used, .. }) => {
+                *used = clock;
+                Turn::Found(Arc::clone(found))
+            }
+            Some(Entry::Running) => Turn::Wait,
+            None => {
+                self.entries.insert(Arc::clone(key), Entry::Running);
+                Turn::Mine
+            }
+        }
+    }
+
+    fn remove(&mut self, key: &Key) {
+        if let Some(Entry::Done { bytes, .. }) = self.entries.remove(key) {
+            self.bytes -= bytes;
+        }
+    }
+
+    /// Gives up what was used longest ago until so many bytes are left.
+    fn shrink(&mut self, limit_bytes: u64) {
+        while self.bytes > limit_bytes {
+            let done = self.entries.iter().filter_map(|(key, entry)| match entry {
+                Entry::Done { used, .. } => Some((*used, key)),
+                Entry::Running => None,
+            });
+            let Some((_, oldest)) = done.min_by_key(|(used, _)| *used) else {
+                return;
+            };
+            let oldest = Arc::clone(oldest);
+            self.remove(&oldest);
+        }
+    }
+}
+
+/// A count that is under way.
+struct Running<'a> {
+    cache: &'a CountCache,
+    key: Arc<Key>,
+}
+
+impl Running<'_> {
+    fn keep(&self, found: &Arc<ToSend>) {
+        let bytes = found.weight_bytes() + self.key.weight_bytes();
+        if bytes > self.cache.limit_bytes / 4 {
+            return;
+        }
+        let mut state = self.cache.lock();
+        let used = state.clock;
+        let done = Entry::Done {
+            found: Arc::clone(found),
+            bytes,
+            used,
+        };
+        state.entries.insert(Arc::clone(&self.key), done);
+        state.bytes += bytes;
+        state.shrink(self.cache.limit_bytes);
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        let mut state = self.cache.lock();
+        if matches!(state.entries.get(&self.key), Some(Entry::Running)) {
+            state.entries.remove(&self.key);
+        }
+        drop(state);
+        self.cache.ended.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+    use packhouse_object::{NewObject, ObjectCache, ObjectKind};
+
+    use super::*;
+
+    fn blobs(count: usize) -> (Database, Vec<ObjectId>) {
+        let objects: Vec<_> = (0..count)
+            .map(|n| NewObject::new(ObjectKind::Blob, n.to_string().into_bytes()).unwrap())
+            .collect();
+        let ids = objects.iter().map(|object| object.id).collect();
+        let db = Database::new(Arc::new(ObjectCache::new(1 << 20)), 1);
+        (db.with_objects(objects), ids)
+    }
+
+    fn wanted(wants: &[ObjectId]) -> Wanted {
+        Wanted {
+            wants: wants.to_vec(),
+            ..Wanted::default()
+        }
+    }
+
+    #[test]
+    fn the_same_is_counted_once_and_other_things_are_not_mixed_up() {
+        let (db, ids) = blobs(3);
+        let cache = CountCache::new(1 << 20);
+        let first = cache.count(&db, &wanted(&ids[..2]), &()).unwrap();
+        let again = cache.count(&db, &wanted(&[ids[1], ids[0], ids[1]]), &());
+        assert!(Arc::ptr_eq(&first, &again.unwrap()));
+        let other = cache.count(&db, &wanted(&ids[1..]), &()).unwrap();
+        assert!(!Arc::ptr_eq(&first, &other));
+        let elsewhere = Database::new(Arc::new(ObjectCache::new(1 << 20)), 2);
+        assert!(cache.count(&elsewhere, &wanted(&ids[..2]), &()).is_err());
+    }
+
+    #[test]
+    fn what_was_used_longest_ago_is_given_up() {
+        let (db, ids) = blobs(40);
+        let one = cache_bytes(&db, &ids[..1]);
+        let cache = CountCache::new(one * 4);
+        let first = cache.count(&db, &wanted(&ids[..1]), &()).unwrap();
+        for id in &ids[1..4] {
+            cache.count(&db, &wanted(&[*id]), &()).unwrap();
+        }
+        let again = cache.count(&db, &wanted(&ids[..1]), &()).unwrap();
+        assert!(Arc::ptr_eq(&first, &again));
+        cache.count(&db, &wanted(&ids[4..5]), &()).unwrap();
+        let again = cache.count(&db, &wanted(&ids[..1]), &()).unwrap();
+        assert!(Arc::ptr_eq(&first, &again), "it was used lately");
+        for id in &ids[5..10] {
+            cache.count(&db, &wanted(&[*id]), &()).unwrap();
+        }
+        assert!(cache.lock().bytes <= one * 4);
+        let again = cache.count(&db, &wanted(&ids[..1]), &()).unwrap();
+        assert!(!Arc::ptr_eq(&first, &again));
+    }
+
+    fn cache_bytes(db: &Database, ids: &[ObjectId]) -> u64 {
+        let cache = CountCache::new(1 << 20);
+        cache.count(db, &wanted(ids), &()).unwrap();
+        cache.lock().bytes
+    }
+
+    /// Holds a count up until others wait for it, and may then give it up.
+    struct Slow<'a> {
+        counting: &'a AtomicUsize,
+        waiting: &'a AtomicUsize,
+        gives_up: bool,
+    }
+
+    impl Progress for Slow<'_> {
+        fn cancelled(&self) -> bool {
+            false
+        }
+
+        fn counting(&self, n: u64) {
+            if n == 0 {
+                self.waiting.fetch_add(1, Ordering::SeqCst);
+                return;
+            }
+            self.counting.fetch_add(1, Ordering::SeqCst);
+            while self.waiting.load(Ordering::SeqCst) == 0 {
+                std::thread::yield_now();
+            }
+            assert!(!self.gives_up, "this count fails");
+        }
+    }
+
+    #[test]
+    fn others_wait_for_one_that_counts_and_count_themselves_if_it_fails() {
+        for gives_up in [false, true] {
+            let (db, ids) = blobs(2);
+            let cache = CountCache::new(1 << 20);
+            let (counting, waiting) = (AtomicUsize::new(0), AtomicUsize::new(0));
+            let failed = AtomicBool::new(false);
+            std::thread::scope(|scope| {
+                let slow = Slow {
+                    counting: &counting,
+                    waiting: &waiting,
+                    gives_up,
+                };
+                let leader = scope.spawn({
+                    let (cache, db, ids) = (&cache, &db, &ids);
+                    move || {
+                        cache
+                            .count(db, &wanted(ids), &slow)
+                            .map(|found| found.len())
+                    }
+                });
+                while counting.load(Ordering::SeqCst) == 0 {
+                    std::thread::yield_now();
+                }
+                let follower = Slow {
+                    counting: &counting,
+                    waiting: &waiting,
+                    gives_up: false,
+                };
+                let found = cache.count(&db, &wanted(&ids), &follower).unwrap();
+                assert_eq!(found.len(), 2);
+                failed.store(leader.join().is_err(), Ordering::SeqCst);
+            });
+            assert_eq!(failed.load(Ordering::SeqCst), gives_up);
+            assert_eq!(counting.load(Ordering::SeqCst), 1 + usize::from(gives_up));
+        }
+    }
+}
