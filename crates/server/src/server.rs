@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::events::Wakes;
-use crate::jobs::{JobHandler, JobQueue, Jobs, SweepHandler};
+use crate::jobs::{JobHandler, JobQueue, Jobs, RepackHandler, SweepHandler};
 use crate::listening::{Listening, bind};
 use crate::metrics::Metrics;
 use crate::rest::openapi_document;
@@ -180,9 +180,13 @@ impl Server {
                 hosted: hosted.clone(),
                 options: config.sweep.options,
             }),
+            Arc::new(RepackHandler {
+                hosted: hosted.clone(),
+            }),
         ];
         let mut jobs = Jobs::start(&queue, handlers, metrics.jobs());
         jobs.sweep_every(&queue, config.sweep.every);
+        jobs.repack_when_due(&queue, hosted.clone());
         let ssh = match &config.ssh {
             Some(ssh) => Some(SshDoor::open(ssh, &config.data_dir, state.clone()).await?),
             None => None,

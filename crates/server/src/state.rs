@@ -13,7 +13,7 @@ use packhouse_catalog::{CatalogError, JobState, Origin, RepoRow};
 use packhouse_client::Egress;
 use packhouse_object::ObjectId;
 use packhouse_repo::{Hosted, Repository, SweepOptions, TextCache};
-use packhouse_wire::Service;
+use packhouse_wire::{CountCache, Service};
 use quick_cache::sync::Cache;
 use tokio::sync::Semaphore;
 
@@ -32,6 +32,9 @@ use crate::webhooks::WebhooksHandle;
 
 /// Answers of "which commit changed this path last" that are remembered; they never change.
 const MAX_LAST_COMMITS: usize = 50_000;
+
+/// Memory for what fetches counted: a bit for each object of a large pack, or an id for each that is in no such pack.
+pub(crate) const COUNT_CACHE_BYTES: u64 = 64 << 20;
 
 /// By commit and path: the commit that changed the path last, and when it was committed, in seconds since the epoch.
 pub(crate) type LastCommits = Cache<(ObjectId, Vec<u8>), Option<(ObjectId, i64)>>;
@@ -72,6 +75,8 @@ pub struct Shared {
     pub(crate) spools: Turns,
     /// Turns for commits that apply a diff.
     pub(crate) patches: Turns,
+    /// What fetches counted.
+    pub counts: Arc<CountCache>,
     /// Turns for fetches.
     pub(crate) fetches: Turns,
     /// Turns for diffs and merges that are only shown.
@@ -158,6 +163,7 @@ impl AppState {
             authenticator: Authenticator::new(hosted.catalog().clone()),
             rates: RateLimits::new(limits.org_rate, limits.repo_rate),
             texts: TextCache::new(limits.search_cache_bytes),
+            counts: Arc::new(CountCache::new(COUNT_CACHE_BYTES)),
             commit_pool: Arc::new(Semaphore::new(limits.commit_pool_bytes / 1024)),
             line_pool: Arc::new(Semaphore::new(limits.line_pool_bytes / 1024)),
             last_commits: Cache::new(MAX_LAST_COMMITS),

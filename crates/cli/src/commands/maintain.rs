@@ -1,5 +1,7 @@
 //! `packhouse maintain`: the work that a server does in the background, done now.
 
+mod repack;
+
 use clap::Args;
 use packhouse_catalog::RepoId;
 use packhouse_repo::{FoldReport, Hosted};
@@ -15,6 +17,7 @@ use crate::ui::{Ui, count, human_bytes};
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum MaintainCommand {
     Fold(FoldArgs),
+    Repack(repack::RepackArgs),
 }
 
 /// Turn the small commits of a repository into one pack
@@ -46,7 +49,13 @@ impl Folded {
 }
 
 pub(crate) async fn run(command: MaintainCommand, ui: Ui) -> Result<(), CliError> {
-    let MaintainCommand::Fold(args) = command;
+    match command {
+        MaintainCommand::Fold(args) => run_fold(args, ui).await,
+        MaintainCommand::Repack(args) => repack::run(args, ui).await,
+    }
+}
+
+async fn run_fold(args: FoldArgs, ui: Ui) -> Result<(), CliError> {
     let settings = Settings::of_storage(&args.storage)?;
     let done = storage::with_hosted(&settings, async |hosted| {
         fold(hosted, args.repo.as_ref(), ui).await

@@ -17,7 +17,8 @@ use packhouse_repo::{Namespace, RefPolicy, Repository, View};
 use packhouse_wire::pktline::PacketWriter;
 use packhouse_wire::repository::{PushTarget, sink_of, source_of};
 use packhouse_wire::{
-    FetchOptions, ReceiveOptions, Service, Version, WireError, receive_pack, upload_pack,
+    CountCache, FetchOptions, ReceiveOptions, Service, Version, WireError, receive_pack,
+    upload_pack,
 };
 use tokio::runtime::Handle;
 
@@ -50,6 +51,7 @@ pub(super) async fn serve(
         policy: caller.policy().clone(),
         who: caller.who().to_owned(),
         place: None,
+        counts: state.counts.clone(),
     };
     let (turns, of) = (state.turns_of(service), caller.turn_for());
     exchange(service, request, access, (turns, &of), &state.limits).await
@@ -63,6 +65,8 @@ pub(super) struct Access {
     pub who: String,
     /// Where pushes go if the repository is a folder whose settings and hooks have a say.
     pub place: Option<PushPlace>,
+    /// What fetches counted.
+    pub counts: Arc<CountCache>,
 }
 
 /// Answers a request from someone who may make it, once it is its turn.
@@ -153,7 +157,11 @@ impl Exchange {
     fn fetch(self, version: Version, limit: u64, out: &mut BodyWriter) -> io::Result<()> {
         let source = source_of(self.view, self.access.namespace);
         let mut input = self.encoding.decode(self.body, limit);
-        let served = upload_pack(version, &mut input, &source, out, &FetchOptions::default());
+        let options = FetchOptions {
+            counts: Some(self.access.counts),
+            ..FetchOptions::default()
+        };
+        let served = upload_pack(version, &mut input, &source, out, &options);
         drop(self.turn);
         ended(served)
     }

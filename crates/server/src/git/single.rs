@@ -10,12 +10,13 @@ use packhouse_api::ErrorCode;
 use packhouse_object::RefName;
 use packhouse_programs::PushPlace;
 use packhouse_repo::{Namespace, RefChange, RefPolicy, Repository};
-use packhouse_wire::Service;
+use packhouse_wire::{CountCache, Service};
 
 use super::rpc::Access;
 use super::{advertise, rpc};
 use crate::config::Limits;
 use crate::error::ApiError;
+use crate::state::COUNT_CACHE_BYTES;
 use crate::turns::{TurnFor, Turns};
 
 /// What callers of [`git_router`] may do.
@@ -35,6 +36,7 @@ pub fn git_router(repository: Repository, access: GitAccess, limits: Limits) -> 
         access,
         fetches: turns("fetch", "fetches", limits.fetches),
         pushes: turns("push", "pushes", limits.pushes),
+        counts: Arc::new(CountCache::new(COUNT_CACHE_BYTES)),
         limits,
     };
     Router::new().fallback(serve).with_state(Arc::new(state))
@@ -45,6 +47,7 @@ struct Single {
     access: GitAccess,
     fetches: Turns,
     pushes: Turns,
+    counts: Arc<CountCache>,
     limits: Limits,
 }
 
@@ -93,6 +96,7 @@ impl Single {
             policy: Arc::new(Anything),
             who: self.access.who.clone(),
             place: self.access.pushes.clone(),
+            counts: self.counts.clone(),
         };
         let of = TurnFor::anyone();
         rpc::exchange(service, request, access, (turns, &of), &self.limits).await

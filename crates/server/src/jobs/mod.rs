@@ -12,6 +12,7 @@
 //!   another node goes on with it at once.
 
 mod metrics;
+mod repack;
 mod runner;
 mod sweep;
 
@@ -26,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use metrics::JobMetrics;
 pub(crate) use metrics::render_counts;
+pub(crate) use repack::RepackHandler;
 pub(crate) use sweep::SweepHandler;
 pub use sweep::Sweeping;
 
@@ -222,6 +224,17 @@ impl Jobs {
         let stop = self.stop.clone();
         self.tasks
             .spawn(sweep::schedule(queue.clone(), every, stop));
+    }
+
+    /// Sees to it that repositories are repacked when their packs are due.
+    pub(crate) fn repack_when_due(
+        &mut self,
+        queue: &JobQueue,
+        hosted: Arc<packhouse_repo::Hosted>,
+    ) {
+        let stop = self.stop.clone();
+        self.tasks
+            .spawn(repack::ask_when_due(queue.clone(), hosted, stop));
     }
 
     /// Tells every handler to stop, waits for them, and releases what they did not finish.
