@@ -11,7 +11,7 @@ use packhouse_catalog::Origin;
 use packhouse_repo::{Namespace, Repository, View};
 use packhouse_wire::repository::{PushTarget, sink_of, source_of};
 use packhouse_wire::{
-    FetchOptions, ReceiveOptions, Service, Version, WireError, receive_pack_connection,
+    CountCache, FetchOptions, ReceiveOptions, Service, Version, WireError, receive_pack_connection,
     upload_pack_connection,
 };
 use russh::ChannelWriteHalf;
@@ -146,6 +146,7 @@ struct Work {
     namespace: Namespace,
     view: Arc<View>,
     turn: Turn,
+    counts: Arc<CountCache>,
 }
 
 async fn attempt(
@@ -198,6 +199,7 @@ async fn prepare(
         caller,
         repository,
         view,
+        counts: state.counts.clone(),
     })
 }
 
@@ -243,6 +245,7 @@ fn exchange(work: Work, asked: &mut Asked, limits: &Limits, runtime: &Handle) ->
         namespace,
         view,
         turn,
+        counts,
     } = work;
     let client = asked.inbound.client().clone();
     let cancelled = client.cancelled();
@@ -253,6 +256,7 @@ fn exchange(work: Work, asked: &mut Asked, limits: &Limits, runtime: &Handle) ->
         Service::UploadPack => {
             let options = FetchOptions {
                 cancelled,
+                counts: Some(counts),
                 ..FetchOptions::default()
             };
             let mut input = Limited::new(reader, limits.fetch_request_bytes);
