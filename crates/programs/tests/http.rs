@@ -1,5 +1,6 @@
 //! `http-backend` beside git's: clones, pushes, and every kind of refusal.
 
+use std::collections::BTreeSet;
 use std::io::{self, Cursor, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -172,7 +173,18 @@ fn plain(answer: &[u8], name: &str) -> String {
                 false => line,
             },
         );
-    lines.collect::<Vec<_>>().join("\n")
+    let lines: Vec<&str> = lines.collect();
+    let end = lines
+        .iter()
+        .position(|line| line.is_empty())
+        .unwrap_or(lines.len());
+    // Git says some headers twice when it thinks better of an answer.
+    let headers: BTreeSet<&str> = lines[..end].iter().copied().collect();
+    headers
+        .into_iter()
+        .chain(lines[end..].iter().copied())
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 #[test]
