@@ -4,7 +4,7 @@ set -euo pipefail
 # shellcheck source=scripts/env.sh
 source "$(dirname "$0")/env.sh"
 
-seconds=${1:-5}
+seconds=${1:-3}
 cargo_fuzz=$(cargo_program_path cargo-fuzz)
 [ -x "$cargo_fuzz" ] || die "$cargo_fuzz is not there: scripts/setup.sh test"
 # cargo-fuzz wants flags of a nightly compiler; the stable one takes them when it is told that it is meant.
