@@ -1,7 +1,7 @@
 //! The peer for Git traffic: `git http-backend` behind nginx and fcgiwrap.
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -73,11 +73,6 @@ impl Peer {
     /// Where a bare repository of this name is kept.
     pub(crate) fn path(&self, repo: &str) -> PathBuf {
         self.root.join(format!("{repo}.git"))
-    }
-
-    /// The folder everything is served from.
-    pub(crate) fn root(&self) -> &Path {
-        &self.root
     }
 
     /// Where it listens.

@@ -192,10 +192,8 @@ fn a_pack_that_lacks_what_it_reaches_gets_no_bitmap() {
         .into_iter()
         .find(|object| object.kind == ObjectKind::Blob && list.contains(&object.id.to_string()));
     let blob = blob.unwrap().id;
-    let kept: Vec<_> = list
-        .into_iter()
-        .filter(|id| *id != blob.to_string())
-        .collect();
+    let left_out = blob.to_string();
+    let kept: Vec<_> = list.into_iter().filter(|id| *id != left_out).collect();
     let stem = git.path().join("part");
     let name = git.run_with(
         &["pack-objects", "-q", stem.to_str().unwrap()],

@@ -209,22 +209,17 @@ fn converse(
 fn read_version(answers: &mut PacketReader<'_>) -> io::Result<Result<bool, String>> {
     let mut version = 0;
     let mut takes_options = false;
-    loop {
-        match answers.require().map_err(io::Error::other)? {
-            Packet::Data(line) => {
-                if let Some(rest) = line.strip_prefix(b"version=") {
-                    let mut parts = rest.splitn(2, |byte| *byte == 0);
-                    let number = parts.next().unwrap_or_default().trim();
-                    version = number
-                        .to_str()
-                        .ok()
-                        .and_then(|text| text.parse().ok())
-                        .unwrap_or(0);
-                    let words = parts.next().unwrap_or_default();
-                    takes_options |= words.fields().any(|word| word == b"push-options");
-                }
-            }
-            _ => break,
+    while let Packet::Data(line) = answers.require().map_err(io::Error::other)? {
+        if let Some(rest) = line.strip_prefix(b"version=") {
+            let mut parts = rest.splitn(2, |byte| *byte == 0);
+            let number = parts.next().unwrap_or_default().trim();
+            version = number
+                .to_str()
+                .ok()
+                .and_then(|text| text.parse().ok())
+                .unwrap_or(0);
+            let words = parts.next().unwrap_or_default();
+            takes_options |= words.fields().any(|word| word == b"push-options");
         }
     }
     Ok(match version {

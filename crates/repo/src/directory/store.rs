@@ -79,7 +79,7 @@ pub(crate) fn move_pack(
     let name = folder.join(format!("pack-{}", finished.checksum));
     let files = [(finished.pack, "pack"), (finished.idx, "idx")];
     let [(pack, _), (idx, _)] = &files;
-    let shared = objects.sharing.publish([pack, idx], &folder);
+    let shared = objects.sharing.publish([&**pack, &**idx], &folder);
     shared.map_err(DirectoryError::io("protect", pack))?;
     // A pack without index is not looked at, an index without pack is an error to some readers. Nothing is done between
     // the two, so that a kill leaves next to never the first alone.
