@@ -13,6 +13,7 @@ use packhouse_repo::{
     SweepOptions,
 };
 use packhouse_testkit::clock::TestClock;
+use packhouse_testkit::faults::{FaultPlan, FaultyBucket};
 
 use crate::hosted::{
     Anything, NEVER, Place, branch, check_complete, content, new_org, new_repo, put, request,
@@ -301,4 +302,34 @@ async fn a_repack_that_is_told_to_stop_leaves_all_as_it_was() {
         assert_eq!(sources(&node).await, before);
         node.shutdown().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_that_fails_at_any_step_loses_nothing() {
+    let mut place = Place::with_distant_bucket();
+    let faulty = Arc::new(FaultyBucket::new(place.bucket.clone(), 5, FaultPlan::NONE));
+    place.bucket = faulty.clone();
+    let node = without_git(&place, "a").await;
+    let org = new_org(&node).await;
+    let repo = new_repo(&node, org, "r").await;
+    let mut failed = 0;
+    for round in 0..4 {
+        with_packs_of(&node, &repo, 2, &round.to_string()).await;
+        faulty.set_plan(FaultPlan::ROUGH);
+        for _ in 0..6 {
+            let repacked = node.repack(id_of(&node).await, RepackHow::Full, go_on());
+            failed += usize::from(repacked.await.is_err());
+        }
+        faulty.set_plan(FaultPlan::NONE);
+        // One that has nothing in its cache finds all in the bucket.
+        let other = place.node(&format!("n{round}"), NEVER).await;
+        let there = other.repository(org, "r").await.unwrap().unwrap();
+        check_complete(&there).await;
+        let text = format!("{round}1 2\n").repeat(50);
+        let found = content(&there, "main", "dir2/f1").await.unwrap();
+        assert_eq!(found, text.as_bytes());
+        other.shutdown().await;
+    }
+    assert!(failed > 0, "nothing failed");
+    node.shutdown().await;
 }
