@@ -42,7 +42,9 @@ fn each_hook_is_run_in_its_turn_with_what_it_needs() {
     for name in ["pre-receive", "post-receive", "reference-transaction"] {
         world.hook(
             name,
-            &format!("{NOTE} cat >> $NOTES/{name}; echo {name} >> $NOTES/order"),
+            &format!(
+                "{NOTE} cat >> $NOTES/{name}; [ \"$1\" = aborted ] || echo {name} >> $NOTES/order"
+            ),
         );
     }
     for name in ["update", "post-update"] {

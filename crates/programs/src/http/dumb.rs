@@ -83,12 +83,18 @@ pub(super) fn file(
         _ => answer.allow_caching(),
     }
     let path = prepared.repository.git_dir().join(&file.path);
-    let missing =
-        |reason: String| Refusal::not_found(format!("Cannot open '{}': {reason}", path.display()));
+    let missing = |reason: &str| {
+        Refusal::not_found(format!("Cannot open '{}': {reason}", file.path.display()))
+    };
     let opened = match File::open(&path) {
         Ok(opened) if opened.metadata().is_ok_and(|file| file.is_file()) => opened,
-        Ok(_) => return Err(missing("not a file".to_owned())),
-        Err(error) => return Err(missing(error.to_string())),
+        Ok(_) => return Err(missing("not a file")),
+        Err(error) => {
+            let reason = error.to_string();
+            // Without the number that Rust adds.
+            let reason = reason.split(" (os error").next().unwrap_or_default();
+            return Err(missing(reason));
+        }
     };
     answer
         .file(content_type, opened)
