@@ -209,6 +209,22 @@ def test_git_pushes_where_it_is_allowed(store, tmp_path):
     assert "pushed.txt" not in store("ls")
 
 
+def test_pushes_obey_the_settings_of_the_repository_and_run_its_hooks(store, tmp_path):
+    folder = next(path.parent for path in tmp_path.glob("*/HEAD"))
+    hook = folder / "hooks/pre-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\necho looking at $(cut -d' ' -f3)\n")
+    hook.chmod(0o755)
+    git("config", "receive.denyDeletes", "true", cwd=folder)
+    with Service(store, "gitserve", "-p", "0", "--writable") as service:
+        git("clone", "-q", service.url, tmp_path / "clone")
+        pushed = git("push", "origin", "HEAD:refs/heads/mine", cwd=tmp_path / "clone")
+        assert "remote: looking at refs/heads/mine" in pushed.stderr
+        refused = git("push", "--porcelain", "origin", ":mine", cwd=tmp_path / "clone", check=False)
+        assert refused.returncode != 0 and "(deletion prohibited)" in refused.stdout
+    assert "mine" in store("branch")
+
+
 def test_a_dangling_head_is_repaired_for_clones(store, tmp_path):
     store("branch", "set", "other")
     store("branch", "delete", "main")
