@@ -36,6 +36,7 @@ mod ops;
 mod policy;
 mod quotas;
 mod rates;
+mod repack;
 mod replay;
 mod repos;
 mod restore;

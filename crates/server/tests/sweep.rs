@@ -42,8 +42,8 @@ async fn push(server: &TestServer, checkout: &Checkout, name: &str, file: &str) 
     server.server.hosted().fold(id).await.unwrap();
 }
 
-/// Waits until the server's sweeps have come so far.
-async fn swept(server: &TestServer, counter: &str, least: u64) {
+/// Waits until a counter of the server has come so far.
+pub(crate) async fn counted(server: &TestServer, counter: &str, least: u64) {
     for _ in 0..400 {
         let metrics = server.http.get(format!("{}/metrics", server.url()));
         let text = metrics.send().await.unwrap().text().await.unwrap();
@@ -91,9 +91,9 @@ async fn a_fork_can_be_cloned_after_its_deleted_source_was_swept() {
         .await
         .expect(200);
     clock.advance(8 * 24 * HOUR_MS);
-    swept(&server, "packhouse_swept_repositories_total", 1).await;
+    counted(&server, "packhouse_swept_repositories_total", 1).await;
     // Whatever sweeps there are meanwhile, the pack has its grace period.
-    swept(
+    counted(
         &server,
         "packhouse_job_runs_total{kind=\"sweep\",outcome=\"done\"}",
         3,
@@ -104,7 +104,7 @@ async fn a_fork_can_be_cloned_after_its_deleted_source_was_swept() {
     assert_eq!(kept, before);
 
     clock.advance(25 * HOUR_MS);
-    swept(&server, "packhouse_swept_keys_total", 2).await;
+    counted(&server, "packhouse_swept_keys_total", 2).await;
     let catalog = server.server.hosted().catalog();
     let loaded = catalog
         .load(id_of(&server, "fork").await, None)
