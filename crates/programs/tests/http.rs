@@ -236,7 +236,7 @@ fn answers_and_refusals_are_gits() {
             vec![
                 post,
                 all,
-                ("CONTENT_TYPE", "application/x-git-receive-pack-request"),
+                ("CONTENT_TYPE", "application/x-git-upload-pack-request"),
             ],
         ),
         (
