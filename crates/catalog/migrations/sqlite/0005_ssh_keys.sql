@@ -18,4 +18,4 @@ CREATE TABLE ssh_keys (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX ssh_keys_org ON ssh_keys (org_id, fingerprint) WHERE revoked_at_ms IS NULL;
-CREATE INDEX ssh_keys_repo ON ssh_keys (repo_id, fingerprint) WHERE repo_id IS NOT NULL AND revoked_at_ms IS NULL;
+CREATE INDEX ssh_keys_repo ON ssh_keys (repo_id, fingerprint) WHERE repo_id IS NOT NULL;

@@ -201,7 +201,7 @@ pub(crate) fn ended(served: Result<(), WireError>) -> io::Result<()> {
     match served {
         Ok(()) => Ok(()),
         Err(WireError::Gone(error)) => Err(error),
-        Err(error @ (WireError::Refused(_) | WireError::Packet(_))) => {
+        Err(error @ (WireError::Refused(_) | WireError::Verbatim(_) | WireError::Packet(_))) => {
             tracing::debug!(%error, "git request refused");
             Ok(())
         }
