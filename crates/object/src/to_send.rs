@@ -71,6 +71,16 @@ impl ToSend {
         256 + part + theirs + ids * PER_ID
     }
 
+    /// About what keeping it costs beside its own memory: the pack that it holds open has a descriptor, maps, and an order of
+    /// its objects, even when the repository has no use for it any more.
+    pub fn pinned_bytes(&self) -> u64 {
+        const OPEN_PACK: u64 = 256 << 10;
+        const ORDER: u64 = 4;
+        self.part
+            .as_ref()
+            .map_or(0, |part| OPEN_PACK + ORDER * u64::from(part.bits.limit()))
+    }
+
     /// Leaves out the blobs, but for those that are kept whatever they are: for a client that asks for no blobs and names
     /// some.
     pub fn leave_out_blobs(&mut self, kept: &IdSet) -> Result<(), BitmapError> {

@@ -5,8 +5,8 @@
 //! invalidation. That it was made for the same pack is asked all the same, so that packs that were replaced are let go.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::time::Duration;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
+use std::time::{Duration, Instant};
 
 use packhouse_object::{Database, ObjectId, Progress, ReadError, ToSend, Wanted, count_to_send};
 
@@ -68,8 +68,8 @@ struct State {
 
 #[derive(Debug)]
 enum Entry {
-    /// Somebody is counting.
-    Running,
+    /// Somebody is counting; what is found is there for all who wait, whether or not it is kept.
+    Running(Arc<OnceLock<Arc<ToSend>>>),
     Done {
         found: Arc<ToSend>,
         bytes: u64,
@@ -81,12 +81,15 @@ enum Entry {
 enum Turn {
     Found(Arc<ToSend>),
     /// It is to count itself.
-    Mine,
-    Wait,
+    Mine(Arc<OnceLock<Arc<ToSend>>>),
+    Wait(Arc<OnceLock<Arc<ToSend>>>),
 }
 
 /// How often one who waits looks whether his client is still there.
 const LOOK: Duration = Duration::from_millis(200);
+
+/// How long one waits for another request, whose own client may hold it up, before it counts itself.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 impl CountCache {
     /// A cache of so many bytes of memory at most. What is larger than a quarter of it is not kept.
@@ -106,29 +109,36 @@ impl CountCache {
         progress: &dyn Progress,
     ) -> Result<Arc<ToSend>, ReadError> {
         let key = Arc::new(Key::of(db, wanted));
+        let came = Instant::now();
         let mut state = self.lock();
-        loop {
-            match state.turn(&key) {
+        let found = loop {
+            let other = match state.turn(&key) {
                 Turn::Found(found) => return Ok(found),
-                Turn::Mine => break,
-                Turn::Wait => {
-                    let waited = self.ended.wait_timeout(state, LOOK);
-                    drop(waited.expect("no holder of this lock panics"));
-                    // Keeps the connection alive.
-                    progress.counting(0);
-                    if progress.cancelled() {
-                        return Err(ReadError::Cancelled);
-                    }
-                    state = self.lock();
-                }
+                Turn::Mine(found) => break found,
+                Turn::Wait(other) => other,
+            };
+            let waited = self.ended.wait_timeout(state, LOOK);
+            drop(waited.expect("no holder of this lock panics"));
+            if let Some(found) = other.get() {
+                return Ok(Arc::clone(found));
             }
-        }
+            // Keeps the connection alive.
+            progress.counting(0);
+            if progress.cancelled() {
+                return Err(ReadError::Cancelled);
+            }
+            if came.elapsed() > PATIENCE {
+                return Ok(Arc::new(count_to_send(db, wanted, progress)?));
+            }
+            state = self.lock();
+        };
         drop(state);
         // Whatever happens, nobody waits for this request longer than it counts.
         let running = Running { cache: self, key };
-        let found = Arc::new(count_to_send(db, wanted, progress)?);
-        running.keep(&found);
-        Ok(found)
+        let counted = Arc::new(count_to_send(db, wanted, progress)?);
+        let found = found.get_or_init(|| counted);
+        running.keep(found);
+        Ok(Arc::clone(found))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -145,12 +155,30 @@ impl State {
                 *used = clock;
                 Turn::Found(Arc::clone(found))
             }
-            Some(Entry::Running) => Turn::Wait,
+            Some(Entry::Running(found)) => Turn::Wait(Arc::clone(found)),
             None => {
-                self.entries.insert(Arc::clone(key), Entry::Running);
-                Turn::Mine
+                let found = Arc::default();
+                let running = Entry::Running(Arc::clone(&found));
+                self.entries.insert(Arc::clone(key), running);
+                Turn::Mine(found)
             }
         }
+    }
+
+    /// Gives up what was counted for packs of the same repository that are not its largest any more.
+    fn let_go_of_others(&mut self, key: &Key) {
+        let is_old = |(other, entry): &(&Arc<Key>, &Entry)| {
+            other.scope == key.scope
+                && other.pack != key.pack
+                && matches!(entry, Entry::Done { .. })
+        };
+        let old: Vec<_> = self
+            .entries
+            .iter()
+            .filter(is_old)
+            .map(|(key, _)| Arc::clone(key))
+            .collect();
+        old.iter().for_each(|key| self.remove(key));
     }
 
     fn remove(&mut self, key: &Key) {
@@ -164,7 +192,7 @@ impl State {
         while self.bytes > limit_bytes {
             let done = self.entries.iter().filter_map(|(key, entry)| match entry {
                 Entry::Done { used, .. } => Some((*used, key)),
-                Entry::Running => None,
+                Entry::Running(_) => None,
             });
             let Some((_, oldest)) = done.min_by_key(|(used, _)| *used) else {
                 return;
@@ -183,11 +211,13 @@ struct Running<'a> {
 
 impl Running<'_> {
     fn keep(&self, found: &Arc<ToSend>) {
-        let bytes = found.weight_bytes() + self.key.weight_bytes();
-        if bytes > self.cache.limit_bytes / 4 {
+        let own = found.weight_bytes() + self.key.weight_bytes();
+        if own > self.cache.limit_bytes / 4 {
             return;
         }
+        let bytes = own + found.pinned_bytes().min(self.cache.limit_bytes / 8);
         let mut state = self.cache.lock();
+        state.let_go_of_others(&self.key);
         let used = state.clock;
         let done = Entry::Done {
             found: Arc::clone(found),
@@ -203,7 +233,7 @@ impl Running<'_> {
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         let mut state = self.cache.lock();
-        if matches!(state.entries.get(&self.key), Some(Entry::Running)) {
+        if matches!(state.entries.get(&self.key), Some(Entry::Running(_))) {
             state.entries.remove(&self.key);
         }
         drop(state);

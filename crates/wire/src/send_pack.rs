@@ -111,7 +111,7 @@ fn find(
     // Bitmaps know what is reached, and of which kind it is; they know no cuts and no sizes.
     if limits.cut.is_empty()
         && limits.filter == ObjectFilter::blobs_below(0)
-        && !some_are_blobs(db, &wanted.wants)?
+        && !some_name_blobs(db, &wanted.wants)?
     {
         let mut found = ToSend::clone(&*whole()?);
         if found.leave_out_blobs(&IdSet::default()).is_ok() {
@@ -123,10 +123,10 @@ fn find(
     ))
 }
 
-fn some_are_blobs(db: &Database, ids: &[ObjectId]) -> Result<bool, ReadError> {
+/// Whether some are blobs, or tags of blobs: what is wanted itself is sent whatever the filter says.
+fn some_name_blobs(db: &Database, ids: &[ObjectId]) -> Result<bool, ReadError> {
     for id in ids {
-        let header = db.header(id)?;
-        if header.is_some_and(|header| header.kind == ObjectKind::Blob) {
+        if db.peel(*id)?.1 == ObjectKind::Blob {
             return Ok(true);
         }
     }

@@ -37,6 +37,7 @@ pub(super) fn fill(
     mut level: Level,
     progress: &dyn Progress,
 ) -> Result<(), ReadError> {
+    let mut looked_at = 0;
     while !level.is_empty() {
         let mut next = Level::default();
         for batch in level.tasks.chunks(TREES_PER_BATCH) {
@@ -56,6 +57,9 @@ pub(super) fn fill(
                     set.add(*blob, ObjectKind::Blob)?;
                 }
             }
+            // The other side hears of it, and so is known to be there.
+            looked_at += batch.len() as u64;
+            progress.counting(looked_at);
         }
         level = next;
     }
