@@ -87,6 +87,8 @@ pub enum PackSource {
     Reachable = 6,
     /// A full repack: what the refs did not reach.
     Unreachable = 7,
+    /// A fork: a pack of the repository it was forked from, which both list.
+    Fork = 8,
 }
 
 impl PackSource {
@@ -103,6 +105,7 @@ impl PackSource {
             Self::Repack,
             Self::Reachable,
             Self::Unreachable,
+            Self::Fork,
         ]
         .into_iter()
         .find(|source| source.number() == number)

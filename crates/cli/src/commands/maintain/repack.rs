@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use clap::Args;
 use packhouse_catalog::RepoId;
-use packhouse_repo::{Hosted, RepackHow, RepackReport};
+use packhouse_repo::{Hosted, RepackHow, RepackReport, RepoError};
 use serde::Serialize;
 
 use crate::error::CliError;
@@ -85,12 +85,16 @@ async fn repack(hosted: &Hosted, repo: Option<&RepoSpec>, ui: Ui) -> Result<Repa
         return Ok(done);
     }
     let progress = ui.progress("looking for packs to repack");
+    let mut failed = None;
     storage::each_repository(hosted, async |name, row| {
         progress.say(format!("looking at {name}"));
-        repack_one(hosted, row.id, &name, RepackHow::WhenDue, &mut done).await
+        let repacked = repack_one(hosted, row.id, &name, RepackHow::WhenDue, &mut done).await;
+        // Every repository is looked at, whatever becomes of one. The log has what the others died of.
+        failed = failed.take().or(repacked.err());
+        Ok(())
     })
     .await?;
-    Ok(done)
+    failed.map_or(Ok(done), Err)
 }
 
 async fn repack_one(
@@ -107,8 +111,14 @@ async fn repack_one(
     let repacked = hosted
         .repack(id, how, Arc::new(AtomicBool::new(false)))
         .await;
-    if let Some(report) = repacked.map_err(failed)? {
-        done.add(&report);
+    match repacked {
+        Ok(Some(report)) => done.add(&report),
+        // Deleted a moment ago.
+        Ok(None) | Err(RepoError::Gone) => {}
+        Err(error) => {
+            tracing::error!(repository = name, %error, "a repack failed");
+            return Err(failed(error));
+        }
     }
     Ok(())
 }

@@ -29,7 +29,7 @@ pub(super) struct PackFact {
 
 /// With fewer objects outside of the pack with bitmaps, a full repack does not pay: they are counted and sent quickly.
 const LEAST_OBJECTS: u64 = 1000;
-/// A full repack is due when what is outside has one in so many objects of the pack with bitmaps.
+/// A full repack is due when what is outside has one in so many objects of the pack with bitmaps, and of shared ones.
 const OUTSIDE_PART: u64 = 4;
 /// Packs that may lie beside the one with bitmaps before they are merged.
 const MOST_PACKS: usize = 8;
@@ -42,20 +42,26 @@ pub(super) fn plan(packs: &[PackFact], how: RepackHow) -> Option<RepackPlan> {
     if how == RepackHow::Full {
         return Some(RepackPlan::Full);
     }
-    let with_bitmaps = packs
-        .iter()
-        .filter(|pack| pack.source == PackSource::Reachable)
-        .map(|pack| pack.objects)
-        .max();
+    let objects_of = |source| {
+        let of_it = packs.iter().filter(move |pack| pack.source == source);
+        of_it.map(|pack| pack.objects)
+    };
+    // A fork shares its packs with the repository it comes from, and writes them again only when it has added much itself.
+    let settled = objects_of(PackSource::Reachable).max().unwrap_or(0)
+        + objects_of(PackSource::Fork).sum::<u64>();
     // Those that nothing reached have had their turn.
-    let is_new =
-        |pack: &PackFact| !matches!(pack.source, PackSource::Reachable | PackSource::Unreachable);
+    let is_new = |pack: &PackFact| {
+        !matches!(
+            pack.source,
+            PackSource::Reachable | PackSource::Unreachable | PackSource::Fork
+        )
+    };
     let outside: u64 = packs
         .iter()
         .filter(|pack| is_new(pack))
         .map(|pack| pack.objects)
         .sum();
-    let is_much = outside >= with_bitmaps.map_or(0, |objects| objects / OUTSIDE_PART);
+    let is_much = outside >= settled / OUTSIDE_PART;
     if outside >= LEAST_OBJECTS && is_much {
         return Some(RepackPlan::Full);
     }
@@ -111,8 +117,14 @@ mod tests {
 
     #[test]
     fn a_large_push_makes_a_full_repack_due_and_a_small_one_does_not() {
-        use PackSource::{Push, Reachable, Unreachable};
+        use PackSource::{Fork, Push, Reachable, Unreachable};
         let due = |of: &[_]| plan(&packs(of), RepackHow::WhenDue);
+        assert_eq!(due(&[(100_000, Fork)]), None);
+        assert_eq!(due(&[(100_000, Fork), (20_000, Push)]), None);
+        assert_eq!(
+            due(&[(100_000, Fork), (30_000, Push)]),
+            Some(RepackPlan::Full)
+        );
         assert_eq!(due(&[(100_000, Push)]), Some(RepackPlan::Full));
         assert_eq!(due(&[(999, Push)]), None);
         assert_eq!(due(&[(100_000, Reachable), (20_000, Push)]), None);
