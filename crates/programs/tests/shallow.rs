@@ -46,3 +46,19 @@ fn history_that_is_not_there_is_taken_only_where_that_is_allowed() {
     cut.commit_file("b", "five\n");
     assert!(world.push(&cut, &["URL", "main"]).0);
 }
+
+#[test]
+fn what_a_refused_push_brought_is_no_part_of_the_repository() {
+    let world = World::new();
+    let cut = shallow_clone(&world);
+    let (ok, stdout, _) = world.push(&cut, &["URL", "main"]);
+    assert!(!ok, "{stdout:?}");
+    for name in BOTH {
+        let kept: Vec<_> = std::fs::read_dir(world.path(name).join("objects"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| name.len() == 2)
+            .collect();
+        assert!(kept.is_empty(), "{name}: {kept:?}");
+    }
+}

@@ -3,7 +3,7 @@
 //! Over HTTP every request repeats the wants and what is known to be common, so each is answered alone. On a connection
 //! the haves go on behind each answer, until the client says `done`.
 
-use packhouse_object::{IdSet, ObjectFilter, ObjectId};
+use packhouse_object::{IdSet, ObjectFilter, ObjectId, ReadError};
 
 use crate::capabilities::Capabilities;
 use crate::error::{WireError, quote};
@@ -200,6 +200,14 @@ fn first_want(
     })
 }
 
+/// Whether the client need name no more, at the end of its list. Over a connection it may end as many lists as it likes.
+fn is_ready_at_flush(negotiation: &mut Negotiation<'_>, rounds: Rounds) -> Result<bool, ReadError> {
+    match rounds {
+        Rounds::One => negotiation.is_ready(),
+        Rounds::Many => negotiation.is_ready_early(),
+    }
+}
+
 /// Reads haves and acknowledges them. Returns whether it is time for the pack.
 fn negotiate(
     input: &mut PacketReader<'_>,
@@ -218,7 +226,7 @@ fn negotiate(
         let Some(line) = packet.text() else {
             if let (MultiAck::Detailed, true, true, Some(last)) =
                 (wants.multi_ack, got_common, only_common, last_common)
-                && negotiation.is_ready()?
+                && is_ready_at_flush(negotiation, options.rounds)?
             {
                 sent_ready = true;
                 out.text(format_args!("ACK {last} ready\n"))?;

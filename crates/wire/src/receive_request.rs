@@ -61,6 +61,10 @@ impl ReceiveRequest {
                 let mut request = ReceiveRequest { shallow, ..request };
                 if request.has_push_options {
                     while let Some(data) = next_line(input, &mut room)? {
+                        // An empty one takes memory too.
+                        room = room.checked_sub(OPTION_BYTES).ok_or_else(|| {
+                            WireError::refused("too many push options in one push")
+                        })?;
                         let option = data.strip_suffix(b"\n").unwrap_or(data);
                         request.push_options.push(option.to_vec());
                     }
@@ -135,6 +139,9 @@ impl ReceiveRequest {
         self.commands.iter().any(|command| command.new.is_some())
     }
 }
+
+/// About what an option takes beside its text, here and as a variable of hooks.
+const OPTION_BYTES: usize = 128;
 
 /// The next line, which takes its length of the `room` for all of them; `None` for a flush.
 fn next_line<'i>(

@@ -1,14 +1,17 @@
 //! Whether all that a ref would lead to is there: a walk over what is new, as `git rev-list --objects --not --all` is.
 
 use packhouse_object::{
-    Database, IdSet, ObjectId, ObjectKind, Progress, ReadError, Wanted, count_objects,
+    CountLimits, Database, IdSet, ObjectId, ObjectKind, Progress, ReadError, Wanted, count_limited,
+    count_objects,
 };
 
-/// Whether `database` has what each of `tips` leads to, given that it has what `known` lead to.
+/// Whether `database` has what each of `tips` leads to, given that it has what `known` lead to. The parents of the commits in
+/// `cut` need not be there.
 pub(super) fn is_connected(
     database: &Database,
     tips: &[ObjectId],
     known: &[ObjectId],
+    cut: &IdSet,
     progress: &dyn Progress,
 ) -> Result<bool, ReadError> {
     for tip in tips {
@@ -22,7 +25,17 @@ pub(super) fn is_connected(
         include_tags: Vec::new(),
         thin: false,
     };
-    let counted = match count_objects(database, &wanted, progress) {
+    let counted = match cut.is_empty() {
+        true => count_objects(database, &wanted, progress),
+        false => {
+            let limits = CountLimits {
+                cut: cut.clone(),
+                ..CountLimits::default()
+            };
+            count_limited(database, &wanted, &limits, progress)
+        }
+    };
+    let counted = match counted {
         Err(ReadError::NotFound { .. }) => return Ok(false),
         counted => counted?,
     };

@@ -112,13 +112,11 @@ impl DirectorySink {
         let tips: Vec<ObjectId> = commands.iter().filter_map(|command| command.new).collect();
         let refs = self.source.view().refs();
         let known: Vec<ObjectId> = refs.iter().map(|(_, entry)| entry.target).collect();
-        // A walk would end in error where history is cut off; what came was checked against what is here all the same.
-        let is_cut = !self.cut.is_empty() || !self.place.repository.shallow()?.is_empty();
+        // History may end where the repository knows that it is cut off, and where this push says so; nowhere else.
+        let mut cut = self.place.repository.shallow()?;
+        cut.extend(&self.cut);
         let connected = |tips: &[ObjectId]| -> Result<bool, ReadError> {
-            match is_cut {
-                true => Ok(tips.len() == self.present(tips)?),
-                false => is_connected(&self.database, tips, &known, &()),
-            }
+            is_connected(&self.database, tips, &known, &cut, &())
         };
         if !connected(&tips).map_err(RepoError::from)? {
             for (command, verdict) in commands.iter().zip(&mut verdicts) {
@@ -141,14 +139,6 @@ impl DirectorySink {
             }
         }
         Ok(verdicts)
-    }
-
-    fn present(&self, ids: &[ObjectId]) -> Result<usize, ReadError> {
-        let mut count = 0;
-        for id in ids {
-            count += usize::from(self.database.contains(id)?);
-        }
-        Ok(count)
     }
 
     /// Runs a hook that reads the commands.
@@ -216,6 +206,10 @@ impl DirectorySink {
             for verdict in &mut verdicts {
                 verdict.refuse_if_open("pre-receive hook declined");
             }
+            return Ok(verdicts);
+        }
+        // What nobody may use stays out: objects that are here count as complete when the next push is looked at.
+        if !verdicts.iter().any(Verdict::is_open) {
             return Ok(verdicts);
         }
         if let Some(incoming) = self.incoming.take() {
