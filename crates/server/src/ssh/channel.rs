@@ -15,7 +15,7 @@ use russh::server::Msg;
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// Pieces of data that may wait to be read, of a packet's size each.
 const PIECES: usize = 4;
@@ -39,6 +39,11 @@ impl Client {
     pub(super) fn cancelled(&self) -> Arc<AtomicBool> {
         self.cancelled.clone()
     }
+
+    /// Waits until it is gone.
+    pub(super) async fn gone(&self) {
+        self.gone.cancelled().await;
+    }
 }
 
 /// The client's data, from a task that empties the channel.
@@ -46,17 +51,28 @@ impl Client {
 pub(super) struct Inbound {
     data: mpsc::Receiver<Bytes>,
     client: Client,
+    /// Ends the task: the library tells a channel nothing more that was closed from here.
+    _in_use: DropGuard,
 }
 
 impl Inbound {
-    /// Data of the channel that `feed` empties, and that task.
+    /// Data of the channel that `feed` empties, and that task, which ends with the data or the channel.
     pub(super) fn of(
         channel: ChannelReadHalf,
     ) -> (Inbound, impl Future<Output = ()> + Send + 'static) {
         let (sender, data) = mpsc::channel(PIECES);
         let client = Client::default();
-        let feed = feed(channel, sender, client.clone());
-        (Inbound { data, client }, feed)
+        let over = CancellationToken::new();
+        let inbound = Inbound {
+            data,
+            client: client.clone(),
+            _in_use: over.clone().drop_guard(),
+        };
+        let feed = async move {
+            over.run_until_cancelled(feed(channel, sender, client))
+                .await;
+        };
+        (inbound, feed)
     }
 
     pub(super) fn client(&self) -> &Client {

@@ -10,7 +10,7 @@ use russh::server::{
     Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey,
 };
 use russh::{Channel, ChannelId, ChannelOpenFailure, ChannelWriteHalf, Pty, Sig};
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::task::TaskTracker;
 
 use super::channel::Inbound;
@@ -50,8 +50,8 @@ pub(super) struct Client {
     key: Option<Arc<str>>,
     /// Channels on which nothing was asked for yet.
     waiting: HashMap<ChannelId, Waiting>,
-    /// Channels that are open.
-    open: usize,
+    /// Channels that it may still have: each holds one until nothing is left of it, whoever closes it.
+    channels: Arc<Semaphore>,
     standing: Arc<watch::Sender<Standing>>,
     tasks: TaskTracker,
 }
@@ -60,6 +60,7 @@ struct Waiting {
     inbound: Inbound,
     channel: ChannelWriteHalf<Msg>,
     protocol: Option<String>,
+    place: OwnedSemaphorePermit,
 }
 
 /// Counts as a command that runs until it is dropped.
@@ -79,13 +80,14 @@ impl Client {
         standing: watch::Sender<Standing>,
         tasks: TaskTracker,
     ) -> Client {
+        let channels = Arc::new(Semaphore::new(shared.state.limits.ssh.commands));
         Client {
             shared,
             address,
             offered: None,
             key: None,
             waiting: HashMap::new(),
-            open: 0,
+            channels,
             standing: Arc::new(standing),
             tasks,
         }
@@ -169,11 +171,10 @@ impl Handler for Client {
         reply: ChannelOpenHandle,
         _session: &mut Session,
     ) -> Result<(), russh::Error> {
-        if self.open >= self.shared.state.limits.ssh.commands {
+        let Ok(place) = self.channels.clone().try_acquire_owned() else {
             reply.reject(ChannelOpenFailure::ResourceShortage).await;
             return Ok(());
-        }
-        self.open += 1;
+        };
         let id = channel.id();
         let (read, write) = channel.split();
         let (inbound, feed) = Inbound::of(read);
@@ -182,6 +183,7 @@ impl Handler for Client {
             inbound,
             channel: write,
             protocol: None,
+            place,
         };
         self.waiting.insert(id, waiting);
         reply.accept().await;
@@ -219,7 +221,6 @@ impl Handler for Client {
         _session: &mut Session,
     ) -> Result<(), russh::Error> {
         self.waiting.remove(&channel);
-        self.open = self.open.saturating_sub(1);
         Ok(())
     }
 
@@ -258,12 +259,13 @@ impl Handler for Client {
             inbound: waiting.inbound,
             channel: waiting.channel,
         };
+        let place = waiting.place;
         self.standing.send_modify(|standing| standing.running += 1);
         let running = Running(self.standing.clone());
         let shared = self.shared.clone();
         self.tasks.spawn(async move {
             run(shared, asked).await;
-            drop(running);
+            drop((running, place));
         });
         Ok(())
     }

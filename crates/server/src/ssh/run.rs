@@ -155,7 +155,11 @@ async fn attempt(
     asked: Asked,
     origin: Arc<Origin>,
 ) -> (Outcome, Asked) {
-    let work = match prepare(state, &command, &asked, origin).await {
+    let prepared = tokio::select! {
+        prepared = prepare(state, &command, &asked, origin) => prepared,
+        () = asked.inbound.client().gone() => return (Outcome::Gone, asked),
+    };
+    let work = match prepared {
         Ok(work) => work,
         Err(OpenError::AnotherRepo) => return (no_such(&command), asked),
         Err(OpenError::Refused(error)) => return (refusal(&command, error), asked),

@@ -183,3 +183,24 @@ async fn many_clients_at_once_get_what_is_theirs() {
     assert_eq!(there, pushed);
     server.until_metric(CONNECTIONS, 0.0).await;
 }
+
+#[tokio::test]
+async fn a_connection_runs_any_number_of_commands_one_after_the_other() {
+    let (server, user) = TestServer::with_ssh("a", |config| {
+        config.limits.ssh.commands = 4;
+    })
+    .await;
+    let _connection = user.connect(&server).await;
+    // Commands that run, and what is refused without one: both are ended by the server.
+    for at in 0..15 {
+        let output = user.over(&server, "git-upload-pack 'acme/a.git'").await;
+        assert!(output.status.success(), "{at}: {output:?}");
+        let output = user.over(&server, "id").await;
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            told.contains("packhouse: Packhouse gives no shell"),
+            "{at}: {told}"
+        );
+    }
+    server.until_metric(CONNECTIONS, 1.0).await;
+}
