@@ -14,7 +14,7 @@ use packhouse_wire::{
 };
 use tokio::runtime::Handle;
 
-use crate::backends::{OURS, World};
+use crate::backends::{OURS, REF_IN_WANT, World};
 use crate::bytes::adapted;
 use crate::git::{Git, init, init_bare};
 use crate::history::History;
@@ -96,7 +96,7 @@ fn converse(
     let view = runtime.block_on(repository.view()).unwrap();
     let source = source_of(view.clone(), Namespace::Default);
     if program == "git-upload-pack" {
-        let _ = upload_pack_connection(version, input, &source, out, &FetchOptions::of_git());
+        let _ = upload_pack_connection(version, input, &source, out, &FetchOptions::default());
         return;
     }
     let target = PushTarget {
@@ -172,6 +172,7 @@ fn clones_fetches_and_pushes_over_one_connection_are_whole() {
 #[test]
 fn what_is_said_in_several_rounds_is_what_git_says() {
     let world = World::new();
+    world.bare("stock").configure(&[REF_IN_WANT]);
     let mut history = History::new(init_bare(&world.path("seed.git")), 41);
     history.grow(60);
     history.move_refs(30);
@@ -218,6 +219,7 @@ fn what_is_said_in_several_rounds_is_what_git_says() {
 #[test]
 fn commands_of_version_2_are_answered_one_after_the_other() {
     let world = World::new();
+    world.bare("stock").configure(&[REF_IN_WANT]);
     let work = init(&world.path("work"));
     let commit = work.commit_file("a", "one\n");
     for remote in ["directory", "hosted", "stock"] {
@@ -275,7 +277,7 @@ fn a_client_that_only_looks_ends_in_order_and_one_that_breaks_off_does_not() {
             &mut input,
             &source,
             &mut out,
-            &FetchOptions::of_git(),
+            &FetchOptions::default(),
         );
         (ended, out)
     };
