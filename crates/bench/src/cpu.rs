@@ -1,5 +1,6 @@
 //! Processor time, from `/proc`.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::Result;
@@ -9,26 +10,29 @@ const TICKS: u64 = 100;
 
 /// What processes have used: themselves, and the children that they have waited for.
 pub(crate) fn cpu_of(pids: &[u32]) -> Result<Duration> {
-    let mut ticks = 0;
-    for pid in pids {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-        // Fields are counted from behind the name, which may hold anything: state is the third (proc(5)).
-        let fields = stat.rsplit_once(") ").ok_or("no name in stat")?.1;
-        // utime, stime, cutime, cstime: 14 to 17.
-        for field in fields.split(' ').skip(11).take(4) {
-            ticks += field.parse::<u64>()?;
-        }
-    }
-    Ok(Duration::from_millis(ticks * 1000 / TICKS))
+    // utime, stime, cutime and cstime.
+    pids.iter()
+        .map(|pid| cpu_in(&pid.to_string(), 14..=17))
+        .sum()
 }
 
 /// What this process's children have used that it has waited for.
 pub(crate) fn cpu_of_children() -> Result<Duration> {
-    let stat = std::fs::read_to_string("/proc/self/stat")?;
-    let fields = stat.rsplit_once(") ").ok_or("no name in stat")?.1;
+    cpu_in("self", 16..=17)
+}
+
+/// The sum of some fields of a process's `stat`, by the numbers they have in proc(5).
+fn cpu_in(process: &str, fields: RangeInclusive<usize>) -> Result<Duration> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
+    // They are counted from behind the name, which may hold anything: the state, the third, comes next.
+    let behind = stat.rsplit_once(") ").ok_or("no name in stat")?.1;
+    let numbers: Vec<&str> = behind.split(' ').collect();
     let mut ticks = 0;
-    for field in fields.split(' ').skip(13).take(2) {
-        ticks += field.parse::<u64>()?;
+    for number in fields {
+        ticks += numbers
+            .get(number - 3)
+            .ok_or("stat is cut off")?
+            .parse::<u64>()?;
     }
     Ok(Duration::from_millis(ticks * 1000 / TICKS))
 }

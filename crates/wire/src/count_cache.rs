@@ -49,7 +49,8 @@ impl Key {
 
 /// Counts of a server's fetches, the ones used longest ago given up first.
 ///
-/// Of requests that ask for the same at the same time one counts, and the others wait for it.
+/// Of requests that ask for the same at the same time one counts, and the others wait for it, though not for long: whoever
+/// counts may be held up by a client that reads nothing.
 #[derive(Debug)]
 pub struct CountCache {
     limit_bytes: u64,
