@@ -14,7 +14,7 @@ pub(super) struct Patience {
     started: Instant,
     limit: Duration,
     tries: u32,
-    /// Whether there is more of it: the time is over for now alone.
+    /// Whether it is part of a longer one, which is not over when this is.
     is_part: bool,
     /// When the system started, as far as that is known.
     boot: fn() -> Option<Boot>,
