@@ -11,6 +11,7 @@ use russh::server::{
 };
 use russh::{Channel, ChannelId, ChannelOpenFailure, ChannelWriteHalf, Pty, Sig};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use super::channel::Inbound;
@@ -38,6 +39,8 @@ pub(super) struct Standing {
     pub(super) is_in: bool,
     /// Commands that run.
     pub(super) running: usize,
+    /// When the last one ended.
+    pub(super) ended: Option<Instant>,
 }
 
 /// What the library calls for everything that a client does.
@@ -68,7 +71,10 @@ struct Running(Arc<watch::Sender<Standing>>);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.send_modify(|standing| standing.running -= 1);
+        self.0.send_modify(|standing| {
+            standing.running -= 1;
+            standing.ended = Some(Instant::now());
+        });
     }
 }
 

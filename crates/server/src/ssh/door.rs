@@ -42,7 +42,7 @@ const QUEUE: usize = 8;
 /// How often a client that says nothing is asked whether it is there, and how often it may leave that unanswered.
 const ALIVE: (Duration, usize) = (Duration::from_secs(30), 4);
 
-/// Time in which a client that was told to go closes the connection itself.
+/// Time in which a client that was told to go, or whose last command has ended, closes the connection itself.
 const LINGER: Duration = Duration::from_secs(2);
 
 /// How a session's key is agreed on. All of it is cheap for the server: a stranger may ask for it.
@@ -300,7 +300,11 @@ async fn over(
 ) -> &'static str {
     let limits = &shared.state.limits.ssh;
     loop {
-        let Standing { is_in, running } = *standing.borrow_and_update();
+        let Standing {
+            is_in,
+            running,
+            ended,
+        } = *standing.borrow_and_update();
         let (until, why) = match (is_in, running) {
             (false, _) => (began + limits.login, "it took too long to log in"),
             (true, 0) => (Instant::now() + limits.idle, "nothing was asked for"),
@@ -312,6 +316,14 @@ async fn over(
                 }
             }
         };
+        // A client whose last command has ended closes the connection itself. Told to go before it has read how the
+        // command ended, OpenSSH reports the connection and not the command.
+        let stopping = async {
+            shared.stop.cancelled().await;
+            if let Some(ended) = ended {
+                sleep_until(ended + LINGER).await;
+            }
+        };
         tokio::select! {
             changed = standing.changed() => match changed {
                 Ok(()) => {}
@@ -319,7 +331,7 @@ async fn over(
                 Err(_) => return std::future::pending().await,
             },
             () = sleep_until(until) => return why,
-            () = shared.stop.cancelled() => return "the server is stopping",
+            () = stopping => return "the server is stopping",
         }
     }
 }
