@@ -12,8 +12,28 @@ use crate::{Bench, Result};
 const EDITS: usize = 4000;
 const FILES_PER_EDIT: usize = 6;
 
+/// How often the sources are in the large repository, each time in other letters.
+const ALPHABETS: usize = 4;
+
 /// A bare repository with branch `main`, made once and kept.
 pub(crate) fn corpus(bench: &Bench) -> Result<PathBuf> {
+    let vendor = vendor(bench)?;
+    fixture::repository(bench, "corpus.git", Repack::WithBitmap, |out| {
+        write_history(&vendor, 1, out)
+    })
+}
+
+/// A larger one of the same kind. The sources are in it again and again with their letters exchanged for others: they
+/// compress as well, and no object is a delta of one in other letters.
+pub(crate) fn large_corpus(bench: &Bench) -> Result<PathBuf> {
+    let vendor = vendor(bench)?;
+    fixture::repository(bench, "large-corpus.git", Repack::WithBitmap, |out| {
+        write_history(&vendor, ALPHABETS, out)
+    })
+}
+
+/// The sources of this project's dependencies.
+fn vendor(bench: &Bench) -> Result<PathBuf> {
     let vendor = bench.work.join("vendor");
     if !vendor.exists() {
         run(Command::new("cargo")
@@ -21,9 +41,7 @@ pub(crate) fn corpus(bench: &Bench) -> Result<PathBuf> {
             .arg(&vendor)
             .stdout(Stdio::null()))?;
     }
-    fixture::repository(bench, "corpus.git", Repack::WithBitmap, |out| {
-        write_history(&vendor, out)
-    })
+    Ok(vendor)
 }
 
 /// The bytes of the packs of a bare repository.
@@ -42,34 +60,39 @@ pub(crate) fn pack_bytes(repo: &Path) -> Result<u64> {
     Ok(total)
 }
 
-fn write_history(vendor: &Path, out: &mut dyn Write) -> Result<()> {
+fn write_history(vendor: &Path, alphabets: usize, out: &mut dyn Write) -> Result<()> {
     let mut crates: Vec<PathBuf> = std::fs::read_dir(vendor)?
         .map(|entry| Ok(entry?.path()))
         .collect::<Result<_>>()?;
     crates.sort();
     let mut time = 1_600_000_000u64;
+    let mut random = Random(42);
     let mut texts: Vec<(String, Vec<u8>)> = Vec::new();
-    for folder in crates {
-        let mut files = Vec::new();
-        files_below(&folder, &mut files)?;
-        files.sort();
-        let name = folder
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        commit(out, &mut time, &format!("import {name}"))?;
-        for file in files {
-            let content = std::fs::read(&file)?;
-            let path = file.strip_prefix(vendor)?.to_string_lossy().into_owned();
-            modify(out, &path, &content)?;
-            if content.len() < 20_000 && path.ends_with(".rs") && content.contains(&b'\n') {
-                texts.push((path, content));
+    for number in 0..alphabets {
+        let alphabet = Alphabet::new(number, &mut random);
+        for folder in &crates {
+            let mut files = Vec::new();
+            files_below(folder, &mut files)?;
+            files.sort();
+            let name = folder
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
+            commit(out, &mut time, &format!("import {name}"))?;
+            for file in files {
+                let content = alphabet.write(std::fs::read(&file)?);
+                let path = file.strip_prefix(vendor)?.to_string_lossy().into_owned();
+                let path = alphabet.place(path);
+                modify(out, &path, &content)?;
+                let is_text = content.len() < 20_000 && path.ends_with(".rs");
+                if is_text && content.contains(&b'\n') {
+                    texts.push((path, content));
+                }
             }
         }
     }
-    let mut random = Random(42);
-    for number in 0..EDITS {
+    for number in 0..EDITS * alphabets {
         commit(out, &mut time, &format!("edit {number}"))?;
         for _ in 0..FILES_PER_EDIT {
             let at = random.below(texts.len());
@@ -79,6 +102,44 @@ fn write_history(vendor: &Path, out: &mut dyn Write) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Letters to write sources in.
+struct Alphabet {
+    number: usize,
+    /// What each byte becomes.
+    bytes: [u8; 256],
+}
+
+impl Alphabet {
+    /// The letters as they are for the number 0, exchanged at random for any other.
+    fn new(number: usize, random: &mut Random) -> Alphabet {
+        let mut bytes: [u8; 256] = std::array::from_fn(|byte| byte as u8);
+        if number > 0 {
+            for letters in [b'a', b'A'] {
+                for at in (1..26).rev() {
+                    let other = random.below(at + 1);
+                    bytes.swap(usize::from(letters) + at, usize::from(letters) + other);
+                }
+            }
+        }
+        Alphabet { number, bytes }
+    }
+
+    fn write(&self, mut content: Vec<u8>) -> Vec<u8> {
+        for byte in &mut content {
+            *byte = self.bytes[usize::from(*byte)];
+        }
+        content
+    }
+
+    /// Where a file is that is written in these letters.
+    fn place(&self, path: String) -> String {
+        match self.number {
+            0 => path,
+            number => format!("alphabet-{number}/{path}"),
+        }
+    }
 }
 
 fn commit(out: &mut dyn Write, time: &mut u64, message: &str) -> Result<()> {

@@ -30,6 +30,7 @@ pub(crate) fn all() -> Vec<(&'static str, Line)> {
         ("sequential", sequential::line),
         ("create", create::line),
         ("git-clone", git::clone::line),
+        ("git-large-clone", git::clone::large),
         ("git-clones", git::clones::line),
         ("git-fetch", git::fetch::line),
         ("git-partial", git::partial::line),

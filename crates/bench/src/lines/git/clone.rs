@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 
 use super::pair::{Pair, medians, ratio};
-use crate::corpus::{corpus, pack_bytes};
+use crate::corpus::{corpus, large_corpus, pack_bytes};
 use crate::fixture::run;
 use crate::report::Row;
 use crate::sample::{median, seconds};
@@ -18,21 +18,33 @@ const CPU_LIMIT: f64 = 1.0 / 3.0;
 const ALONE_LIMIT: f64 = 1.1;
 
 pub(crate) fn line(bench: &Bench, _: &Runtime) -> Result<Vec<Row>> {
-    let source = corpus(bench)?;
+    rows(bench, &corpus(bench)?, RUNS)
+}
+
+/// The same with a larger repository, once.
+pub(crate) fn large(bench: &Bench, _: &Runtime) -> Result<Vec<Row>> {
+    rows(bench, &large_corpus(bench)?, 1)
+}
+
+fn rows(bench: &Bench, source: &Path, runs: usize) -> Result<Vec<Row>> {
     let pair = Pair::start(bench)?;
-    let [ours, theirs] = pair.serve(bench, "corpus", &source)?;
+    let [ours, theirs] = pair.serve(bench, "corpus", source)?;
     let (mut our_costs, mut their_costs, mut alone) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..RUNS {
+    for _ in 0..runs {
         our_costs.push(pair.ours(|| clone(bench, &ours))?);
         their_costs.push(pair.theirs(|| clone(bench, &theirs))?);
-        alone.push(without_server(bench, &source)?);
+        alone.push(without_server(bench, source)?);
     }
     let (ours, theirs, alone) = (
         medians(&our_costs),
         medians(&their_costs),
         median(&mut alone),
     );
-    let megabytes = pack_bytes(&source)? / 1_000_000;
+    let megabytes = pack_bytes(source)? / 1_000_000;
+    let measured = match runs {
+        1 => String::new(),
+        _ => format!(", median of {runs}"),
+    };
     let cpu = ratio(ours.cpu, theirs.cpu);
     let wall = ratio(ours.wall, theirs.wall);
     let of_alone = ratio(ours.wall, alone);
@@ -45,7 +57,7 @@ pub(crate) fn line(bench: &Bench, _: &Runtime) -> Result<Vec<Row>> {
             reached: cpu <= CPU_LIMIT,
         },
         Row {
-            line: format!("full clone, wall time of `git clone`, median of {RUNS}"),
+            line: format!("the same, wall time of `git clone`{measured}"),
             target: "at most the peer".to_owned(),
             ours: format!("{} ({wall:.2}×)", seconds(ours.wall)),
             peer: seconds(theirs.wall),
