@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use crate::bitmap::{BitmapError, Bits, ReachError, Reached};
 use crate::copy_part::{copy_part, copy_whole};
-use crate::count::{follow_tags, walk_objects};
+use crate::count::{count_limited, follow_tags, walk_objects};
 use crate::graph::Graph;
 use crate::limit::limit_within;
 use crate::pack_out::PackOut;
 use crate::write_pack::write_rest;
 use crate::{
-    Counted, Database, IdSet, ObjectId, ObjectKind, Pack, PackOptions, PackStats, Progress,
-    ReadError, Wanted, WritePackError,
+    CountLimits, Counted, Database, IdSet, ObjectId, ObjectKind, Pack, PackOptions, PackStats,
+    Progress, ReadError, Wanted, WritePackError,
 };
 
 /// What lies between two sides is walked if it takes no more commits than this: what changed in few commits is found
@@ -81,21 +81,27 @@ impl ToSend {
             .map_or(0, |part| OPEN_PACK + ORDER * u64::from(part.bits.limit()))
     }
 
-    /// Leaves out the blobs, but for those that are kept whatever they are: for a client that asks for no blobs and names
-    /// some.
-    pub fn leave_out_blobs(&mut self, kept: &IdSet) -> Result<(), BitmapError> {
+    /// Leaves out the objects of some kinds.
+    fn leave_out(&mut self, kinds: &[ObjectKind]) -> Result<(), BitmapError> {
         if let Some(PackPart { pack, bits }) = &mut self.part
             && let Some(bitmap) = pack.bitmap()
         {
-            let mut blobs = bitmap.kind(ObjectKind::Blob)?;
-            let kept = kept.iter().filter_map(|id| pack.bit_of(id));
-            kept.for_each(|bit| blobs.remove(bit));
-            bits.subtract(&blobs);
+            for kind in kinds {
+                bits.subtract(&bitmap.kind(*kind)?);
+            }
         }
-        let [_, blobs] = self.rest.groups;
-        let rest = self.rest.ids.split_off(blobs);
-        let kept = rest.into_iter().filter(|id| kept.contains(id));
-        self.rest.ids.extend(kept);
+        let [links, trees] = self.rest.groups;
+        let mut groups = [0..links, links..trees, trees..self.rest.ids.len()];
+        for kind in kinds {
+            // A tag cannot be told from a commit here.
+            debug_assert_ne!(group(*kind), 0);
+            let left_out = &mut groups[group(*kind)];
+            left_out.end = left_out.start;
+        }
+        let kept = groups.clone().map(|ids| self.rest.ids[ids].to_vec());
+        let [links, trees, _] = kept.each_ref().map(Vec::len);
+        self.rest.groups = [links, links + trees];
+        self.rest.ids = kept.concat();
         Ok(())
     }
 
@@ -189,6 +195,41 @@ pub fn count_to_send(
         }
     }
     Ok(walk_objects(db, wanted, progress)?.into())
+}
+
+/// As [`count_to_send`], for a side that has, or wants, less than everything.
+pub fn count_limited_to_send(
+    db: &Database,
+    wanted: &Wanted,
+    limits: &CountLimits,
+    progress: &dyn Progress,
+) -> Result<ToSend, ReadError> {
+    if limits.is_none() {
+        return count_to_send(db, wanted, progress);
+    }
+    // Bitmaps know what is reached, and of which kind it is; they know no cuts, no depths and no sizes.
+    if limits.cut.is_empty()
+        && let Some(kinds) = limits.filter.kinds_left_out()
+        && kinds.iter().all(|kind| group(*kind) > 0)
+        && all_name_commits(db, &wanted.wants)?
+    {
+        let mut found = count_to_send(db, wanted, progress)?;
+        match found.leave_out(&kinds) {
+            Ok(()) => return Ok(found),
+            Err(error) => tracing::warn!(%error, "a bitmap index cannot be used"),
+        }
+    }
+    Ok(count_limited(db, wanted, limits, progress)?.into())
+}
+
+/// Whether all are commits, or tags of commits: what is wanted itself is sent whatever a filter says.
+fn all_name_commits(db: &Database, ids: &[ObjectId]) -> Result<bool, ReadError> {
+    for id in ids {
+        if db.peel(id)?.1 != ObjectKind::Commit {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// The largest pack that has a bitmap index.

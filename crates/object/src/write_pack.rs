@@ -172,6 +172,8 @@ enum PreparedKind {
 enum Content {
     /// The zlib stream.
     Whole(Vec<u8>),
+    /// An entry of a pack, and how long its header is; the zlib stream follows.
+    Entry(Vec<u8>, usize),
     /// A zlib stream to be copied from a pack.
     Copied(u32, RawEntry),
     /// An object to be deflated.
@@ -237,25 +239,20 @@ impl<'a> Plan<'a> {
         let Planned { id, packed } = &self.entries[position];
         if let Some((number, offset)) = *packed {
             let pack = &self.db.packs()[number as usize];
-            let raw = pack
-                .raw_entry(offset)
-                .map_err(|source| ReadError::pack(*id, source))?;
+            let failed = |source| WritePackError::from(ReadError::pack(*id, source));
+            let short = pack.short_entry(offset, WHOLE_BYTES).map_err(failed)?;
+            let (raw, bytes) = match short {
+                Some((raw, bytes)) => (raw, Some(bytes)),
+                None => (pack.raw_entry(offset).map_err(failed)?, None),
+            };
             if let Some(kind) = self.reusable(position, number, &raw) {
-                let size = raw.header.size;
-                let content = match raw.data.end - raw.data.start {
-                    0..WHOLE_BYTES => {
-                        let mut stream =
-                            Vec::with_capacity((raw.data.end - raw.data.start) as usize);
-                        pack.copy_raw(&raw, &mut stream)
-                            .map_err(|error| copy_error(*id, error))?;
-                        Content::Whole(stream)
-                    }
-                    _ => Content::Copied(number, raw),
-                };
                 return Ok(Prepared {
                     kind,
-                    size,
-                    content,
+                    size: raw.header.size,
+                    content: match bytes {
+                        Some(entry) => Content::Entry(entry, raw.header.header_len),
+                        None => Content::Copied(number, raw),
+                    },
                     reused: true,
                 });
             }
@@ -311,6 +308,7 @@ impl<'a> Plan<'a> {
         write_header(kind, entry.size, out.piece());
         match entry.content {
             Content::Whole(stream) => Ok(out.write_all(&stream)?),
+            Content::Entry(entry, header_len) => Ok(out.write_all(&entry[header_len..])?),
             Content::Copied(number, raw) => {
                 let pack = &self.db.packs()[number as usize];
                 pack.copy_raw(&raw, out)
@@ -332,7 +330,7 @@ pub(crate) fn write_whole(
     match content {
         Content::Deflated(stream, check) => deflate_stream(id, stream, check, out),
         Content::Whole(stream) => Ok(out.write_all(&stream)?),
-        Content::Copied(..) => unreachable!("it is deflated anew"),
+        Content::Entry(..) | Content::Copied(..) => unreachable!("it is deflated anew"),
     }
 }
 

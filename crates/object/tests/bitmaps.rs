@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use packhouse_object::pack::index::{Index, write_reverse_index};
 use packhouse_object::{
-    BitmapError, BitmapIndex, BuildBitmapError, Counted, Database, NewObject, ObjectId, ObjectKind,
-    Pack, PackOptions, Wanted, build_bitmap, count_objects, count_to_send, pack_with_bitmap,
-    write_to_send,
+    BitmapError, BitmapIndex, BuildBitmapError, CountLimits, Counted, Database, NewObject,
+    ObjectFilter, ObjectId, ObjectKind, Pack, PackOptions, Wanted, build_bitmap,
+    count_limited_to_send, count_objects, count_to_send, pack_with_bitmap, write_to_send,
 };
 use packhouse_testkit::history::HistoryOptions;
 use proptest::prelude::*;
@@ -457,29 +457,37 @@ fn tags_and_things_that_are_no_commits_are_sent() {
 }
 
 #[test]
-fn blobs_can_be_left_out() {
+fn filters_by_kind_leave_out_what_git_leaves_out() {
     let (git, db, _) = with_tail(14);
     let tips = tips(&git);
-    let mut to_send = count_to_send(&db, &wanted(&tips, &[]), &()).unwrap();
-    let blob = rev_list(&git, &[], &tips, &[])
-        .into_iter()
-        .find(|id| db.header(id).unwrap().unwrap().kind == ObjectKind::Blob)
-        .unwrap();
-    to_send
-        .leave_out_blobs(&[blob].into_iter().collect())
-        .unwrap();
-    let mut pack = Vec::new();
-    write_to_send(&db, &to_send, &EVERY_OPTION[1], &mut pack, &()).unwrap();
-    let other = Git::init();
-    other.run_with(&["index-pack", "--stdin"], &pack);
-    let sent: Ids = other
-        .objects()
-        .into_iter()
-        .map(|object| object.id)
-        .collect();
-    let mut expected = rev_list(&git, &["--filter=blob:none"], &tips, &[]);
-    expected.insert(blob);
-    assert_eq!(sent, expected);
+    let tree = git.id(&format!("{}^{{tree}}", tips[0]));
+    let filters = [
+        ("blob:none", ObjectFilter::blobs_below(0)),
+        ("tree:0", ObjectFilter::depth_below(0)),
+    ];
+    for (name, filter) in filters {
+        let limits = CountLimits {
+            filter,
+            ..CountLimits::default()
+        };
+        let options = [&*format!("--filter={name}")];
+        // A tree that is wanted by its id is sent whatever the filter says.
+        for wants in [tips.clone(), vec![tree]] {
+            let wanted = wanted(&wants, &[]);
+            let to_send = count_limited_to_send(&db, &wanted, &limits, &()).unwrap();
+            let mut pack = Vec::new();
+            let stats = write_to_send(&db, &to_send, &EVERY_OPTION[1], &mut pack, &()).unwrap();
+            assert_eq!(stats.pack_reused > 0, wants == tips, "{name}");
+            let other = Git::init();
+            other.run_with(&["index-pack", "--stdin"], &pack);
+            let sent: Ids = other
+                .objects()
+                .into_iter()
+                .map(|object| object.id)
+                .collect();
+            assert_eq!(sent, rev_list(&git, &options, &wants, &[]), "{name}");
+        }
+    }
 }
 
 /// Histories long enough that the walk between the two sides is not taken for a short one.

@@ -1,6 +1,6 @@
 //! Counts that are kept: what one request found is there for the next that asks for the same.
 //!
-//! A count is what a client wants and has, and nothing else decides its result: objects are named by their content, and
+//! A count is what a client wants, has and leaves out, and nothing else decides its result: objects are named by their content, and
 //! all that a wanted object reaches is there. So a count stays right while the repository changes, and needs no
 //! invalidation. That it was made for the same pack is asked all the same, so that packs that were replaced are let go.
 
@@ -8,7 +8,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
-use packhouse_object::{Database, ObjectId, Progress, ReadError, ToSend, Wanted, count_to_send};
+use packhouse_object::{
+    CountLimits, Database, ObjectFilter, ObjectId, Progress, ReadError, ToSend, Wanted,
+    count_limited_to_send,
+};
 
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -20,12 +23,13 @@ struct Key {
     haves: Vec<ObjectId>,
     tags: Vec<(ObjectId, ObjectId)>,
     thin: bool,
+    cut: Vec<ObjectId>,
+    filter: ObjectFilter,
 }
 
 impl Key {
-    fn of(db: &Database, wanted: &Wanted) -> Key {
-        let sorted = |ids: &[ObjectId]| {
-            let mut ids = ids.to_vec();
+    fn of(db: &Database, wanted: &Wanted, limits: &CountLimits) -> Key {
+        let sorted = |mut ids: Vec<ObjectId>| {
             ids.sort_unstable();
             ids.dedup();
             ids
@@ -34,15 +38,17 @@ impl Key {
         Key {
             scope: db.scope(),
             pack: largest.map(|pack| pack.number()),
-            wants: sorted(&wanted.wants),
-            haves: sorted(&wanted.haves),
+            wants: sorted(wanted.wants.clone()),
+            haves: sorted(wanted.haves.clone()),
             tags: wanted.include_tags.clone(),
             thin: wanted.thin,
+            cut: sorted(limits.cut.iter().copied().collect()),
+            filter: limits.filter,
         }
     }
 
     fn weight_bytes(&self) -> u64 {
-        let ids = self.wants.len() + self.haves.len() + 2 * self.tags.len();
+        let ids = self.wants.len() + self.haves.len() + 2 * self.tags.len() + self.cut.len();
         ids as u64 * size_of::<ObjectId>() as u64
     }
 }
@@ -107,9 +113,11 @@ impl CountCache {
         &self,
         db: &Database,
         wanted: &Wanted,
+        limits: &CountLimits,
         progress: &dyn Progress,
     ) -> Result<Arc<ToSend>, ReadError> {
-        let key = Arc::new(Key::of(db, wanted));
+        let count = || count_limited_to_send(db, wanted, limits, progress).map(Arc::new);
+        let key = Arc::new(Key::of(db, wanted, limits));
         let came = Instant::now();
         let mut state = self.lock();
         let found = loop {
@@ -129,14 +137,14 @@ impl CountCache {
                 return Err(ReadError::Cancelled);
             }
             if came.elapsed() > PATIENCE {
-                return Ok(Arc::new(count_to_send(db, wanted, progress)?));
+                return count();
             }
             state = self.lock();
         };
         drop(state);
         // Whatever happens, nobody waits for this request longer than it counts.
         let running = Running { cache: self, key };
-        let counted = Arc::new(count_to_send(db, wanted, progress)?);
+        let counted = count()?;
         let found = found.get_or_init(|| counted);
         running.keep(found);
         Ok(Arc::clone(found))
@@ -259,6 +267,15 @@ mod tests {
         (db.with_objects(objects), ids)
     }
 
+    fn count(
+        cache: &CountCache,
+        db: &Database,
+        wanted: &Wanted,
+        progress: &dyn Progress,
+    ) -> Result<Arc<ToSend>, ReadError> {
+        cache.count(db, wanted, &CountLimits::default(), progress)
+    }
+
     fn wanted(wants: &[ObjectId]) -> Wanted {
         Wanted {
             wants: wants.to_vec(),
@@ -270,13 +287,13 @@ mod tests {
     fn the_same_is_counted_once_and_other_things_are_not_mixed_up() {
         let (db, ids) = blobs(3);
         let cache = CountCache::new(1 << 20);
-        let first = cache.count(&db, &wanted(&ids[..2]), &()).unwrap();
-        let again = cache.count(&db, &wanted(&[ids[1], ids[0], ids[1]]), &());
+        let first = count(&cache, &db, &wanted(&ids[..2]), &()).unwrap();
+        let again = count(&cache, &db, &wanted(&[ids[1], ids[0], ids[1]]), &());
         assert!(Arc::ptr_eq(&first, &again.unwrap()));
-        let other = cache.count(&db, &wanted(&ids[1..]), &()).unwrap();
+        let other = count(&cache, &db, &wanted(&ids[1..]), &()).unwrap();
         assert!(!Arc::ptr_eq(&first, &other));
         let elsewhere = Database::new(Arc::new(ObjectCache::new(1 << 20)), 2);
-        assert!(cache.count(&elsewhere, &wanted(&ids[..2]), &()).is_err());
+        assert!(count(&cache, &elsewhere, &wanted(&ids[..2]), &()).is_err());
     }
 
     #[test]
@@ -284,26 +301,26 @@ mod tests {
         let (db, ids) = blobs(40);
         let one = cache_bytes(&db, &ids[..1]);
         let cache = CountCache::new(one * 4);
-        let first = cache.count(&db, &wanted(&ids[..1]), &()).unwrap();
+        let first = count(&cache, &db, &wanted(&ids[..1]), &()).unwrap();
         for id in &ids[1..4] {
-            cache.count(&db, &wanted(&[*id]), &()).unwrap();
+            count(&cache, &db, &wanted(&[*id]), &()).unwrap();
         }
-        let again = cache.count(&db, &wanted(&ids[..1]), &()).unwrap();
+        let again = count(&cache, &db, &wanted(&ids[..1]), &()).unwrap();
         assert!(Arc::ptr_eq(&first, &again));
-        cache.count(&db, &wanted(&ids[4..5]), &()).unwrap();
-        let again = cache.count(&db, &wanted(&ids[..1]), &()).unwrap();
+        count(&cache, &db, &wanted(&ids[4..5]), &()).unwrap();
+        let again = count(&cache, &db, &wanted(&ids[..1]), &()).unwrap();
         assert!(Arc::ptr_eq(&first, &again), "it was used lately");
         for id in &ids[5..10] {
-            cache.count(&db, &wanted(&[*id]), &()).unwrap();
+            count(&cache, &db, &wanted(&[*id]), &()).unwrap();
         }
         assert!(cache.lock().bytes <= one * 4);
-        let again = cache.count(&db, &wanted(&ids[..1]), &()).unwrap();
+        let again = count(&cache, &db, &wanted(&ids[..1]), &()).unwrap();
         assert!(!Arc::ptr_eq(&first, &again));
     }
 
     fn cache_bytes(db: &Database, ids: &[ObjectId]) -> u64 {
         let cache = CountCache::new(1 << 20);
-        cache.count(db, &wanted(ids), &()).unwrap();
+        count(&cache, db, &wanted(ids), &()).unwrap();
         cache.lock().bytes
     }
 
@@ -347,11 +364,7 @@ mod tests {
                 };
                 let leader = scope.spawn({
                     let (cache, db, ids) = (&cache, &db, &ids);
-                    move || {
-                        cache
-                            .count(db, &wanted(ids), &slow)
-                            .map(|found| found.len())
-                    }
+                    move || count(cache, db, &wanted(ids), &slow).map(|found| found.len())
                 });
                 while counting.load(Ordering::SeqCst) == 0 {
                     std::thread::yield_now();
@@ -361,7 +374,7 @@ mod tests {
                     waiting: &waiting,
                     gives_up: false,
                 };
-                let found = cache.count(&db, &wanted(&ids), &follower).unwrap();
+                let found = count(&cache, &db, &wanted(&ids), &follower).unwrap();
                 assert_eq!(found.len(), 2);
                 failed.store(leader.join().is_err(), Ordering::SeqCst);
             });

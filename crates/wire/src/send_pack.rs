@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use packhouse_object::{
-    CountLimits, Database, IdSet, ObjectFilter, ObjectId, ObjectKind, PackOptions, ReadError,
-    ToSend, Wanted, WritePackError, count_limited, count_to_send, write_to_send,
+    CountLimits, IdSet, ObjectFilter, ObjectId, PackOptions, Wanted, WritePackError,
+    count_limited_to_send, write_to_send,
 };
 
 use crate::error::WireError;
@@ -82,7 +82,10 @@ fn count_and_write(
         cut: request.shallow.clone(),
         filter: request.filter,
     };
-    let to_send = find(db, &wanted, &limits, options, &progress)?;
+    let to_send = match &options.counts {
+        Some(counts) => counts.count(db, &wanted, &limits, &progress)?,
+        None => Arc::new(count_limited_to_send(db, &wanted, &limits, &progress)?),
+    };
     progress.counted(to_send.len());
     let pack_options = PackOptions {
         ofs_delta: request.ofs_delta,
@@ -91,46 +94,6 @@ fn count_and_write(
     let written = write_to_send(db, &to_send, &pack_options, &mut sideband.data(), &progress)?;
     progress.sent(&written);
     Ok(())
-}
-
-/// Finds the objects: the one place where a whole answer and a part of one go separate ways.
-fn find(
-    db: &Database,
-    wanted: &Wanted,
-    limits: &CountLimits,
-    options: &FetchOptions,
-    progress: &SendProgress<'_, '_>,
-) -> Result<Arc<ToSend>, ReadError> {
-    let whole = || match &options.counts {
-        Some(counts) => counts.count(db, wanted, progress),
-        None => Ok(Arc::new(count_to_send(db, wanted, progress)?)),
-    };
-    if limits.is_none() {
-        return whole();
-    }
-    // Bitmaps know what is reached, and of which kind it is; they know no cuts and no sizes.
-    if limits.cut.is_empty()
-        && limits.filter == ObjectFilter::blobs_below(0)
-        && !some_name_blobs(db, &wanted.wants)?
-    {
-        let mut found = ToSend::clone(&*whole()?);
-        if found.leave_out_blobs(&IdSet::default()).is_ok() {
-            return Ok(Arc::new(found));
-        }
-    }
-    Ok(Arc::new(
-        count_limited(db, wanted, limits, progress)?.into(),
-    ))
-}
-
-/// Whether some are blobs, or tags of blobs: what is wanted itself is sent whatever the filter says.
-fn some_name_blobs(db: &Database, ids: &[ObjectId]) -> Result<bool, ReadError> {
-    for id in ids {
-        if db.peel(*id)?.1 == ObjectKind::Blob {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 /// Every tag object that a ref names, with what it finally points to.

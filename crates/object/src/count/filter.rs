@@ -6,7 +6,7 @@ use crate::{Database, ObjectId, ObjectKind, ReadError};
 ///
 /// Depths count folders: a root has depth 0, what it names has depth 1. Of several places where an object is, the
 /// one nearest to a root counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ObjectFilter {
     /// Blobs have to be smaller, in bytes.
     blobs_below: Option<u64>,
@@ -87,6 +87,24 @@ impl ObjectFilter {
     /// Whether nothing is left out.
     pub fn is_everything(&self) -> bool {
         *self == ObjectFilter::everything()
+    }
+
+    /// The kinds of which nothing passes, if all of the others pass: where a filter looks at kinds only.
+    pub(crate) fn kinds_left_out(&self) -> Option<Vec<ObjectKind>> {
+        let looks_at_more = |limit: Option<u64>| limit.is_some_and(|limit| limit > 0);
+        if looks_at_more(self.blobs_below) || looks_at_more(self.depth_below) {
+            return None;
+        }
+        let passes = |kind: &ObjectKind| {
+            self.keeps(*kind)
+                && match kind {
+                    ObjectKind::Commit | ObjectKind::Tag => true,
+                    ObjectKind::Tree => self.depth_below.is_none(),
+                    ObjectKind::Blob => self.depth_below.or(self.blobs_below).is_none(),
+                }
+        };
+        let all = ObjectKind::ALL.into_iter();
+        Some(all.filter(|kind| !passes(kind)).collect())
     }
 
     /// Whether objects of this kind can pass.

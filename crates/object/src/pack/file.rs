@@ -154,26 +154,22 @@ impl Pack {
         (0..self.index.count()).map(|at| self.at(order.position(at as usize)))
     }
 
-    /// Where the entry that begins at `offset` ends.
-    pub(super) fn entry_end(&self, offset: u64) -> Result<u64, PackError> {
+    /// The position in the index of the entry that begins at `offset`, and where it ends.
+    pub(super) fn extent(&self, offset: u64) -> Result<(u32, u64), PackError> {
         let at = self
             .rank(offset)
             .map_err(|_| PackError::NoEntry { offset })?;
+        let order = self.order();
         let trailer_at = self.bytes - TRAILER_LEN as u64;
         let end = match at + 1 < self.index.count() as usize {
-            true => self.index.offset(self.order().position(at + 1)),
+            true => self.index.offset(order.position(at + 1)),
             false => trailer_at,
         };
         if offset < end && end <= trailer_at {
-            Ok(end)
+            Ok((order.position(at), end))
         } else {
             Err(PackError::NoEntry { offset })
         }
-    }
-
-    /// The position in the index of the entry that begins at `offset`.
-    pub(super) fn position_at(&self, offset: u64) -> Option<u32> {
-        self.rank(offset).ok().map(|at| self.order().position(at))
     }
 
     pub(super) fn io(&self, source: io::Error) -> PackError {

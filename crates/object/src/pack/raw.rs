@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::ops::Range;
 
-use super::entry::{EntryHeader, MAX_HEADER_LEN};
+use super::entry::{EntryHeader, MAX_HEADER_LEN, parse_header};
 use super::read_at::ReadAt;
 use super::{Pack, PackError};
 
@@ -34,20 +34,53 @@ pub enum CopyError {
 impl Pack {
     /// Where the bytes of the entry at `offset` are.
     pub fn raw_entry(&self, offset: u64) -> Result<RawEntry, PackError> {
-        let end = self.entry_end(offset)?;
+        let (position, end) = self.extent(offset)?;
         let header = self.entry(offset)?;
+        self.raw(header, offset, position, end)
+    }
+
+    /// The entry at `offset` and its bytes, the header's first, if it has less than `limit`; read at once, and held against
+    /// its CRC-32. A longer one is `None`.
+    pub(crate) fn short_entry(
+        &self,
+        offset: u64,
+        limit: u64,
+    ) -> Result<Option<(RawEntry, Vec<u8>)>, PackError> {
+        let (position, end) = self.extent(offset)?;
+        if end - offset >= limit {
+            return Ok(None);
+        }
+        let mut bytes = vec![0; (end - offset) as usize];
+        self.file
+            .read_exact_at(&mut bytes, offset)
+            .map_err(|source| self.io(source))?;
+        let header = parse_header(&bytes[..bytes.len().min(MAX_HEADER_LEN)])
+            .map_err(|source| PackError::Entry { offset, source })?;
+        let entry = self.raw(header, offset, position, end)?;
+        match entry.crc32 {
+            Some(expected) if expected != crc32fast::hash(&bytes) => {
+                Err(PackError::Checksum { offset })
+            }
+            _ => Ok(Some((entry, bytes))),
+        }
+    }
+
+    fn raw(
+        &self,
+        header: EntryHeader,
+        offset: u64,
+        position: u32,
+        end: u64,
+    ) -> Result<RawEntry, PackError> {
         let data = offset + header.header_len as u64..end;
         if data.is_empty() {
             return Err(PackError::NoEntry { offset });
         }
-        let crc32 = self
-            .position_at(offset)
-            .and_then(|position| self.index.crc32(position));
         Ok(RawEntry {
             header,
             offset,
             data,
-            crc32,
+            crc32: self.index.crc32(position),
         })
     }
 
