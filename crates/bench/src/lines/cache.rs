@@ -13,7 +13,7 @@ use super::store::python;
 use crate::corpus::{corpus, pack_bytes};
 use crate::fixture::run;
 use crate::link::{Link, Shape};
-use crate::peer::Peer;
+use crate::peer::{Counting, Peer};
 use crate::report::Row;
 use crate::sample::{median, ms, seconds};
 use crate::{Bench, Result};
@@ -35,7 +35,7 @@ struct Found {
 
 /// A peer with the corpus in it.
 fn peer_with_corpus(bench: &Bench) -> Result<Peer> {
-    let peer = Peer::start(bench)?;
+    let peer = Peer::start(bench, Counting::Nothing)?;
     run(Command::new("cp")
         .arg("-r")
         .arg(corpus(bench)?)

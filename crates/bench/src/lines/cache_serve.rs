@@ -11,7 +11,7 @@ use tokio::runtime::Runtime;
 use crate::corpus::Random;
 use crate::fixture::{self, Repack, run};
 use crate::link::{Link, Shape};
-use crate::peer::Peer;
+use crate::peer::{Counting, Peer};
 use crate::report::Row;
 use crate::sample::seconds;
 use crate::{Bench, Result};
@@ -22,7 +22,7 @@ const FILE_BYTES: usize = 16 << 10;
 const LIMIT: f64 = 0.1;
 
 pub(crate) fn line(bench: &Bench, _: &Runtime) -> Result<Vec<Row>> {
-    let peer = Peer::start(bench)?;
+    let peer = Peer::start(bench, Counting::Nothing)?;
     run(Command::new("cp")
         .arg("-r")
         .arg(repository(bench)?)

@@ -3,7 +3,7 @@
 use tokio::runtime::Runtime;
 
 use super::pair::{Pair, ratio};
-use super::raw::{Request, finish, rev_parse};
+use super::raw::{Request, rev_parse};
 use crate::corpus::{corpus, pack_bytes};
 use crate::report::Row;
 use crate::sample::seconds;
@@ -17,23 +17,14 @@ pub(crate) fn line(bench: &Bench, _: &Runtime) -> Result<Vec<Row>> {
     let source = corpus(bench)?;
     let pair = Pair::start(bench)?;
     let [ours, theirs] = pair.serve(bench, "corpus", &source)?;
-    let folder = tempfile::tempdir_in(&bench.work)?;
-    let request = Request::fetch(folder.path(), &rev_parse(&source, "main")?, &[])?;
+    let request = Request::fetch(&rev_parse(&source, "main")?, &[]);
     // A pack made for the occasion may be smaller than the one on disk, but not by much.
     let bytes = pack_bytes(&source)? * 9 / 10;
-    let at_once = |url: &str| {
-        let started: Vec<_> = (0..CLONES)
-            .map(|_| request.start(url))
-            .collect::<Result<_>>()?;
-        started
-            .into_iter()
-            .try_for_each(|clone| finish(clone, bytes))
-    };
     // Once before it counts, for both.
     request.send(&ours, bytes)?;
     request.send(&theirs, bytes)?;
-    let their_cost = pair.theirs(|| at_once(&theirs))?;
-    let our_cost = pair.ours(|| at_once(&ours))?;
+    let their_cost = pair.theirs(|| request.send_many(CLONES, &theirs, bytes))?;
+    let our_cost = pair.ours(|| request.send_many(CLONES, &ours, bytes))?;
     let wall = ratio(our_cost.wall, their_cost.wall);
     let memory = pair.server.peak_memory_bytes()?;
     Ok(vec![

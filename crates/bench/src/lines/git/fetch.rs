@@ -5,24 +5,24 @@ use tokio::runtime::Runtime;
 use super::pair::{Pair, medians, ratio};
 use super::raw::{Request, rev_parse};
 use crate::corpus::corpus;
+use crate::peer::Counting;
 use crate::report::Row;
 use crate::sample::ms;
 use crate::{Bench, Result};
 
-const RUNS: usize = 15;
+const RUNS: usize = 31;
 const COMMITS: usize = 10;
 const LIMIT: f64 = 0.5;
 
 pub(crate) fn line(bench: &Bench, _: &Runtime) -> Result<Vec<Row>> {
     let source = corpus(bench)?;
-    let pair = Pair::start(bench)?;
+    let pair = Pair::start_with(bench, Counting::Nothing)?;
     let [ours, theirs] = pair.serve(bench, "corpus", &source)?;
-    let folder = tempfile::tempdir_in(&bench.work)?;
     let (want, have) = (
         rev_parse(&source, "main")?,
         rev_parse(&source, &format!("main~{COMMITS}"))?,
     );
-    let request = Request::fetch(folder.path(), &want, &[&have])?;
+    let request = Request::fetch(&want, &[&have]);
     let (mut our_costs, mut their_costs) = (Vec::new(), Vec::new());
     for _ in 0..RUNS {
         our_costs.push(pair.ours(|| request.send(&ours, 1000))?);

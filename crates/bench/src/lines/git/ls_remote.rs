@@ -4,7 +4,8 @@ use std::process::{Command, Stdio};
 
 use tokio::runtime::Runtime;
 
-use super::pair::{Pair, medians, ratio};
+use super::pair::{Cost, Pair, ratio, typical};
+use super::raw::Request;
 use crate::fixture::{self, Repack, run};
 use crate::report::Row;
 use crate::sample::ms;
@@ -36,22 +37,42 @@ pub(crate) fn line(bench: &Bench, _: &Runtime) -> Result<Vec<Row>> {
             .args(["ls-remote", "-q", url])
             .stdout(Stdio::null()))
     };
+    let request = Request::list();
+    let read = |url: &str| request.send(url, REFS as u64 * 50);
+    let by_git = measure(&pair, [&ours, &theirs], &list)?;
+    let by_reader = measure(&pair, [&ours, &theirs], &read)?;
+    let row = |line: String, [ours, theirs]: [Cost; 2]| {
+        let (wall, cpu) = (ratio(ours.wall, theirs.wall), ratio(ours.cpu, theirs.cpu));
+        Row {
+            line,
+            target: "at most 1/2 of the peer".to_owned(),
+            ours: format!(
+                "{} ({wall:.2}×; the server's processor time {}, {cpu:.2}×)",
+                ms(ours.wall),
+                ms(ours.cpu)
+            ),
+            peer: format!("{} ({})", ms(theirs.wall), ms(theirs.cpu)),
+            reached: wall <= LIMIT,
+        }
+    };
+    Ok(vec![
+        row(
+            format!("list of {REFS} refs: time to the last byte, median of {RUNS}"),
+            by_reader,
+        ),
+        row("the same, wall time of `git ls-remote`".to_owned(), by_git),
+    ])
+}
+
+fn measure(
+    pair: &Pair,
+    [ours, theirs]: [&str; 2],
+    list: &dyn Fn(&str) -> Result<()>,
+) -> Result<[Cost; 2]> {
     let (mut our_costs, mut their_costs) = (Vec::new(), Vec::new());
     for _ in 0..RUNS {
-        our_costs.push(pair.ours(|| list(&ours))?);
-        their_costs.push(pair.theirs(|| list(&theirs))?);
+        our_costs.push(pair.ours(|| list(ours))?);
+        their_costs.push(pair.theirs(|| list(theirs))?);
     }
-    let (ours, theirs) = (medians(&our_costs), medians(&their_costs));
-    let (wall, cpu) = (ratio(ours.wall, theirs.wall), ratio(ours.cpu, theirs.cpu));
-    Ok(vec![Row {
-        line: format!("`git ls-remote` of {REFS} refs, median of {RUNS}"),
-        target: "at most 1/2 of the peer".to_owned(),
-        ours: format!(
-            "{} ({wall:.2}×; the server's processor time {}, {cpu:.2}×)",
-            ms(ours.wall),
-            ms(ours.cpu)
-        ),
-        peer: format!("{} ({})", ms(theirs.wall), ms(theirs.cpu)),
-        reached: wall <= LIMIT,
-    }])
+    Ok([typical(&our_costs), typical(&their_costs)])
 }

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::fixture::run;
-use crate::peer::Peer;
+use crate::peer::{Counting, Peer};
 use crate::server::Server;
 use crate::{Bench, Result};
 
@@ -29,9 +29,14 @@ pub(crate) struct Cost {
 impl Pair {
     /// Starts both, empty.
     pub(crate) fn start(bench: &Bench) -> Result<Pair> {
+        Pair::start_with(bench, Counting::All)
+    }
+
+    /// Starts both, empty.
+    pub(crate) fn start_with(bench: &Bench, counting: Counting) -> Result<Pair> {
         Ok(Pair {
             server: Server::start(bench, None)?,
-            peer: Peer::start(bench)?,
+            peer: Peer::start(bench, counting)?,
         })
     }
 

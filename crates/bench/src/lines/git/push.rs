@@ -8,6 +8,7 @@ use tokio::runtime::Runtime;
 use super::pair::{Pair, medians, ratio};
 use crate::corpus::corpus;
 use crate::fixture::run;
+use crate::peer::Counting;
 use crate::report::Row;
 use crate::sample::seconds;
 use crate::{Bench, Result};
@@ -16,7 +17,7 @@ const RUNS: usize = 5;
 
 pub(crate) fn line(bench: &Bench, _: &Runtime) -> Result<Vec<Row>> {
     let source = corpus(bench)?;
-    let pair = Pair::start(bench)?;
+    let pair = Pair::start_with(bench, Counting::Nothing)?;
     Ok(vec![
         pushes(&pair, &source, 1000, ("at most the peer", 1.0))?,
         pushes(&pair, &source, 1, ("at most 1/2 of the peer", 0.5))?,
