@@ -26,7 +26,15 @@ use crate::dialect::is_busy;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Tables, oldest first. One that was released is never edited.
-const MIGRATIONS: &[&str] = &[include_str!("../migrations/cache/0001_cache.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../migrations/cache/0001_cache.sql"),
+    include_str!("../migrations/cache/0002_entry_changes.sql"),
+];
+
+/// What everything takes.
+const BYTES: &str = "SELECT (SELECT coalesce(sum(bytes), 0) FROM entries)
+                          + (SELECT coalesce(sum(bytes), 0) FROM mirrors)
+                          + (SELECT coalesce(sum(bytes), 0) FROM checkouts)";
 
 /// The file of one cache.
 #[derive(Clone, Debug)]
@@ -69,6 +77,17 @@ pub struct CacheContents {
     pub mirrors: Vec<CacheItemRow>,
     /// The checkouts.
     pub checkouts: Vec<CacheItemRow>,
+}
+
+/// The entries of an index at one moment, and what everything in it takes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CacheOverview {
+    /// Another one after every change of an entry.
+    pub changes: i64,
+    /// In the order of their names; `None` if they are those that the caller knows.
+    pub entries: Option<Vec<CacheEntryRow>>,
+    /// What entries, mirrors and checkouts take together.
+    pub bytes: i64,
 }
 
 /// The two kinds of items.
@@ -115,6 +134,42 @@ impl CacheIndex {
         }
         .await;
         close(conn, read.map_err(failed)).await
+    }
+
+    /// The entries, without the records of what else there is; those of the overview whose `changes` are known are not read
+    /// again.
+    pub async fn overview(&self, known: Option<i64>) -> Result<CacheOverview, CatalogError> {
+        let mut conn = self.connect().await?;
+        let read = async {
+            let mut tx = conn.begin().await?;
+            let changes = sqlx::query_scalar("SELECT number FROM entry_changes")
+                .fetch_one(&mut *tx)
+                .await?;
+            let bytes = sqlx::query_scalar(BYTES).fetch_one(&mut *tx).await?;
+            let rows = match known == Some(changes) {
+                true => None,
+                false => {
+                    let all = sqlx::query("SELECT * FROM entries ORDER BY name");
+                    Some(all.fetch_all(&mut *tx).await?)
+                }
+            };
+            tx.rollback().await?;
+            let entries = rows.map(|rows| rows.iter().map(entry).collect::<Result<_, _>>());
+            Ok(CacheOverview {
+                changes,
+                entries: entries.transpose()?,
+                bytes,
+            })
+        }
+        .await;
+        close(conn, read.map_err(failed)).await
+    }
+
+    /// What entries, mirrors and checkouts take together.
+    pub async fn bytes(&self) -> Result<i64, CatalogError> {
+        let mut conn = self.connect().await?;
+        let bytes = sqlx::query_scalar(BYTES).fetch_one(&mut conn).await;
+        close(conn, bytes.map_err(failed)).await
     }
 
     /// The entry of this name, in any case.

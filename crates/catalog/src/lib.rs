@@ -50,7 +50,9 @@ mod upstreams;
 mod view;
 
 pub use audit::{AuditCursor, AuditEntry, AuditOf, AuditedChange, NewAuditEntry, Origin};
-pub use cache_index::{CacheContents, CacheEntryRow, CacheIndex, CacheItemRow, CacheItems};
+pub use cache_index::{
+    CacheContents, CacheEntryRow, CacheIndex, CacheItemRow, CacheItems, CacheOverview,
+};
 pub use catalog::Catalog;
 pub use changes::{Change, Changes};
 pub use dead_packs::{PackName, PackStanding};

@@ -69,6 +69,66 @@ async fn items_are_replaced_and_removed() {
     }
 }
 
+#[tokio::test]
+async fn an_overview_has_all_entries_and_counts_everything() {
+    let folder = tempfile::tempdir().unwrap();
+    let index = CacheIndex::open(&folder.path().join("i")).await.unwrap();
+    let empty = index.overview(None).await.unwrap();
+    assert_eq!((empty.entries, empty.bytes), (Some(Vec::new()), 0));
+    for name in ["b", "a"] {
+        index.insert_entry(&entry(name, "x", "{}")).await.unwrap();
+    }
+    for (items, bytes) in [(CacheItems::Mirrors, 30), (CacheItems::Checkouts, 500)] {
+        let row = CacheItemRow {
+            key: "k".to_owned(),
+            bytes,
+            record: "{}".to_owned(),
+        };
+        index.put_item(items, &row).await.unwrap();
+    }
+    let found = index.overview(Some(empty.changes)).await.unwrap();
+    assert_eq!(found.entries, Some(index.contents().await.unwrap().entries));
+    assert_eq!(found.bytes, 534);
+    assert_eq!(index.bytes().await.unwrap(), 534);
+
+    // What is known is not read again, until an entry changes in any way.
+    let mut known = found.changes;
+    let again = index.overview(Some(known)).await.unwrap();
+    assert_eq!((again.entries, again.bytes), (None, 534));
+    for change in 0..4 {
+        match change {
+            0 => index.touch_entry("a", 7).await.unwrap(),
+            1 => drop(index.update_entry(&entry("a", "x", "new"), false).await),
+            2 => drop(index.remove_entry("a").await),
+            _ => drop(index.insert_entry(&entry("c", "x", "{}")).await),
+        }
+        let changed = index.overview(Some(known)).await.unwrap();
+        let expected = index.contents().await.unwrap().entries;
+        assert_eq!(changed.entries, Some(expected), "{change}");
+        known = changed.changes;
+    }
+    // Another file's number is another one.
+    let other = CacheIndex::open(&folder.path().join("j")).await.unwrap();
+    let other = other.overview(Some(known)).await.unwrap();
+    assert_eq!(other.entries, Some(Vec::new()));
+}
+
+#[tokio::test]
+async fn an_index_of_an_older_version_is_brought_up_to_date() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("i");
+    let url = format!("sqlite://{}?mode=rwc", path.display());
+    let mut conn = SqliteConnection::connect(&url).await.unwrap();
+    let first = include_str!("../migrations/cache/0001_cache.sql");
+    sqlx::raw_sql(first).execute(&mut conn).await.unwrap();
+    let row = "INSERT INTO entries VALUES ('a', 'x', 1, 2, '{}')";
+    sqlx::raw_sql(row).execute(&mut conn).await.unwrap();
+    conn.close().await.unwrap();
+    let index = CacheIndex::open(&path).await.unwrap();
+    let found = index.overview(None).await.unwrap();
+    assert_eq!(found.entries, Some(vec![entry("a", "x", "{}")]));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_at_once_open_a_new_index_and_one_has_each_name() {
     let folder = tempfile::tempdir().unwrap();

@@ -10,14 +10,15 @@ use super::moment::Moment;
 use super::name::{EntryName, candidates};
 use super::publish;
 use super::record::{EntryRecord, Kept};
-use super::room::total_bytes;
 use super::served::Served;
 use super::source::Source;
+use super::spare;
 use super::staging::sweep;
 use super::state::{count, entry_of};
 use super::update::{self, bring_up_to_date};
 use super::{
-    CacheConfig, CacheError, CacheStatus, CacheType, CallOptions, Checkout, Details, Entry, Stats,
+    CacheConfig, CacheError, CacheStatus, CacheType, CallOptions, Checkout, Details, Entry,
+    Overview, Stats,
 };
 use crate::egress::Egress;
 
@@ -39,6 +40,7 @@ impl Cache {
         let inner = Inner::open(config)?;
         sweep(&inner.root, inner.config.grace);
         checkout::sweep(&inner);
+        spare::sweep(&inner);
         Ok(Cache {
             inner: Arc::new(inner),
         })
@@ -129,27 +131,30 @@ impl Cache {
 
     /// All entries, in the order of their names. Nobody is asked and nothing is measured.
     pub fn list(&self) -> Result<Vec<Entry>, CacheError> {
-        let now = Moment::now();
-        let contents = self.inner.index.contents()?;
-        let entries = contents.entries.iter();
-        Ok(entries
-            .map(|record| entry_of(&self.inner, record, &now))
-            .collect())
+        Ok(self.overview()?.entries)
     }
 
     /// The cache in numbers.
     pub fn stats(&self) -> Result<Stats, CacheError> {
+        Ok(self.overview()?.stats)
+    }
+
+    /// [`Cache::list`] and [`Cache::stats`] of one moment, for which the catalog is read once.
+    pub fn overview(&self) -> Result<Overview, CacheError> {
         let now = Moment::now();
-        let contents = self.inner.index.contents()?;
+        let (records, total_size_bytes) = self.inner.entries()?;
         let mut stats = Stats {
-            total_size_bytes: total_bytes(&contents),
+            total_size_bytes,
             max_size_bytes: self.inner.config.max_bytes,
             ..Stats::default()
         };
-        for record in &contents.entries {
-            count(&mut stats, &entry_of(&self.inner, record, &now));
+        let mut entries = Vec::with_capacity(records.len());
+        for record in records.iter() {
+            let entry = entry_of(&self.inner, record, &now);
+            count(&mut stats, &entry);
+            entries.push(entry);
         }
-        Ok(stats)
+        Ok(Overview { entries, stats })
     }
 
     /// Removes an entry with its checkouts, and the history that no other entry needs.
@@ -356,6 +361,7 @@ fn new_record(source: &Source, name: &EntryName) -> EntryRecord {
             updated: None,
             tree: None,
             next: None,
+            spare_bytes: 0,
             mirror: None,
             // Until there is a copy.
             error: Some("the first copy was not completed".to_owned()),

@@ -58,6 +58,7 @@ pub(super) fn make(
             default_branch,
             token: &id,
             before: Some(&before),
+            older: &[],
             files: Files::OfCommit,
         };
         let staging = Staging::new(&inner.root)?;

@@ -157,6 +157,15 @@ pub struct Stats {
     pub max_size_bytes: u64,
 }
 
+/// A cache at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Overview {
+    /// All entries, in the order of their names.
+    pub entries: Vec<Entry>,
+    /// The same in numbers.
+    pub stats: Stats,
+}
+
 impl Stats {
     /// Whether the cache takes all that it may.
     pub fn is_full(&self) -> bool {

@@ -6,8 +6,8 @@
 //! the mirror loses nothing when somebody runs `git gc` in a tree.
 
 use std::fmt::Write as _;
-use std::fs;
-use std::io::ErrorKind;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write as _};
 use std::path::Path;
 
 use packhouse_object::ObjectId;
@@ -15,6 +15,9 @@ use packhouse_repo::View;
 
 use super::CacheError;
 use super::mirror::branch_name;
+
+/// A `.git` with more files of packs is made anew: those that its mirror has no more use for stay in it.
+const FILES_MAX: usize = 250;
 
 /// Says which tree it is, beside Git's own files.
 pub(super) const TOKEN: &str = "packhouse-tree";
@@ -70,6 +73,37 @@ impl GitDir<'_> {
         };
         // Last: without it Git sees no repository.
         write(&git.join("HEAD"), head.as_bytes())
+    }
+
+    /// Brings the refs of a tree that is at its place up to those of the mirror: first the objects come, then all refs in one
+    /// step, under Git's own lock. Its files, its index and its `HEAD` stay.
+    ///
+    /// `false`: somebody worked in it, or it has gathered too many packs, so that it is better made anew.
+    pub(super) fn update_refs(&self, git: &Path) -> Result<bool, CacheError> {
+        let folders = ["objects", "objects/pack", "refs", "refs/tags"];
+        let is_ours = is_folder(git)
+            && folders.iter().all(|folder| is_folder(&git.join(folder)))
+            && fs::read(git.join(TOKEN)).is_ok_and(|token| token == self.token.as_bytes());
+        if !is_ours
+            || has_loose_refs(git)
+            || read_folder(&git.join("objects/pack"))?.len() > FILES_MAX
+        {
+            return Ok(false);
+        }
+        link_objects(&self.mirror.join("objects"), &git.join("objects"))?;
+        let lock = git.join("packed-refs.lock");
+        let mut new = match File::create_new(&lock) {
+            Ok(new) => new,
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(false),
+            Err(error) => return Err(CacheError::file(&lock)(error)),
+        };
+        let written = new
+            .write_all(&self.packed_refs())
+            .and_then(|()| fs::rename(&lock, git.join("packed-refs")));
+        if written.is_err() {
+            let _ = fs::remove_file(&lock);
+        }
+        written.map_err(CacheError::file(&lock)).map(|()| true)
     }
 
     fn config(&self) -> String {
@@ -165,6 +199,10 @@ fn link_objects(from: &Path, to: &Path) -> Result<(), CacheError> {
         }
         let (from, to) = (from.join(name), to.join(name));
         make_folder(&to)?;
+        // In a tree that others work in, a link may lead elsewhere.
+        if !is_folder(&to) {
+            return Err(CacheError::Occupied { path: to });
+        }
         for entry in read_folder(&from)? {
             let file = entry.file_name();
             let bytes = file.as_encoded_bytes();
@@ -185,6 +223,8 @@ fn link_objects(from: &Path, to: &Path) -> Result<(), CacheError> {
 fn link(from: &Path, to: &Path) -> Result<(), CacheError> {
     match fs::hard_link(from, to) {
         Ok(()) => Ok(()),
+        // It is called by its content.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
         Err(error)
             if matches!(
                 error.kind(),
@@ -195,6 +235,26 @@ fn link(from: &Path, to: &Path) -> Result<(), CacheError> {
         }
         Err(_) => fs::copy(from, to).map(drop).map_err(CacheError::file(to)),
     }
+}
+
+/// Whether there are refs in files of their own, which come before those that are packed: whoever fetches there makes some.
+fn has_loose_refs(git: &Path) -> bool {
+    let head = git.join("refs/remotes/origin/HEAD");
+    let mut ahead = vec![git.join("refs/remotes"), git.join("refs/tags")];
+    while let Some(folder) = ahead.pop() {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            match entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                true => ahead.push(entry.path()),
+                false if entry.path() == head => {}
+                false => return true,
+            }
+        }
+    }
+    false
+}
+
+fn is_folder(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.is_dir())
 }
 
 fn read_folder(path: &Path) -> Result<Vec<fs::DirEntry>, CacheError> {

@@ -30,6 +30,85 @@ pub(super) enum Trust {
     Nothing,
 }
 
+/// What Git notes of a file to know whether it changed. Numbers are cut to 32 bits, as Git cuts them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Stat([u32; 9]);
+
+impl Stat {
+    pub(super) fn of(found: &Metadata) -> Stat {
+        Stat([
+            found.ctime() as u32,
+            found.ctime_nsec() as u32,
+            found.mtime() as u32,
+            found.mtime_nsec() as u32,
+            found.dev() as u32,
+            found.ino() as u32,
+            found.uid(),
+            found.gid(),
+            found.len() as u32,
+        ])
+    }
+}
+
+/// One file as an index has it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Indexed<'a> {
+    pub(super) path: &'a [u8],
+    pub(super) mode: u32,
+    pub(super) id: &'a [u8],
+    pub(super) stat: Stat,
+}
+
+/// So much of an entry comes before its path.
+const FIXED_BYTES: usize = 62;
+/// Length of a path that does not fit into the field for it.
+const LONG_PATH: usize = 0xfff;
+
+/// The files of an index of version 2, in the order of their paths. `None`: it is of another version, or cut off.
+///
+/// Files that are in conflict, or that Git was told to take for unchanged, are left out.
+pub(super) fn read_index(bytes: &[u8]) -> Option<Vec<Indexed<'_>>> {
+    let number = |at: usize| {
+        let bytes = bytes.get(at..at + 4)?;
+        Some(u32::from_be_bytes(bytes.try_into().ok()?))
+    };
+    if !bytes.starts_with(b"DIRC") || number(4)? != 2 {
+        return None;
+    }
+    let mut files = Vec::new();
+    let mut at = 12;
+    for _ in 0..number(8)? {
+        let fixed = bytes.get(at..at + FIXED_BYTES)?;
+        let flags = u16::from_be_bytes(fixed[60..].try_into().ok()?);
+        let rest = &bytes[at + FIXED_BYTES..];
+        let len = match usize::from(flags) & LONG_PATH {
+            LONG_PATH => rest.find_byte(0)?,
+            len => len,
+        };
+        let path = rest.get(..len)?;
+        if flags >> 12 == 0 {
+            let mut stat = [0; 9];
+            // The mode is in the middle.
+            for (to, from) in stat.iter_mut().zip([0, 4, 8, 12, 16, 20, 28, 32, 36]) {
+                *to = number(at + from)?;
+            }
+            files.push(Indexed {
+                path,
+                mode: number(at + 24)?,
+                id: &fixed[40..60],
+                stat: Stat(stat),
+            });
+        }
+        at += padded(FIXED_BYTES + len);
+    }
+    Some(files)
+}
+
+/// With one to eight NULs behind it, so that the next one begins at a multiple of eight.
+fn padded(len: usize) -> usize {
+    (len / 8 + 1) * 8
+}
+
 /// Writes the index of the tree at `tree`. The entries are in Git's order.
 pub(super) fn write_index(
     index: &Path,
@@ -58,32 +137,56 @@ pub(super) fn write_index(
 
 fn push(bytes: &mut Vec<u8>, entry: &IndexEntry, found: Option<&Metadata>) {
     let begun = bytes.len();
-    // Numbers are cut to 32 bits, as Git cuts them.
-    let stat = found.map_or([0; 10], |found| {
-        [
-            found.ctime() as u32,
-            found.ctime_nsec() as u32,
-            found.mtime() as u32,
-            found.mtime_nsec() as u32,
-            found.dev() as u32,
-            found.ino() as u32,
-            0,
-            found.uid(),
-            found.gid(),
-            found.len() as u32,
-        ]
-    });
+    let Stat(stat) = found.map_or_else(Stat::default, Stat::of);
     for (at, number) in stat.into_iter().enumerate() {
-        let number = if at == 6 { entry.mode as u32 } else { number };
+        if at == 6 {
+            bytes.extend_from_slice(&(entry.mode as u32).to_be_bytes());
+        }
         bytes.extend_from_slice(&number.to_be_bytes());
     }
     bytes.extend_from_slice(entry.id.as_bytes());
-    let name_len = u16::try_from(entry.path.len())
-        .unwrap_or(u16::MAX)
-        .min(0xfff);
+    let name_len = entry.path.len().min(LONG_PATH) as u16;
     bytes.extend_from_slice(&name_len.to_be_bytes());
     bytes.extend_from_slice(&entry.path);
-    // One to eight NULs, so that the next one begins at a multiple of eight.
     let len = bytes.len() - begun;
-    bytes.resize(begun + (len / 8 + 1) * 8, 0);
+    bytes.resize(begun + padded(len), 0);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_is_read_as_it_was_written_and_not_when_it_was_cut_off() {
+        let folder = tempfile::tempdir().unwrap();
+        let long = "l".repeat(200);
+        let paths = ["a", "b/c", "b/seven77", &[long.as_str(); 24].join("/")];
+        let entries = paths.map(|path| IndexEntry {
+            path: path.into(),
+            mode: EntryMode::Executable,
+            id: ObjectId::from_hex(&[b'7'; 40]).unwrap(),
+        });
+        fs::write(folder.path().join("a"), "content").unwrap();
+        let index = folder.path().join("index");
+        write_index(&index, folder.path(), &entries, Trust::Files).unwrap();
+        let bytes = fs::read(&index).unwrap();
+        let found = read_index(&bytes).unwrap();
+        for (found, entry) in found.iter().zip(&entries) {
+            assert_eq!(found.path, entry.path.as_slice());
+            assert_eq!((found.mode, found.id), (0o100755, entry.id.as_bytes()));
+        }
+        assert_eq!(found.len(), entries.len());
+        let stat = Stat::of(&fs::metadata(folder.path().join("a")).unwrap());
+        assert_eq!(found[0].stat, stat);
+        assert_eq!(found[1].stat, Stat::default());
+        for cut in [0, 4, 11, 12, 70, 80, bytes.len() - 40] {
+            assert!(read_index(&bytes[..cut]).is_none(), "{cut}");
+        }
+        // Of a file that Git was told to take for unchanged nothing is known.
+        let mut told = bytes.clone();
+        told[12 + 60] |= 0x80;
+        assert_eq!(read_index(&told).unwrap()[0].path, b"b/c");
+        told[7] = 3;
+        assert!(read_index(&told).is_none());
+    }
 }

@@ -8,7 +8,7 @@ use reqwest::Url;
 
 use super::flight::Flights;
 use super::lock::{FileLock, Sharing};
-use super::record::Index;
+use super::record::{EntryRecord, Index, Known};
 use super::root::Root;
 use super::settings::Settings;
 use super::source::{Source, Upstream};
@@ -30,6 +30,8 @@ pub(super) struct Inner {
 struct InProcess {
     links: Arc<Links>,
     flights: Flights<Entry>,
+    /// The entries as they were read last: of thousands few change between two looks.
+    known: Mutex<Option<Known>>,
     /// What proved who the caller was, by the mirror it was given for. In memory only.
     given: Mutex<HashMap<String, Given>>,
 }
@@ -57,6 +59,18 @@ impl Inner {
 
     pub(super) fn flights(&self) -> &Flights<Entry> {
         &self.process().flights
+    }
+
+    /// All entries in the order of their names, and what everything takes.
+    pub(super) fn entries(&self) -> Result<(Arc<Vec<EntryRecord>>, u64), CacheError> {
+        let kept = &self.process().known;
+        let lock = || kept.lock().unwrap_or_else(PoisonError::into_inner);
+        // Nobody waits for another's look.
+        let before = lock().clone();
+        let (known, bytes) = self.index.overview(before.as_ref())?;
+        let entries = known.entries.clone();
+        *lock() = Some(known);
+        Ok((entries, bytes))
     }
 
     fn process(&self) -> &InProcess {
@@ -98,7 +112,7 @@ impl Inner {
         let given = self.process().given.lock();
         let given = given.unwrap_or_else(PoisonError::into_inner);
         let sources = self.config.credentials.iter().cloned();
-        let known = Known {
+        let known = Sources {
             given: given.get(&upstream.key).cloned(),
             sources: sources
                 .chain(self.config.remote.credentials.clone())
@@ -123,12 +137,12 @@ impl Inner {
 }
 
 /// All who may know credentials for a URL.
-struct Known {
+struct Sources {
     given: Option<Given>,
     sources: Vec<Arc<dyn CredentialSource>>,
 }
 
-impl CredentialSource for Known {
+impl CredentialSource for Sources {
     fn find(&self, url: &str, user: Option<&str>) -> Option<Credential> {
         let is_for =
             |given: &&Given| Url::parse(url).is_ok_and(|url| url.origin() == given.url.origin());

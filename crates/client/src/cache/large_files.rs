@@ -27,7 +27,7 @@ use super::{CacheError, CacheStep, CallOptions};
 use crate::remote::{LargeFile, RemoteError};
 
 /// A pointer is not larger than this.
-const POINTER_BYTES: u64 = 1024;
+pub(super) const POINTER_BYTES: u64 = 1024;
 /// How each begins.
 const BEGINNING: &str = "version https://git-lfs.github.com/spec/v1\n";
 /// What marks the files in `.gitattributes`.

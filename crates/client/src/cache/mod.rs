@@ -50,9 +50,11 @@ mod served;
 mod served_mark;
 mod settings;
 mod source;
+mod spare;
 mod staging;
 mod state;
 mod submodules;
+mod take_over;
 #[cfg(test)]
 mod test_world;
 mod tree;
@@ -60,7 +62,7 @@ mod update;
 
 pub use cache::{Cache, Lease};
 pub use config::{CacheConfig, GIT_SETTINGS, IgnoreRules};
-pub use entry::{CacheStatus, CacheType, Checkout, Details, Entry, Stats, Upstream};
+pub use entry::{CacheStatus, CacheType, Checkout, Details, Entry, Overview, Stats, Upstream};
 pub use error::CacheError;
 pub use progress::{CacheProgress, CacheStep, CallOptions, CancelToken};
 pub use served::{CallerKey, Served, ServedCopy};

@@ -24,7 +24,16 @@ use super::moment::Moment;
 use super::record::{EntryRecord, TreeRecord};
 use super::staging::Staging;
 use super::state::{Found, tree_at};
-use super::{CacheError, room};
+use super::{CacheError, room, spare};
+
+/// What becomes of a tree that is replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Old {
+    /// It stays for what the next one has in common with it.
+    Spare,
+    /// It stays as long as it may be read.
+    Read,
+}
 
 /// Puts the tree in `staging` at the entry's place. Its caller has the entry's lock.
 pub(super) fn publish(
@@ -32,6 +41,7 @@ pub(super) fn publish(
     record: &mut EntryRecord,
     staging: Staging,
     next: TreeRecord,
+    old: Old,
 ) -> Result<(), CacheError> {
     settle(inner, record);
     let place = inner.root.tree(&record.name);
@@ -46,19 +56,20 @@ pub(super) fn publish(
         true => exchange(&new, &place, &staging.path().join("old"))?,
         false => put(&new, &place)?,
     }
-    let old = record.kept.tree.replace(next);
-    record.kept.next = None;
-    if let Some(tree) = &record.kept.tree {
-        record.tree_bytes = tree.bytes;
+    // The new tree is at its place; that the old one cannot be kept is no failure.
+    match old {
+        Old::Spare if is_there => spare::keep(inner, record, staging, next.bytes),
+        Old::Read if is_there && !inner.config.grace.is_zero() => {
+            let _ = staging.retire(&Moment::now(), &record.kept.id);
+        }
+        _ => {}
     }
-    if let Some(old) =
-        old.filter(|old| Some(&old.id) != record.kept.tree.as_ref().map(|new| &new.id))
+    record.tree_bytes = next.bytes;
+    record.kept.next = None;
+    if let Some(old) = record.kept.tree.replace(next)
+        && Some(&old.id) != record.kept.tree.as_ref().map(|new| &new.id)
     {
         forget_manifest(inner, &old);
-    }
-    if is_there && !inner.config.grace.is_zero() {
-        // The new tree is at its place; that the old one cannot be kept for its readers is no failure.
-        let _ = staging.retire(&Moment::now(), &record.kept.id);
     }
     Ok(())
 }
@@ -131,6 +142,7 @@ fn remove_with(
     for tree in record.kept.tree.iter().chain(&record.kept.next) {
         forget_manifest(inner, tree);
     }
+    spare::remove(inner, &record.kept.id);
     drop(staging);
     room::drop_mirrors(inner)?;
     Ok(true)

@@ -3,10 +3,11 @@
 use std::future::Future;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use packhouse_catalog::{
-    CacheContents, CacheEntryRow, CacheIndex, CacheItemRow, CacheItems, CatalogError,
+    CacheContents, CacheEntryRow, CacheIndex, CacheItemRow, CacheItems, CacheOverview, CatalogError,
 };
 use packhouse_object::ForkPause;
 use serde::de::DeserializeOwned;
@@ -44,6 +45,9 @@ pub(super) struct Kept {
     /// One that was about to be put there. After a kill it is at its place or it is not.
     #[serde(default)]
     pub(super) next: Option<TreeRecord>,
+    /// What the tree takes that is kept for what the next one has in common with it.
+    #[serde(default)]
+    pub(super) spare_bytes: u64,
     /// The mirror of its source, if it has one.
     #[serde(default)]
     pub(super) mirror: Option<String>,
@@ -63,6 +67,9 @@ pub(super) struct TreeRecord {
     pub(super) made: Moment,
     pub(super) commit: Option<String>,
     pub(super) branch: Option<String>,
+    /// Stands for the refs of its mirror that its `.git` has.
+    #[serde(default)]
+    pub(super) refs: String,
     /// What it takes, without what it shares with mirrors.
     pub(super) bytes: u64,
     /// What it shares with mirrors.
@@ -165,18 +172,20 @@ impl EntryRecord {
             name: self.name.to_string(),
             source_key: self.source_key.clone(),
             accessed_ms: self.accessed_ms,
-            bytes: signed(self.tree_bytes),
+            bytes: signed(self.tree_bytes.saturating_add(self.kept.spare_bytes)),
             record: serde_json::to_string(&self.kept).unwrap_or_default(),
         }
     }
 
     fn of(row: CacheEntryRow) -> Result<EntryRecord, CacheError> {
+        let kept: Kept = parsed(&row.record)?;
+        let bytes = u64::try_from(row.bytes).unwrap_or(0);
         Ok(EntryRecord {
             name: EntryName::parse(&row.name)?,
             source_key: row.source_key,
             accessed_ms: row.accessed_ms,
-            tree_bytes: u64::try_from(row.bytes).unwrap_or(0),
-            kept: parsed(&row.record)?,
+            tree_bytes: bytes.saturating_sub(kept.spare_bytes),
+            kept,
         })
     }
 }
@@ -197,6 +206,13 @@ pub(super) struct Contents {
     pub(super) entries: Vec<EntryRecord>,
     pub(super) mirrors: Vec<(String, MirrorRecord)>,
     pub(super) checkouts: Vec<(String, CheckoutRecord)>,
+}
+
+/// The entries as they were at one time.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    changes: i64,
+    pub(super) entries: Arc<Vec<EntryRecord>>,
 }
 
 /// The catalog of one cache. Each call opens it anew, and no fork of this process comes in between.
@@ -222,6 +238,31 @@ impl Index {
             mirrors: items(mirrors)?,
             checkouts: items(checkouts)?,
         })
+    }
+
+    /// The entries, and what everything takes; what did not change since `known` is taken from there.
+    pub(super) fn overview(&self, known: Option<&Known>) -> Result<(Known, u64), CacheError> {
+        let changes = known.map(|known| known.changes);
+        let CacheOverview {
+            changes,
+            entries,
+            bytes,
+        } = wait(self.0.overview(changes))?;
+        let entries = match (entries, known) {
+            (None, Some(known)) => known.entries.clone(),
+            (entries, _) => {
+                let rows = entries.into_iter().flatten();
+                Arc::new(rows.map(EntryRecord::of).collect::<Result<_, _>>()?)
+            }
+        };
+        let bytes = u64::try_from(bytes).unwrap_or(0);
+        Ok((Known { changes, entries }, bytes))
+    }
+
+    /// What everything takes.
+    pub(super) fn bytes(&self) -> Result<u64, CacheError> {
+        let bytes = wait(self.0.bytes())?;
+        Ok(u64::try_from(bytes).unwrap_or(0))
     }
 
     pub(super) fn entry(&self, name: &EntryName) -> Result<Option<EntryRecord>, CacheError> {

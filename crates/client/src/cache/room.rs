@@ -2,7 +2,7 @@
 //!
 //! What always holds:
 //! - sizes are those noted when a tree or mirror was made; nothing is measured again;
-//! - nothing is removed for something that would not fit even then;
+//! - no entry is removed for something that would not fit even then;
 //! - an entry that is leased or has checkouts stays, and so do mirrors that are being read;
 //! - mirrors that are served make room for each other, and never cause an entry to go.
 
@@ -15,12 +15,14 @@ use super::name::EntryName;
 use super::publish;
 use super::record::{Contents, EntryRecord};
 use super::served_mark;
+use super::spare;
 use super::staging::Staging;
 use super::{CacheError, CallOptions};
 
 /// What everything takes.
 pub(super) fn total_bytes(contents: &Contents) -> u64 {
-    let entries = contents.entries.iter().map(|entry| entry.tree_bytes);
+    let of_entry = |entry: &EntryRecord| entry.tree_bytes.saturating_add(entry.kept.spare_bytes);
+    let entries = contents.entries.iter().map(of_entry);
     let mirrors = contents.mirrors.iter().map(|(_, mirror)| mirror.bytes);
     let checkouts = contents
         .checkouts
@@ -38,7 +40,7 @@ pub(super) fn make_room(
     call: &CallOptions<'_>,
 ) -> Result<(), CacheError> {
     let max_bytes = inner.config.max_bytes;
-    let needed = || Ok::<_, CacheError>(total_bytes(&inner.index.contents()?).saturating_add(more));
+    let needed = || Ok::<_, CacheError>(inner.index.bytes()?.saturating_add(more));
     let full = |needed_bytes| {
         Err(CacheError::Full {
             name: keep.to_string(),
@@ -50,6 +52,10 @@ pub(super) fn make_room(
         return Ok(());
     }
     drop_mirrors(inner)?;
+    drop_spares(inner, Some(keep), &needed)?;
+    if needed()? <= max_bytes {
+        return Ok(());
+    }
     let contents = inner.index.contents()?;
     let mut candidates = Vec::new();
     let mut staying = Vec::new();
@@ -83,11 +89,15 @@ pub(super) fn make_room(
 /// One for which the entries leave no room is let go of itself: it goes once it is not read any more.
 pub(super) fn make_room_for_mirror(inner: &Inner, key: &str) -> Result<(), CacheError> {
     let max_bytes = inner.config.max_bytes;
-    let needed = || Ok::<_, CacheError>(total_bytes(&inner.index.contents()?));
+    let needed = || inner.index.bytes();
     if needed()? <= max_bytes {
         return Ok(());
     }
     drop_mirrors(inner)?;
+    drop_spares(inner, None, &needed)?;
+    if needed()? <= max_bytes {
+        return Ok(());
+    }
     let mut contents = inner.index.contents()?;
     let mirrors = std::mem::take(&mut contents.mirrors);
     let of_entries = mirrors_of(&contents.entries, &contents);
@@ -167,6 +177,33 @@ fn evict_served(
         }
         if served_mark::release(inner, &key)? {
             drop_mirrors(inner)?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes trees that are kept for what the next ones have in common with them, until there is room. That of `keep` is
+/// left to whoever has its lock.
+fn drop_spares(
+    inner: &Inner,
+    keep: Option<&EntryName>,
+    needed: &dyn Fn() -> Result<u64, CacheError>,
+) -> Result<(), CacheError> {
+    let (entries, _) = inner.entries()?;
+    let goes = |entry: &&EntryRecord| entry.kept.spare_bytes > 0 && Some(&entry.name) != keep;
+    let mut entries: Vec<&EntryRecord> = entries.iter().filter(goes).collect();
+    entries.sort_by_key(|entry| entry.accessed_ms);
+    for entry in entries {
+        if needed()? <= inner.config.max_bytes {
+            return Ok(());
+        }
+        let lock = inner.root.lock("entry", &entry.name.lock_key());
+        let Some(_lock) = FileLock::try_take(&lock, Sharing::Exclusive)? else {
+            continue;
+        };
+        if let Some(mut record) = inner.index.entry(&entry.name)? {
+            spare::let_go(inner, &mut record);
+            inner.index.update_times(&record)?;
         }
     }
     Ok(())

@@ -10,6 +10,7 @@
 //!     manifests/<id>             what copies of directories were made of
 //!     served/<key>               a mirror that is served, and when it was last
 //!     staging/<id>/              what is under way; `staging/<id>.lock` is locked while its maker lives
+//!     spares/<entry>/            the working tree that an entry had last
 //!     trash/<id>/                replaced working trees that may still be read
 //! ```
 //!
@@ -28,12 +29,13 @@ use super::name::EntryName;
 /// The engine's own folder.
 pub(super) const OWN: &str = ".packhouse";
 
-const FOLDERS: [&str; 7] = [
+const FOLDERS: [&str; 8] = [
     "locks",
     "mirrors",
     "checkouts",
     "manifests",
     "served",
+    "spares",
     "staging",
     "trash",
 ];

@@ -1,8 +1,11 @@
 //! What can be cached, and when two ways to write it mean one thing.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use bstr::ByteSlice;
 use ring::digest;
 
 use super::root::Root;
@@ -133,7 +136,7 @@ fn of_url(text: &str) -> Result<Source, CacheError> {
             reason: "there is no Git repository".to_owned(),
         })?;
         let shown = match is_work {
-            true => git.parent().unwrap_or(&git).to_owned(),
+            true => fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()),
             false => git.clone(),
         };
         let upstream = local_upstream(&git);
@@ -243,10 +246,23 @@ fn repository_at(path: &Path) -> Option<(PathBuf, bool)> {
         git.join("HEAD").is_file() && git.join("objects").is_dir() && git.join("refs").is_dir()
     };
     let inner = path.join(".git");
+    let inner = named_by(&inner).unwrap_or(inner);
     if is_repository(&inner) {
         return Some((fs::canonicalize(inner).ok()?, true));
     }
     is_repository(&path).then_some((path, false))
+}
+
+/// What the file `.git` of a submodule, or of a clone with its repository elsewhere, names.
+fn named_by(file: &Path) -> Option<PathBuf> {
+    const LONGEST: u64 = 4096;
+    let found = fs::metadata(file).ok()?;
+    if !found.is_file() || found.len() > LONGEST {
+        return None;
+    }
+    let text = fs::read(file).ok()?;
+    let target = text.strip_prefix(b"gitdir: ")?.trim_end();
+    Some(file.parent()?.join(OsStr::from_bytes(target)))
 }
 
 /// The host and the path of a canonical URL, or a path, in parts.

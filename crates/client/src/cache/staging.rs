@@ -21,14 +21,38 @@ use super::root::Root;
 /// When a tree in the trash was put there.
 const SINCE: &str = "since.json";
 /// The tree in it.
-const TREE: &str = "tree";
+pub(super) const TREE: &str = "tree";
 
-/// A tree in the trash.
+/// A tree that was replaced.
 #[derive(Debug, Serialize, Deserialize)]
-struct Retired {
+pub(super) struct Retired {
     since: Moment,
     /// Whose tree it was.
     entry_id: String,
+}
+
+impl Retired {
+    /// What is noted of the tree in a folder.
+    pub(super) fn read(folder: &Path) -> Option<Retired> {
+        serde_json::from_slice(&fs::read(folder.join(SINCE)).ok()?).ok()
+    }
+
+    /// Whether somebody may read it. Nobody reads what was there before the machine was started again.
+    pub(super) fn may_be_read(&self, root: &Root, grace: Duration, now: &Moment) -> bool {
+        let lease = root.lock("lease", &self.entry_id);
+        let is_leased = || {
+            matches!(
+                FileLock::try_take(&lease, Sharing::Exclusive),
+                Ok(None) | Err(_)
+            )
+        };
+        self.is_of_this_boot(now) && (!self.since.is_older_than(grace, now) || is_leased())
+    }
+
+    /// Whether what is in it can be relied on.
+    pub(super) fn is_of_this_boot(&self, now: &Moment) -> bool {
+        self.since.is_same_boot(now)
+    }
 }
 
 /// A folder of work under way. Dropped, it is removed with all that is in it.
@@ -80,6 +104,17 @@ impl Staging {
 
     /// Keeps the tree in it for those who still read it, and as long as somebody has the lease of its entry.
     pub(super) fn retire(self, now: &Moment, entry_id: &str) -> Result<(), CacheError> {
+        let trash = self.trash.clone();
+        self.retire_to(&trash, now, entry_id)
+    }
+
+    /// As [`Staging::retire`], in a folder that is not there yet.
+    pub(super) fn retire_to(
+        self,
+        place: &Path,
+        now: &Moment,
+        entry_id: &str,
+    ) -> Result<(), CacheError> {
         let since = self.folder.join(SINCE);
         let retired = Retired {
             since: now.clone(),
@@ -87,7 +122,7 @@ impl Staging {
         };
         let text = serde_json::to_vec(&retired).unwrap_or_default();
         fs::write(&since, text).map_err(CacheError::file(&since))?;
-        fs::rename(&self.folder, &self.trash).map_err(CacheError::file(&self.folder))
+        fs::rename(&self.folder, place).map_err(CacheError::file(&self.folder))
     }
 }
 
@@ -127,19 +162,8 @@ pub(super) fn sweep(root: &Root, grace: Duration) {
         .flatten()
         .flatten()
     {
-        let since = fs::read(entry.path().join(SINCE)).ok();
-        let retired: Option<Retired> = since.and_then(|text| serde_json::from_slice(&text).ok());
-        // Nobody reads what was there before the machine was started again.
-        let keeps = retired.is_some_and(|Retired { since, entry_id }| {
-            let lease = root.lock("lease", &entry_id);
-            let is_leased = || {
-                matches!(
-                    FileLock::try_take(&lease, Sharing::Exclusive),
-                    Ok(None) | Err(_)
-                )
-            };
-            since.is_same_boot(&now) && (!since.is_older_than(grace, &now) || is_leased())
-        });
+        let retired = Retired::read(&entry.path());
+        let keeps = retired.is_some_and(|retired| retired.may_be_read(root, grace, &now));
         if !keeps {
             let _ = remove_tree(&entry.path());
         }

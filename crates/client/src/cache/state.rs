@@ -25,6 +25,11 @@ pub(super) fn tree_at<'a>(place: &Path, record: &'a EntryRecord) -> Found<'a> {
     let Some(identity) = Identity::of(place) else {
         return Found::Nothing;
     };
+    tree_of(identity, place, record)
+}
+
+/// As [`tree_at`], where it is known which folder is at the place.
+fn tree_of<'a>(identity: Identity, place: &Path, record: &'a EntryRecord) -> Found<'a> {
     let recorded = || record.kept.next.iter().chain(&record.kept.tree);
     if let Some(tree) = recorded().find(|tree| tree.identity == identity) {
         return Found::Tree(tree);
@@ -39,21 +44,27 @@ pub(super) fn tree_at<'a>(place: &Path, record: &'a EntryRecord) -> Found<'a> {
 /// Whether a tree's files are known to be whole: they were written in this run of the machine, in which nothing but a
 /// kill can have come between.
 pub(super) fn is_whole(tree: &TreeRecord, place: &Path, now: &Moment) -> bool {
-    tree.made.is_same_boot(now) && Identity::of(place) == Some(tree.identity)
+    is_whole_in(tree, Identity::of(place), now)
+}
+
+fn is_whole_in(tree: &TreeRecord, folder: Option<Identity>, now: &Moment) -> bool {
+    tree.made.is_same_boot(now) && folder == Some(tree.identity)
 }
 
 /// An entry as it is now.
 pub(super) fn entry_of(inner: &Inner, record: &EntryRecord, now: &Moment) -> Entry {
     let place = inner.root.tree(&record.name);
     let kept = &record.kept;
-    let found = tree_at(&place, record);
+    // Looked at once: there may be thousands of entries.
+    let folder = Identity::of(&place);
+    let found = folder.map_or(Found::Nothing, |folder| tree_of(folder, &place, record));
     let tree = match found {
         Found::Tree(tree) => Some(tree),
         _ => kept.tree.as_ref(),
     };
     let is_stale = match (&kept.updated, found) {
         (Some(updated), Found::Tree(tree)) => {
-            updated.is_older_than(inner.config.timeout, now) || !is_whole(tree, &place, now)
+            updated.is_older_than(inner.config.timeout, now) || !is_whole_in(tree, folder, now)
         }
         _ => true,
     };

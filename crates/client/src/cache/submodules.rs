@@ -117,6 +117,11 @@ fn add_one(
             .before
             .as_ref()
             .map(|git| git.join("modules").join(&module.folder)),
+        older: place
+            .older
+            .iter()
+            .map(|older| older.inside(link.path.as_bstr(), &module.folder))
+            .collect(),
         tree: local_path(&place.tree, link.path.as_bstr()),
         git: place.git.join("modules").join(&module.folder),
         depth: place.depth + 1,
@@ -131,6 +136,7 @@ fn add_one(
         default_branch: None,
         token: &token,
         before: None,
+        older: &[],
         files: Files::OfCommit,
     };
     let made = build_at(inner, &spec, &inside, call)?;
@@ -142,6 +148,7 @@ fn add_one(
     built.bytes += made.bytes;
     built.notes.extend(made.notes);
     built.pointers_left += made.pointers_left;
+    built.shares_blocks |= made.shares_blocks;
     built.using.push(using);
     built.using.extend(made.using);
     for key in made.mirrors {

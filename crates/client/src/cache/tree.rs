@@ -18,8 +18,37 @@ use super::lock::{FileLock, Sharing};
 use super::mend::Damaged;
 use super::mirror;
 use super::source::Upstream;
+use super::take_over::{Older, Taken, take_over};
 use super::{CacheError, CallOptions, submodules};
 use crate::remote::RemoteUrl;
+
+/// Gives the tree at `tree`, which has the files of `spec` already, the refs that its mirror has now. `false`: it is better made
+/// anew.
+pub(super) fn show_refs(
+    inner: &Inner,
+    spec: &TreeSpec<'_>,
+    tree: &Path,
+    call: &CallOptions<'_>,
+) -> Result<bool, CacheError> {
+    let key = &spec.upstream.key;
+    let _shared = FileLock::take(&inner.root.lock("mirror", key), Sharing::Shared, call)?;
+    let mirror = inner.root.mirror(key);
+    let store = mirror::open(&mirror).map_err(CacheError::mirror(inner.root.path()))?;
+    let view = store.view().map_err(CacheError::store(inner.root.path()))?;
+    let origin_branch = default_branch(&view, spec.default_branch);
+    let git_dir = GitDir {
+        mirror: &mirror,
+        view: &view,
+        url: spec.url,
+        commit: spec.commit,
+        branch: spec.branch,
+        default_branch: origin_branch.as_deref(),
+        settings: &inner.settings.tree,
+        worktree: None,
+        token: spec.token,
+    };
+    git_dir.update_refs(&tree.join(".git"))
+}
 
 /// What is made.
 #[derive(Clone, Debug)]
@@ -35,6 +64,8 @@ pub(super) struct TreeSpec<'a> {
     pub(super) token: &'a str,
     /// The `.git` of the tree before, if there is one.
     pub(super) before: Option<&'a Path>,
+    /// Trees to take files over from, where they are the same.
+    pub(super) older: &'a [Older],
     /// Where the files come from.
     pub(super) files: Files,
 }
@@ -57,6 +88,8 @@ pub(super) struct BuiltTree {
     pub(super) notes: Vec<String>,
     /// So many files are pointers because their content was not to be had.
     pub(super) pointers_left: u64,
+    /// Whether it shares blocks with the tree before.
+    pub(super) shares_blocks: bool,
     /// Keep the mirrors of submodules until the tree is noted in the catalog.
     pub(super) using: Vec<FileLock>,
 }
@@ -75,6 +108,7 @@ pub(super) fn build(
         damaged,
         budget: &Budget::new(spec.url, inner.config.max_bytes),
         before: spec.before.map(Path::to_owned),
+        older: spec.older.to_vec(),
         tree: tree.to_owned(),
         git: tree.join(".git"),
         depth: 0,
@@ -95,6 +129,8 @@ pub(super) struct TreePlace<'a> {
     pub(super) budget: &'a Budget,
     /// The `.git` of the tree before, where it may have large files.
     pub(super) before: Option<PathBuf>,
+    /// Trees to take files over from, where they are the same.
+    pub(super) older: Vec<Older>,
     pub(super) tree: PathBuf,
     pub(super) git: PathBuf,
     /// How many submodules it is inside of.
@@ -154,6 +190,7 @@ fn build_all(
         write_index(&index, tree, &entries, Trust::Nothing)?;
         return Ok(built);
     }
+    let mut sizes = Vec::with_capacity(entries.len());
     for entry in &entries {
         let header = match entry.mode {
             EntryMode::Submodule => None,
@@ -162,11 +199,13 @@ fn build_all(
                 .header(&entry.id)
                 .map_err(|error| failed()(error.into()))?,
         };
-        place
-            .budget
-            .count_bytes(header.map_or(0, |header| header.size))?;
+        let size = header.map_or(0, |header| header.size);
+        place.budget.count_bytes(size)?;
+        sizes.push(size);
     }
-    write_files(&snapshot, tree, call).map_err(failed())?;
+    let taken = take_over(&place.older, &entries, &sizes, tree, call)?;
+    built.shares_blocks = taken.shared > 0;
+    write_files(&snapshot, tree, taken, call).map_err(failed())?;
     for entry in entries
         .iter()
         .filter(|entry| entry.mode == EntryMode::Submodule)
@@ -234,10 +273,18 @@ fn entries_of(
     Ok(entries)
 }
 
-fn write_files(snapshot: &Snapshot, tree: &Path, call: &CallOptions<'_>) -> Result<(), StoreError> {
+/// Writes the files that are not there.
+fn write_files(
+    snapshot: &Snapshot,
+    tree: &Path,
+    taken: Taken,
+    call: &CallOptions<'_>,
+) -> Result<(), StoreError> {
     snapshot.copy_out(&CopyOut {
         sources: vec![BString::default()],
         dest: tree.to_owned(),
+        // Otherwise what is there is in the way, and refused.
+        ignore_existing: !taken.is_nothing(),
         progress: Some(call),
         ..CopyOut::default()
     })?;

@@ -12,13 +12,14 @@ use super::mend::{Damaged, mending};
 use super::mirror;
 use super::moment::Moment;
 use super::name::EntryName;
-use super::publish::{publish, settle};
+use super::publish::{Old, publish, settle};
 use super::record::{EntryRecord, Identity, MirrorRecord, RemoteHead, TreeRecord};
 use super::source::{Place, Source, Upstream};
 use super::staging::{Staging, sweep};
 use super::state::{Found, is_whole, tree_at};
-use super::tree::{BuiltTree, Files, TreeSpec, build, tracked};
-use super::{CacheError, CallOptions, room};
+use super::take_over::Older;
+use super::tree::{BuiltTree, Files, TreeSpec, build, show_refs, tracked};
+use super::{CacheError, CallOptions, room, spare};
 
 /// Makes the entry what its source is. On failure the entry says why, and keeps what it had.
 pub(super) fn bring_up_to_date(
@@ -59,8 +60,10 @@ pub(super) fn bring_up_to_date(
         }
         Err(CacheError::Cancelled) => {
             // Nothing failed: an entry that has never had a copy is as if it had not been asked for.
-            if record.kept.tree.is_none() && record.kept.next.is_none() {
-                inner.index.remove(name)?;
+            match record.kept.tree.is_none() && record.kept.next.is_none() {
+                true => drop(inner.index.remove(name)?),
+                // What is known of its folders stays right.
+                false => inner.index.update_times(&record)?,
             }
             Err(CacheError::Cancelled)
         }
@@ -106,6 +109,33 @@ fn good_tree<'a>(inner: &Inner, record: &'a EntryRecord, manner: &str) -> Option
     (tree.manner == manner && is_whole(tree, &place, &Moment::now())).then_some(tree)
 }
 
+/// Whether the tree at its place has the refs that were mirrored. Where nothing else changed, it gets them.
+fn shows_refs(
+    inner: &Inner,
+    record: &mut EntryRecord,
+    upstream: &Upstream,
+    mirrored: &MirrorRecord,
+    call: &CallOptions<'_>,
+) -> Result<bool, CacheError> {
+    let Some(tree) = &record.kept.tree else {
+        return Ok(false);
+    };
+    if tree.refs == mirrored.refs {
+        return Ok(true);
+    }
+    let id = tree.id.clone();
+    let spec = spec_of(record, upstream, mirrored, &id, Files::Elsewhere);
+    let shown = match show_refs(inner, &spec, &inner.root.tree(&record.name), call) {
+        // A new tree takes the place of what somebody worked in, or was made from a mirror that is damaged by now.
+        Err(CacheError::Occupied { .. } | CacheError::Store(_)) => false,
+        shown => shown?,
+    };
+    if shown && let Some(tree) = &mut record.kept.tree {
+        tree.refs.clone_from(&mirrored.refs);
+    }
+    Ok(shown)
+}
+
 fn of_repository(
     inner: &Inner,
     record: &mut EntryRecord,
@@ -123,7 +153,7 @@ fn of_repository(
         // What was not to be had may be by now.
         is_of_now && tree.pointers_left == 0
     });
-    if is_same {
+    if is_same && shows_refs(inner, record, upstream, &mirrored, call)? {
         record.kept.updated = Some(mirrored.asked);
         return Ok(());
     }
@@ -139,13 +169,24 @@ fn of_repository(
         });
     }
     let id = tree_id();
-    let before = inner.root.tree(&record.name).join(".git");
+    let place = inner.root.tree(&record.name);
+    let before = place.join(".git");
+    let spare = spare::take(inner, record)?;
+    let mut older: Vec<Older> = spare
+        .iter()
+        .map(|spare| Older::unread(spare.tree()))
+        .collect();
+    if matches!(tree_at(&place, record), Found::Tree(tree) if is_whole(tree, &place, &Moment::now()))
+    {
+        older.push(Older::read_by_others(&place));
+    }
     // Where what was mirrored cannot be read it is fetched again, while the old tree stays.
     let (mirrored, staging, mut built) = mending(inner, upstream, call, |damaged, newest| {
         let mirrored = newest.unwrap_or_else(|| mirrored.clone());
         let staging = Staging::new(&inner.root)?;
         let spec = TreeSpec {
             before: Some(&before),
+            older: &older,
             ..spec_of(record, upstream, &mirrored, &id, Files::OfCommit)
         };
         let built = build(inner, &spec, &staging.tree(), damaged, call)?;
@@ -158,7 +199,7 @@ fn of_repository(
     }
     let is_no_news = |tree: &TreeRecord| {
         let is_of_now = tree.commit == mirrored.head_commit && tree.branch == mirrored.head_branch;
-        is_of_now && tree.pointers_left == built.pointers_left
+        is_of_now && tree.pointers_left == built.pointers_left && tree.refs == mirrored.refs
     };
     if good_tree(inner, record, &manner).is_some_and(is_no_news) {
         record.kept.updated = Some(mirrored.asked);
@@ -166,13 +207,20 @@ fn of_repository(
     }
     // The catalog notes the tree, and with it the mirrors, before these are given up.
     let _using = std::mem::take(&mut built.using);
+    let shares_blocks = built.shares_blocks;
     let next = TreeRecord {
         commit: mirrored.head_commit.clone(),
         branch: mirrored.head_branch.clone(),
+        refs: mirrored.refs.clone(),
         ..tree_record(inner, &staging, id, built, manner)?
     };
     make_room(inner, record, &next, call)?;
-    publish(inner, record, staging, next)?;
+    // Where blocks can be shared, those of the tree at its place are.
+    let old = match shares_blocks {
+        true => Old::Read,
+        false => Old::Spare,
+    };
+    publish(inner, record, staging, next, old)?;
     record.kept.updated = Some(mirrored.asked);
     Ok(())
 }
@@ -204,6 +252,11 @@ fn of_folder(
     }
     if let Some((_, mirrored)) = &mirrored {
         note_remote(record, mirrored);
+    }
+    if git.is_none() && folder.join(".git").is_file() {
+        let note = "it is a linked working tree of a repository, and was copied as a plain directory: its history was left \
+                    out, and what it ignores was not";
+        notes.push(note.to_owned());
     }
     let ignore = &inner.config.ignore;
     let gitignore = ignore.gitignore.unwrap_or(git.is_some());
@@ -238,6 +291,10 @@ fn of_folder(
     if let (Some(before), Some(manifest)) = (&before, &manifest)
         && (&before.commit, &before.branch) == (&commit, &branch)
         && listing.is_unchanged(manifest)
+        && match &mirrored {
+            Some((upstream, mirrored)) => shows_refs(inner, record, upstream, mirrored, call)?,
+            None => true,
+        }
     {
         record.kept.updated = Some(asked);
         return Ok(());
@@ -269,10 +326,11 @@ fn of_folder(
     let next = TreeRecord {
         commit,
         branch,
+        refs: mirrored.map_or_else(String::new, |(_, found)| found.refs),
         ..tree_record(inner, &staging, id, built, manner)?
     };
-    let published =
-        make_room(inner, record, &next, call).and_then(|()| publish(inner, record, staging, next));
+    let published = make_room(inner, record, &next, call)
+        .and_then(|()| publish(inner, record, staging, next, Old::Read));
     if published.is_err() {
         let _ = std::fs::remove_file(kept_at);
     }
@@ -299,6 +357,7 @@ fn spec_of<'a>(
         default_branch: branch,
         token,
         before: None,
+        older: &[],
         files,
     }
 }
@@ -323,6 +382,7 @@ fn tree_record(
         made: Moment::now(),
         commit: None,
         branch: None,
+        refs: String::new(),
         bytes: built.bytes,
         history_bytes,
         mirrors: built.mirrors,
@@ -337,11 +397,16 @@ fn tree_record(
 
 fn make_room(
     inner: &Inner,
-    record: &EntryRecord,
+    record: &mut EntryRecord,
     next: &TreeRecord,
     call: &CallOptions<'_>,
 ) -> Result<(), CacheError> {
     let more = next.bytes.saturating_sub(record.tree_bytes);
+    let needed = inner.index.bytes()?.saturating_add(more);
+    if record.kept.spare_bytes > 0 && needed > inner.config.max_bytes {
+        spare::let_go(inner, record);
+        inner.index.update_times(record)?;
+    }
     room::make_room(inner, &record.name, more, call)
 }
 

@@ -14,6 +14,7 @@ use crate::world::World;
 const ROOT: &str = "PACKHOUSE_TEST_CACHE";
 const SOURCES: &str = "PACKHOUSE_TEST_SOURCES";
 const LIMIT: &str = "PACKHOUSE_TEST_LIMIT";
+const COMMITS: &str = "PACKHOUSE_TEST_COMMITS";
 
 #[test]
 #[ignore = "the other test runs it in a process of its own"]
@@ -21,12 +22,20 @@ fn all_day() {
     let of = |name| std::env::var(name).unwrap();
     let mut config = config(Path::new(&of(ROOT)));
     config.max_bytes = of(LIMIT).parse().unwrap();
+    // Files are taken over from the tree before at once.
+    config.grace = Duration::ZERO;
     let cache = Cache::open(config).unwrap();
     let call = CallOptions::default();
     let sources = of(SOURCES);
+    let commits = of(COMMITS);
     loop {
         for source in sources.split(':') {
             let _ = cache.add(source, None, &call);
+        }
+        for commit in commits.split(' ') {
+            let source = Git::at(sources.split(':').next().unwrap());
+            source.run(&["update-ref", "refs/heads/main", commit]);
+            let _ = cache.refresh("source", &call);
         }
         let _ = cache.checkout("source", "side", &call);
         let _ = cache.refresh("source", &call);
@@ -52,6 +61,12 @@ fn a_killed_process_leaves_nothing_that_is_fresh_and_not_complete() {
     work.run(&["add", "."]);
     work.run(&["commit", "-q", "-m", "many"]);
     work.run(&["push", "-q", "../source.git", "main:main"]);
+    let one = work.run(&["rev-parse", "HEAD"]).trim().to_owned();
+    let of_one = files(&work.dir);
+    fs::write(work.dir.join("many-7"), "changed").unwrap();
+    work.run(&["commit", "-q", "-a", "-m", "another"]);
+    work.run(&["push", "-q", "../source.git", "main:main"]);
+    let other = work.run(&["rev-parse", "HEAD"]).trim().to_owned();
     let copy = init(&world.path("copy"));
     copy.commit_file("in-copy", "x");
     let plain = world.path("plain");
@@ -81,6 +96,7 @@ fn a_killed_process_leaves_nothing_that_is_fresh_and_not_complete() {
             .env(ROOT, world.path("cache"))
             .env(SOURCES, sources.join(":"))
             .env(LIMIT, limit)
+            .env(COMMITS, format!("{one} {other} {one} {other}"))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -97,12 +113,11 @@ fn a_killed_process_leaves_nothing_that_is_fresh_and_not_complete() {
             let at = ["source", "copy", "plain"]
                 .iter()
                 .position(|name| *name == entry.name);
-            assert_eq!(
-                files(&entry.cache_path),
-                expected[at.unwrap()],
-                "{}",
-                entry.name
-            );
+            let expected = match entry.local_commit_hash.as_ref() == Some(&one) {
+                true => &of_one,
+                false => &expected[at.unwrap()],
+            };
+            assert_eq!(&files(&entry.cache_path), expected, "{}", entry.name);
             if entry.local_commit_hash.is_some() {
                 check_tree(&entry.cache_path);
             }

@@ -6,6 +6,7 @@ mod interrupted;
 mod killed;
 mod limits;
 mod places;
+mod refreshes;
 mod remotes;
 mod served;
 

@@ -183,6 +183,33 @@ fn a_working_copy_comes_with_its_history_and_without_what_it_ignores() {
     let head = source.run(&["rev-parse", "HEAD"]);
     assert_eq!(entry.local_commit_hash.as_deref(), Some(head.trim()));
     assert_eq!(entry.local_branch, None);
+    // The repository may be elsewhere, as that of a submodule is.
+    let apart = world.path("apart");
+    source.run(&[
+        "clone",
+        "-q",
+        "--separate-git-dir",
+        "../apart.git",
+        ".",
+        "../apart",
+    ]);
+    fs::write(apart.join(".env"), "SECRET=hunter2").unwrap();
+    let entry = add(&cache, apart.to_str().unwrap());
+    let tree = Git::at(&entry.cache_path);
+    assert_eq!(tree.run(&["status", "--porcelain"]), "");
+    assert!(entry.cache_path.join(".git").is_dir() && !entry.cache_path.join(".env").exists());
+    let by_url = add(&cache, &format!("file://{}", apart.display()));
+    assert_eq!(by_url.source_url, format!("file://{}", apart.display()));
+    // One that is linked has its refs in two places, and is copied as it is.
+    let linked = world.path("linked");
+    source.run(&["worktree", "add", "-q", "-b", "linked", "../linked"]);
+    let entry = add(&cache, linked.to_str().unwrap());
+    assert!(
+        entry.notes[0].contains("linked working tree"),
+        "{:?}",
+        entry.notes
+    );
+    assert!(entry.cache_path.join("code").exists() && !entry.cache_path.join(".git").exists());
     // A repository without commits has files all the same.
     let empty = init(&world.path("fresh"));
     fs::write(empty.dir.join("README.md"), "hello").unwrap();

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -120,6 +121,64 @@ fn whatever_a_remote_does_to_its_refs_is_followed() {
     let kept = cache.get("source").unwrap();
     assert_eq!(kept.status, CacheStatus::Error);
     check_tree(&kept.cache_path);
+}
+
+/// Branches and tags come and go while the default branch stays where it is.
+#[test]
+fn refs_are_followed_where_no_file_changed() {
+    let world = World::new();
+    let source = world.with_history("source");
+    let work = world.work("source");
+    let cache = open(&world);
+    let call = CallOptions::default();
+    let entry = add(&cache, &path_of(&source));
+    let tree = Git::at(&entry.cache_path);
+    let number = |path: &Path| fs::metadata(path).unwrap().ino();
+    let before = number(&entry.cache_path);
+    let refs = |tree: &Git| {
+        let listed = tree.run(&[
+            "for-each-ref",
+            "--format=%(objectname) %(refname:lstrip=-1)",
+        ]);
+        let mut listed: Vec<String> = listed.lines().map(str::to_owned).collect();
+        listed.retain(|line| !line.ends_with(" HEAD") && !line.ends_with(" commits"));
+        listed.sort();
+        listed.dedup();
+        listed
+    };
+    source.run(&["branch", "-D", "side"]);
+    source.run(&["tag", "-d", "light"]);
+    work.run(&["checkout", "-q", "-b", "topic"]);
+    work.commit_file(
+        "topic", "x
+",
+    );
+    work.run(&["push", "-q", "../source.git", "topic"]);
+    source.run(&["tag", "-a", "-m", "new", "new", "topic"]);
+    for _ in 0..2 {
+        cache.refresh("source", &call).unwrap();
+        assert_eq!(refs(&tree), refs(&source));
+        check_tree(&entry.cache_path);
+    }
+    assert_eq!(number(&entry.cache_path), before, "its files are the same");
+    // What somebody fetched there, and so is newer than what is packed, does not hide what comes.
+    tree.run(&["update-ref", "refs/remotes/origin/topic", "HEAD"]);
+    source.run(&["tag", "newer", "topic"]);
+    cache.refresh("source", &call).unwrap();
+    assert_eq!(refs(&tree), refs(&source));
+    assert_ne!(number(&entry.cache_path), before);
+    check_tree(&entry.cache_path);
+    // A `.git` that leads elsewhere is not written into.
+    let git = entry.cache_path.join(".git");
+    let elsewhere = world.path("elsewhere");
+    fs::rename(&git, &elsewhere).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, &git).unwrap();
+    let packed = fs::read(elsewhere.join("packed-refs")).unwrap();
+    source.run(&["tag", "newest", "topic"]);
+    cache.refresh("source", &call).unwrap();
+    assert_eq!(refs(&tree), refs(&source));
+    assert_eq!(fs::read(elsewhere.join("packed-refs")).unwrap(), packed);
+    check_tree(&entry.cache_path);
 }
 
 struct Token(&'static str, Mutex<Vec<String>>);

@@ -1,0 +1,132 @@
+//! The tree that an entry had last, kept for what the next one has in common with it.
+//!
+//! What always holds:
+//! - as long as somebody may read it, nothing is taken out of it;
+//! - it counts in what the cache takes, and goes before any entry;
+//! - only a tree whose files are known to be whole is kept, and only until the machine is started again.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::CacheError;
+use super::inner::Inner;
+use super::moment::Moment;
+use super::record::{EntryRecord, Identity};
+use super::staging::{Retired, Staging, TREE};
+
+/// A spare tree that nobody reads and nobody else has. Dropped, it is removed.
+pub(super) struct Spare {
+    tree: PathBuf,
+    _staging: Staging,
+}
+
+impl Spare {
+    pub(super) fn tree(&self) -> &Path {
+        &self.tree
+    }
+}
+
+/// Takes an entry's spare tree, if there is one that nobody reads. Its caller has the entry's lock.
+pub(super) fn take(inner: &Inner, record: &mut EntryRecord) -> Result<Option<Spare>, CacheError> {
+    let place = place(inner, &record.kept.id);
+    let now = Moment::now();
+    let is_usable = match Retired::read(&place) {
+        Some(retired) if retired.may_be_read(&inner.root, inner.config.grace, &now) => {
+            return Ok(None);
+        }
+        Some(retired) => retired.is_of_this_boot(&now),
+        None => false,
+    };
+    let Some(spare) = unread(inner, &place) else {
+        return Ok(None);
+    };
+    // From here on it is work under way, and in nobody's way.
+    record.kept.spare_bytes = 0;
+    inner.index.update_times(record)?;
+    Ok(is_usable.then_some(spare))
+}
+
+/// Keeps the tree in `staging`, which was just replaced by one of `new_bytes`, as the spare one if it is whole and there is
+/// room; else as long as it may be read. That it cannot be kept is no failure. Its caller has the entry's lock.
+pub(super) fn keep(inner: &Inner, record: &mut EntryRecord, staging: Staging, new_bytes: u64) {
+    let now = Moment::now();
+    let counted = record.kept.spare_bytes;
+    let_go(inner, record);
+    let old = record.kept.tree.as_ref().filter(|old| {
+        old.made.is_same_boot(&now) && Identity::of(&staging.tree()) == Some(old.identity)
+    });
+    let has_room = || {
+        let bytes = inner
+            .index
+            .bytes()
+            .map(|bytes| bytes.saturating_sub(counted));
+        bytes.is_ok_and(|bytes| bytes.saturating_add(new_bytes) <= inner.config.max_bytes)
+    };
+    let id = &record.kept.id;
+    match old.map(|old| old.bytes).filter(|_| has_room()) {
+        Some(bytes) => {
+            if staging.retire_to(&place(inner, id), &now, id).is_ok() {
+                record.kept.spare_bytes = bytes;
+            }
+        }
+        None if inner.config.grace.is_zero() => {}
+        None => {
+            let _ = staging.retire(&now, id);
+        }
+    }
+}
+
+/// As [`remove`], of an entry that stays. Its caller has the entry's lock.
+pub(super) fn let_go(inner: &Inner, record: &mut EntryRecord) {
+    remove(inner, &record.kept.id);
+    record.kept.spare_bytes = 0;
+}
+
+/// Lets go of spare trees whose entries are gone.
+pub(super) fn sweep(inner: &Inner) {
+    let spares = fs::read_dir(inner.root.own("spares"));
+    let ids = spares.into_iter().flatten().flatten();
+    let ids: Vec<_> = ids.map(|spare| spare.file_name()).collect();
+    if ids.is_empty() {
+        return;
+    }
+    let Ok((entries, _)) = inner.entries() else {
+        return;
+    };
+    let known: HashSet<&str> = entries.iter().map(|entry| entry.kept.id.as_str()).collect();
+    let ids = ids.iter().filter_map(|id| id.to_str());
+    for id in ids.filter(|id| !known.contains(id)) {
+        remove(inner, id);
+    }
+}
+
+/// Removes the spare tree of an entry; those who may still read it keep it for that time.
+pub(super) fn remove(inner: &Inner, entry_id: &str) {
+    let place = place(inner, entry_id);
+    let retired = Retired::read(&place);
+    let now = Moment::now();
+    if retired.is_some_and(|retired| retired.may_be_read(&inner.root, inner.config.grace, &now)) {
+        let id = uuid::Uuid::new_v4().simple().to_string();
+        let _ = fs::rename(&place, inner.root.own("trash").join(id));
+    } else {
+        drop(unread(inner, &place));
+    }
+}
+
+/// Moves a spare tree to where it is removed in the end.
+fn unread(inner: &Inner, place: &Path) -> Option<Spare> {
+    // Most entries have none.
+    fs::symlink_metadata(place).ok()?;
+    let staging = Staging::new(&inner.root).ok()?;
+    let folder = staging.path().join("spare");
+    fs::rename(place, &folder).ok()?;
+    Some(Spare {
+        tree: folder.join(TREE),
+        _staging: staging,
+    })
+}
+
+fn place(inner: &Inner, entry_id: &str) -> PathBuf {
+    inner.root.own("spares").join(entry_id)
+}
