@@ -533,10 +533,16 @@ def test_the_parts_work_by_themselves(manager, remote, tmp_path):
 
 def test_providers_know_their_urls_and_credentials():
     github, gitlab = GitHubProvider("t1"), GitLabProvider("t2")
-    for url in ("https://github.com/o/r.git", "git@github.com:o/r.git", "ssh://git@github.com/o/r"):
+    for url in (
+        "https://github.com/o/r.git",
+        "https://me@GitHub.com:443/o/r.git",
+        "git@github.com:o/r.git",
+        "ssh://git@github.com:22/o/r",
+    ):
         assert github.can_handle_url(url) and github.supports_url(url) and not gitlab.can_handle_url(url)
         info = github.extract_repo_info(url)
         assert info == {"owner": "o", "repo": "r", "api_url": "https://api.github.com/repos/o/r"}
+    assert not github.can_handle_url("https://github.com:8443/o/r")
     assert not github.can_handle_url("https://github.com.evil.example/o/r")
     assert not github.can_handle_url("https://evil.example/github.com/o/r")
     assert github.get_credentials("https://github.com/o/r") == ("x-access-token", "t1")

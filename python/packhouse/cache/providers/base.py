@@ -10,6 +10,9 @@ from http.client import HTTPMessage
 from typing import IO, Any, Dict, NamedTuple, Optional, Union
 from urllib.parse import urlsplit
 
+#: The ports that a URL of these schemes need not name.
+_PORTS = {"https": ":443", "http": ":80", "ssh": ":22"}
+
 #: Seconds that a service has for an answer.
 TIMEOUT = 30.0
 
@@ -88,9 +91,12 @@ def is_private(url: str) -> bool:
 
 
 def host_of(url: str) -> str:
-    """The host of a URL, with its port if it names one, or of ``user@host:path``; in lower case."""
+    """The host of a URL, with its port if that is not the usual one, or of ``user@host:path``; in lower case."""
     if "://" in url:
-        return urlsplit(url).netloc.rpartition("@")[2].lower()
+        parts = urlsplit(url)
+        host = parts.netloc.rpartition("@")[2].lower()
+        usual = _PORTS.get(parts.scheme)
+        return host[: -len(usual)] if usual and host.endswith(usual) else host
     return url.partition(":")[0].rpartition("@")[2].lower()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, Dict, Optional, Union
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from .base import Credentials, GitProvider, get_json, host_of, path_of
 
@@ -38,7 +38,7 @@ class GitHubProvider(GitProvider):
         host = host_of(url)
         if self.base_url is not None:
             # The API of an Enterprise server is below the host of its repositories.
-            return host == urlsplit(self.base_url).netloc.lower()
+            return host == host_of(self.base_url)
         return host in ("github.com", "www.github.com", "ssh.github.com")
 
     def extract_repo_info(self, url: str) -> Dict[str, str]:

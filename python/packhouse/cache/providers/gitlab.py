@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, Dict, Optional, Union
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from .base import Credentials, GitProvider, get_json, host_of, path_of
 
@@ -25,7 +25,7 @@ class GitLabProvider(GitProvider):
     def can_handle_url(self, url: str) -> bool:
         host = host_of(url)
         if self.base_url is not None:
-            return host == urlsplit(self.base_url).netloc.lower()
+            return host == host_of(self.base_url)
         return host in ("gitlab.com", "www.gitlab.com", "altssh.gitlab.com")
 
     def extract_repo_info(self, url: str) -> Dict[str, str]:
