@@ -1,4 +1,4 @@
-//! SSH keys: public keys that may come in by SSH.
+//! SSH keys: public keys that may come in by SSH, or whose signatures of commits count.
 
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -17,6 +17,8 @@ pub struct AddSshKey {
     #[schema(nullable = false)]
     pub repo_id: Option<String>,
     /// What it may do, no more than the token may: `git:read` to fetch, `git:write` to fetch and push; both if absent.
+    /// With `git:sign` its signatures of commits count where a ref policy says `verify-sig`; a token that may push may
+    /// give it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub scopes: Option<Vec<String>>,

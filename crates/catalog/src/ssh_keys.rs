@@ -120,6 +120,30 @@ impl Catalog {
         conn.fetch_all(sql, args).await?.iter().map(read).collect()
     }
 
+    /// Keys of an organisation that may do `scope` in the repository of that name at `now_ms`, at most `limit`.
+    pub async fn ssh_keys_with_scope(
+        &self,
+        org: OrgId,
+        repo: &str,
+        scope: &str,
+        now_ms: i64,
+        limit: u32,
+    ) -> Result<Vec<SshKeyRow>, CatalogError> {
+        let mut pooled = self.pool().acquire().await?;
+        let mut conn = pooled.conn();
+        let mut args = conn.args();
+        args.push(org.0);
+        args.push(repo);
+        args.push(format!("% {scope} %"));
+        args.push(now_ms);
+        args.push(i64::from(limit));
+        let sql = keys!(
+            "k.org_id = $1 AND (k.repo_id IS NULL OR r.name = $2) AND (' ' || k.scopes || ' ') LIKE $3 \
+             AND (k.expires_at_ms IS NULL OR k.expires_at_ms > $4) ORDER BY k.fingerprint LIMIT $5"
+        );
+        conn.fetch_all(sql, args).await?.iter().map(read).collect()
+    }
+
     /// Keys of an organisation with fingerprints after `after`, those that have ended among them, at most `limit`: those
     /// for one repository, or all.
     pub async fn ssh_keys(

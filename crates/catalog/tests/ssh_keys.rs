@@ -8,6 +8,7 @@ on_both!(
     a_key_says_for_each_organisation_what_it_may_do,
     a_key_comes_back_after_it_was_revoked_or_ended,
     keys_are_listed_in_pages_of_an_organisation_or_a_repository,
+    keys_are_found_by_what_they_may_do_in_a_repository,
     the_key_of_a_deleted_repository_opens_nothing,
     a_catalog_of_before_gets_the_table
 );
@@ -60,6 +61,58 @@ async fn a_key_says_for_each_organisation_what_it_may_do(db: &Database) {
     };
     let refused = catalog.add_ssh_key(acme, nul).await;
     assert!(matches!(refused, Err(CatalogError::Nul { .. })));
+}
+
+async fn keys_are_found_by_what_they_may_do_in_a_repository(db: &Database) {
+    let catalog = db.open().await;
+    let (acme, other) = (org(&catalog, "acme").await, org(&catalog, "other").await);
+    let a = catalog.create_repo(acme, "a", "main").await.unwrap().id;
+    let b = catalog.create_repo(acme, "b", "main").await.unwrap().id;
+    let signs = |fingerprint: &str| NewSshKey {
+        scopes: "git:read git:sign".into(),
+        ..key(fingerprint)
+    };
+    let ends = |fingerprint: &str, ms: i64| NewSshKey {
+        expires_at_ms: Some(ms),
+        ..signs(fingerprint)
+    };
+    let of = |fingerprint: &str, repo| NewSshKey {
+        repo: Some(repo),
+        ..signs(fingerprint)
+    };
+    let near = NewSshKey {
+        scopes: "git:signs regit:sign".into(),
+        ..key("near")
+    };
+    for key in [
+        signs("all"),
+        of("one", a),
+        of("of-b", b),
+        ends("later", NOW + 1),
+        ends("ended", NOW),
+        signs("revoked"),
+        key("comes-in"),
+        near,
+    ] {
+        assert!(catalog.add_ssh_key(acme, key).await.unwrap());
+    }
+    assert!(catalog.add_ssh_key(other, signs("others")).await.unwrap());
+    assert!(
+        catalog
+            .revoke_ssh_key(acme, "SHA256:revoked")
+            .await
+            .unwrap()
+    );
+    let found = async |repo: &str, limit| {
+        let found = catalog.ssh_keys_with_scope(acme, repo, "git:sign", NOW, limit);
+        let found = found.await.unwrap().into_iter();
+        found
+            .map(|row| row.key.fingerprint.replace("SHA256:", ""))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(found("a", 10).await, ["all", "later", "one"]);
+    assert_eq!(found("b", 10).await, ["all", "later", "of-b"]);
+    assert_eq!(found("b", 2).await, ["all", "later"]);
 }
 
 async fn a_key_comes_back_after_it_was_revoked_or_ended(db: &Database) {

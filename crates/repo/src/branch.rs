@@ -6,6 +6,7 @@ use packhouse_object::{ObjectId, ReadError, RefName, is_ancestor};
 
 use crate::change::{Change, RefEdit};
 use crate::error::{PublishError, RepoError};
+use crate::new_commits::NewCommits;
 use crate::receive::{RefChange, RefPolicy};
 use crate::repository::Repository;
 use crate::view::{Namespace, View};
@@ -166,9 +167,10 @@ fn prepare_create(
             });
         }
     };
+    let commits = NewCommits::new(view, view.database(), old, commit);
     request
         .policy
-        .allows(&request.target, change)
+        .allows_commits(&request.target, change, &commits)?
         .map_err(|reason| BranchError::Denied { reason })?;
     let message = format!("branch: Created from {}", request.base);
     let edit = RefEdit {

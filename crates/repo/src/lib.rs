@@ -26,6 +26,7 @@ pub mod line_diff;
 mod log;
 pub mod merge;
 mod new_commit;
+mod new_commits;
 mod notes;
 pub mod patch;
 mod path_filter;
@@ -72,6 +73,7 @@ pub use hosted::{
 };
 pub use import::{ImportError, ImportReport, import};
 pub use log::{LogEntry, LogQuery, log};
+pub use new_commits::NewCommits;
 pub use notes::{NoteAction, NoteError, NoteOutcome, NoteRequest, note};
 pub use packhouse_catalog::is_storage_full;
 pub use path_filter::{MAX_FILTER_ITEMS, MAX_GLOB_BYTES, PathFilter, PathFilterError};

@@ -12,6 +12,7 @@ use packhouse_object::{
 
 use crate::change::{Change, RefEdit};
 use crate::error::{PublishError, RepoError};
+use crate::new_commits::NewCommits;
 use crate::repository::Repository;
 use crate::view::View;
 
@@ -55,8 +56,19 @@ pub enum RefChange {
 
 /// What a caller may do to refs.
 pub trait RefPolicy: Send + Sync {
-    /// Whether `name` may change in this way; the error is the reason as git shows it.
+    /// Whether `name` may change in this way, to what is made here and now if it goes to anything; the error is the
+    /// reason as git shows it.
     fn allows(&self, name: &RefName, change: RefChange) -> Result<(), String>;
+
+    /// The same where it goes to what others made, so that a policy can look at the commits.
+    fn allows_commits(
+        &self,
+        name: &RefName,
+        change: RefChange,
+        _commits: &NewCommits<'_>,
+    ) -> Result<Result<(), String>, ReadError> {
+        Ok(self.allows(name, change))
+    }
 }
 
 /// What became of one command.
@@ -323,7 +335,9 @@ fn check(
             false => RefChange::Force,
         },
     };
-    Ok(policy.allows(name, change).map(|()| Some(edit(command))))
+    let commits = NewCommits::new(before, trial.database(), found, new);
+    let allowed = policy.allows_commits(name, change, &commits)?;
+    Ok(allowed.map(|()| Some(edit(command))))
 }
 
 fn is_fast_forward(view: &View, old: ObjectId, new: ObjectId) -> Result<bool, ReadError> {

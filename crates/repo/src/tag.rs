@@ -6,6 +6,7 @@ use packhouse_object::{ObjectId, ObjectKind, ReadError, RefName};
 
 use crate::change::{Change, RefEdit};
 use crate::error::{PublishError, RepoError};
+use crate::new_commits::NewCommits;
 use crate::receive::{RefChange, RefPolicy};
 use crate::repository::Repository;
 use crate::view::{Namespace, View};
@@ -139,7 +140,11 @@ fn prepare_create(view: &View, request: &CreateTag) -> Result<(Change, ObjectId)
             by,
         });
     }
-    allowed(&*request.policy, name, RefChange::Create)?;
+    let commits = NewCommits::new(view, view.database(), None, target);
+    request
+        .policy
+        .allows_commits(name, RefChange::Create, &commits)?
+        .map_err(|reason| TagError::Denied { reason })?;
     let message = format!("tag: tagging {target}");
     Ok((moved(name, None, Some(target), message), target))
 }
@@ -168,15 +173,12 @@ fn prepare_delete(view: &View, request: &DeleteTag) -> Result<(Change, ObjectId)
         .refs()
         .get(name)
         .ok_or_else(|| TagError::Missing { name: name.clone() })?;
-    allowed(&*request.policy, name, RefChange::Delete)?;
+    request
+        .policy
+        .allows(name, RefChange::Delete)
+        .map_err(|reason| TagError::Denied { reason })?;
     let change = moved(name, Some(entry.target), None, "tag: deleted".to_owned());
     Ok((change, entry.peeled.unwrap_or(entry.target)))
-}
-
-fn allowed(policy: &dyn RefPolicy, name: &RefName, change: RefChange) -> Result<(), TagError> {
-    policy
-        .allows(name, change)
-        .map_err(|reason| TagError::Denied { reason })
 }
 
 fn moved(name: &RefName, old: Option<ObjectId>, new: Option<ObjectId>, message: String) -> Change {

@@ -19,7 +19,7 @@ use tokio::sync::Semaphore;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::auth::{Authenticator, Caller, Scope};
+use crate::auth::{Authenticator, Caller, GIT_SIGN, Scope, Signers, TokenPolicy};
 use crate::config::Limits;
 use crate::error::ApiError;
 use crate::events::Wakes;
@@ -35,6 +35,9 @@ const MAX_LAST_COMMITS: usize = 50_000;
 
 /// Memory for what fetches counted: a bit for each object of a large pack, or an id for each that is in no such pack.
 pub(crate) const COUNT_CACHE_BYTES: u64 = 64 << 20;
+
+/// Keys whose signatures of commits count in one repository, at most.
+const MAX_SIGNERS: u32 = 10_000;
 
 /// By commit and path: the commit that changed the path last, and when it was committed, in seconds since the epoch.
 pub(crate) type LastCommits = Cache<(ObjectId, Vec<u8>), Option<(ObjectId, i64)>>;
@@ -243,6 +246,22 @@ impl AppState {
             return Err(self.sync_in_progress(&row).await?);
         }
         Ok(self.hosted.at_from(&row, caller.origin().cloned()))
+    }
+
+    /// What the caller may do to refs, for a move to commits that are there: where these have to be signed, it knows by
+    /// whom.
+    pub(crate) async fn policy(&self, caller: &Caller) -> Result<Arc<TokenPolicy>, ApiError> {
+        let policy = caller.policy();
+        if !policy.wants_signatures() {
+            return Ok(policy.clone());
+        }
+        let now_ms = crate::rest::time::now_seconds() * 1000;
+        let catalog = self.hosted.catalog();
+        let keys = catalog
+            .ssh_keys_with_scope(caller.org(), caller.repo()?, GIT_SIGN, now_ms, MAX_SIGNERS)
+            .await?;
+        let signers = Signers::new(keys.iter().map(|row| row.key.public_key.as_str()));
+        Ok(Arc::new(policy.with_signers(signers)))
     }
 
     /// Why a repository that has nothing of its upstream yet cannot be used, and what to do.

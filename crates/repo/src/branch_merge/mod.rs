@@ -23,6 +23,7 @@ use self::join::{Joined, Tips, join, source_tip};
 use crate::ahead::WorkedOut;
 use crate::change::{Change, RefEdit};
 use crate::new_commit::add_commit;
+use crate::new_commits::NewCommits;
 use crate::receive::RefChange;
 use crate::repository::Repository;
 use crate::view::View;
@@ -33,10 +34,6 @@ impl Repository {
         &self,
         request: MergeBranch,
     ) -> Result<MergedBranch, MergeBranchError> {
-        request
-            .policy
-            .allows(&request.target, RefChange::FastForward)
-            .map_err(|reason| MergeBranchError::Denied { reason })?;
         let who = request.who.clone();
         self.publish_worked_out(&who, request).await
     }
@@ -50,6 +47,8 @@ impl WorkedOut for MergeBranch {
     /// The source is merged as it was when it was looked up first.
     fn plan(&self, view: &View, earlier: Option<&Joined>) -> Result<Joined, MergeBranchError> {
         let target = target_tip(view, &self.target)?;
+        // Before the work is done: whatever comes of it, the branch itself may be closed.
+        self.allowed(view, target, target)?;
         let source = match earlier {
             Some(earlier) => earlier.source,
             None => source_tip(view, &self.source)?,
@@ -79,8 +78,14 @@ impl WorkedOut for MergeBranch {
         let mut objects = Vec::new();
         let (new, message) = match plan.kind {
             MergeKind::NoOp => return Ok((Change::default(), plan.outcome(plan.target))),
-            MergeKind::FastForward => (plan.source, format!("merge {source}: Fast-forward")),
+            MergeKind::FastForward => {
+                self.allowed(view, plan.target, plan.source)?;
+                (plan.source, format!("merge {source}: Fast-forward"))
+            }
             MergeKind::MergeCommit | MergeKind::Squash => {
+                self.policy
+                    .allows(&self.target, RefChange::FastForward)
+                    .map_err(|reason| MergeBranchError::Denied { reason })?;
                 objects.clone_from(&plan.objects);
                 let commit = merge_commit(self, plan)?;
                 let id = add_commit(view.database(), commit, &mut objects)?;
@@ -98,6 +103,21 @@ impl WorkedOut for MergeBranch {
         };
         let edits = vec![edit];
         Ok((Change { objects, edits }, plan.outcome(new)))
+    }
+}
+
+impl MergeBranch {
+    /// Whether the target may go to a commit that is there.
+    fn allowed(
+        &self,
+        view: &View,
+        target: ObjectId,
+        new: ObjectId,
+    ) -> Result<(), MergeBranchError> {
+        let commits = NewCommits::new(view, view.database(), Some(target), new);
+        self.policy
+            .allows_commits(&self.target, RefChange::FastForward, &commits)?
+            .map_err(|reason| MergeBranchError::Denied { reason })
     }
 }
 

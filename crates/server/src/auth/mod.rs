@@ -10,12 +10,15 @@ mod jwt;
 mod keys;
 mod policy;
 mod public_key;
+mod signers;
 mod ssh_key;
 
 pub use caller::{Caller, Scope, Scopes};
 pub use jwt::Authenticator;
 pub use policy::TokenPolicy;
 pub use public_key::{Algorithm, PublicKey, PublicKeyError};
+pub use signers::GIT_SIGN;
+pub(crate) use signers::Signers;
 pub(crate) use ssh_key::fingerprint;
 pub use ssh_key::{SshKeyError, SshPublicKey};
 

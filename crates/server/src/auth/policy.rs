@@ -3,13 +3,22 @@
 //! Rules are tried in order and the first whose pattern matches decides, so an empty rule in front of a broad one is
 //! an exception from it. A rule that this server cannot enforce refuses every change: a policy never fails open.
 
-use packhouse_object::RefName;
-use packhouse_repo::{RefChange, RefPolicy};
+use std::sync::Arc;
+
+use packhouse_object::{ReadError, RefName};
+use packhouse_repo::{NewCommits, RefChange, RefPolicy};
+
+use super::signers::Signers;
+
+/// The operation that has every commit signed.
+const VERIFY_SIG: &str = "verify-sig";
 
 /// The ref policy of one token.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct TokenPolicy {
     rules: Vec<Rule>,
+    /// Whose signatures count; nobody's until [`TokenPolicy::with_signers`] says so.
+    signers: Arc<Signers>,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -17,6 +26,12 @@ struct Rule {
     /// Full ref name in which `*` stands for any text.
     pattern: String,
     ops: Vec<String>,
+}
+
+impl Rule {
+    fn wants_signatures(&self) -> bool {
+        self.ops.iter().any(|op| op == VERIFY_SIG)
+    }
 }
 
 impl TokenPolicy {
@@ -43,36 +58,81 @@ impl TokenPolicy {
                 }),
             }
         }
-        TokenPolicy { rules }
+        TokenPolicy {
+            rules,
+            signers: Arc::default(),
+        }
+    }
+
+    /// Whether it has to be known whose signatures count.
+    pub(crate) fn wants_signatures(&self) -> bool {
+        self.rules.iter().any(Rule::wants_signatures)
+    }
+
+    /// The same policy, for which the signatures of `signers` count.
+    pub(crate) fn with_signers(&self, signers: Signers) -> TokenPolicy {
+        TokenPolicy {
+            rules: self.rules.clone(),
+            signers: Arc::new(signers),
+        }
+    }
+
+    fn rule_for(&self, name: &RefName) -> Option<&Rule> {
+        let mut rules = self.rules.iter();
+        rules.find(|rule| matches(rule.pattern.as_bytes(), name.as_bytes()))
+    }
+
+    /// `commits` are those that the ref gains; `None`: one that the server is about to make.
+    fn decide(
+        &self,
+        name: &RefName,
+        change: RefChange,
+        commits: Option<&NewCommits<'_>>,
+    ) -> Result<Result<(), String>, ReadError> {
+        let ops = self.rule_for(name).map(|rule| rule.ops.as_slice());
+        for op in ops.unwrap_or_default() {
+            let reason = match (op.as_str(), change) {
+                ("no-push", _) => "push denied by policy".to_owned(),
+                ("no-force-push", RefChange::Force) => "force push denied by policy".to_owned(),
+                ("no-force-push", _) | (VERIFY_SIG, RefChange::Delete) => continue,
+                (VERIFY_SIG, _) => match self.look(commits)? {
+                    Ok(()) => continue,
+                    Err(reason) => format!("push denied by policy: {reason}"),
+                },
+                (op, _) => format!("push denied by policy: unknown operation `{op}`"),
+            };
+            return Ok(Err(reason));
+        }
+        Ok(Ok(()))
+    }
+
+    /// Whether all commits are signed. Commits of refs for which that is asked, too, were looked at when they came there.
+    fn look(&self, commits: Option<&NewCommits<'_>>) -> Result<Result<(), String>, ReadError> {
+        let Some(commits) = commits else {
+            let reason = "commits that the server makes are not signed; push signed ones";
+            return Ok(Err(reason.to_owned()));
+        };
+        let is_trusted = |name: &RefName| self.rule_for(name).is_some_and(Rule::wants_signatures);
+        let check = |payload: &[u8], signature: &[u8]| self.signers.check(payload, signature);
+        commits.are_signed(&is_trusted, &check)
     }
 }
 
 impl RefPolicy for TokenPolicy {
     fn allows(&self, name: &RefName, change: RefChange) -> Result<(), String> {
-        let Some(rule) = self
-            .rules
-            .iter()
-            .find(|rule| matches(rule.pattern.as_bytes(), name.as_bytes()))
-        else {
-            return Ok(());
-        };
-        for op in &rule.ops {
-            match (op.as_str(), change) {
-                ("no-push", _) => return Err("push denied by policy".to_owned()),
-                ("no-force-push", RefChange::Force) => {
-                    return Err("force push denied by policy".to_owned());
-                }
-                ("no-force-push", _) => {}
-                ("verify-sig", _) => {
-                    return Err(
-                        "push denied by policy: this server cannot verify signatures yet"
-                            .to_owned(),
-                    );
-                }
-                (op, _) => return Err(format!("push denied by policy: unknown operation `{op}`")),
-            }
+        match self.decide(name, change, None) {
+            Ok(decided) => decided,
+            Err(error) => Err(format!("push denied by policy: {error}")),
         }
-        Ok(())
+    }
+
+    fn allows_commits(
+        &self,
+        name: &RefName,
+        change: RefChange,
+        commits: &NewCommits<'_>,
+    ) -> Result<Result<(), String>, ReadError> {
+        self.decide(name, change, Some(commits))
     }
 }
 
@@ -177,15 +237,20 @@ mod tests {
     #[test]
     fn what_cannot_be_enforced_refuses() {
         assert!(!allowed(
-            &policy(&[("*", &["verify-sig"])], &[]),
-            "refs/heads/x",
-            RefChange::FastForward
-        ));
-        assert!(!allowed(
             &policy(&[("*", &["no-such-op"])], &[]),
             "refs/heads/x",
             RefChange::FastForward
         ));
+    }
+
+    #[test]
+    fn a_commit_that_the_server_makes_is_not_signed() {
+        let policy = policy(&[("*", &["verify-sig"])], &[]);
+        assert!(policy.wants_signatures());
+        assert!(!allowed(&policy, "refs/heads/x", RefChange::FastForward));
+        assert!(!allowed(&policy, "refs/heads/x", RefChange::Create));
+        // Nothing comes by it.
+        assert!(allowed(&policy, "refs/heads/x", RefChange::Delete));
     }
 
     #[test]

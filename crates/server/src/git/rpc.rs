@@ -48,7 +48,7 @@ pub(super) async fn serve(
     let access = Access {
         repository,
         namespace: path.namespace,
-        policy: caller.policy().clone(),
+        policy: state.policy(&caller).await?,
         who: caller.who().to_owned(),
         place: None,
         counts: state.counts.clone(),

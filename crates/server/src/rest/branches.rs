@@ -118,7 +118,7 @@ pub(crate) async fn create(
             base_namespace: namespace(Some(request.base_is_ephemeral)),
             target,
             force: request.force,
-            policy: caller.policy().clone(),
+            policy: state.policy(&caller).await?,
             who: caller.who().to_owned(),
         })
         .await

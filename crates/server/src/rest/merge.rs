@@ -72,7 +72,7 @@ pub(crate) async fn merge(
             message,
             author: person("author", &request.author)?,
             committer: person("committer", &request.committer)?,
-            policy: caller.policy().clone(),
+            policy: state.policy(&caller).await?,
             who: caller.who().to_owned(),
         })
         .await

@@ -17,15 +17,23 @@ use super::input::{Query, read_json, shown};
 use super::page::List;
 use super::webhooks::Level;
 use super::{page, time};
-use crate::auth::{Caller, Scope, SshPublicKey};
+use crate::auth::{Caller, GIT_SIGN, Scope, SshPublicKey};
 use crate::error::ApiError;
 use crate::state::AppState;
 
 /// Longest name of a user, as in a token.
 const MAX_USER_CHARS: usize = 200;
 
-/// What a key may be allowed.
-const SCOPES: [Scope; 2] = [Scope::GitRead, Scope::GitWrite];
+/// What a key may be allowed, and what of it the token that registers it has to be allowed. Who may push may say whose
+/// signatures count.
+const SCOPES: [(&str, Scope); 3] = [
+    ("git:read", Scope::GitRead),
+    ("git:write", Scope::GitWrite),
+    (GIT_SIGN, Scope::GitWrite),
+];
+
+/// What a key is allowed if nothing is asked for.
+const DEFAULT_SCOPES: [&str; 2] = ["git:read", "git:write"];
 
 /// Registers a key: for the repository that the token names, or for all of its organisation.
 #[utoipa::path(
@@ -220,7 +228,7 @@ fn check_user(user: Option<&str>) -> Result<Option<String>, ApiError> {
     Ok(Some(user.to_owned()))
 }
 
-/// The scopes as they are stored: those that were asked for, or all that there are.
+/// The scopes as they are stored: those that were asked for, or all that come in.
 fn check_scopes(caller: &Caller, asked: Option<Vec<String>>) -> Result<String, ApiError> {
     if !caller.policy().is_empty() {
         return Err(ApiError::new(
@@ -228,20 +236,19 @@ fn check_scopes(caller: &Caller, asked: Option<Vec<String>>) -> Result<String, A
             "a token with ref policies registers no keys, which have none",
         ));
     }
-    let known = |word: &String| SCOPES.into_iter().find(|scope| scope.as_str() == word);
-    let asked = match asked {
-        None => SCOPES.to_vec(),
-        Some(words) => {
-            let scopes: Option<Vec<Scope>> = words.iter().map(known).collect();
-            scopes.filter(|scopes| !scopes.is_empty()).ok_or_else(|| {
-                ApiError::invalid("`scopes` holds `git:read`, `git:write` or both")
-            })?
-        }
-    };
+    let asked = asked.unwrap_or_else(|| DEFAULT_SCOPES.map(str::to_owned).to_vec());
+    let is_known = |word: &String| SCOPES.iter().any(|(known, _)| known == word);
+    if asked.is_empty() || !asked.iter().all(is_known) {
+        return Err(ApiError::invalid(
+            "`scopes` holds one or more of `git:read`, `git:write` and `git:sign`",
+        ));
+    }
     let mut words = Vec::new();
-    for scope in SCOPES.into_iter().filter(|scope| asked.contains(scope)) {
-        caller.need(scope)?;
-        words.push(scope.as_str());
+    for (word, needed) in SCOPES {
+        if asked.iter().any(|asked| asked == word) {
+            caller.need(needed)?;
+            words.push(word);
+        }
     }
     Ok(words.join(" "))
 }

@@ -110,7 +110,7 @@ pub(crate) async fn create(
         .create_tag(repo::CreateTag {
             name,
             target: target(&request)?,
-            policy: caller.policy().clone(),
+            policy: state.policy(&caller).await?,
             who: caller.who().to_owned(),
         })
         .await

@@ -36,7 +36,7 @@ pub(super) fn parse_rfc3339(text: &str) -> Option<(i64, i32)> {
 }
 
 /// Seconds since the epoch, now.
-pub(super) fn now_seconds() -> i64 {
+pub(crate) fn now_seconds() -> i64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs().cast_signed())

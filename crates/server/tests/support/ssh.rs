@@ -64,6 +64,18 @@ impl SshUser {
         }
     }
 
+    /// Has `git` sign what it commits in a checkout.
+    pub(crate) async fn sign_in(&self, checkout: &Checkout) {
+        let key = self.path("key");
+        for (name, value) in [
+            ("gpg.format", "ssh"),
+            ("commit.gpgSign", "true"),
+            ("user.signingKey", key.to_str().unwrap()),
+        ] {
+            checkout.git(&["config", name, value]).await;
+        }
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
