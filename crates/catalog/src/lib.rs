@@ -48,6 +48,7 @@ mod sweep;
 mod text;
 mod upstreams;
 mod view;
+mod writable;
 
 pub use audit::{AuditCursor, AuditEntry, AuditOf, AuditedChange, NewAuditEntry, Origin};
 pub use cache_index::{
@@ -76,7 +77,7 @@ pub use reflog::ReflogRow;
 pub use repack::{Repack, RepackError};
 pub use repos::{CreateRepoError, DeleteRepoError, MAX_REPO_NAME_BYTES, RepoRow};
 pub use ssh_keys::{NewSshKey, SshKeyRow};
-pub use storage_full::is_storage_full;
+pub use storage_full::{is_read_only, is_storage_full};
 pub use sweep::{DeletedRepo, SweptRows};
 pub use upstreams::{FirstSync, NewUpstream, SeenRef, SyncEnd, UpstreamRow};
 pub use view::{Loaded, PackRow, RefRow, Since, TailRow};

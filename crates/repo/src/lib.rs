@@ -75,7 +75,7 @@ pub use import::{ImportError, ImportReport, import};
 pub use log::{LogEntry, LogQuery, log};
 pub use new_commits::NewCommits;
 pub use notes::{NoteAction, NoteError, NoteOutcome, NoteRequest, note};
-pub use packhouse_catalog::is_storage_full;
+pub use packhouse_catalog::{is_read_only, is_storage_full};
 pub use path_filter::{MAX_FILTER_ITEMS, MAX_GLOB_BYTES, PathFilter, PathFilterError};
 pub use quota::{OverQuota, Quota, QuotaOf, Room};
 pub use quoted_name::{quoted_name, unquoted_name};

@@ -10,13 +10,16 @@ use packhouse_api::{
 };
 use packhouse_catalog::CatalogError;
 use packhouse_object::{BuildHistoryError, ReadError};
-use packhouse_repo::{RepoError, is_storage_full};
+use packhouse_repo::{RepoError, is_read_only, is_storage_full};
 
 use crate::turns::Crowded;
 use crate::upstream::CredentialError;
 
 /// What a client reads whose write found no room.
 const STORAGE_FULL: &str = "the server has no room left to store this; try again later";
+
+/// What a client reads whose write met a database that is for reading only, as while another takes over.
+const READ_ONLY: &str = "the server's database takes no writes now; try again later";
 
 /// Why a request failed: what the client reads, and what only the log keeps.
 #[derive(Debug)]
@@ -51,14 +54,19 @@ impl ApiError {
         )
     }
 
-    /// A failure of the server in its own terms: [`ApiError::internal`], or that it has no room to store anything.
+    /// A failure of the server in its own terms: [`ApiError::internal`], or that it can store nothing now.
     pub fn failed(error: &(dyn std::error::Error + 'static)) -> ApiError {
-        if !is_storage_full(error) {
-            return ApiError::internal(chain(error));
-        }
-        tracing::error!(cause = chain(error), "request failed for want of room");
-        let full = ApiError::new(ErrorCode::Unavailable, STORAGE_FULL);
-        full.with(RETRY_AFTER, HeaderValue::from_static("10"))
+        let message = match (is_storage_full(error), is_read_only(error)) {
+            (true, _) => STORAGE_FULL,
+            (_, true) => READ_ONLY,
+            _ => return ApiError::internal(chain(error)),
+        };
+        tracing::error!(
+            cause = chain(error),
+            "request failed: nothing can be stored"
+        );
+        let refused = ApiError::new(ErrorCode::Unavailable, message);
+        refused.with(RETRY_AFTER, HeaderValue::from_static("10"))
     }
 
     /// A store that does not answer, or no memory for so much at once.

@@ -31,6 +31,7 @@ mod large;
 mod merge;
 mod named;
 mod named_fields;
+mod no_writes;
 mod notes;
 mod ops;
 mod policy;

@@ -14,13 +14,7 @@ pub(crate) enum Database {
 impl Database {
     /// An empty schema in the PostgreSQL of the test run; `None` if that is to be left out.
     pub(crate) fn postgres() -> Option<Database> {
-        if std::env::var("PACKHOUSE_TEST_SKIP_POSTGRES").is_ok_and(|value| value == "1") {
-            return None;
-        }
-        let server = std::env::var("PACKHOUSE_TEST_POSTGRES").expect(
-            "PACKHOUSE_TEST_POSTGRES names no server: run `make test`, which starts one \
-             (PACKHOUSE_TEST_SKIP_POSTGRES=1 leaves PostgreSQL out of a quick local run)",
-        );
+        let server = postgres_server()?;
         let schema = format!("server_{}", uuid::Uuid::new_v4().simple());
         let created = psql(&server, &format!("CREATE SCHEMA {schema}"));
         assert!(created, "psql could not create the schema {schema}");
@@ -44,6 +38,18 @@ impl Drop for Database {
             psql(server, &format!("DROP SCHEMA {schema} CASCADE"));
         }
     }
+}
+
+/// The URL of the test run's PostgreSQL; `None` if that is to be left out.
+pub(super) fn postgres_server() -> Option<String> {
+    if std::env::var("PACKHOUSE_TEST_SKIP_POSTGRES").is_ok_and(|value| value == "1") {
+        return None;
+    }
+    let server = std::env::var("PACKHOUSE_TEST_POSTGRES").expect(
+        "PACKHOUSE_TEST_POSTGRES names no server: run `make test`, which starts one \
+         (PACKHOUSE_TEST_SKIP_POSTGRES=1 leaves PostgreSQL out of a quick local run)",
+    );
+    Some(server)
 }
 
 /// Whether it is done, which it is not where somebody else has the locks for it.
