@@ -88,6 +88,6 @@ fn storable(mut fork: Fork) -> Result<Fork, CatalogError> {
     }
     fork.origin.as_deref().map_or(Ok(()), audit::check_origin)?;
     fork.who = text::storable(fork.who);
-    fork.message = text::storable(fork.message);
+    fork.message = text::reflog_message(fork.message);
     Ok(fork)
 }

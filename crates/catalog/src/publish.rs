@@ -197,7 +197,7 @@ fn storable(mut publish: Publish) -> Result<Publish, CatalogError> {
     publish.who = text::storable(publish.who);
     for edit in &mut publish.edits {
         text::check_length("ref name", &edit.name, MAX_REF_NAME_BYTES)?;
-        edit.message = text::storable(std::mem::take(&mut edit.message));
+        edit.message = text::reflog_message(std::mem::take(&mut edit.message));
         edit.who = edit.who.take().map(text::storable);
         edit.origin.as_deref().map_or(Ok(()), audit::check_origin)?;
     }

@@ -27,7 +27,19 @@ pub(crate) fn check_length(
     Ok(())
 }
 
-/// A text for people, such as a reflog message, without what cannot be stored.
+/// Longest message of the reflog, in bytes: many are read at a time.
+const MAX_REFLOG_BYTES: usize = 1000;
+
+/// A message of the reflog as it is stored: the first line of a commit's message, which it repeats, has no limit.
+pub(crate) fn reflog_message(mut text: String) -> String {
+    if text.len() > MAX_REFLOG_BYTES {
+        text.truncate(text.floor_char_boundary(MAX_REFLOG_BYTES));
+        text.push('…');
+    }
+    storable(text)
+}
+
+/// A text for people without what cannot be stored.
 pub(crate) fn storable(text: String) -> String {
     if text.contains('\0') {
         text.replace('\0', "\u{fffd}")
@@ -49,4 +61,18 @@ pub(crate) fn contains_pattern(part: &str) -> String {
     }
     pattern.push('%');
     pattern
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_of_the_reflog_is_stored_as_far_as_it_can_be() {
+        assert_eq!(reflog_message("a\0b".to_owned()), "a\u{fffd}b");
+        let long = reflog_message("é".repeat(MAX_REFLOG_BYTES));
+        assert_eq!(long, "é".repeat(MAX_REFLOG_BYTES / 2) + "…");
+        let odd = reflog_message(format!("x{}", "é".repeat(MAX_REFLOG_BYTES)));
+        assert_eq!(odd.len(), MAX_REFLOG_BYTES - 1 + "…".len());
+    }
 }

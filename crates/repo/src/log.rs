@@ -23,6 +23,18 @@ pub struct LogQuery {
     pub skip: usize,
     /// How many to list at most.
     pub limit: usize,
+    /// How many bytes their messages and names may have together; the first commit is listed whatever it has.
+    pub bytes: usize,
+}
+
+/// A part of a listing.
+#[derive(Clone, Debug, Default)]
+pub struct LogPage {
+    /// Its commits.
+    pub entries: Vec<LogEntry>,
+    /// Whether there are more.
+    pub has_more: bool,
+    bytes: usize,
 }
 
 /// One commit of a listing.
@@ -35,15 +47,40 @@ pub struct LogEntry {
 }
 
 /// The commits a query asks for, newest commit date first.
-pub fn log(view: &View, query: &LogQuery) -> Result<Vec<LogEntry>, ReadError> {
-    match &query.path {
-        Some(path) => path_log(view, query, path),
-        None => CommitWalk::new(view.database(), [query.tip])
-            .skip(query.skip)
-            .take(query.limit)
-            .map(|found| found.map(|(id, commit)| LogEntry { id, commit }))
-            .collect(),
+pub fn log(view: &View, query: &LogQuery) -> Result<LogPage, ReadError> {
+    let mut page = LogPage::default();
+    if let Some(path) = &query.path {
+        path_log(view, query, path, &mut page)?;
+        return Ok(page);
     }
+    for found in CommitWalk::new(view.database(), [query.tip]).skip(query.skip) {
+        let (id, commit) = found?;
+        if !page.take(query, id, commit) {
+            break;
+        }
+    }
+    Ok(page)
+}
+
+impl LogPage {
+    /// Takes one more commit, if there is room for it.
+    fn take(&mut self, query: &LogQuery, id: ObjectId, commit: Arc<Commit>) -> bool {
+        self.bytes = self.bytes.saturating_add(text_bytes(&commit));
+        let is_first = self.entries.is_empty();
+        self.has_more =
+            self.entries.len() >= query.limit || (self.bytes > query.bytes && !is_first);
+        if !self.has_more {
+            self.entries.push(LogEntry { id, commit });
+        }
+        !self.has_more
+    }
+}
+
+/// What a commit has of texts, in bytes.
+fn text_bytes(commit: &Commit) -> usize {
+    let people = [&commit.author, &commit.committer];
+    let names = people.map(|person| person.name.len() + person.email.len());
+    commit.message.len() + names.iter().sum::<usize>()
 }
 
 type Entry = Option<(EntryMode, ObjectId)>;
@@ -84,7 +121,12 @@ impl Ord for Pending {
     }
 }
 
-fn path_log(view: &View, query: &LogQuery, path: &RepoPath) -> Result<Vec<LogEntry>, ReadError> {
+fn path_log(
+    view: &View,
+    query: &LogQuery,
+    path: &RepoPath,
+    page: &mut LogPage,
+) -> Result<(), ReadError> {
     let database = view.database();
     let mut lookup = PathLookup::default();
     let mut look_at = |id: ObjectId| -> Result<Pending, ReadError> {
@@ -100,11 +142,8 @@ fn path_log(view: &View, query: &LogQuery, path: &RepoPath) -> Result<Vec<LogEnt
     };
     let mut seen = HashSet::from([query.tip]);
     let mut pending = BinaryHeap::from([look_at(query.tip)?]);
-    let (mut skip, mut listed) = (query.skip, Vec::new());
+    let mut skip = query.skip;
     while let Some(commit) = pending.pop() {
-        if listed.len() >= query.limit {
-            break;
-        }
         let mut parents = Vec::with_capacity(commit.parents.len());
         let mut same_as = None;
         for id in &commit.parents {
@@ -119,10 +158,10 @@ fn path_log(view: &View, query: &LogQuery, path: &RepoPath) -> Result<Vec<LogEnt
         if changed && skip > 0 {
             skip -= 1;
         } else if changed {
-            listed.push(LogEntry {
-                id: commit.id,
-                commit: Arc::new(database.commit(commit.id)?),
-            });
+            let found = Arc::new(database.commit(commit.id)?);
+            if !page.take(query, commit.id, found) {
+                break;
+            }
         }
         let follow = match same_as {
             Some(one) => vec![one],
@@ -130,5 +169,5 @@ fn path_log(view: &View, query: &LogQuery, path: &RepoPath) -> Result<Vec<LogEnt
         };
         pending.extend(follow.into_iter().filter(|next| seen.insert(next.id)));
     }
-    Ok(listed)
+    Ok(())
 }

@@ -202,9 +202,11 @@ async fn history(repo: &Repository, name: &str) -> Vec<ObjectId> {
         path: None,
         skip: 0,
         limit: usize::MAX,
+        bytes: usize::MAX,
     };
     log(&view, &query)
         .unwrap()
+        .entries
         .into_iter()
         .map(|entry| entry.id)
         .collect()

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Checkout, CommitBody, TestServer, Token};
+use crate::support::{Checkout, CommitBody, TestServer, Token, encoded};
 
 async fn history(server: &TestServer, query: &str, limit: usize) -> Vec<Value> {
     let mut found = Vec::new();
@@ -275,4 +275,70 @@ async fn a_cursor_of_another_list_is_refused() {
         )
         .await
         .expect(200);
+}
+
+/// Messages have no limit of their own, and many of them are in one answer.
+#[tokio::test]
+async fn a_page_holds_only_so_many_bytes_of_messages() {
+    let server = TestServer::with_repo("a").await;
+    let mut made = Vec::new();
+    for (n, bytes) in [10, 3 << 20, 3 << 20, 5 << 20, 10].into_iter().enumerate() {
+        let body = CommitBody::new("main")
+            .set("commit_message", json!("m".repeat(bytes)))
+            .file(&format!("f{n}"), b"x");
+        let commit = server.commit("a", body).await.expect(201).body;
+        made.insert(
+            0,
+            commit["commit"]["commit_sha"].as_str().unwrap().to_owned(),
+        );
+    }
+    for path in ["", "&path=."] {
+        // The history of one file is gone through in another way.
+        let path = path.replace('.', "f3");
+        let (mut seen, mut pages, mut cursor) = (Vec::new(), Vec::new(), String::new());
+        loop {
+            let query = format!("/repos/commits?limit=50{path}&cursor={}", encoded(&cursor));
+            let page = server.get(&query, &Token::read("a")).await.expect(200).body;
+            let commits = page["commits"].as_array().unwrap();
+            pages.push(commits.len());
+            let shas = commits
+                .iter()
+                .map(|commit| commit["sha"].as_str().unwrap().to_owned());
+            seen.extend(shas);
+            assert_eq!(page["has_more"], page["next_cursor"].is_string());
+            match page["next_cursor"].as_str() {
+                Some(next) => cursor = next.to_owned(),
+                None => break,
+            }
+        }
+        if path.is_empty() {
+            assert_eq!(pages, [1, 1, 1, 2]);
+            assert_eq!(seen, made);
+        } else {
+            assert_eq!(seen, made[1..2]);
+        }
+    }
+    let (mut files, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let query = format!("/repos/files/metadata?cursor={}", encoded(&cursor));
+        let page = server.get(&query, &Token::read("a")).await.expect(200).body;
+        let commits = page["commits"].as_object().unwrap();
+        for file in page["files"].as_array().unwrap() {
+            assert!(commits.contains_key(file["last_commit_sha"].as_str().unwrap()));
+            files.push(file["path"].as_str().unwrap().to_owned());
+        }
+        assert!(page.to_string().len() < 9 << 20);
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = next.to_owned(),
+            None => break,
+        }
+    }
+    assert_eq!(files, ["f0", "f1", "f2", "f3", "f4"]);
+    let blamed = server.get("/repos/blame?path=f3", &Token::read("a")).await;
+    let summary = &blamed.expect(200).body["lines"][0]["summary"];
+    assert_eq!(summary.as_str().unwrap(), "m".repeat(1000));
+    let owner = Token::new("a", &["repo:write"]);
+    let log = server.get("/repos/audit", &owner).await.expect(200);
+    let log = log.body.to_string();
+    assert!(log.len() < 20_000, "{}", log.len());
 }

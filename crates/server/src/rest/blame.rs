@@ -23,6 +23,9 @@ use crate::stream::written_by;
 const MAX_RANGES: usize = 16;
 
 /// Tells which commit each line of a file came from.
+/// Longest name and summary that are shown: they have no limit of their own, and each line repeats them.
+const MAX_TEXT_BYTES: usize = 1000;
+
 #[utoipa::path(
     get, path = "/api/v1/repos/blame", operation_id = "get_blame", tag = "files", params(BlameQuery),
     responses(
@@ -138,7 +141,10 @@ struct Source {
 
 impl Source {
     fn new(source: &BlameSource, commit: &Commit) -> Source {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let text = |bytes: &[u8]| {
+            let bytes = &bytes[..bytes.len().min(MAX_TEXT_BYTES)];
+            String::from_utf8_lossy(bytes).into_owned()
+        };
         let previous = source.previous.as_ref();
         Source {
             shared: BlameLine {

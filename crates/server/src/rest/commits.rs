@@ -6,7 +6,7 @@ use packhouse_api::{
     CommitInfo, ErrorBody, FoundCommit, GetCommitQuery, ListCommitsQuery, ListedCommits,
 };
 use packhouse_object::{Commit, ObjectId, ObjectKind, ReadError, signed_commit};
-use packhouse_repo::{LogQuery, Namespace, View, log};
+use packhouse_repo::{LogPage, LogQuery, Namespace, View, log};
 
 use super::input::{self, Query};
 use super::page::List;
@@ -14,6 +14,9 @@ use super::{namespace, page, resolve, time};
 use crate::auth::{Caller, Scope};
 use crate::error::ApiError;
 use crate::state::AppState;
+
+/// A page ends early when its messages and names have this many bytes: neither has a limit.
+pub(super) const MAX_PAGE_TEXT_BYTES: usize = 4 << 20;
 
 /// Lists commits, newest first.
 #[utoipa::path(
@@ -49,18 +52,20 @@ pub(crate) async fn list(
                 }
             }
         };
-        let mut entries = log(
+        let LogPage {
+            entries, has_more, ..
+        } = log(
             &view,
             &LogQuery {
                 tip,
                 path,
                 skip,
-                limit: limit + 1,
+                limit,
+                bytes: MAX_PAGE_TEXT_BYTES,
             },
         )?;
-        let has_more = page::cut(&mut entries, limit);
         let next_cursor = has_more.then(|| {
-            let skip = skip + limit;
+            let skip = skip + entries.len();
             list.cursor(Cursor { tip, skip }.place().as_bytes())
         });
         let commits = entries

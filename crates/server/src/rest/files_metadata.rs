@@ -10,6 +10,7 @@ use packhouse_api::{ErrorBody, FileMetadata, FilesMetadata, FilesMetadataQuery, 
 use packhouse_object::{BString, Commit, EntryMode, LastChange, ObjectId, RepoPath};
 use packhouse_repo::{FileEntry, FileList, ListFiles, Repository, View, list_files};
 
+use super::commits::MAX_PAGE_TEXT_BYTES;
 use super::files::{MAX_PAGE_PATH_BYTES, folder, kind, no_folder, pages, shown_mode};
 use super::input::Query;
 use super::page::List;
@@ -112,16 +113,25 @@ impl Listing {
     }
 
     fn answer(
-        self,
+        mut self,
         view: &View,
         changes: &[Option<LastChange>],
     ) -> Result<Json<FilesMetadata>, ApiError> {
         let mut files = Vec::with_capacity(self.entries.len());
         let mut commits = BTreeMap::new();
+        let mut text_bytes = 0;
         for (entry, change) in self.entries.iter().zip(changes) {
             let change = change.ok_or_else(|| {
                 ApiError::internal(format!("no commit of {} has {}", self.commit, entry.path))
             })?;
+            if let Entry::Vacant(new) = commits.entry(change.commit.to_string()) {
+                let commit = described(&view.database().commit(change.commit)?.in_utf8());
+                text_bytes += commit.author.len() + commit.message.len();
+                if text_bytes > MAX_PAGE_TEXT_BYTES && !files.is_empty() {
+                    break;
+                }
+                new.insert(commit);
+            }
             files.push(FileMetadata {
                 path: entry.path.to_string(),
                 mode: shown_mode(entry.mode),
@@ -129,10 +139,9 @@ impl Listing {
                 last_commit_sha: change.commit.to_string(),
                 r#type: kind(entry.mode),
             });
-            if let Entry::Vacant(new) = commits.entry(change.commit.to_string()) {
-                new.insert(described(&view.database().commit(change.commit)?.in_utf8()));
-            }
         }
+        self.has_more |= files.len() < self.entries.len();
+        self.entries.truncate(files.len());
         let last = self.entries.last();
         let next_cursor = last
             .filter(|_| self.has_more)
