@@ -151,6 +151,31 @@ async fn strategies_decide_whether_a_commit_is_made() {
 }
 
 #[tokio::test]
+async fn a_branch_merged_with_itself_stays_as_it_is() {
+    let (server, [_, ours, _]) = diverged().await;
+    let itself = request("main", "main");
+    for body in [
+        itself.clone(),
+        with(itself.clone(), "squash", json!(true)),
+        with(itself.clone(), "strategy", json!("ff_only")),
+        with(itself, "strategy", json!("ff_prefer")),
+    ] {
+        let merged = merge(&server, body).await.expect(200).body;
+        assert_eq!(merged["result"], "no_op");
+        assert_eq!(merged["target"]["old_sha"], ours);
+        assert_eq!(merged["target"]["new_sha"], ours);
+        assert_eq!(merged["merge_base_sha"], ours);
+        assert_eq!(merged["promoted_commits"], 0);
+    }
+    let preview = "/repos/merge/preview?source_branch=main&target_branch=main";
+    let shown = server.get(preview, &Token::read("a")).await.expect(200);
+    assert_eq!(shown.body["status"], "clean");
+    assert_eq!(shown.body["result"], "no_op");
+    let heads = server.branches("a", "").await;
+    assert!(heads.contains(&("main".to_owned(), ours)), "{heads:?}");
+}
+
+#[tokio::test]
 async fn a_squash_is_one_ordinary_commit() {
     let (server, [_, ours, _]) = diverged().await;
     let body = with(request("topic", "main"), "squash", json!(true));

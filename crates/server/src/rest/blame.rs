@@ -12,7 +12,8 @@ use packhouse_object::{Commit, ReadError};
 use packhouse_repo::{self as repo, Blame, BlameError, BlameSource, View};
 
 use super::abandoned::Abandoned;
-use super::input::{self, Query, shown};
+use super::input::{self, Query};
+use super::query_pairs::Pairs;
 use super::{namespace, resolve, shown_ref, time};
 use crate::auth::{Caller, Scope};
 use crate::error::ApiError;
@@ -22,10 +23,10 @@ use crate::stream::written_by;
 /// Ranges of lines that one request may ask for.
 const MAX_RANGES: usize = 16;
 
-/// Tells which commit each line of a file came from.
 /// Longest name and summary that are shown: they have no limit of their own, and each line repeats them.
 const MAX_TEXT_BYTES: usize = 1000;
 
+/// Tells which commit each line of a file came from.
 #[utoipa::path(
     get, path = "/api/v1/repos/blame", operation_id = "get_blame", tag = "files", params(BlameQuery),
     responses(
@@ -40,7 +41,7 @@ pub(crate) async fn blame(
     Query(pairs): Query<Vec<(String, String)>>,
 ) -> Result<Response, ApiError> {
     let view = state.open(&caller, Scope::GitRead).await?.view().await?;
-    let query = asked(pairs)?;
+    let query = asked(&pairs)?;
     let path = input::path(&query.path)?;
     let turn = state.searches.take(&caller.turn_for()).await?;
     let abandoned = Abandoned::default();
@@ -69,52 +70,23 @@ pub(crate) async fn blame(
     .await?
 }
 
-/// The query; `range` may be there several times, anything else once.
-fn asked(pairs: Vec<(String, String)>) -> Result<BlameQuery, ApiError> {
-    let mut query = BlameQuery::default();
-    let mut path = None;
-    for (name, value) in pairs {
-        let is_new = match name.as_str() {
-            "path" => path.replace(value).is_none(),
-            "ref" => query.r#ref.replace(value).is_none(),
-            "ephemeral" | "ref_is_ephemeral" => {
-                query.ephemeral.replace(switch(&name, &value)?).is_none()
-            }
-            "detect_moves" => query.detect_moves.replace(switch(&name, &value)?).is_none(),
-            "range" => {
-                query.range.get_or_insert_default().push(value);
-                true
-            }
-            _ => true,
-        };
-        if !is_new {
-            return Err(ApiError::invalid(format!(
-                "the query has `{name}` more than once"
-            )));
-        }
-    }
-    query.path = path.ok_or_else(|| ApiError::invalid("the query has no `path`"))?;
-    if query
-        .range
-        .as_ref()
-        .is_some_and(|ranges| ranges.len() > MAX_RANGES)
-    {
+/// The query; `range` may be there several times, anything else may be said again but not otherwise.
+fn asked(pairs: &[(String, String)]) -> Result<BlameQuery, ApiError> {
+    let pairs = Pairs(pairs);
+    let ranges: Vec<String> = pairs.all("range").map(str::to_owned).collect();
+    if ranges.len() > MAX_RANGES {
         return Err(ApiError::invalid(format!(
             "`range` may be given {MAX_RANGES} times at most"
         )));
     }
-    Ok(query)
-}
-
-fn switch(name: &str, value: &str) -> Result<bool, ApiError> {
-    match value {
-        "true" => Ok(true),
-        "false" => Ok(false),
-        _ => Err(ApiError::invalid(format!(
-            "`{name}` is `{}`, neither `true` nor `false`",
-            shown(value)
-        ))),
-    }
+    let text = |name| Ok::<_, ApiError>(pairs.value(&[name])?.map(|(_, value)| value.clone()));
+    Ok(BlameQuery {
+        path: text("path")?.ok_or_else(|| ApiError::invalid("the query has no `path`"))?,
+        r#ref: text("ref")?,
+        ephemeral: pairs.flag(&["ephemeral", "ref_is_ephemeral"])?,
+        range: (!ranges.is_empty()).then_some(ranges),
+        detect_moves: pairs.flag(&["detect_moves"])?,
+    })
 }
 
 fn refused(error: BlameError, state: &AppState) -> ApiError {
@@ -218,12 +190,20 @@ mod tests {
             let owned = pairs
                 .iter()
                 .map(|(a, b)| ((*a).to_owned(), (*b).to_owned()));
-            asked(owned.collect())
+            asked(&owned.collect::<Vec<_>>())
         };
         let query = asked(&[("path", "a"), ("range", "1"), ("range", "3,4"), ("x", "y")]).unwrap();
         assert_eq!(query.range.unwrap(), ["1", "3,4"]);
         assert!(asked(&[("ref", "main")]).is_err());
         assert!(asked(&[("path", "a"), ("path", "b")]).is_err());
+        let both = [
+            ("path", "a"),
+            ("ephemeral", "true"),
+            ("ref_is_ephemeral", "true"),
+        ];
+        assert_eq!(asked(&both).unwrap().ephemeral, Some(true));
+        let differ = [both[0], both[1], ("ref_is_ephemeral", "false")];
+        assert!(asked(&differ).is_err());
         assert!(asked(&[("path", "a"), ("detect_moves", "maybe")]).is_err());
         let many: Vec<_> = std::iter::repeat_n(("range", "1"), 17)
             .chain([("path", "a")])

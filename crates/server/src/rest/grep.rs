@@ -47,7 +47,12 @@ pub(crate) async fn search(
     caller: Caller,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let repository = state.open(&caller, Scope::GitRead).await?;
+    let repository = state.open(&caller, Scope::GitRead).await;
+    let repository = repository.map_err(|error| match error.code() {
+        // Unlike elsewhere, says the API's contract.
+        ErrorCode::SyncInProgress => ApiError::unavailable(error.message()),
+        _ => error,
+    })?;
     let request: GrepRequest = read_json(body, state.limits.json_bytes).await?;
     let view = repository.view().await?;
     let turn = state.searches.take(&caller.turn_for()).await?;

@@ -31,6 +31,7 @@ pub(crate) mod notes;
 mod openapi;
 mod page;
 mod query_fields;
+mod query_pairs;
 mod range;
 pub(crate) mod replay;
 pub(crate) mod repos;

@@ -102,8 +102,13 @@ impl Modify for Token {
 }
 
 /// Whatever needs a token is counted, and may be refused for it, or for want of room, and a body for how it came, in
-/// the shape of its other refusals.
+/// the shape of its other refusals. What is in a repository is not there before its first sync.
 struct Everywhere;
+
+/// The parts of the document about what is in a repository. A search is refused in its own way.
+const IN_A_REPOSITORY: [&str; 7] = [
+    "files", "branches", "tags", "notes", "commits", "diffs", "merges",
+];
 
 impl Modify for Everywhere {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
@@ -120,6 +125,11 @@ impl Modify for Everywhere {
                 &mut path.patch,
             ];
             for operation in methods.into_iter().flatten() {
+                let tags = operation.tags.iter().flatten();
+                let is_within = tags
+                    .into_iter()
+                    .any(|tag| IN_A_REPOSITORY.contains(&&**tag))
+                    && operation.operation_id.as_deref() != Some("grep");
                 let responses = &mut operation.responses.responses;
                 let Some(RefOr::T(refused)) = responses.get("401") else {
                     continue;
@@ -133,6 +143,11 @@ impl Modify for Everywhere {
                     responses
                         .entry(status.to_owned())
                         .or_insert_with(|| RefOr::T(later.clone()));
+                }
+                if is_within {
+                    responses
+                        .entry("409".to_owned())
+                        .or_insert_with(|| RefOr::T(refused.clone()));
                 }
                 if operation.request_body.is_some() {
                     for status in ["408", "413", "415"] {

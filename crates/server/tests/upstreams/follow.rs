@@ -37,6 +37,11 @@ async fn a_repository_is_made_from_an_upstream_and_may_be_used_once_it_is_whole(
     assert!(early.error().starts_with("repository sync in progress"));
     let commit = CommitBody::new("main").file("x", b"x");
     server.commit("a", commit).await.expect(409);
+    let search = json!({ "query": { "pattern": "one" } });
+    let early = server.post("/repos/grep", &read, &search).await;
+    let early = early.expect(503);
+    assert!(early.error().starts_with("repository sync in progress"));
+    assert!(early.headers.contains_key("retry-after"));
     let url = server.git_url("a", &read);
     let cloned = git_output(server.folder.path(), &["ls-remote", &url]).await;
     assert!(!cloned.status.success());

@@ -12,8 +12,8 @@ use packhouse_repo::View;
 use packhouse_repo::diff::{BinaryForm, DiffOptions};
 
 use self::answer::{Compared, answer};
-use self::query::Pairs;
-use super::input::{self, Query, shown};
+use super::input::{self, Query};
+use super::query_pairs::Pairs;
 use super::{namespace, resolve};
 use crate::auth::{Caller, Scope};
 use crate::error::ApiError;
@@ -35,7 +35,7 @@ pub(crate) async fn branch(
     caller: Caller,
     Query(pairs): Query<Vec<(String, String)>>,
 ) -> Result<Response, ApiError> {
-    let query = Pairs(&pairs).branch_diff()?;
+    let query = query::branch_diff(&Pairs(&pairs))?;
     let paths = asked_paths(&query.path)?;
     let view = state.open(&caller, Scope::GitRead).await?.view().await?;
     let turn = state.diffs.take(&caller.turn_for()).await?;
@@ -80,7 +80,7 @@ pub(crate) async fn commit(
     caller: Caller,
     Query(pairs): Query<Vec<(String, String)>>,
 ) -> Result<Response, ApiError> {
-    let query = Pairs(&pairs).commit_diff()?;
+    let query = query::commit_diff(&Pairs(&pairs))?;
     let paths = asked_paths(&query.path)?;
     let is_exact = query.git_apply_compatible == Some(true);
     let view = state.open(&caller, Scope::GitRead).await?.view().await?;

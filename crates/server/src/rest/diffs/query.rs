@@ -1,83 +1,33 @@
-//! The queries of diffs: names of either version of the API, and names that come several times.
+//! The queries of diffs, with the names of either version of the API.
 
 use packhouse_api::{BranchDiffQuery, CommitDiffQuery};
 
-use super::shown;
 use crate::error::ApiError;
-use crate::rest::query_fields::differ;
+use crate::rest::query_pairs::Pairs;
 
-/// A query as it came.
-pub(super) struct Pairs<'a>(pub &'a [(String, String)]);
+pub(super) fn branch_diff(query: &Pairs<'_>) -> Result<BranchDiffQuery, ApiError> {
+    Ok(BranchDiffQuery {
+        branch: query.needed(&["ref", "branch"], "branch")?,
+        base: query.text(&["base_ref", "base"])?,
+        ephemeral: query.flag(&["ref_is_ephemeral", "ephemeral"])?,
+        ephemeral_base: query.flag(&["base_is_ephemeral", "ephemeral_base"])?,
+        path: paths(query),
+    })
+}
 
-impl Pairs<'_> {
-    pub(super) fn branch_diff(&self) -> Result<BranchDiffQuery, ApiError> {
-        Ok(BranchDiffQuery {
-            branch: self.needed(&["ref", "branch"], "branch")?,
-            base: self.text(&["base_ref", "base"])?,
-            ephemeral: self.flag(&["ref_is_ephemeral", "ephemeral"])?,
-            ephemeral_base: self.flag(&["base_is_ephemeral", "ephemeral_base"])?,
-            path: self.paths(),
-        })
-    }
+pub(super) fn commit_diff(query: &Pairs<'_>) -> Result<CommitDiffQuery, ApiError> {
+    Ok(CommitDiffQuery {
+        sha: query.needed(&["ref", "sha"], "sha")?,
+        base_sha: query.text(&["base_ref", "baseSha"])?,
+        git_apply_compatible: query.flag(&["git_apply_compatible", "gitApplyCompatible"])?,
+        ref_is_ephemeral: query.flag(&["ref_is_ephemeral"])?,
+        base_is_ephemeral: query.flag(&["base_is_ephemeral"])?,
+        path: paths(query),
+    })
+}
 
-    pub(super) fn commit_diff(&self) -> Result<CommitDiffQuery, ApiError> {
-        Ok(CommitDiffQuery {
-            sha: self.needed(&["ref", "sha"], "sha")?,
-            base_sha: self.text(&["base_ref", "baseSha"])?,
-            git_apply_compatible: self.flag(&["git_apply_compatible", "gitApplyCompatible"])?,
-            ref_is_ephemeral: self.flag(&["ref_is_ephemeral"])?,
-            base_is_ephemeral: self.flag(&["base_is_ephemeral"])?,
-            path: self.paths(),
-        })
-    }
-
-    /// What the query says of the field that has these names.
-    fn value(&self, names: &[&str]) -> Result<Option<&(String, String)>, ApiError> {
-        let mut given = self
-            .0
-            .iter()
-            .filter(|(key, _)| names.contains(&key.as_str()));
-        let Some(first) = given.next() else {
-            return Ok(None);
-        };
-        match given.find(|(_, value)| *value != first.1) {
-            Some(other) => Err(differ(first, other)),
-            None => Ok(Some(first)),
-        }
-    }
-
-    fn text(&self, names: &[&str]) -> Result<Option<String>, ApiError> {
-        let value = self.value(names)?.map(|(_, value)| value.trim().to_owned());
-        Ok(value.filter(|value| !value.is_empty()))
-    }
-
-    fn needed(&self, names: &[&str], name: &str) -> Result<String, ApiError> {
-        match self.value(names)? {
-            None => Err(ApiError::invalid(format!("the query has no `{name}`"))),
-            Some((key, _)) => self
-                .text(names)?
-                .ok_or_else(|| ApiError::invalid(format!("`{key}` is empty"))),
-        }
-    }
-
-    fn flag(&self, names: &[&str]) -> Result<Option<bool>, ApiError> {
-        let Some((key, value)) = self.value(names)? else {
-            return Ok(None);
-        };
-        match value.as_str() {
-            "true" => Ok(Some(true)),
-            "false" => Ok(Some(false)),
-            other => Err(ApiError::invalid(format!(
-                "`{key}` is `true` or `false`, not `{}`",
-                shown(other)
-            ))),
-        }
-    }
-
-    fn paths(&self) -> Vec<String> {
-        let paths = self.0.iter().filter(|(key, _)| key == "path");
-        paths.map(|(_, value)| value.clone()).collect()
-    }
+fn paths(query: &Pairs<'_>) -> Vec<String> {
+    query.all("path").map(str::to_owned).collect()
 }
 
 #[cfg(test)]
@@ -106,8 +56,8 @@ mod tests {
             ("path", "x"),
         ]);
         assert_eq!(
-            Pairs(&old).branch_diff().unwrap(),
-            Pairs(&new).branch_diff().unwrap()
+            branch_diff(&Pairs(&old)).unwrap(),
+            branch_diff(&Pairs(&new)).unwrap()
         );
         let old = pairs(&[
             ("sha", "c"),
@@ -120,17 +70,17 @@ mod tests {
             ("git_apply_compatible", "true"),
         ]);
         assert_eq!(
-            Pairs(&old).commit_diff().unwrap(),
-            Pairs(&new).commit_diff().unwrap()
+            commit_diff(&Pairs(&old)).unwrap(),
+            commit_diff(&Pairs(&new)).unwrap()
         );
     }
 
     #[test]
     fn paths_may_be_several_and_flags_are_words() {
         let query = pairs(&[("sha", "c"), ("path", "a"), ("path", "b")]);
-        assert_eq!(Pairs(&query).commit_diff().unwrap().path, ["a", "b"]);
+        assert_eq!(commit_diff(&Pairs(&query)).unwrap().path, ["a", "b"]);
         let both = pairs(&[("ref", "c"), ("sha", "c"), ("sha", "c")]);
-        assert_eq!(Pairs(&both).commit_diff().unwrap().sha, "c");
+        assert_eq!(commit_diff(&Pairs(&both)).unwrap().sha, "c");
         for bad in [
             pairs(&[("sha", "c"), ("ref", "d")]),
             pairs(&[("sha", "c"), ("sha", "d")]),
@@ -139,7 +89,7 @@ mod tests {
             pairs(&[]),
             pairs(&[("sha", "c"), ("gitApplyCompatible", "1")]),
         ] {
-            assert!(Pairs(&bad).commit_diff().is_err(), "{bad:?}");
+            assert!(commit_diff(&Pairs(&bad)).is_err(), "{bad:?}");
         }
     }
 }
