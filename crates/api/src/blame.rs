@@ -15,7 +15,7 @@ pub struct BlameQuery {
     /// Whether `ref` is an ephemeral branch. Also taken as `ref_is_ephemeral`.
     #[param(nullable = false)]
     pub ephemeral: Option<bool>,
-    /// Lines, as `git blame -L` takes them (`10,20`, `10,+5`, `/regex/,+3`); up to 16 times. All if absent.
+    /// Lines, as `git blame -L` takes them (`10,20`, `10,+5`, `/regex/,+3`, `:regex` for a function); up to 16 times. All if absent.
     #[param(nullable = false)]
     pub range: Option<Vec<String>>,
     /// Whether lines that moved within the file are followed to where they were.

@@ -4,19 +4,14 @@ use std::ops::Range;
 
 use super::pattern::{self, LinePatternError};
 use super::text::Text;
+use crate::diff::function_name;
 
 /// A range of lines that makes no sense.
 #[derive(Debug, thiserror::Error)]
 pub enum RangeError {
     /// It is not written as a range is.
-    #[error("`{spec}` is no range of lines; examples: 10,20 and 10,+5 and /regex/,+3")]
+    #[error("`{spec}` is no range of lines; examples: 10,20 and 10,+5 and /regex/,+3 and :regex")]
     Malformed {
-        /// As the caller wrote it.
-        spec: String,
-    },
-    /// It names a function, which would need to know the language.
-    #[error("`{spec}` names a function; only lines and patterns are known here")]
-    Function {
         /// As the caller wrote it.
         spec: String,
     },
@@ -102,12 +97,13 @@ struct Parser<'a> {
 impl Parser<'_> {
     /// First and last line, counted from 1; 0 where none is given. `anchor` is where searches begin.
     fn range(&self, anchor: usize) -> Result<(usize, usize), RangeError> {
-        if self.spec.starts_with(':') || self.spec.starts_with("^:") {
-            return Err(RangeError::Function {
-                spec: self.spec.to_owned(),
-            });
-        }
         let anchor = anchor.clamp(1, self.text.line_count() + 1);
+        if let Some(pattern) = self.spec.strip_prefix(':') {
+            return self.function(pattern, anchor);
+        }
+        if let Some(pattern) = self.spec.strip_prefix("^:") {
+            return self.function(pattern, 1);
+        }
         let (mut first, mut rest) = self.place(self.spec, anchor, true)?;
         let mut last = 0;
         if let Some(behind) = rest.strip_prefix(',') {
@@ -185,6 +181,43 @@ impl Parser<'_> {
         Ok(line.map_or(lines.max(begin) + 1, |line| line + 1))
     }
 
+    /// The first function from `from` on in whose first line the pattern matches, up to the next function. What begins one
+    /// is told as for files of no particular sort: as in diffs, `.gitattributes` is not looked at.
+    fn function(&self, pattern: &str, from: usize) -> Result<(usize, usize), RangeError> {
+        let spec = || self.spec.to_owned();
+        // Git has a file's name behind a colon, in other commands.
+        if pattern.is_empty() || until_colon(pattern).len() < pattern.len() {
+            return Err(RangeError::Malformed { spec: spec() });
+        }
+        let regex = pattern::compile(pattern).map_err(|source| RangeError::Pattern {
+            spec: spec(),
+            source,
+        })?;
+        // Git reads the text as a C string.
+        let bytes = self.text.bytes();
+        let end = bytes.iter().position(|byte| *byte == 0);
+        let end = end.unwrap_or(bytes.len());
+        let line = |line: usize| {
+            let line = self.text.lines(line..line + 1);
+            line.strip_suffix(b"\n").unwrap_or(line)
+        };
+        let begins = |at: usize| function_name(line(at)).is_some();
+        let is_found = |at: &usize| {
+            let shown = end.saturating_sub(self.text.start(*at));
+            let line = line(*at);
+            begins(*at) && shown > 0 && regex.is_match(&line[..line.len().min(shown)])
+        };
+        let lines = self.text.line_count();
+        let first = (from - 1..lines).find(is_found);
+        let first = first.ok_or_else(|| RangeError::NoMatch {
+            spec: spec(),
+            pattern: pattern.to_owned(),
+            from,
+        })?;
+        let next = (first + 1..lines).find(|at| begins(*at));
+        Ok((first + 1, next.unwrap_or(lines)))
+    }
+
     fn no_line(&self) -> RangeError {
         RangeError::NoLine {
             spec: self.spec.to_owned(),
@@ -229,6 +262,20 @@ fn delimited(text: &str) -> Option<(&str, &str)> {
     None
 }
 
+/// What stands before the first colon that is not escaped.
+fn until_colon(text: &str) -> &str {
+    let mut is_escaped = false;
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = true,
+            b':' => return &text[..at],
+            _ => {}
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
@@ -260,6 +307,8 @@ mod tests {
         assert_eq!(found(&["/t/,+1", "/t/,+1"]), [(1, 3)]);
         assert_eq!(found(&["/f/,/f/"]), [(3, 5)]);
         assert_eq!(found(&["5", "^/o/,+1"]), [(0, 1), (4, 5)]);
+        // Every line begins a function here.
+        assert_eq!(found(&[":t", ":t", "^:o"]), [(0, 3)]);
     }
 
     #[test]
@@ -280,8 +329,11 @@ mod tests {
             RangeError::NoMatch { from: 1, .. }
         ));
         assert!(matches!(refused("/\\(/"), RangeError::Pattern { .. }));
+        for spec in [":", "^:", ":one:", ":one:x"] {
+            assert!(matches!(refused(spec), RangeError::Malformed { .. }));
+        }
         for spec in [":main", "^:main"] {
-            assert!(matches!(refused(spec), RangeError::Function { .. }));
+            assert!(matches!(refused(spec), RangeError::NoMatch { from: 1, .. }));
         }
         assert!(matches!(
             resolve(&["1".to_owned()], &Text::new(Bytes::new())),

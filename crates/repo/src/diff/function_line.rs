@@ -5,7 +5,7 @@ const SHOWN_BYTES: usize = 80;
 
 /// What is shown of a line that begins a function or a section, by Git's rule for files of no
 /// particular sort: a letter, `_` or `$` in the first column.
-pub(super) fn function_name(line: &[u8]) -> Option<&[u8]> {
+pub(crate) fn function_name(line: &[u8]) -> Option<&[u8]> {
     let first = *line.first()?;
     if !first.is_ascii_alphabetic() && first != b'_' && first != b'$' {
         return None;

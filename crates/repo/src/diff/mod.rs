@@ -13,6 +13,7 @@ mod function_line;
 mod hunks;
 mod quote;
 
+pub(crate) use function_line::function_name;
 pub(crate) use quote::quoted;
 
 pub use changes::{ChangeStatus, DiffError, FileChange, FileSide, changed_files};

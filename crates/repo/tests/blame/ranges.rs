@@ -68,6 +68,26 @@ fn ranges_are_those_of_git() {
         "",
         "18446744073709551616",
         "2,99999999999999999999",
+        ":fn",
+        ":one",
+        ":two",
+        "^:two",
+        ":last",
+        ":(line)$",
+        ":^fn t",
+        ":fn \\(two\\|none\\)",
+        ":a+b",
+        ":}",
+        ":über",
+        ":nothing",
+        ":",
+        "^:",
+        ":fn:",
+        ":fn:f",
+        ":f\\:n",
+        ":fn,5",
+        ":[",
+        ":\\(",
     ];
     let mut specs: Vec<Vec<String>> = single.iter().map(|spec| vec![(*spec).to_owned()]).collect();
     for several in [
@@ -79,6 +99,11 @@ fn ranges_are_those_of_git() {
         &["11", "^/fn/,+1"],
         &["1,3", "2,5", "9,9"],
         &["1,1", "nonsense"],
+        &[":fn", ":fn"],
+        &[":fn", ":fn", ":fn"],
+        &["11", ":fn"],
+        &["11", "^:fn"],
+        &["2", ":fn"],
     ] {
         specs.push(several.iter().map(|spec| (*spec).to_owned()).collect());
     }
