@@ -8,12 +8,19 @@ use packhouse_server::auth::{PublicKey, PublicKeyError};
 use serde::Serialize;
 
 use super::WHO;
+use super::named_key::{self, KeyKind};
 use crate::audit;
 use crate::error::CliError;
 use crate::names::OrgName;
 use crate::settings::{Settings, StorageFlags};
 use crate::storage::{self, Start};
 use crate::ui::{Ui, count, time};
+
+const KIND: KeyKind = KeyKind {
+    noun: "valid key",
+    command: "key",
+    prefix: "",
+};
 
 /// Add, list and revoke the public keys of an organisation
 #[derive(Debug, clap::Subcommand)]
@@ -158,7 +165,8 @@ async fn revoke(args: RevokeArgs, ui: Ui) -> Result<(), CliError> {
             .keys(org.id)
             .await
             .map_err(storage::catalog_failed)?;
-        let fingerprint = pick(&keys, &args.fingerprint, &args.org)?;
+        let key = KIND.pick(&keys, |key| &key.fingerprint, &args.fingerprint, &args.org)?;
+        let fingerprint = key.fingerprint.as_str();
         catalog
             .audited(audit::entry(WHO, "key.revoke", Some(org.id), fingerprint))
             .revoke_key(org.id, fingerprint)
@@ -181,73 +189,24 @@ async fn revoke(args: RevokeArgs, ui: Ui) -> Result<(), CliError> {
     })
 }
 
-/// The fingerprint that starts with `wanted`, if exactly one does.
-fn pick<'a>(keys: &'a [Key], wanted: &str, org: &OrgName) -> Result<&'a str, CliError> {
-    let mut matching = keys
-        .iter()
-        .map(|key| key.fingerprint.as_str())
-        .filter(|known| known.starts_with(wanted));
-    let hint = || format!("`packhouse admin key list {org}` shows the valid keys");
-    match (matching.next(), matching.next()) {
-        _ if wanted.is_empty() => Err(CliError::usage("the fingerprint is empty", hint())),
-        (Some(one), None) => Ok(one),
-        (None, _) => Err(CliError::failure(
-            format!("organisation `{org}` has no valid key `{wanted}`"),
-            hint(),
-        )),
-        (Some(_), Some(_)) => Err(CliError::failure(
-            format!("several keys start with `{wanted}`"),
-            hint(),
-        )),
-    }
-}
-
 /// The key in the file at `path`, as the catalog takes it.
 pub(super) fn read_public_key(path: &Path) -> Result<NewKey, CliError> {
-    let shown = path.display();
-    let pem = std::fs::read_to_string(path).map_err(|error| {
-        CliError::because(
-            format!("could not read `{shown}`"),
-            &error,
-            "--public-key names a PEM file",
-        )
-    })?;
-    let key = PublicKey::from_pem(&pem).map_err(|error| {
-        let hint = match error {
-            PublicKeyError::Private => format!("print its public half: openssl pkey -in {shown} -pubout"),
-            _ => "make keys: openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out key.pem \
-                  && openssl pkey -in key.pem -pubout -out key.pub.pem"
-                .to_owned(),
-        };
-        CliError::because(format!("could not use `{shown}`"), &error, hint)
-    })?;
-    Ok(NewKey {
-        fingerprint: key.fingerprint(),
-        algorithm: key.algorithm().as_str().to_owned(),
-        public_pem: pem,
+    let parse = |pem: &str| -> Result<NewKey, PublicKeyError> {
+        let key = PublicKey::from_pem(pem)?;
+        Ok(NewKey {
+            fingerprint: key.fingerprint(),
+            algorithm: key.algorithm().as_str().to_owned(),
+            public_pem: pem.to_owned(),
+        })
+    };
+    named_key::read(path, "acme.pub.pem", parse, |error| {
+        match error {
+        PublicKeyError::Private => {
+            format!("print its public half: openssl pkey -in {} -pubout", path.display())
+        }
+        _ => "make keys: openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out key.pem \
+              && openssl pkey -in key.pem -pubout -out key.pub.pem"
+            .to_owned(),
+    }
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn key(fingerprint: &str) -> Key {
-        Key {
-            fingerprint: fingerprint.to_owned(),
-            algorithm: "ES256".to_owned(),
-            public_pem: String::new(),
-            created_at_ms: 0,
-        }
-    }
-
-    #[test]
-    fn a_key_is_picked_by_a_start_that_fits_no_other() {
-        let keys = [key("aa11"), key("aa22")];
-        let org = "acme".parse().unwrap();
-        assert_eq!(pick(&keys, "aa2", &org).unwrap(), "aa22");
-        for refused in ["aa", "b", ""] {
-            assert!(pick(&keys, refused, &org).is_err(), "{refused}");
-        }
-    }
 }

@@ -1,6 +1,7 @@
 //! `packhouse admin`: organisations, their keys, and the keys that come in by SSH.
 
 mod key;
+mod named_key;
 mod org;
 mod ssh_key;
 

@@ -5,10 +5,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::{Args, ValueEnum};
 use packhouse_catalog::{Catalog, NewSshKey, OrgId, SshKeyRow};
-use packhouse_server::auth::{SshKeyError, SshPublicKey};
+use packhouse_server::auth::{GIT_SIGN, SshKeyError, SshPublicKey};
 use serde::Serialize;
 
 use super::WHO;
+use super::named_key::{self, KeyKind};
 use crate::audit;
 use crate::error::CliError;
 use crate::names::{OrgName, RepoSpec, TokenRepo};
@@ -23,7 +24,13 @@ const PAGE: u32 = 500;
 /// Longest name of a user, as in a token.
 const MAX_USER_CHARS: usize = 200;
 
-/// Add, list and revoke the keys that come in by SSH
+const KIND: KeyKind = KeyKind {
+    noun: "SSH key",
+    command: "ssh-key",
+    prefix: "SHA256:",
+};
+
+/// Add, list and revoke the keys that come in by SSH, and those that sign commits
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum SshKeyCommand {
     Add(AddArgs),
@@ -88,15 +95,19 @@ enum KeyScope {
     /// Push; includes git:read
     #[value(name = "git:write")]
     GitWrite,
+    /// Sign commits for tokens whose policy says verify-sig
+    #[value(name = "git:sign")]
+    GitSign,
 }
 
 impl KeyScope {
-    const ALL: [KeyScope; 2] = [KeyScope::GitRead, KeyScope::GitWrite];
+    const ALL: [KeyScope; 3] = [KeyScope::GitRead, KeyScope::GitWrite, KeyScope::GitSign];
 
     fn as_str(self) -> &'static str {
         match self {
             KeyScope::GitRead => "git:read",
             KeyScope::GitWrite => "git:write",
+            KeyScope::GitSign => GIT_SIGN,
         }
     }
 }
@@ -247,7 +258,12 @@ async fn revoke(args: RevokeArgs, ui: Ui) -> Result<(), CliError> {
     let revoked = storage::with_catalog(&settings, Start::Expect, async |catalog| {
         let org = storage::find_org(catalog, &args.org).await?;
         let keys = all_keys(catalog, org.id).await?;
-        let key = pick(&keys, &args.fingerprint, &args.org)?;
+        let key = KIND.pick(
+            &keys,
+            |key| &key.key.fingerprint,
+            &args.fingerprint,
+            &args.org,
+        )?;
         let fingerprint = &key.key.fingerprint;
         let mut entry = audit::entry(WHO, "ssh_key.revoke", Some(org.id), fingerprint);
         entry.repo = key.key.repo;
@@ -283,32 +299,9 @@ async fn all_keys(catalog: &Catalog, org: OrgId) -> Result<Vec<SshKeyRow>, CliEr
     }
 }
 
-/// The key whose fingerprint starts with `wanted`, with or without `SHA256:`, if exactly one does.
-fn pick<'a>(keys: &'a [SshKeyRow], wanted: &str, org: &OrgName) -> Result<&'a SshKeyRow, CliError> {
-    const PREFIX: &str = "SHA256:";
-    let start = wanted.strip_prefix(PREFIX).unwrap_or(wanted);
-    let mut matching = keys.iter().filter(|row| {
-        let hash = row.key.fingerprint.strip_prefix(PREFIX);
-        hash.is_some_and(|hash| hash.starts_with(start))
-    });
-    let hint = || format!("`packhouse admin ssh-key list {org}` shows the keys");
-    match (matching.next(), matching.next()) {
-        _ if start.is_empty() => Err(CliError::usage("the fingerprint is empty", hint())),
-        (Some(one), None) => Ok(one),
-        (None, _) => Err(CliError::failure(
-            format!("organisation `{org}` has no SSH key `{wanted}`"),
-            hint(),
-        )),
-        (Some(_), Some(_)) => Err(CliError::failure(
-            format!("several SSH keys start with `{wanted}`"),
-            hint(),
-        )),
-    }
-}
-
 fn scopes(asked: &[KeyScope]) -> String {
     let asked = if asked.is_empty() {
-        &KeyScope::ALL[..]
+        &[KeyScope::GitRead, KeyScope::GitWrite]
     } else {
         asked
     };
@@ -344,60 +337,27 @@ fn now_ms() -> i64 {
 
 /// The key in the file at `path`.
 fn read_public_key(path: &Path) -> Result<SshPublicKey, CliError> {
-    let shown = path.display();
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        CliError::because(
-            format!("could not read `{shown}`"),
-            &error,
-            "--public-key names a file such as ~/.ssh/id_ed25519.pub",
-        )
-    })?;
-    SshPublicKey::parse(&text).map_err(|error| {
-        let hint = match error {
-            SshKeyError::Private => format!("print its public half: ssh-keygen -y -f {shown}"),
+    named_key::read(
+        path,
+        "~/.ssh/id_ed25519.pub",
+        SshPublicKey::parse,
+        |error| match error {
+            SshKeyError::Private => {
+                format!("print its public half: ssh-keygen -y -f {}", path.display())
+            }
             _ => "make a key pair: ssh-keygen -t ed25519".to_owned(),
-        };
-        CliError::because(format!("could not use `{shown}`"), &error, hint)
-    })
+        },
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn key(fingerprint: &str) -> SshKeyRow {
-        SshKeyRow {
-            org: OrgId(1),
-            org_name: "acme".to_owned(),
-            key: NewSshKey {
-                fingerprint: fingerprint.to_owned(),
-                public_key: String::new(),
-                user: None,
-                repo: None,
-                scopes: String::new(),
-                expires_at_ms: None,
-            },
-            repo_name: None,
-            created_at_ms: 0,
-        }
-    }
-
     #[test]
-    fn a_key_is_picked_by_a_start_that_fits_no_other() {
-        let keys = [key("SHA256:aa11"), key("SHA256:aa22")];
-        let org = "acme".parse().unwrap();
-        for wanted in ["aa2", "SHA256:aa2"] {
-            let picked = pick(&keys, wanted, &org).unwrap();
-            assert_eq!(picked.key.fingerprint, "SHA256:aa22");
-        }
-        for refused in ["aa", "b", "", "SHA256:"] {
-            assert!(pick(&keys, refused, &org).is_err(), "{refused}");
-        }
-    }
-
-    #[test]
-    fn a_key_may_do_what_was_asked_for_or_all() {
+    fn a_key_may_do_what_was_asked_for_or_all_that_comes_in() {
         assert_eq!(scopes(&[]), "git:read git:write");
         assert_eq!(scopes(&[KeyScope::GitRead, KeyScope::GitRead]), "git:read");
+        assert_eq!(scopes(&[KeyScope::GitSign]), "git:sign");
     }
 }
