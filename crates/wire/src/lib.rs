@@ -30,6 +30,7 @@ mod error;
 mod fetch_line;
 mod fetch_v0;
 mod fetch_v2;
+mod filter_rules;
 mod filter_spec;
 mod hidden_refs;
 mod ids;
@@ -66,7 +67,8 @@ pub use connection::{
 };
 pub use count_cache::CountCache;
 pub use error::WireError;
-pub use filter_spec::{FilterRules, FilterSpec};
+pub use filter_rules::FilterRules;
+pub use filter_spec::FilterSpec;
 pub use hidden_refs::HiddenRefs;
 pub use ids::{parse_id, parse_target};
 pub use push_certificate::PushCertificate;

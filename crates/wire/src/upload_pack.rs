@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::count_cache::CountCache;
 use crate::error::WireError;
-use crate::filter_spec::FilterRules;
+use crate::filter_rules::FilterRules;
 use crate::hidden_refs::HiddenRefs;
 use crate::pktline::{PacketReader, PacketWriter};
 use crate::shown::Shown;
