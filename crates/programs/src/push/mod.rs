@@ -2,14 +2,17 @@
 
 mod certificate;
 mod connected;
+mod decide;
 mod deny;
 mod haves;
+mod hook_line;
 mod hooks;
 mod nonce;
 mod place;
 mod proc_receive;
 mod settings;
 mod sink;
+mod transaction;
 mod update;
 mod verify;
 mod working_copy;

@@ -1,0 +1,261 @@
+//! What becomes of the commands of a push: connectivity, hooks, and the moves of their refs, in git's order.
+
+use std::borrow::Cow;
+use std::ffi::OsString;
+
+use packhouse_object::{IdSet, ObjectId, ReadError, RefName};
+use packhouse_repo::directory::DirectoryError;
+use packhouse_repo::{RefEdit, RepoError};
+use packhouse_wire::{Command, Messages, RefReport};
+
+use super::certificate;
+use super::connected::{is_connected, leads_to_cut};
+use super::hook_line::HookLine;
+use super::place::option_variables;
+use super::proc_receive::{self, Report};
+use super::sink::DirectorySink;
+use super::update::{FAILED, Refusal, check, hook_failed};
+use crate::error::ProgramError;
+
+/// The reason of every ref when the transaction of all is refused.
+const TRANSACTION: &str = "atomic transaction failed";
+
+/// What becomes of a command, while that is found out: nothing is decided, it is refused, or a hook has done it.
+#[derive(Clone, Debug)]
+pub(super) enum Verdict {
+    Open,
+    Refused(Cow<'static, str>),
+    Done(Vec<RefReport>),
+}
+
+impl Verdict {
+    fn is_open(&self) -> bool {
+        matches!(self, Verdict::Open)
+    }
+
+    fn refuse_if_open(&mut self, reason: &'static str) {
+        if self.is_open() {
+            *self = Verdict::Refused(reason.into());
+        }
+    }
+}
+
+impl DirectorySink {
+    /// The verdicts on commands before hooks see them: what they need has to be there.
+    fn check_objects(&self, commands: &[Command]) -> Result<Vec<Verdict>, ProgramError> {
+        let mut verdicts = vec![Verdict::Open; commands.len()];
+        let tips: Vec<ObjectId> = commands.iter().filter_map(|command| command.new).collect();
+        let refs = self.source.view().refs();
+        let known: Vec<ObjectId> = refs.iter().map(|(_, entry)| entry.target).collect();
+        // History may end where the repository knows that it is cut off, and where this push says so; nowhere else.
+        let mut cut = self.place.repository.shallow()?;
+        cut.extend(&self.cut);
+        let connected = |tips: &[ObjectId]| -> Result<bool, ReadError> {
+            is_connected(&self.database, tips, &known, &cut, &())
+        };
+        if !connected(&tips).map_err(RepoError::from)? {
+            for (command, verdict) in commands.iter().zip(&mut verdicts) {
+                if let Some(new) = command.new
+                    && !connected(&[new]).map_err(RepoError::from)?
+                {
+                    verdict.refuse_if_open("missing necessary objects");
+                }
+            }
+        }
+        if !self.cut.is_empty() && !self.place.settings.shallow_update {
+            let known: IdSet = known.into_iter().collect();
+            for (command, verdict) in commands.iter().zip(&mut verdicts) {
+                if let (Some(new), true) = (command.new, verdict.is_open())
+                    && leads_to_cut(&self.database, new, &known, &self.cut)
+                        .map_err(RepoError::from)?
+                {
+                    verdict.refuse_if_open("shallow update not allowed");
+                }
+            }
+        }
+        Ok(verdicts)
+    }
+
+    /// What hooks are told that look at a push before it is part of the repository.
+    fn quarantine_variables(&self) -> Vec<(String, OsString)> {
+        let mut variables = self.variables.clone();
+        if let Some(incoming) = &self.incoming {
+            let path = incoming.path().as_os_str().to_owned();
+            let objects = self.place.repository.objects().into_os_string();
+            variables.push(("GIT_OBJECT_DIRECTORY".to_owned(), path.clone()));
+            variables.push(("GIT_ALTERNATE_OBJECT_DIRECTORIES".to_owned(), objects));
+            variables.push(("GIT_QUARANTINE_PATH".to_owned(), path));
+        }
+        variables
+    }
+
+    /// Decides on all of them, and does what is decided.
+    pub(super) fn decide(
+        &mut self,
+        commands: &[Command],
+        atomic: bool,
+        messages: &dyn Messages,
+    ) -> Result<Vec<Verdict>, ProgramError> {
+        let mut verdicts = self.check_objects(commands)?;
+        self.variables = option_variables(&self.options);
+        if let Some(certificate) = &self.certificate {
+            let told = certificate::variables(
+                certificate,
+                &self.place.repository.objects(),
+                &self.place.signatures,
+                self.place.nonce.as_ref(),
+            );
+            let told = told.map_err(|error| {
+                ProgramError::Repo(RepoError::from(DirectoryError::WriteLoose(error)))
+            })?;
+            self.variables.extend(told);
+        }
+        let quarantine = self.quarantine_variables();
+        let lines: Vec<HookLine> = commands.iter().map(HookLine::of).collect();
+        if !self.run_on_all("pre-receive", &lines, &quarantine, messages)? {
+            for verdict in &mut verdicts {
+                verdict.refuse_if_open("pre-receive hook declined");
+            }
+            return Ok(verdicts);
+        }
+        // What nobody may use stays out: objects that are here count as complete when the next push is looked at.
+        if !verdicts.iter().any(Verdict::is_open) {
+            return Ok(verdicts);
+        }
+        if let Some(incoming) = self.incoming.take() {
+            incoming.keep().map_err(RepoError::from)?;
+            if !self.cut.is_empty() && self.place.settings.shallow_update {
+                self.place.repository.add_shallow(&self.cut)?;
+            }
+            self.database = self.place.repository.database()?;
+        }
+        let current = self.place.head_branch()?;
+        self.run_proc_receive(commands, &mut verdicts, atomic, messages)?;
+        match atomic {
+            true => self.move_together(commands, &mut verdicts, current.as_ref(), messages)?,
+            false => self.move_each(commands, &mut verdicts, current.as_ref(), messages)?,
+        }
+        Ok(verdicts)
+    }
+
+    /// Has the hook do what is its own.
+    fn run_proc_receive(
+        &self,
+        commands: &[Command],
+        verdicts: &mut [Verdict],
+        atomic: bool,
+        messages: &dyn Messages,
+    ) -> Result<(), ProgramError> {
+        let places: Vec<usize> = (0..commands.len())
+            .filter(|at| verdicts[*at].is_open() && self.place.proc_receive.has(&commands[*at]))
+            .collect();
+        if places.is_empty() {
+            return Ok(());
+        }
+        let meant: Vec<&Command> = places.iter().map(|at| &commands[*at]).collect();
+        let hooks = &self.place.hooks;
+        let options = self.takes_options.then_some(&self.options[..]);
+        let (reports, went_well) =
+            proc_receive::run(hooks, &meant, atomic, options, messages).map_err(hook_failed)?;
+        for (at, report) in places.into_iter().zip(reports) {
+            verdicts[at] = match report {
+                Report::Done(done) => Verdict::Done(done),
+                Report::Refused(reason) => Verdict::Refused(reason.into()),
+                Report::Ordinary => continue,
+                Report::None if went_well => {
+                    Verdict::Refused("proc-receive failed to report status".into())
+                }
+                Report::None => Verdict::Refused("fail to run proc-receive hook".into()),
+            };
+        }
+        if !went_well && atomic {
+            for verdict in verdicts {
+                verdict.refuse_if_open("fail to run proc-receive hook");
+            }
+        }
+        Ok(())
+    }
+
+    fn move_each(
+        &self,
+        commands: &[Command],
+        verdicts: &mut [Verdict],
+        current: Option<&RefName>,
+        messages: &dyn Messages,
+    ) -> Result<(), ProgramError> {
+        for (command, verdict) in commands.iter().zip(verdicts) {
+            if !verdict.is_open() {
+                continue;
+            }
+            match self.check(command, current, messages) {
+                Ok(edit) if !self.move_refs(std::slice::from_ref(&edit), messages)? => {
+                    verdict.refuse_if_open(FAILED)
+                }
+                Ok(_) => {}
+                Err(Refusal::Reason(reason)) => verdict.refuse_if_open(reason),
+                Err(Refusal::Failure(error)) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn move_together(
+        &self,
+        commands: &[Command],
+        verdicts: &mut [Verdict],
+        current: Option<&RefName>,
+        messages: &dyn Messages,
+    ) -> Result<(), ProgramError> {
+        let mut edits = Vec::with_capacity(commands.len());
+        let mut reason = verdicts
+            .iter()
+            .any(|verdict| matches!(verdict, Verdict::Refused(_)))
+            .then_some("atomic push failure");
+        if reason.is_none() {
+            for (command, verdict) in commands.iter().zip(&mut *verdicts) {
+                if !verdict.is_open() {
+                    continue;
+                }
+                match self.check(command, current, messages) {
+                    Ok(edit) => edits.push(edit),
+                    Err(Refusal::Failure(error)) => return Err(error),
+                    Err(Refusal::Reason(why)) => {
+                        verdict.refuse_if_open(why);
+                        reason = Some("atomic push failure");
+                        break;
+                    }
+                }
+            }
+        }
+        if reason.is_none() && !self.move_refs(&edits, messages)? {
+            reason = Some(TRANSACTION);
+        }
+        if let Some(reason) = reason {
+            for verdict in verdicts {
+                verdict.refuse_if_open(reason);
+            }
+        }
+        Ok(())
+    }
+
+    fn check(
+        &self,
+        command: &Command,
+        current: Option<&RefName>,
+        messages: &dyn Messages,
+    ) -> Result<RefEdit, Refusal> {
+        // A name may become too long by its namespace.
+        let stored = self
+            .source
+            .stored(command.name.as_bytes())
+            .ok_or("funny refname")?;
+        check(
+            &self.place,
+            command,
+            &stored,
+            &self.database,
+            current,
+            messages,
+        )
+    }
+}
