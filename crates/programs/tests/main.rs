@@ -12,6 +12,7 @@ mod lookups;
 mod pushes;
 mod shallow;
 mod signed;
+mod working_copies;
 
 use packhouse_testkit::git;
 use packhouse_testkit::responder;

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::ffi::OsString;
 
 use packhouse_object::{IdSet, ObjectId, ReadError, RefName};
+use packhouse_repo::RepoError;
 use packhouse_repo::directory::DirectoryError;
-use packhouse_repo::{RefEdit, RepoError};
 use packhouse_wire::{Command, Messages, RefReport};
 
 use super::certificate;
@@ -14,11 +14,16 @@ use super::hook_line::HookLine;
 use super::place::option_variables;
 use super::proc_receive::{self, Report};
 use super::sink::DirectorySink;
-use super::update::{FAILED, Refusal, check, hook_failed};
+use super::transaction::Ended;
+use super::update::{FAILED, Planned, Refusal, check, hook_failed};
+use super::working_copy::Stuck;
 use crate::error::ProgramError;
 
 /// The reason of every ref when the transaction of all is refused.
 const TRANSACTION: &str = "atomic transaction failed";
+
+/// The reason of every other ref when one of an atomic push may not move.
+const VICTIM: &str = "atomic push failure";
 
 /// What becomes of a command, while that is found out: nothing is decided, it is refused, or a hook has done it.
 #[derive(Clone, Debug)]
@@ -187,13 +192,18 @@ impl DirectorySink {
             if !verdict.is_open() {
                 continue;
             }
-            match self.check(command, current, messages) {
-                Ok(edit) if !self.move_refs(std::slice::from_ref(&edit), messages)? => {
-                    verdict.refuse_if_open(FAILED)
+            let ended = match self.check(command, current, messages) {
+                Ok(planned) => self.move_refs(std::slice::from_ref(&planned), messages),
+                Err(Refusal::Reason(reason)) => {
+                    verdict.refuse_if_open(reason);
+                    continue;
                 }
-                Ok(_) => {}
-                Err(Refusal::Reason(reason)) => verdict.refuse_if_open(reason),
-                Err(Refusal::Failure(error)) => return Err(error),
+                Err(Refusal::Failure(error)) => Err(error),
+            };
+            match ended? {
+                Ended::Moved => {}
+                Ended::Stuck(Stuck { reason, .. }) => verdict.refuse_if_open(reason),
+                Ended::Refused => verdict.refuse_if_open(FAILED),
             }
         }
         Ok(())
@@ -206,29 +216,41 @@ impl DirectorySink {
         current: Option<&RefName>,
         messages: &dyn Messages,
     ) -> Result<(), ProgramError> {
-        let mut edits = Vec::with_capacity(commands.len());
+        let mut planned = Vec::with_capacity(commands.len());
+        // Whose each of them is.
+        let mut places = Vec::with_capacity(commands.len());
         let mut reason = verdicts
             .iter()
             .any(|verdict| matches!(verdict, Verdict::Refused(_)))
-            .then_some("atomic push failure");
+            .then_some(VICTIM);
         if reason.is_none() {
-            for (command, verdict) in commands.iter().zip(&mut *verdicts) {
-                if !verdict.is_open() {
+            for (at, command) in commands.iter().enumerate() {
+                if !verdicts[at].is_open() {
                     continue;
                 }
                 match self.check(command, current, messages) {
-                    Ok(edit) => edits.push(edit),
+                    Ok(one) => {
+                        planned.push(one);
+                        places.push(at);
+                    }
                     Err(Refusal::Failure(error)) => return Err(error),
                     Err(Refusal::Reason(why)) => {
-                        verdict.refuse_if_open(why);
-                        reason = Some("atomic push failure");
+                        verdicts[at].refuse_if_open(why);
+                        reason = Some(VICTIM);
                         break;
                     }
                 }
             }
         }
-        if reason.is_none() && !self.move_refs(&edits, messages)? {
-            reason = Some(TRANSACTION);
+        if reason.is_none() {
+            match self.move_refs(&planned, messages)? {
+                Ended::Moved => {}
+                Ended::Refused => reason = Some(TRANSACTION),
+                Ended::Stuck(Stuck { at, reason: why }) => {
+                    verdicts[places[at]].refuse_if_open(why);
+                    reason = Some(VICTIM);
+                }
+            }
         }
         if let Some(reason) = reason {
             for verdict in verdicts {
@@ -243,7 +265,7 @@ impl DirectorySink {
         command: &Command,
         current: Option<&RefName>,
         messages: &dyn Messages,
-    ) -> Result<RefEdit, Refusal> {
+    ) -> Result<Planned, Refusal> {
         // A name may become too long by its namespace.
         let stored = self
             .source

@@ -125,7 +125,7 @@ impl PushPlace {
         if is_here && !self.repository.is_bare() {
             return Ok(Some(WorkingCopy {
                 git_dir: git_dir.to_owned(),
-                files: git_dir.parent().map(Path::to_owned),
+                files: self.repository.work_tree()?,
             }));
         }
         // Further working copies of this repository.

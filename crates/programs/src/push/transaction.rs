@@ -1,4 +1,5 @@
-//! Moving refs in one transaction, on which the `reference-transaction` hook has a say.
+//! Moving refs in one transaction, on which the `reference-transaction` hook has a say, and whoever has changed files
+//! that would go with them.
 
 use packhouse_object::{ObjectId, RefName};
 use packhouse_repo::directory::{DirectoryError, RefsMoved};
@@ -8,57 +9,81 @@ use packhouse_wire::Messages;
 use super::hook_line::hook_input;
 use super::hooks::HookCall;
 use super::sink::DirectorySink;
-use super::update::{hook_failed, say_error};
+use super::update::{Planned, hook_failed, say_error};
+use super::working_copy::{Followers, Stuck};
 use crate::error::ProgramError;
 
+/// How a transaction ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Ended {
+    /// All its refs moved.
+    Moved,
+    /// None did. The client has been told why.
+    Refused,
+    /// None did, since files that go with one of them cannot.
+    Stuck(Stuck),
+}
+
 impl DirectorySink {
-    /// Moves refs in one transaction. Returns whether they moved; why not has been told.
+    /// Moves refs in one transaction, and the files of working copies that go with them.
     pub(super) fn move_refs(
         &self,
-        edits: &[RefEdit],
+        planned: &[Planned],
         messages: &dyn Messages,
-    ) -> Result<bool, ProgramError> {
+    ) -> Result<Ended, ProgramError> {
+        let edits: Vec<RefEdit> = planned.iter().map(|planned| planned.edit.clone()).collect();
+        let mut followers = Followers::of(planned, &self.place.hooks);
         let mut asked = false;
-        let mut broken = None;
+        let mut objection = None;
         let agreed = &mut || {
-            asked = true;
-            match self.ask_about(edits, "prepared", messages) {
-                Ok(agreed) => agreed,
-                Err(error) => {
-                    broken = Some(error);
-                    false
+            let may_move = (|| {
+                followers.check().map_err(Objection::Stuck)?;
+                asked = true;
+                let agreed = self.ask_about(&edits, "prepared", messages);
+                match agreed.map_err(Objection::Broken)? {
+                    true => followers.bring(messages).map_err(Objection::Stuck),
+                    false => Err(Objection::Declined),
                 }
-            }
+            })();
+            objection = may_move.err();
+            objection.is_none()
         };
         let moved = self
             .place
             .repository
-            .move_refs(edits, &self.place.who, agreed);
-        if let Some(error) = broken {
-            return Err(error);
+            .move_refs(&edits, &self.place.who, agreed);
+        if let Ok(RefsMoved::Moved) = moved {
+            // The refs have moved: what the hook thinks of that changes nothing.
+            let _ = self.ask_about(&edits, "committed", messages);
+            return Ok(Ended::Moved);
         }
-        let refused = match moved {
-            Ok(RefsMoved::Moved) => {
-                // The refs have moved: what the hook thinks of that changes nothing.
-                let _ = self.ask_about(edits, "committed", messages);
-                return Ok(true);
-            }
-            Ok(RefsMoved::Declined) => "ref updates aborted by hook".to_owned(),
-            Ok(RefsMoved::Stale { name, found }) => {
+        // A move that failed may have been made all the same.
+        let is_at = |name: &RefName, new: ObjectId| {
+            let target = self.place.repository.target(name);
+            moved.is_err() && target.is_ok_and(|target| target == Some(new))
+        };
+        followers.take_back(&is_at, messages);
+        let ended = match (moved, objection) {
+            (_, Some(Objection::Broken(error))) => return Err(error),
+            (_, Some(Objection::Stuck(stuck))) => Ok(stuck),
+            (Ok(RefsMoved::Stale { name, found }), _) => {
                 let expected = edits.iter().find(|edit| edit.name == name);
-                stale(&name, expected.and_then(|edit| edit.old), found)
+                Err(stale(&name, expected.and_then(|edit| edit.old), found))
             }
-            Err(RepoError::Directory(error)) => match refusal(&error) {
-                Some(text) => text,
+            (Ok(_), _) => Err("ref updates aborted by hook".to_owned()),
+            (Err(RepoError::Directory(error)), _) => match refusal(&error) {
+                Some(text) => Err(text),
                 None => return Err(RepoError::Directory(error).into()),
             },
-            Err(error) => return Err(error.into()),
+            (Err(error), _) => return Err(error.into()),
         };
-        say_error(messages, &refused);
-        if asked {
-            let _ = self.ask_about(edits, "aborted", messages);
+        if let Err(text) = &ended {
+            say_error(messages, text);
         }
-        Ok(false)
+        if asked {
+            let _ = self.ask_about(&edits, "aborted", messages);
+        }
+        Ok(ended.map_or(Ended::Refused, Ended::Stuck))
     }
 
     fn ask_about(
@@ -82,6 +107,16 @@ impl DirectorySink {
         };
         self.place.hooks.run(call, messages).map_err(hook_failed)
     }
+}
+
+/// Why refs do not move that could.
+#[derive(Debug)]
+enum Objection {
+    /// The hook is against it.
+    Declined,
+    Stuck(Stuck),
+    /// The hook could not be asked.
+    Broken(ProgramError),
 }
 
 /// In git's words, where a ref is not where it was expected.

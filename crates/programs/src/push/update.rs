@@ -9,8 +9,7 @@ use packhouse_wire::{Command, Messages};
 
 use super::deny::Deny;
 use super::hooks::HookCall;
-use super::place::PushPlace;
-use super::working_copy;
+use super::place::{PushPlace, WorkingCopy};
 use crate::error::ProgramError;
 
 /// Git's id of what does not exist.
@@ -66,6 +65,14 @@ pub(super) fn id_text(id: Option<ObjectId>) -> String {
     id.map_or_else(|| NOTHING.to_owned(), |id| id.to_string())
 }
 
+/// A move that may be made.
+#[derive(Clone, Debug)]
+pub(super) struct Planned {
+    pub(super) edit: RefEdit,
+    /// The working copy whose files go with the ref.
+    pub(super) followed_by: Option<WorkingCopy>,
+}
+
 /// The move that a command comes to. `stored` is the name of its ref in the repository, `current` the branch of `HEAD`.
 pub(super) fn check(
     place: &PushPlace,
@@ -74,16 +81,17 @@ pub(super) fn check(
     database: &Database,
     current: Option<&RefName>,
     messages: &dyn Messages,
-) -> Result<RefEdit, Refusal> {
+) -> Result<Planned, Refusal> {
     let name = &command.name;
     let settings = &place.settings;
     let shown = place.shown_in(stored)?;
-    let mut follow = None;
-    if let Some(copy) = &shown {
+    let is_shown = shown.is_some();
+    let mut followed_by = None;
+    if let Some(copy) = shown {
         match settings.deny_current_branch {
             Deny::Ignore => {}
             Deny::Warn => say(messages, "warning: updating the current branch\n"),
-            Deny::UpdateInstead => follow = Some(copy),
+            Deny::UpdateInstead => followed_by = command.new.map(|_| copy),
             deny @ (Deny::Refuse | Deny::Unset) => {
                 say_error(
                     messages,
@@ -112,7 +120,7 @@ pub(super) fn check(
             say_error(messages, &format!("denying ref deletion for {name}"));
             return Err("deletion prohibited".into());
         }
-        if shown.is_some() || current == Some(stored) {
+        if is_shown || current == Some(stored) {
             match settings.deny_delete_current {
                 Deny::Ignore => {}
                 Deny::Warn => say(messages, "warning: deleting the current branch\n"),
@@ -158,9 +166,6 @@ pub(super) fn check(
         say_error(messages, &format!("hook declined to update {name}"));
         return Err("hook declined".into());
     }
-    if let (Some(copy), Some(new)) = (follow, command.new) {
-        working_copy::update(copy, &place.hooks, command.old, new, messages)?;
-    }
     if let Some(new) = command.new
         && stored.branch_short().is_some()
         && database
@@ -173,11 +178,14 @@ pub(super) fn check(
         say_error(messages, &text);
         return Err(FAILED.into());
     }
-    Ok(RefEdit {
-        name: stored.clone(),
-        old: command.old,
-        new: command.new,
-        message: "push".to_owned(),
+    Ok(Planned {
+        edit: RefEdit {
+            name: stored.clone(),
+            old: command.old,
+            new: command.new,
+            message: "push".to_owned(),
+        },
+        followed_by,
     })
 }
 

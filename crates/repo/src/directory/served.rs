@@ -15,7 +15,7 @@ use super::alternates::object_folders;
 use super::backend::{Directory, now_ms};
 use super::error::{DirectoryError, OpenError};
 use super::incoming::IncomingObjects;
-use super::layout::{Accept, Layout};
+use super::layout::{Accept, Layout, config_value};
 use super::loose_refs::RawRef;
 use super::ref_locks::Symbolic;
 use super::ref_store::Head;
@@ -88,6 +88,21 @@ impl Served {
         !self.directory.inner.layout.of_working_copy
     }
 
+    /// The folder with the files of the working copy beside which the repository is: what `core.worktree` names, or where
+    /// `.git` lies. `None`: there is none, or nobody can say where.
+    pub fn work_tree(&self) -> Result<Option<PathBuf>, OpenError> {
+        if self.is_bare() {
+            return Ok(None);
+        }
+        let git_dir = self.git_dir();
+        let named = config_value(git_dir, "core", "worktree")?;
+        Ok(match named {
+            Some(path) => Some(git_dir.join(path)),
+            None if git_dir.ends_with(".git") => git_dir.parent().map(Path::to_owned),
+            None => None,
+        })
+    }
+
     /// Refs and objects as they are now. What the view says of `HEAD` is only right where [`Served::head`] says the same.
     pub fn view(&self) -> Result<Arc<View>, RepoError> {
         self.directory.read_view()
@@ -108,6 +123,11 @@ impl Served {
                 _ => ServedHead::Broken,
             },
         })
+    }
+
+    /// Where a ref is now, by way of symbolic ones.
+    pub fn target(&self, name: &RefName) -> Result<Option<ObjectId>, RepoError> {
+        Ok(self.directory.inner.refs.target(name)?)
     }
 
     /// The commits whose parents are not here.

@@ -1,0 +1,86 @@
+//! `receive.denyCurrentBranch = updateInstead`: which files follow their branch, and when.
+
+use std::fs;
+
+use crate::doors::{BOTH, World};
+use crate::git::Git;
+
+/// Repositories whose branch `main` is checked out where it is one commit behind that of `work`.
+fn checked_out(world: &World, work: &Git) {
+    world.set("receive.denyCurrentBranch", "updateInstead");
+    for name in BOTH {
+        let inside = world.inside(name);
+        inside.run(&["fetch", "-q", work.dir.to_str().unwrap(), "other"]);
+        inside.run(&["reset", "-q", "--hard", "FETCH_HEAD"]);
+    }
+}
+
+#[test]
+fn files_are_where_core_worktree_says() {
+    let world = World::new().with_working_copies();
+    let work = world.work();
+    let files = |name: &str| world.path(&format!("{name}-files"));
+    for name in BOTH {
+        fs::create_dir(files(name)).unwrap();
+        let relative = format!("../../{name}-files");
+        world
+            .inside(name)
+            .run(&["config", "core.worktree", &relative]);
+    }
+    checked_out(&world, &work);
+    // Git 2.39 looks for the files beside the repository all the same, and finds that they are gone.
+    let push = || work.try_run(&["push", "--porcelain", &world.url("ours"), "main"]);
+    assert!(push().ok);
+    let text = fs::read_to_string(files("ours").join("a")).unwrap();
+    assert_eq!(text, "two\n");
+    assert!(!world.path("ours").join("a").exists());
+    fs::write(files("ours").join("a"), "mine\n").unwrap();
+    work.commit_file("a", "three\n");
+    let refused = push();
+    let reason = "(Working directory has unstaged changes)";
+    assert!(refused.stdout.contains(reason), "{refused:?}");
+}
+
+#[test]
+fn files_stay_as_they_are_where_their_branch_does_not_move() {
+    let world = World::new().with_working_copies();
+    let work = world.work();
+    checked_out(&world, &work);
+    let inside = world.inside("ours");
+    let before = inside.run(&["rev-parse", "HEAD"]);
+    let url = world.url("ours");
+    let push = |args: &[&str], reason: &str| {
+        let pushed = work.try_run(&[&["push", "--porcelain"][..], args].concat());
+        assert!(!pushed.ok && pushed.stdout.contains(reason), "{pushed:?}");
+        assert_eq!(inside.run(&["rev-parse", "HEAD"]), before);
+        assert_eq!(inside.run(&["status", "--porcelain"]), "");
+        let text = fs::read_to_string(world.path("ours").join("a")).unwrap();
+        assert_eq!(text, "one\n");
+    };
+    push(
+        &[&url, "+main^{tree}:refs/heads/main"],
+        "(failed to update ref)",
+    );
+    // Who decides on the transaction is asked before anything is written.
+    world.hook("reference-transaction", "test $1 != prepared");
+    push(&[&url, "main"], "(failed to update ref)");
+    push(
+        &["--atomic", &url, "main", "main:new"],
+        "(atomic transaction failed)",
+    );
+}
+
+#[test]
+fn files_go_back_when_the_move_fails_behind_them() {
+    let world = World::new().with_working_copies();
+    let work = world.work();
+    checked_out(&world, &work);
+    // The log that is to get a line cannot be opened.
+    let log = world.path("ours").join(".git/logs/refs/heads/main");
+    fs::remove_file(&log).unwrap();
+    std::os::unix::fs::symlink("main", &log).unwrap();
+    let pushed = work.try_run(&["push", "--porcelain", &world.url("ours"), "main"]);
+    assert!(!pushed.ok, "{pushed:?}");
+    let text = fs::read_to_string(world.path("ours").join("a")).unwrap();
+    assert_eq!(text, "one\n");
+}
