@@ -188,6 +188,31 @@ fn a_lease_that_is_out_of_date_is_not_honoured() {
 }
 
 #[test]
+fn a_ref_that_moved_is_told_so_whatever_becomes_of_the_next() {
+    let world = World::new();
+    let work = world.work();
+    // The log of the second cannot be opened.
+    let logs = world.path("ours").join("logs/refs/heads");
+    fs::create_dir_all(&logs).unwrap();
+    std::os::unix::fs::symlink("b", logs.join("b")).unwrap();
+    world.hook("post-receive", "cut -d' ' -f3 >> $NOTES/moved");
+    let url = world.url("ours");
+    let pushed = work.try_run(&["push", "--porcelain", &url, "main:a", "main:b", "main:c"]);
+    assert!(!pushed.ok);
+    for line in [
+        "*\trefs/heads/main:refs/heads/a\t[new branch]",
+        "!\trefs/heads/main:refs/heads/b\t[remote rejected] (failed to update ref)",
+        "*\trefs/heads/main:refs/heads/c\t[new branch]",
+    ] {
+        assert!(pushed.stdout.contains(line), "{line} {}", pushed.stdout);
+    }
+    let moved = world.notes("ours", "moved");
+    assert_eq!(moved, "refs/heads/a\nrefs/heads/c\n");
+    let refs = world.inside("ours").refs();
+    assert_eq!(refs.lines().count(), 2, "{refs}");
+}
+
+#[test]
 fn objects_that_were_lost_are_missed() {
     let world = World::new();
     let work = world.work();

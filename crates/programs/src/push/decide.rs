@@ -15,9 +15,9 @@ use super::place::option_variables;
 use super::proc_receive::{self, Report};
 use super::sink::DirectorySink;
 use super::transaction::Ended;
-use super::update::{FAILED, Planned, Refusal, check, hook_failed};
+use super::update::{FAILED, Planned, Refusal, check, hook_failed, say_error};
 use super::working_copy::Stuck;
-use crate::error::ProgramError;
+use crate::error::{ProgramError, with_causes};
 
 /// The reason of every ref when the transaction of all is refused.
 const TRANSACTION: &str = "atomic transaction failed";
@@ -138,7 +138,7 @@ impl DirectorySink {
         self.run_proc_receive(commands, &mut verdicts, atomic, messages)?;
         match atomic {
             true => self.move_together(commands, &mut verdicts, current.as_ref(), messages)?,
-            false => self.move_each(commands, &mut verdicts, current.as_ref(), messages)?,
+            false => self.move_each(commands, &mut verdicts, current.as_ref(), messages),
         }
         Ok(verdicts)
     }
@@ -181,13 +181,14 @@ impl DirectorySink {
         Ok(())
     }
 
+    /// Moves each by itself. One that fails, for whatever reason, is told of, and the others have their turns.
     fn move_each(
         &self,
         commands: &[Command],
         verdicts: &mut [Verdict],
         current: Option<&RefName>,
         messages: &dyn Messages,
-    ) -> Result<(), ProgramError> {
+    ) {
         for (command, verdict) in commands.iter().zip(verdicts) {
             if !verdict.is_open() {
                 continue;
@@ -200,13 +201,16 @@ impl DirectorySink {
                 }
                 Err(Refusal::Failure(error)) => Err(error),
             };
-            match ended? {
-                Ended::Moved => {}
-                Ended::Stuck(Stuck { reason, .. }) => verdict.refuse_if_open(reason),
-                Ended::Refused => verdict.refuse_if_open(FAILED),
+            match ended {
+                Ok(Ended::Moved) => {}
+                Ok(Ended::Stuck(Stuck { reason, .. })) => verdict.refuse_if_open(reason),
+                Ok(Ended::Refused) => verdict.refuse_if_open(FAILED),
+                Err(error) => {
+                    say_error(messages, &with_causes(&error));
+                    verdict.refuse_if_open(FAILED);
+                }
             }
         }
-        Ok(())
     }
 
     fn move_together(
