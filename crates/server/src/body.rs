@@ -18,6 +18,7 @@ use tokio::time::{Instant, Sleep};
 
 use crate::config::Limits;
 use crate::metrics::Metrics;
+use crate::patience::{Pace, Patience};
 
 /// Why a body ended before its end.
 #[derive(Debug, thiserror::Error)]
@@ -36,8 +37,7 @@ pub(crate) enum BodyError {
 /// What all bodies of a server share.
 #[derive(Debug)]
 pub(crate) struct BodyRules {
-    idle: Duration,
-    min_rate: u64,
+    pace: Pace,
     drain_bytes: u64,
     drain_time: Duration,
     drains: Arc<Semaphore>,
@@ -48,8 +48,10 @@ impl BodyRules {
     /// The rules that `limits` ask for.
     pub(crate) fn new(limits: &Limits, metrics: Arc<Metrics>) -> BodyRules {
         BodyRules {
-            idle: limits.body_idle,
-            min_rate: limits.body_min_rate.max(1),
+            pace: Pace {
+                idle: limits.body_idle,
+                min_rate: limits.body_min_rate,
+            },
             drain_bytes: limits.drain_bytes,
             drain_time: limits.drain_time,
             drains: Arc::new(Semaphore::new(limits.drains)),
@@ -65,9 +67,7 @@ pub(crate) struct RequestBody {
     /// The client waits for `100 Continue`, which hyper sends when the body is first asked for. Until then there is
     /// nothing to read away, and asking would invite the body that is not wanted.
     awaits_continue: bool,
-    received: u64,
-    /// Time spent waiting for the sender, without the time the server took itself.
-    waited: Duration,
+    patience: Patience,
     waiting: Option<(Instant, Pin<Box<Sleep>>)>,
 }
 
@@ -80,28 +80,16 @@ impl RequestBody {
     ) -> RequestBody {
         RequestBody {
             inner: Some(inner),
+            patience: Patience::new(rules.pace),
             rules,
             awaits_continue,
-            received: 0,
-            waited: Duration::ZERO,
             waiting: None,
         }
     }
 
-    /// How long this sender may keep silent now.
-    fn patience(&self) -> Duration {
-        let earned = Duration::from_secs(self.received / self.rules.min_rate);
-        let total = self
-            .rules
-            .idle
-            .saturating_add(earned)
-            .saturating_sub(self.waited);
-        total.min(self.rules.idle)
-    }
-
     fn stop_waiting(&mut self) {
         if let Some((since, _)) = self.waiting.take() {
-            self.waited += since.elapsed();
+            self.patience.waited(since.elapsed());
         }
     }
 }
@@ -123,7 +111,7 @@ impl Body for RequestBody {
             Poll::Ready(Some(Ok(frame))) => {
                 this.stop_waiting();
                 if let Some(data) = frame.data_ref() {
-                    this.received += data.len() as u64;
+                    this.patience.received(data.len());
                     this.rules.metrics.bytes_in.inc_by(data.len() as u64);
                 }
                 Poll::Ready(Some(Ok(frame)))
@@ -137,7 +125,7 @@ impl Body for RequestBody {
                 Poll::Ready(None)
             }
             Poll::Pending => {
-                let patience = this.patience();
+                let patience = this.patience.left();
                 let (_, sleep) = this.waiting.get_or_insert_with(|| {
                     (Instant::now(), Box::pin(tokio::time::sleep(patience)))
                 });

@@ -32,6 +32,7 @@ mod metrics;
 mod named;
 mod observe;
 mod ops;
+mod patience;
 mod rate;
 mod rest;
 mod router;

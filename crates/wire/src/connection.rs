@@ -1,10 +1,13 @@
 //! Whole connections: what git's programs say over SSH, local pipes and `git://`, from the first line to the last.
 //!
-//! The two sides take turns, so what was written is sent before anything more is read.
+//! The two sides take turns, so what was written is sent before anything more is read. A connection is its offer and then
+//! what follows it: who has something to do between the two, such as to wait for the client's first word without a
+//! thread, calls [`upload_pack_offer`] and [`upload_pack`] (with [`Rounds::Many`]), or [`receive_pack_offer`] and
+//! [`receive_pack`].
 
 use std::io::{Read, Write};
 
-use crate::advertise::{advertise_upload_pack, offer_fetch};
+use crate::advertise::offer_fetch;
 use crate::error::WireError;
 use crate::pktline::PacketWriter;
 use crate::push_offer::offer_push;
@@ -55,7 +58,7 @@ pub fn upload_pack_connection(
         rounds: Rounds::Many,
         ..options.clone()
     };
-    advertise_upload_pack(version, source, &options, out)?;
+    upload_pack_offer(version, source, out, &options)?;
     upload_pack(version, input, source, out, &options)
 }
 

@@ -8,7 +8,7 @@
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use russh::server::Msg;
@@ -17,8 +17,13 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::patience::{Pace, Patience};
+
 /// Pieces of data that may wait to be read, of a packet's size each.
 const PIECES: usize = 4;
+
+/// What a client says that has seen what it wanted to see, in all versions of the protocol.
+const NOTHING: &[u8] = b"0000";
 
 /// Bytes gathered before they are sent: one packet.
 const PACKET_BYTES: usize = 32 << 10;
@@ -49,6 +54,8 @@ impl Client {
 /// The client's data, from a task that empties the channel.
 #[derive(Debug)]
 pub(super) struct Inbound {
+    /// What was waited for and is to be read first.
+    first: Bytes,
     data: mpsc::Receiver<Bytes>,
     client: Client,
     /// Ends the task: the library tells a channel nothing more that was closed from here.
@@ -64,6 +71,7 @@ impl Inbound {
         let client = Client::default();
         let over = CancellationToken::new();
         let inbound = Inbound {
+            first: Bytes::new(),
             data,
             client: client.clone(),
             _in_use: over.clone().drop_guard(),
@@ -79,6 +87,20 @@ impl Inbound {
         &self.client
     }
 
+    /// Waits up to `idle` for the client to ask for something, which stays to be read. `false`: it wants nothing more, and
+    /// has said so, if only by ending.
+    pub(super) async fn has_begun(&mut self, idle: Duration) -> io::Result<bool> {
+        while self.first.is_empty() {
+            match tokio::time::timeout(idle, self.data.recv()).await {
+                Ok(Some(piece)) => self.first = piece,
+                Ok(None) if self.client.has_ended.load(Ordering::Acquire) => return Ok(false),
+                Ok(None) => return Err(gone()),
+                Err(_) => return Err(silent()),
+            }
+        }
+        Ok(&*self.first != NOTHING)
+    }
+
     /// Throws away what still comes, until the client ends or is gone.
     pub(super) async fn drain(&mut self, mut bytes: u64) {
         while let Some(piece) = self.data.recv().await {
@@ -89,17 +111,13 @@ impl Inbound {
         }
     }
 
-    /// The data for code that blocks and waits `idle` for more at most.
-    pub(super) fn reader<'i>(
-        &'i mut self,
-        idle: Duration,
-        runtime: &'i Handle,
-    ) -> ChannelReader<'i> {
+    /// The data for code that blocks, from a client that has to keep to a pace.
+    pub(super) fn reader<'i>(&'i mut self, pace: Pace, runtime: &'i Handle) -> ChannelReader<'i> {
         ChannelReader {
+            piece: std::mem::take(&mut self.first),
             inbound: self,
-            piece: Bytes::new(),
             runtime,
-            idle,
+            patience: Patience::new(pace),
         }
     }
 }
@@ -135,27 +153,26 @@ pub(super) struct ChannelReader<'i> {
     inbound: &'i mut Inbound,
     piece: Bytes,
     runtime: &'i Handle,
-    idle: Duration,
+    patience: Patience,
 }
 
 impl Read for ChannelReader<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         while self.piece.is_empty() {
-            let next = self.inbound.data.recv();
-            let idle = self.idle;
+            let (next, left) = (self.inbound.data.recv(), self.patience.left());
+            let since = Instant::now();
             let next = self
                 .runtime
-                .block_on(async { tokio::time::timeout(idle, next).await });
+                .block_on(async { tokio::time::timeout(left, next).await });
+            self.patience.waited(since.elapsed());
             match next {
-                Ok(Some(piece)) => self.piece = piece,
+                Ok(Some(piece)) => {
+                    self.patience.received(piece.len());
+                    self.piece = piece;
+                }
                 Ok(None) if self.inbound.client.has_ended.load(Ordering::Acquire) => return Ok(0),
                 Ok(None) => return Err(gone()),
-                Err(_) => {
-                    return Err(io::Error::new(
-                        io::ErrorKind::TimedOut,
-                        "the client said nothing for too long",
-                    ));
-                }
+                Err(_) => return Err(silent()),
             }
         }
         let len = out.len().min(self.piece.len());
@@ -218,6 +235,11 @@ impl Write for ChannelWriter<'_> {
             }
         })
     }
+}
+
+fn silent() -> io::Error {
+    let text = "the client said nothing for too long, or too little";
+    io::Error::new(io::ErrorKind::TimedOut, text)
 }
 
 fn gone() -> io::Error {

@@ -1,6 +1,9 @@
-//! Running a command: finds the repository, checks the key, waits for a turn, and lets `wire` talk.
+//! Running a command: finds the repository, checks the key, says what is there, waits for the client's first word and
+//! then for a turn, and lets `wire` talk.
+//!
+//! A client that only holds its connection open has no turn, so it is in nobody's way.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,8 +14,8 @@ use packhouse_catalog::Origin;
 use packhouse_repo::{Namespace, Repository, View};
 use packhouse_wire::repository::{PushTarget, sink_of, source_of};
 use packhouse_wire::{
-    CountCache, FetchOptions, ReceiveOptions, Service, Version, WireError, receive_pack_connection,
-    upload_pack_connection,
+    CountCache, FetchOptions, ReceiveOptions, Rounds, Service, Version, WireError, receive_pack,
+    receive_pack_offer, upload_pack, upload_pack_offer,
 };
 use russh::ChannelWriteHalf;
 use russh::server::Msg;
@@ -27,9 +30,10 @@ use crate::config::Limits;
 use crate::error::ApiError;
 use crate::git::{self, GitPath, Limited, OpenError};
 use crate::observe::new_id;
+use crate::patience::Pace;
 use crate::rest::shown;
 use crate::state::AppState;
-use crate::turns::Turn;
+use crate::turns::{Turn, TurnFor, Turns};
 
 /// The code of extended data that is for a person (RFC 4254, section 5.2).
 const STDERR: u32 = 1;
@@ -137,7 +141,7 @@ async fn farewell(state: &AppState, asked: &mut Asked, outcome: &Outcome) {
     let _ = tokio::time::timeout(FAREWELL, end).await;
 }
 
-/// What a command needs, once it may run.
+/// What a command needs that may run.
 struct Work {
     service: Service,
     version: Version,
@@ -145,7 +149,8 @@ struct Work {
     repository: Repository,
     namespace: Namespace,
     view: Arc<View>,
-    turn: Turn,
+    turns: Turns,
+    turn_for: TurnFor,
     counts: Arc<CountCache>,
 }
 
@@ -155,32 +160,65 @@ async fn attempt(
     asked: Asked,
     origin: Arc<Origin>,
 ) -> (Outcome, Asked) {
+    let client = asked.inbound.client().clone();
     let prepared = tokio::select! {
         prepared = prepare(state, &command, &asked, origin) => prepared,
-        () = asked.inbound.client().gone() => return (Outcome::Gone, asked),
+        () = client.gone() => return (Outcome::Gone, asked),
     };
     let work = match prepared {
-        Ok(work) => work,
+        Ok(work) => Arc::new(work),
         Err(OpenError::AnotherRepo) => return (no_such(&command), asked),
         Err(OpenError::Refused(error)) => return (refusal(&command, error), asked),
     };
-    let (limits, runtime, span) = (
-        state.limits.clone(),
-        Handle::current(),
-        tracing::Span::current(),
-    );
+    let limits = state.limits.clone();
+    let (advertising, bounds) = (work.clone(), limits.clone());
+    let talk =
+        move |asked: &mut Asked, runtime: &Handle| advertise(&advertising, asked, &bounds, runtime);
+    let (advertised, mut asked) = on_thread(asked, talk).await;
+    match advertised {
+        Outcome::Done => {}
+        ended => return (ended, asked),
+    }
+    match asked.inbound.has_begun(limits.ssh.idle).await {
+        Ok(true) => {}
+        // It has seen what it wanted to see.
+        Ok(false) => return (Outcome::Done, asked),
+        Err(error) if error.kind() == ErrorKind::TimedOut => {
+            return (Outcome::Refused(error.to_string()), asked);
+        }
+        Err(_) => return (Outcome::Gone, asked),
+    }
+    let taken = tokio::select! {
+        taken = work.turns.take(&work.turn_for) => taken,
+        () = client.gone() => return (Outcome::Gone, asked),
+    };
+    let turn = match taken {
+        Ok(turn) => turn,
+        Err(crowded) => return (refusal(&command, crowded.into()), asked),
+    };
+    let talk =
+        move |asked: &mut Asked, runtime: &Handle| exchange(&work, turn, asked, &limits, runtime);
+    on_thread(asked, talk).await
+}
+
+/// Lets `talk` speak on a thread that may block.
+async fn on_thread(
+    asked: Asked,
+    talk: impl FnOnce(&mut Asked, &Handle) -> Outcome + Send + 'static,
+) -> (Outcome, Asked) {
+    let (runtime, span) = (Handle::current(), tracing::Span::current());
     let running = tokio::task::spawn_blocking(move || {
         let mut asked = asked;
         let _entered = span.enter();
-        let exchange = AssertUnwindSafe(|| exchange(work, &mut asked, &limits, &runtime));
+        let talk = AssertUnwindSafe(|| talk(&mut asked, &runtime));
         // The panic itself is in the log already; it ends this command and nothing else.
-        let outcome = std::panic::catch_unwind(exchange).unwrap_or(Outcome::Cut);
+        let outcome = std::panic::catch_unwind(talk).unwrap_or(Outcome::Cut);
         (outcome, asked)
     });
     running.await.expect("what may panic in it is caught")
 }
 
-/// The repository that is asked for, if the key may use it, and a turn.
+/// The repository that is asked for, if the key may use it, and there is room to wait for a turn.
 async fn prepare(
     state: &AppState,
     command: &Command,
@@ -192,14 +230,15 @@ async fn prepare(
     let caller = caller.sent_from(Some(origin));
     let scope = git::scope_of(*service);
     let repository = git::open_for(state, &caller, path, scope, 1).await?;
+    let (turns, turn_for) = (state.turns_of(*service).clone(), caller.turn_for());
+    turns.check(&turn_for).map_err(ApiError::from)?;
     let view = repository.view().await.map_err(ApiError::from)?;
-    let turn = state.turns_of(*service).take(&caller.turn_for()).await;
-    let turn = turn.map_err(ApiError::from)?;
     Ok(Work {
         service: *service,
         version: Version::from_header(asked.protocol.as_deref()),
         namespace: path.namespace,
-        turn,
+        turns,
+        turn_for,
         caller,
         repository,
         view,
@@ -239,32 +278,53 @@ fn refusal(command: &Command, error: ApiError) -> Outcome {
     }
 }
 
-/// Speaks the protocol. For a thread that may block.
-fn exchange(work: Work, asked: &mut Asked, limits: &Limits, runtime: &Handle) -> Outcome {
-    let Work {
-        service,
-        version,
-        caller,
-        repository,
-        namespace,
-        view,
-        turn,
-        counts,
-    } = work;
+/// Says what there is, which is what the client reads first. For a thread that may block.
+fn advertise(work: &Work, asked: &mut Asked, limits: &Limits, runtime: &Handle) -> Outcome {
+    let client = asked.inbound.client().clone();
+    let source = source_of(work.view.clone(), work.namespace);
+    let mut out = ChannelWriter::new(&asked.channel, client, runtime, limits.write_idle);
+    let said = match work.service {
+        Service::UploadPack => {
+            upload_pack_offer(work.version, &source, &mut out, &FetchOptions::default())
+        }
+        Service::ReceivePack => {
+            receive_pack_offer(work.version, &source, &mut out, &ReceiveOptions::default())
+        }
+    };
+    outcome(said)
+}
+
+/// Speaks the rest of the protocol. For a thread that may block.
+fn exchange(
+    work: &Work,
+    turn: Turn,
+    asked: &mut Asked,
+    limits: &Limits,
+    runtime: &Handle,
+) -> Outcome {
     let client = asked.inbound.client().clone();
     let cancelled = client.cancelled();
-    let reader = asked.inbound.reader(limits.ssh.idle, runtime);
+    let pace = Pace {
+        idle: match work.service {
+            Service::UploadPack => limits.ssh.idle.min(limits.body_idle),
+            // Behind the commands of a push, its client counts and compresses what it will send.
+            Service::ReceivePack => limits.ssh.idle,
+        },
+        min_rate: limits.body_min_rate,
+    };
+    let reader = asked.inbound.reader(pace, runtime);
     let mut out = ChannelWriter::new(&asked.channel, client, runtime, limits.write_idle);
-    let source = source_of(view.clone(), namespace);
-    let outcome = match service {
+    let source = source_of(work.view.clone(), work.namespace);
+    let ended = match work.service {
         Service::UploadPack => {
             let options = FetchOptions {
                 cancelled,
-                counts: Some(counts),
+                counts: Some(work.counts.clone()),
+                rounds: Rounds::Many,
                 ..FetchOptions::default()
             };
             let mut input = Limited::new(reader, limits.fetch_request_bytes);
-            let served = upload_pack_connection(version, &mut input, &source, &mut out, &options);
+            let served = upload_pack(work.version, &mut input, &source, &mut out, &options);
             outcome(served)
         }
         Service::ReceivePack => {
@@ -273,10 +333,10 @@ fn exchange(work: Work, asked: &mut Asked, limits: &Limits, runtime: &Handle) ->
                 ..ReceiveOptions::default()
             };
             let target = PushTarget {
-                repository,
-                namespace,
-                policy: caller.policy().clone(),
-                who: caller.who().to_owned(),
+                repository: work.repository.clone(),
+                namespace: work.namespace,
+                policy: work.caller.policy().clone(),
+                who: work.caller.who().to_owned(),
                 limits: git::receive_limits(limits),
             };
             // Commands stand before the pack and have a limit of their own.
@@ -284,10 +344,8 @@ fn exchange(work: Work, asked: &mut Asked, limits: &Limits, runtime: &Handle) ->
                 .push_bytes
                 .saturating_add(options.max_command_bytes as u64);
             let mut input = Limited::new(reader, bytes);
-            let mut sink = sink_of(target, view, runtime.clone());
-            let pushed = receive_pack_connection(
-                version, &mut input, &mut sink, &source, &mut out, &options,
-            );
+            let mut sink = sink_of(target, work.view.clone(), runtime.clone());
+            let pushed = receive_pack(&mut input, &mut sink, &mut out, &options);
             match pushed {
                 Ok(summary) if summary.unpack_error.is_some() => Outcome::Cut,
                 pushed => outcome(pushed.map(drop)),
@@ -297,7 +355,7 @@ fn exchange(work: Work, asked: &mut Asked, limits: &Limits, runtime: &Handle) ->
     drop(turn);
     // What is not sent now is told to nobody: the client is gone.
     let _ = out.flush();
-    outcome
+    ended
 }
 
 /// How the protocol ended: errors have been told to the client in its own terms.

@@ -9,6 +9,7 @@ use tokio::process::Child;
 use crate::support::{Checkout, SshUser, TestServer, finish, noise, ssh_url};
 
 const UNDER_WAY: &str = "packhouse_under_way{kind=\"fetch\"}";
+const WAITING: &str = "packhouse_turns_waiting{kind=\"fetch\"}";
 const CONNECTIONS: &str = "packhouse_ssh_connections";
 
 /// Starts `git-upload-pack` by hand; what is returned has read the first line that the server says.
@@ -81,11 +82,82 @@ async fn who_does_not_read_loses_its_turn() {
     let mut stdin = child.stdin.take().unwrap();
     let want = format!("want {head}\n");
     let request = format!("{:04x}{want}00000009done\n", want.len() + 4);
+    let (begin, rest) = request.split_at(8);
+    stdin.write_all(begin.as_bytes()).await.unwrap();
     server.until_metric(UNDER_WAY, 1.0).await;
-    stdin.write_all(request.as_bytes()).await.unwrap();
+    stdin.write_all(rest.as_bytes()).await.unwrap();
     server.until_metric(UNDER_WAY, 0.0).await;
     child.kill().await.unwrap();
     server.until_metric(CONNECTIONS, 0.0).await;
+}
+
+#[tokio::test]
+async fn who_has_not_begun_has_no_turn() {
+    let (server, user) = TestServer::with_ssh("a", |config| {
+        let limits = &mut config.limits;
+        (limits.fetches, limits.org_queue) = (1, 1);
+        limits.queue_wait = Duration::from_secs(2);
+    })
+    .await;
+    server.put("a", "x", "1").await;
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        let (child, first) = upload_pack(&server, &user).await;
+        assert!(first.contains("HEAD"), "{first}");
+        clients.push(child);
+    }
+    user.clone(&server, "acme/a.git", &[]).await;
+    assert_eq!(server.metric(UNDER_WAY).await, Some(0.0));
+    // One that begins has the only one, and another waits for it.
+    let mut stdin = clients[0].stdin.take().unwrap();
+    stdin.write_all(b"0032").await.unwrap();
+    server.until_metric(UNDER_WAY, 1.0).await;
+    let mut waiting = clients[1].stdin.take().unwrap();
+    waiting.write_all(b"0032").await.unwrap();
+    server.until_metric(WAITING, 1.0).await;
+    // Where no more may wait, nobody is asked to begin.
+    let asked = ["git@127.0.0.1", "git-upload-pack 'acme/a.git'"];
+    let output = user.ssh(&server, &asked).await;
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    let expected = "packhouse: too many fetches at once: 1 of this organisation wait already";
+    assert!(told.contains(expected), "{told}");
+    assert!(
+        !output.status.success() && output.stdout.is_empty(),
+        "{output:?}"
+    );
+    let output = finish(clients.remove(1)).await;
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        told.contains("too many fetches at once: none ended within 2 s"),
+        "{told}"
+    );
+    drop((stdin, waiting, clients));
+    server.until_metric(UNDER_WAY, 0.0).await;
+    server.until_metric(CONNECTIONS, 0.0).await;
+}
+
+#[tokio::test]
+async fn who_sends_drop_by_drop_loses_its_turn() {
+    let (server, user) = TestServer::with_ssh("a", |config| {
+        config.limits.body_idle = Duration::from_secs(1);
+        config.limits.body_min_rate = 1000;
+    })
+    .await;
+    server.put("a", "x", "1").await;
+    let (mut child, _) = upload_pack(&server, &user).await;
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"fff0").await.unwrap();
+    server.until_metric(UNDER_WAY, 1.0).await;
+    let drops = async {
+        while stdin.write_all(b"x").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::select! {
+        () = drops => {}
+        () = server.until_metric(UNDER_WAY, 0.0) => {}
+    }
+    server.until_metric(UNDER_WAY, 0.0).await;
 }
 
 #[tokio::test]
@@ -93,6 +165,8 @@ async fn who_goes_in_the_middle_leaves_nothing_behind() {
     let (server, user) = TestServer::with_ssh("a", |_| {}).await;
     server.put("a", "x", "1").await;
     let (mut child, _) = upload_pack(&server, &user).await;
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"00").await.unwrap();
     server.until_metric(UNDER_WAY, 1.0).await;
     child.kill().await.unwrap();
     server.until_metric(UNDER_WAY, 0.0).await;
