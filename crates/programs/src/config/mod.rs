@@ -2,21 +2,15 @@
 //!
 //! `include.path` is followed; `includeIf` is not.
 
-use std::fs;
-use std::io::ErrorKind;
+mod parameters;
+mod read;
+
 use std::path::{Path, PathBuf};
 
 use bstr::{BStr, BString, ByteSlice};
-use packhouse_object::{ConfigItem, ConfigReading, read_config};
 
 use crate::environment::Environment;
 use crate::error::ProgramError;
-
-/// The most bytes of a file of settings.
-const FILE_BYTES_MAX: u64 = 4 << 20;
-
-/// How deep files include others; Git's own limit.
-const INCLUDE_DEPTH_MAX: u32 = 10;
 
 /// Settings in the order of their weight: the last of one name counts.
 #[derive(Clone, Debug, Default)]
@@ -44,119 +38,6 @@ impl Config {
         config.read_users(environment)?;
         config.read_call(environment)?;
         Ok(config)
-    }
-
-    fn read_users(&mut self, environment: &Environment) -> Result<(), ProgramError> {
-        let home = home(environment);
-        let home = home.as_deref();
-        if !environment.text("GIT_CONFIG_NOSYSTEM").is_some_and(is_true) {
-            let path = environment.present("GIT_CONFIG_SYSTEM");
-            let path = path.unwrap_or("/etc/gitconfig".as_ref());
-            self.read_file(Path::new(path), home, 0)?;
-        }
-        if let Some(path) = environment.present("GIT_CONFIG_GLOBAL") {
-            return self.read_file(Path::new(path), home, 0);
-        }
-        let xdg = match environment.get("XDG_CONFIG_HOME") {
-            Some(folder) => Some(PathBuf::from(folder)),
-            None => home.map(|home| home.join(".config")),
-        };
-        if let Some(folder) = xdg {
-            self.read_file(&folder.join("git/config"), home, 0)?;
-        }
-        match home {
-            Some(folder) => self.read_file(&folder.join(".gitconfig"), home, 0),
-            None => Ok(()),
-        }
-    }
-
-    fn read_file(
-        &mut self,
-        path: &Path,
-        home: Option<&Path>,
-        depth: u32,
-    ) -> Result<(), ProgramError> {
-        if path.as_os_str().is_empty() {
-            return Ok(());
-        }
-        let text = match fs::metadata(path) {
-            Ok(file) if file.len() > FILE_BYTES_MAX => {
-                let message = format!("file '{}' is too large", path.display());
-                return Err(ProgramError::Config(message));
-            }
-            Ok(_) => fs::read(path),
-            Err(error) => Err(error),
-        };
-        let text = match text {
-            Err(error)
-                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
-            {
-                return Ok(());
-            }
-            // What the user may not look at is as if it were not there, as for git.
-            Err(error) if error.kind() == ErrorKind::PermissionDenied => return Ok(()),
-            text => text.map_err(ProgramError::io("read", path))?,
-        };
-        let mut section = BString::default();
-        let mut found = Vec::new();
-        let read = read_config(&text, ConfigReading::File, &mut |_, item| {
-            match item {
-                ConfigItem::Section(name) => section = name.into(),
-                ConfigItem::Setting { key, value } => {
-                    let name = [&section[..], b".", key].concat();
-                    found.push((BString::from(name), value.map(BString::from)));
-                }
-            }
-            Ok(())
-        });
-        read.map_err(|bad| {
-            let file = path.display();
-            ProgramError::Config(format!("bad config line {} in file {file}", bad.line))
-        })?;
-        for (name, value) in found {
-            let include = (name == "include.path").then(|| value.clone()).flatten();
-            self.entries.push((name, value));
-            if let Some(include) = include {
-                if depth == INCLUDE_DEPTH_MAX {
-                    let message = format!("exceeded maximum include depth ({INCLUDE_DEPTH_MAX})");
-                    return Err(ProgramError::Config(message));
-                }
-                let include = interpolated(include.as_bstr(), home);
-                let folder = path.parent().unwrap_or(Path::new("."));
-                self.read_file(&folder.join(include), home, depth + 1)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// `GIT_CONFIG_COUNT` and its like, and what `git -c` passes on.
-    fn read_call(&mut self, environment: &Environment) -> Result<(), ProgramError> {
-        if let Some(text) = environment.text("GIT_CONFIG_PARAMETERS") {
-            for (name, value) in parameters(text)? {
-                self.add(&name, value);
-            }
-        }
-        let Some(count) = environment.text("GIT_CONFIG_COUNT") else {
-            return Ok(());
-        };
-        let count: u32 = count
-            .parse()
-            .map_err(|_| ProgramError::Config("bogus count in GIT_CONFIG_COUNT".to_owned()))?;
-        for number in 0..count {
-            let missing = |what: &str, name: &str| {
-                ProgramError::Config(format!("missing config {what} {name}"))
-            };
-            let name = format!("GIT_CONFIG_KEY_{number}");
-            let key = environment
-                .text(&name)
-                .ok_or_else(|| missing("key", &name))?;
-            let name = format!("GIT_CONFIG_VALUE_{number}");
-            let value = environment
-                .present(&name)
-                .ok_or_else(|| missing("value", &name))?;
-            self.add(key, Some(value.as_encoded_bytes().into()));
-        }
-        Ok(())
     }
 
     fn add(&mut self, name: &str, value: Option<BString>) {
@@ -271,57 +152,10 @@ pub(crate) fn interpolated(path: &BStr, home: Option<&Path>) -> PathBuf {
     }
 }
 
-/// The settings in `GIT_CONFIG_PARAMETERS`: `'name'='value'` or `'name=value'`, between spaces.
-fn parameters(text: &str) -> Result<Vec<(String, Option<BString>)>, ProgramError> {
-    let bogus = || ProgramError::Config("bogus format in GIT_CONFIG_PARAMETERS".to_owned());
-    let mut settings = Vec::new();
-    let mut rest = text.trim_start();
-    while !rest.is_empty() {
-        let (first, after) = unquote(rest).ok_or_else(bogus)?;
-        rest = after;
-        match rest.strip_prefix('=') {
-            Some("") => {
-                settings.push((first, None));
-                rest = "";
-            }
-            Some(after) if after.starts_with(' ') => {
-                settings.push((first, None));
-                rest = after;
-            }
-            Some(after) => {
-                let (value, after) = unquote(after).ok_or_else(bogus)?;
-                settings.push((first, Some(value.into())));
-                rest = after;
-            }
-            None => match first.split_once('=') {
-                Some((name, value)) => settings.push((name.to_owned(), Some(value.into()))),
-                None => settings.push((first, None)),
-            },
-        }
-        rest = rest.trim_start();
-    }
-    Ok(settings)
-}
-
-/// Text in single quotes as a shell reads it, where `'\''` and `'\!'` stand for themselves; and what follows.
-fn unquote(text: &str) -> Option<(String, &str)> {
-    let mut rest = text.strip_prefix('\'')?;
-    let mut unquoted = String::new();
-    loop {
-        let end = rest.find('\'')?;
-        unquoted.push_str(&rest[..end]);
-        rest = &rest[end + 1..];
-        let Some(escaped) = rest.strip_prefix('\\') else {
-            return Some((unquoted, rest));
-        };
-        let character = escaped.chars().next().filter(|c| matches!(c, '\'' | '!'))?;
-        unquoted.push(character);
-        rest = escaped[1..].strip_prefix('\'')?;
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn config(folder: &Path, text: &str) -> Config {
