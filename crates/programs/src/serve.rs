@@ -66,7 +66,7 @@ pub(crate) fn fetch_from(
     input: Input,
     out: &mut (dyn Write + Send),
 ) -> Result<(), ProgramError> {
-    let config = Config::load(environment, repository.git_dir())?;
+    let config = Config::load(environment, repository)?;
     let prefix = namespace::prefix(environment)?;
     let options = fetch_options(&config)?;
     // What is hidden is a matter of the options: some objects may be wanted because hidden refs name them.
@@ -102,7 +102,7 @@ pub(crate) fn push_to(
     input: Input,
     out: &mut (dyn Write + Send),
 ) -> Result<(), ProgramError> {
-    let config = Config::load(environment, repository.git_dir())?;
+    let config = Config::load(environment, &repository)?;
     let who = identity::committer(environment, &config);
     let nonce = Nonce::new(&config, &call.dir, call.mode == Mode::Connection)?;
     let place = PushPlace::new(repository, &config, environment, who, nonce)?;

@@ -1,14 +1,17 @@
 //! Git's configuration: of the system, of the user, of the repository, and of the call.
 //!
-//! `include.path` is followed; `includeIf` is not.
+//! A file that `include.path` or `includeIf` names is read where it is named.
 
+mod condition;
 mod parameters;
 mod read;
 
 use std::path::{Path, PathBuf};
 
 use bstr::{BStr, BString, ByteSlice};
+use packhouse_repo::directory::Served;
 
+use self::read::Reading;
 use crate::environment::Environment;
 use crate::error::ProgramError;
 
@@ -20,37 +23,16 @@ pub(crate) struct Config {
 
 impl Config {
     /// All settings for a repository.
-    pub(crate) fn load(environment: &Environment, git_dir: &Path) -> Result<Config, ProgramError> {
-        let mut config = Config::default();
-        config.read_users(environment)?;
-        let home = home(environment);
-        config.read_file(&git_dir.join("config"), home.as_deref(), 0)?;
-        if config.flag("extensions.worktreeconfig")? == Some(true) {
-            config.read_file(&git_dir.join("config.worktree"), home.as_deref(), 0)?;
-        }
-        config.read_call(environment)?;
-        Ok(config)
+    pub(crate) fn load(
+        environment: &Environment,
+        repository: &Served,
+    ) -> Result<Config, ProgramError> {
+        Reading::new(environment, Some(repository)).read()
     }
 
     /// The settings that no repository can make: those of the system, the user and the call.
     pub(crate) fn protected(environment: &Environment) -> Result<Config, ProgramError> {
-        let mut config = Config::default();
-        config.read_users(environment)?;
-        config.read_call(environment)?;
-        Ok(config)
-    }
-
-    fn add(&mut self, name: &str, value: Option<BString>) {
-        // Section and key in lower case, what stands between them as it is.
-        let (section, rest) = name.split_once('.').unwrap_or((name, ""));
-        let (middle, key) = match rest.rsplit_once('.') {
-            Some((middle, key)) => (format!(".{middle}"), key),
-            None => (String::new(), rest),
-        };
-        let section = section.to_ascii_lowercase();
-        let key = key.to_ascii_lowercase();
-        let name = format!("{section}{middle}.{key}");
-        self.entries.push((name.into(), value));
+        Reading::new(environment, None).read()
     }
 
     /// The value of a setting, empty where it has none; `name` is in lower case.
@@ -146,57 +128,16 @@ pub(crate) fn home(environment: &Environment) -> Option<PathBuf> {
 
 /// A path as settings have it, where `~/` is the user's home.
 pub(crate) fn interpolated(path: &BStr, home: Option<&Path>) -> PathBuf {
-    match (path.strip_prefix(b"~/"), home) {
-        (Some(rest), Some(home)) => home.join(rest.to_path_lossy()),
-        _ => path.to_path_lossy().into_owned(),
+    expanded(path, home).unwrap_or_else(|| path.to_path_lossy().into_owned())
+}
+
+/// The same, if it is known where that is.
+fn expanded(path: &BStr, home: Option<&Path>) -> Option<PathBuf> {
+    match path.strip_prefix(b"~/") {
+        Some(rest) => Some(home?.join(rest.to_path_lossy())),
+        None => Some(path.to_path_lossy().into_owned()),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use super::*;
-
-    fn config(folder: &Path, text: &str) -> Config {
-        fs::write(folder.join("config"), text).unwrap();
-        let mut environment = Environment::default();
-        environment.set("GIT_CONFIG_NOSYSTEM", "1");
-        environment.set("GIT_CONFIG_COUNT", "2");
-        environment.set("GIT_CONFIG_KEY_0", "Receive.DenyDeletes");
-        environment.set("GIT_CONFIG_VALUE_0", "true");
-        environment.set("GIT_CONFIG_KEY_1", "a.B.C");
-        environment.set("GIT_CONFIG_VALUE_1", "x");
-        environment.set(
-            "GIT_CONFIG_PARAMETERS",
-            "'core.x'='it'\\''s' 'core.y=1' 'core.z'=",
-        );
-        Config::load(&environment, folder).unwrap()
-    }
-
-    #[test]
-    fn later_settings_count_and_those_of_the_call_most() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(
-            folder.path().join("more"),
-            "[receive]\n\tunpackLimit = 2k\n",
-        )
-        .unwrap();
-        let text = "[receive]\n\tdenyDeletes = no\n\tunpackLimit = 1\n[include]\n\tpath = more\n[transfer]\n\t\
-                    hideRefs = refs/a\n\thideRefs = refs/b\n\tfsckObjects\n\tx = maybe\n";
-        let config = config(folder.path(), text);
-        assert_eq!(config.flag("receive.denydeletes").unwrap(), Some(true));
-        assert_eq!(config.number("receive.unpacklimit").unwrap(), Some(2048));
-        assert_eq!(config.all("transfer.hiderefs").count(), 2);
-        assert_eq!(config.flag("transfer.fsckobjects").unwrap(), Some(true));
-        assert_eq!(config.text("a.B.c"), Some(BStr::new("x")));
-        assert_eq!(config.text("core.x"), Some(BStr::new("it's")));
-        assert_eq!(config.number("core.y").unwrap(), Some(1));
-        assert_eq!(config.flag("core.z").unwrap(), Some(true));
-        let bad = config.flag("transfer.x").unwrap_err();
-        assert_eq!(
-            bad.to_string(),
-            "bad boolean config value 'maybe' for 'transfer.x'"
-        );
-    }
-}
+mod tests;

@@ -116,7 +116,7 @@ fn prepare(environment: &Environment) -> Result<Prepared, Refusal> {
             shown(&dir)
         )));
     }
-    let config = Config::load(environment, repository.git_dir())
+    let config = Config::load(environment, &repository)
         .map_err(|error| Refusal::broken(with_causes(&error)))?;
     Ok(Prepared {
         repository,

@@ -77,7 +77,7 @@ pub(super) fn advertise(
 ) -> Result<(), ProgramError> {
     let content_type = format!("application/x-{}-advertisement", service.as_str());
     begin(&[("Content-Type", content_type.as_str())], out)?;
-    let config = Config::load(environment, repository.git_dir())?;
+    let config = Config::load(environment, &repository)?;
     let is_newest = version(environment, &config)? == Version::V2;
     // A push has no version 2, but its client is told of the service by version all the same.
     if !is_newest {

@@ -70,7 +70,7 @@ impl PushPlace {
         who: String,
     ) -> Result<PushPlace, ProgramError> {
         let repository = Served::open(path)?;
-        let config = Config::load(environment, repository.git_dir())?;
+        let config = Config::load(environment, &repository)?;
         let mut place = PushPlace::new(repository, &config, environment, who, None)?;
         place.hidden = place.hidden.and(b"refs/namespaces");
         Ok(place)

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use bstr::{BString, ByteSlice};
 
 use self::patterns::Patterns;
-pub(crate) use self::wildmatch::Wildmatch;
+pub use self::wildmatch::Wildmatch;
 use super::StoreError;
 
 /// A larger `.gitignore` is not read, as in Git.

@@ -2,7 +2,7 @@
 
 /// A compiled pattern.
 #[derive(Clone, Debug)]
-pub(crate) struct Wildmatch {
+pub struct Wildmatch {
     parts: Vec<Part>,
 }
 
@@ -25,7 +25,7 @@ enum Part {
 
 impl Wildmatch {
     /// Compiles a pattern for whole paths, where only `**` between slashes matches a slash.
-    pub(crate) fn new(pattern: &[u8]) -> Wildmatch {
+    pub fn new(pattern: &[u8]) -> Wildmatch {
         let mut parts = Vec::new();
         let mut at = 0;
         while let Some(&byte) = pattern.get(at) {
@@ -47,12 +47,12 @@ impl Wildmatch {
     }
 
     /// Whether the pattern is well formed. Git takes one that is not, and it matches nothing.
-    pub(crate) fn is_valid(&self) -> bool {
+    pub fn is_valid(&self) -> bool {
         !self.parts.iter().any(|part| matches!(part, Part::Never))
     }
 
     /// Whether the whole text matches.
-    pub(crate) fn matches(&self, text: &[u8]) -> bool {
+    pub fn matches(&self, text: &[u8]) -> bool {
         // Which parts may come next, for every start of the text at once.
         let mut now = vec![false; self.parts.len() + 1];
         let mut next = now.clone();
