@@ -58,6 +58,11 @@ impl ServedSource {
         RefName::parse([&self.prefix[..], name].concat()).ok()
     }
 
+    /// What a name in the store is called by clients; `None`: it is not in their namespace.
+    pub(crate) fn shown_as<'n>(&self, stored: &'n RefName) -> Option<&'n [u8]> {
+        stored.as_bytes().strip_prefix(&self.prefix[..])
+    }
+
     /// What refs of other namespaces point to.
     pub(crate) fn outside(&self) -> Vec<ObjectId> {
         if self.prefix.is_empty() {

@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod aliases;
 mod doors;
 mod fetches;
 mod hooks;

@@ -8,6 +8,7 @@ use packhouse_repo::RepoError;
 use packhouse_repo::directory::DirectoryError;
 use packhouse_wire::{Command, Messages, RefReport};
 
+use super::alias;
 use super::certificate;
 use super::connected::{is_connected, leads_to_cut};
 use super::hook_line::HookLine;
@@ -25,20 +26,22 @@ const TRANSACTION: &str = "atomic transaction failed";
 /// The reason of every other ref when one of an atomic push may not move.
 const VICTIM: &str = "atomic push failure";
 
-/// What becomes of a command, while that is found out: nothing is decided, it is refused, or a hook has done it.
+/// What becomes of a command, while that is found out: nothing is decided, it fares like another one, whose ref its own
+/// stands for, it is refused, or a hook has done it.
 #[derive(Clone, Debug)]
 pub(super) enum Verdict {
     Open,
+    Follows(usize),
     Refused(Cow<'static, str>),
     Done(Vec<RefReport>),
 }
 
 impl Verdict {
-    fn is_open(&self) -> bool {
+    pub(super) fn is_open(&self) -> bool {
         matches!(self, Verdict::Open)
     }
 
-    fn refuse_if_open(&mut self, reason: &'static str) {
+    pub(super) fn refuse_if_open(&mut self, reason: &'static str) {
         if self.is_open() {
             *self = Verdict::Refused(reason.into());
         }
@@ -134,12 +137,14 @@ impl DirectorySink {
             }
             self.database = self.place.repository.database()?;
         }
+        self.check_aliases(commands, &mut verdicts, messages)?;
         let current = self.place.head_branch()?;
         self.run_proc_receive(commands, &mut verdicts, atomic, messages)?;
         match atomic {
             true => self.move_together(commands, &mut verdicts, current.as_ref(), messages)?,
             false => self.move_each(commands, &mut verdicts, current.as_ref(), messages),
         }
+        alias::settle(&mut verdicts);
         Ok(verdicts)
     }
 

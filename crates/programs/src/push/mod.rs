@@ -1,5 +1,6 @@
 //! Pushes into repositories on disk: what the configuration allows, hooks, certificates.
 
+mod alias;
 mod certificate;
 mod connected;
 mod decide;

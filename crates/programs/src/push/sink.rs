@@ -155,7 +155,7 @@ impl Sink for DirectorySink {
         for (command, verdict) in commands.into_iter().zip(verdicts) {
             statuses.push(match verdict {
                 Verdict::Refused(reason) => CommandStatus::rejected(reason),
-                Verdict::Open => {
+                Verdict::Open | Verdict::Follows(_) => {
                     self.moved.push(HookLine::of(&command));
                     CommandStatus::Ok
                 }

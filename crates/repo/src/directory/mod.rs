@@ -59,7 +59,7 @@ pub use error::{DirectoryError, OpenError};
 pub use gate::Turn;
 pub use incoming::{IncomingError, IncomingObjects};
 pub use ref_map::SkippedRef;
-pub use served::{RefsMoved, Served, ServedHead};
+pub use served::{RefsMoved, Served, ServedHead, StandsFor};
 
 pub(crate) use advance::{Advance, Advanced, Bring, Step, Storing};
 pub(crate) use backend::Directory;

@@ -18,7 +18,7 @@ use super::incoming::IncomingObjects;
 use super::layout::{Accept, Layout, config_value};
 use super::loose_refs::RawRef;
 use super::ref_locks::Symbolic;
-use super::ref_store::Head;
+use super::ref_store::{Head, SYMBOLIC_DEPTH_MAX};
 use super::shallow_file::{add_shallow, read_shallow};
 use super::transaction::{Mover, Outcome};
 use crate::change::RefEdit;
@@ -34,6 +34,17 @@ pub enum ServedHead {
     Detached(ObjectId),
     /// Nothing that can be understood.
     Broken,
+}
+
+/// What the name of a ref stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StandsFor {
+    /// A ref of its own, which need not be there.
+    Itself,
+    /// The ref that symbolic ones lead to, which need not be there.
+    Other(RefName),
+    /// Nothing: symbolic refs lead to what is no name, or round and round.
+    Nothing,
 }
 
 /// How a move of refs ended.
@@ -130,6 +141,23 @@ impl Served {
         Ok(self.directory.inner.refs.target(name)?)
     }
 
+    /// Which ref moves when the one of this name is moved.
+    pub fn stands_for(&self, name: &RefName) -> Result<StandsFor, RepoError> {
+        let refs = &self.directory.inner.refs;
+        let mut last = name.clone();
+        for _ in 0..=SYMBOLIC_DEPTH_MAX {
+            match refs.raw(last.as_bstr())? {
+                Some(RawRef::Symbolic(target)) => match RefName::parse(&target) {
+                    Ok(target) => last = target,
+                    Err(_) => return Ok(StandsFor::Nothing),
+                },
+                _ if last == *name => return Ok(StandsFor::Itself),
+                _ => return Ok(StandsFor::Other(last)),
+            }
+        }
+        Ok(StandsFor::Nothing)
+    }
+
     /// The commits whose parents are not here.
     pub fn shallow(&self) -> Result<IdSet, RepoError> {
         Ok(read_shallow(self.git_dir())?.into_iter().collect())
@@ -158,7 +186,7 @@ impl Served {
         Ok(IncomingObjects::new(self.directory.objects_dir())?)
     }
 
-    /// Moves all of these refs or none. The objects they are to point to are there, durably. `who` and the messages go to
+    /// Moves all of these refs or none, or, where they are symbolic, the refs they stand for. The objects they are to point to are there, durably. `who` and the messages go to
     /// the reflogs. When all refs are locked and are where they are expected, `agreed` is asked.
     pub fn move_refs(
         &self,
@@ -169,10 +197,7 @@ impl Served {
         self.check_sharing()?;
         let names: BTreeMap<RefName, Symbolic> = edits
             .iter()
-            .map(|edit| match edit.new {
-                Some(_) => (edit.name.clone(), Symbolic::Follow),
-                None => (edit.name.clone(), Symbolic::Itself),
-            })
+            .map(|edit| (edit.name.clone(), Symbolic::Follow))
             .collect();
         let locked = self.directory.inner.refs.lock(&names)?;
         let packed = locked.store.packed()?;
