@@ -17,6 +17,7 @@ use crate::shallow_request::ShallowRequest;
 use crate::shown::Shown;
 use crate::sideband::Bands;
 use crate::upload_pack::{FetchOptions, Rounds};
+use crate::walk_progress::WalkProgress;
 
 /// How much the client wants to hear about each of its haves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,7 +56,8 @@ pub(crate) fn serve(
     };
     options.wants.check(&wants.ids, shown, options)?;
     wants.shallow.check()?;
-    let shallow = ShallowAnswer::to(&wants.shallow, &wants.ids, false, shown, options)?;
+    let progress = WalkProgress::silent(options);
+    let shallow = ShallowAnswer::to(&wants.shallow, &wants.ids, false, shown, options, &progress)?;
     if wants.shallow.depth.is_some() || wants.shallow.by_rules() {
         shallow.write(&mut out)?;
         out.flush()?;
@@ -294,5 +296,37 @@ fn negotiate(
         // The input ended without `done`: the client only wanted to know what is common.
         Rounds::One => Ok(false),
         Rounds::Many => Err(crate::pktline::PacketError::Truncated.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reach::tests::history;
+
+    #[test]
+    fn lists_of_a_connection_cause_a_bounded_number_of_looks() {
+        // A line of commits that the client names one by one, and another root that it wants.
+        let last = 200;
+        let parents: Vec<Vec<usize>> = (0..=last)
+            .map(|number| match number {
+                0 => Vec::new(),
+                number if number == last => Vec::new(),
+                number => vec![number - 1],
+            })
+            .collect();
+        let commits: Vec<(i64, &[usize])> = (0..).zip(parents.iter().map(Vec::as_slice)).collect();
+        let (database, ids) = history(&commits);
+        let looked_at = |rounds| {
+            let wants = [ids[last]];
+            let mut negotiation = Negotiation::new(&database, &wants, IdSet::default()).unwrap();
+            for have in &ids[..last] {
+                negotiation.have(*have).unwrap();
+                assert!(!is_ready_at_flush(&mut negotiation, rounds).unwrap());
+            }
+            negotiation.looked_at()
+        };
+        assert_eq!(looked_at(Rounds::One), last);
+        assert_eq!(looked_at(Rounds::Many), 64);
     }
 }

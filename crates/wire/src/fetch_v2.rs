@@ -15,6 +15,7 @@ use crate::shown::Shown;
 use crate::sideband::{self, Bands};
 use crate::upload_pack::FetchOptions;
 use crate::v2::Arguments;
+use crate::walk_progress::WalkProgress;
 use crate::wanted_ids::not_our_ref;
 
 #[derive(Debug, Default)]
@@ -65,7 +66,14 @@ pub(crate) fn fetch(
     if wants_acknowledgments {
         out.delim()?;
     }
-    let shallow = ShallowAnswer::to(&request.shallow, &request.wants, true, shown, options)?;
+    let shallow = {
+        let progress = match *sideband_all {
+            true => WalkProgress::in_bands(options, &mut out),
+            false => WalkProgress::silent(options),
+        };
+        let (shallow, wants) = (&request.shallow, &request.wants);
+        ShallowAnswer::to(shallow, wants, true, shown, options, &progress)?
+    };
     if !request.shallow.is_none() || !shown.shallow().is_empty() {
         out.text(format_args!("shallow-info\n"))?;
         shallow.write(&mut out)?;

@@ -58,6 +58,7 @@ mod source;
 mod upload_pack;
 mod v2;
 mod version;
+mod walk_progress;
 mod wanted_ids;
 
 pub use advertise::{advertise, advertise_upload_pack};

@@ -94,3 +94,11 @@ impl<'a> Negotiation<'a> {
         self.is_ready()
     }
 }
+
+#[cfg(test)]
+impl Negotiation<'_> {
+    /// How many common objects were known when it was last looked.
+    pub(crate) fn looked_at(&self) -> usize {
+        self.looked_at
+    }
+}

@@ -151,6 +151,14 @@ impl<'a> PacketWriter<'a> {
         self.band = band;
     }
 
+    /// Sends a line of `band` with nothing in it, and what was written before it.
+    pub(crate) fn keep_alive(&mut self, band: u8) -> io::Result<()> {
+        let before = self.band.replace(band);
+        let written = self.data(&[]);
+        self.band = before;
+        written.and_then(|()| self.send())
+    }
+
     /// Writes one line made of `parts`. Together they must fit in [`MAX_DATA`].
     pub fn data(&mut self, parts: &[&[u8]]) -> io::Result<()> {
         let band = self.band;

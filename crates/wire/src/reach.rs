@@ -191,7 +191,7 @@ fn links(
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::sync::Arc;
 
     use packhouse_object::{Commit, NewObject, ObjectCache, Signature};
@@ -199,7 +199,7 @@ mod tests {
     use super::*;
 
     /// Commits with the given times and parents (by position), and a database of them.
-    fn history(commits: &[(i64, &[usize])]) -> (Database, Vec<ObjectId>) {
+    pub(crate) fn history(commits: &[(i64, &[usize])]) -> (Database, Vec<ObjectId>) {
         let tree = NewObject::new(ObjectKind::Tree, Vec::new()).unwrap();
         let mut ids: Vec<ObjectId> = Vec::new();
         let mut objects = vec![tree.clone()];

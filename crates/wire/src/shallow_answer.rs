@@ -36,6 +36,7 @@ impl ShallowAnswer {
         plain_too: bool,
         shown: &Shown<'_>,
         options: &FetchOptions,
+        progress: &dyn Progress,
     ) -> Result<ShallowAnswer, WireError> {
         let own: IdSet = shown.shallow().iter().copied().collect();
         let mut answer = ShallowAnswer {
@@ -43,25 +44,24 @@ impl ShallowAnswer {
             ..ShallowAnswer::default()
         };
         let db = shown.database();
-        let progress = Cancelling(options);
         let boundary = match request.depth {
             Some(INFINITE_DEPTH) if own.is_empty() => Boundary {
                 shallow: Vec::new(),
                 inside: request.shallow.iter().copied().collect(),
             },
             Some(depth) if request.relative => {
-                let ends = reached(request, shown, options)?;
+                let ends = reached(request, shown, options, progress)?;
                 let depth = depth.saturating_add(1).min(INFINITE_DEPTH);
-                cut_at_depth(db, &own, &ends, depth, &progress)?
+                cut_at_depth(db, &own, &ends, depth, progress)?
             }
-            Some(depth) => cut_at_depth(db, &own, wants, depth, &progress)?,
+            Some(depth) => cut_at_depth(db, &own, wants, depth, progress)?,
             None if request.by_rules() => {
                 let (excluded, since) = (&request.excluded, request.since);
-                cut_by_rules(db, &own, wants, excluded, since, &progress)?
+                cut_by_rules(db, &own, wants, excluded, since, progress)?
                     .ok_or_else(|| WireError::refused("no commits selected for shallow requests"))?
             }
             None if plain_too && !own.is_empty() => {
-                cut_at_depth(db, &answer.cut, wants, INFINITE_DEPTH, &progress)?
+                cut_at_depth(db, &answer.cut, wants, INFINITE_DEPTH, progress)?
             }
             None => return Ok(answer),
         };
@@ -106,20 +106,12 @@ fn reached(
     request: &ShallowRequest,
     shown: &Shown<'_>,
     options: &FetchOptions,
+    progress: &dyn Progress,
 ) -> Result<Vec<ObjectId>, ReadError> {
     let own: IdSet = shown.shallow().iter().copied().collect();
     let ends: IdSet = request.shallow.iter().copied().collect();
     let tips = shown.tips(options.wants.sees_hidden());
-    let foreign = unreachable_from(shown.database(), &ends, tips, &own, &Cancelling(options))?;
+    let foreign = unreachable_from(shown.database(), &ends, tips, &own, progress)?;
     let ends = request.shallow.iter().copied();
     Ok(ends.filter(|end| !foreign.contains(end)).collect())
-}
-
-/// Nothing is shown while history is walked before an answer begins, but it can be ended.
-pub(crate) struct Cancelling<'a>(pub(crate) &'a FetchOptions);
-
-impl Progress for Cancelling<'_> {
-    fn cancelled(&self) -> bool {
-        self.0.is_cancelled()
-    }
 }

@@ -28,7 +28,7 @@ impl Bands {
 }
 
 pub(crate) const DATA: u8 = 1;
-const PROGRESS: u8 = 2;
+pub(crate) const PROGRESS: u8 = 2;
 pub(crate) const ERROR: u8 = 3;
 
 /// The output of one answer, shared by who writes data and who reports progress.

@@ -4,9 +4,9 @@ use packhouse_object::{IdSet, ObjectId, ObjectKind, ReadError};
 
 use crate::error::WireError;
 use crate::reach::unreachable_from;
-use crate::shallow_answer::Cancelling;
 use crate::shown::Shown;
 use crate::upload_pack::{FetchOptions, Rounds};
+use crate::walk_progress::WalkProgress;
 
 /// Which objects versions 0 and 1 may want besides those that refs name. In version 2 any object may be wanted that is
 /// there, as from git: whoever knows an id has seen what leads to it.
@@ -94,7 +94,7 @@ impl WantRules {
             &commits,
             tips.iter().copied(),
             &own,
-            &Cancelling(options),
+            &WalkProgress::silent(options),
         )?;
         let is_foreign = |want: &&ObjectId| -> Result<bool, ReadError> {
             Ok(!foreign.is_empty() && foreign.contains(&db.peel(*want)?.0))

@@ -123,6 +123,44 @@ fn a_client_that_waits_is_kept_awake() {
 }
 
 #[test]
+fn a_client_is_kept_awake_while_its_depth_is_worked_out() {
+    let tmp = tempfile::TempDir::new().unwrap();
+    let git = init_bare(&tmp.path().join("repo.git"));
+    // More commits than are walked between two looks at the clock.
+    let commits: String = (1..=1500)
+        .map(|number| {
+            format!(
+                "commit refs/heads/main\ncommitter A <a@example.com> {number} +0000\ndata 1\nm\n"
+            )
+        })
+        .collect();
+    git.feed(&["fast-import", "--quiet"], commits.as_bytes());
+    let want = git.run(&["rev-parse", "main"]);
+    let body = encode(&[
+        text("command=fetch"),
+        Line::Delim,
+        text("sideband-all"),
+        text("deepen 1400"),
+        text(format!("want {want}")),
+        text("done"),
+        Line::Flush,
+    ]);
+    let mut options = FetchOptions {
+        sideband_all: true,
+        ..FetchOptions::default()
+    };
+    for (keepalive, is_woken) in [(Duration::ZERO, true), (Duration::from_secs(60), false)] {
+        options.keepalive = keepalive;
+        let mut out = Vec::new();
+        fetch(&git, &body, &mut out, &options).unwrap();
+        let begins = |what: &[u8]| out.windows(what.len()).position(|window| window == what);
+        let pack_at = begins(b"packfile").unwrap();
+        let woken = begins(b"0005\x02").is_some_and(|at| at < pack_at);
+        assert_eq!(woken, is_woken);
+    }
+}
+
+#[test]
 fn a_client_killed_in_a_clone_leaves_the_server_well() {
     let world = crate::backends::World::new();
     let work = init_bare(&world.path("seed.git"));
