@@ -2,11 +2,15 @@
 //!
 //! It works in a bare repository of its own, made for this, whose packs are links to those of the view; what it writes is
 //! held against its checksum and taken over. It runs no hooks and reads no configuration of anybody's.
+//!
+//! It has to tell its progress, which nobody wants to know, because the pipe for that breaks when this process is
+//! killed: so it ends, instead of working on for nobody.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::thread;
 use std::time::Duration;
 
 use packhouse_object::{FinishedPack, ObjectId, Pack, PackError, Progress};
@@ -18,6 +22,9 @@ const LOOK: Duration = Duration::from_millis(50);
 const WINDOW_MEMORY: &str = "pack.windowMemory=32m";
 /// Larger files are not compared with others.
 const BIG_FILE: &str = "core.bigFileThreshold=32m";
+
+/// How much is kept of what it says.
+const SAID_BYTES: usize = 16 << 10;
 
 /// Why git did not do it.
 #[derive(Debug, thiserror::Error)]
@@ -58,7 +65,12 @@ pub(super) fn repack(
     }
     let mut child = Command::new(git)
         .args(["-c", WINDOW_MEMORY, "-c", BIG_FILE])
-        .args(["pack-objects", "-q", "--revs", "--delta-base-offset"])
+        .args([
+            "pack-objects",
+            "--progress",
+            "--revs",
+            "--delta-base-offset",
+        ])
         .arg(dir.join("new"))
         .current_dir(dir)
         .env_clear()
@@ -68,14 +80,15 @@ pub(super) fn repack(
         .env("GIT_CONFIG_NOSYSTEM", "1")
         .stdin(Stdio::piped())
         .stdout(File::create(dir.join("out"))?)
-        .stderr(File::create(dir.join("err"))?)
+        .stderr(Stdio::piped())
         .spawn()?;
+    let stderr = child.stderr.take().expect("it is piped");
+    let listening = thread::spawn(move || listen(stderr));
     let fed = feed(&mut child, tips);
     let status = wait(&mut child, progress)?;
+    let said = listening.join().unwrap_or_default();
     if !status {
-        let said = fs::read(dir.join("err"))?;
-        let said = String::from_utf8_lossy(&said[..said.len().min(1000)]).into_owned();
-        return Err(GitError::Failed(said));
+        return Err(GitError::Failed(complaint(&said)));
     }
     fed?;
     let name = fs::read_to_string(dir.join("out"))?;
@@ -102,6 +115,31 @@ fn feed(child: &mut Child, tips: &[ObjectId]) -> io::Result<()> {
     stdin.write_all(lines.as_bytes())
 }
 
+/// Reads all that the program says, and returns the last of it.
+fn listen(mut stderr: ChildStderr) -> Vec<u8> {
+    let mut said = Vec::new();
+    let mut piece = [0; 4 << 10];
+    loop {
+        match stderr.read(&mut piece) {
+            Ok(0) => return said,
+            Ok(count) => said.extend_from_slice(&piece[..count]),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(_) => return said,
+        }
+        if said.len() > 2 * SAID_BYTES {
+            said.drain(..said.len() - SAID_BYTES);
+        }
+    }
+}
+
+/// What is no progress in what the program said.
+fn complaint(said: &[u8]) -> String {
+    let said = String::from_utf8_lossy(said);
+    let is_complaint = |line: &&str| line.starts_with("fatal: ") || line.starts_with("error: ");
+    let lines: Vec<&str> = said.split(['\n', '\r']).filter(is_complaint).collect();
+    lines.join("; ").chars().take(1000).collect()
+}
+
 /// Waits for the program, and ends it if it is no longer wanted. Returns whether it succeeded.
 fn wait(child: &mut Child, progress: &dyn Progress) -> Result<bool, GitError> {
     loop {
@@ -125,4 +163,82 @@ fn link(from: &Path, to: &Path) -> io::Result<()> {
 /// The files of open packs, without endings.
 pub(super) fn files_of<'a>(packs: impl Iterator<Item = &'a Pack>) -> Vec<PathBuf> {
     packs.map(|pack| pack.path().with_extension("")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+    use std::time::Instant;
+
+    use super::*;
+
+    /// Tells the process that is to be killed where it works.
+    const FOLDER: &str = "PACKHOUSE_TEST_KILLED_IN";
+
+    /// Whether there is such a process that still runs.
+    fn is_running(pid: &str) -> bool {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat"));
+        // Behind the name, which may hold anything, stands the state.
+        stat.is_ok_and(|stat| {
+            let state = stat.rsplit_once(") ").map(|(_, rest)| rest.as_bytes()[0]);
+            !matches!(state, Some(b'Z' | b'X'))
+        })
+    }
+
+    fn until(done: impl Fn() -> bool) -> bool {
+        let began = Instant::now();
+        while !done() {
+            if began.elapsed() > Duration::from_secs(20) {
+                return false;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        true
+    }
+
+    #[test]
+    fn the_program_does_not_outlive_a_kill_of_this_one() {
+        if let Some(folder) = std::env::var_os(FOLDER) {
+            let folder = PathBuf::from(folder);
+            let _ = repack(&folder.join("git"), &folder, &[], &[], &());
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let (git, pid) = (folder.path().join("git"), folder.path().join("pid"));
+        // As git does: it works for a long time, and tells its progress if it is asked to.
+        let script = format!(
+            "#!/bin/sh\necho $$ > {0}.new && mv {0}.new {0}\ncase \"$*\" in *--progress*) ;; *) exec sleep 100 ;; esac\n\
+             while :; do echo progress >&2; sleep 0.05; done\n",
+            pid.display()
+        );
+        fs::write(&git, script).unwrap();
+        fs::set_permissions(&git, fs::Permissions::from_mode(0o755)).unwrap();
+        let name =
+            "hosted::repack::with_git::tests::the_program_does_not_outlive_a_kill_of_this_one";
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", name])
+            .env(FOLDER, folder.path())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        assert!(until(|| pid.exists()));
+        let pid = fs::read_to_string(&pid).unwrap();
+        let pid = pid.trim();
+        assert!(is_running(pid));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let has_ended = until(|| !is_running(pid));
+        if !has_ended {
+            let _ = Command::new("kill").arg(pid).status();
+        }
+        assert!(has_ended);
+    }
+
+    #[test]
+    fn of_what_is_said_the_complaint_is_told() {
+        let said =
+            b"Enumerating objects: 5\rEnumerating objects: 9, done.\nerror: one\nfatal: two\n";
+        assert_eq!(complaint(said), "error: one; fatal: two");
+        assert_eq!(complaint(b"Counting objects: 1\r"), "");
+    }
 }
