@@ -121,24 +121,7 @@ pub enum PathError {
 
 /// Checks one name as it may stand in a tree.
 pub fn check_entry_name(name: &[u8]) -> Result<(), PathError> {
-    match name {
-        b"" => return Err(PathError::Empty),
-        b"." | b".." => return Err(PathError::Dots),
-        _ => {}
-    }
-    if name.contains(&b'/') {
-        return Err(PathError::Slash);
-    }
-    if name.contains(&0) {
-        return Err(PathError::Nul);
-    }
-    if name.len() > MAX_PART_BYTES {
-        return Err(PathError::TooLong);
-    }
-    if is_hfs_dot(name, b"git") || windows_parts(name).any(is_ntfs_dotgit) {
-        return Err(PathError::DotGit);
-    }
-    Ok(())
+    judge_name(name, &mut Err)
 }
 
 /// Checks one name together with what it names: some names are for files only.
@@ -148,20 +131,54 @@ pub fn check_entry(name: &[u8], mode: EntryMode) -> Result<(), PathError> {
 
 /// Like [`check_entry`]; returns which file Git takes it for, whose content has rules too.
 pub fn special_entry(name: &[u8], mode: EntryMode) -> Result<Option<SpecialFile>, PathError> {
-    check_entry_name(name)?;
+    judge_entry(name, mode, &mut Err)
+}
+
+/// As [`special_entry`], where `judge` has a say: what it lets pass is looked at further.
+pub(crate) fn judge_entry<E>(
+    name: &[u8],
+    mode: EntryMode,
+    judge: &mut dyn FnMut(PathError) -> Result<(), E>,
+) -> Result<Option<SpecialFile>, E> {
+    judge_name(name, judge)?;
     let special = match special_names(name) {
         (false, false) => None,
         (true, false) => Some(SpecialFile::Modules),
         (false, true) => Some(SpecialFile::Attributes),
-        (true, true) => return Err(PathError::TwoFiles),
+        (true, true) => {
+            judge(PathError::TwoFiles)?;
+            Some(SpecialFile::Modules)
+        }
     };
     match (special, mode) {
-        (None, _) | (_, EntryMode::Blob | EntryMode::Executable) => Ok(special),
-        (Some(SpecialFile::Modules), EntryMode::Symlink) => Err(PathError::DotGitmodulesLink),
+        (None, _) | (_, EntryMode::Blob | EntryMode::Executable) => return Ok(special),
+        (Some(SpecialFile::Modules), EntryMode::Symlink) => judge(PathError::DotGitmodulesLink)?,
         // Git does not read it then.
-        (Some(SpecialFile::Attributes), EntryMode::Symlink) => Ok(None),
-        (Some(file), EntryMode::Tree | EntryMode::Submodule) => Err(PathError::NoFile(file)),
+        (Some(SpecialFile::Attributes), EntryMode::Symlink) => {}
+        (Some(file), EntryMode::Tree | EntryMode::Submodule) => judge(PathError::NoFile(file))?,
     }
+    Ok(None)
+}
+
+fn judge_name<E>(name: &[u8], judge: &mut dyn FnMut(PathError) -> Result<(), E>) -> Result<(), E> {
+    match name {
+        b"" => judge(PathError::Empty)?,
+        b"." | b".." => judge(PathError::Dots)?,
+        _ => {}
+    }
+    if name.contains(&b'/') {
+        judge(PathError::Slash)?;
+    }
+    if name.contains(&0) {
+        judge(PathError::Nul)?;
+    }
+    if name.len() > MAX_PART_BYTES {
+        judge(PathError::TooLong)?;
+    }
+    if is_hfs_dot(name, b"git") || windows_parts(name).any(is_ntfs_dotgit) {
+        judge(PathError::DotGit)?;
+    }
+    Ok(())
 }
 
 /// What Windows takes for separate parts: a backslash is a slash there.

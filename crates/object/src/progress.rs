@@ -25,6 +25,11 @@ pub trait Progress: Sync {
         let _ = (done, total);
     }
 
+    /// Something is not as it should be, and the work goes on.
+    fn warning(&self, text: &str) {
+        let _ = text;
+    }
+
     /// Whether the work should stop as soon as it can.
     fn cancelled(&self) -> bool {
         false

@@ -6,6 +6,7 @@
 
 mod aliases;
 mod doors;
+mod faults;
 mod fetches;
 mod hooks;
 mod http;

@@ -83,7 +83,9 @@ pub fn receive_pack(
     let unpacked = match request.has_pack() {
         true => {
             let progress = ReceiveProgress::new(&sideband, options, !request.quiet);
-            sink.unpack(reader.rest(), &request.shallow, &progress)
+            let unpacked = sink.unpack(reader.rest(), &request.shallow, &progress);
+            progress.show_warnings();
+            unpacked
         }
         false => Ok(()),
     };

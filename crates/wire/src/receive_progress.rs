@@ -11,6 +11,9 @@ use crate::sideband::Sideband;
 /// Lines that overwrite each other come at most this often, as from git.
 const REDRAW: Duration = Duration::from_secs(1);
 
+/// So many warnings are kept for the client; of more it learns their number.
+const MAX_WARNINGS: usize = 100;
+
 /// Reports the checking of a pack to the client, and the client's absence to who checks it.
 ///
 /// Nothing is sent while the pack is still arriving: a client need not read before it has written.
@@ -19,6 +22,13 @@ pub(crate) struct ReceiveProgress<'s, 'a> {
     options: &'s ReceiveOptions,
     shown: bool,
     drawn: Mutex<Drawn>,
+    warnings: Mutex<Warnings>,
+}
+
+#[derive(Default)]
+struct Warnings {
+    kept: Vec<String>,
+    more: u64,
 }
 
 struct Drawn {
@@ -42,6 +52,18 @@ impl<'s, 'a> ReceiveProgress<'s, 'a> {
             options,
             shown,
             drawn,
+            warnings: Mutex::default(),
+        }
+    }
+
+    /// Shows what is not as it should be, now that the pack has arrived.
+    pub(crate) fn show_warnings(&self) {
+        let mut warnings = self.warnings.lock().expect("no holder of this lock panics");
+        let Warnings { kept, more } = std::mem::take(&mut *warnings);
+        let more = (more > 0).then(|| format!("{more} more objects are not as they should be"));
+        for text in kept.into_iter().chain(more) {
+            // A failure is noticed by `cancelled`.
+            let _ = self.sideband.progress(&format!("warning: {text}\n"));
         }
     }
 
@@ -71,6 +93,14 @@ impl Progress for ReceiveProgress<'_, '_> {
             ));
         }
         let _ = self.sideband.keep_alive();
+    }
+
+    fn warning(&self, text: &str) {
+        let mut warnings = self.warnings.lock().expect("no holder of this lock panics");
+        match warnings.kept.len() < MAX_WARNINGS {
+            true => warnings.kept.push(text.to_owned()),
+            false => warnings.more += 1,
+        }
     }
 
     fn cancelled(&self) -> bool {

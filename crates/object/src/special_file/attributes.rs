@@ -4,7 +4,7 @@ use std::io::{self, Read};
 
 use bstr::ByteSlice;
 
-use super::SpecialFileError;
+use super::{Judge, SpecialFileError};
 
 /// The largest file that Git reads, in bytes: its `ATTR_MAX_FILE_SIZE`.
 pub const MAX_ATTRIBUTES_BYTES: u64 = 100 << 20;
@@ -13,9 +13,13 @@ pub const MAX_ATTRIBUTES_LINE_BYTES: usize = 2047;
 
 const PIECE_BYTES: usize = 64 << 10;
 
-pub(super) fn check(size: u64, content: &mut dyn Read) -> io::Result<Result<(), SpecialFileError>> {
+pub(super) fn check(
+    size: u64,
+    content: &mut dyn Read,
+    judge: &mut Judge<'_>,
+) -> io::Result<Result<(), SpecialFileError>> {
     if size > MAX_ATTRIBUTES_BYTES {
-        return Ok(Err(SpecialFileError::AttributesLarge { size }));
+        return Ok(judge(SpecialFileError::AttributesLarge { size }));
     }
     let mut piece = vec![0; PIECE_BYTES.min(size as usize)];
     let mut lines = Lines { line: 1, len: 0 };
@@ -29,7 +33,8 @@ pub(super) fn check(size: u64, content: &mut dyn Read) -> io::Result<Result<(), 
         // Git reads up to the first NUL.
         let end = piece[..n].find_byte(0);
         if let Err(error) = lines.take(&piece[..end.unwrap_or(n)]) {
-            return Ok(Err(error));
+            // There is nothing else to be wrong with it.
+            return Ok(judge(error));
         }
         if end.is_some() {
             return Ok(Ok(()));
@@ -77,8 +82,8 @@ mod tests {
 
     fn judge(text: &[u8]) -> Result<(), SpecialFileError> {
         let size = text.len() as u64;
-        let whole = check(size, &mut &text[..]).unwrap();
-        assert_eq!(check(size, &mut Drops(text)).unwrap(), whole);
+        let whole = check(size, &mut &text[..], &mut Err).unwrap();
+        assert_eq!(check(size, &mut Drops(text), &mut Err).unwrap(), whole);
         whole
     }
 
@@ -103,7 +108,7 @@ mod tests {
         let mut never = io::empty().chain(Drops(b"x"));
         let size = MAX_ATTRIBUTES_BYTES + 1;
         assert_eq!(
-            check(size, &mut never).unwrap(),
+            check(size, &mut never, &mut Err).unwrap(),
             Err(SpecialFileError::AttributesLarge { size })
         );
     }

@@ -44,10 +44,7 @@ impl SpecialFile {
         size: u64,
         content: &mut dyn Read,
     ) -> io::Result<Result<(), SpecialFileError>> {
-        match self {
-            SpecialFile::Modules => modules::check(size, content),
-            SpecialFile::Attributes => attributes::check(size, content),
-        }
+        self.judge(size, content, &mut Err)
     }
 
     /// Judges the blob `id`, which must be in the database.
@@ -55,6 +52,28 @@ impl SpecialFile {
         self,
         database: &Database,
         id: ObjectId,
+    ) -> Result<Result<(), SpecialFileError>, ReadError> {
+        self.judge_blob(database, id, &mut Err)
+    }
+
+    fn judge(
+        self,
+        size: u64,
+        content: &mut dyn Read,
+        judge: &mut Judge<'_>,
+    ) -> io::Result<Result<(), SpecialFileError>> {
+        match self {
+            SpecialFile::Modules => modules::check(size, content, judge),
+            SpecialFile::Attributes => attributes::check(size, content, judge),
+        }
+    }
+
+    /// As [`SpecialFile::check_blob`], where `judge` has a say in each fault.
+    pub(crate) fn judge_blob(
+        self,
+        database: &Database,
+        id: ObjectId,
+        judge: &mut Judge<'_>,
     ) -> Result<Result<(), SpecialFileError>, ReadError> {
         let mut blob = database.stream(&id)?.ok_or(ReadError::NotFound { id })?;
         if blob.kind != ObjectKind::Blob {
@@ -64,10 +83,13 @@ impl SpecialFile {
                 found: blob.kind,
             });
         }
-        self.check(blob.size, &mut blob)
+        self.judge(blob.size, &mut blob, judge)
             .map_err(|source| ReadError::Stream { id, source })
     }
 }
+
+/// Decides what a fault means: with `Ok` it is as if it were none.
+pub(crate) type Judge<'j> = dyn FnMut(SpecialFileError) -> Result<(), SpecialFileError> + 'j;
 
 impl fmt::Display for SpecialFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -6,38 +6,46 @@ use std::io::{self, Read};
 
 use bstr::ByteSlice;
 
-use super::{SpecialFileError, url};
+use super::{Judge, SpecialFileError, url};
 use crate::config_text::{ConfigItem, ConfigReading, read_config};
 
 /// The largest file that is judged, in bytes. Git gives up only where it streams blobs (512 MiB).
 pub const MAX_MODULES_BYTES: u64 = 4 << 20;
 
-pub(super) fn check(size: u64, content: &mut dyn Read) -> io::Result<Result<(), SpecialFileError>> {
+pub(super) fn check(
+    size: u64,
+    content: &mut dyn Read,
+    judge: &mut Judge<'_>,
+) -> io::Result<Result<(), SpecialFileError>> {
     if size > MAX_MODULES_BYTES {
-        return Ok(Err(SpecialFileError::ModulesLarge { size }));
+        return Ok(judge(SpecialFileError::ModulesLarge { size }));
     }
     let mut text = Vec::with_capacity(size as usize);
     content.take(MAX_MODULES_BYTES).read_to_end(&mut text)?;
-    Ok(check_text(&text))
+    Ok(check_text(&text, judge))
 }
 
-fn check_text(text: &[u8]) -> Result<(), SpecialFileError> {
-    judge(text, ConfigReading::File)?;
+fn check_text(text: &[u8], judge: &mut Judge<'_>) -> Result<(), SpecialFileError> {
+    check_reading(text, ConfigReading::File, judge)?;
     // Which of the two a Git makes of it depends on its version and on the machine.
     match text.contains(&0xff) {
-        true => judge(text, ConfigReading::SignedMemory),
+        true => check_reading(text, ConfigReading::SignedMemory, judge),
         false => Ok(()),
     }
 }
 
-fn judge(text: &[u8], reading: ConfigReading) -> Result<(), SpecialFileError> {
+fn check_reading(
+    text: &[u8],
+    reading: ConfigReading,
+    judge: &mut Judge<'_>,
+) -> Result<(), SpecialFileError> {
     let mut first = Ok(());
     let mut section = Section::Other;
     let read = read_config(text, reading, &mut |line, item| {
         match item {
             ConfigItem::Section(name) => section = Section::new(name),
             ConfigItem::Setting { key, value } => {
-                first = section.check(line, key, value);
+                first = section.check(line, key, value, judge);
                 first.map_err(|_| "refused")?;
             }
         }
@@ -78,7 +86,13 @@ impl Section {
         }
     }
 
-    fn check(&self, line: usize, key: &[u8], value: Option<&[u8]>) -> Result<(), SpecialFileError> {
+    fn check(
+        &self,
+        line: usize,
+        key: &[u8],
+        value: Option<&[u8]>,
+        judge: &mut Judge<'_>,
+    ) -> Result<(), SpecialFileError> {
         let Section::Submodule {
             has_bad_name,
             key: own_key,
@@ -87,16 +101,16 @@ impl Section {
             return Ok(());
         };
         if *has_bad_name {
-            return Err(SpecialFileError::ModulesName { line });
+            judge(SpecialFileError::ModulesName { line })?;
         }
         let Some(value) = value else {
             return Ok(());
         };
         let value = value.find_byte(0).map_or(value, |end| &value[..end]);
         match own_key.as_deref().unwrap_or(key) {
-            b"url" if !url::is_allowed(value) => Err(SpecialFileError::ModulesUrl { line }),
-            b"path" if value.starts_with(b"-") => Err(SpecialFileError::ModulesPath { line }),
-            b"update" if value.starts_with(b"!") => Err(SpecialFileError::ModulesUpdate { line }),
+            b"url" if !url::is_allowed(value) => judge(SpecialFileError::ModulesUrl { line }),
+            b"path" if value.starts_with(b"-") => judge(SpecialFileError::ModulesPath { line }),
+            b"update" if value.starts_with(b"!") => judge(SpecialFileError::ModulesUpdate { line }),
             _ => Ok(()),
         }
     }
@@ -118,7 +132,7 @@ mod tests {
 
     #[test]
     fn the_first_offence_is_told_with_its_line() {
-        let judge = |text: &str| check_text(text.as_bytes());
+        let judge = |text: &str| check_text(text.as_bytes(), &mut Err);
         let text = "[submodule \"x\"]\npath = a\nurl = -u./x\n";
         assert_eq!(judge(text), Err(SpecialFileError::ModulesUrl { line: 3 }));
         let text = "[submodule \"a/../b\"]\npath = a\nurl = -u\n";
@@ -142,7 +156,7 @@ mod tests {
             text.extend_from_slice(b"a\n");
         }
         let started = std::time::Instant::now();
-        assert_eq!(check_text(&text), Ok(()));
+        assert_eq!(check_text(&text, &mut Err), Ok(()));
         // Each of a million settings beside a name of two million bytes: days, if it were read anew.
         assert!(started.elapsed().as_secs() < 30);
     }
@@ -150,7 +164,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_is_too_strange(text in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = check_text(&text);
+            let _ = check_text(&text, &mut Err);
         }
 
         #[test]
@@ -159,8 +173,8 @@ mod tests {
             cut in 0..60usize,
         ) {
             let text = text.as_bytes();
-            let _ = check_text(&text[..cut.min(text.len())]);
-            let _ = check_text(&[text, b"\xff", text].concat());
+            let _ = check_text(&text[..cut.min(text.len())], &mut Err);
+            let _ = check_text(&[text, b"\xff", text].concat(), &mut Err);
             let _ = url::is_allowed(text);
         }
     }

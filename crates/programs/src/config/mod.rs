@@ -65,6 +65,17 @@ impl Config {
             })
     }
 
+    /// The settings whose names begin with `prefix`, by the rest of the name, in order.
+    pub(crate) fn below<'c>(
+        &'c self,
+        prefix: &'c str,
+    ) -> impl Iterator<Item = (&'c BStr, Option<&'c BStr>)> {
+        self.entries.iter().filter_map(move |(known, value)| {
+            let rest = known.strip_prefix(prefix.as_bytes())?;
+            Some((rest.as_bstr(), value.as_ref().map(|value| value.as_bstr())))
+        })
+    }
+
     fn find(&self, name: &str) -> Option<Option<&BStr>> {
         let (_, value) = self.entries.iter().rev().find(|(known, _)| known == name)?;
         Some(value.as_ref().map(|value| value.as_bstr()))

@@ -9,6 +9,7 @@ mod haves;
 mod hook_line;
 mod hooks;
 mod nonce;
+mod object_rules;
 mod place;
 mod proc_receive;
 mod settings;

@@ -12,10 +12,11 @@ use super::certificate::Signatures;
 use super::haves;
 use super::hooks::Hooks;
 use super::nonce::Nonce;
+use super::object_rules::object_rules;
 use super::proc_receive::ProcReceiveRefs;
 use super::settings::PushSettings;
 use super::sink::DirectorySink;
-use crate::config::Config;
+use crate::config::{Config, home};
 use crate::environment::Environment;
 use crate::error::ProgramError;
 use crate::namespace;
@@ -48,8 +49,10 @@ impl PushPlace {
     ) -> Result<PushPlace, ProgramError> {
         let git_dir = repository.git_dir().to_owned();
         let folder = hooks_folder(&git_dir, config, environment);
+        let mut settings = PushSettings::read(config)?;
+        settings.limits.rules = object_rules(config, &git_dir, home(environment).as_deref())?;
         Ok(PushPlace {
-            settings: PushSettings::read(config)?,
+            settings,
             hooks: Hooks::new(folder, git_dir, environment.clone()),
             who,
             signatures: Signatures::new(config, environment),
@@ -83,6 +86,7 @@ impl PushPlace {
             pack_bytes: limits.pack_bytes.min(own.pack_bytes),
             small_objects: own.small_objects,
             small_pack_bytes: own.small_pack_bytes,
+            rules: own.rules.clone(),
             ..limits
         };
         self

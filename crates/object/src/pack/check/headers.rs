@@ -1,9 +1,13 @@
 //! Commits and tags: lines in a given order, then a message.
 
-use super::{Link, SyntaxError};
+use super::{Judge, Link, SyntaxError};
 use crate::{ObjectId, ObjectKind};
 
-pub(super) fn check_commit(data: &[u8], mut link: impl FnMut(Link)) -> Result<(), SyntaxError> {
+pub(super) fn check_commit(
+    data: &[u8],
+    judge: &mut Judge<'_>,
+    mut link: impl FnMut(Link),
+) -> Result<(), SyntaxError> {
     let mut lines = Lines::new(data)?;
     let tree = lines.take("tree ").ok_or(SyntaxError::MissingTree)?;
     let tree = id(tree, SyntaxError::BadTreeId)?;
@@ -12,23 +16,31 @@ pub(super) fn check_commit(data: &[u8], mut link: impl FnMut(Link)) -> Result<()
         let parent = id(parent, SyntaxError::BadParentId)?;
         link(Link::new(parent, ObjectKind::Commit));
     }
-    check_signature(lines.take("author ").ok_or(SyntaxError::MissingAuthor)?)?;
-    if lines.take("author ").is_some() {
-        return Err(SyntaxError::MultipleAuthors);
+    let mut authors = 0;
+    while let Some(author) = lines.take("author ") {
+        authors += 1;
+        check_signature(author).or_else(&mut *judge)?;
     }
-    check_signature(
-        lines
-            .take("committer ")
-            .ok_or(SyntaxError::MissingCommitter)?,
-    )?;
-    if data.contains(&0) {
-        Err(SyntaxError::NulInCommit)
-    } else {
-        Ok(())
+    match authors {
+        0 => judge(SyntaxError::MissingAuthor)?,
+        1 => {}
+        _ => judge(SyntaxError::MultipleAuthors)?,
+    }
+    match lines.take("committer ") {
+        Some(committer) => check_signature(committer).or_else(&mut *judge)?,
+        None => judge(SyntaxError::MissingCommitter)?,
+    }
+    match data.contains(&0) {
+        true => judge(SyntaxError::NulInCommit),
+        false => Ok(()),
     }
 }
 
-pub(super) fn check_tag(data: &[u8], mut link: impl FnMut(Link)) -> Result<(), SyntaxError> {
+pub(super) fn check_tag(
+    data: &[u8],
+    judge: &mut Judge<'_>,
+    mut link: impl FnMut(Link),
+) -> Result<(), SyntaxError> {
     let mut lines = Lines::new(data)?;
     let object = lines.take("object ").ok_or(SyntaxError::MissingObject)?;
     let object = id(object, SyntaxError::BadObjectId)?;
@@ -37,7 +49,8 @@ pub(super) fn check_tag(data: &[u8], mut link: impl FnMut(Link)) -> Result<(), S
     link(Link::new(object, kind));
     lines.take("tag ").ok_or(SyntaxError::MissingTagName)?;
     // Tags of the first years of Git have none.
-    lines.take("tagger ").map_or(Ok(()), check_signature)
+    let tagger = lines.take("tagger ");
+    tagger.map_or(Ok(()), check_signature).or_else(judge)
 }
 
 /// The header lines, each ending with a line break, none of them with a NUL.

@@ -6,9 +6,11 @@
 
 mod error;
 mod headers;
+mod rules;
 mod tree;
 
 pub use error::SyntaxError;
+pub use rules::{ObjectRules, Severity};
 
 use crate::{ObjectId, ObjectKind, SpecialFile};
 
@@ -37,10 +39,23 @@ pub fn check_object(
     data: &[u8],
     link: impl FnMut(Link),
 ) -> Result<(), SyntaxError> {
+    judge_object(kind, data, &mut Err, link)
+}
+
+/// Decides what a fault means: with `Ok` it is as if it were none.
+pub(crate) type Judge<'j> = dyn FnMut(SyntaxError) -> Result<(), SyntaxError> + 'j;
+
+/// As [`check_object`], where `judge` has a say in all faults but those that leave nothing to be read.
+pub(crate) fn judge_object(
+    kind: ObjectKind,
+    data: &[u8],
+    judge: &mut Judge<'_>,
+    link: impl FnMut(Link),
+) -> Result<(), SyntaxError> {
     match kind {
-        ObjectKind::Commit => headers::check_commit(data, link),
-        ObjectKind::Tree => tree::check_tree(data, link),
-        ObjectKind::Tag => headers::check_tag(data, link),
+        ObjectKind::Commit => headers::check_commit(data, judge, link),
+        ObjectKind::Tree => tree::check_tree(data, judge, link),
+        ObjectKind::Tag => headers::check_tag(data, judge, link),
         ObjectKind::Blob => Ok(()),
     }
 }

@@ -2,25 +2,32 @@
 
 use std::cmp::Ordering;
 
-use super::{Link, SyntaxError};
-use crate::{EntryMode, HashKind, ObjectId, ObjectKind, special_entry};
+use super::{Judge, Link, SyntaxError};
+use crate::path::judge_entry;
+use crate::{EntryMode, HashKind, ObjectId, ObjectKind};
 
 const HASH_LEN: usize = HashKind::Sha1.len_in_bytes();
 
-pub(super) fn check_tree(mut rest: &[u8], mut link: impl FnMut(Link)) -> Result<(), SyntaxError> {
+pub(super) fn check_tree(
+    mut rest: &[u8],
+    judge: &mut Judge<'_>,
+    mut link: impl FnMut(Link),
+) -> Result<(), SyntaxError> {
     let mut order = Order::default();
     while !rest.is_empty() {
         let (entry, tail) = split_entry(rest).ok_or(SyntaxError::BadTree)?;
         rest = tail;
         if entry.mode.starts_with(b"0") {
-            return Err(SyntaxError::ZeroPaddedMode);
+            judge(SyntaxError::ZeroPaddedMode)?;
         }
         let mode = EntryMode::from_octal_str(entry.mode).ok_or(SyntaxError::BadMode)?;
-        let special = special_entry(entry.name, mode)?;
+        let special = judge_entry(entry.name, mode, &mut |fault| judge(fault.into()))?;
         if entry.id.is_null() {
             return Err(SyntaxError::NullId);
         }
-        order.check_next(entry.name, mode.is_tree())?;
+        order
+            .check_next(entry.name, mode.is_tree())
+            .or_else(&mut *judge)?;
         let kind = match mode {
             EntryMode::Submodule => continue,
             EntryMode::Tree => ObjectKind::Tree,
@@ -65,27 +72,25 @@ struct Order<'a> {
 }
 
 impl<'a> Order<'a> {
+    /// Takes the next name, whatever is wrong with it.
     fn check_next(&mut self, name: &'a [u8], is_tree: bool) -> Result<(), SyntaxError> {
-        if let Some((last, last_is_tree)) = self.last {
+        let mut checked = Ok(());
+        if let Some((last, last_is_tree)) = self.last.replace((name, is_tree)) {
             if last == name {
-                return Err(SyntaxError::DuplicateEntries);
-            }
-            if compare(last, last_is_tree, name, is_tree) != Ordering::Less {
-                return Err(SyntaxError::NotSorted);
+                checked = Err(SyntaxError::DuplicateEntries);
+            } else if compare(last, last_is_tree, name, is_tree) != Ordering::Less {
+                checked = Err(SyntaxError::NotSorted);
             }
         }
         while self.open.last().is_some_and(|open| !name.starts_with(open)) {
             self.open.pop();
         }
-        if is_tree {
-            if self.open.last() == Some(&name) {
-                return Err(SyntaxError::DuplicateEntries);
-            }
-        } else {
+        if !is_tree {
             self.open.push(name);
+        } else if self.open.last() == Some(&name) {
+            checked = checked.and(Err(SyntaxError::DuplicateEntries));
         }
-        self.last = Some((name, is_tree));
-        Ok(())
+        checked
     }
 }
 
@@ -116,7 +121,7 @@ mod tests {
 
     fn check(entries: &[(&str, &str)]) -> Result<usize, SyntaxError> {
         let mut links = 0;
-        check_tree(&tree(entries), |_| links += 1).map(|()| links)
+        check_tree(&tree(entries), &mut Err, |_| links += 1).map(|()| links)
     }
 
     #[test]
@@ -169,7 +174,11 @@ mod tests {
         let data = tree(&[("100644", "a"), ("40000", "b")]);
         for len in 0..=data.len() {
             let whole = len == 0 || len == 29 || len == data.len();
-            assert_eq!(check_tree(&data[..len], |_| {}).is_ok(), whole, "{len}");
+            assert_eq!(
+                check_tree(&data[..len], &mut Err, |_| {}).is_ok(),
+                whole,
+                "{len}"
+            );
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::ReceiveError;
 use crate::ObjectKind;
 use crate::pack::MAX_DELTA_DEPTH;
+use crate::pack::check::ObjectRules;
 
 /// What a pack may cost. The default suits a server that has to take whole histories.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub struct ReceiveLimits {
     pub small_objects: u64,
     /// …and they have, inflated, no more bytes than this.
     pub small_object_bytes: u64,
+    /// Which rules its objects may break.
+    pub rules: ObjectRules,
 }
 
 impl ReceiveLimits {
@@ -66,6 +69,7 @@ impl Default for ReceiveLimits {
             small_pack_bytes: 1 << 20,
             small_objects: 1000,
             small_object_bytes: 8 << 20,
+            rules: ObjectRules::default(),
         }
     }
 }

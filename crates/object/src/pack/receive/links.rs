@@ -12,7 +12,7 @@ use std::hash::BuildHasher;
 use super::special::SpecialFiles;
 use super::{Context, ReceiveError};
 use crate::pack::check::{self, Link};
-use crate::{HashKind, IdSet, ObjectId, ObjectKind, oid};
+use crate::{HashKind, ObjectId, ObjectKind, oid};
 
 /// A batch of this many is handed on.
 const BATCH_LEN: usize = 8 << 10;
@@ -45,29 +45,30 @@ impl NamedBatch {
         }
     }
 
-    /// Checks the syntax of an object and gathers what it names, but for the parents of the commits `cut_at`.
+    /// Checks the syntax of an object and gathers what it names, but for the parents of commits at which history is cut.
     pub(super) fn check_object(
         &mut self,
         id: ObjectId,
         kind: ObjectKind,
         data: &[u8],
         position: u32,
-        cut_at: &IdSet,
+        context: Context<'_>,
     ) -> Result<(), ReceiveError> {
         if kind == ObjectKind::Blob {
             return Ok(());
         }
-        let is_cut = kind == ObjectKind::Commit && cut_at.contains(&id);
+        let is_cut = kind == ObjectKind::Commit && context.cut_at.contains(&id);
         let gather = |link: Link| {
             if !(is_cut && link.kind == ObjectKind::Commit) {
                 self.push(link, position);
             }
         };
-        check::check_object(kind, data, gather).map_err(|reason| ReceiveError::BadObject {
-            id,
-            kind,
-            reason,
-        })
+        let mut judge = |fault: check::SyntaxError| match context.tolerates(id, &fault) {
+            true => Ok(()),
+            false => Err(fault),
+        };
+        let checked = check::judge_object(kind, data, &mut judge, gather);
+        checked.map_err(|reason| ReceiveError::BadObject { id, kind, reason })
     }
 
     fn push(&mut self, link: Link, by: u32) {

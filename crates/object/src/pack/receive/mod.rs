@@ -25,6 +25,7 @@ mod special;
 mod table;
 mod worker;
 
+use std::fmt::Display;
 use std::io::Read;
 use std::path::Path;
 
@@ -32,7 +33,7 @@ pub use error::ReceiveError;
 pub use limits::ReceiveLimits;
 
 use super::FinishedPack;
-use crate::{Database, IdSet, NewObject, Progress};
+use crate::{Database, IdSet, NewObject, ObjectId, Progress};
 
 /// A pack that was received, whole and checked.
 #[derive(Debug)]
@@ -55,6 +56,11 @@ struct Context<'a> {
 }
 
 impl Context<'_> {
+    /// Whether an object is taken despite a fault.
+    fn tolerates(&self, id: ObjectId, fault: &dyn Display) -> bool {
+        self.limits.rules.tolerate(id, fault, self.progress)
+    }
+
     fn check_cancelled(&self) -> Result<(), ReceiveError> {
         if self.progress.cancelled() {
             Err(ReceiveError::Cancelled)

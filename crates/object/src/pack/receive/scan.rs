@@ -250,9 +250,8 @@ impl Scan<'_> {
         let data = &self.piece[..size];
         let id =
             hash_object(kind, data).map_err(|source| ReceiveError::Collision { offset, source })?;
-        let cut_at = self.context.cut_at;
         self.named
-            .check_object(id, kind, data, current.position, cut_at)?;
+            .check_object(id, kind, data, current.position, self.context)?;
         if self.named.is_full() {
             self.links.add(&mut self.named, self.context)?;
         }

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use super::budget::Budget;
 use super::{Context, ReceiveError};
-use crate::{Database, ObjectId, SpecialFile};
+use crate::{Database, ObjectId, SpecialFile, SpecialFileError};
 
 /// What the trees of a pack name so, each once, with the position of a tree that does.
 #[derive(Default)]
@@ -47,7 +47,11 @@ impl SpecialFiles {
             context.check_cancelled()?;
             let header = database.header(&id).map_err(ReceiveError::Base)?;
             budget.spend(header.map_or(0, |header| header.size), pack_bytes)?;
-            file.check_blob(database, id)
+            let mut judge = |fault: SpecialFileError| match context.tolerates(id, &fault) {
+                true => Ok(()),
+                false => Err(fault),
+            };
+            file.judge_blob(database, id, &mut judge)
                 .map_err(ReceiveError::Base)?
                 .map_err(|reason| ReceiveError::BadSpecialFile {
                     id,

@@ -234,9 +234,9 @@ impl<'s, 'a> Worker<'s, 'a> {
         let limits = &self.shared.context.limits;
         limits.check_blob(kind, offset, self.result.len() as u64)?;
         let id = hash_object(kind, &self.result).map_err(|source| collision(offset, source))?;
-        let cut_at = self.shared.context.cut_at;
+        let context = self.shared.context;
         self.named
-            .check_object(id, kind, &self.result, position, cut_at)?;
+            .check_object(id, kind, &self.result, position, context)?;
         self.resolved.push(Resolved { position, id, kind });
         let children = self.shared.family.children(Some(position), &id);
         if children.is_empty() && !self.shared.collect {
@@ -305,8 +305,9 @@ impl<'s, 'a> Worker<'s, 'a> {
         };
         if let Some(body) = body.as_ref().filter(|_| kind != ObjectKind::Blob) {
             let data = body.load().map_err(ReceiveError::Storage)?;
-            let cut_at = self.shared.context.cut_at;
-            self.named.check_object(id, kind, &data, position, cut_at)?;
+            let context = self.shared.context;
+            self.named
+                .check_object(id, kind, &data, position, context)?;
         }
         self.resolved.push(Resolved { position, id, kind });
         let children = self.shared.family.children(Some(position), &id);

@@ -1,0 +1,203 @@
+//! Which rules of objects may be broken, and by which objects: `receive.fsck.<msg-id>` and `receive.fsck.skipList`.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::sync::Arc;
+
+use crate::{IdSet, ObjectId, Progress};
+
+/// What is made of an object that breaks a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Nothing.
+    Ignore,
+    /// The sender is told, and it is taken.
+    Warn,
+    /// It is refused.
+    Error,
+}
+
+/// The rules in force. By default all of them are, for all objects.
+///
+/// They are known by Git's names, in any case. What makes an object unreadable stays an error.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ObjectRules {
+    severities: Arc<BTreeMap<String, Severity>>,
+    skipped: Arc<IdSet>,
+}
+
+/// Rules that may be broken, in lower case.
+const RULES: [&str; 33] = [
+    "baddate",
+    "baddateoverflow",
+    "bademail",
+    "badname",
+    "badtimezone",
+    "duplicateentries",
+    "emptyname",
+    "fullpathname",
+    "gitattributesblob",
+    "gitattributeslarge",
+    "gitattributeslinelength",
+    "gitmodulesblob",
+    "gitmoduleslarge",
+    "gitmodulesname",
+    "gitmodulespath",
+    "gitmodulessymlink",
+    "gitmodulesupdate",
+    "gitmodulesurl",
+    "hasdot",
+    "hasdotdot",
+    "hasdotgit",
+    "largepathname",
+    "missingauthor",
+    "missingcommitter",
+    "missingemail",
+    "missingnamebeforeemail",
+    "missingspacebeforedate",
+    "missingspacebeforeemail",
+    "multipleauthors",
+    "nulincommit",
+    "treenotsorted",
+    "zeropaddeddate",
+    "zeropaddedfilemode",
+];
+
+/// Names that break both of two rules are told by the first.
+const DOTS: [&str; 2] = ["hasdot", "hasdotdot"];
+
+impl ObjectRules {
+    /// Whether there is such a rule, and it may be broken.
+    pub fn knows(rule: &str) -> bool {
+        RULES.contains(&&*rule.to_ascii_lowercase())
+    }
+
+    /// Says what is made of objects that break a rule.
+    pub fn set(&mut self, rule: &str, severity: Severity) {
+        Arc::make_mut(&mut self.severities).insert(rule.to_ascii_lowercase(), severity);
+    }
+
+    /// Takes an object whatever rules it breaks.
+    pub fn skip(&mut self, id: ObjectId) {
+        Arc::make_mut(&mut self.skipped).insert(id);
+    }
+
+    /// Whether an object is taken despite a fault, whose text begins with the rule; `progress` is told of it if somebody
+    /// wants to know.
+    pub(crate) fn tolerate(
+        &self,
+        id: ObjectId,
+        fault: &dyn Display,
+        progress: &dyn Progress,
+    ) -> bool {
+        if self.severities.is_empty() && self.skipped.is_empty() {
+            return false;
+        }
+        let text = fault.to_string();
+        let rule = text.split(':').next().unwrap_or_default();
+        match self.severity(&rule.to_ascii_lowercase()) {
+            Severity::Ignore => true,
+            _ if self.skipped.contains(&id) => true,
+            Severity::Warn => {
+                progress.warning(&format!("object {id}: {text}"));
+                true
+            }
+            Severity::Error => false,
+        }
+    }
+
+    fn severity(&self, rule: &str) -> Severity {
+        let set = |rule: &str| match self.severities.get(rule) {
+            Some(severity) if RULES.contains(&rule) => *severity,
+            _ => Severity::Error,
+        };
+        match DOTS.contains(&rule) {
+            true => DOTS.into_iter().map(set).max().unwrap_or(Severity::Error),
+            false => set(rule),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::check::SyntaxError;
+    use crate::{ObjectKind, PathError};
+
+    #[derive(Default)]
+    struct Heard(Mutex<Vec<String>>);
+
+    impl Progress for Heard {
+        fn warning(&self, text: &str) {
+            self.0.lock().unwrap().push(text.to_owned());
+        }
+    }
+
+    #[test]
+    fn only_what_was_named_may_be_broken() {
+        let id = |digit: u8| ObjectId::from_hex(&[digit; 40]).unwrap();
+        let heard = Heard::default();
+        let mut rules = ObjectRules::default();
+        let is_taken =
+            |rules: &ObjectRules, digit, fault| rules.tolerate(id(digit), &fault, &heard);
+        assert!(!is_taken(&rules, b'1', SyntaxError::MissingEmail));
+        rules.set("missingEmail", Severity::Warn);
+        rules.set("BADNAME", Severity::Ignore);
+        rules.set("missingTree", Severity::Ignore);
+        rules.set("hasDot", Severity::Ignore);
+        assert!(is_taken(&rules, b'1', SyntaxError::MissingEmail));
+        assert!(is_taken(&rules, b'1', SyntaxError::BadName));
+        assert!(!is_taken(&rules, b'1', SyntaxError::BadEmail));
+        // Nothing could read it.
+        assert!(!ObjectRules::knows("missingTree"));
+        assert!(!is_taken(&rules, b'1', SyntaxError::MissingTree));
+        // `..` is another rule of Git's.
+        assert!(!is_taken(&rules, b'1', PathError::Dots.into()));
+        rules.set("hasDotdot", Severity::Ignore);
+        assert!(is_taken(&rules, b'1', PathError::Dots.into()));
+        rules.skip(id(b'2'));
+        assert!(is_taken(&rules, b'2', SyntaxError::BadEmail));
+        let heard = heard.0.into_inner().unwrap();
+        let text = format!("object {}: missingEmail: no email address", "1".repeat(40));
+        assert_eq!(heard, [text]);
+    }
+
+    #[test]
+    fn what_is_wrong_behind_a_fault_that_is_taken_is_found() {
+        let judge = |kind, data: &[u8], taken: &[SyntaxError]| {
+            let mut judge = |fault| match taken.contains(&fault) {
+                true => Ok(()),
+                false => Err(fault),
+            };
+            super::super::judge_object(kind, data, &mut judge, |_| {})
+        };
+        let commit = b"tree 1111111111111111111111111111111111111111\nauthor A 1 +0000\ncommitter <a@b> 1 +0000\n\n\0";
+        let steps = [
+            SyntaxError::MissingEmail,
+            SyntaxError::MissingNameBeforeEmail,
+            SyntaxError::NulInCommit,
+        ];
+        for count in 0..steps.len() {
+            let judged = judge(ObjectKind::Commit, commit, &steps[..count]);
+            assert_eq!(judged, Err(steps[count]));
+        }
+        assert_eq!(judge(ObjectKind::Commit, commit, &steps), Ok(()));
+        let mut tree = Vec::new();
+        for name in ["b", "a", ".GIT", "c"] {
+            tree.extend_from_slice(format!("040000 {name}\0").as_bytes());
+            tree.extend_from_slice(&[7; 20]);
+        }
+        let steps = [
+            SyntaxError::ZeroPaddedMode,
+            SyntaxError::NotSorted,
+            PathError::DotGit.into(),
+        ];
+        for count in 0..steps.len() {
+            let judged = judge(ObjectKind::Tree, &tree, &steps[..count]);
+            assert_eq!(judged, Err(steps[count]));
+        }
+        assert_eq!(judge(ObjectKind::Tree, &tree, &steps), Ok(()));
+    }
+}
