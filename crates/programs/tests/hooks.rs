@@ -129,6 +129,19 @@ fn a_hook_sees_the_objects_and_a_refusal_leaves_none() {
 }
 
 #[test]
+fn objects_of_a_refused_ref_stay_where_another_one_is_taken() {
+    let world = World::new();
+    let work = world.work();
+    work.run(&["checkout", "-q", "-b", "bad", "other"]);
+    let bad = work.commit_file("b", "bad\n");
+    world.hook("update", "case $1 in *bad*) exit 1;; esac");
+    assert!(!world.push(&work, &["URL", "main:good", "bad"]).0);
+    let [ours, gits] = BOTH.map(|name| world.inside(name).objects());
+    assert_eq!(ours, gits);
+    assert!(ours.iter().any(|line| line.starts_with(&bad)));
+}
+
+#[test]
 fn a_hook_may_do_what_was_pushed_in_its_own_way() {
     let world = World::new();
     let work = world.work();

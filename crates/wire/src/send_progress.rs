@@ -1,4 +1,7 @@
 //! What a person sees while a pack is made and sent, in git's words.
+//!
+//! Git's line about compressing objects is for its search for deltas. None are looked for here: what is a delta in a pack
+//! is sent as one, and git says nothing either where it has nothing to look for.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
