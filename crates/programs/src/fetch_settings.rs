@@ -4,7 +4,7 @@ use packhouse_wire::{FetchOptions, FilterRules, WantRules};
 
 use crate::config::Config;
 use crate::error::ProgramError;
-use crate::serve::{hidden, keepalive};
+use crate::serve::{hidden, keepalive, session_id};
 
 /// The filters that have a setting of their own.
 const FILTERS: [&str; 6] = [
@@ -35,9 +35,7 @@ pub(crate) fn fetch_options(config: &Config) -> Result<FetchOptions, ProgramErro
     if let Some(told) = config.flag("transfer.advertiseobjectinfo")? {
         options.object_info = told;
     }
-    if is_set("transfer.advertisesid")? {
-        options.session_id = Some(format!("{:016x}", rand::random::<u64>()));
-    }
+    options.session_id = session_id(config)?;
     Ok(options)
 }
 

@@ -149,6 +149,12 @@ pub(crate) fn hidden(config: &Config, of_service: &str) -> HiddenRefs {
     HiddenRefs::new(patterns.map(|pattern| pattern.to_vec()))
 }
 
+/// A name for this exchange, if clients are to be told one.
+pub(crate) fn session_id(config: &Config) -> Result<Option<String>, ProgramError> {
+    let is_told = config.flag("transfer.advertisesid")? == Some(true);
+    Ok(is_told.then(|| format!("{:016x}", rand::random::<u64>())))
+}
+
 /// How long a silence may be by a setting in seconds, where nothing or less means for ever.
 pub(crate) fn keepalive(seconds: i64) -> Duration {
     match u64::try_from(seconds) {

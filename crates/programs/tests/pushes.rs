@@ -188,6 +188,35 @@ fn a_lease_that_is_out_of_date_is_not_honoured() {
 }
 
 #[test]
+fn the_exchange_has_a_name_if_it_is_to_have_one() {
+    let world = World::new();
+    let work = world.work();
+    let offered = |name: &str| {
+        let pushed = crate::git::command()
+            .args(["push", "-q", &world.url(name), "+other:main"])
+            .current_dir(&work.dir)
+            .env("GIT_TRACE_PACKET", "1")
+            .output()
+            .unwrap();
+        let trace = String::from_utf8_lossy(&pushed.stderr).into_owned();
+        let told = trace.lines().find(|line| line.contains("push< ")).unwrap();
+        // Of what is offered, the names.
+        let names = told
+            .split(' ')
+            .skip_while(|word| !word.ends_with("report-status"));
+        let names = names.map(|word| word.split('=').next().unwrap().to_owned());
+        names.skip(1).collect::<Vec<_>>()
+    };
+    for value in ["false", "true"] {
+        world.set("transfer.advertiseSID", value);
+        let [ours, gits] = BOTH.map(offered);
+        assert_eq!(ours, gits);
+        assert_eq!(ours.contains(&"session-id".to_owned()), value == "true");
+        world.unset("transfer.advertiseSID");
+    }
+}
+
+#[test]
 fn a_ref_that_moved_is_told_so_whatever_becomes_of_the_next() {
     let world = World::new();
     let work = world.work();

@@ -21,6 +21,8 @@ pub struct PushOffer {
     pub push_options: bool,
     /// A signed push, whose certificate has to repeat this nonce (`receive.certNonceSeed`).
     pub certificate_nonce: Option<String>,
+    /// Names this exchange in logs, and has the client name it too (`transfer.advertiseSID`).
+    pub session_id: Option<String>,
     /// Objects that are here with all they reach though no ref says so: those of alternates, and of other namespaces.
     pub haves: Vec<ObjectId>,
     /// Commits whose parents are not here, in a repository whose history is cut off.
@@ -35,6 +37,7 @@ impl Default for PushOffer {
             ofs_delta: true,
             push_options: false,
             certificate_nonce: None,
+            session_id: None,
             haves: Vec::new(),
             shallow: Vec::new(),
         }
@@ -55,6 +58,9 @@ impl PushOffer {
         }
         if self.push_options {
             text.extend_from_slice(b" push-options");
+        }
+        if let Some(id) = &self.session_id {
+            write!(text, " session-id={id}")?;
         }
         write!(text, " object-format={OBJECT_FORMAT} agent={AGENT}")?;
         Ok(text)

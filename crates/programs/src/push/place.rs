@@ -20,7 +20,7 @@ use crate::config::{Config, home};
 use crate::environment::Environment;
 use crate::error::ProgramError;
 use crate::namespace;
-use crate::serve::{hidden, hooks_folder, keepalive};
+use crate::serve::{hidden, hooks_folder, keepalive, session_id};
 use crate::source::ServedSource;
 
 /// Where pushes go. Cheap to clone next to a push.
@@ -180,6 +180,7 @@ fn options(config: &Config, nonce: Option<&Nonce>) -> Result<ReceiveOptions, Pro
         .flag("receive.advertisepushoptions")?
         .unwrap_or(false);
     offer.certificate_nonce = nonce.map(Nonce::issued);
+    offer.session_id = session_id(config)?;
     Ok(options)
 }
 
