@@ -132,6 +132,15 @@ impl Source for ServedSource {
         Ok(())
     }
 
+    fn symbolic_target(&self, name: &[u8]) -> Option<RefName> {
+        let symbolic = self.view.symbolic_refs();
+        if symbolic.is_empty() {
+            return None;
+        }
+        let target = symbolic.get(&self.stored(name)?)?;
+        RefName::parse(self.shown_as(target)?).ok()
+    }
+
     fn database(&self) -> &Database {
         self.view.database()
     }

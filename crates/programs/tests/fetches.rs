@@ -34,7 +34,7 @@ fn listed(world: &World, args: &[&str]) -> String {
         all
     });
     assert_eq!(ours, gits);
-    ours[0].iter().map(|line| format!("{line}\n")).collect()
+    ours[2].iter().map(|line| format!("{line}\n")).collect()
 }
 
 #[test]
@@ -96,6 +96,23 @@ fn hidden_refs_are_not_listed() {
     world.set("uploadpack.hideRefs", "!refs/heads/a/x");
     let refs = listed(&world, &[]);
     assert!(refs.contains("a/x") && !refs.contains("a/y"), "{refs}");
+}
+
+#[test]
+fn what_a_symbolic_ref_stands_for_is_told() {
+    let world = World::new();
+    let work = world.work();
+    publish(&world, &work);
+    for name in BOTH {
+        let inside = world.inside(name);
+        inside.run(&["symbolic-ref", "refs/heads/alias", "refs/heads/other"]);
+        inside.run(&["symbolic-ref", "refs/heads/second", "refs/heads/alias"]);
+    }
+    let refs = listed(&world, &["--symref"]);
+    assert!(
+        refs.contains("ref: refs/heads/other\trefs/heads/second"),
+        "{refs}"
+    );
 }
 
 #[test]

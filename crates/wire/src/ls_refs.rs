@@ -30,7 +30,12 @@ pub(crate) fn ls_refs(
     write_head(&request, shown, out)?;
     for prefix in prefix_ranges(request.prefixes.clone()) {
         shown.visit(&prefix, &mut |line| {
-            write_ref(&request, line.name, line, None, out)
+            let target = match request.symrefs {
+                true => shown.symbolic_target(line.name),
+                false => None,
+            };
+            let target = target.as_ref().map(|name| name.as_bytes());
+            write_ref(&request, line.name, line, target, out)
         })?;
     }
     Ok(out.flush()?)

@@ -76,6 +76,15 @@ impl Source for ViewSource {
         Ok(())
     }
 
+    fn symbolic_target(&self, name: &[u8]) -> Option<RefName> {
+        let symbolic = self.view.symbolic_refs();
+        if symbolic.is_empty() {
+            return None;
+        }
+        let target = symbolic.get(&stored_name(self.namespace, name)?)?;
+        RefName::parse(target.strip_prefix(self.namespace.prefix())?).ok()
+    }
+
     fn database(&self) -> &Database {
         self.view.database()
     }

@@ -57,6 +57,11 @@ impl<'a> Shown<'a> {
         }
     }
 
+    /// What the ref of this name, which is shown, stands for if it is a symbolic one.
+    pub(crate) fn symbolic_target(&self, name: &[u8]) -> Option<RefName> {
+        self.source.symbolic_target(name)
+    }
+
     /// Visits the refs whose names start with `prefix`, in byte order, `HEAD` not among them.
     pub(crate) fn visit(
         &self,

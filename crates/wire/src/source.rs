@@ -38,6 +38,12 @@ pub trait Source: Send + Sync {
         visitor: &mut dyn FnMut(RefLine<'_>) -> io::Result<()>,
     ) -> io::Result<()>;
 
+    /// The ref that a symbolic ref other than `HEAD` stands for; `None` for others, and where clients cannot name that.
+    fn symbolic_target(&self, name: &[u8]) -> Option<RefName> {
+        let _ = name;
+        None
+    }
+
     /// The objects. Whatever a ref reaches is among them, as far as history is not cut; others may be too.
     fn database(&self) -> &Database;
 
