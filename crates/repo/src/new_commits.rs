@@ -12,6 +12,9 @@ const MAX_COMMITS: usize = 10_000;
 /// Refs that are looked at for commits that need not be.
 const MAX_REFS: usize = 10_000;
 
+/// Judges what was signed and its signature; the error says what is wrong.
+pub type CheckSignature<'c> = dyn Fn(&[u8], &[u8]) -> Result<(), String> + 'c;
+
 /// The commits that a ref gains: those that what it goes to reaches, and what it was at does not.
 pub struct NewCommits<'a> {
     before: &'a View,
@@ -46,7 +49,7 @@ impl<'a> NewCommits<'a> {
     pub fn are_signed(
         &self,
         is_trusted: &dyn Fn(&RefName) -> bool,
-        check: &dyn Fn(&[u8], &[u8]) -> Result<(), String>,
+        check: &CheckSignature<'_>,
     ) -> Result<Result<(), String>, ReadError> {
         let (tip, kind) = self.database.peel(self.new)?;
         if kind != ObjectKind::Commit {
@@ -70,7 +73,7 @@ impl<'a> NewCommits<'a> {
         &self,
         tip: ObjectId,
         trusted: Vec<ObjectId>,
-        check: &dyn Fn(&[u8], &[u8]) -> Result<(), String>,
+        check: &CheckSignature<'_>,
     ) -> Result<Result<(), String>, ReadError> {
         let mut hidden = Vec::with_capacity(trusted.len());
         for id in trusted {
