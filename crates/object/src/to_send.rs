@@ -59,6 +59,11 @@ impl ToSend {
         self.len() == 0
     }
 
+    /// Those that are not counted as a part of a pack with bitmaps. Nobody has looked whether blobs among them are there.
+    pub fn others(&self) -> &[ObjectId] {
+        &self.rest.ids
+    }
+
     /// About how many bytes of memory it takes, the pack not counted.
     pub fn weight_bytes(&self) -> u64 {
         const PER_ID: u64 = 32;
