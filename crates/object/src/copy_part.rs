@@ -46,6 +46,16 @@ pub(crate) fn copy_whole(
     })
 }
 
+/// Copies some of a pack's bytes as they are.
+pub(crate) fn copy_bytes(
+    pack: &Pack,
+    range: Range<u64>,
+    out: &mut dyn Write,
+    progress: &dyn Progress,
+) -> Result<(), WritePackError> {
+    Pieces::new().copy(pack, range, progress, &mut |piece| out.write_all(piece))
+}
+
 /// Copies a part of a pack into one that was begun. `is_there`: whether the receiver has an object that is not sent, and
 /// deltas may build on it.
 pub(crate) fn copy_part(

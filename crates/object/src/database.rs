@@ -10,8 +10,9 @@ use crate::id::BuildIdHasher;
 use crate::loose::{LooseError, LooseStore};
 use crate::stream::ObjectStream;
 use crate::{
-    Commit, NewObject, Object, ObjectCache, ObjectHeader, ObjectId, ObjectKind, Pack, PackError,
-    ReadError, Tag, Tree, oid, tag_target,
+    Commit, CommitGraphs, CommitLinks, MultiPack, NewObject, Object, ObjectCache, ObjectHeader,
+    ObjectId, ObjectKind, Pack, PackError, PathFilter, ReadError, Tag, Tree, commit_links, oid,
+    tag_target,
 };
 
 /// Blobs up to this size are worth a place in the cache; trees and commits always are.
@@ -36,10 +37,60 @@ struct Layers {
     scope: u64,
     memory: Memory,
     packs: Arc<[Arc<Pack>]>,
+    multi: Arc<Multi>,
     loose: Arc<[LooseStore]>,
     missed: Option<Arc<dyn MissedObject>>,
+    graphs: Option<Arc<CommitGraphs>>,
     /// The pack that had the last object: its neighbours are mostly there too.
     last_pack: AtomicUsize,
+}
+
+/// Indexes of several packs, and where their packs are in the list of all.
+#[derive(Default)]
+struct Multi {
+    indexes: Vec<Arc<MultiPack>>,
+    /// For each index, the places of its packs.
+    places: Vec<Vec<usize>>,
+    /// Which packs of the list have an index together with others.
+    indexed: Vec<bool>,
+}
+
+impl Multi {
+    fn new(mut indexes: Vec<Arc<MultiPack>>, packs: &[Arc<Pack>]) -> Multi {
+        if indexes.is_empty() {
+            return Multi::default();
+        }
+        let mut indexed = vec![false; packs.len()];
+        let mut places = Vec::new();
+        indexes.retain(|index| {
+            let place = |pack| packs.iter().position(|other| Arc::ptr_eq(other, pack));
+            let found: Option<Vec<usize>> = index.packs().iter().map(place).collect();
+            for at in found.iter().flatten() {
+                indexed[*at] = true;
+            }
+            let is_usable = found.is_some();
+            places.extend(found);
+            is_usable
+        });
+        Multi {
+            indexes,
+            places,
+            indexed,
+        }
+    }
+
+    /// Whether the pack at a place of the list is in one of them.
+    fn has(&self, at: usize) -> bool {
+        self.indexed.get(at).copied().unwrap_or(false)
+    }
+
+    fn find(&self, id: &oid) -> Option<(usize, u64)> {
+        let mut indexes = self.indexes.iter().zip(&self.places);
+        indexes.find_map(|(index, places)| {
+            let (number, offset) = index.lookup(id)?;
+            Some((places[number], offset))
+        })
+    }
 }
 
 /// Where to look when no layer has an object: another process may have moved it from a loose file
@@ -62,8 +113,10 @@ impl Database {
             scope,
             memory: Memory::default(),
             packs: Arc::new([]),
+            multi: Arc::default(),
             loose: Arc::new([]),
             missed: None,
+            graphs: None,
             last_pack: AtomicUsize::new(0),
         }))
     }
@@ -92,10 +145,22 @@ impl Database {
         }))
     }
 
-    /// This database with these packs instead of its own, looked into in this order.
+    /// This database with these packs instead of its own, looked into in this order. Of its indexes of several packs those stay
+    /// whose packs are all among them.
     pub fn with_packs(&self, packs: Vec<Arc<Pack>>) -> Database {
+        let indexes = self.0.multi.indexes.clone();
         Database(Arc::new(Layers {
+            multi: Arc::new(Multi::new(indexes, &packs)),
             packs: packs.into(),
+            ..self.0.share()
+        }))
+    }
+
+    /// This database with indexes of several packs each, whose packs are among its own. They are asked before the indexes of
+    /// single packs.
+    pub fn with_multi_packs(&self, indexes: Vec<Arc<MultiPack>>) -> Database {
+        Database(Arc::new(Layers {
+            multi: Arc::new(Multi::new(indexes, &self.0.packs)),
             ..self.0.share()
         }))
     }
@@ -116,9 +181,31 @@ impl Database {
         }))
     }
 
+    /// This database, with what files beside its objects know of its commits.
+    pub fn with_commit_graphs(&self, graphs: Arc<CommitGraphs>) -> Database {
+        Database(Arc::new(Layers {
+            graphs: Some(graphs),
+            ..self.0.share()
+        }))
+    }
+
+    /// This database under another scope, whose entries of the cache are its own from now on: for one that is opened anew again and
+    /// again.
+    pub fn with_scope(&self, scope: u64) -> Database {
+        Database(Arc::new(Layers {
+            scope,
+            ..self.0.share()
+        }))
+    }
+
     /// The packs, in the order they are looked into.
     pub fn packs(&self) -> &[Arc<Pack>] {
         &self.0.packs
+    }
+
+    /// The indexes of several packs.
+    pub fn multi_packs(&self) -> &[Arc<MultiPack>] {
+        &self.0.multi.indexes
     }
 
     /// Whose entries of a shared cache are this database's.
@@ -273,6 +360,36 @@ impl Database {
         Commit::parse(&data).map_err(|source| ReadError::decode(id.as_ref(), source))
     }
 
+    /// What a commit, which must be here, links to. Where a commit graph knows it, it is not read.
+    pub fn commit_links(&self, id: impl AsRef<oid>) -> Result<CommitLinks, ReadError> {
+        self.links_and_keep(id.as_ref(), true)
+    }
+
+    /// The same of a commit that is hardly asked for again: it takes no room in the cache.
+    pub fn commit_links_once(&self, id: impl AsRef<oid>) -> Result<CommitLinks, ReadError> {
+        self.links_and_keep(id.as_ref(), false)
+    }
+
+    fn links_and_keep(&self, id: &oid, keep: bool) -> Result<CommitLinks, ReadError> {
+        let graphs = self.0.graphs.as_ref();
+        if let Some(links) = graphs.and_then(|graphs| graphs.links(id)) {
+            return Ok(links);
+        }
+        let data = of_kind(id, self.read_and_keep(id, keep)?, ObjectKind::Commit)?;
+        commit_links(&data).map_err(|source| ReadError::decode(id, source))
+    }
+
+    /// The changed-path filter of a commit as it would be made here, if it was made before.
+    pub(crate) fn known_path_filter(&self, commit: &oid) -> Option<Vec<u8>> {
+        self.0.graphs.as_ref()?.filter_of(commit)
+    }
+
+    /// Whether it is known, without reading trees, that a commit does not change a path against its first parent.
+    pub fn is_known_unchanged(&self, commit: &oid, path: &PathFilter) -> bool {
+        let graphs = self.0.graphs.as_ref();
+        graphs.is_some_and(|graphs| graphs.is_unchanged(commit, path))
+    }
+
     /// A tree, which must be here.
     pub fn tree(&self, id: impl AsRef<oid>) -> Result<Tree, ReadError> {
         let data = self.tree_bytes(&id)?;
@@ -425,8 +542,10 @@ impl Layers {
             scope: self.scope,
             memory: self.memory.clone(),
             packs: Arc::clone(&self.packs),
+            multi: Arc::clone(&self.multi),
             loose: Arc::clone(&self.loose),
             missed: self.missed.clone(),
+            graphs: self.graphs.clone(),
             last_pack: AtomicUsize::new(0),
         }
     }
@@ -436,8 +555,12 @@ impl Layers {
         if let Some(offset) = self.packs.get(last).and_then(|pack| pack.lookup(id)) {
             return Some((last, offset));
         }
-        let mut others = self.packs.iter().enumerate().filter(|(at, _)| *at != last);
-        let found = others.find_map(|(at, pack)| Some((at, pack.lookup(id)?)))?;
+        let is_left = |at: usize| at != last && !self.multi.has(at);
+        let mut others = self.packs.iter().enumerate().filter(|(at, _)| is_left(*at));
+        let found = match self.multi.find(id) {
+            Some(found) => found,
+            None => others.find_map(|(at, pack)| Some((at, pack.lookup(id)?)))?,
+        };
         self.last_pack.store(found.0, Ordering::Relaxed);
         Some(found)
     }

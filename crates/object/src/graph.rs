@@ -4,7 +4,7 @@ use std::collections::BinaryHeap;
 use std::ops::Range;
 
 use crate::limit::Marks;
-use crate::{Database, IdMap, IdSet, ObjectId, ObjectKind, ReadError, commit_links};
+use crate::{Database, IdMap, IdSet, ObjectId, ReadError};
 
 /// A commit of a [`Graph`].
 pub(crate) type CommitNumber = u32;
@@ -50,9 +50,7 @@ impl<'a> Graph<'a> {
         if let Some(number) = self.numbers.get(&id) {
             return Ok(*number);
         }
-        let data = self.db.bytes_of(id, ObjectKind::Commit)?;
-        let (tree, parents, seconds) =
-            commit_links(&data).map_err(|source| ReadError::decode(id, source))?;
+        let (tree, parents, seconds) = self.db.commit_links(id)?;
         let first = self.parents.len() as u32;
         if !self.cut.is_some_and(|cut| cut.contains(&id)) {
             self.parents.extend(parents);
@@ -89,6 +87,15 @@ impl<'a> Graph<'a> {
     pub(crate) fn parent_ids(&self, commit: CommitNumber) -> &[ObjectId] {
         let Range { start, end } = self.nodes[commit as usize].parents;
         &self.parents[start as usize..end as usize]
+    }
+
+    /// The numbers of a commit's parents, in their order, if all of them were met.
+    pub(crate) fn known_parents(
+        &self,
+        commit: CommitNumber,
+    ) -> impl Iterator<Item = CommitNumber> + '_ {
+        let parents = self.parent_ids(commit).iter();
+        parents.filter_map(|parent| self.numbers.get(parent).copied())
     }
 
     /// The numbers of a commit's parents, in their order.

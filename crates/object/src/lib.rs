@@ -11,7 +11,9 @@
 mod ancestry;
 mod bitmap;
 mod cache;
+mod chunk_file;
 mod commit;
+mod commit_graph;
 mod commit_text;
 mod config_text;
 mod copy_part;
@@ -54,10 +56,15 @@ pub use bstr::{BStr, BString};
 
 pub use ancestry::{is_ancestor, merge_bases};
 pub use bitmap::{
-    BitmapError, BitmapIndex, BitmapStats, Bits, BuildBitmapError, Ewah, EwahError, build_bitmap,
+    BitmapError, BitmapIndex, BitmapStats, Bitmapped, Bits, BuildBitmapError, Ewah, EwahError,
+    bitmapped, build_bitmap, unreached_commits,
 };
 pub use cache::ObjectCache;
 pub use commit::{Commit, commit_links, signed_commit};
+pub use commit_graph::{
+    CommitGraphError, CommitGraphs, CommitLinks, PathFilter, WriteCommitGraphError,
+    write_commit_graph,
+};
 pub use commit_text::commit_text;
 pub use config_text::{BadConfigLine, ConfigItem, ConfigReading, read_config};
 pub use count::{CountLimits, Counted, ObjectFilter, Wanted, count_limited};
@@ -80,9 +87,9 @@ pub use mode::EntryMode;
 pub use object::{NewObject, Object, ObjectHeader};
 pub use pack::{
     BlobSpool, CopyError, EntryHeader, EntryKind, FinishedPack, MAX_DELTA_DEPTH, MAX_IN_MEMORY,
-    Pack, PackError, PackFileWriter, PackStream, RawEntry, ReceiveError, ReceiveLimits, Received,
-    SpoolError, SpooledBlob, SpooledContent, WritePackFileError, check, receive_cut_pack,
-    receive_pack, repack,
+    MultiPack, MultiPackIndex, MultiPackIndexError, Pack, PackError, PackFileWriter, PackStream,
+    RawEntry, ReceiveError, ReceiveLimits, Received, SpoolError, SpooledBlob, SpooledContent,
+    WritePackFileError, check, receive_cut_pack, receive_pack, repack,
 };
 pub use path::{
     MAX_PART_BYTES, MAX_PATH_BYTES, PathError, RepoPath, check_entry, check_entry_name,
@@ -101,7 +108,7 @@ pub use special_file::{
 pub use stream::ObjectStream;
 pub use tag::{Tag, tag_target};
 pub use to_send::{
-    ToSend, count_limited_to_send, count_objects, count_to_send, pack_with_bitmap, write_to_send,
+    ToSend, count_limited_to_send, count_objects, count_to_send, write_to_send,
 };
 pub use tree::{MAX_TREE_DEPTH, Tree, TreeEntry, TreeEntryRef, TreeIter, compare_entries};
 pub use walk::CommitWalk;

@@ -3,13 +3,13 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use crate::bitmap::{BitmapError, Bits, ReachError, Reached};
+use crate::bitmap::{BitmapError, Bitmapped, Bits, ReachError, Reached, bitmapped};
 use crate::copy_part::{copy_part, copy_whole};
 use crate::count::{count_limited, follow_tags, walk_objects};
 use crate::graph::Graph;
 use crate::limit::limit_within;
 use crate::pack_out::PackOut;
-use crate::write_pack::write_rest;
+use crate::write_pack::{write_rest, write_whole};
 use crate::{
     CountLimits, Counted, Database, IdSet, ObjectId, ObjectKind, Pack, PackOptions, PackStats,
     Progress, ReadError, Wanted, WritePackError,
@@ -19,16 +19,23 @@ use crate::{
 /// sooner than all that one side has, and with it how deltas and objects lie together.
 const SHORT_WALK: u64 = 512;
 
-/// The objects to send: some of those of one pack, and others by their ids. None is among both.
+/// The objects to send: some of those that bitmaps are about, and others by their ids. None is among both.
 ///
-/// It keeps the pack open, and says nothing of the view that it was counted in: whoever holds all objects that were
+/// It keeps the packs open, and says nothing of the view that it was counted in: whoever holds all objects that were
 /// counted can write it.
 #[derive(Clone)]
 pub struct ToSend {
-    part: Option<PackPart>,
+    part: Option<Part>,
     rest: Counted,
     /// What the receiver has, if deltas may build on it and bitmaps were used.
     theirs: Option<Arc<Reached>>,
+}
+
+/// Some of the objects that bitmaps are about.
+#[derive(Clone)]
+struct Part {
+    of: Bitmapped,
+    bits: Bits,
 }
 
 /// Some objects of a pack.
@@ -59,11 +66,6 @@ impl ToSend {
         self.len() == 0
     }
 
-    /// Those that are not counted as a part of a pack with bitmaps. Nobody has looked whether blobs among them are there.
-    pub fn others(&self) -> &[ObjectId] {
-        &self.rest.ids
-    }
-
     /// About how many bytes of memory it takes, the pack not counted.
     pub fn weight_bytes(&self) -> u64 {
         const PER_ID: u64 = 32;
@@ -88,8 +90,8 @@ impl ToSend {
 
     /// Leaves out the objects of some kinds.
     fn leave_out(&mut self, kinds: &[ObjectKind]) -> Result<(), BitmapError> {
-        if let Some(PackPart { pack, bits }) = &mut self.part
-            && let Some(bitmap) = pack.bitmap()
+        if let Some(Part { of, bits }) = &mut self.part
+            && let Some(bitmap) = of.bitmap()
         {
             for kind in kinds {
                 bits.subtract(&bitmap.kind(*kind)?);
@@ -110,21 +112,46 @@ impl ToSend {
         Ok(())
     }
 
+    /// What is found outside of the packs that the bitmaps are about; all of it, if no bitmaps were used. Nobody has looked
+    /// whether blobs among it are there.
+    pub fn others(&self) -> &[ObjectId] {
+        &self.rest.ids
+    }
+
+    /// Leaves out what is not in the pack with bitmaps. What is left has all that it reaches, as that pack has. Nothing is
+    /// left if no bitmaps were used.
+    pub fn leave_out_others(&mut self) {
+        self.rest = Counted::default();
+    }
+
+    /// The pack, if all of it is sent and nothing else: written with offsets for bases, that is its bytes.
+    pub fn whole_pack(&self) -> Option<&Arc<Pack>> {
+        let Some(Part {
+            of: Bitmapped::Pack(pack),
+            bits,
+        }) = &self.part
+        else {
+            return None;
+        };
+        let is_whole = bits.count() == pack.object_count() && self.rest.ids.is_empty();
+        is_whole.then_some(pack)
+    }
+
     fn part_len(&self) -> u64 {
         self.part.as_ref().map_or(0, |part| part.bits.count())
     }
 
     /// The same by ids.
     fn counted(self) -> Result<Counted, BitmapError> {
-        let Some(PackPart { pack, bits }) = self.part else {
+        let Some(Part { of, bits }) = self.part else {
             return Ok(self.rest);
         };
         let mut groups: [Vec<ObjectId>; 3] = Default::default();
-        if let Some(bitmap) = pack.bitmap() {
+        if let Some(bitmap) = of.bitmap() {
             for kind in ObjectKind::ALL {
                 let mut of_kind = bitmap.kind(kind)?;
                 of_kind.intersect(&bits);
-                let ids = of_kind.iter().map(|bit| pack.id_of_bit(bit));
+                let ids = of_kind.iter().map(|bit| of.id_of_bit(bit));
                 groups[group(kind)].extend(ids);
             }
         }
@@ -134,7 +161,7 @@ impl ToSend {
         groups[2].extend_from_slice(&self.rest.ids[trees..]);
         let mut thin_bases = self.rest.thin_bases;
         if let Some(theirs) = self.theirs {
-            thin_bases.extend(theirs.bits.iter().map(|bit| pack.id_of_bit(bit)));
+            thin_bases.extend(theirs.bits.iter().map(|bit| of.id_of_bit(bit)));
             thin_bases.extend(theirs.others.keys());
         }
         let [links, trees, _] = groups.each_ref().map(Vec::len);
@@ -188,14 +215,13 @@ pub fn count_to_send(
 ) -> Result<ToSend, ReadError> {
     // In this order: a short walk does without reading bitmaps.
     if !is_near(db, wanted, progress)?
-        && let Some(pack) = pack_with_bitmap(db)
+        && let Some(packed) = bitmapped(db)
     {
-        match count_by_bitmap(db, pack, wanted, progress) {
+        match count_by_bitmap(db, &packed, wanted, progress) {
             Ok(found) => return Ok(found),
             Err(ReachError::Read(error)) => return Err(error),
             Err(ReachError::Bitmap(error)) => {
-                let pack = pack.path().display();
-                tracing::warn!(%pack, %error, "its bitmap index cannot be used");
+                tracing::warn!(?packed, %error, "a bitmap index cannot be used");
             }
         }
     }
@@ -237,12 +263,6 @@ fn all_name_commits(db: &Database, ids: &[ObjectId]) -> Result<bool, ReadError> 
     Ok(true)
 }
 
-/// The largest pack that has a bitmap index.
-pub fn pack_with_bitmap(db: &Database) -> Option<&Arc<Pack>> {
-    let with_bitmap = db.packs().iter().filter(|pack| pack.bitmap().is_some());
-    with_bitmap.max_by_key(|pack| pack.object_count())
-}
-
 /// Whether there are few commits between the two sides.
 fn is_near(db: &Database, wanted: &Wanted, progress: &dyn Progress) -> Result<bool, ReadError> {
     let mut hidden = Vec::new();
@@ -268,11 +288,11 @@ fn is_near(db: &Database, wanted: &Wanted, progress: &dyn Progress) -> Result<bo
 
 fn count_by_bitmap(
     db: &Database,
-    pack: &Arc<Pack>,
+    packed: &Bitmapped,
     wanted: &Wanted,
     progress: &dyn Progress,
 ) -> Result<ToSend, ReachError> {
-    let mut theirs = Reached::none(pack);
+    let mut theirs = Reached::none(packed);
     let mut haves = Vec::new();
     for have in &wanted.haves {
         if db.contains(have)? {
@@ -288,8 +308,8 @@ fn count_by_bitmap(
     let mut others = all.others;
     others.retain(|id, _| !theirs.others.contains_key(id));
     let mut found = ToSend {
-        part: Some(PackPart {
-            pack: Arc::clone(pack),
+        part: Some(Part {
+            of: packed.clone(),
             bits,
         }),
         rest: by_kind(others),
@@ -325,7 +345,7 @@ fn add_tags(
     let mut sent: IdSet = found.rest.ids.iter().copied().collect();
     let mut added = Vec::new();
     for (tag, peeled) in tags {
-        let in_part = part.pack.bit_of(peeled);
+        let in_part = part.of.bit_of(peeled);
         if !in_part.is_some_and(|bit| part.bits.has(bit)) && !sent.contains(peeled) {
             continue;
         }
@@ -333,7 +353,7 @@ fn add_tags(
             if kind != ObjectKind::Tag {
                 return;
             }
-            match part.pack.bit_of(&id) {
+            match part.of.bit_of(&id) {
                 Some(bit) => {
                     part.bits.insert(bit);
                 }
@@ -360,25 +380,32 @@ pub fn write_to_send(
 ) -> Result<PackStats, WritePackError> {
     let ToSend { part, rest, theirs } = to_send;
     let in_part = |id: &ObjectId| {
-        let bit = part.as_ref().and_then(|part| part.pack.bit_of(id));
+        let bit = part.as_ref().and_then(|part| part.of.bit_of(id));
         bit.is_some_and(|bit| part.as_ref().is_some_and(|part| part.bits.has(bit)))
     };
     let is_there = |id: &ObjectId| {
         let in_theirs = || theirs.as_ref().is_some_and(|theirs| theirs.has(id));
         options.thin && (rest.thin_bases.contains(id) || in_theirs())
     };
-    if let Some(part) = part
-        && part.bits.count() == part.pack.object_count()
-        && rest.ids.is_empty()
+    if let Some(pack) = to_send.whole_pack()
         && options.ofs_delta
     {
-        return copy_whole(&part.pack, out, progress);
+        return copy_whole(pack, out, progress);
     }
     let count = u32::try_from(to_send.len()).map_err(|_| WritePackError::TooMany)?;
     let mut out = PackOut::begin(out, count)?;
     let mut copied = PackStats::default();
     if let Some(part) = part {
-        copied = copy_part(db, part, options, &is_there, &mut out, progress)?;
+        let (parts, strays) = part.of.by_pack(&part.bits);
+        for part in &parts {
+            let of_pack = copy_part(db, part, options, &is_there, &mut out, progress)?;
+            copied.objects += of_pack.objects;
+            copied.pack_reused += of_pack.pack_reused;
+        }
+        for stray in strays {
+            write_whole(db, stray, &mut out)?;
+            copied.objects += 1;
+        }
     }
     let is_known = |id: &ObjectId| in_part(id) || is_there(id);
     let mut stats = write_rest(

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use packhouse_object::pack::index::{Index, write_reverse_index};
 use packhouse_object::{
     BitmapError, BitmapIndex, BuildBitmapError, CountLimits, Counted, Database, NewObject,
-    ObjectFilter, ObjectId, ObjectKind, Pack, PackOptions, Wanted, build_bitmap,
-    count_limited_to_send, count_objects, count_to_send, pack_with_bitmap, write_to_send,
+    ObjectFilter, ObjectId, ObjectKind, Pack, PackOptions, Wanted, bitmapped, build_bitmap,
+    count_limited_to_send, count_objects, count_to_send, write_to_send,
 };
 use packhouse_testkit::history::HistoryOptions;
 use proptest::prelude::*;
@@ -15,9 +15,9 @@ use proptest::prelude::*;
 use crate::git::Git;
 use crate::repositories::{commits, database, ids, pick, random};
 
-type Ids = BTreeSet<ObjectId>;
+pub(crate) type Ids = BTreeSet<ObjectId>;
 
-fn rev_list(git: &Git, options: &[&str], wants: &[ObjectId], haves: &[ObjectId]) -> Ids {
+pub(crate) fn rev_list(git: &Git, options: &[&str], wants: &[ObjectId], haves: &[ObjectId]) -> Ids {
     let mut input: Vec<String> = wants.iter().map(ObjectId::to_string).collect();
     input.extend(haves.iter().map(|id| format!("^{id}")));
     let arguments = [&["rev-list", "--objects", "--stdin"][..], options].concat();
@@ -35,7 +35,7 @@ fn difference(git: &Git, wants: &[ObjectId], haves: &[ObjectId]) -> Ids {
 }
 
 /// The refs' targets.
-fn tips(git: &Git) -> Vec<ObjectId> {
+pub(crate) fn tips(git: &Git) -> Vec<ObjectId> {
     ids(&git.run(&["for-each-ref", "--format=%(objectname)"]))
 }
 
@@ -210,7 +210,7 @@ fn a_pack_that_lacks_what_it_reaches_gets_no_bitmap() {
     );
 }
 
-fn wanted(wants: &[ObjectId], haves: &[ObjectId]) -> Wanted {
+pub(crate) fn wanted(wants: &[ObjectId], haves: &[ObjectId]) -> Wanted {
     Wanted {
         wants: wants.to_vec(),
         haves: haves.to_vec(),
@@ -324,8 +324,8 @@ const EVERY_OPTION: [PackOptions; 4] = [
 ];
 
 /// What is sent for these wants and haves is right: counted, and as a pack that another repository takes.
-fn check_sent(git: &Git, db: &Database, wants: &[ObjectId], haves: &[ObjectId]) {
-    assert!(pack_with_bitmap(db).is_some());
+pub(crate) fn check_sent(git: &Git, db: &Database, wants: &[ObjectId], haves: &[ObjectId]) {
+    assert!(bitmapped(db).is_some());
     let needed = difference(git, wants, haves);
     let counted = set(&count_objects(db, &wanted(wants, haves), &()).unwrap());
     let reached = rev_list(git, &[], wants, &[]);

@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 mod bitmaps;
+mod commit_graphs;
 mod decoding;
 mod forked;
 mod git;
 mod history;
+mod multi_packs;
 mod names;
 mod packs;
 mod repositories;

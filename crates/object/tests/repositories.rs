@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use packhouse_object::{Database, LooseStore, NewObject, ObjectCache, ObjectId, Pack};
+use packhouse_object::{Database, LooseStore, MultiPack, NewObject, ObjectCache, ObjectId, Pack};
 use packhouse_testkit::history::{self, HistoryOptions};
 
 use crate::git::Git;
@@ -15,15 +15,18 @@ pub(crate) fn random(options: &HistoryOptions) -> Git {
     git
 }
 
-/// Everything in the repository: packs and loose objects.
+/// Everything in the repository: packs, with an index of several of them if there is one, and loose objects.
 pub(crate) fn database(git: &Git) -> Database {
     let packs = git.packs().into_iter().map(|path| {
         let pack = Pack::open(&path.with_extension("pack"), &path.with_extension("idx"));
         Arc::new(pack.unwrap())
     });
+    let packs: Vec<_> = packs.collect();
+    let multi = MultiPack::open(&git.path().join("objects/pack/multi-pack-index"), &packs);
     let loose = LooseStore::open(git.path().join("objects"));
     Database::new(Arc::new(ObjectCache::new(16 << 20)), 7)
-        .with_packs(packs.collect())
+        .with_packs(packs)
+        .with_multi_packs(multi.map(Arc::new).into_iter().collect())
         .with_loose(vec![loose])
 }
 

@@ -72,7 +72,7 @@ pub use hosted::{
     InitialCommit, RepackHow, RepackReport, SweepOptions, SweepPlan, SweepReport, SweepWatch,
 };
 pub use import::{ImportError, ImportReport, import};
-pub use log::{LogEntry, LogPage, LogQuery, log};
+pub use log::{LogEntry, LogPage, LogQuery, log, log_by_index};
 pub use new_commits::{CheckSignature, NewCommits};
 pub use notes::{NoteAction, NoteError, NoteOutcome, NoteRequest, note};
 pub use packhouse_catalog::{is_read_only, is_storage_full};

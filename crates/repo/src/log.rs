@@ -5,7 +5,8 @@ use std::collections::{BinaryHeap, HashSet};
 use std::sync::Arc;
 
 use packhouse_object::{
-    Commit, CommitWalk, EntryMode, ObjectId, ObjectKind, ReadError, RepoPath, commit_links,
+    Commit, CommitLinks, CommitWalk, Database, EntryMode, HistoryIndex, ObjectId, PathFilter,
+    PathWatch, ReadError, RepoPath,
 };
 
 use crate::path_lookup::PathLookup;
@@ -48,9 +49,18 @@ pub struct LogEntry {
 
 /// The commits a query asks for, newest commit date first.
 pub fn log(view: &View, query: &LogQuery) -> Result<LogPage, ReadError> {
+    log_by_index(view, query, &HistoryIndex::default())
+}
+
+/// The same, with what an index of the history knows: of a path, neither commits nor trees are read where it says enough.
+pub fn log_by_index(
+    view: &View,
+    query: &LogQuery,
+    index: &HistoryIndex,
+) -> Result<LogPage, ReadError> {
     let mut page = LogPage::default();
     if let Some(path) = &query.path {
-        path_log(view, query, path, &mut page)?;
+        path_log(view, query, path, index, &mut page)?;
         return Ok(page);
     }
     for found in CommitWalk::new(view.database(), [query.tip]).skip(query.skip) {
@@ -121,33 +131,72 @@ impl Ord for Pending {
     }
 }
 
+/// What is known of commits beside them.
+struct Known<'a> {
+    database: &'a Database,
+    filter: PathFilter,
+    index: &'a HistoryIndex,
+    watch: PathWatch,
+}
+
+impl Known<'_> {
+    fn links(&self, id: &ObjectId) -> Result<CommitLinks, ReadError> {
+        let index = self.index;
+        let Some(at) = index.position(id) else {
+            return self.database.commit_links(id);
+        };
+        let parents = index.parents(at).into_iter().map(|parent| index.id(parent));
+        Ok((index.tree(at), parents.collect(), index.seconds(at)))
+    }
+
+    /// Whether it is known that a commit has the same at the path as its first parent.
+    fn is_unchanged(&self, id: &ObjectId) -> bool {
+        let at = self.index.position(id);
+        match at.and_then(|at| self.watch.is_changed(at)) {
+            Some(is_changed) => !is_changed,
+            None => self.database.is_known_unchanged(id, &self.filter),
+        }
+    }
+}
+
 fn path_log(
     view: &View,
     query: &LogQuery,
     path: &RepoPath,
+    index: &HistoryIndex,
     page: &mut LogPage,
 ) -> Result<(), ReadError> {
     let database = view.database();
+    let known = Known {
+        database,
+        filter: PathFilter::new(path.as_bytes()),
+        index,
+        watch: PathWatch::new(index, path.as_bytes()),
+    };
     let mut lookup = PathLookup::default();
-    let mut look_at = |id: ObjectId| -> Result<Pending, ReadError> {
-        let data = database.bytes_of(id, ObjectKind::Commit)?;
-        let (tree, parents, seconds) =
-            commit_links(&data).map_err(|source| ReadError::decode(id, source))?;
+    // A commit, and what it has at the path if that is known.
+    let mut look_at = |id: ObjectId, entry: Option<Entry>| -> Result<Pending, ReadError> {
+        let (tree, parents, seconds) = known.links(&id)?;
         Ok(Pending {
             seconds,
             id,
             parents,
-            entry: lookup.find(database, tree, path.as_bstr())?,
+            entry: match entry {
+                Some(entry) => entry,
+                None => lookup.find(database, tree, path.as_bstr())?,
+            },
         })
     };
     let mut seen = HashSet::from([query.tip]);
-    let mut pending = BinaryHeap::from([look_at(query.tip)?]);
+    let mut pending = BinaryHeap::from([look_at(query.tip, None)?]);
     let mut skip = query.skip;
     while let Some(commit) = pending.pop() {
         let mut parents = Vec::with_capacity(commit.parents.len());
         let mut same_as = None;
+        // Reads no trees where it is known that there is nothing to see.
+        let mut entry = known.is_unchanged(&commit.id).then_some(commit.entry);
         for id in &commit.parents {
-            let parent = look_at(*id)?;
+            let parent = look_at(*id, entry.take())?;
             if parent.entry == commit.entry {
                 same_as = Some(parent);
                 break;

@@ -2,7 +2,7 @@
 //!
 //! The text comes from strangers and `~999999999` is quickly written, so only [`MAX_STEPS`] commits are followed.
 
-use packhouse_object::{Database, ObjectId, ObjectKind, ReadError, commit_links};
+use packhouse_object::{Database, ObjectId, ReadError};
 
 /// The most parents that are followed for one revision; what lies further back has to be named by its id.
 const MAX_STEPS: u32 = 100_000;
@@ -60,9 +60,7 @@ fn parent(
     commit: ObjectId,
     number: u32,
 ) -> Result<Option<ObjectId>, ReadError> {
-    let data = database.bytes_of(commit, ObjectKind::Commit)?;
-    let (_, parents, _) =
-        commit_links(&data).map_err(|source| ReadError::decode(commit, source))?;
+    let (_, parents, _) = database.commit_links(commit)?;
     Ok(parents.get(number as usize - 1).copied())
 }
 

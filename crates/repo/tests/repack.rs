@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::TryStreamExt;
 use packhouse_bucket::Listed;
 use packhouse_catalog::{Catalog, PackSource};
-use packhouse_object::{Wanted, count_to_send, pack_with_bitmap};
+use packhouse_object::{Wanted, bitmapped, count_to_send};
 use packhouse_repo::{
     DeleteBranch, Hosted, HostedOptions, Namespace, RepackHow, RepackReport, RepoError, Repository,
     SweepOptions,
@@ -89,10 +89,10 @@ async fn check_bitmaps(repo: &Repository) {
     };
     let db = view.database();
     let by_bitmap = count_to_send(db, &wanted, &()).unwrap();
-    let pack = pack_with_bitmap(db).unwrap();
+    let packed = bitmapped(db).unwrap();
     assert_eq!(
         by_bitmap.len(),
-        pack.object_count(),
+        u64::from(packed.object_count()),
         "the pack has what is reached, and no more"
     );
     check_complete(repo).await;

@@ -1,6 +1,6 @@
 //! Reachability among commits, as far as negotiation needs it.
 
-use packhouse_object::{Database, IdSet, ObjectId, ObjectKind, Progress, ReadError, commit_links};
+use packhouse_object::{Database, IdSet, ObjectId, ReadError};
 
 /// Finds out whether commits reach one of a growing set of goals.
 ///
@@ -125,68 +125,17 @@ pub(crate) fn oldest_first(
     Ok(dated.into_iter().map(|(_, id)| id).collect())
 }
 
-/// Commits are counted, and cancelling is looked for, once for so many.
-const COMMITS_PER_LOOK: usize = 1024;
-
-/// Those of `wanted` that are no ancestor of any of `tips` in a history that ends at the commits of `cut`. What is not a
-/// commit is never one.
-pub(crate) fn unreachable_from(
-    db: &Database,
-    wanted: &IdSet,
-    tips: impl IntoIterator<Item = ObjectId>,
-    cut: &IdSet,
-    progress: &dyn Progress,
-) -> Result<IdSet, ReadError> {
-    let mut left = wanted.clone();
-    if left.is_empty() {
-        return Ok(left);
-    }
-    let mut seen = IdSet::default();
-    let mut stack = Vec::new();
-    for tip in tips {
-        if db.contains(&tip)? {
-            let (peeled, kind) = db.peel(tip)?;
-            if kind == ObjectKind::Commit {
-                stack.push(peeled);
-            }
-        }
-    }
-    while let Some(id) = stack.pop() {
-        if left.is_empty() {
-            break;
-        }
-        if seen.insert(id) {
-            if seen.len().is_multiple_of(COMMITS_PER_LOOK) && progress.cancelled() {
-                return Err(ReadError::Cancelled);
-            }
-            left.remove(&id);
-            stack.extend(
-                links(db, id, cut)?
-                    .map(|(parents, _)| parents)
-                    .unwrap_or_default(),
-            );
-        }
-    }
-    Ok(left)
-}
-
 /// Parents and committer time of a commit; `None` for what is no commit or is not there.
 fn links(
     db: &Database,
     id: ObjectId,
     cut: &IdSet,
 ) -> Result<Option<(Vec<ObjectId>, i64)>, ReadError> {
-    match db.read(&id)? {
-        Some(object) if object.kind == ObjectKind::Commit => {
-            let (_, parents, time) =
-                commit_links(&object.data).map_err(|source| ReadError::decode(id, source))?;
-            let parents = match cut.contains(&id) {
-                true => Vec::new(),
-                false => parents.to_vec(),
-            };
-            Ok(Some((parents, time)))
-        }
-        _ => Ok(None),
+    match db.commit_links(id) {
+        Ok((_, _, time)) if cut.contains(&id) => Ok(Some((Vec::new(), time))),
+        Ok((_, parents, time)) => Ok(Some((parents, time))),
+        Err(ReadError::NotFound { .. } | ReadError::WrongKind { .. }) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
@@ -194,7 +143,9 @@ fn links(
 pub(crate) mod tests {
     use std::sync::Arc;
 
-    use packhouse_object::{Commit, NewObject, ObjectCache, Signature};
+    use packhouse_object::{
+        Commit, NewObject, ObjectCache, ObjectKind, Signature, unreached_commits,
+    };
 
     use super::*;
 
@@ -288,7 +239,7 @@ pub(crate) mod tests {
         assert!(!reach.all_reach(&db, &[ids[3]]).unwrap());
         let wanted = [ids[0]].into_iter().collect();
         let cut = [ids[1]].into_iter().collect();
-        let left = unreachable_from(&db, &wanted, [ids[3]], &cut, &()).unwrap();
+        let left = unreached_commits(&db, &wanted, &[ids[3]], &cut, &()).unwrap();
         assert_eq!(left, wanted);
     }
 
@@ -296,12 +247,10 @@ pub(crate) mod tests {
     fn ancestors_of_tips_are_found_and_others_are_not() {
         let (db, ids) = history(&[(10, &[]), (20, &[0]), (30, &[1]), (31, &[1])]);
         let wanted: IdSet = [ids[0], ids[3]].into_iter().collect();
-        let left = unreachable_from(&db, &wanted, [ids[2]], &IdSet::default(), &()).unwrap();
-        assert_eq!(left.into_iter().collect::<Vec<_>>(), [ids[3]]);
-        assert!(
-            unreachable_from(&db, &wanted, [ids[2], ids[3]], &IdSet::default(), &())
-                .unwrap()
-                .is_empty()
-        );
+        let left = |tips: &[ObjectId]| {
+            unreached_commits(&db, &wanted, tips, &IdSet::default(), &()).unwrap()
+        };
+        assert_eq!(left(&[ids[2]]).into_iter().collect::<Vec<_>>(), [ids[3]]);
+        assert!(left(&[ids[2], ids[3]]).is_empty());
     }
 }

@@ -4,11 +4,11 @@ use std::io;
 
 use packhouse_object::{
     Boundary, INFINITE_DEPTH, IdSet, ObjectId, Progress, ReadError, cut_at_depth, cut_by_rules,
+    unreached_commits,
 };
 
 use crate::error::WireError;
 use crate::pktline::PacketWriter;
-use crate::reach::unreachable_from;
 use crate::shallow_request::ShallowRequest;
 use crate::shown::Shown;
 use crate::upload_pack::FetchOptions;
@@ -110,8 +110,11 @@ fn reached(
 ) -> Result<Vec<ObjectId>, ReadError> {
     let own: IdSet = shown.shallow().iter().copied().collect();
     let ends: IdSet = request.shallow.iter().copied().collect();
-    let tips = shown.tips(options.wants.sees_hidden());
-    let foreign = unreachable_from(shown.database(), &ends, tips, &own, progress)?;
+    let tips: Vec<ObjectId> = shown
+        .tips(options.wants.sees_hidden())
+        .into_iter()
+        .collect();
+    let foreign = unreached_commits(shown.database(), &ends, &tips, &own, progress)?;
     let ends = request.shallow.iter().copied();
     Ok(ends.filter(|end| !foreign.contains(end)).collect())
 }

@@ -1,9 +1,8 @@
 //! Which objects may be wanted by their ids.
 
-use packhouse_object::{IdSet, ObjectId, ObjectKind, ReadError};
+use packhouse_object::{IdSet, ObjectId, ObjectKind, ReadError, unreached_commits};
 
 use crate::error::WireError;
-use crate::reach::unreachable_from;
 use crate::shown::Shown;
 use crate::upload_pack::{FetchOptions, Rounds};
 use crate::walk_progress::WalkProgress;
@@ -89,13 +88,9 @@ impl WantRules {
             }
         }
         let own: IdSet = shown.shallow().iter().copied().collect();
-        let foreign = unreachable_from(
-            db,
-            &commits,
-            tips.iter().copied(),
-            &own,
-            &WalkProgress::silent(options),
-        )?;
+        let starts: Vec<ObjectId> = tips.iter().copied().collect();
+        let silent = WalkProgress::silent(options);
+        let foreign = unreached_commits(db, &commits, &starts, &own, &silent)?;
         let is_foreign = |want: &&ObjectId| -> Result<bool, ReadError> {
             Ok(!foreign.is_empty() && foreign.contains(&db.peel(*want)?.0))
         };

@@ -12,7 +12,9 @@
 //! - A file without a fault in its structure may still lie. So the one beside a pack is held against its checksum before
 //!   it is used ([`Pack::bitmap`](crate::Pack::bitmap)); that whoever wrote it wrote the truth is trusted, as by Git.
 
+mod ancestors;
 mod beside;
+mod bitmapped;
 mod bits;
 mod build;
 mod ewah;
@@ -23,6 +25,8 @@ mod read;
 mod select;
 mod write;
 
+pub use ancestors::unreached_commits;
+pub use bitmapped::{Bitmapped, bitmapped};
 pub use bits::Bits;
 pub use build::{BitmapStats, BuildBitmapError, build_bitmap};
 pub use ewah::{Ewah, EwahError};

@@ -1,12 +1,10 @@
 //! What commits reach, by bitmaps as far as they go, and by walking from there.
 
-use std::sync::Arc;
-
 use super::fill::{Fill, add_tree, fill};
-use super::{BitmapError, Bits};
+use super::{BitmapError, Bitmapped, Bits};
 use crate::graph::{CommitNumber, DateQueue, Graph, parents_first};
 use crate::introduced::Level;
-use crate::{Database, IdMap, ObjectId, ObjectKind, Pack, Progress, ReadError, tag_target};
+use crate::{Database, IdMap, ObjectId, ObjectKind, Progress, ReadError, tag_target};
 
 /// Cancellation is seen to once for so many commits.
 const COMMITS_PER_LOOK: usize = 256;
@@ -14,26 +12,26 @@ const COMMITS_PER_LOOK: usize = 256;
 /// A set of objects that has all that its members reach.
 #[derive(Clone)]
 pub(crate) struct Reached {
-    pack: Arc<Pack>,
-    /// Those that are in the pack.
+    packed: Bitmapped,
+    /// Those that bitmaps are about.
     pub(crate) bits: Bits,
     /// Those that are not.
     pub(crate) others: IdMap<ObjectKind>,
 }
 
 impl Reached {
-    /// The empty set. The pack must have a bitmap index.
-    pub(crate) fn none(pack: &Arc<Pack>) -> Reached {
+    /// The empty set.
+    pub(crate) fn none(packed: &Bitmapped) -> Reached {
         Reached {
-            pack: Arc::clone(pack),
-            bits: Bits::new(pack.index().count()),
+            packed: packed.clone(),
+            bits: Bits::new(packed.object_count()),
             others: IdMap::default(),
         }
     }
 
     /// Whether an object is in it.
     pub(crate) fn has(&self, id: &ObjectId) -> bool {
-        match self.pack.bit_of(id) {
+        match self.packed.bit_of(id) {
             Some(bit) => self.bits.has(bit),
             None => self.others.contains_key(id),
         }
@@ -41,7 +39,7 @@ impl Reached {
 
     /// Adds an object alone; returns whether it is new.
     fn insert(&mut self, id: ObjectId, kind: ObjectKind) -> bool {
-        match self.pack.bit_of(&id) {
+        match self.packed.bit_of(&id) {
             Some(bit) => self.bits.insert(bit),
             None => self.others.insert(id, kind).is_none(),
         }
@@ -129,7 +127,7 @@ impl Reached {
 
     /// Adds what a commit reaches, if it has a bitmap.
     fn add_bitmap(&mut self, id: &ObjectId) -> Result<bool, BitmapError> {
-        let Some((bitmap, position)) = self.pack.bitmap().zip(self.pack.index().lookup(id)) else {
+        let Some((bitmap, position)) = self.packed.bitmap().zip(self.packed.position(id)) else {
             return Ok(false);
         };
         let reached = bitmap.reached_from(position)?;

@@ -1,12 +1,15 @@
 //! The objects of a pack by number, in the order of their entries: what the bits of bitmaps stand for.
 
+use std::io::Write;
+use std::ops::Range;
 use std::sync::OnceLock;
 
 use super::file::TRAILER_LEN;
 use super::read_at::ReadAt;
 use super::{Pack, PackError};
 use crate::bitmap::{BitmapError, BitmapIndex};
-use crate::{ObjectId, oid};
+use crate::copy_part::copy_bytes;
+use crate::{ObjectId, Progress, WritePackError, oid};
 
 impl Pack {
     /// The bit of an object, if the pack has it.
@@ -46,6 +49,16 @@ impl Pack {
     pub(crate) fn read_bytes(&self, out: &mut [u8], offset: u64) -> Result<(), PackError> {
         let read = self.file.read_exact_at(out, offset);
         read.map_err(|source| self.io(source))
+    }
+
+    /// Writes some of the file's bytes to `out`. The range must be within [`Pack::bytes`].
+    pub fn write_bytes(
+        &self,
+        range: Range<u64>,
+        out: &mut dyn Write,
+        progress: &dyn Progress,
+    ) -> Result<(), WritePackError> {
+        copy_bytes(self, range, out, progress)
     }
 
     /// The position of a bit's object in the index.

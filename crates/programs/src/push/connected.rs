@@ -1,8 +1,8 @@
 //! Whether all that a ref would lead to is there: a walk over what is new, as `git rev-list --objects --not --all` is.
 
 use packhouse_object::{
-    CountLimits, Database, IdSet, ObjectId, ObjectKind, Progress, ReadError, Wanted, count_limited,
-    count_objects,
+    CountLimits, Database, IdSet, ObjectId, ObjectKind, Progress, ReadError, ToSend, Wanted,
+    count_limited, count_to_send,
 };
 
 /// Whether `database` has what each of `tips` leads to, given that it has what `known` lead to. The parents of the commits in
@@ -26,20 +26,21 @@ pub(super) fn is_connected(
         thin: false,
     };
     let counted = match cut.is_empty() {
-        true => count_objects(database, &wanted, progress),
+        true => count_to_send(database, &wanted, progress),
         false => {
             let limits = CountLimits {
                 cut: cut.clone(),
                 ..CountLimits::default()
             };
-            count_limited(database, &wanted, &limits, progress)
+            count_limited(database, &wanted, &limits, progress).map(ToSend::from)
         }
     };
     let counted = match counted {
         Err(ReadError::NotFound { .. }) => return Ok(false),
         counted => counted?,
     };
-    for id in &counted.ids {
+    // What bitmaps say is reached is in the packs that they are about.
+    for id in counted.others() {
         if !database.contains(id)? {
             return Ok(false);
         }

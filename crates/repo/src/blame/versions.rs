@@ -5,9 +5,7 @@ use std::rc::Rc;
 
 use bstr::{BString, ByteSlice};
 use bytes::Bytes;
-use packhouse_object::{
-    Database, EntryMode, ObjectId, ObjectKind, ReadError, RepoPath, commit_links,
-};
+use packhouse_object::{Database, EntryMode, ObjectId, ObjectKind, ReadError, RepoPath};
 
 use super::renamed::renamed_from;
 use super::{BlameError, Content, MAX_BLAME_BYTES};
@@ -101,9 +99,7 @@ impl<'a> Versions<'a> {
         if let Some(node) = self.nodes.get(&commit) {
             return Ok(node.clone());
         }
-        let data = self.database.bytes_of(commit, ObjectKind::Commit)?;
-        let (tree, parents, seconds) =
-            commit_links(&data).map_err(|source| ReadError::decode(commit, source))?;
+        let (tree, parents, seconds) = self.database.commit_links(commit)?;
         let node = Rc::new(Node {
             tree,
             parents,

@@ -148,10 +148,15 @@ impl Directory {
     /// Removes what sums up commits, before one of them goes.
     pub(crate) fn forget_commit_summaries(&self) -> Result<(), DirectoryError> {
         let folder = self.objects_dir().path.join("info");
-        let chain = folder.join("commit-graphs");
         remove_matching(&folder, |name| name == "commit-graph")
-            .and_then(|()| remove_matching(&chain, |_| true))
-            .map_err(DirectoryError::io("remove a file from", &folder))
+            .map_err(DirectoryError::io("remove a file from", &folder))?;
+        self.forget_commit_graph_chain()
+    }
+
+    /// Removes a commit graph of several files.
+    pub(super) fn forget_commit_graph_chain(&self) -> Result<(), DirectoryError> {
+        let chain = self.objects_dir().path.join("info/commit-graphs");
+        remove_matching(&chain, |_| true).map_err(DirectoryError::io("remove a file from", &chain))
     }
 
     /// Removes files under way that were last written before `time`, and parts of packs without the rest that have been there

@@ -14,6 +14,7 @@ mod asking;
 mod backend;
 mod before_boot;
 mod blocking;
+mod commit_graph;
 mod config;
 mod deflate;
 pub(crate) mod durable;

@@ -16,8 +16,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use packhouse_object::{
-    Database, LooseStore, MissedObject, NewObject, Object, ObjectCache, Pack, PackError,
-    ProcessLocal, ReadError,
+    CommitGraphs, Database, LooseStore, MissedObject, MultiPack, NewObject, Object, ObjectCache,
+    Pack, PackError, ProcessLocal, ReadError,
 };
 
 use super::alternates::object_folders;
@@ -44,6 +44,8 @@ pub(super) struct ObjectFolders {
 struct Listed {
     folders: Vec<Folder>,
     database: Option<Database>,
+    /// What files know of commits, and what those files were.
+    graphs: Option<(GraphStamps, Arc<CommitGraphs>)>,
     /// Counts the times something new was found.
     round: u64,
 }
@@ -54,9 +56,13 @@ struct Folder {
     /// When `objects/pack` had changed last, if that time can be trusted.
     stamp: Option<Stamp>,
     packs: Vec<(OsString, Arc<Pack>)>,
+    multi: Option<Arc<MultiPack>>,
 }
 
 type Stamp = (u64, u64, i64, i64);
+
+/// Folders whose commit graphs may be used, with those of their files that there are.
+type GraphStamps = Vec<(PathBuf, Vec<Stamp>)>;
 
 impl ObjectFolders {
     pub(super) fn new(objects: PathBuf, cache: Arc<ObjectCache>) -> Arc<ObjectFolders> {
@@ -105,6 +111,7 @@ impl ObjectFolders {
                             objects,
                             stamp: None,
                             packs: Vec::new(),
+                            multi: None,
                         },
                     },
                 )
@@ -119,16 +126,29 @@ impl ObjectFolders {
                 .iter()
                 .flat_map(|folder| folder.packs.iter().map(|(_, pack)| pack.clone()))
                 .collect();
+            let multi = listed.folders.iter();
+            let multi: Vec<_> = multi.flat_map(|folder| folder.multi.clone()).collect();
             let loose = listed
                 .folders
                 .iter()
                 .map(|folder| LooseStore::open(&folder.objects))
                 .collect();
+            let stamps = graph_stamps(&listed.folders);
+            let known = listed.graphs.take().filter(|(known, _)| *known == stamps);
+            // Kept while other things change: it takes a while to open them.
+            let (stamps, graphs) = known.unwrap_or_else(|| {
+                let folders = stamps.iter().map(|(folder, _)| folder.clone());
+                let graphs = Arc::new(CommitGraphs::new(folders.collect()));
+                (stamps, graphs)
+            });
             listed.database = Some(
                 Database::new(self.cache.clone(), self.scope)
                     .with_packs(packs)
-                    .with_loose(loose),
+                    .with_multi_packs(multi)
+                    .with_loose(loose)
+                    .with_commit_graphs(graphs.clone()),
             );
+            listed.graphs = Some((stamps, graphs));
             listed.round += 1;
         }
         let database = listed
@@ -162,10 +182,28 @@ impl Folder {
                 Err(error) => return Err(error),
                 Ok(changed) => {
                     self.stamp = stamp;
-                    return Ok(changed);
+                    return Ok(changed | self.open_multi(&folder));
                 }
             }
         }
+    }
+
+    /// Opens the index of several packs, if there is one of those that are there. Returns whether it is another than before.
+    fn open_multi(&mut self, folder: &Path) -> bool {
+        let path = folder.join("multi-pack-index");
+        let packs: Vec<Arc<Pack>> = self.packs.iter().map(|(_, pack)| pack.clone()).collect();
+        let found = MultiPack::open(&path, &packs);
+        let name = |multi: &MultiPack| multi.index().checksum();
+        let is_same = found.as_ref().map(name) == self.multi.as_deref().map(name);
+        let has_same_packs = |multi: &Arc<MultiPack>| {
+            let is_open = |pack| packs.iter().any(|other| Arc::ptr_eq(other, pack));
+            multi.packs().iter().all(is_open)
+        };
+        if is_same && self.multi.as_ref().is_none_or(has_same_packs) {
+            return false;
+        }
+        self.multi = found.map(Arc::new);
+        true
     }
 
     fn open_packs(&mut self, folder: &Path, names: &[OsString]) -> Result<bool, RepoError> {
@@ -216,6 +254,26 @@ fn pack_names(folder: &Path) -> std::io::Result<Vec<OsString>> {
     }
     found.sort_unstable_by(|a, b| b.cmp(a));
     Ok(found.into_iter().map(|(_, name)| name).collect())
+}
+
+/// The folders that have a commit graph, but for those of shallow clones: Git makes none there, and one from before says more
+/// than is there.
+fn graph_stamps(folders: &[Folder]) -> GraphStamps {
+    let is_shallow = |objects: &Path| {
+        let shallow = objects.parent().map(|git_dir| git_dir.join("shallow"));
+        shallow.is_some_and(|path| fs::metadata(path).is_ok_and(|file| file.len() > 0))
+    };
+    let whole = folders.iter().filter(|folder| !is_shallow(&folder.objects));
+    let stamps = whole.map(|folder| {
+        let info = folder.objects.join("info");
+        let files = ["commit-graph", "commit-graphs/commit-graph-chain"];
+        let found = files
+            .iter()
+            .filter_map(|file| fs::metadata(info.join(file)).ok());
+        let stamps = found.map(|file| (file.dev(), file.ino(), file.mtime(), file.mtime_nsec()));
+        (folder.objects.clone(), stamps.collect::<Vec<_>>())
+    });
+    stamps.filter(|(_, files)| !files.is_empty()).collect()
 }
 
 fn stamp(folder: &Path) -> std::io::Result<Option<Stamp>> {

@@ -11,9 +11,11 @@ use std::time::{Duration, SystemTime};
 use packhouse_object::{IdSet, ObjectId, ObjectKind};
 
 use super::follow::follow;
+use super::pack::{Told, of_read};
 use super::survey::Survey;
 use super::{Store, StoreError, StoreProgress};
 use crate::directory::LocalPack;
+use crate::error::RepoError;
 
 /// How long what nobody names is kept by default; Git's `gc.pruneExpire`.
 const GRACE: Duration = Duration::from_secs(14 * 24 * 3600);
@@ -48,6 +50,8 @@ pub struct GcReport {
     pub packs_removed: u64,
     /// Refs that had a file of their own, and are in `packed-refs` now.
     pub refs_packed: u64,
+    /// Commits in the commit graph that was written; 0 if none was.
+    pub graphed: u64,
 }
 
 impl Store {
@@ -56,8 +60,8 @@ impl Store {
         Ok(self.gc_with(&GcOptions::default(), progress)?.pruned)
     }
 
-    /// Packs the refs, gathers everything that is in use in one pack, and removes what nobody has named for longer than
-    /// the grace period. [`StoreError::Failed`] if another process is cleaning up, be it `git gc`.
+    /// Packs the refs, gathers everything that is in use in one pack, removes what nobody has named for longer than
+    /// the grace period, and writes a commit graph with changed-path filters where history is long. [`StoreError::Failed`] if another process is cleaning up, be it `git gc`.
     ///
     /// Others may read and write meanwhile, `git` too. Reflogs are left as they are, and keep what they name: undoing
     /// and going back rely on them. It is not known here which other repositories borrow objects from this one (`objects/info/alternates`).
@@ -96,6 +100,8 @@ impl Store {
             return Err(StoreError::Cancelled);
         }
         self.remove(&survey, &mut report)?;
+        let graphed = directory.write_commit_graph(&Told(progress));
+        report.graphed = u64::from(graphed.map_err(of_graph)?);
         if let Some(time) = now.checked_sub(options.grace.max(UNDER_WAY)) {
             directory.remove_left_behind(time)?;
         }
@@ -178,5 +184,12 @@ impl Store {
             return Ok(survey.expired.clone());
         }
         follow(&self.database()?, &new, &survey.used)
+    }
+}
+
+fn of_graph(error: RepoError) -> StoreError {
+    match error {
+        RepoError::Read(error) => of_read(error),
+        error => error.into(),
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use bstr::BString;
-use packhouse_object::{Database, ObjectId, ObjectKind, ReadError, commit_links, on_processors};
+use packhouse_object::{Database, ObjectId, ObjectKind, PathFilter, ReadError, on_processors};
 use rayon::prelude::*;
 
 use super::fnmatch::Fnmatch;
@@ -41,6 +41,7 @@ impl Snapshot {
         let commits = match filter.path.map(normalize_file).transpose()? {
             None => Commits::All(chain),
             Some(path) => Commits::Changing(Changing {
+                filter: PathFilter::new(&path),
                 path: path
                     .split(|&byte| byte == b'/')
                     .map(BString::from)
@@ -146,9 +147,7 @@ impl Chain {
         let Some(id) = self.next else {
             return Ok(None);
         };
-        let data = self.start.database().bytes_once(id, ObjectKind::Commit)?;
-        let (tree, parents, seconds) =
-            commit_links(&data).map_err(|source| ReadError::decode(id, source))?;
+        let (tree, parents, seconds) = self.start.database().commit_links_once(id)?;
         let parents = self.start.store().parents_of(&id, &parents)?;
         self.next = parents.first().copied();
         Ok(Some(Skimmed { id, tree, seconds }))
@@ -177,6 +176,7 @@ const SHARE: usize = 64;
 /// Commits, and whether each changes a path. While trees are read, so are the commits that come next.
 struct Changing {
     path: Vec<BString>,
+    filter: PathFilter,
     chain: Chain,
     /// Commits whose trees were not read yet.
     ahead: Vec<Skimmed>,
@@ -209,11 +209,12 @@ impl Changing {
     fn read_trees(&mut self) -> Result<(), StoreError> {
         self.ahead_max = (2 * self.ahead_max).min(AHEAD_MAX);
         let now = std::mem::take(&mut self.ahead);
-        let (database, path) = (self.chain.start.database().clone(), &self.path);
+        let database = self.chain.start.database().clone();
+        let (path, filter) = (&self.path, &self.filter);
         let (chain, count) = (&mut self.chain, self.ahead_max);
         let follow = || -> Result<Vec<Vec<At>>, ReadError> {
             now.par_chunks(SHARE)
-                .map(|share| follow_all(&database, share, path))
+                .map(|share| follow_all(&database, share, path, filter))
                 .collect()
         };
         let (found, ahead) = on_processors(|| rayon::join(follow, || chain.take(count)));
@@ -228,14 +229,22 @@ fn follow_all(
     database: &Database,
     commits: &[Skimmed],
     path: &[BString],
+    filter: &PathFilter,
 ) -> Result<Vec<At>, ReadError> {
     let mut found = Vec::with_capacity(commits.len());
-    let mut known = None;
-    for commit in commits {
-        let trail = Trail::follow(database, commit.tree, path, known.as_ref())?;
+    let mut known: Option<Trail> = None;
+    // Each is a child of the one before it. Where it is known to change nothing, no tree is read.
+    for commit in commits.iter().rev() {
+        let before = known.as_ref();
+        if let Some(before) = before.filter(|_| database.is_known_unchanged(&commit.id, filter)) {
+            found.push(before.entry);
+            continue;
+        }
+        let trail = Trail::follow(database, commit.tree, path, before)?;
         found.push(trail.entry);
         known = Some(trail);
     }
+    found.reverse();
     Ok(found)
 }
 

@@ -2,6 +2,7 @@
 
 mod archive;
 mod archive_file;
+mod graph;
 mod merge;
 mod mutants;
 mod notes;

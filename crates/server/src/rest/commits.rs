@@ -6,7 +6,7 @@ use packhouse_api::{
     CommitInfo, ErrorBody, FoundCommit, GetCommitQuery, ListCommitsQuery, ListedCommits,
 };
 use packhouse_object::{Commit, ObjectId, ObjectKind, ReadError, signed_commit};
-use packhouse_repo::{LogPage, LogQuery, Namespace, View, log};
+use packhouse_repo::{LogPage, LogQuery, Namespace, View, log_by_index};
 
 use super::input::{self, Query};
 use super::page::List;
@@ -31,7 +31,9 @@ pub(crate) async fn list(
     caller: Caller,
     Query(query): Query<ListCommitsQuery>,
 ) -> Result<Json<ListedCommits>, ApiError> {
-    let view = state.open(&caller, Scope::GitRead).await?.view().await?;
+    let repository = state.open(&caller, Scope::GitRead).await?;
+    let view = repository.view().await?;
+    let index = repository.history().await;
     let limit = page::limit(query.limit, 20, 100);
     let path = query
         .path
@@ -52,18 +54,16 @@ pub(crate) async fn list(
                 }
             }
         };
+        let log = LogQuery {
+            tip,
+            path,
+            skip,
+            limit,
+            bytes: MAX_PAGE_TEXT_BYTES,
+        };
         let LogPage {
             entries, has_more, ..
-        } = log(
-            &view,
-            &LogQuery {
-                tip,
-                path,
-                skip,
-                limit,
-                bytes: MAX_PAGE_TEXT_BYTES,
-            },
-        )?;
+        } = log_by_index(&view, &log, &index)?;
         let next_cursor = has_more.then(|| {
             let skip = skip + entries.len();
             list.cursor(Cursor { tip, skip }.place().as_bytes())

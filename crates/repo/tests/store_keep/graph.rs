@@ -1,0 +1,197 @@
+//! Commit graphs: `gc` writes one, and walks through history use it.
+
+use std::fs;
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use packhouse_object::{HistoryIndex, HistoryLayer, RepoPath, extend_history};
+use packhouse_repo::directory::{DirectoryOptions, open as open_directory};
+use packhouse_repo::store::{GcOptions, LogFilter, NoProgress, Store};
+use packhouse_repo::{LogQuery, log_by_index};
+
+use super::place::{Place, open};
+
+/// What `git` prints, given this input.
+fn fed(place: &Place, arguments: &[&str], input: &str) -> String {
+    let mut git = Command::new("git")
+        .args(arguments)
+        .current_dir(place.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = git.stdin.take().unwrap();
+    stdin.write_all(input.as_bytes()).unwrap();
+    drop(stdin);
+    let out = git.wait_with_output().unwrap();
+    assert!(out.status.success(), "git {arguments:?}");
+    String::from_utf8(out.stdout).unwrap()
+}
+
+const FILE: &str = "folder/rare";
+
+/// A branch with so many commits, of which the one in three hundred changes a file that the others leave alone.
+fn long_history(place: &Place, commits: usize) {
+    let mut stream = String::new();
+    for number in 0..commits {
+        let path = match number % 300 {
+            7 => FILE,
+            _ => "often",
+        };
+        let text = format!("{number}\n");
+        stream.push_str("commit refs/heads/main\n");
+        let time = 1_700_000_000 + number;
+        stream.push_str(&format!("committer A <a@example.com> {time} +0000\n"));
+        stream.push_str(&format!("data {}\n{text}", text.len()));
+        if number == 0 {
+            stream.push_str("from refs/heads/main^0\n");
+        }
+        stream.push_str(&format!(
+            "M 644 inline {path}\ndata {}\n{text}\n",
+            text.len()
+        ));
+    }
+    fed(place, &["fast-import", "--quiet"], &stream);
+}
+
+/// Takes a tree out of the repository; everything else is in one pack then.
+fn lose(place: &Place, tree: &str) {
+    let all = place.git(&[
+        "cat-file",
+        "--batch-all-objects",
+        "--batch-check=%(objectname)",
+    ]);
+    let kept: String = all
+        .lines()
+        .filter(|id| *id != tree)
+        .map(|id| format!("{id}\n"))
+        .collect();
+    let folder = place.path().join("objects/pack");
+    let old: Vec<_> = fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    let new = fed(place, &["pack-objects", "-q", "objects/pack/pack"], &kept);
+    for path in old {
+        assert!(!path.to_str().unwrap().contains(new.trim()));
+        fs::remove_file(path).unwrap();
+    }
+}
+
+/// The commits that change the file, as the store lists them and as a view of the repository does with an index.
+fn listed(place: &Place, index: &HistoryIndex) -> [Result<Vec<String>, String>; 2] {
+    let store: Store = open(place.path());
+    let main = store.branches().get("main").unwrap();
+    let filter = LogFilter {
+        path: Some(FILE.into()),
+        ..LogFilter::default()
+    };
+    let by_store: Result<Vec<String>, _> = main
+        .log(filter)
+        .unwrap()
+        .map(|found| found.map(|found| found.commit().to_string()))
+        .collect();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let repository = open_directory(place.path(), DirectoryOptions::default()).unwrap();
+    let view = runtime.block_on(repository.view()).unwrap();
+    let query = LogQuery {
+        tip: main.commit(),
+        path: Some(RepoPath::parse(FILE).unwrap()),
+        skip: 0,
+        limit: usize::MAX,
+        bytes: usize::MAX,
+    };
+    let by_view = log_by_index(&view, &query, index);
+    let by_view = by_view.map(|found| found.entries.iter().map(|entry| entry.id.to_string()).collect());
+    [
+        by_store.map_err(|error| error.to_string()),
+        by_view.map_err(|error| error.to_string()),
+    ]
+}
+
+fn index_of(place: &Place) -> HistoryIndex {
+    let store = open(place.path());
+    let database = store.database().unwrap();
+    let (tip, folder) = (
+        store.branches().get("main").unwrap().commit(),
+        &place.folder,
+    );
+    let none = HistoryIndex::default();
+    let made = extend_history(
+        &database,
+        &none,
+        &[tip],
+        folder.path(),
+        &AtomicBool::new(false),
+    );
+    let (_, layer) = made.unwrap().unwrap();
+    let layer = HistoryLayer::open(&layer.path).unwrap();
+    HistoryIndex::new(vec![Arc::new(layer)]).unwrap()
+}
+
+#[test]
+fn the_log_of_a_path_reads_no_trees_of_commits_that_a_filter_rules_out() {
+    let place = Place::new();
+    long_history(&place, 1100);
+    let graph = place.path().join("objects/info/commit-graph");
+    let report = place
+        .store
+        .gc_with(&GcOptions::default(), &NoProgress)
+        .unwrap();
+    assert_eq!(report.graphed, 1101);
+    place.git(&["commit-graph", "verify"]);
+    let expected = place.git(&["log", "--format=%H", "main", "--", FILE]);
+    let expected: Vec<String> = expected.lines().map(str::to_owned).collect();
+    assert_eq!(expected.len(), 4);
+    let none = HistoryIndex::default();
+    assert_eq!(
+        listed(&place, &none),
+        [Ok(expected.clone()), Ok(expected.clone())]
+    );
+    let index = index_of(&place);
+    // Far enough from the tip that the graph is in use there.
+    let tree = place.git(&["rev-parse", "main~150^{tree}"]);
+    lose(&place, &tree);
+    assert_eq!(
+        listed(&place, &none),
+        [Ok(expected.clone()), Ok(expected.clone())]
+    );
+    fs::remove_file(&graph).unwrap();
+    for found in listed(&place, &none) {
+        assert!(found.unwrap_err().contains(&tree));
+    }
+    // The index of a hosted history does the same for a view.
+    let [by_store, by_view] = listed(&place, &index);
+    assert!(by_store.is_err());
+    assert_eq!(by_view, Ok(expected));
+}
+
+#[test]
+fn a_graph_is_written_where_it_is_wanted() {
+    let place = Place::new();
+    let graph = place.path().join("objects/info/commit-graph");
+    let gc = || {
+        let report = place.store.gc_with(&GcOptions::default(), &NoProgress);
+        report.unwrap().graphed
+    };
+    long_history(&place, 40);
+    assert_eq!((gc(), graph.exists()), (0, false));
+    long_history(&place, 1000);
+    place.git(&["config", "gc.writeCommitGraph", "false"]);
+    assert_eq!((gc(), graph.exists()), (0, false));
+    place.git(&["config", "--unset", "gc.writeCommitGraph"]);
+    // One in several files gives way to it.
+    place.git(&["commit-graph", "write", "--reachable", "--split"]);
+    let chain = place.path().join("objects/info/commit-graphs");
+    assert!(chain.join("commit-graph-chain").exists());
+    assert_eq!((gc(), graph.exists()), (1041, true));
+    assert!(!chain.join("commit-graph-chain").exists());
+    place.git(&["commit-graph", "verify"]);
+    let newer = long_history;
+    newer(&place, 3);
+    assert_eq!(gc(), 1044);
+    place.git(&["commit-graph", "verify"]);
+    place.fsck();
+}
