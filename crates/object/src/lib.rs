@@ -107,9 +107,7 @@ pub use special_file::{
 };
 pub use stream::ObjectStream;
 pub use tag::{Tag, tag_target};
-pub use to_send::{
-    ToSend, count_limited_to_send, count_objects, count_to_send, write_to_send,
-};
+pub use to_send::{ToSend, count_limited_to_send, count_objects, count_to_send, write_to_send};
 pub use tree::{MAX_TREE_DEPTH, Tree, TreeEntry, TreeEntryRef, TreeIter, compare_entries};
 pub use walk::CommitWalk;
 pub use write_pack::{PackOptions, PackStats, WritePackError, write_pack};

@@ -17,8 +17,8 @@ use packhouse_object::{
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Key {
     scope: u64,
-    /// The largest pack, which has the bitmaps if there are some.
-    pack: Option<u64>,
+    /// The largest pack, which has the bitmaps if there are some, by its checksum.
+    pack: Option<ObjectId>,
     wants: Vec<ObjectId>,
     haves: Vec<ObjectId>,
     tags: Vec<(ObjectId, ObjectId)>,
@@ -37,7 +37,7 @@ impl Key {
         let largest = db.packs().iter().max_by_key(|pack| pack.bytes());
         Key {
             scope: db.scope(),
-            pack: largest.map(|pack| pack.number()),
+            pack: largest.map(|pack| pack.id()),
             wants: sorted(wanted.wants.clone()),
             haves: sorted(wanted.haves.clone()),
             tags: wanted.include_tags.clone(),
@@ -294,6 +294,19 @@ mod tests {
         assert!(!Arc::ptr_eq(&first, &other));
         let elsewhere = Database::new(Arc::new(ObjectCache::new(1 << 20)), 2);
         assert!(count(&cache, &elsewhere, &wanted(&ids[..2]), &()).is_err());
+    }
+
+    #[test]
+    fn what_is_opened_again_shares_counts_by_its_scope() {
+        let (db, ids) = blobs(3);
+        let cache = CountCache::new(1 << 20);
+        let first = count(&cache, &db, &wanted(&ids), &()).unwrap();
+        let (again, _) = blobs(3);
+        let again = again.with_scope(9);
+        let other = count(&cache, &again, &wanted(&ids), &()).unwrap();
+        assert!(!Arc::ptr_eq(&first, &other));
+        let same = count(&cache, &again.with_scope(db.scope()), &wanted(&ids), &());
+        assert!(Arc::ptr_eq(&first, &same.unwrap()));
     }
 
     #[test]

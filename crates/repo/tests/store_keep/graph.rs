@@ -104,7 +104,13 @@ fn listed(place: &Place, index: &HistoryIndex) -> [Result<Vec<String>, String>; 
         bytes: usize::MAX,
     };
     let by_view = log_by_index(&view, &query, index);
-    let by_view = by_view.map(|found| found.entries.iter().map(|entry| entry.id.to_string()).collect());
+    let by_view = by_view.map(|found| {
+        found
+            .entries
+            .iter()
+            .map(|entry| entry.id.to_string())
+            .collect()
+    });
     [
         by_store.map_err(|error| error.to_string()),
         by_view.map_err(|error| error.to_string()),

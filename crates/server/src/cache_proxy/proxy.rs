@@ -16,7 +16,7 @@ use packhouse_client::cache::{
     Cache, CacheError, CallOptions, CallerKey, CancelToken, Served, ServedCopy,
 };
 use packhouse_wire::{
-    FetchOptions, Service, Version, WantRules, advertise_upload_pack, upload_pack,
+    CountCache, FetchOptions, Service, Version, WantRules, advertise_upload_pack, upload_pack,
 };
 
 use super::CacheProxyOptions;
@@ -32,6 +32,7 @@ use super::trust::{ANSWER_BYTES, Trust};
 use crate::error::{ApiError, chain};
 use crate::git::{Encoding, ended};
 use crate::server::StartError;
+use crate::state::COUNT_CACHE_BYTES;
 use crate::stream::written_by;
 use crate::turns::{TurnFor, Turns};
 
@@ -51,6 +52,7 @@ pub(super) struct Proxy {
     bodies: Bodies,
     bringing: Turns,
     fetches: Turns,
+    counts: Arc<CountCache>,
     metrics: ProxyMetrics,
     stop: CancelToken,
 }
@@ -99,6 +101,7 @@ impl Proxy {
             ),
             bringing: turns("bring", "fetches that wait for an upstream", BRINGING),
             fetches: turns("fetch", "fetches", options.limits.fetches),
+            counts: Arc::new(CountCache::new(COUNT_CACHE_BYTES)),
             metrics: ProxyMetrics::new()?,
             options,
             stop,
@@ -346,11 +349,15 @@ impl Proxy {
         body: HeldBody,
     ) -> Result<Response, ApiError> {
         let turn = self.fetches.take(&TurnFor::anyone()).await?;
-        let version = call.version;
+        let (version, counts) = (call.version, self.counts.clone());
         let answer = written_by(move |out| {
-            let source = CopySource(copy);
+            let source = CopySource::new(copy);
             let mut input = &body.bytes[..];
-            let served = upload_pack(version, &mut input, &source, out, &offered());
+            let options = FetchOptions {
+                counts: Some(counts),
+                ..offered()
+            };
+            let served = upload_pack(version, &mut input, &source, out, &options);
             drop((turn, body));
             ended(served)
         });
@@ -410,7 +417,7 @@ impl Proxy {
         let mut response = match asked {
             Some((_, body)) => self.pack(&call, copy.clone(), body).await?,
             None => {
-                let (source, version) = (CopySource(copy.clone()), call.version);
+                let (source, version) = (CopySource::new(copy.clone()), call.version);
                 let body = written_by(move |out| {
                     advertise_upload_pack(version, &source, &offered(), out)
                         .map_err(io::Error::other)

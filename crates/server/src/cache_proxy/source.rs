@@ -1,5 +1,6 @@
 //! A copy, as `wire` reads it.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::sync::Arc;
 
@@ -8,15 +9,29 @@ use packhouse_object::{Database, ObjectId, RefName};
 use packhouse_wire::{RefLine, Source};
 
 /// The refs that the upstream listed, and the objects.
-pub(super) struct CopySource(pub(super) Arc<ServedCopy>);
+pub(super) struct CopySource {
+    copy: Arc<ServedCopy>,
+    database: Database,
+}
+
+impl CopySource {
+    /// A copy that was just opened. What is counted in it is there for later ones of the same state, though each opens the mirror
+    /// for itself.
+    pub(super) fn new(copy: Arc<ServedCopy>) -> CopySource {
+        let mut hasher = DefaultHasher::new();
+        copy.digest().hash(&mut hasher);
+        let database = copy.view().database().with_scope(hasher.finish());
+        CopySource { copy, database }
+    }
+}
 
 impl Source for CopySource {
     fn head(&self) -> Option<RefName> {
-        self.0.head().cloned()
+        self.copy.head().cloned()
     }
 
     fn find(&self, name: &[u8]) -> Option<ObjectId> {
-        self.0.find(name)
+        self.copy.find(name)
     }
 
     fn visit(
@@ -24,7 +39,7 @@ impl Source for CopySource {
         prefix: &[u8],
         visitor: &mut dyn FnMut(RefLine<'_>) -> io::Result<()>,
     ) -> io::Result<()> {
-        for (name, found) in self.0.refs(prefix) {
+        for (name, found) in self.copy.refs(prefix) {
             visitor(RefLine {
                 name: name.as_bytes(),
                 id: found.target,
@@ -35,6 +50,6 @@ impl Source for CopySource {
     }
 
     fn database(&self) -> &Database {
-        self.0.view().database()
+        &self.database
     }
 }
