@@ -1,5 +1,6 @@
-//! What a repository's configuration says of fetches: `uploadpack.*`, `uploadpackfilter.*` and `transfer.*`.
+//! What a repository's configuration says of fetches: `uploadpack.*`, `uploadpackfilter.*`, `bundle.*` and `transfer.*`.
 
+use bstr::BStr;
 use packhouse_wire::{FetchOptions, FilterRules, WantRules};
 
 use crate::config::Config;
@@ -36,6 +37,14 @@ pub(crate) fn fetch_options(config: &Config) -> Result<FetchOptions, ProgramErro
         options.object_info = told;
     }
     options.session_id = session_id(config)?;
+    if is_set("uploadpack.advertisebundleuris")? {
+        let lines = config.of_section("bundle");
+        let line = |(name, value): (&BStr, &BStr)| {
+            let parts: [&[u8]; 3] = [name, b"=", value];
+            parts.concat()
+        };
+        options.bundles = Some(lines.map(line).collect());
+    }
     Ok(options)
 }
 

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::doors::{BOTH, World};
+use packhouse_programs::{Mode, ProgramCall, upload_pack};
+
+use crate::doors::{BOTH, World, environment};
 use crate::git::Git;
 
 /// Both have what `work` has on some refs.
@@ -142,4 +144,40 @@ fn a_namespace_is_a_repository_of_its_own() {
         stored.contains("refs/namespaces/one/refs/namespaces/two/refs/heads/x"),
         "{stored}"
     );
+}
+
+#[test]
+fn settings_of_bundles_are_told_where_they_are_to_be() {
+    let world = World::new();
+    publish(&world, &world.work());
+    let ask = |body: &[u8], mode| {
+        let call = ProgramCall {
+            dir: world.path("ours"),
+            strict: false,
+            timeout: None,
+            mode,
+        };
+        let environment = environment(&[("GIT_PROTOCOL", "version=2")]);
+        let mut out = Vec::new();
+        let input = Box::new(std::io::Cursor::new(body.to_vec()));
+        let answered = upload_pack(&call, &environment, input, &mut out);
+        (answered.is_ok(), String::from_utf8(out).unwrap())
+    };
+    let command = b"0016command=bundle-uri0000";
+    let offered = |mode| ask(b"", mode).1.contains("bundle-uri\n");
+    assert!(!offered(Mode::Advertise));
+    let (ok, told) = ask(command, Mode::StatelessRpc);
+    assert!(
+        !ok && told.contains("invalid command 'bundle-uri'"),
+        "{told}"
+    );
+    world.set("bundle.version", "1");
+    world.set("bundle.mode", "all");
+    world.set("bundle.Daily.uri", "https://example.com/daily.bundle");
+    world.set("uploadpack.advertiseBundleURIs", "true");
+    assert!(offered(Mode::Advertise));
+    let (ok, told) = ask(command, Mode::StatelessRpc);
+    let lines = "0014bundle.version=10013bundle.mode=all\
+                 0035bundle.Daily.uri=https://example.com/daily.bundle0000";
+    assert!(ok && told == lines, "{told}");
 }

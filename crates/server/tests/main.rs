@@ -7,6 +7,7 @@ mod audit;
 mod auth;
 mod blame;
 mod branches;
+mod bundle;
 mod cache_proxy;
 mod commit_pack;
 mod commits;

@@ -97,6 +97,9 @@ fn advertise_v2(options: &FetchOptions, out: &mut PacketWriter<'_>) -> io::Resul
     if options.object_info {
         out.text(format_args!("object-info\n"))?;
     }
+    if options.bundles.is_some() {
+        out.text(format_args!("bundle-uri\n"))?;
+    }
     out.flush()
 }
 

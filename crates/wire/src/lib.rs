@@ -23,6 +23,8 @@
 //! ```
 
 mod advertise;
+mod bundle;
+mod bundle_uri;
 mod capabilities;
 mod connection;
 mod count_cache;
@@ -62,6 +64,8 @@ mod walk_progress;
 mod wanted_ids;
 
 pub use advertise::{advertise, advertise_upload_pack};
+pub use bundle::{Bundle, has_bundle, write_bundle_header};
+pub use bundle_uri::list_of_bundle;
 pub use capabilities::{AGENT, Capabilities, OBJECT_FORMAT};
 pub use connection::{
     receive_pack_connection, receive_pack_offer, upload_pack_connection, upload_pack_offer,

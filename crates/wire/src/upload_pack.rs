@@ -56,6 +56,9 @@ pub struct FetchOptions {
     pub session_id: Option<String>,
     /// Which refs are not shown: `transfer.hideRefs` and `uploadpack.hideRefs`.
     pub hidden: HiddenRefs,
+    /// What version 2 answers to those who ask for bundles to begin with, each line a `key=value` of `bundle.*`; `None`: that is
+    /// not offered. Git's `uploadpack.advertiseBundleURIs`, and its settings `bundle.*`.
+    pub bundles: Option<Vec<Vec<u8>>>,
     /// Where counts are kept that other fetches may want too.
     pub counts: Option<Arc<CountCache>>,
 }
@@ -75,6 +78,7 @@ impl Default for FetchOptions {
             object_info: true,
             session_id: None,
             hidden: HiddenRefs::default(),
+            bundles: None,
             counts: None,
         }
     }

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use crate::bundle_uri::bundle_uri;
 use crate::capabilities::check_object_format;
 use crate::error::{WireError, quote};
 use crate::fetch_v2::fetch;
@@ -16,6 +17,7 @@ enum CommandName {
     LsRefs,
     Fetch,
     ObjectInfo,
+    BundleUri,
 }
 
 impl CommandName {
@@ -24,6 +26,7 @@ impl CommandName {
             CommandName::LsRefs => "ls-refs",
             CommandName::Fetch => "fetch",
             CommandName::ObjectInfo => "object-info",
+            CommandName::BundleUri => "bundle-uri",
         }
     }
 
@@ -31,6 +34,9 @@ impl CommandName {
         let mut offered = vec![CommandName::LsRefs, CommandName::Fetch];
         if options.object_info {
             offered.push(CommandName::ObjectInfo);
+        }
+        if options.bundles.is_some() {
+            offered.push(CommandName::BundleUri);
         }
         offered
             .into_iter()
@@ -102,6 +108,10 @@ fn serve_one(
         None => return Err(WireError::refused("no command requested")),
         Some(CommandName::LsRefs) => ls_refs(&mut arguments, shown, &mut out)?,
         Some(CommandName::ObjectInfo) => object_info(&mut arguments, shown, &mut out)?,
+        Some(CommandName::BundleUri) => {
+            let lines = options.bundles.as_deref().unwrap_or_default();
+            bundle_uri(&mut arguments, lines, &mut out)?;
+        }
         Some(CommandName::Fetch) => {
             fetch(&mut arguments, shown, out, options, sideband_all)?;
             return Ok(true);

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use bstr::{BString, ByteSlice};
 use packhouse_object::{ObjectId, RefName};
-use packhouse_wire::{OBJECT_FORMAT, parse_id};
+use packhouse_wire::{OBJECT_FORMAT, parse_id, write_bundle_header};
 
 use crate::MirrorError;
 use crate::mirror::diff::RefTargets;
@@ -131,16 +131,9 @@ impl BundleHeader {
 
     /// Writes it, in version 2.
     pub(super) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
-        out.write_all(V2)?;
-        for id in &self.prerequisites {
-            writeln!(out, "-{id}")?;
-        }
-        for (name, target) in &self.refs {
-            write!(out, "{target} ")?;
-            out.write_all(name)?;
-            out.write_all(b"\n")?;
-        }
-        out.write_all(b"\n")
+        let refs = self.refs.iter();
+        let refs = refs.map(|(name, target)| (name.as_slice(), *target));
+        write_bundle_header(&self.prerequisites, refs, out)
     }
 }
 

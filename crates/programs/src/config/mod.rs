@@ -53,6 +53,19 @@ impl Config {
             })
     }
 
+    /// The settings of a section and its subsections in the order in which they stand, each with its whole name.
+    pub(crate) fn of_section(&self, section: &str) -> impl Iterator<Item = (&BStr, &BStr)> {
+        let prefix = format!("{section}.");
+        let of_it = move |name: &BString| name.starts_with(prefix.as_bytes());
+        let values = self.entries.iter().filter(move |(name, _)| of_it(name));
+        values.map(|(name, value)| {
+            let value = value
+                .as_ref()
+                .map_or(BStr::new(""), |value| value.as_bstr());
+            (name.as_bstr(), value)
+        })
+    }
+
     /// All values of several settings, in the order in which they stand.
     pub(crate) fn in_order<'c>(&'c self, names: &'c [&'c str]) -> impl Iterator<Item = &'c BStr> {
         self.entries

@@ -6,7 +6,7 @@ use http::Method;
 use packhouse_api::ErrorCode;
 use packhouse_repo::{Namespace, Repository};
 use packhouse_wire::repository::source_of;
-use packhouse_wire::{Service, Version, advertise};
+use packhouse_wire::{Service, Version, advertise, advertise_upload_pack};
 
 use super::GitPath;
 use crate::error::ApiError;
@@ -58,10 +58,16 @@ pub(super) async fn tell(
             "only Git's smart protocol is served here; ask for ?service=git-upload-pack",
         )
     })?;
-    let source = source_of(repository.view().await?, namespace);
-    let body = written_by(move |out| match is_head {
-        true => Ok(()),
-        false => advertise(service, version, &source, out).map_err(std::io::Error::other),
+    let view = repository.view().await?;
+    let options = super::bundle::fetch_options(&view);
+    let source = source_of(view, namespace);
+    let body = written_by(move |out| {
+        let advertised = match service {
+            _ if is_head => Ok(()),
+            Service::UploadPack => advertise_upload_pack(version, &source, &options, out),
+            Service::ReceivePack => advertise(service, version, &source, out),
+        };
+        advertised.map_err(std::io::Error::other)
     });
     super::answer(
         format!("application/x-{}-advertisement", service.as_str()),

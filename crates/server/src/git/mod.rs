@@ -3,6 +3,7 @@
 //! Answers and refusals are those of `git http-backend`, so that every `git` shows them to a person as it should.
 
 mod advertise;
+mod bundle;
 mod inflate;
 mod path;
 mod rpc;
@@ -45,6 +46,7 @@ pub(crate) fn route_label(path: &str) -> &'static str {
         Some(Endpoint::InfoRefs) => "git info/refs",
         Some(Endpoint::Rpc(Service::UploadPack)) => "git upload-pack",
         Some(Endpoint::Rpc(Service::ReceivePack)) => "git receive-pack",
+        Some(Endpoint::Bundle) => "git clone.bundle",
         Some(Endpoint::Other) => "git other",
         None => "none",
     }
@@ -68,6 +70,7 @@ pub(crate) async fn serve(state: AppState, path: GitPath, request: Request) -> R
     let answered = match path.endpoint {
         Endpoint::InfoRefs => advertise::serve(state, path, request).await,
         Endpoint::Rpc(service) => rpc::serve(state, path, service, request).await,
+        Endpoint::Bundle => bundle::serve(state, path, request).await,
         Endpoint::Other => other(state, path, request).await,
     };
     answered.unwrap_or_else(ApiError::into_git_response)

@@ -3,6 +3,8 @@
 use packhouse_repo::Namespace;
 use packhouse_wire::Service;
 
+use super::bundle;
+
 /// What is asked of a repository.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Endpoint {
@@ -10,6 +12,8 @@ pub(crate) enum Endpoint {
     InfoRefs,
     /// `POST git-upload-pack` or `git-receive-pack`.
     Rpc(Service),
+    /// `GET clone.bundle`.
+    Bundle,
     /// Anything else below the repository.
     Other,
 }
@@ -35,6 +39,7 @@ impl GitPath {
         let (repo, rest) = path.split_once(".git/")?;
         let endpoint = match rest {
             "info/refs" => Endpoint::InfoRefs,
+            bundle::NAME => Endpoint::Bundle,
             rest => Service::parse(rest).map_or(Endpoint::Other, Endpoint::Rpc),
         };
         GitPath::of(repo, endpoint)

@@ -23,6 +23,7 @@ use packhouse_wire::{
 use tokio::runtime::Handle;
 
 use super::GitPath;
+use super::bundle::fetch_options;
 use super::inflate::Encoding;
 use crate::config::Limits;
 use crate::error::ApiError;
@@ -155,12 +156,12 @@ struct Exchange {
 
 impl Exchange {
     fn fetch(self, version: Version, limit: u64, out: &mut BodyWriter) -> io::Result<()> {
-        let source = source_of(self.view, self.access.namespace);
-        let mut input = self.encoding.decode(self.body, limit);
         let options = FetchOptions {
             counts: Some(self.access.counts),
-            ..FetchOptions::default()
+            ..fetch_options(&self.view)
         };
+        let source = source_of(self.view, self.access.namespace);
+        let mut input = self.encoding.decode(self.body, limit);
         let served = upload_pack(version, &mut input, &source, out, &options);
         drop(self.turn);
         ended(served)

@@ -13,7 +13,7 @@ use packhouse_repo::{Namespace, RefChange, RefPolicy, Repository};
 use packhouse_wire::{CountCache, Service};
 
 use super::rpc::Access;
-use super::{advertise, rpc};
+use super::{advertise, bundle, rpc};
 use crate::config::Limits;
 use crate::error::ApiError;
 use crate::state::COUNT_CACHE_BYTES;
@@ -77,6 +77,11 @@ impl Single {
             let version = super::version(request.headers());
             return advertise::tell(service, version, repository, Namespace::Default, is_head)
                 .await;
+        }
+        if path == bundle::NAME {
+            let turn = self.fetches.take(&TurnFor::anyone()).await?;
+            let (view, counts) = (repository.view().await?, self.counts.clone());
+            return bundle::send(request, view, Namespace::Default, counts, turn).await;
         }
         let service = Service::parse(path).ok_or_else(|| {
             ApiError::new(

@@ -9,7 +9,7 @@ use super::time::parse_http_date;
 
 /// What a file is known by.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Validators<'a> {
+pub(crate) struct Validators<'a> {
     /// Strong entity tag, with its quotes.
     pub etag: &'a str,
     /// Seconds since the epoch, if known.
@@ -18,7 +18,7 @@ pub(super) struct Validators<'a> {
 
 /// How the conditions of a request turn out.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     /// Answer as if there were none.
     Proceed,
     /// The client has it: 304.
@@ -28,7 +28,7 @@ pub(super) enum Outcome {
 }
 
 /// Evaluates the conditions in the order that RFC 9110, 13.2.2 gives.
-pub(super) fn evaluate(headers: &HeaderMap, file: Validators<'_>) -> Outcome {
+pub(crate) fn evaluate(headers: &HeaderMap, file: Validators<'_>) -> Outcome {
     if let Some(tags) = text(headers, &IF_MATCH) {
         if !names(&tags, file.etag, Comparison::Strong) {
             return Outcome::Failed;
@@ -53,7 +53,7 @@ pub(super) fn evaluate(headers: &HeaderMap, file: Validators<'_>) -> Outcome {
 }
 
 /// Whether `Range` counts: `If-Range` is absent or names the file as it is.
-pub(super) fn range_applies(headers: &HeaderMap, file: Validators<'_>) -> bool {
+pub(crate) fn range_applies(headers: &HeaderMap, file: Validators<'_>) -> bool {
     match text(headers, &IF_RANGE) {
         None => true,
         Some(tag)

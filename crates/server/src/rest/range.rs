@@ -4,7 +4,7 @@ use std::ops::Range;
 
 /// What a `Range` header asks of a file.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) enum Asked {
+pub(crate) enum Asked {
     /// All of it: no range, one that is not understood, or several, which a server may answer with everything.
     Whole,
     /// These bytes.
@@ -14,7 +14,7 @@ pub(super) enum Asked {
 }
 
 /// Reads the `Range` header for a file of `size` bytes.
-pub(super) fn parse(header: Option<&str>, size: u64) -> Asked {
+pub(crate) fn parse(header: Option<&str>, size: u64) -> Asked {
     let Some(spec) = header.and_then(|header| header.trim().strip_prefix("bytes=")) else {
         return Asked::Whole;
     };
