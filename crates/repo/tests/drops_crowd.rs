@@ -203,7 +203,6 @@ async fn maintain(crowd: Arc<Crowd>, node: Arc<Hosted>, seed: u64) {
 }
 
 async fn round(place: &Place, seed: u64) -> (u64, u64) {
-    println!("seed {seed}");
     let (a, b) = (place.node("a", NEVER).await, place.node("b", NEVER).await);
     let org = new_org(&a).await;
     let repo = new_repo(&a, org, "r").await;

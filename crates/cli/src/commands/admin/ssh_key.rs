@@ -91,23 +91,23 @@ pub(crate) struct RevokeArgs {
 enum KeyScope {
     /// Clone and fetch
     #[value(name = "git:read")]
-    GitRead,
+    Read,
     /// Push; includes git:read
     #[value(name = "git:write")]
-    GitWrite,
+    Write,
     /// Sign commits for tokens whose policy says verify-sig
     #[value(name = "git:sign")]
-    GitSign,
+    Sign,
 }
 
 impl KeyScope {
-    const ALL: [KeyScope; 3] = [KeyScope::GitRead, KeyScope::GitWrite, KeyScope::GitSign];
+    const ALL: [KeyScope; 3] = [KeyScope::Read, KeyScope::Write, KeyScope::Sign];
 
     fn as_str(self) -> &'static str {
         match self {
-            KeyScope::GitRead => "git:read",
-            KeyScope::GitWrite => "git:write",
-            KeyScope::GitSign => GIT_SIGN,
+            KeyScope::Read => "git:read",
+            KeyScope::Write => "git:write",
+            KeyScope::Sign => GIT_SIGN,
         }
     }
 }
@@ -301,7 +301,7 @@ async fn all_keys(catalog: &Catalog, org: OrgId) -> Result<Vec<SshKeyRow>, CliEr
 
 fn scopes(asked: &[KeyScope]) -> String {
     let asked = if asked.is_empty() {
-        &[KeyScope::GitRead, KeyScope::GitWrite]
+        &[KeyScope::Read, KeyScope::Write]
     } else {
         asked
     };
@@ -357,7 +357,7 @@ mod tests {
     #[test]
     fn a_key_may_do_what_was_asked_for_or_all_that_comes_in() {
         assert_eq!(scopes(&[]), "git:read git:write");
-        assert_eq!(scopes(&[KeyScope::GitRead, KeyScope::GitRead]), "git:read");
-        assert_eq!(scopes(&[KeyScope::GitSign]), "git:sign");
+        assert_eq!(scopes(&[KeyScope::Read, KeyScope::Read]), "git:read");
+        assert_eq!(scopes(&[KeyScope::Sign]), "git:sign");
     }
 }
