@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use packhouse_catalog::OrgId;
 use packhouse_object::{ObjectId, PackFileWriter, Received};
@@ -24,6 +25,8 @@ use crate::hosted::{
 
 /// Writes of each writer.
 const WRITES: usize = 30;
+/// How long each goes on at most until something was dropped.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// Writers on each node.
 const WRITERS: u64 = 2;
 const BRANCHES: [&str; 4] = ["b0", "b1", "b2", "b3"];
@@ -101,7 +104,13 @@ async fn receive(
 
 async fn write(crowd: Arc<Crowd>, node: Arc<Hosted>, folder: std::path::PathBuf, seed: u64) {
     let mut rng = StdRng::seed_from_u64(seed);
-    for at in 0..WRITES {
+    let began = Instant::now();
+    for at in 0.. {
+        // A crowd that never pauses leaves no moment for a drop.
+        let is_dropped = crowd.dropped.load(Ordering::Relaxed) > 0;
+        if at >= WRITES && (is_dropped || began.elapsed() > PATIENCE) {
+            return;
+        }
         let repo = repo_on(&node, crowd.org, "r").await;
         let name = *BRANCHES.choose(&mut rng).unwrap();
         let old = crowd.any(&mut rng);
@@ -194,15 +203,15 @@ async fn maintain(crowd: Arc<Crowd>, node: Arc<Hosted>, seed: u64) {
                     let objects = dropped.map_or(0, |dropped| dropped.objects);
                     crowd.dropped.fetch_add(objects, Ordering::Relaxed);
                 }
-                // Others were faster, twice.
-                Err(RepoError::Contended { .. }) => {}
                 Err(error) => panic!("{error:?}"),
             },
         }
     }
 }
 
+#[expect(clippy::print_stdout, reason = "a failure tells its seed")]
 async fn round(place: &Place, seed: u64) -> (u64, u64) {
+    println!("seed {seed}");
     let (a, b) = (place.node("a", NEVER).await, place.node("b", NEVER).await);
     let org = new_org(&a).await;
     let repo = new_repo(&a, org, "r").await;

@@ -123,7 +123,7 @@ pub(super) enum LogEntry<'a> {
     Event(&'a str, Option<&'a str>),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct PackWrite<'a> {
     pub(super) repo: RepoId,
     pub(super) pack: &'a NewPack,

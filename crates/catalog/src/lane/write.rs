@@ -1,14 +1,16 @@
 //! Writing what was decided: a constant number of statements, whatever the size of the group.
 
-use std::collections::HashSet;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
 use crate::audit::Origin;
 use crate::bulk::{Bulk, Kind, List, RowArgs, Texts};
 use crate::dialect::{Conn, Dialect};
 use crate::events;
+use crate::ids::RepoId;
 use crate::repos::RepoRow;
 
-use super::plan::{Admin, LogEntry, Writes, fold_due};
+use super::plan::{Admin, LogEntry, PackWrite, Writes, fold_due};
 use super::{Done, hooks, jobs, repack, ssh_keys, sweep, upstreams, write_fork};
 
 use Kind::{Bytes, Int, Text};
@@ -217,6 +219,31 @@ async fn write_refs(
     Ok(())
 }
 
+/// Each pack of a repository once, as the statement would leave it that wrote one row after the other: no statement may
+/// meet a row twice.
+fn listed_once<'w, 'a>(packs: &'w [PackWrite<'a>]) -> Vec<PackWrite<'a>> {
+    let mut places: HashMap<(RepoId, &'w [u8; 32]), usize> = HashMap::new();
+    let mut once: Vec<PackWrite<'a>> = Vec::with_capacity(packs.len());
+    for entry in packs {
+        match places.entry((entry.repo, &entry.pack.key)) {
+            Entry::Vacant(place) => {
+                place.insert(once.len());
+                once.push(*entry);
+            }
+            Entry::Occupied(place) => {
+                let first = &mut once[*place.get()];
+                if first.apart_at_ms.is_some() {
+                    *first = PackWrite {
+                        generation: first.generation,
+                        ..*entry
+                    };
+                }
+            }
+        }
+    }
+    once
+}
+
 async fn write_objects(
     conn: &mut Conn<'_>,
     texts: &mut Texts,
@@ -232,7 +259,7 @@ async fn write_objects(
 
     repack::write_replaced(conn, texts, writes).await?;
     let mut packs = List::new(conn.dialect(), &INSERT_PACKS);
-    for entry in &writes.packs {
+    for entry in listed_once(&writes.packs) {
         packs.row(|row| {
             row.push(entry.repo.0).push(entry.pack.key.as_slice());
             row.push(entry.pack.source.number())

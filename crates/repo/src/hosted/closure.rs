@@ -22,7 +22,7 @@ pub(crate) fn check<'a>(
     packs: impl IntoIterator<Item = &'a Pack>,
 ) -> Result<(), RepoError> {
     for object in &change.objects {
-        check_object(database, object)?;
+        each_named_by(object, &mut |id| check_named(database, id))?;
     }
     for target in change.edits.iter().filter_map(|edit| edit.new) {
         check_named(database, target)?;
@@ -34,6 +34,14 @@ pub(crate) fn check<'a>(
 
 /// Looks through a pack.
 pub(crate) fn check_pack(database: &Database, pack: &Pack) -> Result<(), RepoError> {
+    each_named_in(pack, &mut |id| check_named(database, id))
+}
+
+/// Tells `look` everything that the objects of a pack name.
+pub(crate) fn each_named_in(
+    pack: &Pack,
+    look: &mut dyn FnMut(ObjectId) -> Result<(), RepoError>,
+) -> Result<(), RepoError> {
     // Hardly any of it is asked for again.
     let bases = Arc::new(ObjectCache::new(16 << 20));
     for (id, offset) in pack.iter_by_offset() {
@@ -42,16 +50,18 @@ pub(crate) fn check_pack(database: &Database, pack: &Pack) -> Result<(), RepoErr
             continue;
         }
         let data = pack.read(offset, &bases)?.data;
-        check_object(database, &NewObject { id, kind, data })?;
+        each_named_by(&NewObject { id, kind, data }, look)?;
     }
     Ok(())
 }
 
-fn check_object(database: &Database, object: &NewObject) -> Result<(), RepoError> {
+/// Tells `look` everything that an object names.
+pub(crate) fn each_named_by(
+    object: &NewObject,
+    look: &mut dyn FnMut(ObjectId) -> Result<(), RepoError>,
+) -> Result<(), RepoError> {
     let named = named_by(object).map_err(|error| ReadError::decode(object.id, error))?;
-    named
-        .into_iter()
-        .try_for_each(|id| check_named(database, id))
+    named.into_iter().try_for_each(look)
 }
 
 fn named_by(object: &NewObject) -> Result<Vec<ObjectId>, DecodeError> {

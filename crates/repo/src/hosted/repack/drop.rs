@@ -3,7 +3,13 @@
 //! A full repack sets objects apart that no ref reaches. When their time has come, it is looked whether all that refs reach
 //! now is there without them; if it is, one transaction takes their packs out of the list. If not, since a branch was put
 //! back on an old commit or something was committed that was there before, a full repack first puts what is reached with the
-//! rest. `packhouse_catalog::Repack` says why nothing is lost by this, whoever writes at the same time: the transaction is
+//! rest.
+//!
+//! What stays has to be closed, reached or not: whoever names an object that is there relies on all that it reaches. So
+//! packs wait as long as anything names what is in them, such as a commit that a branch left lately and that builds on one
+//! which was left long ago.
+//!
+//! `packhouse_catalog::Repack` says why nothing is lost by this, whoever writes at the same time: the transaction is
 //! refused unless nothing was written since it was looked, and a write that was checked before is checked again.
 //!
 //! A repository that is written to all the time, with no moment between two writes, keeps what it has until the next sweep.
@@ -19,6 +25,7 @@ use packhouse_object::{
 use super::plan::{RepackHow, plan};
 use super::{facts, tips_of};
 use crate::error::RepoError;
+use crate::hosted::closure;
 use crate::hosted::packs::OpenPack;
 use crate::hosted::slot::SharedSlot;
 use crate::hosted::state::State;
@@ -57,7 +64,7 @@ impl Hosted {
     }
 }
 
-/// What was found to be there without the packs that are to go.
+/// What was found to be there without the packs that are to go, and to name nothing in them.
 struct Seen {
     tips: Vec<ObjectId>,
     packs_generation: i64,
@@ -71,7 +78,7 @@ impl Engine {
         stop: Arc<AtomicBool>,
     ) -> Result<Option<DropReport>, RepoError> {
         let _turn = self.repack_turn().await?;
-        let mut seen: Option<Seen> = None;
+        let mut last: Option<Seen> = None;
         let mut is_repacked = false;
         for _ in 0..ATTEMPTS {
             let state = slot.newest(self).await?;
@@ -83,27 +90,35 @@ impl Engine {
             if due.is_empty() {
                 return Ok(None);
             }
+            // Packs that changed may have been those that had it.
+            let seen = last
+                .take()
+                .filter(|seen| seen.packs_generation == state.packs_generation);
+            let is_unsure =
+                |open: &&&OpenPack| seen.is_none() && open.source != PackSource::Reachable;
             let input = Input {
                 kept: kept.iter().map(|open| open.pack.clone()).collect(),
+                unsure: kept
+                    .iter()
+                    .filter(is_unsure)
+                    .map(|open| open.pack.clone())
+                    .collect(),
                 tail: state.tail.iter().map(|row| row.objects.clone()).collect(),
                 wants: tips_of(&state),
-                // Packs that changed may have been those that had it.
-                haves: seen
-                    .take()
-                    .filter(|seen| seen.packs_generation == state.packs_generation)
-                    .map_or_else(Vec::new, |seen| seen.tips),
+                haves: seen.map_or_else(Vec::new, |seen| seen.tips),
                 stop: stop.clone(),
                 stopping: self.stopping.clone(),
             };
-            let looked = tokio::task::spawn_blocking(move || input.has_all()).await;
-            let has_all = match looked.map_err(|_| RepoError::Stopped)? {
-                Err(ReadError::Cancelled) => return Err(RepoError::Stopped),
-                has_all => has_all?,
-            };
-            if !has_all {
-                self.take_back(slot, &state, &mut is_repacked, &stop)
-                    .await?;
-                continue;
+            let looked = tokio::task::spawn_blocking(move || input.look()).await;
+            match looked.map_err(|_| RepoError::Stopped)?? {
+                Found::Reached if !is_repacked => {
+                    is_repacked = true;
+                    self.take_back(slot, &state, &stop).await?;
+                    continue;
+                }
+                // Others repack too, or bring back more and more, or something is younger: the next sweep looks again.
+                Found::Reached | Found::Named => return Ok(None),
+                Found::Unused => {}
             }
             let dropped = Repack {
                 repo: slot.id,
@@ -122,7 +137,7 @@ impl Engine {
                     return Ok(Some(report));
                 }
                 Err(RepackError::Stale) => {
-                    seen = Some(Seen {
+                    last = Some(Seen {
                         tips: tips_of(&state),
                         packs_generation: state.packs_generation,
                     });
@@ -139,16 +154,8 @@ impl Engine {
         &self,
         slot: &SharedSlot,
         state: &State,
-        is_repacked: &mut bool,
         stop: &Arc<AtomicBool>,
     ) -> Result<(), RepoError> {
-        if std::mem::replace(is_repacked, true) {
-            // Others repack too, or bring back more and more.
-            return Err(RepoError::Contended {
-                name: "a ref of the repository".to_owned(),
-                attempts: 2,
-            });
-        }
         if let Some(plan) = plan(&facts(state), RepackHow::Full) {
             self.repack_by(slot, state, plan, stop.clone()).await?;
         }
@@ -169,6 +176,8 @@ fn report(due: &[&OpenPack]) -> DropReport {
 struct Input {
     /// The packs that stay.
     kept: Vec<Arc<Pack>>,
+    /// Those of them that need not have all that their objects reach, and were not looked through yet.
+    unsure: Vec<Arc<Pack>>,
     tail: Vec<Arc<Vec<NewObject>>>,
     /// What refs point to.
     wants: Vec<ObjectId>,
@@ -184,39 +193,90 @@ impl Progress for Input {
     }
 }
 
+/// How what may go is used.
+enum Found {
+    /// A ref reaches some of it.
+    Reached,
+    /// Something that stays names some of it.
+    Named,
+    /// Not at all.
+    Unused,
+}
+
 impl Input {
+    fn look(&self) -> Result<Found, RepoError> {
+        // With nothing remembered: what the repository remembers of objects may be of the packs that go.
+        let database = Database::new(Arc::new(ObjectCache::new(CACHE_BYTES)), 0)
+            .with_packs(self.kept.clone())
+            .with_objects(self.tail().cloned());
+        let looked = match self.has_all(&database) {
+            Ok(false) => return Ok(Found::Reached),
+            Ok(true) => self.is_closed(&database),
+            Err(error) => Err(error.into()),
+        };
+        match looked {
+            Ok(()) => Ok(Found::Unused),
+            Err(RepoError::Vanished { .. }) => Ok(Found::Named),
+            Err(RepoError::Read(ReadError::Cancelled)) => Err(RepoError::Stopped),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn tail(&self) -> impl Iterator<Item = &NewObject> {
+        self.tail.iter().flat_map(|row| row.iter())
+    }
+
     /// Whether all that the refs reach is in the packs that stay, or in the tail.
-    fn has_all(&self) -> Result<bool, ReadError> {
+    fn has_all(&self, database: &Database) -> Result<bool, ReadError> {
         // A short look comes to its end without asking.
         if self.cancelled() {
             return Err(ReadError::Cancelled);
         }
-        let tail = || self.tail.iter().flat_map(|row| row.iter());
-        // With nothing remembered: what the repository remembers of objects may be of the packs that go.
-        let database = Database::new(Arc::new(ObjectCache::new(CACHE_BYTES)), 0)
-            .with_packs(self.kept.clone())
-            .with_objects(tail().cloned());
         let wanted = Wanted {
             wants: self.wants.clone(),
             haves: self.haves.clone(),
             ..Wanted::default()
         };
-        let reached = match count_to_send(&database, &wanted, self) {
+        let reached = match count_to_send(database, &wanted, self) {
             Err(ReadError::NotFound { .. }) => return Ok(false),
             reached => reached?,
         };
         for id in reached.others() {
-            // A database has the empty tree whether it is stored or not.
-            let is_there = match id.is_empty_tree() {
-                true => {
-                    database.place_in_packs(id).is_some() || tail().any(|object| object.id == *id)
-                }
-                false => database.contains(id)?,
-            };
-            if !is_there {
+            if !self.is_there(database, id)? {
                 return Ok(false);
             }
         }
         Ok(true)
+    }
+
+    /// Whether what stays names only what stays; [`RepoError::Vanished`] if not.
+    fn is_closed(&self, database: &Database) -> Result<(), RepoError> {
+        let mut look = |id: ObjectId| {
+            if self.cancelled() {
+                return Err(RepoError::Stopped);
+            }
+            match self.is_there(database, &id)? {
+                true => Ok(()),
+                false => Err(RepoError::Vanished { id }),
+            }
+        };
+        for object in self.tail() {
+            closure::each_named_by(object, &mut look)?;
+        }
+        for pack in &self.unsure {
+            closure::each_named_in(pack, &mut look)?;
+        }
+        Ok(())
+    }
+
+    fn is_there(&self, database: &Database, id: &ObjectId) -> Result<bool, ReadError> {
+        // A database has the empty tree whether it is stored or not.
+        match id.is_empty_tree() {
+            true => {
+                Ok(database.place_in_packs(id).is_some()
+                    || self.tail().any(|object| object.id == *id))
+            }
+            false => database.contains(id),
+        }
     }
 }
