@@ -81,7 +81,6 @@ async fn fork(catalog: &Catalog, source: &RepoRow, name: &str) -> RepoRow {
         origin: None,
         message: String::new(),
         at_ms: AT,
-        checked_at: source.generation,
     };
     catalog.fork(fork).await.unwrap()
 }

@@ -18,18 +18,17 @@ use packhouse_catalog::{
     NewPack, Origin, PackSource, Publish, PublishError as CatalogPublishError, Published,
     RefEdit as CatalogEdit,
 };
-use packhouse_object::{FinishedPack, NewObject, ObjectId, ObjectKind};
+use packhouse_object::{FinishedPack, NewObject, ObjectId, ObjectKind, PackFileWriter};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::change::{Change, RefEdit};
 use crate::error::RepoError;
-use crate::hosted::pack_of::pack_of;
 use crate::hosted::packs::OpenPack;
 use crate::hosted::slot::SharedSlot;
 use crate::hosted::state::{State, TailRow, handles, order};
 use crate::hosted::stats::Stats;
-use crate::hosted::{Engine, closure, now_ms, tail};
+use crate::hosted::{Engine, now_ms, tail};
 use crate::quota::{OverQuota, Quota};
 use crate::repository::Prepare;
 use crate::view::View;
@@ -50,8 +49,7 @@ pub(crate) struct Waiting {
     pub origin: Option<Arc<Origin>>,
     pub packs: Vec<StoredPack>,
     pub prepare: Box<dyn Prepare>,
-    /// A generation the repository was known to have reached when the write came: all that the write builds on was there
-    /// in it, or came later.
+    /// The generation the repository was known to have reached when the write came.
     pub seen: i64,
     pub since: Instant,
     pub reply: oneshot::Sender<Reply>,
@@ -149,7 +147,7 @@ async fn commit_group(
             },
             Err(error) => return fail(group, error),
         };
-        let prepared = match prepare_group(group, state.clone(), bounds).await {
+        let prepared = match prepare_group(group, &state, bounds).await {
             Ok(prepared) => prepared,
             Err(error) => return fail_none(error),
         };
@@ -261,21 +259,23 @@ struct Bounds {
 
 async fn prepare_group(
     group: Vec<Waiting>,
-    state: State,
+    state: &State,
     bounds: Bounds,
 ) -> Result<Prepared, RepoError> {
-    tokio::task::spawn_blocking(move || prepare_in_order(group, &state, bounds))
+    let (base, packs) = (state.view.clone(), state.packs.clone());
+    tokio::task::spawn_blocking(move || prepare_in_order(group, &base, &packs, bounds))
         .await
         .map_err(|_| RepoError::Stopped)
 }
 
 fn prepare_in_order(
     group: Vec<Waiting>,
-    state: &State,
+    base: &View,
+    packs: &[OpenPack],
     Bounds { quota, file_bytes }: Bounds,
 ) -> Prepared {
     let now = now_ms();
-    let mut packs = state.packs.to_vec();
+    let mut packs = packs.to_vec();
     let mut prepared = Prepared {
         writes: Vec::with_capacity(group.len()),
         outcomes: Vec::with_capacity(group.len()),
@@ -286,7 +286,7 @@ fn prepare_in_order(
             objects: Vec::new(),
             edits: Vec::new(),
             packs: Vec::new(),
-            view: View::clone(&state.view),
+            view: base.clone(),
             quota,
             org_bytes: None,
         },
@@ -309,11 +309,7 @@ fn prepare_in_order(
         }
         // A panic ends the write that caused it, not its neighbours: its reply channel closes with it.
         let Ok(laid) = std::panic::catch_unwind(AssertUnwindSafe(|| {
-            let laid = lay_over(&mut write, &view, now, file_bytes)?;
-            match state.dropped_generation > write.seen {
-                true => still_there(&write, laid),
-                false => Ok(laid),
-            }
+            lay_over(&mut write, &view, now, file_bytes)
         })) else {
             continue;
         };
@@ -397,13 +393,6 @@ fn lay_over(
         Ok(next) => Ok((change, next)),
         Err(error) => Err(Outcome::Failed(error.into())),
     }
-}
-
-/// What was laid, if nothing that it builds on was dropped meanwhile.
-fn still_there(write: &Waiting, laid: (Change, View)) -> Result<(Change, View), Outcome> {
-    let packs = write.packs.iter().map(|pack| pack.open.pack.as_ref());
-    closure::check(laid.1.database(), &laid.0, packs).map_err(Outcome::Failed)?;
-    Ok(laid)
 }
 
 fn largest_file(change: &Change) -> Option<u64> {
@@ -501,7 +490,6 @@ async fn publish(
             .and_then(|quota| quota.repo)
             .filter(|room| room.left_bytes() < room.limit_bytes / 2)
             .map(|_| state.generation()),
-        checked_at: state.generation(),
     };
     let published = list_and_publish(engine, slot, request, &mut stored).await;
     if let Some(reserved) = reserved
@@ -577,8 +565,15 @@ async fn store_as_pack(
     objects: Vec<NewObject>,
 ) -> Result<StoredPack, RepoError> {
     let folder = engine.scratch.ready().to_owned();
-    let finished = tokio::task::spawn_blocking(move || pack_of(&objects, &folder));
-    let finished = finished.await.map_err(|_| RepoError::Stopped)??;
+    let finished = tokio::task::spawn_blocking(move || {
+        let mut writer = PackFileWriter::create(&folder)?;
+        for object in &objects {
+            writer.add_new(object)?;
+        }
+        writer.finish()
+    })
+    .await
+    .map_err(|_| RepoError::Stopped)??;
     engine
         .store_pack(slot.org, Arc::new(finished), PackSource::Commit)
         .await
