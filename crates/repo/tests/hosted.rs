@@ -156,7 +156,7 @@ pub(crate) fn branch(name: &str) -> RefName {
     RefName::branch(name).unwrap()
 }
 
-fn someone() -> Signature {
+pub(crate) fn someone() -> Signature {
     Signature {
         name: "A".into(),
         email: "a@example.com".into(),

@@ -19,6 +19,7 @@ mod notes;
 mod patch;
 mod path_log;
 mod plain_git;
+mod refused_packs;
 mod repack;
 mod revisions;
 mod special_files;

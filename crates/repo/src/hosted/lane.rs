@@ -12,6 +12,7 @@
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use packhouse_catalog::{
@@ -304,7 +305,11 @@ fn prepare_in_order(
             let mut more = packs.clone();
             more.extend(write.packs.iter().map(|pack| pack.open.clone()));
             order(&mut more);
-            view.database = view.database.with_packs(handles(&more));
+            // What is read of packs that are not listed yet must not be remembered as the repository's.
+            view.database = view
+                .database
+                .with_packs(handles(&more))
+                .with_scope(unlisted_scope());
             with_packs = Some(more);
         }
         // A panic ends the write that caused it, not its neighbours: its reply channel closes with it.
@@ -350,6 +355,12 @@ fn prepare_in_order(
     let (before, after) = (used(quota), used(prepared.sum.quota));
     prepared.sum.org_bytes = after.zip(before).map(|(after, before)| after - before);
     prepared
+}
+
+/// A scope of the object cache that no repository has, whose scopes are their ids, and none was given before.
+fn unlisted_scope() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(u64::MAX);
+    NEXT.fetch_sub(1, Ordering::Relaxed)
 }
 
 /// The room that a write leaves; `known` are the packs that are listed before it.

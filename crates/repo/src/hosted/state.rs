@@ -73,6 +73,8 @@ impl State {
     ) -> State {
         let mut next = self.clone();
         view.generation = generation;
+        // It may have been prepared in one of its own.
+        view.database = view.database.with_scope(self.view.database.scope());
         if let Some(row) = row {
             next.tail.push_back(row);
         }
