@@ -40,7 +40,7 @@ bench: ## measure against git http-backend and write docs/benchmarks.md
 	cargo build --release --workspace
 	PACKHOUSE_TEST_SKIP_S3=1 scripts/with-services.sh scripts/bench.sh
 
-soak: ## the crash and concurrency tests, for as long as SOAK_MINUTES says
+soak: ## the crash and concurrency tests, for several times SOAK_MINUTES (10)
 	scripts/setup.sh test
 	cargo build --release --workspace
 	scripts/with-services.sh scripts/soak.sh

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# soak.sh: files of more than 4 GiB in a small process, then the system tests again and again, all on the release
-# build, for SOAK_MINUTES minutes (10 unless told).
+# soak.sh: files of more than 4 GiB in a small process; clones, fetches and pushes beside maintenance that is killed, on one
+# node and on two, for SOAK_MINUTES minutes each (10 unless told); then the system tests again and again for as long. All on
+# the release build.
 #
 # With SOAK_EVENTS, it first has that many events delivered by webhooks on each database, to a receiver that refuses one in
 # five, by a server that is killed now and then: SOAK_EVENTS=1000000 SOAK_MINUTES=0 make soak takes an hour or two for each of
@@ -23,6 +24,7 @@ PACKHOUSE_MERGE_CASES=${SOAK_MERGES:-20000} PACKHOUSE_MERGE_SEED=$((RANDOM * 100
 # Caches whose processes are killed again and again.
 PACKHOUSE_CACHE_KILLS=$((${SOAK_MINUTES:-10} * 30)) \
     cargo test --quiet --release -p packhouse-client --test main cache::killed
+PACKHOUSE_MAINTENANCE_SECONDS=$((60 * ${SOAK_MINUTES:-10})) scripts/test-system.sh -k maintenance
 end=$((SECONDS + 60 * ${SOAK_MINUTES:-10}))
 runs=0
 while ((SECONDS < end)); do

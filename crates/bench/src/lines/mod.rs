@@ -37,6 +37,7 @@ pub(crate) fn all() -> Vec<(&'static str, Line)> {
         ("git-ls-remote", git::ls_remote::line),
         ("git-push", git::push::line),
         ("git-receive", git::receive::line),
+        ("git-fit", git::fit::line),
         ("git-memory", git::memory::line),
         ("webhook-sqlite", webhook::sqlite),
         ("webhook-postgres", webhook::postgres),

@@ -3,6 +3,7 @@
 pub(crate) mod clone;
 pub(crate) mod clones;
 pub(crate) mod fetch;
+pub(crate) mod fit;
 pub(crate) mod ls_remote;
 pub(crate) mod memory;
 mod pair;
