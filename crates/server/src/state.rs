@@ -82,6 +82,8 @@ pub struct Shared {
     pub counts: Arc<CountCache>,
     /// Turns for fetches.
     pub(crate) fetches: Turns,
+    /// Turns to be told over SSH which refs there are.
+    pub(crate) offers: Turns,
     /// Turns for diffs and merges that are only shown.
     pub(crate) diffs: Turns,
     /// Turns for archives.
@@ -159,6 +161,7 @@ impl AppState {
             spools: turns("large commit", "large commits", limits.spools),
             patches: turns("patch", "patches", limits.patches),
             fetches: turns("fetch", "fetches", limits.fetches),
+            offers: turns("offer", "lists of refs over SSH", limits.fetches),
             diffs: turns("diff", "diffs", limits.diffs),
             archives: turns("archive", "archives", limits.archives),
             pushes: turns("push", "pushes", limits.pushes),
@@ -284,9 +287,10 @@ impl AppState {
     }
 
     /// How many requests of each kind that takes turns are under way.
-    pub(crate) fn under_way(&self) -> [(&'static str, usize); 8] {
+    pub(crate) fn under_way(&self) -> [(&'static str, usize); 9] {
         [
             &self.fetches,
+            &self.offers,
             &self.pushes,
             &self.searches,
             &self.diffs,

@@ -1,6 +1,6 @@
 //! Version 2: one command with its capabilities and arguments per request.
 
-use std::io::Write;
+use std::io::{self, Write};
 
 use crate::bundle_uri::bundle_uri;
 use crate::capabilities::check_object_format;
@@ -8,7 +8,7 @@ use crate::error::{WireError, quote};
 use crate::fetch_v2::fetch;
 use crate::ls_refs::ls_refs;
 use crate::object_info::object_info;
-use crate::pktline::{Packet, PacketReader, PacketWriter};
+use crate::pktline::{Packet, PacketError, PacketReader, PacketWriter};
 use crate::shown::Shown;
 use crate::upload_pack::{FetchOptions, Rounds};
 
@@ -54,32 +54,44 @@ pub(crate) fn serve(
     options: &FetchOptions,
     sideband_all: &mut bool,
 ) -> Result<(), WireError> {
+    let mut is_first = true;
     loop {
         *sideband_all = false;
         let writer = PacketWriter::new(&mut *out);
-        let had_one = serve_one(input, shown, writer, options, sideband_all)?;
+        let had_one = serve_one(input, shown, writer, options, is_first, sideband_all)?;
         if !had_one || options.rounds == Rounds::One {
             return Ok(());
         }
+        is_first = false;
     }
 }
 
 /// Answers one request. Returns whether there was one: one without a command, which clients send to try a connection or to
-/// end it, has an empty answer.
+/// end it, has an empty answer; and a client that says nothing more after its first request has ended too. It holds the
+/// connection while it works on what it got, and would take an error for one of that.
 fn serve_one(
     input: &mut PacketReader<'_>,
     shown: &Shown<'_>,
     mut out: PacketWriter<'_>,
     options: &FetchOptions,
+    is_first: bool,
     sideband_all: &mut bool,
 ) -> Result<bool, WireError> {
     let mut command = None;
     let mut lines = 0;
     let has_arguments = loop {
-        let Some(packet) = input.read()? else {
+        let read = match input.read() {
+            Err(PacketError::Io(error))
+                if error.kind() == io::ErrorKind::TimedOut && lines == 0 && !is_first =>
+            {
+                return Ok(false);
+            }
+            read => read?,
+        };
+        let Some(packet) = read else {
             return match lines {
                 0 => Ok(false),
-                _ => Err(crate::pktline::PacketError::Truncated.into()),
+                _ => Err(PacketError::Truncated.into()),
             };
         };
         match packet {

@@ -261,6 +261,40 @@ fn commands_of_version_2_are_answered_one_after_the_other() {
     }
 }
 
+/// A client that says nothing more, and keeps the connection.
+struct Silent;
+
+impl Read for Silent {
+    fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+        Err(std::io::ErrorKind::TimedOut.into())
+    }
+}
+
+/// `git` keeps its connection while it resolves the deltas of what it got, which takes as long as it takes.
+#[test]
+fn a_client_that_works_on_what_it_got_and_says_nothing_has_ended_in_order() {
+    let world = World::new();
+    let work = init(&world.path("work"));
+    work.commit_file("a", "one\n");
+    work.run(&["push", "-q", &world.url("directory"), "main"]);
+    let repository = world.site.repository("directory");
+    let view = world.site.runtime().block_on(repository.view()).unwrap();
+    let source = source_of(view, Namespace::Default);
+    let list = [text("command=ls-refs\n"), Line::Flush];
+    let half = [text("command=ls-refs\n")];
+    let silent_after = |said: &[u8]| {
+        let (mut input, mut out) = (said.chain(Silent), Vec::new());
+        let options = FetchOptions::default();
+        let ended = upload_pack_connection(Version::V2, &mut input, &source, &mut out, &options);
+        (ended, decode(&out))
+    };
+    let (ended, said) = silent_after(&encode(&list));
+    assert!(ended.is_ok(), "{ended:?}");
+    assert!(!said.iter().any(|line| line.contains("ERR")), "{said:?}");
+    assert!(silent_after(&encode(&half)).0.is_err());
+    assert!(silent_after(b"").0.is_err());
+}
+
 #[test]
 fn a_client_that_only_looks_ends_in_order_and_one_that_breaks_off_does_not() {
     let world = World::new();

@@ -171,9 +171,20 @@ async fn attempt(
         Err(OpenError::Refused(error)) => return (refusal(&command, error), asked),
     };
     let limits = state.limits.clone();
+    // A client that does not read holds a thread until it has to go: no organisation holds them all.
+    let taken = tokio::select! {
+        taken = state.offers.take(&work.turn_for) => taken,
+        () = client.gone() => return (Outcome::Gone, asked),
+    };
+    let offer = match taken {
+        Ok(turn) => turn,
+        Err(crowded) => return (refusal(&command, crowded.into()), asked),
+    };
     let (advertising, bounds) = (work.clone(), limits.clone());
-    let talk =
-        move |asked: &mut Asked, runtime: &Handle| advertise(&advertising, asked, &bounds, runtime);
+    let talk = move |asked: &mut Asked, runtime: &Handle| {
+        let _offer = offer;
+        advertise(&advertising, asked, &bounds, runtime)
+    };
     let (advertised, mut asked) = on_thread(asked, talk).await;
     match advertised {
         Outcome::Done => {}
