@@ -257,6 +257,43 @@ fn commits_that_change_odd_names_or_much_have_filters_that_rule_nothing_out_wron
     }
 }
 
+/// Whoever can write the file can say of a commit that it comes before itself; whoever walks its parents must not go round
+/// in circles for that.
+#[test]
+fn no_commit_is_said_to_come_before_itself() {
+    let git = random(&HistoryOptions::small(11));
+    git.run(&WRITE);
+    let file = git.path().join("objects/info/commit-graph");
+    let good = std::fs::read(&file).unwrap();
+    let table = good[8..].chunks_exact(12);
+    let rows_at = table
+        .take_while(|entry| entry[..4] != [0; 4])
+        .find(|entry| entry.starts_with(b"CDAT"))
+        .map(|entry| u64::from_be_bytes(entry[4..].try_into().unwrap()) as usize)
+        .unwrap();
+    let mut bytes = good[..good.len() - 20].to_vec();
+    let ids = commits(&git);
+    for position in 0..ids.len() {
+        let parent = rows_at + position * 36 + 20;
+        bytes[parent..parent + 4].copy_from_slice(&(position as u32).to_be_bytes());
+    }
+    let mut hasher = gix_hash::hasher(gix_hash::Kind::Sha1);
+    hasher.update(&bytes);
+    bytes.extend_from_slice(hasher.try_finalize().unwrap().as_slice());
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("info")).unwrap();
+    let links = |bytes: &[u8]| -> Vec<bool> {
+        std::fs::write(folder.path().join("info/commit-graph"), bytes).unwrap();
+        let graphs = Arc::new(CommitGraphs::new(vec![folder.path().to_owned()]));
+        let db = knows_nothing_else(&graphs);
+        // Graphs are opened when they have been asked often enough.
+        (0..64).for_each(|_| drop(db.commit_links(ids[0])));
+        ids.iter().map(|id| db.commit_links(id).is_ok()).collect()
+    };
+    assert!(links(&good).iter().all(|is_known| *is_known));
+    assert!(links(&bytes).iter().all(|is_known| !is_known));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

@@ -200,6 +200,27 @@ impl GraphFile {
 
     /// Tree, positions of parents and time of the commit at a place of this file. `None`: what is there makes no sense.
     pub(super) fn links(&self, at: u32) -> Option<(ObjectId, Vec<u32>, i64)> {
+        let links = self.stored_links(at)?;
+        // The levels say that no commit comes before itself, whoever wrote the file: nobody's walk comes back to where it was.
+        let level = self.level(at);
+        let is_before = |parent: u32| match parent.checked_sub(self.first) {
+            Some(parent) => parent < self.count && self.level(parent) < level,
+            None => true,
+        };
+        links
+            .1
+            .iter()
+            .all(|parent| is_before(*parent))
+            .then_some(links)
+    }
+
+    /// The topological level of the commit at a place of this file; 0, if whoever wrote it counted none.
+    fn level(&self, at: u32) -> u32 {
+        let at = self.commits + at as usize * COMMIT_LEN + HASH_LEN + 8;
+        be32(&self.bytes[at..at + 4]) >> 2
+    }
+
+    fn stored_links(&self, at: u32) -> Option<(ObjectId, Vec<u32>, i64)> {
         let at = self.commits + at as usize * COMMIT_LEN;
         let row = &self.bytes[at..at + COMMIT_LEN];
         let tree = ObjectId::from_bytes_or_panic(&row[..HASH_LEN]);
