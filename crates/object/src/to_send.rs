@@ -242,6 +242,9 @@ pub fn count_limited_to_send(
     if limits.cut.is_empty()
         && let Some(kinds) = limits.filter.kinds_left_out()
         && kinds.iter().all(|kind| group(*kind) > 0)
+        // A walk that needs no trees reads none.
+        && (!kinds.contains(&ObjectKind::Tree)
+            || (wanted.haves.is_empty() && bitmapped(db).is_some()))
         && all_name_commits(db, &wanted.wants)?
     {
         let mut found = count_to_send(db, wanted, progress)?;

@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
 use packhouse_object::{
-    CountLimits, Database, ObjectFilter, ObjectId, Progress, ReadError, ToSend, Wanted,
+    CountLimits, Database, ObjectFilter, ObjectId, Progress, ReadError, ToSend, Wanted, bitmapped,
     count_limited_to_send,
 };
 
@@ -17,7 +17,9 @@ use packhouse_object::{
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Key {
     scope: u64,
-    /// The largest pack, which has the bitmaps if there are some, by its checksum.
+    /// What the bitmaps are about, if there are some.
+    packed: Option<ObjectId>,
+    /// The largest pack, by its checksum.
     pack: Option<ObjectId>,
     wants: Vec<ObjectId>,
     haves: Vec<ObjectId>,
@@ -37,6 +39,7 @@ impl Key {
         let largest = db.packs().iter().max_by_key(|pack| pack.bytes());
         Key {
             scope: db.scope(),
+            packed: bitmapped(db).map(|packed| packed.id()),
             pack: largest.map(|pack| pack.id()),
             wants: sorted(wanted.wants.clone()),
             haves: sorted(wanted.haves.clone()),
@@ -178,7 +181,7 @@ impl State {
     fn let_go_of_others(&mut self, key: &Key) {
         let is_old = |(other, entry): &(&Arc<Key>, &Entry)| {
             other.scope == key.scope
-                && other.pack != key.pack
+                && (other.pack, other.packed) != (key.pack, key.packed)
                 && matches!(entry, Entry::Done { .. })
         };
         let old: Vec<_> = self

@@ -30,6 +30,14 @@ pub fn bitmapped(db: &Database) -> Option<Bitmapped> {
 }
 
 impl Bitmapped {
+    /// The checksum of the pack, or of the packs' index.
+    pub fn id(&self) -> ObjectId {
+        match self {
+            Bitmapped::Pack(pack) => pack.id(),
+            Bitmapped::Packs(multi) => multi.index().checksum(),
+        }
+    }
+
     /// How many objects there are.
     pub fn object_count(&self) -> u32 {
         match self {

@@ -59,12 +59,14 @@ pub(super) async fn tell(
         )
     })?;
     let view = repository.view().await?;
-    let options = super::bundle::fetch_options(&view);
-    let source = source_of(view, namespace);
     let body = written_by(move |out| {
+        let source = source_of(view.clone(), namespace);
         let advertised = match service {
             _ if is_head => Ok(()),
-            Service::UploadPack => advertise_upload_pack(version, &source, &options, out),
+            Service::UploadPack => {
+                let options = super::bundle::fetch_options(&view);
+                advertise_upload_pack(version, &source, &options, out)
+            }
             Service::ReceivePack => advertise(service, version, &source, out),
         };
         advertised.map_err(std::io::Error::other)
