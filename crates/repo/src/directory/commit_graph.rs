@@ -68,7 +68,7 @@ impl Directory {
             .sharing
             .publish([new.path()], &info)
             .map_err(DirectoryError::io("protect files for", &info))?;
-        // Nobody else writes one meanwhile.
+        // Nobody else writes one of one file meanwhile.
         let _lock = self.lock_file(&path)?;
         new.persist(&path).map_err(|error| io(error.error))?;
         sync_folder(&info).map_err(DirectoryError::io("sync", &info))?;

@@ -153,10 +153,12 @@ impl Directory {
         self.forget_commit_graph_chain()
     }
 
-    /// Removes a commit graph of several files.
+    /// Removes a commit graph of several files, but for what a `git` is about to put into its place.
     pub(super) fn forget_commit_graph_chain(&self) -> Result<(), DirectoryError> {
         let chain = self.objects_dir().path.join("info/commit-graphs");
-        remove_matching(&chain, |_| true).map_err(DirectoryError::io("remove a file from", &chain))
+        let is_in_place = |name: &str| !name.ends_with(".lock") && !name.starts_with("tmp_");
+        remove_matching(&chain, is_in_place)
+            .map_err(DirectoryError::io("remove a file from", &chain))
     }
 
     /// Removes files under way that were last written before `time`, and parts of packs without the rest that have been there

@@ -100,12 +100,19 @@ impl Store {
             return Err(StoreError::Cancelled);
         }
         self.remove(&survey, &mut report)?;
-        let graphed = directory.write_commit_graph(&Told(progress));
-        report.graphed = u64::from(graphed.map_err(of_graph)?);
         if let Some(time) = now.checked_sub(options.grace.max(UNDER_WAY)) {
             directory.remove_left_behind(time)?;
         }
         directory.update_pack_list()?;
+        match directory
+            .write_commit_graph(&Told(progress))
+            .map_err(of_graph)
+        {
+            Ok(commits) => report.graphed = u64::from(commits),
+            Err(StoreError::Cancelled) => return Err(StoreError::Cancelled),
+            // Everything works without it.
+            Err(error) => tracing::warn!(%error, "no commit graph was written"),
+        }
         Ok(report)
     }
 
