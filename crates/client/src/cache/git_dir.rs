@@ -7,7 +7,7 @@
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io::{ErrorKind, Write as _};
+use std::io::{self, ErrorKind, Write as _};
 use std::path::Path;
 
 use packhouse_object::ObjectId;
@@ -233,8 +233,21 @@ fn link(from: &Path, to: &Path) -> Result<(), CacheError> {
         {
             Err(CacheError::file(to)(error))
         }
-        Err(_) => fs::copy(from, to).map(drop).map_err(CacheError::file(to)),
+        Err(_) => copy_whole(from, to).map_err(CacheError::file(to)),
     }
+}
+
+/// Copies a file that is in its place at once: it may be read already, and who finds it there takes it for whole.
+fn copy_whole(from: &Path, to: &Path) -> io::Result<()> {
+    let folder = to.parent().unwrap_or(Path::new("."));
+    let mut copy = tempfile::Builder::new()
+        .prefix("tmp_")
+        .tempfile_in(folder)?;
+    io::copy(&mut File::open(from)?, copy.as_file_mut())?;
+    let permissions = fs::metadata(from)?.permissions();
+    copy.as_file().set_permissions(permissions)?;
+    copy.persist(to)?;
+    Ok(())
 }
 
 /// Whether there are refs in files of their own, which come before those that are packed: whoever fetches there makes some.
