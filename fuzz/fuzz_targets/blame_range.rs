@@ -3,6 +3,9 @@
 
 use libfuzzer_sys::fuzz_target;
 
+#[allow(dead_code)]
+#[path = "../../crates/repo/src/diff/function_line.rs"]
+mod diff;
 #[path = "../../crates/repo/src/blame/pattern.rs"]
 mod pattern;
 #[path = "../../crates/repo/src/blame/range.rs"]
