@@ -22,6 +22,7 @@ mod database;
 mod decode_error;
 mod diff_trees;
 mod edit_tree;
+mod fanout;
 mod find_path;
 mod forked;
 mod graph;

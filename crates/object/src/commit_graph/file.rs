@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use super::path_filter::FilterBits;
 use crate::chunk_file::Chunks;
+use crate::fanout;
 use crate::pack::map_file;
 use crate::{HashKind, ObjectId, oid};
 
@@ -174,17 +175,8 @@ impl GraphFile {
             let at = self.fanout + byte * 4;
             be32(&self.bytes[at..at + 4])
         };
-        let mut low = byte.checked_sub(1).map_or(0, row);
-        let mut high = row(byte);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            match self.id_at(middle).cmp(id) {
-                std::cmp::Ordering::Less => low = middle + 1,
-                std::cmp::Ordering::Greater => high = middle,
-                std::cmp::Ordering::Equal => return Some(middle),
-            }
-        }
-        None
+        let places = byte.checked_sub(1).map_or(0, row)..row(byte);
+        fanout::find(id, places, |at| self.id_at(at))
     }
 
     /// The commit at a position, which counts those of the files below too.

@@ -9,6 +9,7 @@ use std::path::Path;
 use bytes::Bytes;
 
 use super::map;
+use crate::fanout;
 use crate::{HashKind, ObjectId, oid};
 
 const SIGNATURE: [u8; 4] = *b"\xfftOc";
@@ -152,19 +153,9 @@ impl Index {
 
     /// The position of an id.
     pub fn lookup(&self, id: &oid) -> Option<u32> {
-        let Range {
-            start: mut low,
-            end: mut high,
-        } = self.bucket(id.first_byte());
-        while low < high {
-            let middle = low + (high - low) / 2;
-            match self.id(middle).cmp(id) {
-                Ordering::Less => low = middle + 1,
-                Ordering::Greater => high = middle,
-                Ordering::Equal => return Some(middle),
-            }
-        }
-        None
+        fanout::find(id, self.bucket(id.first_byte()), |position| {
+            self.id(position)
+        })
     }
 
     /// The positions of the ids that begin with some hexadecimal digits, of either case; none for

@@ -1,6 +1,5 @@
 //! Reading a `multi-pack-index` file.
 
-use std::cmp::Ordering;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
@@ -9,6 +8,7 @@ use std::path::Path;
 use bytes::Bytes;
 
 use crate::chunk_file::Chunks;
+use crate::fanout;
 use crate::pack::map_file;
 use crate::{HashKind, ObjectId, oid};
 
@@ -143,17 +143,8 @@ impl MultiPackIndex {
     pub fn lookup(&self, id: &oid) -> Option<u32> {
         let byte = usize::from(*id.as_bytes().first()?);
         let row = |byte: usize| be32(&self.bytes[self.fanout + byte * 4..]);
-        let mut low = byte.checked_sub(1).map_or(0, row);
-        let mut high = row(byte);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            match self.id(middle).cmp(id) {
-                Ordering::Less => low = middle + 1,
-                Ordering::Greater => high = middle,
-                Ordering::Equal => return Some(middle),
-            }
-        }
-        None
+        let positions = byte.checked_sub(1).map_or(0, row)..row(byte);
+        fanout::find(id, positions, |position| self.id(position))
     }
 
     /// The number of the pack in which the object at a position is, and where its entry begins. `None`: what is there makes no
