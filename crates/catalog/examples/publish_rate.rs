@@ -160,6 +160,7 @@ impl Writer {
             who: "key 1234 (somebody)".into(),
             at_ms: 1_700_000_000_000,
             only_at: None,
+            checked_at: 0,
         };
         self.catalog.publish(publish).await?;
         self.at += 1;

@@ -14,7 +14,8 @@ use crate::{Catalog, CatalogError, text};
 /// A fork to make.
 ///
 /// The new repository has the source's packs and tail as they are when it is made, which hold all that the source
-/// held at any generation before it. So refs and objects that were chosen on an older view are still whole.
+/// held at any generation since objects were last dropped. So refs and objects that were chosen on a view of one of
+/// these are still whole.
 #[derive(Clone, Debug)]
 pub struct Fork {
     /// The repository to fork; it must not be deleted.
@@ -37,6 +38,8 @@ pub struct Fork {
     pub message: String,
     /// When.
     pub at_ms: i64,
+    /// The generation of the view on which refs and objects were chosen.
+    pub checked_at: i64,
 }
 
 /// A ref of a new repository.
@@ -62,6 +65,9 @@ pub enum ForkError {
         /// The name that was asked for.
         name: String,
     },
+    /// The source has dropped objects since the view on which the fork was chosen.
+    #[error("the repository to fork has changed")]
+    Stale,
     /// The catalog failed.
     #[error("could not fork")]
     Catalog(#[from] CatalogError),
@@ -75,6 +81,7 @@ impl Catalog {
         match self.submit(fork.source, Work::Fork(fork)).await? {
             Done::RepoCreated(repo) => Ok(repo),
             Done::SourceGone => Err(ForkError::SourceGone),
+            Done::Stale => Err(ForkError::Stale),
             _ => Err(ForkError::Exists { name }),
         }
     }

@@ -8,6 +8,7 @@
 //! - A call that returned success is durable: its COMMIT returned. A commit whose outcome is not
 //!   known is an error, never a success.
 //! - A generation never goes back, and grows by one with each publish or fold.
+//! - No object is dropped that a ref reaches, or that a publish or a fork builds on (see `repack`).
 //! - A pack that is condemned (see [`Catalog::condemn_packs`]) is not listed, and nothing lists it.
 //! - For each ref, the `old` of a reflog row is the `new` of the one before it.
 //!
@@ -46,6 +47,7 @@ mod ssh_keys;
 mod storage_full;
 mod sweep;
 mod text;
+mod unreachable;
 mod upstreams;
 mod view;
 mod writable;
@@ -79,5 +81,6 @@ pub use repos::{CreateRepoError, DeleteRepoError, MAX_REPO_NAME_BYTES, RepoRow};
 pub use ssh_keys::{NewSshKey, SshKeyRow};
 pub use storage_full::{is_read_only, is_storage_full};
 pub use sweep::{DeletedRepo, SweptRows};
+pub use unreachable::UnreachablePacks;
 pub use upstreams::{FirstSync, NewUpstream, SeenRef, SyncEnd, UpstreamRow};
 pub use view::{Loaded, PackRow, RefRow, Since, TailRow};

@@ -70,6 +70,12 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
         include_str!("../migrations/sqlite/0012_audit_age.sql"),
         include_str!("../migrations/postgres/0012_audit_age.sql"),
     ),
+    (
+        13,
+        "unreachable",
+        include_str!("../migrations/sqlite/0013_unreachable.sql"),
+        include_str!("../migrations/postgres/0013_unreachable.sql"),
+    ),
 ];
 
 fn migrator(dialect: Dialect) -> Migrator {

@@ -30,6 +30,9 @@ pub struct Publish {
     pub at_ms: i64,
     /// The generation that the repository must have; `None`: any, as long as the refs are where they should be.
     pub only_at: Option<i64>,
+    /// The generation of the state that holds all that the objects and edits build on. Where objects were dropped since,
+    /// the publish is refused as stale.
+    pub checked_at: i64,
 }
 
 /// One move of one ref, by compare-and-set.
@@ -138,7 +141,7 @@ pub enum PublishError {
         /// Where it is: in the catalog, or after the edits before this one.
         found: Option<Vec<u8>>,
     },
-    /// The repository has another generation than it must have.
+    /// The repository has another generation than it must have, or objects were dropped since the publish was checked.
     #[error("the repository has changed")]
     Stale,
     /// The repository is deleted or never was.

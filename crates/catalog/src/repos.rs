@@ -36,6 +36,8 @@ pub struct RepoRow {
     pub tail_bytes: i64,
     /// It follows an upstream and has not got anything of it yet.
     pub syncing: bool,
+    /// Generation in which objects that no ref reached were last dropped; 0: never.
+    pub dropped_generation: i64,
 }
 
 /// Why a repository was not created.
@@ -88,13 +90,13 @@ pub enum DeleteRepoError {
 macro_rules! columns {
     () => {
         "id, org_id, name, default_branch, created_at_ms, deleted_at_ms, generation, \
-         packs_generation, folded_through, tail_rows, tail_bytes, syncing"
+         packs_generation, folded_through, tail_rows, tail_bytes, syncing, dropped_generation"
     };
 }
 pub(crate) use columns;
 
 /// How many columns `columns!` names.
-pub(crate) const COLUMNS: usize = 12;
+pub(crate) const COLUMNS: usize = 13;
 
 pub(crate) fn read(row: &Row) -> Result<RepoRow, sqlx::Error> {
     Ok(RepoRow {
@@ -110,6 +112,7 @@ pub(crate) fn read(row: &Row) -> Result<RepoRow, sqlx::Error> {
         tail_rows: row.get(9)?,
         tail_bytes: row.get(10)?,
         syncing: row.get::<i64>(11)? != 0,
+        dropped_generation: row.get(12)?,
     })
 }
 

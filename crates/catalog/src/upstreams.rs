@@ -162,6 +162,7 @@ impl Catalog {
             tail_rows: 0,
             tail_bytes: 0,
             syncing: true,
+            dropped_generation: 0,
         };
         let work = UpstreamWork::Create(Box::new(Creation {
             row,

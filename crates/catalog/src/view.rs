@@ -83,6 +83,8 @@ pub struct PackRow {
     pub idx_bytes: i64,
     /// When it was listed.
     pub generation: i64,
+    /// When it was set apart, if it has what no ref reached.
+    pub apart_at_ms: Option<i64>,
 }
 
 /// Up to this many generations behind, the reflog says which refs moved; further behind, it may be
@@ -220,7 +222,7 @@ async fn tail(conn: &mut Conn<'_>, id: RepoId, after: i64) -> Result<Vec<TailRow
 async fn packs(conn: &mut Conn<'_>, id: RepoId) -> Result<Vec<PackRow>, CatalogError> {
     let mut args = conn.args();
     args.push(id.0);
-    let sql = "SELECT key, source, objects, pack_bytes, idx_bytes, generation FROM packs \
+    let sql = "SELECT key, source, objects, pack_bytes, idx_bytes, generation, apart_at_ms FROM packs \
                WHERE repo_id = $1 ORDER BY generation DESC, key";
     conn.fetch_all(sql, args)
         .await?
@@ -237,5 +239,6 @@ fn read_pack(row: &Row) -> Result<PackRow, CatalogError> {
         pack_bytes: row.get(3)?,
         idx_bytes: row.get(4)?,
         generation: row.get(5)?,
+        apart_at_ms: row.get(6)?,
     })
 }

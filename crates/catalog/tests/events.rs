@@ -226,6 +226,7 @@ async fn a_fork_begins_with_its_own_events(db: &Database) {
         origin: None,
         message: "fork".into(),
         at_ms: 1,
+        checked_at: 1,
     };
     let fork = catalog.fork(fork).await.unwrap();
     let next = publish(fork.id, vec![edit(MAIN, Some(1), Some(2))]);

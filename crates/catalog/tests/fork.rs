@@ -33,6 +33,7 @@ fn fork_of(source: &RepoRow, name: &str, refs: &[(&str, u64)], tail: Option<&[u8
         origin: None,
         message: "fork: from elsewhere".to_owned(),
         at_ms: AT,
+        checked_at: source.generation,
     }
 }
 

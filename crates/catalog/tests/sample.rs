@@ -33,6 +33,7 @@ pub(crate) fn publish(repo: RepoId, edits: Vec<RefEdit>) -> Publish {
         who: "somebody".into(),
         at_ms: AT,
         only_at: None,
+        checked_at: 0,
     }
 }
 

@@ -81,6 +81,7 @@ async fn fork(catalog: &Catalog, source: &RepoRow, name: &str) -> RepoRow {
         origin: None,
         message: String::new(),
         at_ms: AT,
+        checked_at: source.generation,
     };
     catalog.fork(fork).await.unwrap()
 }

@@ -124,6 +124,16 @@ pub(crate) async fn find_repository(
     found.ok_or_else(|| no_repository(spec))
 }
 
+/// The row of the repository `spec` names.
+pub(crate) async fn find_row(hosted: &Hosted, spec: &RepoSpec) -> Result<RepoRow, CliError> {
+    let catalog = hosted.catalog();
+    let org = find_org(catalog, &spec.org).await?;
+    let found = catalog.repo(org.id, &spec.name).await;
+    found
+        .map_err(catalog_failed)?
+        .ok_or_else(|| no_repository(spec))
+}
+
 /// Calls `visit` with the name and the row of every repository of every organisation, a page at a time.
 pub(crate) async fn each_repository(
     hosted: &Hosted,

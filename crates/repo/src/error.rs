@@ -33,6 +33,13 @@ pub enum RepoError {
         /// The largest that is taken.
         limit: u64,
     },
+    /// No ref reached an object that the write builds on, and it was dropped while the write was on its way. With all that
+    /// it needs it can be sent again.
+    #[error("object {id}, which no branch or tag reached, was removed meanwhile")]
+    Vanished {
+        /// The object.
+        id: packhouse_object::ObjectId,
+    },
     /// An object could not be read.
     #[error(transparent)]
     Read(#[from] ReadError),

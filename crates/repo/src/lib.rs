@@ -68,8 +68,8 @@ pub use grep::{
     MAX_SHOWN_LINE_BYTES, PassedOver, PassedOverReason, Pattern, PatternError, TextCache, grep,
 };
 pub use hosted::{
-    FoldLimits, FoldReport, ForkError, ForkRequest, Hosted, HostedOptions, InitialCommit,
-    RepackHow, RepackReport, SweepOptions, SweepPlan, SweepReport, SweepWatch,
+    DropReport, FoldLimits, FoldReport, ForkError, ForkRequest, Hosted, HostedOptions,
+    InitialCommit, RepackHow, RepackReport, SweepOptions, SweepPlan, SweepReport, SweepWatch,
 };
 pub use import::{ImportError, ImportReport, import};
 pub use log::{LogEntry, LogPage, LogQuery, log, log_by_index};

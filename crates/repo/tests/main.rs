@@ -8,6 +8,8 @@ mod beside_git;
 mod blame;
 mod diff;
 mod directory;
+mod drops;
+mod drops_crowd;
 mod export_import;
 mod grep;
 mod hosted;

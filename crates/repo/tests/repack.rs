@@ -179,7 +179,11 @@ async fn what_no_ref_reaches_is_kept_apart_and_can_be_reached_again() {
             .is_some()
     );
     // The next one leaves it as it is.
-    assert_eq!(repack(&node).await.unwrap().unreachable, 3);
+    assert_eq!(repack(&node).await.unwrap().replaced, 1);
+    assert_eq!(
+        sources(&node).await,
+        [PackSource::Reachable, PackSource::Unreachable]
+    );
     check_bitmaps(&repo).await;
     node.shutdown().await;
 }

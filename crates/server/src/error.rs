@@ -201,7 +201,9 @@ impl From<RepoError> for ApiError {
     fn from(error: RepoError) -> Self {
         match error {
             RepoError::Gone => ApiError::new(ErrorCode::RepositoryNotFound, "repository not found"),
-            RepoError::Contended { .. } => ApiError::new(ErrorCode::Conflict, error.to_string()),
+            RepoError::Contended { .. } | RepoError::Vanished { .. } => {
+                ApiError::new(ErrorCode::Conflict, error.to_string())
+            }
             RepoError::Catalog(error) => error.into(),
             RepoError::Shared(shared) => match &*shared {
                 RepoError::Catalog(error) => error.clone().into(),

@@ -205,6 +205,16 @@ fn render_engine(text: &mut String, engine: &Stats) {
             &engine.packs_stored_again,
         ),
         (
+            "packhouse_dropped_objects_total",
+            "Objects of packs that were dropped since no ref reached them",
+            &engine.dropped_objects,
+        ),
+        (
+            "packhouse_dropped_bytes_total",
+            "Bytes of those packs",
+            &engine.dropped_bytes,
+        ),
+        (
             "packhouse_swept_repositories_total",
             "Deleted repositories whose rows were removed",
             &engine.swept_repositories,

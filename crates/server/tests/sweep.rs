@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use packhouse_catalog::RepoId;
+use packhouse_repo::RepackHow;
 use packhouse_testkit::clock::TestClock;
 use serde_json::json;
 
@@ -127,5 +128,52 @@ async fn a_fork_can_be_cloned_after_its_deleted_source_was_swept() {
     // The sweep is nobody's job.
     let jobs = server.get("/jobs", &Token::new("org", &["org:read"])).await;
     assert_eq!(jobs.expect(200).body["jobs"], json!([]));
+    server.server.shutdown().await;
+}
+
+#[tokio::test]
+async fn what_no_branch_has_reached_for_two_weeks_is_dropped_and_what_came_back_is_not() {
+    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_millis();
+    let clock = TestClock::at(i64::try_from(now).unwrap());
+    let server = TestServer::with(|config| {
+        config.sweep.every = Duration::from_millis(50);
+        config.sweep.options.clock = Arc::new(clock.reader());
+    })
+    .await;
+    server.create("site").await;
+    let checkout = Checkout::init().await;
+    push(&server, &checkout, "site", "kept").await;
+    let url = server.git_url("site", &Token::write("site"));
+    let mut lost = Vec::new();
+    for name in ["back", "gone"] {
+        checkout.git(&["checkout", "-q", "-b", name, "main"]).await;
+        std::fs::write(checkout.path().join(name), name).unwrap();
+        checkout.git(&["add", "."]).await;
+        checkout.git(&["commit", "-q", "-m", name]).await;
+        checkout.git(&["push", "-q", &url, name]).await;
+        checkout
+            .git(&["push", "-q", &url, &format!(":{name}")])
+            .await;
+        lost.push(checkout.git(&["rev-parse", "HEAD"]).await);
+    }
+    let (hosted, id) = (server.server.hosted(), id_of(&server, "site").await);
+    hosted.fold(id).await.unwrap();
+    let repacked = hosted.repack(id, RepackHow::Full, Arc::default()).await;
+    assert_eq!(repacked.unwrap().unwrap().unreachable, 6);
+    // By its name alone, while it is still there.
+    let back = json!({ "base_ref": lost[0], "target_branch": "back" });
+    let write = Token::write("site");
+    let made = server.post("/repos/branches/create", &write, &back).await;
+    assert!(made.status < 300, "{}", made.status);
+    clock.advance(15 * 24 * HOUR_MS);
+    counted(&server, "packhouse_dropped_objects_total", 6).await;
+
+    let gone = json!({ "base_ref": lost[1], "target_branch": "gone" });
+    let refused = server.post("/repos/branches/create", &write, &gone).await;
+    assert_eq!(refused.status, 404);
+    let clone = Checkout::clone(&url, &["--mirror"]).await;
+    assert_eq!(clone.git(&["fsck", "--full", "--strict"]).await, "");
+    let subjects = clone.git(&["log", "--all", "--format=%s"]).await;
+    assert_eq!(subjects, "back\nkept");
     server.server.shutdown().await;
 }

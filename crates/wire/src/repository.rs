@@ -221,6 +221,13 @@ impl Sink for RepositorySink {
                 };
                 return Ok(vec![rejected; commands.len()]);
             }
+            Err(error @ RepoError::Vanished { .. }) => {
+                let rejected = CommandStatus::Rejected {
+                    reason: "missing necessary objects".to_owned(),
+                    detail: Some(error.to_string()),
+                };
+                return Ok(vec![rejected; commands.len()]);
+            }
             Err(error) => return Err(publish_failed(error)),
         };
         for (place, status) in places.into_iter().zip(published) {

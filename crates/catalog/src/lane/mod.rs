@@ -129,7 +129,7 @@ pub(crate) enum Done {
     /// Whether there was anything to change.
     Changed(bool),
     Moved(Moved),
-    /// The repository has another generation than it must have; nothing was written.
+    /// The repository has another generation than it must have, or has dropped objects; nothing was written.
     Stale,
     /// The repository to fork is not there; nothing was written.
     SourceGone,

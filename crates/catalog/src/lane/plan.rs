@@ -123,11 +123,13 @@ pub(super) enum LogEntry<'a> {
     Event(&'a str, Option<&'a str>),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct PackWrite<'a> {
     pub(super) repo: RepoId,
     pub(super) pack: &'a NewPack,
     pub(super) generation: i64,
+    /// Of a pack of what no ref reached: when it was set apart.
+    pub(super) apart_at_ms: Option<i64>,
 }
 
 /// What a fork has besides its row.
@@ -271,6 +273,7 @@ fn decide<'a>(
                 tail_rows: 0,
                 tail_bytes: 0,
                 syncing: false,
+                dropped_generation: 0,
             };
             writes.new_repos.push((place, row.clone()));
             Done::RepoCreated(row)
@@ -352,6 +355,9 @@ fn decide_fork<'a>(
     let Some(source) = source.filter(|source| source.org == fork.org) else {
         return Done::SourceGone;
     };
+    if fork.checked_at < source.dropped_generation {
+        return Done::Stale;
+    }
     let own = fork.tail.as_ref();
     let own_bytes = own.map_or(0, |tail| i64::try_from(tail.len()).unwrap_or(i64::MAX));
     let row = RepoRow {
@@ -367,6 +373,8 @@ fn decide_fork<'a>(
         tail_rows: source.tail_rows + i64::from(own.is_some()),
         tail_bytes: source.tail_bytes + own_bytes,
         syncing: false,
+        // Nobody has seen an older state of the fork.
+        dropped_generation: 0,
     };
     writes.forks.push(ForkWrite {
         repo: row.id,
@@ -437,6 +445,9 @@ fn decide_publish<'a>(state: &State, publish: &'a Publish, writes: &mut Writes<'
     if publish.only_at.is_some_and(|at| at != repo.row.generation) {
         return Done::Stale;
     }
+    if publish.checked_at < repo.row.dropped_generation {
+        return Done::Stale;
+    }
     let generation = repo.row.generation + 1;
     let staged = match stage(state, publish) {
         Ok(staged) => staged,
@@ -487,6 +498,7 @@ fn decide_publish<'a>(state: &State, publish: &'a Publish, writes: &mut Writes<'
             repo: publish.repo,
             pack,
             generation,
+            apart_at_ms: None,
         }));
     }
     repo.row.generation = generation;
@@ -576,6 +588,7 @@ fn decide_fold<'a>(state: &State, fold: &'a Fold, writes: &mut Writes<'a>) -> Do
         repo: fold.repo,
         pack: &fold.pack,
         generation,
+        apart_at_ms: None,
     });
     writes.repos.push(repo);
     Done::Generation(generation)

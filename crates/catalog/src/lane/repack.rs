@@ -3,6 +3,7 @@
 use crate::bulk::{Bulk, Kind, List, Texts};
 use crate::dialect::Conn;
 use crate::ids::RepoId;
+use crate::publish::PackSource;
 use crate::repack::Repack;
 
 use super::plan::{PackWrite, State, Writes, live, revive};
@@ -54,18 +55,26 @@ pub(super) fn decide<'a>(state: &State, repack: &'a Repack, writes: &mut Writes<
     if !repack.replaced.iter().all(is_listed) {
         return Done::Refused;
     }
+    // Whatever was written since might build on what would go.
+    if repack.drops_at.is_some_and(|at| at != repo.row.generation) {
+        return Done::Stale;
+    }
     if let Err(condemned) = revive(state, repo.row.org, &repack.packs, writes) {
         return Done::Condemned(condemned);
     }
     repo.row.generation += 1;
     repo.row.packs_generation = repo.row.generation;
     let generation = repo.row.generation;
+    if repack.drops_at.is_some() {
+        repo.row.dropped_generation = generation;
+    }
     let replaced = repack.replaced.iter().map(|key| (repack.repo, key));
     writes.replaced.extend(replaced);
     let packs = repack.packs.iter().map(|pack| PackWrite {
         repo: repack.repo,
         pack,
         generation,
+        apart_at_ms: (pack.source == PackSource::Unreachable).then_some(repack.at_ms),
     });
     writes.packs.extend(packs);
     writes.repos.push(repo);

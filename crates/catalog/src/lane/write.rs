@@ -1,14 +1,16 @@
 //! Writing what was decided: a constant number of statements, whatever the size of the group.
 
-use std::collections::HashSet;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
 use crate::audit::Origin;
 use crate::bulk::{Bulk, Kind, List, RowArgs, Texts};
 use crate::dialect::{Conn, Dialect};
 use crate::events;
+use crate::ids::RepoId;
 use crate::repos::RepoRow;
 
-use super::plan::{Admin, LogEntry, Writes, fold_due};
+use super::plan::{Admin, LogEntry, PackWrite, Writes, fold_due};
 use super::{Done, hooks, jobs, repack, ssh_keys, sweep, upstreams, write_fork};
 
 use Kind::{Bytes, Int, Text};
@@ -79,13 +81,16 @@ pub(super) const INSERT_TAIL: Bulk = Bulk {
     lock: "",
 };
 
-// A pack that is listed already, as when a push is sent again, stays as it is.
+// A pack that is listed already, as when a push is sent again, stays as it is; but one that was set apart is from now on
+// what it is listed as: what a push brings or a ref reaches, or what is set apart once more.
 const INSERT_PACKS: Bulk = Bulk {
     head: "INSERT INTO packs \
-           (repo_id, key, source, objects, pack_bytes, idx_bytes, generation) SELECT column1, \
-           column2, column3, column4, column5, column6, column7 FROM (VALUES ",
-    columns: &[Int, Bytes, Int, Int, Int, Int, Int],
-    foot: ") AS v WHERE column1 IS NOT NULL ON CONFLICT (repo_id, key) DO NOTHING",
+           (repo_id, key, source, objects, pack_bytes, idx_bytes, generation, apart_at_ms) SELECT column1, \
+           column2, column3, column4, column5, column6, column7, column8 FROM (VALUES ",
+    columns: &[Int, Bytes, Int, Int, Int, Int, Int, Int],
+    foot: ") AS v WHERE column1 IS NOT NULL ON CONFLICT (repo_id, key) DO UPDATE SET \
+           source = excluded.source, apart_at_ms = excluded.apart_at_ms \
+           WHERE packs.apart_at_ms IS NOT NULL",
     lock: "",
 };
 
@@ -109,9 +114,9 @@ const UPDATE_REPOS: Bulk = Bulk {
     head: "UPDATE repos SET deleted_at_ms = v.column2, generation = v.column3, \
            packs_generation = v.column4, folded_through = v.column5, tail_rows = v.column6, \
            tail_bytes = v.column7, fold_due = v.column8, fold_holder = v.column9, \
-           fold_until_ms = v.column10, event_tick = COALESCE(v.column11, repos.event_tick) \
-           FROM (VALUES ",
-    columns: &[Int, Int, Int, Int, Int, Int, Int, Int, Text, Int, Int],
+           fold_until_ms = v.column10, event_tick = COALESCE(v.column11, repos.event_tick), \
+           dropped_generation = v.column12 FROM (VALUES ",
+    columns: &[Int, Int, Int, Int, Int, Int, Int, Int, Text, Int, Int, Int],
     foot: ") AS v WHERE repos.id = v.column1",
     lock: "",
 };
@@ -214,6 +219,31 @@ async fn write_refs(
     Ok(())
 }
 
+/// Each pack of a repository once, as the statement would leave it that wrote one row after the other: no statement may
+/// meet a row twice.
+fn listed_once<'w, 'a>(packs: &'w [PackWrite<'a>]) -> Vec<PackWrite<'a>> {
+    let mut places: HashMap<(RepoId, &'w [u8; 32]), usize> = HashMap::new();
+    let mut once: Vec<PackWrite<'a>> = Vec::with_capacity(packs.len());
+    for entry in packs {
+        match places.entry((entry.repo, &entry.pack.key)) {
+            Entry::Vacant(place) => {
+                place.insert(once.len());
+                once.push(*entry);
+            }
+            Entry::Occupied(place) => {
+                let first = &mut once[*place.get()];
+                if first.apart_at_ms.is_some() {
+                    *first = PackWrite {
+                        generation: first.generation,
+                        ..*entry
+                    };
+                }
+            }
+        }
+    }
+    once
+}
+
 async fn write_objects(
     conn: &mut Conn<'_>,
     texts: &mut Texts,
@@ -229,14 +259,15 @@ async fn write_objects(
 
     repack::write_replaced(conn, texts, writes).await?;
     let mut packs = List::new(conn.dialect(), &INSERT_PACKS);
-    for entry in &writes.packs {
+    for entry in listed_once(&writes.packs) {
         packs.row(|row| {
             row.push(entry.repo.0).push(entry.pack.key.as_slice());
             row.push(entry.pack.source.number())
                 .push(entry.pack.objects);
             row.push(entry.pack.pack_bytes)
                 .push(entry.pack.idx_bytes)
-                .push(entry.generation);
+                .push(entry.generation)
+                .push(entry.apart_at_ms);
         });
     }
     packs.execute(conn, texts).await?;
@@ -276,7 +307,8 @@ async fn write_repos(
             row.push(i64::from(fold_due(&repo.row)));
             row.push(repo.fold_holder.as_deref())
                 .push(repo.fold_until_ms)
-                .push(repo.event_tick);
+                .push(repo.event_tick)
+                .push(repo.row.dropped_generation);
         });
     }
     let changed = repos.execute(conn, texts).await?;

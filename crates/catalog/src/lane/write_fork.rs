@@ -11,9 +11,9 @@ use super::write::{INSERT_TAIL, UPSERT_REFS, first_events, push_origin};
 /// A fork repacks what it adds and not what it shares: 8 is [`PackSource::Fork`](crate::PackSource). What a repack made (6 and
 /// 7) stays what it is.
 const COPY_PACKS: &str = "INSERT INTO packs \
-     (repo_id, key, source, objects, pack_bytes, idx_bytes, generation) \
+     (repo_id, key, source, objects, pack_bytes, idx_bytes, generation, apart_at_ms) \
      SELECT $1, key, CASE WHEN source IN (6, 7) THEN source ELSE 8 END, \
-     objects, pack_bytes, idx_bytes, generation FROM packs \
+     objects, pack_bytes, idx_bytes, generation, apart_at_ms FROM packs \
      WHERE repo_id = $2";
 
 const COPY_TAIL: &str = "INSERT INTO tail (repo_id, generation, objects) \

@@ -17,9 +17,9 @@ use crate::ui::{Progress, Ui, count, human_bytes, time};
 /// How many things a dry run names.
 const NAMED: usize = 100;
 
-/// Remove deleted repositories and what no repository lists
+/// Remove what nothing reaches, deleted repositories and what no repository lists
 ///
-/// The rows of repositories deleted long ago go from the catalog, and packs that no repository has listed for a while
+/// Objects that no branch or tag has reached since a repack long ago are dropped. The rows of repositories deleted long ago go from the catalog, and packs that no repository has listed for a while
 /// from the bucket. A server does so by itself every few hours. What is found unlisted now is deleted by a sweep after the
 /// grace period.
 #[derive(Args, Debug)]
@@ -28,7 +28,7 @@ pub(crate) struct SweepArgs {
     #[arg(long)]
     dry_run: bool,
     /// Wait for nothing: only while no server uses the data, since requests under way may fail
-    #[arg(long, conflicts_with_all = ["keep_deleted", "sweep_grace"])]
+    #[arg(long, conflicts_with_all = ["keep_unreachable", "keep_deleted", "sweep_grace"])]
     now: bool,
     #[command(flatten)]
     sweep: SweepFlags,
@@ -39,6 +39,8 @@ pub(crate) struct SweepArgs {
 #[derive(Default, Serialize)]
 struct Swept {
     dry_run: bool,
+    objects: u64,
+    undropped: u64,
     repositories: u64,
     repositories_left: u64,
     rows: u64,
@@ -58,6 +60,8 @@ impl From<SweepReport> for Swept {
     fn from(report: SweepReport) -> Swept {
         Swept {
             dry_run: false,
+            objects: report.objects,
+            undropped: report.undropped,
             repositories: report.repositories,
             repositories_left: report.busy,
             rows: report.rows,
@@ -76,6 +80,9 @@ impl From<SweepReport> for Swept {
 impl Swept {
     /// Counts what a plan would do.
     fn foresee(&mut self, plan: SweepPlan) {
+        for apart in plan.unreachable {
+            self.objects += apart.objects;
+        }
         self.keys_seen += plan.keys;
         self.keys_foreign += plan.foreign;
         self.repositories += plan.repositories.len() as u64;
@@ -107,6 +114,10 @@ impl Swept {
         let (keys, bytes) = (count(self.keys, "key"), human_bytes(self.bytes));
         let (of, waiting) = (self.keys_seen, count(self.packs_waiting, "unlisted pack"));
         if self.dry_run {
+            if self.objects > 0 {
+                let objects = count(self.objects, "unreachable object");
+                writeln!(out, "would drop {objects}, but for what is reached by now")?;
+            }
             writeln!(out, "would remove the rows of {repositories}")?;
             writeln!(
                 out,
@@ -121,6 +132,9 @@ impl Swept {
                 more => writeln!(out, "  and {more} more"),
             };
         }
+        if self.objects > 0 {
+            writeln!(out, "dropped {}", count(self.objects, "unreachable object"))?;
+        }
         writeln!(out, "removed {} of {repositories}", count(self.rows, "row"))?;
         writeln!(
             out,
@@ -133,6 +147,13 @@ impl Swept {
         if self.repositories_left > 0 {
             let left = count(self.repositories_left, "deleted repository");
             writeln!(out, "left {left} with work under way to the next sweep")?;
+        }
+        if self.undropped > 0 {
+            let repositories = count(self.undropped, "repository");
+            writeln!(
+                out,
+                "could not look for unreachable objects in {repositories}; the log says why"
+            )?;
         }
         if self.failed > 0 {
             let failed = count(self.failed, "key");
@@ -174,6 +195,7 @@ pub(crate) async fn run(args: SweepArgs, ui: Ui) -> Result<u8, CliError> {
     let settings = Settings::of_server(&args.storage, &flags)?;
     let mut options = settings.sweep.clone();
     if args.now {
+        options.keep_unreachable = Duration::ZERO;
         options.keep_deleted = Duration::ZERO;
         options.grace = Duration::ZERO;
     }
@@ -187,7 +209,11 @@ pub(crate) async fn run(args: SweepArgs, ui: Ui) -> Result<u8, CliError> {
     })
     .await?;
     ui.show(&swept, |out| swept.tell(out))?;
-    Ok(if swept.failed == 0 { SUCCESS } else { FAILURE })
+    Ok(if swept.failed + swept.undropped == 0 {
+        SUCCESS
+    } else {
+        FAILURE
+    })
 }
 
 async fn foresee(

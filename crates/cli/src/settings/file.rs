@@ -36,6 +36,7 @@ pub(super) struct SettingsFile {
     pub(super) webhook_timeout: Option<Lapse>,
     pub(super) event_retention: Option<Lapse>,
     pub(super) sweep_every: Option<Lapse>,
+    pub(super) keep_unreachable: Option<Lapse>,
     pub(super) keep_deleted: Option<Lapse>,
     pub(super) sweep_grace: Option<Lapse>,
     pub(super) audit_days: Option<NonZeroU32>,

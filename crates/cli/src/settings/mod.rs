@@ -169,6 +169,7 @@ impl Settings {
             app: github_app,
         };
         let sweep = sweep::options(
+            serve.sweep.keep_unreachable.or(file.keep_unreachable),
             serve.sweep.keep_deleted.or(file.keep_deleted),
             serve.sweep.sweep_grace.or(file.sweep_grace),
             serve.sweep.audit_days.or(file.audit_days),

@@ -12,6 +12,14 @@ use crate::size::Lapse;
 /// Settings of sweeps on the command line, each with its variable.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct SweepFlags {
+    /// How long what no branch or tag reaches is kept after a repack found it, such as 30d [default: 14d]
+    #[arg(
+        long,
+        value_name = "TIME",
+        env = "PACKHOUSE_KEEP_UNREACHABLE",
+        help_heading = "Sweep"
+    )]
+    pub(crate) keep_unreachable: Option<Lapse>,
     /// How long the rows of a deleted repository are kept, such as 7d [default: 7d]
     #[arg(
         long,
@@ -40,6 +48,7 @@ pub(crate) struct SweepFlags {
 
 /// How to sweep, by what was given.
 pub(super) fn options(
+    keep_unreachable: Option<Lapse>,
     keep_deleted: Option<Lapse>,
     grace: Option<Lapse>,
     audit_days: Option<NonZeroU32>,
@@ -49,6 +58,9 @@ pub(super) fn options(
         keep_audit: audit_days.map(|days| day * days.get()),
         ..SweepOptions::default()
     };
+    if let Some(Lapse(keep)) = keep_unreachable {
+        options.keep_unreachable = keep;
+    }
     if let Some(Lapse(keep)) = keep_deleted {
         options.keep_deleted = keep;
     }
@@ -71,15 +83,17 @@ mod tests {
     #[test]
     fn sweeps_keep_a_grace_period() {
         let lapse = |text: &str| Some(text.parse().unwrap());
-        let chosen = options(lapse("30d"), lapse("2h"), NonZeroU32::new(90)).unwrap();
+        let days = NonZeroU32::new(90);
+        let chosen = options(lapse("60d"), lapse("30d"), lapse("2h"), days).unwrap();
+        assert_eq!(chosen.keep_unreachable, Duration::from_secs(60 * 86_400));
         assert_eq!(chosen.grace, Duration::from_secs(7200));
         assert_eq!(chosen.keep_deleted, Duration::from_secs(30 * 86_400));
         assert_eq!(chosen.keep_audit, Some(Duration::from_secs(90 * 86_400)));
         assert_eq!(
-            options(None, None, None).unwrap().grace,
+            options(None, None, None, None).unwrap().grace,
             SweepOptions::default().grace
         );
-        let error = options(None, lapse("59m"), None).unwrap_err();
+        let error = options(None, None, lapse("59m"), None).unwrap_err();
         assert!(error.to_string().contains("less than an hour"), "{error}");
     }
 }

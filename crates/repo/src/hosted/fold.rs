@@ -8,11 +8,12 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use packhouse_catalog::{Fold, FoldError, OrgId, PackSource, RepoId};
-use packhouse_object::{NewObject, PackFileWriter};
+use packhouse_object::NewObject;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use crate::error::RepoError;
+use crate::hosted::pack_of::pack_of;
 use crate::hosted::slot::SharedSlot;
 use crate::hosted::state::State;
 use crate::hosted::stats::Stats;
@@ -177,16 +178,9 @@ impl Engine {
         let objects: Vec<Arc<Vec<NewObject>>> =
             state.tail.iter().map(|row| row.objects.clone()).collect();
         let folder = self.scratch.ready().to_owned();
-        let finished = tokio::task::spawn_blocking(move || {
-            let mut writer = PackFileWriter::create(&folder)?;
-            for object in objects.iter().flat_map(|row| row.iter()) {
-                writer.add_new(object)?;
-            }
-            writer.finish()
-        })
-        .await
-        .map_err(|_| RepoError::Stopped)??;
-        let finished = Arc::new(finished);
+        let write = move || pack_of(objects.iter().flat_map(|row| row.iter()), &folder);
+        let finished = tokio::task::spawn_blocking(write).await;
+        let finished = Arc::new(finished.map_err(|_| RepoError::Stopped)??);
         let mut pack = self
             .store_pack(slot.org, finished.clone(), PackSource::Fold)
             .await?;

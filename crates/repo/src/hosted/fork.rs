@@ -16,6 +16,9 @@ use crate::view::{Namespace, View};
 /// Tails above this many bytes are folded into a pack before they are copied, so that the next forks share it.
 const COPIED_TAIL_BYTES: u64 = 256 << 10;
 
+/// How often a fork is begun again since its source has dropped objects meanwhile.
+const ATTEMPTS: u32 = 8;
+
 /// Full names of the refs that a fork of everything begins with. Ephemeral branches stay behind.
 const FORKED: [&[u8]; 3] = [b"refs/heads/", b"refs/tags/", b"refs/notes/"];
 
@@ -93,29 +96,46 @@ impl From<ReadError> for ForkError {
 impl Hosted {
     /// Makes a fork of `source` in its organisation: all of it or nothing, and durable when this returns.
     pub async fn fork(&self, source: &RepoRow, request: ForkRequest) -> Result<RepoRow, ForkError> {
-        let state = self.engine.state_to_fork(source).await?;
         let catalog = match &request.audit {
             Some(entry) => self.engine.catalog.audited(entry.clone()),
             None => self.engine.catalog.clone(),
         };
-        let (from, now) = (source.clone(), now_ms());
-        let fork = tokio::task::spawn_blocking(move || plan(&state, &from, request, now))
-            .await
-            .map_err(|_| RepoError::Stopped)??;
-        let made = catalog.fork(fork).await;
-        made.map_err(|error| match error {
-            CatalogForkError::Exists { name } => ForkError::Exists { name },
-            CatalogForkError::SourceGone => ForkError::SourceGone {
-                name: source.name.clone(),
-            },
-            CatalogForkError::Catalog(error) => RepoError::from(error).into(),
-        })
+        let mut at_least = source.generation;
+        for _ in 0..ATTEMPTS {
+            let view = self.engine.view_to_fork(source, at_least).await?;
+            let view_generation = view.generation();
+            let (from, asked, now) = (source.clone(), request.clone(), now_ms());
+            let fork = tokio::task::spawn_blocking(move || plan(&view, &from, asked, now))
+                .await
+                .map_err(|_| RepoError::Stopped)??;
+            return match catalog.fork(fork).await {
+                Ok(made) => Ok(made),
+                // What it was to begin with may be gone.
+                Err(CatalogForkError::Stale) => {
+                    at_least = view_generation.saturating_add(1);
+                    continue;
+                }
+                Err(CatalogForkError::Exists { name }) => Err(ForkError::Exists { name }),
+                Err(CatalogForkError::SourceGone) => Err(ForkError::SourceGone {
+                    name: source.name.clone(),
+                }),
+                Err(CatalogForkError::Catalog(error)) => Err(RepoError::from(error).into()),
+            };
+        }
+        Err(ForkError::Repo(RepoError::Contended {
+            name: "a ref of the repository".to_owned(),
+            attempts: ATTEMPTS,
+        }))
     }
 }
 
 impl Engine {
     /// The view that a fork begins with, after a fold where the tail is too long to be copied many times.
-    async fn state_to_fork(&self, source: &RepoRow) -> Result<std::sync::Arc<View>, ForkError> {
+    async fn view_to_fork(
+        &self,
+        source: &RepoRow,
+        at_least: i64,
+    ) -> Result<std::sync::Arc<View>, ForkError> {
         let gone = |error| match error {
             RepoError::Gone => ForkError::SourceGone {
                 name: source.name.clone(),
@@ -123,7 +143,7 @@ impl Engine {
             error => error.into(),
         };
         let slot = self.slot(source.id, source.org);
-        let state = slot.state(self, source.generation).await.map_err(gone)?;
+        let state = slot.state(self, at_least).await.map_err(gone)?;
         if state.tail_bytes() <= COPIED_TAIL_BYTES {
             return Ok(state.view);
         }
@@ -169,6 +189,7 @@ fn plan(view: &View, source: &RepoRow, request: ForkRequest, now: i64) -> Result
         origin: audit.and_then(|entry| entry.origin),
         message: format!("fork: from {}", source.name),
         at_ms: now,
+        checked_at: view.generation(),
     })
 }
 

@@ -19,17 +19,18 @@ use packhouse_catalog::{
     NewPack, Origin, PackSource, Publish, PublishError as CatalogPublishError, Published,
     RefEdit as CatalogEdit,
 };
-use packhouse_object::{FinishedPack, NewObject, ObjectId, ObjectKind, PackFileWriter};
+use packhouse_object::{FinishedPack, NewObject, ObjectId, ObjectKind};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::change::{Change, RefEdit};
 use crate::error::RepoError;
+use crate::hosted::pack_of::pack_of;
 use crate::hosted::packs::OpenPack;
 use crate::hosted::slot::SharedSlot;
 use crate::hosted::state::{State, TailRow, handles, order};
 use crate::hosted::stats::Stats;
-use crate::hosted::{Engine, now_ms, tail};
+use crate::hosted::{Engine, closure, now_ms, tail};
 use crate::quota::{OverQuota, Quota};
 use crate::repository::Prepare;
 use crate::view::View;
@@ -50,7 +51,8 @@ pub(crate) struct Waiting {
     pub origin: Option<Arc<Origin>>,
     pub packs: Vec<StoredPack>,
     pub prepare: Box<dyn Prepare>,
-    /// The generation the repository was known to have reached when the write came.
+    /// A generation the repository was known to have reached when the write came: all that the write builds on was there
+    /// in it, or came later.
     pub seen: i64,
     pub since: Instant,
     pub reply: oneshot::Sender<Reply>,
@@ -148,7 +150,7 @@ async fn commit_group(
             },
             Err(error) => return fail(group, error),
         };
-        let prepared = match prepare_group(group, &state, bounds).await {
+        let prepared = match prepare_group(group, state.clone(), bounds).await {
             Ok(prepared) => prepared,
             Err(error) => return fail_none(error),
         };
@@ -260,23 +262,21 @@ struct Bounds {
 
 async fn prepare_group(
     group: Vec<Waiting>,
-    state: &State,
+    state: State,
     bounds: Bounds,
 ) -> Result<Prepared, RepoError> {
-    let (base, packs) = (state.view.clone(), state.packs.clone());
-    tokio::task::spawn_blocking(move || prepare_in_order(group, &base, &packs, bounds))
+    tokio::task::spawn_blocking(move || prepare_in_order(group, &state, bounds))
         .await
         .map_err(|_| RepoError::Stopped)
 }
 
 fn prepare_in_order(
     group: Vec<Waiting>,
-    base: &View,
-    packs: &[OpenPack],
+    state: &State,
     Bounds { quota, file_bytes }: Bounds,
 ) -> Prepared {
     let now = now_ms();
-    let mut packs = packs.to_vec();
+    let mut packs = state.packs.to_vec();
     let mut prepared = Prepared {
         writes: Vec::with_capacity(group.len()),
         outcomes: Vec::with_capacity(group.len()),
@@ -287,7 +287,7 @@ fn prepare_in_order(
             objects: Vec::new(),
             edits: Vec::new(),
             packs: Vec::new(),
-            view: base.clone(),
+            view: View::clone(&state.view),
             quota,
             org_bytes: None,
         },
@@ -314,7 +314,11 @@ fn prepare_in_order(
         }
         // A panic ends the write that caused it, not its neighbours: its reply channel closes with it.
         let Ok(laid) = std::panic::catch_unwind(AssertUnwindSafe(|| {
-            lay_over(&mut write, &view, now, file_bytes)
+            let laid = lay_over(&mut write, &view, now, file_bytes)?;
+            match state.dropped_generation > write.seen {
+                true => still_there(&write, laid),
+                false => Ok(laid),
+            }
         })) else {
             continue;
         };
@@ -404,6 +408,13 @@ fn lay_over(
         Ok(next) => Ok((change, next)),
         Err(error) => Err(Outcome::Failed(error.into())),
     }
+}
+
+/// What was laid, if nothing that it builds on was dropped meanwhile.
+fn still_there(write: &Waiting, laid: (Change, View)) -> Result<(Change, View), Outcome> {
+    let packs = write.packs.iter().map(|pack| pack.open.pack.as_ref());
+    closure::check(laid.1.database(), &laid.0, packs).map_err(Outcome::Failed)?;
+    Ok(laid)
 }
 
 fn largest_file(change: &Change) -> Option<u64> {
@@ -501,6 +512,7 @@ async fn publish(
             .and_then(|quota| quota.repo)
             .filter(|room| room.left_bytes() < room.limit_bytes / 2)
             .map(|_| state.generation()),
+        checked_at: state.generation(),
     };
     let published = list_and_publish(engine, slot, request, &mut stored).await;
     if let Some(reserved) = reserved
@@ -576,15 +588,8 @@ async fn store_as_pack(
     objects: Vec<NewObject>,
 ) -> Result<StoredPack, RepoError> {
     let folder = engine.scratch.ready().to_owned();
-    let finished = tokio::task::spawn_blocking(move || {
-        let mut writer = PackFileWriter::create(&folder)?;
-        for object in &objects {
-            writer.add_new(object)?;
-        }
-        writer.finish()
-    })
-    .await
-    .map_err(|_| RepoError::Stopped)??;
+    let finished = tokio::task::spawn_blocking(move || pack_of(&objects, &folder));
+    let finished = finished.await.map_err(|_| RepoError::Stopped)??;
     engine
         .store_pack(slot.org, Arc::new(finished), PackSource::Commit)
         .await

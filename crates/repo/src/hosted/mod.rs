@@ -6,11 +6,13 @@
 //! - what a key of the bucket holds never changes, so storing it twice is harmless;
 //! - a view is made of rows of one generation; a newer generation means loading the newer rows, nothing else.
 
+mod closure;
 mod fold;
 mod fork;
 mod history;
 mod lane;
 mod org_usage;
+mod pack_of;
 mod packs;
 mod repack;
 mod room;
@@ -38,7 +40,7 @@ use tokio_util::task::TaskTracker;
 
 pub use self::fold::{FoldLimits, FoldReport};
 pub use self::fork::{ForkError, ForkRequest, InitialCommit};
-pub use self::repack::{RepackHow, RepackReport};
+pub use self::repack::{DropReport, RepackHow, RepackReport};
 pub use self::stats::{BUCKETS_SECONDS, Histogram, Stats};
 pub use self::sweep::{
     DeadPack, PackFate, SweepOptions, SweepPlan, SweepPlans, SweepReport, SweepWatch,
@@ -433,13 +435,14 @@ impl Backend for HostedRepository {
                 .store_pack(self.slot.org, Arc::new(pack), PackSource::Push);
             stored.push(pack.await?);
         }
+        let seen = self.check_closure(&stored).await?;
         let (reply, answer) = oneshot::channel();
         let write = Waiting {
             who,
             origin: self.origin.clone(),
             packs: stored,
             prepare,
-            seen: self.seen,
+            seen,
             since,
             reply,
         };
@@ -517,6 +520,30 @@ impl Backend for HostedRepository {
 }
 
 impl HostedRepository {
+    /// Looks through packs once more that were checked before objects were dropped, where other writes do not wait for it.
+    /// Returns the generation of the state that they are known to build on.
+    async fn check_closure(&self, packs: &[StoredPack]) -> Result<i64, RepoError> {
+        if packs.is_empty() {
+            return Ok(self.seen);
+        }
+        let state = self.slot.newest(&self.engine).await?;
+        if state.dropped_generation <= self.seen {
+            return Ok(self.seen);
+        }
+        let open: Vec<_> = packs.iter().map(|pack| pack.open.pack.clone()).collect();
+        let checked = state.generation();
+        let check = move || {
+            let all = state.packs.iter().map(|known| known.pack.clone());
+            let all = open.iter().cloned().chain(all).collect();
+            let database = state.view.database.with_packs(all);
+            let mut open = open.iter();
+            open.try_for_each(|pack| closure::check_pack(&database, pack))
+        };
+        let done = tokio::task::spawn_blocking(check).await;
+        done.map_err(|_| RepoError::Stopped)??;
+        Ok(checked)
+    }
+
     /// Refuses packs for which there is no room, before they are stored. The lane looks again, for others may have
     /// written meanwhile.
     async fn check_room(&self, packs: &[FinishedPack]) -> Result<(), RepoError> {

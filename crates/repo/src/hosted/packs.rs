@@ -27,6 +27,19 @@ pub(crate) struct OpenPack {
     pub key: PackKey,
     pub pack: Arc<Pack>,
     pub source: PackSource,
+    /// When it was set apart, if it has what no ref reached.
+    pub apart_at_ms: Option<i64>,
+}
+
+impl OpenPack {
+    fn new(key: PackKey, pack: Arc<Pack>, source: PackSource) -> OpenPack {
+        OpenPack {
+            key,
+            pack,
+            source,
+            apart_at_ms: None,
+        }
+    }
 }
 
 /// Held while a pack is being fetched and opened.
@@ -102,7 +115,7 @@ impl PackStore {
         source: PackSource,
     ) -> Result<OpenPack, RepoError> {
         if let Some(pack) = self.already_open(org, key) {
-            return Ok(OpenPack { key, pack, source });
+            return Ok(OpenPack::new(key, pack, source));
         }
         let turn = self.fetching.lock().entry((org, key)).or_default().clone();
         let opened = {
@@ -113,8 +126,7 @@ impl PackStore {
             }
         };
         self.fetching.lock().remove(&(org, key));
-        let pack = opened?;
-        Ok(OpenPack { key, pack, source })
+        Ok(OpenPack::new(key, opened?, source))
     }
 
     /// Stores a file that is not a pack.

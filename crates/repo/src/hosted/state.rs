@@ -1,6 +1,7 @@
 //! What a node keeps of one repository in memory: the newest view it knows, and the rows it was made of.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use imbl::Vector;
 use packhouse_catalog::{Catalog, Loaded, OrgId, PackRow, PackSource, RepoId, RepoRow, Since};
@@ -27,6 +28,8 @@ pub(crate) struct State {
     pub view: Arc<View>,
     pub packs_generation: i64,
     pub folded_through: i64,
+    /// When objects were last dropped.
+    pub dropped_generation: i64,
     pub tail: Vector<TailRow>,
     pub packs: Arc<Vec<OpenPack>>,
 }
@@ -128,21 +131,22 @@ impl Loader<'_> {
         };
         let fresh = decode_rows(tail)?;
         let folded = base.is_none_or(|base| base.folded_through != repo.folded_through);
+        let known = base.filter(|base| base.dropped_generation == repo.dropped_generation);
         let mut rows: Vector<TailRow> = base.map(|base| base.tail.clone()).unwrap_or_default();
         if folded {
             rows.retain(|row| row.generation > repo.folded_through);
         }
-        let database = base.map_or_else(
-            || Database::new(self.cache.clone(), repo.id.0.cast_unsigned()),
+        let database = known.map_or_else(
+            || Database::new(self.cache.clone(), scope_of(&repo)),
             |base| base.view.database.clone(),
         );
-        let database = if packs_changed {
+        let database = if packs_changed || known.is_none() {
             database.with_packs(handles(&packs))
         } else {
             database
         };
         let fresh_objects = fresh.iter().flat_map(|row| row.objects.iter().cloned());
-        let database = if folded {
+        let database = if folded || known.is_none() {
             let kept: Vec<NewObject> = rows
                 .iter()
                 .flat_map(|row| row.objects.iter().cloned())
@@ -162,6 +166,7 @@ impl Loader<'_> {
             view: Arc::new(view),
             packs_generation: repo.packs_generation,
             folded_through: repo.folded_through,
+            dropped_generation: repo.dropped_generation,
             tail: rows,
             packs,
         })
@@ -174,10 +179,24 @@ impl Loader<'_> {
     ) -> Result<Vec<OpenPack>, RepoError> {
         let mut packs = Vec::new();
         for row in rows {
-            packs.push(self.packs.open(org, row.key, row.source).await?);
+            let open = self.packs.open(org, row.key, row.source).await?;
+            packs.push(OpenPack {
+                apart_at_ms: row.apart_at_ms,
+                ..open
+            });
         }
         order(&mut packs);
         Ok(packs)
+    }
+}
+
+/// Which of the objects that are remembered are those of a repository. Those of before a drop are not: some of them are gone.
+fn scope_of(repo: &RepoRow) -> u64 {
+    /// Ids of repositories are positive: they leave the other half to these.
+    static AFTER_DROPS: AtomicU64 = AtomicU64::new(1 << 63);
+    match repo.dropped_generation {
+        0 => repo.id.0.cast_unsigned(),
+        _ => AFTER_DROPS.fetch_add(1, Ordering::Relaxed),
     }
 }
 

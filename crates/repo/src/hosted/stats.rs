@@ -68,6 +68,10 @@ pub struct Stats {
     pub history_layers: AtomicU64,
     /// Packs stored a second time, since a sweep was deleting what had their name.
     pub packs_stored_again: AtomicU64,
+    /// Objects of packs that this node dropped since no ref reached them.
+    pub dropped_objects: AtomicU64,
+    /// Bytes of those packs.
+    pub dropped_bytes: AtomicU64,
     /// Deleted repositories whose rows this node removed.
     pub swept_repositories: AtomicU64,
     /// Keys that this node deleted from the bucket in sweeps.

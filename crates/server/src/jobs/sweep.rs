@@ -68,8 +68,10 @@ impl JobHandler for SweepHandler {
     async fn run(&self, _: &JobRow, stop: &CancellationToken) -> Result<(), JobError> {
         match self.hosted.sweep(&self.options, &Watch(stop)).await {
             Ok(report) => {
-                if report.repositories + report.keys + report.failed + report.audit_entries > 0 {
+                let done = report.objects + report.repositories + report.keys;
+                if done + report.failed + report.audit_entries > 0 {
                     tracing::info!(
+                        objects = report.objects,
                         repositories = report.repositories,
                         rows = report.rows,
                         keys = report.keys,

@@ -66,22 +66,8 @@ pub(super) async fn run(args: RepackArgs, ui: Ui) -> Result<(), CliError> {
 async fn repack(hosted: &Hosted, repo: Option<&RepoSpec>, ui: Ui) -> Result<Repacked, CliError> {
     let mut done = Repacked::default();
     if let Some(spec) = repo {
-        let org = storage::find_org(hosted.catalog(), &spec.org).await?;
-        let row = hosted
-            .catalog()
-            .repo(org.id, &spec.name)
-            .await
-            .map_err(storage::catalog_failed)?;
-        let row = row.ok_or_else(|| storage::no_repository(spec))?;
-        // What is in the tail goes into the pack too.
-        repack_one(
-            hosted,
-            row.id,
-            &spec.to_string(),
-            RepackHow::Full,
-            &mut done,
-        )
-        .await?;
+        let (row, name) = (storage::find_row(hosted, spec).await?, spec.to_string());
+        repack_one(hosted, row.id, &name, RepackHow::Full, &mut done).await?;
         return Ok(done);
     }
     let progress = ui.progress("looking for packs to repack");
@@ -106,6 +92,7 @@ async fn repack_one(
 ) -> Result<(), CliError> {
     let failed = |error| CliError::because(format!("could not repack `{name}`"), &error, SEE_LOG);
     if how == RepackHow::Full {
+        // What is in the tail goes into the pack too.
         hosted.fold(id).await.map_err(failed)?;
     }
     let repacked = hosted

@@ -2,16 +2,19 @@
 //!
 //! A full repack leaves one pack of exactly what the refs reach, with deltas and a bitmap index beside it, so that objects
 //! are counted without walking and a clone is a copy of bytes; what the refs do not reach is kept in another pack. Between
-//! two of them many small packs are merged, the sizes of those that are left at least doubling.
+//! two of them many small packs are merged, the sizes of those that are left at least doubling. Packs of what the refs did
+//! not reach are left as they are until their time has come, and dropped then (`drop`).
 //!
 //! What always holds:
 //! - new packs are written, checked and in the bucket before one transaction lists them in the place of the old ones; a
 //!   crash before it leaves packs that nobody lists, which a sweep finds, and a crash after it leaves nothing to do;
 //! - the transaction is refused unless all packs that are to go are still listed, so two nodes do no harm to each other;
-//! - no object is lost: whatever an old pack has, a new one has, or the repack is given up;
+//! - no object is lost: whatever an old pack has, a new one has, or the repack is given up; but for those that a drop takes,
+//!   which no ref reaches and nothing builds on (`packhouse_catalog::Repack` has the invariant);
 //! - readers keep the packs they have open, and old packs stay in the bucket for the sweep's grace period; writers go on,
 //!   and what they add is not touched.
 
+mod drop;
 mod plan;
 mod queue;
 mod with_git;
@@ -23,7 +26,9 @@ use std::sync::atomic::AtomicBool;
 
 use packhouse_catalog::{PackSource, Repack, RepackError, RepoId};
 use packhouse_object::ObjectId;
+use tokio::sync::SemaphorePermit;
 
+pub use self::drop::DropReport;
 pub use self::plan::RepackHow;
 pub(crate) use self::queue::RepackQueue;
 
@@ -31,7 +36,7 @@ use self::plan::{PackFact, RepackPlan, plan};
 use self::write::{Input, Output, WriteError};
 use super::slot::SharedSlot;
 use super::state::State;
-use super::{Engine, Hosted, StoredPack};
+use super::{Engine, Hosted, StoredPack, now_ms};
 use crate::error::RepoError;
 
 /// What a repack did.
@@ -88,35 +93,40 @@ impl Engine {
         how: RepackHow,
         stop: Arc<AtomicBool>,
     ) -> Result<Option<RepackReport>, RepoError> {
-        // One at a time: each takes memory and processors.
-        let _turn = self
-            .repacking
-            .acquire()
-            .await
-            .map_err(|_| RepoError::Stopped)?;
+        let _turn = self.repack_turn().await?;
         let state = slot.newest(self).await?;
-        let Some(plan) = plan(&facts(&state), how) else {
-            return Ok(None);
-        };
-        let places = match &plan {
-            RepackPlan::Full => (0..state.packs.len()).collect(),
-            RepackPlan::Merge(places) => places.clone(),
-        };
+        match plan(&facts(&state), how) {
+            Some(plan) => self.repack_by(slot, &state, plan, stop).await,
+            None => Ok(None),
+        }
+    }
+
+    /// One at a time: each takes memory and processors.
+    async fn repack_turn(&self) -> Result<SemaphorePermit<'_>, RepoError> {
+        let turn = self.repacking.acquire().await;
+        turn.map_err(|_| RepoError::Stopped)
+    }
+
+    async fn repack_by(
+        &self,
+        slot: &SharedSlot,
+        state: &State,
+        plan: RepackPlan,
+        stop: Arc<AtomicBool>,
+    ) -> Result<Option<RepackReport>, RepoError> {
+        let is_full = matches!(plan, RepackPlan::Full(_));
+        let (RepackPlan::Full(places) | RepackPlan::Merge(places)) = plan;
         let chosen: Vec<_> = places.iter().map(|at| state.packs[*at].clone()).collect();
-        let mut tips: Vec<ObjectId> = state.view.refs.iter().map(|(_, at)| at.target).collect();
-        tips.sort_unstable();
-        tips.dedup();
         let input = Input {
             database: state.view.database.clone(),
             packs: chosen.iter().map(|open| open.pack.clone()).collect(),
-            tips,
+            tips: tips_of(state),
             tail: state.tail.iter().map(|row| row.objects.clone()).collect(),
             folder: self.scratch.ready().to_owned(),
             git: self.git.clone(),
             stop,
             stopping: self.stopping.clone(),
         };
-        let is_full = plan == RepackPlan::Full;
         let write = move || match is_full {
             true => write::full(&input),
             false => write::merge(&input),
@@ -124,6 +134,9 @@ impl Engine {
         let written = tokio::task::spawn_blocking(write).await;
         let written = written.map_err(|_| RepoError::Stopped)?.map_err(failed)?;
         let replaced: Vec<_> = chosen.iter().map(|open| open.key).collect();
+        if replaced.is_empty() && written.packs.is_empty() {
+            return Ok(None);
+        }
         self.replace_packs(slot, replaced, written, is_full).await
     }
 
@@ -156,13 +169,15 @@ impl Engine {
                 repo: slot.id,
                 replaced: replaced.clone(),
                 packs: stored.iter().map(|pack| pack.row.clone()).collect(),
+                at_ms: now_ms(),
+                drops_at: None,
             };
             let condemned = match self.catalog.repack(repack).await {
                 Ok(generation) => {
                     slot.state(self, generation).await?;
                     return Ok(Some(report));
                 }
-                Err(RepackError::Raced) => return Ok(None),
+                Err(RepackError::Raced | RepackError::Stale) => return Ok(None),
                 Err(RepackError::Catalog(error)) => return Err(error.into()),
                 Err(RepackError::Condemned { keys }) => keys,
             };
@@ -180,8 +195,17 @@ fn facts(state: &State) -> Vec<PackFact> {
     let facts = state.packs.iter().map(|open| PackFact {
         objects: open.pack.object_count(),
         source: open.source,
+        apart_at_ms: open.apart_at_ms,
     });
     facts.collect()
+}
+
+/// What the refs point to, each once.
+fn tips_of(state: &State) -> Vec<ObjectId> {
+    let mut tips: Vec<ObjectId> = state.view.refs.iter().map(|(_, at)| at.target).collect();
+    tips.sort_unstable();
+    tips.dedup();
+    tips
 }
 
 fn failed(error: WriteError) -> RepoError {

@@ -14,8 +14,9 @@ pub enum RepackHow {
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum RepackPlan {
-    /// What refs reach goes into one pack with bitmaps, the rest into another.
-    Full,
+    /// What refs reach goes into one pack with bitmaps. These packs, by place, give way, and what they have beside that goes
+    /// into another.
+    Full(Vec<usize>),
     /// These packs, by place, are merged into one.
     Merge(Vec<usize>),
 }
@@ -25,6 +26,8 @@ pub(super) enum RepackPlan {
 pub(super) struct PackFact {
     pub(super) objects: u64,
     pub(super) source: PackSource,
+    /// When it was set apart, if it was.
+    pub(super) apart_at_ms: Option<i64>,
 }
 
 /// With fewer objects outside of the pack with bitmaps, a full repack does not pay: they are counted and sent quickly.
@@ -33,6 +36,9 @@ const LEAST_OBJECTS: u64 = 1000;
 const OUTSIDE_PART: u64 = 4;
 /// Packs that may lie beside the one with bitmaps before they are merged.
 const MOST_PACKS: usize = 8;
+/// Packs of what nothing reached that are left as they are. Of more, the youngest half is kept from then on with what is
+/// found now: so their number is bounded, and the others come of age.
+const MOST_APART: usize = 8;
 
 /// What is to be done with these packs; `None`: nothing.
 pub(super) fn plan(packs: &[PackFact], how: RepackHow) -> Option<RepackPlan> {
@@ -40,7 +46,7 @@ pub(super) fn plan(packs: &[PackFact], how: RepackHow) -> Option<RepackPlan> {
         return None;
     }
     if how == RepackHow::Full {
-        return Some(RepackPlan::Full);
+        return Some(RepackPlan::Full(giving_way(packs)));
     }
     let objects_of = |source| {
         let of_it = packs.iter().filter(move |pack| pack.source == source);
@@ -63,7 +69,7 @@ pub(super) fn plan(packs: &[PackFact], how: RepackHow) -> Option<RepackPlan> {
         .sum();
     let is_much = outside >= settled / OUTSIDE_PART;
     if outside >= LEAST_OBJECTS && is_much {
-        return Some(RepackPlan::Full);
+        return Some(RepackPlan::Full(giving_way(packs)));
     }
     let mut places: Vec<usize> = (0..packs.len()).filter(|at| is_new(&packs[*at])).collect();
     if places.len() <= MOST_PACKS {
@@ -74,6 +80,17 @@ pub(super) fn plan(packs: &[PackFact], how: RepackHow) -> Option<RepackPlan> {
     let merged = geometric(&objects);
     places.truncate(merged);
     (merged > 1).then_some(RepackPlan::Merge(places))
+}
+
+/// The packs that a full repack replaces: all but those of what nothing reached, whose time goes on.
+fn giving_way(packs: &[PackFact]) -> Vec<usize> {
+    let is_apart = |at: &usize| packs[*at].source == PackSource::Unreachable;
+    let (mut apart, mut places): (Vec<_>, Vec<_>) = (0..packs.len()).partition(is_apart);
+    if apart.len() >= MOST_APART {
+        apart.sort_by_key(|at| packs[*at].apart_at_ms);
+        places.extend(apart.drain(apart.len() / 2..));
+    }
+    places
 }
 
 /// How many of the smallest packs to merge, so that each pack has at least twice the objects of the one before it, the
@@ -103,6 +120,7 @@ mod tests {
             .map(|(objects, source)| PackFact {
                 objects: *objects,
                 source: *source,
+                apart_at_ms: None,
             })
             .collect()
     }
@@ -123,22 +141,50 @@ mod tests {
         assert_eq!(due(&[(100_000, Fork), (20_000, Push)]), None);
         assert_eq!(
             due(&[(100_000, Fork), (30_000, Push)]),
-            Some(RepackPlan::Full)
+            Some(RepackPlan::Full(vec![0, 1]))
         );
-        assert_eq!(due(&[(100_000, Push)]), Some(RepackPlan::Full));
+        assert_eq!(due(&[(100_000, Push)]), Some(RepackPlan::Full(vec![0])));
         assert_eq!(due(&[(999, Push)]), None);
         assert_eq!(due(&[(100_000, Reachable), (20_000, Push)]), None);
         assert_eq!(
             due(&[(100_000, Reachable), (30_000, Push)]),
-            Some(RepackPlan::Full)
+            Some(RepackPlan::Full(vec![0, 1]))
         );
         // What was found unreachable does not make it due again.
         assert_eq!(due(&[(100_000, Reachable), (90_000, Unreachable)]), None);
         assert_eq!(due(&[]), None);
         assert_eq!(
             plan(&packs(&[(1, Reachable)]), RepackHow::Full),
-            Some(RepackPlan::Full)
+            Some(RepackPlan::Full(vec![0]))
         );
+    }
+
+    #[test]
+    fn packs_set_apart_come_of_age_however_many_repacks_there_are() {
+        const KEEP: i64 = 20;
+        // Each repack finds one object; what a pack has is told by the time at which its oldest object was found.
+        let mut all = packs(&[(0, PackSource::Reachable)]);
+        for now in 1..200 {
+            let Some(RepackPlan::Full(places)) = plan(&all, RepackHow::Full) else {
+                panic!("it is asked for");
+            };
+            let merged = places.iter().map(|at| all[*at]);
+            let merged = merged.filter(|pack| pack.source == PackSource::Unreachable);
+            let oldest = merged.map(|pack| pack.objects).min();
+            let mut at = 0..;
+            all.retain(|_| !places.contains(&at.next().unwrap()));
+            all.extend(packs(&[(0, PackSource::Reachable)]));
+            all.push(PackFact {
+                objects: oldest.unwrap_or(now as u64),
+                source: PackSource::Unreachable,
+                apart_at_ms: Some(now),
+            });
+            assert!(all.len() <= MOST_APART + 1, "{}", all.len());
+            all.retain(|pack| pack.apart_at_ms.is_none_or(|at_ms| at_ms > now - KEEP));
+            let found = all.iter().filter(|pack| pack.apart_at_ms.is_some());
+            let oldest = found.map(|pack| pack.objects as i64).min().unwrap();
+            assert!(now - oldest <= 2 * KEEP, "{oldest} at {now}");
+        }
     }
 
     #[test]

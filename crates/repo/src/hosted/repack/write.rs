@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use packhouse_catalog::PackSource;
 use packhouse_object::{
-    BuildBitmapError, Counted, Database, FinishedPack, IdSet, NewObject, ObjectId, Pack,
-    PackFileWriter, Progress, ReadError, Wanted, WritePackError, WritePackFileError, count_objects,
-    repack,
+    BuildBitmapError, Counted, Database, FinishedPack, IdSet, NewObject, ObjectId, Pack, Progress,
+    ReadError, Wanted, WritePackError, WritePackFileError, count_objects, repack,
 };
 
 use super::with_git::{self, GitError};
+use crate::hosted::pack_of::pack_of;
 
 /// Why packs were not written.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +40,9 @@ impl WriteError {
 
 /// A repository to be repacked, as it is at one moment.
 pub(super) struct Input {
+    /// All that it has.
     pub(super) database: Database,
+    /// The packs that give way.
     pub(super) packs: Vec<Arc<Pack>>,
     /// What the refs point to.
     pub(super) tips: Vec<ObjectId>,
@@ -71,7 +73,8 @@ impl Progress for Stop<'_> {
     }
 }
 
-/// A pack of what the tips reach, with bitmaps, and one of what they do not, if there is something.
+/// A pack of what the tips reach, with bitmaps, and one of what they do not and the packs that give way have, if there is
+/// something.
 pub(super) fn full(input: &Input) -> Result<Output, WriteError> {
     let progress = Stop(input);
     let mut output = Output {
@@ -130,7 +133,7 @@ fn with_git(input: &Input, progress: &Stop<'_>) -> Result<Option<FinishedPack>, 
     let Some(git) = &input.git else {
         return Ok(None);
     };
-    let mut files = with_git::files_of(input.packs.iter().map(Arc::as_ref));
+    let mut files = with_git::files_of(input.database.packs().iter().map(Arc::as_ref));
     let tail = pack_of_tail(input)?;
     let tail_files = tail
         .as_ref()
@@ -155,11 +158,8 @@ fn pack_of_tail(input: &Input) -> Result<Option<FinishedPack>, WriteError> {
     if input.tail.is_empty() {
         return Ok(None);
     }
-    let mut writer = PackFileWriter::create(&input.folder)?;
-    for object in input.tail.iter().flat_map(|row| row.iter()) {
-        writer.add_new(object)?;
-    }
-    Ok(Some(writer.finish()?))
+    let objects = input.tail.iter().flat_map(|row| row.iter());
+    Ok(Some(pack_of(objects, &input.folder)?))
 }
 
 /// A folder in which a pack and its index have one name.

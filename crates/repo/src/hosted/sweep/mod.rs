@@ -1,4 +1,5 @@
-//! The sweep: rows of repositories deleted long ago, and keys of the bucket that no repository lists.
+//! The sweep: objects that no ref has reached for long, rows of repositories deleted long ago, and keys of the bucket that
+//! no repository lists.
 //!
 //! What always holds, at every moment and after any crash:
 //! - a pack that is listed is in the bucket, whole;
@@ -29,6 +30,8 @@ use super::now_ms;
 pub struct SweepOptions {
     /// How long the rows of a deleted repository are kept.
     pub keep_deleted: Duration,
+    /// How long objects that no ref reaches are kept after a full repack found them.
+    pub keep_unreachable: Duration,
     /// How long a pack must have been unlisted before it is deleted. Longer than any node takes from reading which packs
     /// a repository has to opening them, or from storing a pack to listing it, and than the clocks of nodes differ.
     pub grace: Duration,
@@ -54,9 +57,10 @@ impl SweepOptions {
 }
 
 impl Default for SweepOptions {
-    /// A week for deleted repositories, and a day's grace.
+    /// Two weeks for what no ref reaches, one for deleted repositories, and a day's grace.
     fn default() -> SweepOptions {
         SweepOptions {
+            keep_unreachable: Duration::from_secs(14 * 24 * 3600),
             keep_deleted: Duration::from_secs(7 * 24 * 3600),
             grace: Duration::from_secs(24 * 3600),
             keep_audit: None,
@@ -68,6 +72,7 @@ impl Default for SweepOptions {
 impl std::fmt::Debug for SweepOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SweepOptions")
+            .field("keep_unreachable", &self.keep_unreachable)
             .field("keep_deleted", &self.keep_deleted)
             .field("grace", &self.grace)
             .field("keep_audit", &self.keep_audit)

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use packhouse_bucket::{BucketError, Listed};
-use packhouse_catalog::{DeletedRepo, PackName, PackStanding, RepoId};
+use packhouse_catalog::{DeletedRepo, PackName, PackStanding, RepoId, UnreachablePacks};
 
 use super::SweepOptions;
 use super::names::Named;
@@ -15,12 +15,14 @@ use crate::hosted::Hosted;
 
 /// Keys of a page. What a sweep holds in memory is bounded by it.
 const PAGE_KEYS: usize = 1000;
-/// Deleted repositories of a page.
+/// Repositories of a page, deleted ones or such with something to drop.
 const PAGE_REPOSITORIES: u32 = 100;
 
 /// What is to be done about one page. Until it is done, nothing is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SweepPlan {
+    /// Repositories with packs of what no ref has reached for long. What it reaches by now stays.
+    pub unreachable: Vec<UnreachablePacks>,
     /// Deleted repositories whose rows are to be removed.
     pub repositories: Vec<DeletedRepo>,
     /// Packs that no repository lists.
@@ -119,6 +121,7 @@ impl Page {
         });
         let gone = |(repo, layers)| (!live.contains(&repo)).then_some(layers);
         SweepPlan {
+            unreachable: Vec::new(),
             repositories: Vec::new(),
             packs: packs.collect(),
             layers: self.layers.into_iter().filter_map(gone).flatten().collect(),
@@ -128,10 +131,12 @@ impl Page {
     }
 }
 
-/// The plans of a sweep, one after the other: first deleted repositories, then the bucket.
+/// The plans of a sweep, one after the other: first what no ref reaches, then deleted repositories, then the bucket.
 pub struct SweepPlans<'a> {
     hosted: &'a Hosted,
     options: &'a SweepOptions,
+    /// The last repository so far with something to drop; `None`: they are done.
+    dropped: Option<RepoId>,
     /// The last deleted repository so far; `None`: they are done.
     after: Option<(i64, RepoId)>,
     /// `None`: it has ended.
@@ -150,6 +155,7 @@ impl Hosted {
         SweepPlans {
             hosted: self,
             options,
+            dropped: Some(RepoId(i64::MIN)),
             after: Some((i64::MIN, RepoId(i64::MIN))),
             listing: Some(self.engine.packs.list("orgs")),
         }
@@ -159,6 +165,12 @@ impl Hosted {
 impl SweepPlans<'_> {
     /// The next plan; `None` after the last one.
     pub async fn next(&mut self) -> Result<Option<SweepPlan>, RepoError> {
+        if let Some(unreachable) = self.unreachable().await? {
+            return Ok(Some(SweepPlan {
+                unreachable,
+                ..SweepPlan::default()
+            }));
+        }
         if let Some(repositories) = self.deleted_repositories().await? {
             return Ok(Some(SweepPlan {
                 repositories,
@@ -177,6 +189,18 @@ impl SweepPlans<'_> {
         let options = self.options;
         let plan = page.decide(&standings, &live, options.grace, options.now_ms());
         Ok(Some(plan))
+    }
+
+    async fn unreachable(&mut self) -> Result<Option<Vec<UnreachablePacks>>, RepoError> {
+        let Some(after) = self.dropped else {
+            return Ok(None);
+        };
+        let by_ms = self.options.before_ms(self.options.keep_unreachable);
+        let catalog = self.hosted.catalog();
+        let page = catalog.unreachable_packs(by_ms, after, PAGE_REPOSITORIES);
+        let page = page.await?;
+        self.dropped = page.last().map(|last| last.repo);
+        Ok((!page.is_empty()).then_some(page))
     }
 
     async fn deleted_repositories(&mut self) -> Result<Option<Vec<DeletedRepo>>, RepoError> {

@@ -1,11 +1,13 @@
 //! Doing what a plan of a sweep says.
 
 use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::{StreamExt, stream};
 use packhouse_bucket::Listed;
-use packhouse_catalog::{DeletedRepo, OrgId};
+use packhouse_catalog::{DeletedRepo, OrgId, UnreachablePacks};
 
 use super::plan::{DeadPack, PackFate, SweepPlan};
 use super::{SweepOptions, SweepWatch};
@@ -20,6 +22,8 @@ const AT_ONCE: usize = 8;
 /// How many times as long as a transaction took the next one is waited with, so that the catalog's writers have most of
 /// the time for others.
 const REST: u32 = 3;
+/// How often it is asked whether to stop.
+const LOOK: Duration = Duration::from_millis(200);
 const LONGEST_REST: Duration = Duration::from_secs(1);
 /// How long after packs were condemned their deletion may begin. A node that slept in between leaves them to the next
 /// sweep: it must not come back when the catalog has forgotten them.
@@ -31,6 +35,10 @@ const REMEMBERED: Duration = Duration::from_secs(90 * 24 * 3600);
 /// What a sweep did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SweepReport {
+    /// Objects dropped that no ref has reached for long.
+    pub objects: u64,
+    /// Repositories whose objects could not be looked at, left for the next sweep.
+    pub undropped: u64,
     /// Deleted repositories whose rows were removed to the last.
     pub repositories: u64,
     /// Those with a job that runs or a webhook still to be told, left for the next sweep.
@@ -55,6 +63,8 @@ pub struct SweepReport {
 
 impl SweepReport {
     fn add(&mut self, more: &SweepReport) {
+        self.objects += more.objects;
+        self.undropped += more.undropped;
         self.repositories += more.repositories;
         self.busy += more.busy;
         self.rows += more.rows;
@@ -69,8 +79,8 @@ impl SweepReport {
 }
 
 impl Hosted {
-    /// Sweeps: makes one plan after the other, and does it. A failure to delete a key is counted and leaves the key to
-    /// the next sweep; any other ends this one. [`RepoError::Stopped`] if the watch says so.
+    /// Sweeps: makes one plan after the other, and does it. A failure to delete a key or to look through a repository is
+    /// counted, and leaves it to the next sweep; any other ends this one. [`RepoError::Stopped`] if the watch says so.
     pub async fn sweep(
         &self,
         options: &SweepOptions,
@@ -103,6 +113,9 @@ impl Hosted {
             foreign: plan.foreign,
             ..SweepReport::default()
         };
+        for apart in plan.unreachable {
+            report.add(&self.drop_apart(apart, options, watch).await?);
+        }
         let mut swept = stream::iter(plan.repositories)
             .map(|repo| engine.sweep_rows(repo, options, watch))
             .buffer_unordered(AT_ONCE);
@@ -112,6 +125,47 @@ impl Hosted {
         drop(swept);
         report.add(&engine.delete_all(plan.layers).await);
         report.add(&engine.sweep_packs(plan.packs, options).await?);
+        Ok(report)
+    }
+}
+
+impl Hosted {
+    /// Drops what a repository has set apart long ago.
+    async fn drop_apart(
+        &self,
+        apart: UnreachablePacks,
+        options: &SweepOptions,
+        watch: &dyn SweepWatch,
+    ) -> Result<SweepReport, RepoError> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let by_ms = options.before_ms(options.keep_unreachable);
+        let dropping = self.drop_unreachable(apart.repo, by_ms, stop.clone());
+        tokio::pin!(dropping);
+        let dropped = loop {
+            tokio::select! {
+                dropped = &mut dropping => break dropped,
+                () = tokio::time::sleep(LOOK) => stop.store(watch.is_stopped(), Ordering::Relaxed),
+            }
+        };
+        let mut report = SweepReport::default();
+        match dropped {
+            Ok(Some(dropped)) => {
+                report.objects = dropped.objects;
+                tracing::info!(
+                    repo = apart.repo.0,
+                    name = apart.name,
+                    ?dropped,
+                    "dropped what no ref reaches"
+                );
+            }
+            Ok(None) | Err(RepoError::Gone) => {}
+            Err(RepoError::Stopped) => return Err(RepoError::Stopped),
+            // One that is damaged keeps no other from being swept.
+            Err(error) => {
+                report.undropped = 1;
+                tracing::warn!(repo = apart.repo.0, name = apart.name, %error, "could not drop what no ref reaches; the next sweep will try again");
+            }
+        }
         Ok(report)
     }
 }
