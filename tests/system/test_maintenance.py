@@ -1,4 +1,4 @@
-"""Maintenance beside everybody, killed at any moment: repacks, folds and sweeps, and the servers themselves.
+"""Maintenance beside everybody, killed at any moment: repacks, drops of what no ref reaches, and the servers themselves.
 
 Invariant: every ref is where somebody who was answered put it, a clone of all refs has nothing `git fsck` complains about,
 and the bucket has no key that is neither listed nor known to be due for a sweep.
@@ -77,6 +77,7 @@ def check_bucket(crowd, nodes, bucket, keys):
         for ending in ("pack", "idx"):
             assert (next(bucket.glob("orgs/*/packs")) / key[:2] / f"{key}.{ending}").exists()
     assert crowd.killed > 0, "no maintenance was killed"
+    assert crowd.dropped > 0, "nothing was dropped"
 
 
 def stems(bucket):
@@ -110,6 +111,7 @@ class Crowd:
         self.places = {}
         self.lost = []
         self.killed = 0
+        self.dropped = 0
         works = [self.push, self.push, self.push, self.commit, self.clone, self.fetch, self.maintain]
         works += [self.maintain] * (len(nodes) - 1)
         self.threads = [
@@ -203,26 +205,28 @@ class Crowd:
         time.sleep(rng.uniform(0, 0.3))
 
     def maintain(self, at, rng):
-        """Repacks, folds and sweeps; two in three are killed."""
+        """Repacks, and drops what no ref reaches; two in three are killed."""
         node = rng.choice(self.nodes)
         command = rng.choice(
             [
                 ["maintain", "repack", f"dev/{REPO}"],
                 ["maintain", "fold", f"dev/{REPO}"],
-                ["sweep"],
+                ["sweep", "--keep-unreachable", "1s"],
+                ["sweep", "--keep-unreachable", "1s"],
             ]
         )
         running = subprocess.Popen(
             [BINARY, *command, *node.settings], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=node.environment
         )
         try:
-            _, err = running.communicate(timeout=rng.choice([rng.uniform(0.05, 1.5), rng.uniform(0.05, 1.5), 60]))
+            out, err = running.communicate(timeout=rng.choice([rng.uniform(0.05, 1.5), rng.uniform(0.05, 1.5), 60]))
         except subprocess.TimeoutExpired:
             running.kill()
             running.communicate()
             self.killed += 1
             return
         assert running.returncode == 0, f"{command}: {err}"
+        self.dropped += "dropped" in out
 
     def check(self, folder):
         git("clone", "-q", "--mirror", self.nodes[0].git_url(REPO), str(folder))

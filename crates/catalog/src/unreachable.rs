@@ -19,10 +19,10 @@ pub struct UnreachablePacks {
     pub bytes: u64,
 }
 
-const SELECT: &str = "SELECT r.id, r.name, COUNT(*), CAST(SUM(p.objects) AS BIGINT), \
+const SELECT: &str = "SELECT p.repo_id, r.name, COUNT(*), CAST(SUM(p.objects) AS BIGINT), \
      CAST(SUM(p.pack_bytes) AS BIGINT) FROM packs AS p JOIN repos AS r ON r.id = p.repo_id \
      WHERE p.apart_at_ms IS NOT NULL AND p.apart_at_ms <= $1 AND p.repo_id > $2 \
-     AND r.deleted_at_ms IS NULL GROUP BY r.id, r.name ORDER BY r.id LIMIT $3";
+     AND r.deleted_at_ms IS NULL GROUP BY p.repo_id, r.name ORDER BY p.repo_id LIMIT $3";
 
 impl Catalog {
     /// Repositories with packs that were set apart at `by_ms` or before, by id; only those after `after`, at most `limit`.

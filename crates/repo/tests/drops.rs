@@ -12,7 +12,7 @@ use packhouse_object::{
 };
 use packhouse_repo::{
     Command, CommandStatus, CommitOutcome, DeleteBranch, DropReport, ForkRequest, Hosted,
-    Namespace, Push, RepackHow, RepoError, Repository, SweepOptions,
+    Namespace, PublishError, Push, RepackHow, RepoError, Repository, SweepOptions,
 };
 use packhouse_testkit::clock::TestClock;
 
@@ -358,6 +358,51 @@ async fn a_push_that_was_checked_before_a_drop_is_checked_again() {
         assert_eq!(refs, ["refs/heads/fine", "refs/heads/main"]);
         world.end().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_beside_a_pack_is_checked_again_too() {
+    let world = World::set_apart(Place::local()).await;
+    let main = put(&world.repo, "main", "b", "2").await.commit;
+    let (lost, lost_tree) = (world.lost.commit, world.lost.tree);
+    let kept_blob = NewObject::new(ObjectKind::Blob, Bytes::from_static(b"kept")).unwrap();
+    let folder = world.place.folder.path();
+    let edit = |name: &str, new: ObjectId| packhouse_repo::RefEdit {
+        name: branch(name),
+        old: None,
+        new: Some(new),
+        message: "test".to_owned(),
+    };
+    // All was decided before the drop: an object that names what is gone, and a ref that is put on it.
+    let on_gone = commit_of(lost_tree, vec![main], "on what is gone");
+    let (by_object, by_ref) = (
+        world.again(&world.node).await,
+        world.again(&world.node).await,
+    );
+    for repo in [&by_object, &by_ref] {
+        repo.view().await.unwrap();
+    }
+    let changes = [
+        (by_object, edit("object", on_gone.id), vec![on_gone]),
+        (by_ref, edit("ref", lost), Vec::new()),
+    ];
+    assert_eq!(world.drop_now().await.unwrap().objects, 3);
+    for (repo, edit, objects) in changes {
+        // The pack itself needs nothing that is gone.
+        let (_, pack) = pack_naming(kept_blob.id, main, folder);
+        let edits = vec![edit];
+        let written = repo.publish("test", vec![pack], move |_| {
+            let (objects, edits) = (objects.clone(), edits.clone());
+            Ok::<_, packhouse_object::ReadError>((packhouse_repo::Change { objects, edits }, ()))
+        });
+        let refused = written.await.map(|_| ());
+        let is_vanished = matches!(
+            &refused,
+            Err(PublishError::Repo(RepoError::Vanished { .. }))
+        );
+        assert!(is_vanished, "{refused:?}");
+    }
+    world.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

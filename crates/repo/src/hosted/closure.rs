@@ -14,25 +14,17 @@ use packhouse_object::{
 use crate::change::Change;
 use crate::error::RepoError;
 
-/// Looks through a change and the packs that come with it. `database` has all that the repository has, and both of these.
+/// Looks through a change. `database` has all that the repository has, with the change and its packs.
 /// [`RepoError::Vanished`] if something is missing.
-pub(crate) fn check<'a>(
-    database: &Database,
-    change: &Change,
-    packs: impl IntoIterator<Item = &'a Pack>,
-) -> Result<(), RepoError> {
+pub(crate) fn check_change(database: &Database, change: &Change) -> Result<(), RepoError> {
     for object in &change.objects {
         each_named_by(object, &mut |id| check_named(database, id))?;
     }
-    for target in change.edits.iter().filter_map(|edit| edit.new) {
-        check_named(database, target)?;
-    }
-    packs
-        .into_iter()
-        .try_for_each(|pack| check_pack(database, pack))
+    let mut targets = change.edits.iter().filter_map(|edit| edit.new);
+    targets.try_for_each(|target| check_named(database, target))
 }
 
-/// Looks through a pack.
+/// Looks through a pack, as [`check_change`] does through a change.
 pub(crate) fn check_pack(database: &Database, pack: &Pack) -> Result<(), RepoError> {
     each_named_in(pack, &mut |id| check_named(database, id))
 }

@@ -54,6 +54,8 @@ pub(crate) struct Waiting {
     /// A generation the repository was known to have reached when the write came: all that the write builds on was there
     /// in it, or came later.
     pub seen: i64,
+    /// The same of its packs, which may have been looked through on a later state.
+    pub packs_seen: i64,
     pub since: Instant,
     pub reply: oneshot::Sender<Reply>,
 }
@@ -315,10 +317,7 @@ fn prepare_in_order(
         // A panic ends the write that caused it, not its neighbours: its reply channel closes with it.
         let Ok(laid) = std::panic::catch_unwind(AssertUnwindSafe(|| {
             let laid = lay_over(&mut write, &view, now, file_bytes)?;
-            match state.dropped_generation > write.seen {
-                true => still_there(&write, laid),
-                false => Ok(laid),
-            }
+            still_there(&write, laid, state.dropped_generation)
         })) else {
             continue;
         };
@@ -411,9 +410,20 @@ fn lay_over(
 }
 
 /// What was laid, if nothing that it builds on was dropped meanwhile.
-fn still_there(write: &Waiting, laid: (Change, View)) -> Result<(Change, View), Outcome> {
-    let packs = write.packs.iter().map(|pack| pack.open.pack.as_ref());
-    closure::check(laid.1.database(), &laid.0, packs).map_err(Outcome::Failed)?;
+fn still_there(
+    write: &Waiting,
+    laid: (Change, View),
+    dropped_generation: i64,
+) -> Result<(Change, View), Outcome> {
+    let database = laid.1.database();
+    if dropped_generation > write.seen {
+        closure::check_change(database, &laid.0).map_err(Outcome::Failed)?;
+    }
+    if dropped_generation > write.packs_seen {
+        let mut packs = write.packs.iter();
+        let checked = packs.try_for_each(|pack| closure::check_pack(database, &pack.open.pack));
+        checked.map_err(Outcome::Failed)?;
+    }
     Ok(laid)
 }
 

@@ -435,14 +435,15 @@ impl Backend for HostedRepository {
                 .store_pack(self.slot.org, Arc::new(pack), PackSource::Push);
             stored.push(pack.await?);
         }
-        let seen = self.check_closure(&stored).await?;
+        let packs_seen = self.check_closure(&stored).await?;
         let (reply, answer) = oneshot::channel();
         let write = Waiting {
             who,
             origin: self.origin.clone(),
             packs: stored,
             prepare,
-            seen,
+            seen: self.seen,
+            packs_seen,
             since,
             reply,
         };
@@ -521,7 +522,7 @@ impl Backend for HostedRepository {
 
 impl HostedRepository {
     /// Looks through packs once more that were checked before objects were dropped, where other writes do not wait for it.
-    /// Returns the generation of the state that they are known to build on.
+    /// Returns the generation of the state that these packs are known to build on; it says nothing of the rest of a write.
     async fn check_closure(&self, packs: &[StoredPack]) -> Result<i64, RepoError> {
         if packs.is_empty() {
             return Ok(self.seen);

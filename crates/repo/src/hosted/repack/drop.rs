@@ -77,7 +77,7 @@ impl Engine {
         by_ms: i64,
         stop: Arc<AtomicBool>,
     ) -> Result<Option<DropReport>, RepoError> {
-        let _turn = self.repack_turn().await?;
+        let _turn = self.repack_turn(&stop).await?;
         let mut last: Option<Seen> = None;
         let mut is_repacked = false;
         for _ in 0..ATTEMPTS {
@@ -116,8 +116,9 @@ impl Engine {
                     self.take_back(slot, &state, &stop).await?;
                     continue;
                 }
-                // Others repack too, or bring back more and more, or something is younger: the next sweep looks again.
-                Found::Reached | Found::Named => return Ok(None),
+                // Others repack too, or bring back more and more.
+                Found::Reached => return Ok(keep(slot, "a ref reaches some of it")),
+                Found::Named => return Ok(keep(slot, "something younger names some of it")),
                 Found::Unused => {}
             }
             let dropped = Repack {
@@ -142,11 +143,13 @@ impl Engine {
                         packs_generation: state.packs_generation,
                     });
                 }
-                Err(RepackError::Raced | RepackError::Condemned { .. }) => return Ok(None),
+                Err(RepackError::Raced | RepackError::Condemned { .. }) => {
+                    return Ok(keep(slot, "its packs have changed"));
+                }
                 Err(RepackError::Catalog(error)) => return Err(error.into()),
             }
         }
-        Ok(None)
+        Ok(keep(slot, "the repository is written to all the time"))
     }
 
     /// Puts what refs reach of what was set apart with the rest.
@@ -161,6 +164,16 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// Says that nothing is dropped, and why. The next sweep looks again.
+fn keep(slot: &SharedSlot, reason: &str) -> Option<DropReport> {
+    tracing::info!(
+        repo = slot.id.0,
+        reason,
+        "what no ref reaches is kept for now"
+    );
+    None
 }
 
 fn report(due: &[&OpenPack]) -> DropReport {

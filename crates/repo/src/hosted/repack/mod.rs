@@ -22,7 +22,8 @@ mod write;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use packhouse_catalog::{PackSource, Repack, RepackError, RepoId};
 use packhouse_object::ObjectId;
@@ -93,7 +94,7 @@ impl Engine {
         how: RepackHow,
         stop: Arc<AtomicBool>,
     ) -> Result<Option<RepackReport>, RepoError> {
-        let _turn = self.repack_turn().await?;
+        let _turn = self.repack_turn(&stop).await?;
         let state = slot.newest(self).await?;
         match plan(&facts(&state), how) {
             Some(plan) => self.repack_by(slot, &state, plan, stop).await,
@@ -101,10 +102,23 @@ impl Engine {
         }
     }
 
-    /// One at a time: each takes memory and processors.
-    async fn repack_turn(&self) -> Result<SemaphorePermit<'_>, RepoError> {
-        let turn = self.repacking.acquire().await;
-        turn.map_err(|_| RepoError::Stopped)
+    /// One at a time: each takes memory and processors. Setting `stop` ends the waiting.
+    async fn repack_turn(&self, stop: &AtomicBool) -> Result<SemaphorePermit<'_>, RepoError> {
+        /// How often it is asked whether to stop.
+        const LOOK: Duration = Duration::from_millis(200);
+        let turn = self.repacking.acquire();
+        tokio::pin!(turn);
+        loop {
+            tokio::select! {
+                turn = &mut turn => return turn.map_err(|_| RepoError::Stopped),
+                () = self.ended.cancelled() => return Err(RepoError::Stopped),
+                () = tokio::time::sleep(LOOK) => {
+                    if stop.load(Ordering::Relaxed) {
+                        return Err(RepoError::Stopped);
+                    }
+                }
+            }
+        }
     }
 
     async fn repack_by(

@@ -82,9 +82,12 @@ pub(super) fn plan(packs: &[PackFact], how: RepackHow) -> Option<RepackPlan> {
     (merged > 1).then_some(RepackPlan::Merge(places))
 }
 
-/// The packs that a full repack replaces: all but those of what nothing reached, whose time goes on.
+/// The packs that a full repack replaces: all but those of what nothing reached, whose time goes on. One without a time, as
+/// nodes of an older version write them, gets one by this.
 fn giving_way(packs: &[PackFact]) -> Vec<usize> {
-    let is_apart = |at: &usize| packs[*at].source == PackSource::Unreachable;
+    let is_apart = |at: &usize| {
+        packs[*at].source == PackSource::Unreachable && packs[*at].apart_at_ms.is_some()
+    };
     let (mut apart, mut places): (Vec<_>, Vec<_>) = (0..packs.len()).partition(is_apart);
     if apart.len() >= MOST_APART {
         apart.sort_by_key(|at| packs[*at].apart_at_ms);
@@ -120,7 +123,7 @@ mod tests {
             .map(|(objects, source)| PackFact {
                 objects: *objects,
                 source: *source,
-                apart_at_ms: None,
+                apart_at_ms: (*source == PackSource::Unreachable).then_some(1),
             })
             .collect()
     }
@@ -152,6 +155,10 @@ mod tests {
         );
         // What was found unreachable does not make it due again.
         assert_eq!(due(&[(100_000, Reachable), (90_000, Unreachable)]), None);
+        let mut untimed = packs(&[(1, Reachable), (9, Unreachable), (9, Unreachable)]);
+        untimed[2].apart_at_ms = None;
+        let replaced = plan(&untimed, RepackHow::Full);
+        assert_eq!(replaced, Some(RepackPlan::Full(vec![0, 2])));
         assert_eq!(due(&[]), None);
         assert_eq!(
             plan(&packs(&[(1, Reachable)]), RepackHow::Full),
