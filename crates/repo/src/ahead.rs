@@ -67,6 +67,8 @@ impl Repository {
                 Ok((outcome, _)) => return Ok(outcome),
                 Err(PublishError::Refused(Refusal::Moved)) => earlier = Some(plan),
                 Err(PublishError::Refused(Refusal::Error(error))) => return Err(error),
+                // What was worked out left out an object that was there, and was dropped since.
+                Err(PublishError::Repo(RepoError::Vanished { .. })) if tries > 0 => earlier = None,
                 Err(PublishError::Repo(error)) => return Err(error.into()),
             }
         }

@@ -125,7 +125,14 @@ impl Repository {
             who: &who,
         };
         let deleted = self.move_refs(refs(early), Vec::new(), Vec::new()).await?;
-        let mut statuses = self.move_refs(refs(late), objects, packs).await?;
+        let late_len = late.len();
+        let mut statuses = match self.move_refs(refs(late), objects, packs).await {
+            // What was deleted is.
+            Err(RepoError::Vanished { .. }) => {
+                vec![CommandStatus::Rejected("missing necessary objects".to_owned()); late_len]
+            }
+            statuses => statuses?,
+        };
         for (position, status) in first.into_iter().zip(deleted) {
             statuses.insert(position, status);
         }

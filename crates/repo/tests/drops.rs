@@ -230,7 +230,8 @@ async fn what_is_reached_again_stays_and_the_rest_goes() {
     let statuses = world.repo.receive(back).await.unwrap();
     assert_eq!(statuses, [CommandStatus::Ok]);
     let dropped = world.drop_now().await.unwrap();
-    assert_eq!((dropped.packs, dropped.objects), (2, 6));
+    // All of the other is used, and stays as it is.
+    assert_eq!((dropped.packs, dropped.objects), (1, 3));
     let repo = world.again(&world.other).await;
     assert_eq!(content(&repo, "back", "only-here").await.unwrap(), b"lost");
     let view = repo.view().await.unwrap();
@@ -246,6 +247,74 @@ async fn what_a_small_write_has_in_common_with_it_stays() {
     assert_eq!(world.drop_now().await.unwrap().objects, 3);
     let repo = world.again(&world.other).await;
     assert_eq!(content(&repo, "main", "again").await.unwrap(), b"lost");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_something_younger_names_stays_for_as_long_as_that() {
+    let world = World::set_apart(Place::local()).await;
+    // A commit that has the blob again, and was left as well, but lately.
+    let mut young = request("young", "again", "lost");
+    young.base = Some(branch("main"));
+    let young = world.repo.commit(young).await.unwrap();
+    assert!(delete_branch(&world.repo, "young").await);
+    assert_eq!(world.drop_now().await.unwrap().objects, 3);
+    let repo = world.again(&world.other).await;
+    let view = repo.view().await.unwrap();
+    let lost_blob = NewObject::new(ObjectKind::Blob, Bytes::from_static(b"lost")).unwrap();
+    let is_there = |id: &ObjectId| view.database().contains(id).unwrap();
+    assert!(is_there(&young.commit) && is_there(&lost_blob.id));
+    assert!(!is_there(&world.lost.commit) && !is_there(&world.lost.tree));
+    assert_eq!(
+        world.sources().await,
+        [PackSource::Reachable, PackSource::Unreachable]
+    );
+    // It comes back whole.
+    let back = push("back", None, young.commit, None);
+    let statuses = world.again(&world.node).await.receive(back).await.unwrap();
+    assert_eq!(statuses, [CommandStatus::Ok]);
+    assert_eq!(content(&repo, "back", "again").await.unwrap(), b"lost");
+    assert!(delete_branch(&world.repo, "back").await);
+    // And goes when it is old itself.
+    let id = world.id().await;
+    world.node.fold(id).await.unwrap();
+    world.repack().await;
+    assert_eq!(world.drop_now().await.unwrap().packs, 2);
+    assert_eq!(world.sources().await, [PackSource::Reachable]);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pack_that_is_pushed_again_is_set_apart_no_longer() {
+    let world = World::set_apart(Place::local()).await;
+    let mut writer = PackFileWriter::create(world.place.folder.path()).unwrap();
+    let view = world.repo.view().await.unwrap();
+    let apart = view.database().packs().iter().find(|pack| {
+        let ids: Vec<_> = pack.iter().map(|(id, _)| id).collect();
+        ids.contains(&world.lost.commit)
+    });
+    // The same bytes, as a client may send them.
+    for (_, offset) in apart.unwrap().iter_by_offset() {
+        let cache = Arc::new(packhouse_object::ObjectCache::new(0));
+        let object = apart.unwrap().read(offset, &cache).unwrap();
+        writer
+            .add_new(&NewObject::new(object.kind, object.data).unwrap())
+            .unwrap();
+    }
+    let pack = writer.finish().unwrap();
+    let again = push(
+        "again",
+        None,
+        world.lost.commit,
+        Some(Received::Large(pack)),
+    );
+    let statuses = world.repo.receive(again).await.unwrap();
+    assert_eq!(statuses, [CommandStatus::Ok]);
+    assert_eq!(
+        world.sources().await,
+        [PackSource::Push, PackSource::Reachable]
+    );
+    assert_eq!(world.drop_now().await, None);
     world.end().await;
 }
 
@@ -273,8 +342,15 @@ async fn a_fork_keeps_what_its_source_drops() {
     let late = world.node.fork(&source, fork("late")).await;
     assert!(late.is_err(), "{late:?}");
     let early = id_of(&world.node, world.org, "early").await;
+    let reachable = async |id| {
+        let loaded = world.node.catalog().load(id, None).await.unwrap().unwrap();
+        let packs = loaded.packs.unwrap().into_iter();
+        let mut reachable = packs.filter(|pack| pack.source == PackSource::Reachable);
+        reachable.next().unwrap().key
+    };
     let dropped = world.other.drop_unreachable(early, i64::MAX, go_on()).await;
-    assert!(dropped.unwrap().is_some());
+    // It uses all of it.
+    assert_eq!(dropped.unwrap(), None);
     let early = world
         .other
         .repository(world.org, "early")
@@ -283,6 +359,9 @@ async fn a_fork_keeps_what_its_source_drops() {
         .unwrap();
     assert_eq!(content(&early, "main", "only-here").await.unwrap(), b"lost");
     check_complete(&early).await;
+    // What it has in common with its source is shared as before.
+    let early = id_of(&world.node, world.org, "early").await;
+    assert_eq!(reachable(early).await, reachable(world.id().await).await);
     world.end().await;
 }
 

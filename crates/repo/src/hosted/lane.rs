@@ -491,10 +491,12 @@ async fn publish(
     };
     let mut stored: Vec<StoredPack> = Vec::new();
     for pack in packs {
+        let is_listed = |pack: &&OpenPack| pack.source != PackSource::Unreachable;
+        let listed = state.packs.iter().filter(is_listed);
         let mut known = stored
             .iter()
             .map(|pack| pack.open.key)
-            .chain(state.packs.iter().map(|pack| pack.key));
+            .chain(listed.map(|pack| pack.key));
         if !known.any(|key| key == pack.open.key) {
             stored.push(pack);
         }

@@ -320,6 +320,10 @@ impl Engine {
         }
     }
 
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
     fn has_quota(&self) -> bool {
         self.repo_bytes.is_some() || self.org_usages.is_limited()
     }

@@ -1,7 +1,7 @@
 //! What a node keeps of one repository in memory: the newest view it knows, and the rows it was made of.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use imbl::Vector;
 use packhouse_catalog::{Catalog, Loaded, OrgId, PackRow, PackSource, RepoId, RepoRow, Since};
@@ -83,6 +83,8 @@ impl State {
         }
         if !new_packs.is_empty() {
             let mut packs = Vec::clone(&self.packs);
+            // One that was set apart may be listed as what it is now.
+            packs.retain(|open| new_packs.iter().all(|new| new.key != open.key));
             packs.extend_from_slice(new_packs);
             order(&mut packs);
             view.database = view.database.with_packs(handles(&packs));
@@ -193,10 +195,14 @@ impl Loader<'_> {
 /// Which of the objects that are remembered are those of a repository. Those of before a drop are not: some of them are gone.
 fn scope_of(repo: &RepoRow) -> u64 {
     /// Ids of repositories are positive: they leave the other half to these.
-    static AFTER_DROPS: AtomicU64 = AtomicU64::new(1 << 63);
+    const AFTER_DROP: u64 = 1 << 63;
     match repo.dropped_generation {
         0 => repo.id.0.cast_unsigned(),
-        _ => AFTER_DROPS.fetch_add(1, Ordering::Relaxed),
+        dropped => {
+            let mut hash = DefaultHasher::new();
+            (repo.id.0, dropped).hash(&mut hash);
+            hash.finish() | AFTER_DROP
+        }
     }
 }
 

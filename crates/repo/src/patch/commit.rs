@@ -88,7 +88,10 @@ impl Repository {
             let made = self
                 .commit_prepared(&onto, work.clone(), prepared, is_stale.clone())
                 .await;
-            if made.is_err() && is_stale.load(Ordering::Relaxed) && attempt < ATTEMPTS {
+            let is_stale = made.is_err() && is_stale.load(Ordering::Relaxed);
+            // It left out an object that was there, and was dropped since.
+            let is_incomplete = matches!(made, Err(CommitError::Repo(RepoError::Vanished { .. })));
+            if (is_stale || is_incomplete) && attempt < ATTEMPTS {
                 attempt += 1;
                 continue;
             }

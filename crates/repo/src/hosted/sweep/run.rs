@@ -159,8 +159,10 @@ impl Hosted {
                 );
             }
             Ok(None) | Err(RepoError::Gone) => {}
-            Err(RepoError::Stopped) => return Err(RepoError::Stopped),
-            // One that is damaged keeps no other from being swept.
+            Err(RepoError::Stopped) if watch.is_stopped() || self.engine.is_stopping() => {
+                return Err(RepoError::Stopped);
+            }
+            // One that is damaged, or brings the look down, keeps no other from being swept.
             Err(error) => {
                 report.undropped = 1;
                 tracing::warn!(repo = apart.repo.0, name = apart.name, %error, "could not drop what no ref reaches; the next sweep will try again");
