@@ -110,12 +110,12 @@ fn advertise_refs(
 ) -> io::Result<()> {
     let mut lines = RefLines::new(out, upload_pack_words(options, shown));
     if let Some(id) = shown.head_id() {
-        lines.write(id, &[b"HEAD"])?;
+        lines.write(id, b"HEAD", b"")?;
     }
     shown.visit(b"", &mut |line: RefLine<'_>| {
-        lines.write(line.id, &[line.name])?;
+        lines.write(line.id, line.name, b"")?;
         match line.peeled {
-            Some(peeled) => lines.write(peeled, &[line.name, b"^{}"]),
+            Some(peeled) => lines.write(peeled, line.name, b"^{}"),
             None => Ok(()),
         }
     })?;
@@ -141,7 +141,7 @@ impl<'a, 'b> RefLines<'a, 'b> {
     pub(crate) fn finish(mut self, shallow: &[ObjectId]) -> io::Result<()> {
         if self.capabilities.is_some() {
             // An empty repository still has to say what it can do.
-            self.write(ObjectId::null(HashKind::Sha1), &[b"capabilities^{}"])?;
+            self.write(ObjectId::null(HashKind::Sha1), b"capabilities^{}", b"")?;
         }
         for id in shallow {
             self.out.text(format_args!("shallow {id}\n"))?;
@@ -149,16 +149,14 @@ impl<'a, 'b> RefLines<'a, 'b> {
         self.out.flush()
     }
 
-    /// Writes a ref whose name is made of `name`.
-    pub(crate) fn write(&mut self, id: ObjectId, name: &[&[u8]]) -> io::Result<()> {
-        let id = id.to_string();
-        let mut parts: Vec<&[u8]> = vec![id.as_bytes(), b" "];
-        parts.extend_from_slice(name);
+    /// Writes a ref, with `suffix` behind its name.
+    pub(crate) fn write(&mut self, id: ObjectId, name: &[u8], suffix: &[u8]) -> io::Result<()> {
         let capabilities = self.capabilities.take();
-        if let Some(capabilities) = &capabilities {
-            parts.extend_from_slice(&[b"\0", capabilities]);
-        }
-        parts.push(b"\n");
-        self.out.data(&parts)
+        let (before, capabilities): (&[u8], &[u8]) = match &capabilities {
+            Some(capabilities) => (b"\0", capabilities),
+            None => (b"", b""),
+        };
+        let parts = [b" ", name, suffix, before, capabilities, b"\n"];
+        self.out.about(&id, &parts)
     }
 }

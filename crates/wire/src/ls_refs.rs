@@ -1,6 +1,8 @@
 //! The `ls-refs` command of version 2.
 
-use std::io::{self, Write};
+use std::io;
+
+use packhouse_object::HashKind;
 
 use crate::error::{WireError, quote};
 use crate::pktline::PacketWriter;
@@ -101,18 +103,26 @@ fn write_ref(
     symref: Option<&[u8]>,
     out: &mut PacketWriter<'_>,
 ) -> io::Result<()> {
-    let mut text = Vec::with_capacity(name.len() + 128);
-    write!(text, "{} ", line.id)?;
-    text.extend_from_slice(name);
-    if let (true, Some(target)) = (request.symrefs, symref) {
-        text.extend_from_slice(b" symref-target:");
-        text.extend_from_slice(target);
-    }
-    if let (true, Some(peeled)) = (request.peel, line.peeled) {
-        write!(text, " peeled:{peeled}")?;
-    }
-    text.push(b'\n');
-    out.data(&[&text])
+    let symref = symref.filter(|_| request.symrefs);
+    let (before_target, target): (&[u8], _) = match symref {
+        Some(target) => (b" symref-target:", target),
+        None => (b"", &b""[..]),
+    };
+    let mut hex = HashKind::hex_buf();
+    let (before_peeled, peeled): (&[u8], _) = match line.peeled.filter(|_| request.peel) {
+        Some(peeled) => (b" peeled:", peeled.hex_to_buf(&mut hex).as_bytes()),
+        None => (b"", &b""[..]),
+    };
+    let parts = [
+        b" ",
+        name,
+        before_target,
+        target,
+        before_peeled,
+        peeled,
+        b"\n",
+    ];
+    out.about(&line.id, &parts)
 }
 
 /// The prefixes in byte order, without those that a shorter one covers, so that visiting one after the

@@ -6,6 +6,8 @@
 use std::fmt;
 use std::io::{self, BufReader, BufWriter, Read, Write};
 
+use packhouse_object::{HashKind, ObjectId};
+
 /// The longest line in bytes, its four digits included (gitprotocol-common).
 pub const MAX_LINE: usize = 65520;
 /// The most data one line carries, in bytes.
@@ -170,7 +172,7 @@ impl<'a> PacketWriter<'a> {
                 "line longer than a pkt-line can be",
             ));
         }
-        write!(self.out, "{length:04x}")?;
+        self.out.write_all(&digits(length))?;
         self.out.write_all(band)?;
         parts.iter().try_for_each(|part| self.out.write_all(part))
     }
@@ -180,6 +182,19 @@ impl<'a> PacketWriter<'a> {
         let mut line = std::mem::take(&mut self.line);
         line.clear();
         line.write_fmt(text)?;
+        let written = self.data(&[&line]);
+        self.line = line;
+        written
+    }
+
+    /// Writes one line about an object: its id in hex, then `parts`.
+    pub(crate) fn about(&mut self, id: &ObjectId, parts: &[&[u8]]) -> io::Result<()> {
+        let mut hex = HashKind::hex_buf();
+        let hex = id.hex_to_buf(&mut hex).as_bytes();
+        let mut line = std::mem::take(&mut self.line);
+        line.clear();
+        line.extend_from_slice(hex);
+        parts.iter().for_each(|part| line.extend_from_slice(part));
         let written = self.data(&[&line]);
         self.line = line;
         written
@@ -204,6 +219,12 @@ impl<'a> PacketWriter<'a> {
     pub fn send(&mut self) -> io::Result<()> {
         self.out.flush()
     }
+}
+
+/// The length of a line as it stands before it. There are many lines in a list of refs, and formatting takes much longer.
+fn digits(length: usize) -> [u8; 4] {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    [12, 8, 4, 0].map(|shift| HEX[length >> shift & 15])
 }
 
 #[cfg(test)]

@@ -84,11 +84,11 @@ pub(crate) fn offer_push(
         if gather {
             seen.insert(line.id);
         }
-        lines.write(line.id, &[line.name])
+        lines.write(line.id, line.name, b"")
     })?;
     for have in &offer.haves {
         if seen.insert(*have) {
-            lines.write(*have, &[b".have"])?;
+            lines.write(*have, b".have", b"")?;
         }
     }
     lines.finish(&offer.shallow)
