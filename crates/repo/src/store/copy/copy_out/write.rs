@@ -1,9 +1,11 @@
 //! Writing the files of a copy to disk.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::thread;
 
 use bstr::ByteSlice;
 use packhouse_object::on_processors;
@@ -18,6 +20,10 @@ use crate::store::{FileType, NoProgress, StoreError, StoreProgress};
 /// The most files of a folder that one thread writes at a stretch.
 const GROUP_FILES: usize = 64;
 const PIECE_LEN: usize = 256 << 10;
+/// Files from this size on are read by a thread of their own while they are written.
+const AHEAD_FROM: u64 = 8 << 20;
+/// Pieces that are read before they are written.
+const PIECES_AHEAD: usize = 4;
 
 impl Copy<'_> {
     /// Writes files by all processors, a stretch of a folder at a time.
@@ -67,7 +73,7 @@ impl Copy<'_> {
             let mut data = FileReader::open(snapshot.database().clone(), pair.source.stored.id)?;
             if pair.source.stored.file_type == FileType::Link {
                 let mut link = Vec::new();
-                io::Read::read_to_end(&mut data, &mut link).map_err(StoreError::Source)?;
+                data.read_to_end(&mut link).map_err(StoreError::Source)?;
                 return destination.write(folder, target, Content::Link(&link), seconds);
             }
             let local = destination.local_path(target);
@@ -84,13 +90,47 @@ impl Copy<'_> {
 
 /// Writes what a reader has left into a file, and tells trouble with one from trouble with the other.
 fn pour(data: &mut FileReader, file: &mut File, local: &Path) -> Result<(), StoreError> {
+    if data.size() >= AHEAD_FROM {
+        return pour_ahead(data, file, local);
+    }
     let mut piece = vec![0; PIECE_LEN.min(data.size() as usize)];
     loop {
-        let n = io::Read::read(data, &mut piece).map_err(StoreError::Source)?;
+        let n = data.read(&mut piece).map_err(StoreError::Source)?;
         if n == 0 {
             return Ok(());
         }
         file.write_all(&piece[..n])
             .map_err(StoreError::local(local))?;
     }
+}
+
+/// The same with another thread that reads: inflating and writing take about as long as each other.
+fn pour_ahead(data: &mut FileReader, file: &mut File, local: &Path) -> Result<(), StoreError> {
+    let (filled, pieces) = mpsc::sync_channel::<io::Result<Vec<u8>>>(PIECES_AHEAD);
+    let (give_back, written) = mpsc::channel::<Vec<u8>>();
+    thread::scope(|scope| {
+        // It ends at the end of the data, with an error, or when nobody writes any more.
+        scope.spawn(move || {
+            loop {
+                let mut piece = written.try_recv().unwrap_or_default();
+                piece.clear();
+                let read = Read::take(&mut *data, PIECE_LEN as u64).read_to_end(&mut piece);
+                let is_last = !matches!(read, Ok(n) if n > 0);
+                let sent = match read {
+                    Ok(0) => return,
+                    read => filled.send(read.map(|_| piece)),
+                };
+                if is_last || sent.is_err() {
+                    return;
+                }
+            }
+        });
+        for piece in pieces {
+            let piece = piece.map_err(StoreError::Source)?;
+            file.write_all(&piece).map_err(StoreError::local(local))?;
+            // It may have read all.
+            let _ = give_back.send(piece);
+        }
+        Ok(())
+    })
 }
