@@ -285,6 +285,8 @@ fn write_files(
         dest: tree.to_owned(),
         // Otherwise what is there is in the way, and refused.
         ignore_existing: !taken.is_nothing(),
+        // It gets its name when it is whole.
+        in_place: true,
         progress: Some(call),
         ..CopyOut::default()
     })?;

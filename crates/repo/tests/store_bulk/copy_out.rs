@@ -633,3 +633,30 @@ fn a_dangling_link_is_no_folder_to_copy_into() {
         }
     }
 }
+
+#[test]
+fn a_copy_in_place_is_the_same_as_one_that_is_not() {
+    let place = Place::new();
+    let snapshot = some(&place);
+    let in_place = |dest: &str| CopyOut {
+        in_place: true,
+        ..out(&place, &[""], dest)
+    };
+    let copied = snapshot.copy_out(&out(&place, &[""], "renamed")).unwrap();
+    let same = snapshot.copy_out(&in_place("at-once")).unwrap();
+    assert_eq!(changes(&copied), changes(&same));
+    assert_eq!(disk(&place.local("renamed")), disk(&place.local("at-once")));
+    let time = |dest: &str| fs::metadata(place.local(dest)).unwrap().mtime();
+    assert_eq!(time("renamed/d/sub/run"), time("at-once/d/sub/run"));
+    // What is there is replaced whole, as ever: a link to elsewhere, a folder, a file with permissions of its own.
+    let elsewhere = place.local("elsewhere");
+    fs::write(&elsewhere, "mine").unwrap();
+    fs::create_dir_all(place.local("mixed/d/a")).unwrap();
+    symlink(&elsewhere, place.local("mixed/top")).unwrap();
+    let old = place.local("mixed/d/old");
+    fs::write(&old, "old").unwrap();
+    fs::rename(&old, place.local("mixed/d/l")).unwrap();
+    snapshot.copy_out(&in_place("mixed")).unwrap();
+    assert_eq!(disk(&place.local("mixed")), disk(&place.local("at-once")));
+    assert_eq!(fs::read(&elsewhere).unwrap(), b"mine");
+}

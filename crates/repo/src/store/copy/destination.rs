@@ -1,8 +1,8 @@
 //! A local folder that files are written into and deleted from, and nothing outside it.
 //!
 //! Every step below the folder is taken from an open folder, without following links: a link or a file where a folder
-//! has to be is replaced, whoever put it there and when. Files appear whole, under a temporary name first. A file that
-//! takes the place of another has its permissions, but for those to run it.
+//! has to be is replaced, whoever put it there and when. Files appear whole, under a temporary name first, unless told
+//! otherwise. A file that takes the place of another has its permissions, but for those to run it.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -32,6 +32,8 @@ pub(super) struct Destination {
     path: PathBuf,
     store: StoreFolder,
     named: Named,
+    /// Whether files may be seen before they are whole.
+    in_place: bool,
 }
 
 /// Who has chosen the names of files.
@@ -80,6 +82,15 @@ pub(super) enum Place {
     Free,
     /// A file, a link or a folder.
     Taken,
+    /// Something on the way is no folder.
+    Blocked,
+}
+
+/// The folder that a file is to be in.
+pub(super) enum Parent {
+    There(OwnedFd),
+    /// It is missing, or one above it.
+    Missing,
     /// Something on the way is no folder.
     Blocked,
 }
@@ -140,7 +151,13 @@ impl Destination {
             path: path.to_owned(),
             store,
             named,
+            in_place: false,
         }))
+    }
+
+    /// Files may be seen before they are whole.
+    pub(super) fn in_place(self, in_place: bool) -> Destination {
+        Destination { in_place, ..self }
     }
 
     /// Where a path is on disk, for messages.
@@ -152,23 +169,40 @@ impl Destination {
     ///
     /// Errors: [`StoreError::Invalid`] where the store itself is.
     pub(super) fn place(&self, path: &BStr) -> Result<Place, StoreError> {
+        self.place_in(&self.parent(path)?, path)
+    }
+
+    /// The folder of a path, following no link.
+    ///
+    /// Errors: [`StoreError::Invalid`] where it is the store itself.
+    pub(super) fn parent(&self, path: &BStr) -> Result<Parent, StoreError> {
         let failed = |error: Errno| StoreError::local(self.local_path(path))(error.into());
-        let (parent, name) = split(path);
+        let parent = split(path).0;
         let mut folder = rustix::io::fcntl_dupfd_cloexec(&self.root, 0).map_err(failed)?;
         for name in names(parent) {
             folder = match rustix::fs::openat(&folder, name, OPEN_FOLDER, Mode::empty()) {
                 Ok(folder) => folder,
-                Err(Errno::NOENT) => return Ok(Place::Free),
-                Err(Errno::NOTDIR | Errno::LOOP) => return Ok(Place::Blocked),
+                Err(Errno::NOENT) => return Ok(Parent::Missing),
+                Err(Errno::NOTDIR | Errno::LOOP) => return Ok(Parent::Blocked),
                 Err(error) => return Err(failed(error)),
             };
             self.check_written_into(&folder, path)?;
         }
-        match rustix::fs::statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(Parent::There(folder))
+    }
+
+    /// As [`Destination::place`], in the folder of the path.
+    pub(super) fn place_in(&self, parent: &Parent, path: &BStr) -> Result<Place, StoreError> {
+        let folder = match parent {
+            Parent::There(folder) => folder,
+            Parent::Missing => return Ok(Place::Free),
+            Parent::Blocked => return Ok(Place::Blocked),
+        };
+        match rustix::fs::statat(folder, split(path).1, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(found) if self.store.is_in(FolderId::of_stat(&found)) => Err(self.in_the_way(path)),
             Ok(_) => Ok(Place::Taken),
             Err(Errno::NOENT) => Ok(Place::Free),
-            Err(error) => Err(failed(error)),
+            Err(error) => Err(StoreError::local(self.local_path(path))(error.into())),
         }
     }
 
@@ -207,7 +241,8 @@ impl Destination {
     }
 
     /// Writes the file or link `name` in an open folder, replacing whatever is there. Its time becomes `seconds`.
-    /// `path` is for messages.
+    /// `path` is for messages. Where nothing is there and files may be seen before they are whole, it has no other name
+    /// first, which saves a change of the folder.
     pub(super) fn write(
         &self,
         folder: &OwnedFd,
@@ -223,6 +258,15 @@ impl Destination {
         };
         if self.named == Named::ByTree {
             check_to_disk(path, name, file_type)?;
+        }
+        let mut content = content;
+        if self.in_place {
+            match make_in_place(folder, name, &mut content, seconds) {
+                Err(NotMade::Taken) => {}
+                Err(NotMade::Failed(error)) => return Err(failed(error)),
+                Err(NotMade::Content(error)) => return Err(error),
+                Ok(()) => return Ok(()),
+            }
         }
         let temporary = format!(".packhouse-{:016x}", rand::random::<u64>());
         let made = match content {
@@ -346,6 +390,50 @@ fn step(folder: &OwnedFd, name: &[u8]) -> Result<OwnedFd, Errno> {
     Err(last)
 }
 
+/// Why nothing was written in place.
+enum NotMade {
+    /// Something is there.
+    Taken,
+    Failed(Errno),
+    Content(StoreError),
+}
+
+impl From<Errno> for NotMade {
+    fn from(error: Errno) -> NotMade {
+        match error {
+            Errno::EXIST => NotMade::Taken,
+            error => NotMade::Failed(error),
+        }
+    }
+}
+
+/// Writes a file or link under its own name, if nothing is there.
+fn make_in_place(
+    folder: &OwnedFd,
+    name: &[u8],
+    content: &mut Content<'_>,
+    seconds: i64,
+) -> Result<(), NotMade> {
+    let filled = match content {
+        Content::File { executable, write } => {
+            let mut file = create(folder, name, new_mode(*executable))?;
+            write(&mut file)
+                .map_err(NotMade::Content)
+                .and_then(|()| Ok(rustix::fs::futimens(&file, &times(seconds))?))
+        }
+        Content::Link(target) => {
+            rustix::fs::symlinkat(*target, folder, name)?;
+            let flags = AtFlags::SYMLINK_NOFOLLOW;
+            rustix::fs::utimensat(folder, name, &times(seconds), flags).map_err(NotMade::Failed)
+        }
+    };
+    if filled.is_err() {
+        // Best effort: the error says more than a left-over would.
+        let _ = rustix::fs::unlinkat(folder, name, AtFlags::empty());
+    }
+    filled
+}
+
 /// A file that is to be replaced.
 #[derive(Clone, Copy)]
 struct Old {
@@ -376,11 +464,7 @@ fn make_file(
     old: Option<Old>,
     executable: bool,
 ) -> Result<File, Errno> {
-    let open = |mode| {
-        let flags =
-            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        rustix::fs::openat(folder, temporary, flags, Mode::from_raw_mode(mode)).map(File::from)
-    };
+    let open = |mode| create(folder, temporary.as_bytes(), mode);
     if let Some(old) = old {
         let mode = kept(old.mode, executable);
         // Nobody else's until it is clear whose it is.
@@ -390,7 +474,18 @@ fn make_file(
         }
         rustix::fs::unlinkat(folder, temporary, AtFlags::empty())?;
     }
-    open(if executable { 0o777 } else { 0o666 })
+    open(new_mode(executable))
+}
+
+/// A file that was not there.
+fn create(folder: &OwnedFd, name: &[u8], mode: u32) -> Result<File, Errno> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat(folder, name, flags, Mode::from_raw_mode(mode)).map(File::from)
+}
+
+/// The permissions of a file that takes no other's place, before the umask.
+fn new_mode(executable: bool) -> u32 {
+    if executable { 0o777 } else { 0o666 }
 }
 
 /// Gives a file the owner, the group and the permissions of another. What its group could do, another group cannot.

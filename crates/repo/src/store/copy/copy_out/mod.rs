@@ -42,6 +42,9 @@ pub struct CopyOut<'a> {
     pub ignore_errors: bool,
     /// Compare contents where `delete` compares; otherwise files not modified since the commit count as unchanged.
     pub checksum: bool,
+    /// Write new files under their own names at once, which is faster: for a folder that nobody looks into before all of it
+    /// is there. A copy that is killed leaves files of which only a part is there.
+    pub in_place: bool,
     /// Told how far the copy is.
     pub progress: Option<&'a dyn StoreProgress>,
 }
@@ -57,6 +60,7 @@ impl Default for CopyOut<'_> {
             delete: false,
             ignore_errors: false,
             checksum: true,
+            in_place: false,
             progress: None,
         }
     }
@@ -66,7 +70,7 @@ impl Snapshot {
     /// Copies files into a local folder, and gives this snapshot with a report of what was done, or in a dry run would
     /// be; its paths are relative to the destination.
     ///
-    /// Files appear whole, with the commit's time; one that takes the place of another has its permissions, but for
+    /// Files appear whole unless `in_place` says otherwise, with the commit's time; one that takes the place of another has its permissions, but for
     /// those to run it. A link or file where a folder has to be is replaced, never
     /// followed. Without `delete` every file is written; a source that comes later wins a place that several want.
     /// With `delete` the first one does, with a warning.
@@ -201,7 +205,8 @@ impl<'a> Copy<'a> {
                     Some(_) => Named::ByCaller,
                     None => Named::ByTree,
                 };
-                Destination::open(folder, write, self.store.clone(), named)?
+                let opened = Destination::open(folder, write, self.store.clone(), named)?;
+                opened.map(|destination| destination.in_place(self.options.in_place))
             }
         };
         let plan = match (&destination, self.options.delete) {

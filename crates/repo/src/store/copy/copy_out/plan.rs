@@ -3,10 +3,10 @@
 use std::collections::{HashMap, HashSet};
 use std::os::unix::ffi::OsStrExt;
 
-use bstr::{BString, ByteSlice};
+use bstr::{BStr, BString, ByteSlice};
 
 use super::{Copy, Source};
-use crate::store::copy::destination::{Destination, Place};
+use crate::store::copy::destination::{Destination, Parent, Place, split};
 use crate::store::copy::ingest::{Candidate, Reading};
 use crate::store::copy::local_file::Found;
 use crate::store::copy::overlap::{Pair, above};
@@ -34,9 +34,21 @@ impl Copy<'_> {
         pairs: Vec<Pair<Source>>,
     ) -> Result<Plan, StoreError> {
         let mut plan = Plan::default();
+        // Neighbours are often in one folder, which is opened once then.
+        let mut last: Option<(BString, Parent)> = None;
+        let mut place_of = |target: &BStr| {
+            let folder = split(target).0;
+            let parent = match last.take() {
+                Some((of, parent)) if of == folder => parent,
+                _ => destination.parent(target)?,
+            };
+            let place = destination.place_in(&parent, target);
+            last = Some((folder.into(), parent));
+            place
+        };
         for pair in pairs {
             let local = destination.local_path(pair.target.as_bstr());
-            let place = destination.place(pair.target.as_bstr());
+            let place = place_of(pair.target.as_bstr());
             let place = self.problems.check(local.as_os_str().as_bytes(), place)?;
             match place {
                 None => {}
