@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 
 use packhouse_client::{MirrorOptions, backup, restore};
 use packhouse_object::ReceiveLimits;
-use packhouse_repo::store::{StoreErrorKind, StoreProgress};
+use packhouse_repo::store::{Create, Store, StoreErrorKind, StoreOptions, StoreProgress};
 
 use crate::git::Git;
 use packhouse_testkit::git_site::GitSite;
+use packhouse_testkit::small_disk::SmallDisk;
 
 use crate::sites::{Cut, OurSite};
 use crate::world::{Way, World, assert_no_leftovers, git_of};
@@ -78,6 +79,62 @@ fn a_restore_that_is_cut_off_leaves_nothing() {
     git_of(&store).fsck();
 }
 
+#[test]
+fn a_full_disk_moves_nothing_and_there_is_no_trace_of_it() {
+    let Some(disk) = SmallDisk::mount(4) else {
+        return;
+    };
+    let world = World::new();
+    let source = world.with_history("source");
+    grow(&world.work("source"));
+    let url = source.dir.display().to_string();
+    let create = Create::New { branch: None };
+    let on_disk = StoreOptions {
+        create,
+        ..StoreOptions::default()
+    };
+    let here = Store::open(disk.path().join("here.git"), on_disk).unwrap();
+    let there = crate::git::init_bare(&disk.path().join("there.git"));
+    let full = world.store("full");
+    let options = MirrorOptions::default();
+    restore(&full, &url, &options).unwrap();
+    let to = there.dir.display().to_string();
+    let bundle = disk.path().join("x.bundle");
+    disk.fill(100 << 10);
+    for error in [
+        restore(&here, &url, &options).unwrap_err(),
+        backup(&full, &to, &options).unwrap_err(),
+        backup(&full, &bundle.display().to_string(), &options).unwrap_err(),
+        backup(
+            &full,
+            &disk.path().join("new.git").display().to_string(),
+            &options,
+        )
+        .unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), StoreErrorKind::Os, "{error:?}");
+        let cause = error.io().map(std::io::Error::kind);
+        assert_eq!(cause, Some(std::io::ErrorKind::StorageFull), "{error:?}");
+    }
+    assert_eq!(git_of(&here).refs(), "");
+    assert_eq!(there.refs(), "");
+    assert_no_leftovers(&here);
+    let mut names: Vec<_> = std::fs::read_dir(disk.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    names.sort_unstable();
+    assert_eq!(names, ["filler", "here.git", "there.git"]);
+    git_of(&here).fsck();
+    there.fsck();
+    disk.make_room();
+    restore(&here, &url, &options).unwrap();
+    backup(&full, &to, &options).unwrap();
+    for copy in [git_of(&here), there] {
+        assert_eq!(copy.refs(), source.refs());
+        copy.fsck();
+    }
+}
 #[test]
 fn a_program_that_is_killed_in_the_middle_leaves_nothing() {
     let mut world = World::new();

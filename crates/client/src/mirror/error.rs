@@ -74,7 +74,13 @@ impl MirrorError {
     /// What kind of error it is: exceptions and exit codes are chosen by it.
     pub fn kind(&self) -> StoreErrorKind {
         match self {
-            MirrorError::Remote(error) => kind_of_remote(error),
+            MirrorError::Remote(error) => match kind_of_remote(error) {
+                StoreErrorKind::Git => {
+                    let of_system = self.io().and_then(StoreErrorKind::of_system);
+                    of_system.unwrap_or(StoreErrorKind::Git)
+                }
+                kind => kind,
+            },
             MirrorError::Store(error) => error.kind(),
             MirrorError::NoSuchRef { .. } => StoreErrorKind::Key,
             MirrorError::Invalid { .. } => StoreErrorKind::Value,

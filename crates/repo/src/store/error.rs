@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use bstr::BString;
 use packhouse_object::{CollisionError, ReadError, SpoolError, WritePackFileError};
+use rustix::io::Errno;
 
 use crate::directory::{DirectoryError, OpenError};
 use crate::error::RepoError;
@@ -217,6 +218,22 @@ pub enum StoreErrorKind {
     Git,
 }
 
+impl StoreErrorKind {
+    /// The kind of an error of the system from deep inside of others, if it says all there is to say: a disk that is full
+    /// or broken, or a file that is for others, is no damage to a repository.
+    pub fn of_system(error: &io::Error) -> Option<StoreErrorKind> {
+        match error.kind() {
+            io::ErrorKind::PermissionDenied => Some(StoreErrorKind::Permission),
+            io::ErrorKind::StorageFull
+            | io::ErrorKind::QuotaExceeded
+            | io::ErrorKind::FileTooLarge
+            | io::ErrorKind::ReadOnlyFilesystem => Some(StoreErrorKind::Os),
+            _ if error.raw_os_error() == Some(Errno::IO.raw_os_error()) => Some(StoreErrorKind::Os),
+            _ => None,
+        }
+    }
+}
+
 impl StoreError {
     /// What kind of error it is.
     pub fn kind(&self) -> StoreErrorKind {
@@ -260,7 +277,10 @@ impl StoreError {
                 RepoError::Io { .. }
                 | RepoError::Directory(DirectoryError::Io { .. } | DirectoryError::Gone { .. }),
             ) => StoreErrorKind::Os,
-            StoreError::Open(_) | StoreError::Repo(_) => StoreErrorKind::Git,
+            StoreError::Open(_) | StoreError::Repo(_) => {
+                let of_system = self.io().and_then(StoreErrorKind::of_system);
+                of_system.unwrap_or(StoreErrorKind::Git)
+            }
         }
     }
 
