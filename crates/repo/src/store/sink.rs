@@ -34,6 +34,8 @@ pub struct BlobSink {
     staged: Vec<StagedObject>,
     pack: Option<PackFileWriter>,
     seen: IdSet,
+    /// What waited in memory was lost when it could not be written, though its ids may be in trees to come.
+    broken: bool,
 }
 
 impl BlobSink {
@@ -46,6 +48,7 @@ impl BlobSink {
             staged: Vec::new(),
             pack: None,
             seen: IdSet::default(),
+            broken: false,
         }
     }
 
@@ -82,6 +85,7 @@ impl BlobSink {
 
     /// Takes a blob that is hashed already.
     pub fn add_object(&mut self, object: NewObject) -> Result<ObjectId, StoreError> {
+        self.check()?;
         let id = object.id;
         if self.seen.insert(id) {
             self.pending_bytes += object.data.len();
@@ -172,6 +176,16 @@ impl BlobSink {
         Ok(id)
     }
 
+    fn check(&self) -> Result<(), StoreError> {
+        match self.broken {
+            false => Ok(()),
+            true => Err(StoreError::Failed {
+                reason: "some of what was to be committed could not be stored before: begin anew"
+                    .to_owned(),
+            }),
+        }
+    }
+
     fn level(&self) -> Option<u32> {
         self.store.inner.options.level()
     }
@@ -181,6 +195,7 @@ impl BlobSink {
         let directory = &self.store.inner.directory;
         directory.check_writable()?;
         if self.pack.is_none() {
+            self.broken = true;
             let (objects, storing) = (directory.objects_dir(), self.store.storing());
             for object in std::mem::take(&mut self.pending) {
                 if !storing.durable && is_there(&objects, &object) {
@@ -190,6 +205,7 @@ impl BlobSink {
                 self.staged.push(stage(&objects, &object, level)?);
             }
             self.pending_bytes = 0;
+            self.broken = false;
         }
         Ok(())
     }
@@ -204,6 +220,13 @@ impl BlobSink {
 
     /// Moves what waits in memory into the pack, which must be open.
     fn flush(&mut self) -> Result<(), StoreError> {
+        self.broken = true;
+        self.move_to_pack()?;
+        self.broken = false;
+        Ok(())
+    }
+
+    fn move_to_pack(&mut self) -> Result<(), StoreError> {
         let level = self.level();
         let pending = std::mem::take(&mut self.pending);
         self.pending_bytes = 0;
@@ -225,6 +248,7 @@ impl BlobSink {
 
     /// Everything, with the trees and the commit that name it.
     pub(super) fn finish(mut self, others: Vec<NewObject>) -> Result<Bring, StoreError> {
+        self.check()?;
         let loose = self.pack.is_none() && self.pending.len() + others.len() <= LOOSE_OBJECTS_MAX;
         let mut objects = std::mem::take(&mut self.pending);
         objects.extend(others);

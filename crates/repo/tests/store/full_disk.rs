@@ -2,16 +2,16 @@
 
 use std::error::Error;
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use packhouse_repo::store::{
-    CommitOptions, CopyIn, Durability, GcOptions, NewContent, NoProgress, Snapshot, Store,
-    StoreError, StoreOptions, WriteOptions,
+    CommitOptions, CopyIn, CopyOut, Durability, GcOptions, NewContent, NoProgress, Snapshot, Store,
+    StoreError, StoreErrorKind, StoreOptions, WriteOptions,
 };
 use packhouse_testkit::small_disk::SmallDisk;
 
-use super::{git_in, options};
+use super::{World, git_in, options};
 
 /// Bytes that do not deflate.
 fn noise(len: usize, seed: u64) -> Vec<u8> {
@@ -152,10 +152,155 @@ fn large_writes_packs_and_collections_fail_whole_on_a_full_disk() {
     ];
     for error in &errors {
         assert!(says_full(error), "{error:?}");
+        assert_eq!(error.kind(), StoreErrorKind::Os, "{error:?}");
     }
     check(&store, &last);
     disk.make_room();
     store.gc_with(&GcOptions::default(), &NoProgress).unwrap();
     let next = last.write("large", &large, &write).unwrap();
     check(&store, &next);
+}
+
+#[test]
+fn what_was_lost_on_a_full_disk_is_never_committed() {
+    let Some(disk) = SmallDisk::mount(4) else {
+        return;
+    };
+    let store = Store::open(disk.path().join("s.git"), options(Some("main"))).unwrap();
+    let last = super::put(&store.branches().get("main").unwrap(), "a", "1");
+    disk.fill(300 << 10);
+
+    // Blobs of a batch wait in memory until they are many. Its caller may think that those before the failure are safe.
+    let mut batch = last.batch(CommitOptions::default()).unwrap();
+    let error = (0..3000)
+        .find_map(|n| batch.write(format!("f{n}"), &noise(9_000, n), None).err())
+        .unwrap();
+    assert!(says_full(&error), "{error:?}");
+    assert_eq!(error.kind(), StoreErrorKind::Os);
+    let mut other = last.batch(CommitOptions::default()).unwrap();
+    let mut in_batch = other.writer("large", None).unwrap();
+    let mut alone = last.writer("large", WriteOptions::default()).unwrap();
+    for writer in [&mut in_batch as &mut dyn Write, &mut alone] {
+        let error = (0..100)
+            .find_map(|n| writer.write_all(&noise(100_000, n)).err())
+            .unwrap();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+    }
+
+    disk.make_room();
+    batch.write("small", b"1", None).unwrap_err();
+    batch.commit().unwrap_err();
+    alone.write_all(b"more").unwrap_err();
+    for error in [
+        alone.finish().unwrap_err(),
+        other.add_writer(in_batch).unwrap_err(),
+    ] {
+        assert!(says_full(&error), "{error:?}");
+        assert_eq!(error.kind(), StoreErrorKind::Os);
+    }
+    assert_eq!(other.commit().unwrap(), last);
+    drop((batch, other));
+    check(&store, &last);
+    let next = last
+        .write("large", &noise(2 << 20, 1), &WriteOptions::default())
+        .unwrap();
+    check(&store, &next);
+}
+
+#[test]
+fn refs_stay_where_they_are_on_a_full_disk() {
+    for durability in [Durability::Relaxed, Durability::Full] {
+        let Some(disk) = SmallDisk::mount(4) else {
+            return;
+        };
+        let options = StoreOptions {
+            durability,
+            ..options(Some("main"))
+        };
+        let store = Store::open(disk.path().join("s.git"), options).unwrap();
+        let first = super::put(&store.branches().get("main").unwrap(), "a", "1");
+        let last = super::put(&first, "a", "2");
+        let refs = || git_in(store.path(), &["for-each-ref"]);
+        let (branches, tags) = (store.branches(), store.tags());
+        let before = (refs(), branches.reflog("main").unwrap());
+        disk.fill(0);
+        let notes = store.notes("commits").unwrap();
+        for error in [
+            branches.set("b", &last).unwrap_err(),
+            branches.set("main", &first).unwrap_err(),
+            tags.set("v1", &last).unwrap_err(),
+            last.undo(1).unwrap_err(),
+            notes.set("main", "text").unwrap_err(),
+        ] {
+            assert!(says_full(&error), "{error:?}");
+            assert_eq!(error.kind(), StoreErrorKind::Os);
+        }
+        assert_eq!((refs(), branches.reflog("main").unwrap()), before);
+        check(&store, &last);
+        disk.make_room();
+        tags.set("v1", &last).unwrap();
+        notes.set("main", "text").unwrap();
+        let undone = last.undo(1).unwrap();
+        assert_eq!(undone.commit(), first.commit());
+        check(&store, &undone.redo(1).unwrap());
+    }
+}
+
+#[test]
+fn a_copy_to_a_full_disk_leaves_whole_files() {
+    let Some(disk) = SmallDisk::mount(4) else {
+        return;
+    };
+    let world = World::new();
+    let mut at = world.main();
+    let names = ["a", "b", "c", "d", "e", "f"];
+    for (seed, name) in names.iter().enumerate() {
+        let data = noise(100_000, seed as u64);
+        at = at.write(name, &data, &WriteOptions::default()).unwrap();
+    }
+    let dest = disk.path().join("out");
+    fs::create_dir(&dest).unwrap();
+    let age = || names.map(|name| fs::write(dest.join(name), "old").unwrap());
+    age();
+    disk.fill(250 << 10);
+    for ignore_errors in [false, true] {
+        age();
+        let options = CopyOut {
+            sources: vec!["".into()],
+            dest: dest.clone(),
+            ignore_errors,
+            ..CopyOut::default()
+        };
+        match at.copy_out(&options) {
+            Ok(copied) => {
+                assert!(ignore_errors);
+                let report = copied.changes().unwrap();
+                assert!(!report.errors.is_empty(), "{report:?}");
+            }
+            Err(error) => {
+                assert!(!ignore_errors && says_full(&error), "{error:?}");
+                assert_eq!(error.kind(), StoreErrorKind::Os);
+            }
+        }
+        let mut found: Vec<_> = fs::read_dir(&dest)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        found.sort_unstable();
+        assert_eq!(found, names);
+        for name in names {
+            let data = fs::read(dest.join(name)).unwrap();
+            assert!(data == b"old" || data == at.read(name, 0, None).unwrap());
+        }
+    }
+    disk.make_room();
+    let whole = CopyOut {
+        sources: vec!["".into()],
+        dest: dest.clone(),
+        ..CopyOut::default()
+    };
+    at.copy_out(&whole).unwrap();
+    for name in names {
+        assert!(fs::read(dest.join(name)).unwrap() == at.read(name, 0, None).unwrap());
+    }
 }
