@@ -6,7 +6,7 @@ use packhouse_client::{MirrorOptions, RefSelection, backup, restore};
 use packhouse_repo::store::{Store, StoreErrorKind, StoreOptions, StoreProgress};
 
 use crate::git::Git;
-use crate::world::{Way, World, git_of, write_program};
+use crate::world::{WAYS, Way, World, assert_no_leftovers, git_of, write_program};
 
 fn filled(world: &World) -> (Store, Git) {
     let source = world.with_history("source");
@@ -219,6 +219,42 @@ fn urls_that_cannot_be_used_are_refused_before_anything_happens() {
     }
 }
 
+#[test]
+fn repositories_of_another_object_format_are_refused_and_stay_as_they_are() {
+    let mut world = World::new();
+    let (store, source) = filled(&world);
+    let before = git_of(&store).refs();
+    for way in WAYS {
+        if way == Way::OurHttp {
+            // Does not serve such a repository.
+            continue;
+        }
+        let name = format!("other-{way:?}");
+        let path = world.path(&format!("{name}.git"));
+        let folder = path.display().to_string();
+        source.run(&["init", "-q", "--bare", "--object-format=sha256", &folder]);
+        let other = Git::at(path);
+        let tree = other.run(&["hash-object", "-t", "tree", "-w", "/dev/null"]);
+        let commit = other.run(&["commit-tree", "-m", "theirs", &tree]);
+        other.run(&["update-ref", "refs/heads/main", &commit]);
+        let objects = other.run(&["count-objects"]);
+        let theirs = other.refs();
+        let (url, options) = (world.url(&name, way), world.options(way));
+        for error in [
+            restore(&store, &url, &options).unwrap_err(),
+            backup(&store, &url, &options).unwrap_err(),
+        ] {
+            let text = format!("{error:?}");
+            assert!(text.contains("sha256"), "{way:?}: {text}");
+            assert_eq!(error.kind(), StoreErrorKind::Git, "{way:?}");
+        }
+        assert_eq!(git_of(&store).refs(), before, "{way:?}");
+        assert_eq!(other.refs(), theirs, "{way:?}");
+        assert_eq!(other.run(&["count-objects"]), objects, "{way:?}");
+    }
+    assert_no_leftovers(&store);
+    git_of(&store).fsck();
+}
 #[test]
 fn a_shallow_clone_is_no_source() {
     let mut world = World::new();

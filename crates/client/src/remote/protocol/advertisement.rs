@@ -111,14 +111,19 @@ impl Advertisement {
             }
             _ => advertisement.read_refs(first, reader, refs_max, failures)?,
         }
-        match advertisement.find("object-format") {
+        Ok(advertisement)
+    }
+
+    /// The ids in what follows the capabilities are of the object format that they name.
+    fn check_format(&self, failures: &Failures) -> Result<(), RemoteError> {
+        match self.find("object-format") {
             Some(format) if format != OBJECT_FORMAT.as_bytes() => {
                 Err(failures.unsupported(format!(
                     "SHA-1 objects: its object format is {}",
                     super::shown(format)
                 )))
             }
-            _ => Ok(advertisement),
+            _ => Ok(()),
         }
     }
 
@@ -133,7 +138,7 @@ impl Advertisement {
             }
             self.capabilities.push(line);
         }
-        Ok(())
+        self.check_format(failures)
     }
 
     fn read_refs(
@@ -150,6 +155,7 @@ impl Advertisement {
                 let words = line.split_off(nul + 1);
                 line.truncate(nul);
                 self.take_words(&words);
+                self.check_format(failures)?;
             }
             is_first = false;
             self.take_line(&line, failures)?;
