@@ -44,18 +44,6 @@ fn transfer(verb: &str, store: &str, url: &str, patience: Duration) -> bool {
     done.is_some_and(|status| status.success())
 }
 
-/// What a person does when told of a lock that a killed process left.
-fn remove_locks(dir: &Path) {
-    for entry in std::fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            remove_locks(&path);
-        } else if path.extension().is_some_and(|end| end == "lock") {
-            std::fs::remove_file(path).unwrap();
-        }
-    }
-}
-
 fn noisy(world: &World) -> Git {
     let source = world.with_history("source");
     let work = world.work("source");
@@ -89,7 +77,6 @@ fn a_killed_restore_leaves_all_or_nothing() {
         assert!(all || refs.is_empty(), "{refs}");
         seen[usize::from(all)] += 1;
         git_of(&store).fsck();
-        remove_locks(store.path());
         restore(&store, &url, &MirrorOptions::default()).unwrap();
         assert_eq!(git_of(&store).refs(), source.refs());
         git_of(&store).fsck();
@@ -112,7 +99,6 @@ fn a_killed_backup_leaves_all_or_nothing() {
         let patience = Duration::from_millis(round * 12);
         transfer("backup", &path, &url, patience);
         if target.exists() {
-            remove_locks(&target);
             let target = Git::at(&target);
             let refs = target.refs();
             assert!(refs.is_empty() || refs == source.refs(), "{refs}");
