@@ -3,7 +3,7 @@
 use std::os::unix::ffi::OsStrExt;
 
 use packhouse_repo::store::{
-    FileType, LogFilter, Store, StoreErrorKind, StoreOptions, WriteOptions,
+    FileType, LogFilter, NoProgress, Store, StoreErrorKind, StoreOptions, WriteOptions,
 };
 
 use super::{World, git_in, options, put};
@@ -135,26 +135,59 @@ fn packed_refs_and_objects_are_written_upon() {
     world.fsck();
 }
 
+/// Every file of a folder with what is in it.
+fn all_in(folder: &std::path::Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => found.extend(all_in(&path)),
+            false => found.push((path.clone(), std::fs::read(path).unwrap())),
+        }
+    }
+    found.sort_unstable();
+    found
+}
+
 #[test]
-fn other_forms_of_storage_are_refused_in_one_sentence() {
+fn other_forms_of_storage_are_refused_in_one_sentence_before_anything_is_written() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("sha256");
-    git_in(
-        folder.path(),
-        &[
-            "init",
-            "-q",
-            "--bare",
-            "--object-format=sha256",
-            path.to_str().unwrap(),
-        ],
-    );
-    let error = Store::open(&path, options(Some("main"))).unwrap_err();
-    assert_eq!(error.kind(), StoreErrorKind::Git);
-    assert!(
-        error.to_string().contains("object format sha256"),
-        "{error}"
-    );
+    for (number, (format, settings, says)) in [
+        ("sha256", "", "object format sha256"),
+        (
+            "sha1",
+            "[remote \"origin\"]\n\tpromisor = true\n",
+            "partial clone",
+        ),
+        (
+            "sha1",
+            "[extensions]\n\trefStorage = reftable\n",
+            "ref storage reftable",
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let path = folder.path().join(number.to_string());
+        let format = format!("--object-format={format}");
+        let init = ["init", "-q", "--bare", &format, path.to_str().unwrap()];
+        git_in(folder.path(), &init);
+        let config = path.join("config");
+        let text = std::fs::read_to_string(&config).unwrap();
+        std::fs::write(config, text + settings).unwrap();
+        let before = all_in(&path);
+        let level = StoreOptions {
+            compression: Some(3),
+            ..StoreOptions::default()
+        };
+        for options in [StoreOptions::default(), options(Some("main")), level] {
+            let error = Store::open(&path, options).unwrap_err();
+            assert_eq!(error.kind(), StoreErrorKind::Git);
+            let error = error.to_string();
+            assert!(error.contains(says) && !error.contains('\n'), "{error}");
+        }
+        assert_eq!(all_in(&path), before);
+    }
 }
 
 #[test]
@@ -178,6 +211,47 @@ fn working_copies_and_shallow_clones_can_be_read() {
     assert_eq!(parent.parent().unwrap(), None);
     let error = main.write("a", b"x", &WriteOptions::default()).unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Permission);
+}
+
+#[test]
+fn a_bare_shallow_clone_is_read_as_far_as_it_goes_and_not_written() {
+    let world = World::new();
+    let mut at = world.main();
+    for n in 0..4 {
+        at = put(&at, "a", &n.to_string());
+    }
+    let clone = world.folder.path().join("shallow.git");
+    let url = format!("file://{}", world.path().display());
+    let place = clone.to_str().unwrap();
+    let depth = ["clone", "-q", "--bare", "--depth", "2", &url, place];
+    git_in(world.folder.path(), &depth);
+    let before = all_in(&clone);
+    let store = open(&clone);
+    let main = store.branches().get("main").unwrap();
+    assert_eq!(main.commit(), at.commit());
+    let of_path = LogFilter {
+        path: Some("a".into()),
+        ..LogFilter::default()
+    };
+    for filter in [LogFilter::default(), of_path] {
+        assert_eq!(main.log(filter).unwrap().count(), 2);
+    }
+    assert_eq!(main.back(2).unwrap_err().kind(), StoreErrorKind::Value);
+    for error in [
+        main.write("a", b"x", &WriteOptions::default()).unwrap_err(),
+        store.branches().set("b", &main).unwrap_err(),
+        store
+            .notes("commits")
+            .unwrap()
+            .set("main", "x")
+            .unwrap_err(),
+        store.pack(&NoProgress).unwrap_err(),
+        store.gc(&NoProgress).unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), StoreErrorKind::Permission, "{error:?}");
+        assert!(error.to_string().contains("shallow"), "{error}");
+    }
+    assert_eq!(all_in(&clone), before);
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod globs;
 mod no_ops;
 mod races;
 mod roundtrip;
+mod submodules;
 mod sync;
 mod within;
 
