@@ -11,7 +11,7 @@
 //! looks which of the two trees is there.
 
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -194,13 +194,20 @@ fn exchange(new: &Path, place: &Path, aside: &Path) -> Result<(), CacheError> {
     match renameat_with(CWD, new, CWD, place, RenameFlags::EXCHANGE) {
         Ok(()) => Ok(()),
         Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
-            fs::rename(place, aside)
-                .and_then(|()| fs::rename(new, place))
-                .map_err(CacheError::file(place))?;
-            fs::rename(aside, new).map_err(CacheError::file(aside))
+            exchange_by_steps(new, place, aside).map_err(CacheError::file(place))
         }
         Err(error) => Err(CacheError::file(place)(error.into())),
     }
+}
+
+/// As [`exchange`]. What was at the place is there again if the new folder cannot be.
+fn exchange_by_steps(new: &Path, place: &Path, aside: &Path) -> io::Result<()> {
+    fs::rename(place, aside)?;
+    if let Err(error) = fs::rename(new, place) {
+        fs::rename(aside, place)?;
+        return Err(error);
+    }
+    fs::rename(aside, new)
 }
 
 #[cfg(test)]
@@ -208,6 +215,19 @@ mod tests {
     use super::super::CallOptions;
     use super::super::test_world::TestWorld;
     use super::*;
+
+    #[test]
+    fn where_folders_cannot_be_exchanged_the_old_one_stays_if_the_new_one_cannot_come() {
+        let folder = tempfile::tempdir().unwrap();
+        let [new, place, aside] = ["new", "place", "aside"].map(|name| folder.path().join(name));
+        fs::create_dir(&place).unwrap();
+        fs::write(place.join("old"), "").unwrap();
+        exchange_by_steps(&new, &place, &aside).unwrap_err();
+        assert!(place.join("old").exists() && !aside.exists());
+        fs::create_dir(&new).unwrap();
+        exchange_by_steps(&new, &place, &aside).unwrap();
+        assert!(!place.join("old").exists() && new.join("old").exists() && !aside.exists());
+    }
 
     #[test]
     fn an_entry_that_got_a_checkout_after_it_was_chosen_to_go_stays() {

@@ -11,6 +11,7 @@ use std::fs;
 
 use super::inner::Inner;
 use super::lock::{FileLock, Sharing};
+use super::moment::Moment;
 use super::name::EntryName;
 use super::publish;
 use super::record::{Contents, EntryRecord};
@@ -69,10 +70,11 @@ pub(super) fn make_room(
     if least_bytes > max_bytes {
         return full(least_bytes);
     }
-    candidates.sort_by_key(|entry| entry.accessed_ms);
+    let now_ms = Moment::now().wall_ms;
+    candidates.sort_by_key(|entry| age_rank(entry.accessed_ms, now_ms));
     for candidate in candidates {
         call.check()?;
-        evict_served(inner, candidate.accessed_ms, &needed)?;
+        evict_served(inner, candidate.accessed_ms.min(now_ms), &needed)?;
         if needed()? <= max_bytes {
             return Ok(());
         }
@@ -113,6 +115,14 @@ pub(super) fn make_room_for_mirror(inner: &Inner, key: &str) -> Result<(), Cache
         return Ok(());
     }
     evict_served(inner, i64::MAX, &needed)
+}
+
+/// Orders times of use, those first that are longest ago. One that is still to come is from before the clock was put back, and
+/// so from before all that was noted since.
+fn age_rank(used_ms: i64, now_ms: i64) -> (bool, i64) {
+    // Somebody may have come since this moment was taken.
+    const SOON_MS: i64 = 60_000;
+    (used_ms <= now_ms.saturating_add(SOON_MS), used_ms)
 }
 
 /// Whether an entry is not to be evicted: it has checkouts, or is leased.
@@ -252,12 +262,53 @@ pub(super) fn drop_mirrors(inner: &Inner) -> Result<(), CacheError> {
         let Some(_changing) = FileLock::try_take(&changing, Sharing::Exclusive)? else {
             continue;
         };
-        let place = inner.root.mirror(key);
-        if fs::symlink_metadata(&place).is_ok() {
-            let staging = Staging::new(&inner.root)?;
-            fs::rename(&place, staging.tree()).map_err(CacheError::file(&place))?;
-        }
-        inner.index.remove_mirror(key)?;
+        drop_mirror(inner, key)?;
     }
     Ok(())
+}
+
+/// Removes a mirror, unless somebody has come to need it after it was chosen. Its caller has both of its locks.
+fn drop_mirror(inner: &Inner, key: &str) -> Result<(), CacheError> {
+    let contents = inner.index.contents()?;
+    if mirrors_of(&contents.entries, &contents).contains(key) || served_mark::is_there(inner, key) {
+        return Ok(());
+    }
+    let place = inner.root.mirror(key);
+    if fs::symlink_metadata(&place).is_ok() {
+        let staging = Staging::new(&inner.root)?;
+        fs::rename(&place, staging.tree()).map_err(CacheError::file(&place))?;
+    }
+    inner.index.remove_mirror(key)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::test_world::TestWorld;
+    use super::*;
+
+    #[test]
+    fn what_was_used_before_a_clock_was_put_back_was_used_before_all_that_came_since() {
+        let now = 10_000_000;
+        let mut used = [now - 1, now + 5, now + 3_600_000, now - 50, now + 7_200_000];
+        used.sort_by_key(|used| age_rank(*used, now));
+        let expected = [now + 3_600_000, now + 7_200_000, now - 50, now - 1, now + 5];
+        assert_eq!(used, expected);
+    }
+
+    #[test]
+    fn a_mirror_that_an_entry_came_to_need_after_it_was_chosen_to_go_stays() {
+        let world = TestWorld::new();
+        let key = world.record().kept.mirror.unwrap();
+        let place = world.inner.root.mirror(&key);
+        drop_mirror(&world.inner, &key).unwrap();
+        assert!(place.is_dir() && world.inner.index.mirror(&key).unwrap().is_some());
+        served_mark::make(&world.inner, &key).unwrap();
+        world.cache.clear(&CallOptions::default()).unwrap();
+        drop_mirror(&world.inner, &key).unwrap();
+        assert!(place.is_dir());
+        assert!(served_mark::release(&world.inner, &key).unwrap());
+        drop_mirror(&world.inner, &key).unwrap();
+        assert!(!place.exists());
+    }
 }

@@ -71,6 +71,7 @@ impl Root {
             refuse_link(&own.join(file))?;
         }
         refuse_links(&own.join("served"), 1)?;
+        refuse_links(&own.join("spares"), 1)?;
         refuse_links(&own.join("mirrors"), MIRROR_DEPTH)?;
         Ok(Root { path })
     }
@@ -166,6 +167,7 @@ mod tests {
             "mirrors/y.git/objects/pack",
             "mirrors/y.git/config",
             "served/x",
+            "spares/x",
         ] {
             let folder = tempfile::tempdir().unwrap();
             let root = Root::open(folder.path()).unwrap();

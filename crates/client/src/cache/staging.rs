@@ -148,6 +148,10 @@ pub(super) fn sweep(root: &Root, grace: Duration) {
             Some(name) => name.strip_suffix(".lock").unwrap_or(name),
             None => continue,
         };
+        // Names that an archive brought: without the `.lock` they are this folder, or the one above.
+        if matches!(id, "" | "." | "..") {
+            continue;
+        }
         let lock_path = staging.join(format!("{id}.lock"));
         let Ok(Some(lock)) = FileLock::try_take(&lock_path, Sharing::Exclusive) else {
             continue;
@@ -234,6 +238,20 @@ mod tests {
         assert!(alive.tree().is_dir());
         drop(alive);
         assert!(names(&staging).is_empty());
+    }
+
+    #[test]
+    fn names_that_are_other_folders_without_their_end_remove_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Root::open(folder.path()).unwrap();
+        let alive = Staging::new(&root).unwrap();
+        fs::create_dir(alive.tree()).unwrap();
+        fs::write(root.own("manifests").join("kept"), "").unwrap();
+        for name in [".lock", "..lock", "...lock"] {
+            fs::write(root.own("staging").join(name), "").unwrap();
+        }
+        sweep(&root, LONG);
+        assert!(alive.tree().is_dir() && root.own("manifests").join("kept").exists());
     }
 
     #[test]
