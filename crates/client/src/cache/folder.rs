@@ -1,7 +1,8 @@
 //! Copies of directories.
 //!
 //! What always holds:
-//! - nothing outside the directory is read: links are copied as links;
+//! - nothing outside the directory is read: links are copied as links, and a link that takes the place of a folder meanwhile is
+//!   not followed;
 //! - a file that changes while it is copied is copied again, and if it does not come to rest the copy fails;
 //! - no file is shared with the source. A file that did not change is shared with the copy before, by a hard link, if that
 //!   was not touched since it was made; on file systems that can, others share blocks until somebody writes.
@@ -9,16 +10,17 @@
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs::{self, File, FileTimes, OpenOptions, Permissions};
-use std::io;
+use std::io::{self, BufRead, BufReader};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use bstr::{BString, ByteSlice};
 use packhouse_repo::store::ExcludeFilter;
-use rustix::fs::OFlags;
 
 use super::manifest::{Copied, Kind, Manifest, Stat};
+use super::source::git_dir_of;
+use super::source_folder::SourceFolder;
 use super::tree::local_path;
 use super::{CacheError, CacheStep, CallOptions};
 
@@ -66,9 +68,15 @@ impl FolderCopy<'_> {
                 let local = entry.path();
                 let metadata = fs::symlink_metadata(&local).map_err(CacheError::file(&local))?;
                 let is_excluded = only_tracked || self.is_excluded(&name, &path, &metadata);
-                if self.is_foreign_git(&folder, &name, &metadata)
-                    || is_excluded && !self.tracked.contains(&path)
-                {
+                if name == ".git" && self.is_foreign_git(&folder, &local, &metadata) {
+                    if !self.is_working_copy && !folder.is_empty() {
+                        listing.note(format!(
+                            "'{path}' leads to a repository elsewhere and was left out"
+                        ));
+                    }
+                    continue;
+                }
+                if is_excluded && !self.tracked.contains(&path) {
                     continue;
                 }
                 if metadata.is_dir() {
@@ -94,10 +102,13 @@ impl FolderCopy<'_> {
     }
 
     /// Whether it is a `.git` that the copy must not have: it is made in another way, or it is the file of a linked working
-    /// tree, by which `git` in the copy would work on the source's repository.
-    fn is_foreign_git(&self, folder: &BString, name: &OsStr, found: &fs::Metadata) -> bool {
-        let is_link_file = folder.is_empty() && found.is_file();
-        name == ".git" && (self.is_working_copy || is_link_file)
+    /// tree or the like, by which `git` in the copy would work on the source's repository.
+    fn is_foreign_git(&self, folder: &BString, local: &Path, found: &fs::Metadata) -> bool {
+        let is_link_file = || {
+            let leads_out = |target: PathBuf| leads_out(folder, &target);
+            found.is_file() && git_dir_of(local).map_or(folder.is_empty(), leads_out)
+        };
+        self.is_working_copy || is_link_file()
     }
 
     fn is_excluded(&self, name: &OsStr, path: &BString, found: &fs::Metadata) -> bool {
@@ -116,6 +127,7 @@ impl FolderCopy<'_> {
         call: &CallOptions<'_>,
     ) -> Result<Manifest, CacheError> {
         let mut manifest = Manifest::begin();
+        let mut source = SourceFolder::open(self.source).map_err(CacheError::file(self.source))?;
         let total = listing.found.len() as u64;
         let mut folders = Vec::new();
         for (done, (path, stat)) in listing.found.iter().enumerate() {
@@ -130,15 +142,19 @@ impl FolderCopy<'_> {
                 }
                 Kind::Link => {
                     let from = local_path(self.source, path.as_bstr());
-                    let target = fs::read_link(&from).map_err(CacheError::file(&from))?;
+                    let target = source.read_link(path).map_err(CacheError::file(&from))?;
                     std::os::unix::fs::symlink(target, &local).map_err(CacheError::file(&local))?;
                     manifest.add(path.clone(), *stat, Copied::default());
                 }
                 Kind::File => {
-                    let shared = before.is_some_and(|before| before.share(path, stat, &local));
+                    let shared =
+                        before.is_some_and(|before| before.share(&mut source, path, stat, &local));
                     let stat = match shared {
                         true => *stat,
-                        false => copy_file(&local_path(self.source, path.as_bstr()), &local)?,
+                        false => {
+                            let from = local_path(self.source, path.as_bstr());
+                            copy_file(|| source.open_file(path), &from, &local)?
+                        }
                     };
                     manifest.add(path.clone(), stat, Copied::default());
                 }
@@ -182,22 +198,44 @@ pub(super) struct Before<'a> {
 
 impl Before<'_> {
     /// Gives a file of the copy before another name, if it is still what the source has.
-    fn share(&self, path: &BString, stat: &Stat, to: &Path) -> bool {
+    fn share(&self, source: &mut SourceFolder, path: &BString, stat: &Stat, to: &Path) -> bool {
         let old = local_path(self.tree, path.as_bstr());
-        self.manifest.is_unchanged(path, stat)
-            && self.manifest.is_copy_intact(path, &old)
-            && fs::hard_link(&old, to).is_ok()
+        // A file that was in the tree before that one too says of itself that it was touched once that tree is gone.
+        let mut is_same = || {
+            self.manifest.is_copy_intact(path, &old)
+                || self.manifest.is_copy(path, stat, &old)
+                    && is_same_content(source, path, &old).unwrap_or(false)
+        };
+        self.manifest.is_unchanged(path, stat) && is_same() && fs::hard_link(&old, to).is_ok()
+    }
+}
+
+/// Whether a copy has all bytes of its source.
+fn is_same_content(source: &mut SourceFolder, path: &BString, copy: &Path) -> io::Result<bool> {
+    let (source, copy) = (source.open_file(path)?, File::open(copy)?);
+    let (mut source, mut copy) = (BufReader::new(source), BufReader::new(copy));
+    loop {
+        let (of_source, of_copy) = (source.fill_buf()?, copy.fill_buf()?);
+        let len = of_source.len().min(of_copy.len());
+        if len == 0 {
+            return Ok(of_source.is_empty() && of_copy.is_empty());
+        }
+        if of_source[..len] != of_copy[..len] {
+            return Ok(false);
+        }
+        source.consume(len);
+        copy.consume(len);
     }
 }
 
 /// Copies one file, and says what the source was.
-fn copy_file(from: &Path, to: &Path) -> Result<Stat, CacheError> {
+fn copy_file(
+    mut open: impl FnMut() -> io::Result<File>,
+    from: &Path,
+    to: &Path,
+) -> Result<Stat, CacheError> {
     for _ in 0..TRIES {
-        let mut source = OpenOptions::new()
-            .read(true)
-            .custom_flags(OFlags::NOFOLLOW.bits() as i32)
-            .open(from)
-            .map_err(CacheError::file(from))?;
+        let mut source = open().map_err(CacheError::file(from))?;
         let stat_of = |file: &File| -> Result<Stat, CacheError> {
             let metadata = file.metadata().map_err(CacheError::file(from))?;
             Stat::of(&metadata)
@@ -230,6 +268,27 @@ fn copy_file(from: &Path, to: &Path) -> Result<Stat, CacheError> {
     Err(changing(from))
 }
 
+/// Whether a path that is followed from a folder of the directory is none below the directory, wherever that is.
+fn leads_out(folder: &BString, target: &Path) -> bool {
+    let mut depth = folder
+        .split_str("/")
+        .filter(|name| !name.is_empty())
+        .count();
+    target.components().any(|part| match part {
+        Component::RootDir | Component::Prefix(_) => true,
+        Component::ParentDir if depth == 0 => true,
+        Component::ParentDir => {
+            depth -= 1;
+            false
+        }
+        Component::CurDir => false,
+        Component::Normal(_) => {
+            depth += 1;
+            false
+        }
+    })
+}
+
 fn changing(path: &Path) -> CacheError {
     CacheError::file(path)(io::Error::other("it changes while it is copied"))
 }
@@ -256,4 +315,56 @@ pub(super) fn manifest_path(manifests: &Path, tree: &str) -> PathBuf {
 /// A manifest that can be read.
 pub(super) fn read_manifest(manifests: &Path, tree: &str) -> Option<Manifest> {
     Manifest::parse(&fs::read(manifest_path(manifests, tree)).ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_that_takes_the_place_of_a_folder_leads_nowhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let [source, elsewhere, to] = ["source", "elsewhere", "to"].map(|name| {
+            let path = folder.path().join(name);
+            fs::create_dir(&path).unwrap();
+            path
+        });
+        for place in [&source, &elsewhere] {
+            fs::create_dir(place.join("sub")).unwrap();
+            fs::write(place.join("sub/file"), place.to_str().unwrap()).unwrap();
+        }
+        let mut copy = FolderCopy {
+            source: &source,
+            exclude: ExcludeFilter::new([""; 0], None, false).unwrap(),
+            tracked: HashSet::new(),
+            is_working_copy: false,
+            kept_out: folder.path(),
+        };
+        let call = CallOptions::default();
+        let listing = copy.list(&call).unwrap();
+        fs::rename(source.join("sub"), source.join("aside")).unwrap();
+        std::os::unix::fs::symlink(elsewhere.join("sub"), source.join("sub")).unwrap();
+        let refused = copy.copy(&listing, &to, None, &call).unwrap_err();
+        assert!(refused.to_string().contains("sub/file"), "{refused}");
+        assert!(!to.join("sub/file").exists());
+    }
+
+    #[test]
+    fn what_is_no_file_is_left_out_and_told_of() {
+        let folder = tempfile::tempdir().unwrap();
+        let source = folder.path().join("source");
+        fs::create_dir(&source).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(source.join("socket")).unwrap();
+        fs::write(source.join("file"), "x").unwrap();
+        let mut copy = FolderCopy {
+            source: &source,
+            exclude: ExcludeFilter::new([""; 0], None, false).unwrap(),
+            tracked: HashSet::new(),
+            is_working_copy: false,
+            kept_out: folder.path(),
+        };
+        let listing = copy.list(&CallOptions::default()).unwrap();
+        assert_eq!(listing.found.len(), 1);
+        assert_eq!(listing.notes, ["'socket' is no file and was left out"]);
+    }
 }

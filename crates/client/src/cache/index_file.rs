@@ -50,6 +50,14 @@ impl Stat {
     }
 }
 
+impl Stat {
+    /// Whether both are of one content, as far as the time when it was written and its length tell.
+    fn is_same_content(&self, other: &Stat) -> bool {
+        let of = |Stat(numbers): &Stat| (numbers[2], numbers[3], numbers[8]);
+        of(self) == of(other)
+    }
+}
+
 /// One file as an index has it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Indexed<'a> {
@@ -102,6 +110,22 @@ pub(super) fn read_index(bytes: &[u8]) -> Option<Vec<Indexed<'_>>> {
         at += padded(FIXED_BYTES + len);
     }
     Some(files)
+}
+
+/// Whether the files of a working tree are there as they were written, as far as a look at each tells. Where Git wrote the index
+/// in a way that is not read here, they are taken to be.
+pub(super) fn has_all_files(tree: &Path) -> bool {
+    let Ok(bytes) = fs::read(tree.join(".git/index")) else {
+        return false;
+    };
+    let is_there = |file: &Indexed<'_>| {
+        let found = fs::symlink_metadata(local_path(tree, file.path.as_bstr()));
+        found.is_ok_and(|found| match file.mode == EntryMode::Submodule as u32 {
+            true => found.is_dir(),
+            false => !found.is_dir() && file.stat.is_same_content(&Stat::of(&found)),
+        })
+    };
+    read_index(&bytes).is_none_or(|files| files.iter().all(is_there))
 }
 
 /// With one to eight NULs behind it, so that the next one begins at a multiple of eight.

@@ -135,6 +135,35 @@ impl Manifest {
             .is_ok_and(|found| found.is_file() && Copied::of(&found) == *copied)
     }
 
+    /// Whether it is the very copy of a file, with the time and the mode that it was given: its content may be the same though it
+    /// was touched, as by a name that it had beside this one.
+    pub(super) fn is_copy(&self, path: &BString, source: &Stat, copy: &Path) -> bool {
+        let (Some((_, copied)), Ok(found)) = (self.files.get(path), fs::symlink_metadata(copy))
+        else {
+            return false;
+        };
+        found.is_file()
+            && (found.ino(), found.len()) == (copied.inode, copied.size)
+            && nanoseconds(found.mtime(), found.mtime_nsec()) == source.modified_ns
+            && found.mode() & 0o777 == source.mode & 0o777
+    }
+
+    /// Whether all that was copied is in the copy, as far as a look at each file tells.
+    pub(super) fn is_complete(&self, tree: &Path) -> bool {
+        self.files.iter().all(|(path, (stat, copied))| {
+            let Ok(found) = fs::symlink_metadata(local_path(tree, path.as_bstr())) else {
+                return false;
+            };
+            match stat.kind {
+                Kind::File => {
+                    found.is_file() && (found.ino(), found.len()) == (copied.inode, copied.size)
+                }
+                Kind::Folder => found.is_dir(),
+                Kind::Link => found.is_symlink(),
+            }
+        })
+    }
+
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = format!("{HEADER}\n{}\n", self.begun_ns).into_bytes();
         for (path, (stat, copied)) in &self.files {

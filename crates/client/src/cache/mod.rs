@@ -50,6 +50,7 @@ mod served;
 mod served_mark;
 mod settings;
 mod source;
+mod source_folder;
 mod spare;
 mod staging;
 mod state;

@@ -255,6 +255,11 @@ fn repository_at(path: &Path) -> Option<(PathBuf, bool)> {
 
 /// What the file `.git` of a submodule, or of a clone with its repository elsewhere, names.
 fn named_by(file: &Path) -> Option<PathBuf> {
+    Some(file.parent()?.join(git_dir_of(file)?))
+}
+
+/// The same as it stands there, which may be relative.
+pub(super) fn git_dir_of(file: &Path) -> Option<PathBuf> {
     const LONGEST: u64 = 4096;
     let found = fs::metadata(file).ok()?;
     if !found.is_file() || found.len() > LONGEST {
@@ -262,7 +267,7 @@ fn named_by(file: &Path) -> Option<PathBuf> {
     }
     let text = fs::read(file).ok()?;
     let target = text.strip_prefix(b"gitdir: ")?.trim_end();
-    Some(file.parent()?.join(OsStr::from_bytes(target)))
+    Some(PathBuf::from(OsStr::from_bytes(target)))
 }
 
 /// The host and the path of a canonical URL, or a path, in parts.

@@ -23,13 +23,13 @@ use super::large_files::POINTER_BYTES;
 use super::tree::local_path;
 use super::{CacheError, CallOptions};
 
-const OPEN_FOLDER: OFlags = OFlags::RDONLY
+pub(super) const OPEN_FOLDER: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
 
 /// What was put into a file's place may be anything, and opening it must not wait.
-const OPEN_FILE: OFlags = OFlags::RDONLY
+pub(super) const OPEN_FILE: OFlags = OFlags::RDONLY
     .union(OFlags::NONBLOCK)
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);

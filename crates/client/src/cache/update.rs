@@ -5,7 +5,9 @@ use std::collections::HashSet;
 use packhouse_object::ObjectId;
 use packhouse_repo::store::ExcludeFilter;
 
+use super::budget::Budget;
 use super::folder::{Before, FolderCopy, bytes_of, manifest_path, read_manifest};
+use super::index_file::has_all_files;
 use super::inner::Inner;
 use super::lock::{FileLock, Sharing};
 use super::mend::{Damaged, mending};
@@ -145,14 +147,28 @@ fn of_repository(
 ) -> Result<(), CacheError> {
     let _using = inner.using(&upstream.key, call)?;
     record.kept.mirror = Some(upstream.key.clone());
-    let mirrored = mirror::update(inner, upstream, arrived, call)?;
+    let place = inner.root.tree(&record.name);
+    let has_files = record
+        .kept
+        .tree
+        .as_ref()
+        .is_some_and(|tree| tree.commit.is_some());
+    let (mirrored, is_complete) = std::thread::scope(|scope| {
+        // Looked at while the remote thinks: somebody may have tidied up among the files.
+        let look = scope.spawn(|| !has_files || has_all_files(&place));
+        let mirrored = mirror::update(inner, upstream, arrived, call);
+        (mirrored, look.join().unwrap_or(false))
+    });
+    let mirrored = mirrored?;
     note_remote(record, &mirrored);
     let manner = inner.manner();
-    let is_same = good_tree(inner, record, &manner).is_some_and(|tree| {
-        let is_of_now = tree.commit == mirrored.head_commit && tree.branch == mirrored.head_branch;
-        // What was not to be had may be by now.
-        is_of_now && tree.pointers_left == 0
-    });
+    let is_same = is_complete
+        && good_tree(inner, record, &manner).is_some_and(|tree| {
+            let is_of_now =
+                tree.commit == mirrored.head_commit && tree.branch == mirrored.head_branch;
+            // What was not to be had may be by now.
+            is_of_now && tree.pointers_left == 0
+        });
     if is_same && shows_refs(inner, record, upstream, &mirrored, call)? {
         record.kept.updated = Some(mirrored.asked);
         return Ok(());
@@ -169,7 +185,6 @@ fn of_repository(
         });
     }
     let id = tree_id();
-    let place = inner.root.tree(&record.name);
     let before = place.join(".git");
     let spare = spare::take(inner, record)?;
     let mut older: Vec<Older> = spare
@@ -201,7 +216,7 @@ fn of_repository(
         let is_of_now = tree.commit == mirrored.head_commit && tree.branch == mirrored.head_branch;
         is_of_now && tree.pointers_left == built.pointers_left && tree.refs == mirrored.refs
     };
-    if good_tree(inner, record, &manner).is_some_and(is_no_news) {
+    if is_complete && good_tree(inner, record, &manner).is_some_and(is_no_news) {
         record.kept.updated = Some(mirrored.asked);
         return Ok(());
     }
@@ -291,6 +306,7 @@ fn of_folder(
     if let (Some(before), Some(manifest)) = (&before, &manifest)
         && (&before.commit, &before.branch) == (&commit, &branch)
         && listing.is_unchanged(manifest)
+        && manifest.is_complete(&inner.root.tree(&record.name))
         && match &mirrored {
             Some((upstream, mirrored)) => shows_refs(inner, record, upstream, mirrored, call)?,
             None => true,
@@ -299,6 +315,8 @@ fn of_folder(
         record.kept.updated = Some(asked);
         return Ok(());
     }
+    let budget = Budget::new(&record.kept.source_url, inner.config.max_bytes);
+    budget.count_bytes(bytes_of(&listing))?;
     let staging = Staging::new(&inner.root)?;
     let id = tree_id();
     let tree = staging.tree();

@@ -1,10 +1,14 @@
 //! Adding, refreshing, reading and removing.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::time::Duration;
 
-use packhouse_client::cache::{CacheError, CacheStatus, CacheType, CallOptions};
+use packhouse_client::cache::{
+    Cache, CacheConfig, CacheError, CacheStatus, CacheType, CallOptions,
+};
 
-use super::{add, check_tree, files, open, path_of};
+use super::{add, check_tree, config, files, open, path_of};
 use crate::git::Git;
 use crate::world::{Way, World};
 
@@ -55,9 +59,9 @@ fn every_way_to_reach_a_repository_is_a_source() {
         let mut world = World::new();
         let source = world.with_history("source");
         let url = world.url("source", way);
-        let mut config = super::config(&world.path("cache"));
+        let mut config = config(&world.path("cache"));
         config.remote = world.remote_options(way);
-        let cache = packhouse_client::cache::Cache::open(config).unwrap();
+        let cache = Cache::open(config).unwrap();
         let entry = add(&cache, &url);
         let head = source.run(&["rev-parse", "main"]);
         assert_eq!(
@@ -67,6 +71,13 @@ fn every_way_to_reach_a_repository_is_a_source() {
         );
         check_tree(&entry.cache_path);
         assert_eq!(add(&cache, &url).name, entry.name);
+        if way == Way::Ssh {
+            let scp = format!("git@localhost:{}", path_of(&source));
+            let entry = add(&cache, &scp);
+            assert_eq!(entry.source_url, scp);
+            assert_eq!(entry.local_commit_hash.as_deref(), Some(head.trim()));
+            check_tree(&entry.cache_path);
+        }
     }
 }
 
@@ -180,6 +191,16 @@ fn a_checkout_is_a_tree_at_any_commit() {
     let checkout = cache.checkout("source", old.trim(), &call).unwrap();
     assert_eq!(checkout.commit, old.trim());
     assert_eq!(cache.checkouts().unwrap().len(), 7);
+    // Its objects are the very files that the entry has.
+    let objects = checkout.path.join(".git/objects");
+    let kept = files(&objects);
+    assert!(!kept.is_empty());
+    for (name, _) in kept {
+        assert!(
+            fs::metadata(objects.join(&name)).unwrap().nlink() > 1,
+            "{name:?}"
+        );
+    }
     cache.remove_checkout(&checkout.id).unwrap();
     assert!(!checkout.path.exists());
     assert!(cache.remove_checkout("../../x").is_err());
@@ -187,4 +208,71 @@ fn a_checkout_is_a_tree_at_any_commit() {
     assert_eq!(unknown.to_string(), "Unknown revision: no-such in source");
     cache.remove("source", &call).unwrap();
     assert!(cache.checkouts().unwrap().is_empty());
+}
+
+#[test]
+fn a_copy_that_is_older_than_the_timeout_is_stale_until_it_is_refreshed() {
+    let world = World::new();
+    let source = path_of(&world.with_history("source"));
+    let cache = open(&world);
+    let call = CallOptions::default();
+    add(&cache, &source);
+    // The same cache, for somebody who is in a hurry.
+    let hurried = Cache::open(CacheConfig {
+        timeout: Duration::from_millis(1),
+        ..config(&world.path("cache"))
+    })
+    .unwrap();
+    let statuses = || {
+        std::thread::sleep(Duration::from_millis(5));
+        [&cache, &hurried].map(|cache| cache.list().unwrap()[0].status)
+    };
+    let expected = [CacheStatus::Fresh, CacheStatus::Stale];
+    assert_eq!(statuses(), expected);
+    let numbers = hurried.stats().unwrap();
+    assert_eq!((numbers.fresh_entries, numbers.stale_entries), (0, 1));
+    assert!(hurried.details("source", &call).unwrap().is_stale);
+    // It can be read all the same, and reading does not make it newer.
+    let got = hurried.get("source").unwrap();
+    assert_eq!(got.status, CacheStatus::Stale);
+    check_tree(&got.cache_path);
+    assert_eq!(statuses(), expected);
+    let refreshed = cache.refresh("source", &call).unwrap();
+    assert!(refreshed.last_updated > got.last_updated);
+    assert_eq!(refreshed.status, CacheStatus::Fresh);
+}
+
+/// Programs that tidy up remove files that were not read for long.
+#[test]
+fn files_that_somebody_removed_or_changed_come_back() {
+    let world = World::new();
+    let source = path_of(&world.with_history("source"));
+    let cache = open(&world);
+    let place = add(&cache, &source).cache_path;
+    let number = || fs::metadata(&place).unwrap().ino();
+    let before = number();
+    add(&cache, &source);
+    assert_eq!(number(), before);
+    let expected = files(&world.work("source").dir);
+    let changes: [&dyn Fn(); 3] = [
+        &|| fs::remove_file(place.join("file-1")).unwrap(),
+        &|| fs::write(place.join("file-2"), "other").unwrap(),
+        &|| fs::remove_file(place.join(".git/index")).unwrap(),
+    ];
+    for change in changes {
+        change();
+        assert_eq!(add(&cache, &source).status, CacheStatus::Fresh);
+        assert_eq!(files(&place), expected);
+        check_tree(&place);
+    }
+}
+
+#[test]
+fn what_is_beside_the_files_of_a_copy_is_not_measured() {
+    let world = World::new();
+    let cache = open(&world);
+    let entry = add(&cache, &path_of(&world.with_history("source")));
+    let before = cache.stats().unwrap().total_size_bytes;
+    fs::write(entry.cache_path.join("large"), vec![0; 1 << 20]).unwrap();
+    assert_eq!(cache.stats().unwrap().total_size_bytes, before);
 }

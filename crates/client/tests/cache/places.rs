@@ -1,7 +1,9 @@
 //! Names, directories, and what must never be touched.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, symlink};
+use std::path::Path;
+use std::time::Duration;
 
 use packhouse_client::cache::{Cache, CacheError, CacheStatus, CacheType, CallOptions};
 
@@ -112,8 +114,7 @@ fn a_plain_directory_is_copied_and_then_only_what_changed() {
     assert!(entry.cache_path.join("sub/empty").is_dir());
     assert!(!entry.cache_path.join(".git").exists());
     let ids = |name: &str| {
-        use std::os::unix::fs::MetadataExt;
-        let of = |folder: &std::path::Path| fs::metadata(folder.join(name)).unwrap().ino();
+        let of = |folder: &Path| fs::metadata(folder.join(name)).unwrap().ino();
         (of(&source), of(&entry.cache_path))
     };
     assert!((0..20).all(|number| {
@@ -242,4 +243,157 @@ fn patterns_leave_files_of_a_directory_out() {
         files(&add(&some, source.to_str().unwrap()).cache_path).len(),
         1
     );
+}
+
+/// What is newer than a copy by less than two seconds is not trusted to be what was copied.
+fn settle() {
+    std::thread::sleep(Duration::from_millis(2100));
+}
+
+fn number(folder: &Path, name: &str) -> u64 {
+    fs::metadata(folder.join(name)).unwrap().ino()
+}
+
+/// Weakness 12: all was copied again.
+#[test]
+fn a_file_that_did_not_change_is_not_copied_again() {
+    let world = World::new();
+    let source = world.path("project");
+    fs::create_dir_all(source.join("sub")).unwrap();
+    for name in ["sub/same", "sub/other", "changing"] {
+        fs::write(source.join(name), "content").unwrap();
+    }
+    settle();
+    let mut config = config(&world.path("cache"));
+    // Nobody keeps the trees before.
+    config.grace = Duration::ZERO;
+    let cache = Cache::open(config).unwrap();
+    let place = add(&cache, source.to_str().unwrap()).cache_path;
+    let of = |name| number(&place, name);
+    let first = [of("sub/same"), of("changing")];
+    for round in 0..3 {
+        fs::write(source.join("changing"), round.to_string()).unwrap();
+        add(&cache, source.to_str().unwrap());
+        assert_eq!(files(&place), files(&source));
+        assert_eq!(of("sub/same"), first[0], "{round}");
+        assert_ne!(number(&source, "sub/same"), first[0]);
+    }
+    // A copy that somebody wrote into, with the length and the time that it had, is not what the source is.
+    let other = place.join("sub/other");
+    let modified = fs::metadata(&other).unwrap().modified().unwrap();
+    fs::write(&other, "CONTENT").unwrap();
+    let file = fs::File::options().write(true).open(&other).unwrap();
+    file.set_modified(modified).unwrap();
+    fs::write(source.join("changing"), "at last").unwrap();
+    add(&cache, source.to_str().unwrap());
+    assert_eq!(files(&place), files(&source));
+    assert_eq!(of("sub/same"), first[0]);
+    // Nor is a file of the source itself, by way of a link.
+    fs::remove_dir_all(place.join("sub")).unwrap();
+    symlink(source.join("sub"), place.join("sub")).unwrap();
+    fs::write(source.join("changing"), "after all").unwrap();
+    add(&cache, source.to_str().unwrap());
+    assert_eq!(files(&place), files(&source));
+    assert_ne!(of("sub/same"), number(&source, "sub/same"));
+}
+
+#[test]
+fn a_directory_that_did_not_change_is_not_copied_and_is_whole_all_the_same() {
+    let world = World::new();
+    let source = world.path("project");
+    fs::create_dir_all(source.join("sub/empty")).unwrap();
+    fs::write(source.join("sub/file"), "content").unwrap();
+    symlink("sub", source.join("link")).unwrap();
+    settle();
+    let cache = open(&world);
+    let entry = add(&cache, source.to_str().unwrap());
+    let place = &entry.cache_path;
+    let before = number(place, ".");
+    let again = add(&cache, source.to_str().unwrap());
+    assert_eq!(number(place, "."), before);
+    assert!(again.last_updated >= entry.last_updated);
+    let changes: [&dyn Fn(); 4] = [
+        &|| fs::remove_file(place.join("sub/file")).unwrap(),
+        &|| fs::write(place.join("sub/file"), "").unwrap(),
+        &|| fs::remove_dir(place.join("sub/empty")).unwrap(),
+        &|| fs::remove_file(place.join("link")).unwrap(),
+    ];
+    for change in changes {
+        change();
+        let entry = add(&cache, source.to_str().unwrap());
+        assert_eq!(entry.status, CacheStatus::Fresh);
+        assert_eq!(files(place), files(&source));
+        assert!(place.join("sub/empty").is_dir());
+    }
+}
+
+#[test]
+fn links_of_a_directory_are_copied_and_not_followed() {
+    let world = World::new();
+    let (source, elsewhere) = (world.path("project"), world.path("elsewhere"));
+    fs::create_dir(&source).unwrap();
+    fs::create_dir(&elsewhere).unwrap();
+    fs::write(elsewhere.join("secret"), "secret").unwrap();
+    symlink(&elsewhere, source.join("folder")).unwrap();
+    symlink(elsewhere.join("secret"), source.join("file")).unwrap();
+    symlink(world.path("cache"), source.join("cache")).unwrap();
+    let cache = open(&world);
+    let call = CallOptions::default();
+    let entry = add(&cache, source.to_str().unwrap());
+    assert_eq!(files(&entry.cache_path), files(&source));
+    for name in ["folder", "file", "cache"] {
+        assert!(entry.cache_path.join(name).is_symlink(), "{name}");
+    }
+    cache.remove(&entry.name, &call).unwrap();
+    assert_eq!(fs::read(elsewhere.join("secret")).unwrap(), b"secret");
+}
+
+#[test]
+fn a_directory_that_does_not_fit_is_refused_before_it_is_copied() {
+    let world = World::new();
+    let source = world.path("project");
+    fs::create_dir(&source).unwrap();
+    let large = fs::File::create(source.join("large")).unwrap();
+    large.set_len(1 << 40).unwrap();
+    let cache = open(&world);
+    let call = CallOptions::default();
+    let full = cache.add(source.to_str().unwrap(), None, &call);
+    assert!(matches!(full, Err(CacheError::Full { .. })), "{full:?}");
+    assert!(!cache.root().join("project").exists());
+    assert_eq!(cache.stats().unwrap().total_size_bytes, 0);
+}
+
+/// By the file `.git` of a linked working tree `git` in the copy would work on the repository of the source.
+#[test]
+fn a_copy_of_a_directory_has_no_way_back_into_it() {
+    let world = World::new();
+    let source = world.path("all");
+    fs::create_dir(&source).unwrap();
+    let lib = init(&world.path("lib"));
+    lib.commit_file("code", "code\n");
+    let main = init(&source.join("main"));
+    main.commit_file("file", "x\n");
+    let allow = "protocol.file.allow=always";
+    main.run(&[
+        "-c",
+        allow,
+        "submodule",
+        "--quiet",
+        "add",
+        "../../lib",
+        "sub",
+    ]);
+    main.run(&["commit", "-q", "-m", "sub"]);
+    main.run(&["worktree", "add", "-q", "-b", "linked", "../linked"]);
+    let entry = add(&open(&world), source.to_str().unwrap());
+    let copy = &entry.cache_path;
+    assert!(copy.join("linked/file").exists() && !copy.join("linked/.git").exists());
+    assert_eq!(
+        entry.notes,
+        ["'linked/.git' leads to a repository elsewhere and was left out"]
+    );
+    // What leads to a place in the copy stays.
+    let sub = Git::at(copy.join("main/sub"));
+    let top = sub.run(&["rev-parse", "--absolute-git-dir"]);
+    assert_eq!(Path::new(&top), copy.join("main/.git/modules/sub"));
 }
