@@ -30,7 +30,7 @@ pub struct CacheConfig {
     pub lfs: bool,
     /// What copies of local directories leave out.
     pub ignore: IgnoreRules,
-    /// How long a replaced working tree stays for those who still read it, and an entry that was used is not evicted.
+    /// How long a replaced working tree stays for those who still read it.
     pub grace: Duration,
 }
 
@@ -48,6 +48,7 @@ pub struct IgnoreRules {
 /// - `http.extraheader`, and `http.<url>.extraheader` for URLs that begin so: sent with each request, and kept in
 ///   memory only;
 /// - `http.proxy`, `http.sslcainfo` and `core.sshcommand`: how remotes are reached;
+/// - `submodule.recurse`: whether submodules are part of a copy;
 /// - those of `user`, `author`, `committer`, `pull` and `push`, and `core.autocrlf`: written to the configuration of
 ///   working trees.
 ///
@@ -59,6 +60,7 @@ pub const GIT_SETTINGS: &[&str] = &[
     "http.sslcainfo",
     "core.sshcommand",
     "core.autocrlf",
+    "submodule.recurse",
     "user.*",
     "author.*",
     "committer.*",

@@ -44,8 +44,9 @@ struct Given {
 }
 
 impl Inner {
-    pub(super) fn open(config: CacheConfig) -> Result<Inner, CacheError> {
+    pub(super) fn open(mut config: CacheConfig) -> Result<Inner, CacheError> {
         let settings = Settings::of(&config)?;
+        config.submodules = settings.submodules.unwrap_or(config.submodules);
         let root = Root::open(&config.root)?;
         let index = Index::open(&root.index())?;
         Ok(Inner {

@@ -12,7 +12,7 @@
 use std::convert::Infallible;
 use std::fs::{self, File};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use packhouse_object::{ObjectId, ObjectKind, RefName};
 use packhouse_repo::View;
@@ -40,6 +40,11 @@ pub(super) const KEPT: &str = "refs/packhouse/kept/";
 const PACKS_MAX: usize = 50;
 /// More loose objects than these go into a pack: each takes a link of its own in every working tree.
 const LOOSE_MAX: usize = 200;
+
+/// A remote that broke off or was too busy to answer is asked once more, after so long.
+const ASKED_AGAIN_AFTER: Duration = Duration::from_millis(300);
+/// How often whoever waits for that looks whether to go on.
+const LOOK_UP: Duration = Duration::from_millis(20);
 
 /// What a remote has.
 pub(super) struct Offered {
@@ -148,7 +153,18 @@ pub(super) fn update(
         None => remote.connect_to_fetch(call),
     };
     let failed = || CacheError::remote(inner.root.path());
-    let connection = connect().map_err(failed())?;
+    let connection = match connect() {
+        Err(error) if is_passing(&error) => {
+            let begun = Instant::now();
+            while begun.elapsed() < ASKED_AGAIN_AFTER {
+                call.check()?;
+                std::thread::sleep(LOOK_UP);
+            }
+            connect()
+        }
+        asked => asked,
+    };
+    let connection = connection.map_err(failed())?;
     let server = connection.memory();
     let offered = Offered::of(connection.refs())?;
     let mut record = record_of(upstream, known.as_ref(), &asked, &offered);
@@ -167,6 +183,15 @@ pub(super) fn update(
     }
     inner.index.put_mirror(key, &record)?;
     Ok(record)
+}
+
+/// Whether the same question may well have an answer a moment later.
+fn is_passing(error: &RemoteError) -> bool {
+    match error {
+        RemoteError::Connect { .. } | RemoteError::Broken { .. } => true,
+        RemoteError::Status { status, .. } => matches!(status, 429 | 500 | 502 | 503 | 504),
+        _ => false,
+    }
 }
 
 /// What is noted of a mirror that is about to be what the remote offers.

@@ -2,12 +2,35 @@
 
 use std::fs;
 
+use packhouse_object::check::{ObjectRules, Severity};
+
 use super::{CacheConfig, CacheError};
 use crate::credentials::Secret;
 use crate::remote::{ExtraHeader, Proxy, RemoteOptions, SshCommand};
 
 /// Sections that working trees get.
 const SECTIONS: [&str; 5] = ["user", "author", "committer", "pull", "push"];
+
+/// Rules of objects that old histories break, and that nothing hangs on: how persons and times are written, and modes with a
+/// zero in front. `git clone` takes such objects too. All else that `git fsck` calls an error is refused, names of files
+/// above all.
+const HARMLESS: [&str; 15] = [
+    "baddate",
+    "baddateoverflow",
+    "bademail",
+    "badname",
+    "badtimezone",
+    "missingauthor",
+    "missingcommitter",
+    "missingemail",
+    "missingnamebeforeemail",
+    "missingspacebeforedate",
+    "missingspacebeforeemail",
+    "multipleauthors",
+    "nulincommit",
+    "zeropaddeddate",
+    "zeropaddedfilemode",
+];
 
 /// What the settings come to.
 #[derive(Clone, Debug)]
@@ -16,6 +39,8 @@ pub(super) struct Settings {
     pub(super) remote: RemoteOptions,
     /// What working trees have in their configuration: section, key, value.
     pub(super) tree: Vec<(String, String, String)>,
+    /// Whether submodules are part of a copy, if a setting says so.
+    pub(super) submodules: Option<bool>,
 }
 
 impl Settings {
@@ -23,9 +48,16 @@ impl Settings {
         let mut settings = Settings {
             remote: config.remote.clone(),
             tree: Vec::new(),
+            submodules: None,
         };
         for (name, value) in &config.git_config {
             settings.take(name, value)?;
+        }
+        let rules = &mut settings.remote.limits.rules;
+        if *rules == ObjectRules::default() {
+            for rule in HARMLESS {
+                rules.set(rule, Severity::Ignore);
+            }
         }
         settings.remote.ref_prefixes = ["HEAD", "refs/heads/", "refs/tags/"]
             .map(str::to_owned)
@@ -61,6 +93,9 @@ impl Settings {
                 self.remote.extra_certificates = Some(pem);
             }
             ("core", "sshcommand") => self.remote.ssh.command = SshCommand::Shell(value.into()),
+            ("submodule", "recurse") if scope.eq_ignore_ascii_case("submodule") => {
+                self.submodules = Some(is_true(name, value)?);
+            }
             ("core", "autocrlf") => self.for_trees(&section, &key, value),
             (section, key) if SECTIONS.contains(&section) && is_key(key) => {
                 self.for_trees(section, key, value);
@@ -90,6 +125,15 @@ impl Settings {
             value: Secret::new(value.trim()),
         });
         Ok(())
+    }
+}
+
+/// Yes or no, as Git reads it.
+fn is_true(name: &str, value: &str) -> Result<bool, CacheError> {
+    match value.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "1" => Ok(true),
+        "false" | "no" | "off" | "0" | "" => Ok(false),
+        _ => Err(wrong(name, "it is true or false")),
     }
 }
 
@@ -136,6 +180,23 @@ mod tests {
         assert_eq!(settings.tree.len(), 1);
         assert!(!format!("{settings:?}").contains("c2VjcmV0"));
         assert!(matches!(settings.remote.proxy, Proxy::Url(_)));
+    }
+
+    #[test]
+    fn submodules_are_left_out_where_git_is_told_not_to_recurse() {
+        let submodules = |value| of(&[("submodule.recurse", value)]).map(|of| of.submodules);
+        assert_eq!(submodules("false").unwrap(), Some(false));
+        assert_eq!(submodules("On").unwrap(), Some(true));
+        assert!(submodules("perhaps").is_err());
+        assert_eq!(
+            of(&[("submodule.x.recurse", "0")]).unwrap().submodules,
+            None
+        );
+    }
+
+    #[test]
+    fn rules_that_may_be_broken_are_rules() {
+        assert!(HARMLESS.iter().all(|rule| ObjectRules::knows(rule)));
     }
 
     #[test]

@@ -5,9 +5,11 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use packhouse_client::cache::{Cache, CacheConfig, CacheStatus, CallOptions, CancelToken};
 use packhouse_client::{Credential, CredentialSource};
+use packhouse_object::ObjectId;
 use packhouse_testkit::git_site::GitSite;
 
 use super::{add, check_tree, config, open, path_of};
@@ -338,7 +340,9 @@ fn submodules_are_part_of_a_copy() {
     );
 
     let mut without = config(&world.path("without"));
-    without.submodules = false;
+    // As `submodules` of the configuration does.
+    let recurse = "submodule.recurse".to_owned();
+    without.git_config.insert(recurse, "false".to_owned());
     let without = Cache::open(without).unwrap();
     let entry = add(&without, &source);
     assert_eq!(entry.notes, ["1 submodules were left out"]);
@@ -511,6 +515,35 @@ fn content_that_is_not_what_its_pointer_says_is_not_taken() {
     assert_eq!(local.notes.len(), 1, "{:?}", local.notes);
 }
 
+/// Lists files that it does not have.
+struct Losing(WithLfs);
+
+impl Site for Losing {
+    fn answer(&self, request: Request<'_>, out: &mut (dyn Write + Send)) -> io::Result<()> {
+        if request.path == "/content" {
+            return out.write_all(
+                b"HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+            );
+        }
+        self.0.answer(request, out)
+    }
+}
+
+#[test]
+fn large_files_that_a_server_lists_and_has_lost_stay_pointers() {
+    let mut world = World::new();
+    with_pointers(&world, &[b"the content"]);
+    let site = Losing(WithLfs::new(&world, b"the content"));
+    let url = format!("{}big.git", world.serve(Arc::new(site)));
+    let entry = add(&open(&world), &url);
+    assert_eq!(entry.status, CacheStatus::Fresh);
+    assert!(
+        entry.notes[0].starts_with("1 files of Git LFS"),
+        "{:?}",
+        entry.notes
+    );
+}
+
 /// Damages all objects of a mirror.
 fn damage(mirror: &Path) {
     for folder in fs::read_dir(mirror.join("objects")).unwrap() {
@@ -600,4 +633,128 @@ fn a_call_that_is_cancelled_leaves_nothing() {
     let staging = fs::read_dir(cache.root().join(".packhouse/staging")).unwrap();
     assert_eq!(staging.count(), 0);
     add(&cache, &url);
+}
+
+/// Does not answer so many requests, each in another way.
+struct Flaky {
+    inner: Arc<GitSite>,
+    failing: Mutex<u32>,
+}
+
+impl Site for Flaky {
+    fn answer(&self, request: Request<'_>, out: &mut (dyn Write + Send)) -> io::Result<()> {
+        let mut failing = self.failing.lock().unwrap();
+        if *failing == 0 {
+            drop(failing);
+            return self.inner.answer(request, out);
+        }
+        *failing -= 1;
+        match *failing % 2 {
+            0 => Ok(()),
+            _ => write!(
+                out,
+                "HTTP/1.1 503 Busy\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+            ),
+        }
+    }
+}
+
+/// Weakness 10: what passes was a failure.
+#[test]
+fn a_remote_that_does_not_answer_once_is_asked_again() {
+    let mut world = World::new();
+    world.with_history("source");
+    let site = Arc::new(Flaky {
+        inner: GitSite::new(&world.path(""), true),
+        failing: Mutex::default(),
+    });
+    let url = format!("{}source.git", world.serve(site.clone()));
+    let cache = open(&world);
+    let call = CallOptions::default();
+    let fails = |times| *site.failing.lock().unwrap() = times;
+    fails(2);
+    cache.add(&url, None, &call).unwrap_err();
+    fails(1);
+    add(&cache, &url);
+    // Of a server that is known two questions are two ways to ask.
+    fails(4);
+    cache.refresh("source", &call).unwrap_err();
+    fails(3);
+    let entry = cache.refresh("source", &call).unwrap();
+    assert_eq!(
+        (entry.status, entry.error_message),
+        (CacheStatus::Fresh, None)
+    );
+}
+
+/// Other programs wrote dates, persons and modes in their own way, and `git clone` takes that.
+#[test]
+fn old_histories_that_git_complains_of_are_copied() {
+    let mut world = World::new();
+    let source = world.bare("source");
+    let blob = source.feed(&["hash-object", "-w", "--stdin"], b"content\n");
+    let written = |kind: &str, bytes: &[u8]| {
+        let args = ["hash-object", "-w", "-t", kind, "--literally", "--stdin"];
+        source.feed(&args, bytes).trim().to_owned()
+    };
+    let id = ObjectId::from_hex(blob.trim().as_bytes()).unwrap();
+    let file = [&b"100644 file\0"[..], id.as_bytes()].concat();
+    let sub = written("tree", &file);
+    let sub = ObjectId::from_hex(sub.as_bytes()).unwrap();
+    let tree = [file.as_slice(), b"040000 sub\0", sub.as_bytes()].concat();
+    let tree = written("tree", &tree);
+    let commit = format!(
+        "tree {tree}\nauthor A<a@example.com> 1313584730 +051800\ncommitter <c> 01 +0000\n\nOld\n"
+    );
+    let commit = written("commit", commit.as_bytes());
+    source.run(&["update-ref", "refs/heads/main", &commit]);
+    assert!(!source.try_run(&["fsck", "--strict"]).ok);
+    for (name, way) in [("path", Way::Path), ("http", Way::Http)] {
+        let url = world.url("source", way);
+        let cache = Cache::open(config(&world.path(name))).unwrap();
+        let entry = add(&cache, &url);
+        assert_eq!(entry.local_commit_hash.as_deref(), Some(commit.as_str()));
+        assert_eq!(
+            fs::read(entry.cache_path.join("sub/file")).unwrap(),
+            b"content\n"
+        );
+        let tree = Git::at(&entry.cache_path);
+        assert_eq!(tree.run(&["status", "--porcelain"]), "");
+        cache
+            .checkout("source", "main", &CallOptions::default())
+            .unwrap();
+    }
+}
+
+/// Never answers.
+struct Silent;
+
+impl Site for Silent {
+    fn answer(&self, _: Request<'_>, _: &mut (dyn Write + Send)) -> io::Result<()> {
+        std::thread::sleep(Duration::from_secs(3600));
+        Ok(())
+    }
+}
+
+#[test]
+fn a_call_of_a_silent_remote_ends_when_it_is_cancelled() {
+    let mut world = World::new();
+    let url = format!("{}source.git", world.serve(Arc::new(Silent)));
+    let cache = open(&world);
+    let token = CancelToken::new();
+    let call = CallOptions {
+        cancel: Some(&token),
+        progress: None,
+    };
+    std::thread::scope(|scope| {
+        let called = scope.spawn(|| cache.add(&url, None, &call));
+        std::thread::sleep(Duration::from_millis(200));
+        let begun = Instant::now();
+        token.cancel();
+        let ended = called.join().unwrap().unwrap_err();
+        assert_eq!(ended.to_string(), "cancelled");
+        // It would be given up after 20 seconds.
+        assert!(begun.elapsed() < Duration::from_secs(10));
+    });
+    assert!(cache.list().unwrap().is_empty());
 }

@@ -77,8 +77,10 @@ impl HttpClient {
             for offered in answer.objects {
                 let file = batch.iter().find(|file| file.oid == offered.oid);
                 if let (Some(file), Some(action)) = (file, offered.actions.download) {
-                    let response = self.download(action, edge)?;
-                    take(file, &mut reader_of(response, edge))?;
+                    // A server may have lost what it lists.
+                    if let Some(response) = self.download(action, edge)? {
+                        take(file, &mut reader_of(response, edge))?;
+                    }
                 }
             }
         }
@@ -142,7 +144,8 @@ impl HttpClient {
         }
     }
 
-    fn download(&self, action: Action, edge: &Edge<'_>) -> Result<Response, RemoteError> {
+    /// The content of a file; `None`: it is not there.
+    fn download(&self, action: Action, edge: &Edge<'_>) -> Result<Option<Response>, RemoteError> {
         let bad = |what: &str| self.failures.not_git(format!("its LFS answer has {what}"));
         let mut url = self.base.join(&action.href).map_err(|_| bad("no URL"))?;
         let mut headers = HeaderMap::new();
@@ -167,8 +170,10 @@ impl HttpClient {
             self.check_egress(&url)?;
             let request = self.client.get(url.clone()).headers(headers.clone());
             let response = self.answer(request, edge)?;
-            if response.status().is_success() {
-                return Ok(response);
+            match response.status() {
+                status if status.is_success() => return Ok(Some(response)),
+                StatusCode::NOT_FOUND | StatusCode::GONE => return Ok(None),
+                _ => {}
             }
             if !response.status().is_redirection() {
                 return Err(self.refusal(response, edge));
