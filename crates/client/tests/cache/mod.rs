@@ -1,6 +1,7 @@
 //! The cache against real remotes. Each weakness of the implementation that others have is a test here.
 
 mod basics;
+mod crowds;
 mod hostile;
 mod interrupted;
 mod killed;
