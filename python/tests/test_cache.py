@@ -2,11 +2,13 @@
 
 import asyncio
 import os
+import shutil
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import git_http
@@ -118,6 +120,32 @@ def test_a_configuration_has_the_fields_and_defaults_of_the_specification(tmp_pa
     for size in (0, -1, float("nan"), float("inf")):
         with pytest.raises(ValueError, match="Max cache size must be positive"):
             GitCacheConfig(max_cache_size_gb=size)
+
+
+@pytest.fixture
+def berlin(monkeypatch):
+    """Where clocks are put back an hour on the 25th of October 2026, at 01:00 UTC."""
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.parametrize("minutes, stale", [(30, False), (59, False), (61, True), (90, True)])
+def test_clocks_that_are_put_back_change_no_age(config, berlin, monkeypatch, minutes, stale):
+    now = datetime(2026, 10, 25, 1, 10, tzinfo=timezone.utc).timestamp()
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return datetime.fromtimestamp(now)
+
+    monkeypatch.setattr("packhouse.cache.config.datetime", Clock)
+    updated = datetime.fromtimestamp(now - minutes * 60)
+    assert datetime.fromtimestamp(now) - updated != timedelta(minutes=minutes)  # as the clocks on the wall tell it
+    entry = GitCacheEntry(name="a", source_url="u", cache_type="git", cache_path="/x", last_updated=updated)
+    assert config.is_entry_stale(entry) is stale
 
 
 def test_a_configuration_keeps_entries(config, tmp_path):
@@ -245,6 +273,40 @@ def test_one_copy_for_callers_at_once(manager, site, remote):
     assert len(site.fetches()) == 1
 
 
+def test_an_entry_that_is_older_than_the_timeout_is_stale(manager, remote):
+    entry = good(manager.cache_repository(remote.url))
+    manager.config.default_timeout_minutes = 0  # only what is given to the constructor is checked
+    time.sleep(0.01)
+    assert [found.status for found in manager.list_cache_entries()] == ["stale"]
+    assert manager.get_cache_stats()["stale_entries"] == 1
+    assert manager.get_cache_entry_details("repo")["is_stale"] is True
+    assert good(manager.get_cached_repository("repo")) == entry.cache_path
+    manager.config.default_timeout_minutes = 60
+    assert [found.status for found in manager.list_cache_entries()] == ["fresh"]
+
+
+def test_an_entry_whose_files_are_gone_is_missing(manager, remote):
+    entry = good(manager.cache_repository(remote.url))
+    shutil.rmtree(entry.cache_path)
+    assert [found.status for found in manager.list_cache_entries()] == ["missing"]
+    assert manager.get_cache_stats()["missing_entries"] == 1
+    missing = manager.get_cached_repository("repo")
+    assert isinstance(missing, Exception) and "Cache path does not exist" in str(missing)
+    assert manager.config.get_entry("repo").status == "missing"
+    details = good(manager.get_cache_entry_details("repo"))
+    assert details["exists"] is False and details["status"] == "missing"
+    again = good(manager.refresh_cache_entry("repo"))
+    assert again.status == "fresh" and (again.cache_path / "README.md").exists()
+
+
+def test_sizes_are_kept_and_not_measured_again(manager, remote):
+    entry = good(manager.cache_repository(remote.url))
+    before = manager.get_cache_stats()["total_size_bytes"]
+    (entry.cache_path / "beside.bin").write_bytes(bytes(1 << 20))
+    assert manager.get_cache_stats()["total_size_bytes"] == before
+    assert manager.list_cache_entries()[0].size_bytes == entry.size_bytes
+
+
 @pytest.mark.parametrize("name", ["../victim", "", ".", "..", "/abs", "a/b", "a\0b", "n" * 300, ".git"])
 def test_names_that_lead_elsewhere_are_refused(manager, remote, tmp_path, name):
     victim = tmp_path / "victim"
@@ -329,7 +391,7 @@ def test_a_leased_entry_stays(manager, remote):
     assert manager.clear_cache() is True and manager.list_cache_entries() == []
 
 
-def test_details(manager, remote, tmp_path):
+def test_details(manager, site, remote):
     good(manager.cache_repository(remote.url))
     details = good(manager.get_cache_entry_details("repo"))
     assert list(details)[:13] == (
@@ -338,6 +400,25 @@ def test_details(manager, remote, tmp_path):
     ).split()
     assert details["exists"] is True and details["local_branch"] == "main" and details["is_stale"] is False
     assert "current_remote_commit_hash" not in details  # asked just before
+
+    # As if that had been long ago.
+    with sqlite3.connect(manager.config.cache_root / ".packhouse/index.sqlite3") as catalog:
+        catalog.execute("UPDATE entries SET record = json_remove(record, '$.remote')")
+    catalog.close()
+    id = remote.commit({"new.txt": "new\n"}, "More")
+    details = good(manager.get_cache_entry_details("repo"))
+    assert details["current_remote_commit_hash"] == id != details["current_local_commit_hash"]
+    assert details["current_local_branch"] == details["current_remote_branch"] == "main"
+    assert details["current_has_upstream_changes"] is True
+    summary = "Remote is 1 commits ahead, local is 0 commits ahead. Latest remote commit: "
+    assert details["current_upstream_changes_summary"].startswith(summary)
+    assert datetime.fromisoformat(details["diff_check_timestamp"]) <= datetime.now()
+    site.down = True
+    with sqlite3.connect(manager.config.cache_root / ".packhouse/index.sqlite3") as catalog:
+        catalog.execute("UPDATE entries SET record = json_remove(record, '$.remote')")
+    catalog.close()
+    details = good(manager.get_cache_entry_details("repo"))
+    assert "503" in details["diff_check_error"] and details["exists"] is True
     assert str(manager.get_cache_entry_details("none")) == "Cache entry not found: none"
     assert str(manager.get_cached_repository("none")) == "Cache entry not found: none"
     assert str(manager.refresh_cache_entry("none")) == "Cache entry not found: none"
@@ -457,7 +538,7 @@ def test_the_loop_goes_on(manager, site, remote):
 
 
 def test_a_cancelled_copy_ends_and_leaves_nothing(manager, site, remote):
-    site.delay = 0.5
+    site.delay = 20
 
     async def cancelled():
         task = asyncio.create_task(manager.cache_repository_async(remote.url))
@@ -471,6 +552,22 @@ def test_a_cancelled_copy_ends_and_leaves_nothing(manager, site, remote):
     assert time.monotonic() - begun < 3 and not (manager.config.cache_root / "repo").exists()
     site.delay = 0.0
     good(manager.cache_repository(remote.url))
+
+
+def test_who_waits_for_a_copy_that_another_cancels_gets_it(manager, site, remote):
+    site.delay = 0.3
+
+    async def both():
+        first = asyncio.create_task(manager.cache_repository_async(remote.url))
+        await asyncio.sleep(0.1)
+        second = asyncio.create_task(manager.cache_repository_async(remote.url))
+        await asyncio.sleep(0.1)
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        return await second
+
+    assert good(asyncio.run(both())).status == "fresh"
 
 
 def test_coroutines_can_be_switched_off(config, remote):

@@ -1,6 +1,7 @@
 """The code of the guide of `metagit.core.gitcache`, as it stands in it, in the order of its sections; hosts aside."""
 
 import subprocess
+import sys
 from pathlib import Path
 
 import git_http
@@ -219,3 +220,11 @@ def test_the_modules_that_programs_import():
     assert GitCacheManager is packhouse.cache.GitCacheManager and GitCacheConfig is packhouse.cache.GitCacheConfig
     assert {CacheStatus, CacheType, GitCacheEntry} and issubclass(GitLabProvider, GitProvider)
     assert registry.get_all_providers() == []
+
+
+def test_importing_it_loads_pydantic_and_nothing_else_of_others():
+    code = "import sys, metagit.core.gitcache; print(*{name.partition('.')[0] for name in sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert {"metagit", "packhouse", "pydantic"} <= loaded
+    assert not loaded & {"rich", "ruamel", "yaml", "click", "loguru", "git", "requests", "httpx", "dotenv", "pytest"}

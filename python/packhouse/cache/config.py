@@ -112,7 +112,9 @@ class GitCacheConfig(BaseModel):
 
     def is_entry_stale(self, entry: GitCacheEntry) -> bool:
         """Whether the entry was updated longer ago than the timeout."""
-        return datetime.now() - entry.last_updated > timedelta(minutes=self.default_timeout_minutes)
+        # Local times without a zone differ by an hour more or less where clocks are put forward or back in between.
+        age = datetime.now().timestamp() - entry.last_updated.timestamp()
+        return age > timedelta(minutes=self.default_timeout_minutes).total_seconds()
 
     def get_cache_size_bytes(self) -> int:
         """The sizes of the entries together, as they were measured when each was made."""
