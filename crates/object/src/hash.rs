@@ -77,12 +77,19 @@ pub(crate) const HEADER_ROOM: usize = 32;
 
 /// Git's header `<kind> <size>\0` and its length.
 pub(crate) fn object_header(kind: ObjectKind, size: u64) -> ([u8; HEADER_ROOM], usize) {
-    use std::io::Write;
+    // By hand: every object has one.
     let mut header = [0; HEADER_ROOM];
-    let mut rest = &mut header[..];
-    write!(rest, "{kind} {size}\0").expect("the room is enough for any size");
-    let len = HEADER_ROOM - rest.len();
-    (header, len)
+    let word = kind.as_str().as_bytes();
+    header[..word.len()].copy_from_slice(word);
+    header[word.len()] = b' ';
+    let start = word.len() + 1;
+    let end = start + size.checked_ilog10().map_or(1, |log| log as usize + 1);
+    let mut rest = size;
+    for digit in header[start..end].iter_mut().rev() {
+        *digit = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    (header, end + 1)
 }
 
 #[cfg(test)]
@@ -95,6 +102,16 @@ mod tests {
         assert!(hash_object(ObjectKind::Tree, b"").unwrap().is_empty_tree());
         let id = hash_object(ObjectKind::Blob, b"hello\n").unwrap();
         assert_eq!(id.to_string(), "ce013625030ba8dba906f756967f9e9ca394464a");
+    }
+
+    #[test]
+    fn headers_are_those_of_git() {
+        for kind in ObjectKind::ALL {
+            for size in [0, 1, 9, 10, 99, 100, 12_345_678_901, u64::MAX - 1, u64::MAX] {
+                let (header, len) = object_header(kind, size);
+                assert_eq!(header[..len], *format!("{kind} {size}\0").as_bytes());
+            }
+        }
     }
 
     #[test]
