@@ -140,6 +140,9 @@ pub(crate) fn judge_entry<E>(
     mode: EntryMode,
     judge: &mut dyn FnMut(PathError) -> Result<(), E>,
 ) -> Result<Option<SpecialFile>, E> {
+    if is_ordinary(name) {
+        return Ok(None);
+    }
     judge_name(name, judge)?;
     let special = match special_names(name) {
         (false, false) => None,
@@ -158,6 +161,26 @@ pub(crate) fn judge_entry<E>(
         (Some(file), EntryMode::Tree | EntryMode::Submodule) => judge(PathError::NoFile(file))?,
     }
     Ok(None)
+}
+
+/// Whether nothing needs to be looked at further: the name has no byte that any of the names below needs. Nearly all
+/// names are so, and trees repeat them in every version.
+fn is_ordinary(name: &[u8]) -> bool {
+    const NEEDED: [bool; 256] = {
+        let mut needed = [false; 256];
+        needed[0] = true;
+        needed[b'/' as usize] = true;
+        needed[b'\\' as usize] = true;
+        // Short names.
+        needed[b'~' as usize] = true;
+        needed
+    };
+    // All others begin with a dot, on HFS+ perhaps behind characters that are not ASCII.
+    let first_is_ordinary =
+        matches!(name.first(), Some(first) if *first != b'.' && first.is_ascii());
+    first_is_ordinary
+        && name.len() <= MAX_PART_BYTES
+        && !name.iter().any(|byte| NEEDED[usize::from(*byte)])
 }
 
 fn judge_name<E>(name: &[u8], judge: &mut dyn FnMut(PathError) -> Result<(), E>) -> Result<(), E> {

@@ -6,13 +6,13 @@
 //! objects may not be left. So a pack cannot fill the memory by naming what is nowhere.
 
 use std::collections::HashMap;
-use std::collections::hash_map::{Entry, RandomState};
+use std::collections::hash_map::Entry;
 use std::hash::BuildHasher;
 
 use super::special::SpecialFiles;
 use super::{Context, ReceiveError};
 use crate::pack::check::{self, Link};
-use crate::{HashKind, ObjectId, ObjectKind, oid};
+use crate::{BuildIdHasher, HashKind, ObjectId, ObjectKind, oid};
 
 /// A batch of this many is handed on.
 const BATCH_LEN: usize = 8 << 10;
@@ -33,7 +33,8 @@ struct Named {
 pub(super) struct NamedBatch {
     named: Vec<Named>,
     recent: Vec<Link>,
-    hash: RandomState,
+    /// Ids made to meet in one place only get named again.
+    hash: BuildIdHasher,
 }
 
 impl NamedBatch {
@@ -41,7 +42,7 @@ impl NamedBatch {
         NamedBatch {
             named: Vec::new(),
             recent: Vec::new(),
-            hash: RandomState::new(),
+            hash: BuildIdHasher::default(),
         }
     }
 
