@@ -5,9 +5,11 @@ use std::process::Command;
 use std::sync::Arc;
 
 use packhouse_object::{
-    BlobSpool, ObjectKind, Pack, PackFileWriter, ReceiveLimits, Received, receive_pack,
+    BlobSpool, EntryKind, ObjectId, ObjectKind, Pack, PackFileWriter, ReceiveLimits, Received,
+    hash_object, receive_pack,
 };
 
+use super::crafted::{Crafted, Op, delta};
 use super::history::Numbers;
 use super::{cache, nothing};
 
@@ -56,13 +58,18 @@ impl Read for Content {
 
 #[test]
 fn a_blob_larger_than_memory_is_spooled_written_received_and_read() {
-    // Other tests run in this process: the memory is that of one with nothing else to do.
+    run_alone("the_process_that_is_measured");
+}
+
+#[test]
+fn bases_that_wait_take_the_memory_that_is_counted() {
+    run_alone("the_process_whose_bases_wait");
+}
+
+/// Other tests run in this process: the memory is that of one with nothing else to do.
+fn run_alone(test: &str) {
     let status = Command::new(std::env::current_exe().unwrap())
-        .args([
-            "packs::memory::the_process_that_is_measured",
-            "--exact",
-            "--ignored",
-        ])
+        .args([&format!("packs::memory::{test}"), "--exact", "--ignored"])
         .env("RAYON_NUM_THREADS", "2")
         .output()
         .unwrap();
@@ -76,7 +83,7 @@ fn a_blob_larger_than_memory_is_spooled_written_received_and_read() {
 }
 
 #[test]
-#[ignore = "run by the test above"]
+#[ignore = "run by a test above"]
 fn the_process_that_is_measured() {
     let dir = tempfile::tempdir().unwrap();
     let mut spool = BlobSpool::new(dir.path(), 1 << 20);
@@ -123,6 +130,43 @@ fn the_process_that_is_measured() {
         BLOB_BYTES
     );
 
+    let peak = peak_bytes();
+    assert!(peak < MOST_BYTES, "the process took {peak} bytes");
+}
+
+/// How many bases wait at once, each of which something much larger was made.
+const BASES: u32 = 64;
+const BASE_BYTES: u64 = 60_000;
+
+#[test]
+#[ignore = "run by a test above"]
+fn the_process_whose_bases_wait() {
+    let content = |number: u32| -> Vec<u8> {
+        let mut content = vec![0; BASE_BYTES as usize];
+        content[..4].copy_from_slice(&number.to_le_bytes());
+        content
+    };
+    let id = |number: u32| -> ObjectId { hash_object(ObjectKind::Blob, &content(number)).unwrap() };
+    let mut crafted = Crafted::new();
+    crafted.object(ObjectKind::Blob, &content(0));
+    for number in 0..BASES {
+        let base = id(number);
+        // Taken in this order: a large object, the next base, and one for which this base has to wait.
+        let large: Vec<Op<'_>> = (0..131).map(|_| Op::Copy(0, BASE_BYTES)).collect();
+        let large = delta(BASE_BYTES, 131 * BASE_BYTES, &large);
+        crafted.entry(EntryKind::RefDelta { base }, &large);
+        let next = (number + 1).to_le_bytes();
+        let next = [Op::Insert(&next), Op::Copy(4, BASE_BYTES - 4)];
+        let next = delta(BASE_BYTES, BASE_BYTES, &next);
+        crafted.entry(EntryKind::RefDelta { base }, &next);
+        let last = delta(BASE_BYTES, 4, &[Op::Copy(0, 4)]);
+        crafted.entry(EntryKind::RefDelta { base }, &last);
+    }
+    let pack = crafted.finish();
+    assert!(pack.len() < 200_000, "{} bytes", pack.len());
+    let dir = tempfile::tempdir().unwrap();
+    let limits = ReceiveLimits::default();
+    receive_pack(&mut &pack[..], dir.path(), &nothing(), &limits, &()).unwrap();
     let peak = peak_bytes();
     assert!(peak < MOST_BYTES, "the process took {peak} bytes");
 }

@@ -242,7 +242,11 @@ impl<'s, 'a> Worker<'s, 'a> {
         if children.is_empty() && !self.shared.collect {
             return Ok(None);
         }
-        let data = Bytes::from(std::mem::take(&mut self.result));
+        // What waits must not take more memory than is counted, by far: the room may be that of a larger one.
+        let data = match self.result.capacity() / 2 > self.result.len() {
+            true => Bytes::copy_from_slice(&self.result),
+            false => Bytes::from(std::mem::take(&mut self.result)),
+        };
         if self.shared.collect {
             self.objects.push((
                 position,
