@@ -11,6 +11,7 @@ mod tree;
 
 pub use error::SyntaxError;
 pub use rules::{ObjectRules, Severity};
+pub(crate) use tree::check_changed_tree;
 
 use crate::{ObjectId, ObjectKind, SpecialFile};
 

@@ -82,6 +82,11 @@ impl ObjectRules {
         Arc::make_mut(&mut self.skipped).insert(id);
     }
 
+    /// Whether no rule may be broken by any object.
+    pub(crate) fn are_strict(&self) -> bool {
+        self.severities.is_empty() && self.skipped.is_empty()
+    }
+
     /// Whether an object is taken despite a fault, whose text begins with the rule; `progress` is told of it if somebody
     /// wants to know.
     pub(crate) fn tolerate(
@@ -90,7 +95,7 @@ impl ObjectRules {
         fault: &dyn Display,
         progress: &dyn Progress,
     ) -> bool {
-        if self.severities.is_empty() && self.skipped.is_empty() {
+        if self.are_strict() {
             return false;
         }
         let text = fault.to_string();

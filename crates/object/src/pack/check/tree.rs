@@ -17,32 +17,92 @@ pub(super) fn check_tree(
     while !rest.is_empty() {
         let (entry, tail) = split_entry(rest).ok_or(SyntaxError::BadTree)?;
         rest = tail;
-        if entry.mode.starts_with(b"0") {
-            judge(SyntaxError::ZeroPaddedMode)?;
-        }
-        let mode = EntryMode::from_octal_str(entry.mode).ok_or(SyntaxError::BadMode)?;
-        let special = judge_entry(entry.name, mode, &mut |fault| judge(fault.into()))?;
-        if entry.id.is_null() {
-            return Err(SyntaxError::NullId);
-        }
+        let (mode, named) = entry.judge(judge)?;
         order
             .check_next(entry.name, mode.is_tree())
             .or_else(&mut *judge)?;
-        let kind = match mode {
-            EntryMode::Submodule => continue,
-            EntryMode::Tree => ObjectKind::Tree,
-            EntryMode::Blob | EntryMode::Executable | EntryMode::Symlink => ObjectKind::Blob,
-        };
-        let id = entry.id;
-        link(Link { id, kind, special });
+        named.into_iter().for_each(&mut link);
     }
     Ok(())
+}
+
+/// Checks a tree that has the names and modes of one which has passed without a fault, and tells of the ids that are not
+/// the same: most trees of a history are so made of the one before. `None`: more than ids differs.
+pub(crate) fn check_changed_tree(
+    passed: &[u8],
+    data: &[u8],
+    mut link: impl FnMut(Link),
+) -> Option<Result<(), SyntaxError>> {
+    if passed.len() != data.len() {
+        return None;
+    }
+    let mut start = 0;
+    while let Some(at) = first_difference(passed, data, start) {
+        // Up to there both have the same entries; which of them it is in the one that passed says.
+        let (nul, end) = loop {
+            let nul = start + bstr::ByteSlice::find_byte(passed.get(start..)?, 0)?;
+            let end = nul + 1 + HASH_LEN;
+            if at < end {
+                break (nul, end);
+            }
+            start = end;
+        };
+        if at <= nul {
+            return None;
+        }
+        let (entry, _) = split_entry(data.get(start..end)?)?;
+        match entry.judge(&mut Err) {
+            Ok((_, named)) => named.into_iter().for_each(&mut link),
+            Err(fault) => return Some(Err(fault)),
+        }
+        start = end;
+    }
+    Some(Ok(()))
+}
+
+/// Where two pieces of the same length differ first, from `start` on.
+fn first_difference(a: &[u8], b: &[u8], start: usize) -> Option<usize> {
+    const PIECE: usize = 256;
+    let mut at = start;
+    let pieces = a
+        .get(start..)?
+        .chunks(PIECE)
+        .zip(b.get(start..)?.chunks(PIECE));
+    for (a, b) in pieces {
+        if a != b {
+            let differs = a.iter().zip(b).position(|(a, b)| a != b);
+            return differs.map(|here| at + here);
+        }
+        at += a.len();
+    }
+    None
 }
 
 struct Entry<'a> {
     mode: &'a [u8],
     name: &'a [u8],
     id: ObjectId,
+}
+
+impl Entry<'_> {
+    /// Checks all but the order. Returns what it is, and the object that must be there for it.
+    fn judge(&self, judge: &mut Judge<'_>) -> Result<(EntryMode, Option<Link>), SyntaxError> {
+        if self.mode.starts_with(b"0") {
+            judge(SyntaxError::ZeroPaddedMode)?;
+        }
+        let mode = EntryMode::from_octal_str(self.mode).ok_or(SyntaxError::BadMode)?;
+        let special = judge_entry(self.name, mode, &mut |fault| judge(fault.into()))?;
+        if self.id.is_null() {
+            return Err(SyntaxError::NullId);
+        }
+        let kind = match mode {
+            EntryMode::Submodule => return Ok((mode, None)),
+            EntryMode::Tree => ObjectKind::Tree,
+            EntryMode::Blob | EntryMode::Executable | EntryMode::Symlink => ObjectKind::Blob,
+        };
+        let id = self.id;
+        Ok((mode, Some(Link { id, kind, special })))
+    }
 }
 
 /// The first entry, and what follows it.
@@ -162,6 +222,39 @@ mod tests {
             check(&[("100644", "a"), ("100644", "a-"), ("40000", "a0")]),
             Ok(3)
         );
+    }
+
+    #[test]
+    fn a_tree_with_other_ids_is_checked_by_them_alone() {
+        let names: Vec<String> = (0..40).map(|n| format!("file-{n:02}")).collect();
+        let entries: Vec<(&str, &str)> = names.iter().map(|name| ("100644", &name[..])).collect();
+        let passed = tree(&entries);
+        let len = passed.len() / entries.len();
+        let changed = |data: &[u8]| {
+            let mut links = Vec::new();
+            let checked = check_changed_tree(&passed, data, |link| links.push(link.id));
+            checked.map(|checked| checked.map(|()| links))
+        };
+        assert_eq!(changed(&passed), Some(Ok(Vec::new())));
+        for at in 0..passed.len() {
+            let mut data = passed.clone();
+            data[at] ^= 1;
+            let (start, is_id) = (at / len * len, at % len >= len - HASH_LEN);
+            let id = ObjectId::from_bytes_or_panic(&data[start + len - HASH_LEN..start + len]);
+            assert_eq!(changed(&data), is_id.then(|| Ok(vec![id])), "{at}");
+        }
+        // Several, next to each other and at both ends; one with a byte in it that ends names.
+        let mut data = passed.clone();
+        for entry in [0, 1, 20, 39] {
+            data[(entry + 1) * len - 1] = 0;
+        }
+        assert_eq!(
+            changed(&data).map(|found| found.map(|ids| ids.len())),
+            Some(Ok(4))
+        );
+        data[20 * len..][len - HASH_LEN..len].fill(0);
+        assert_eq!(changed(&data), Some(Err(SyntaxError::NullId)));
+        assert_eq!(changed(&passed[..len]), None);
     }
 
     #[test]

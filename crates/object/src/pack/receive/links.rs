@@ -46,6 +46,20 @@ impl NamedBatch {
         }
     }
 
+    /// As [`check_object`](Self::check_object) for a tree made of another that has passed without a fault, if it is like
+    /// that but for ids. Those that are the same were gathered then.
+    pub(super) fn check_changed_tree(
+        &mut self,
+        id: ObjectId,
+        passed: &[u8],
+        data: &[u8],
+        position: u32,
+    ) -> Option<Result<(), ReceiveError>> {
+        let checked = check::check_changed_tree(passed, data, |link| self.push(link, position))?;
+        let kind = ObjectKind::Tree;
+        Some(checked.map_err(|reason| ReceiveError::BadObject { id, kind, reason }))
+    }
+
     /// Checks the syntax of an object and gathers what it names, but for the parents of commits at which history is cut.
     pub(super) fn check_object(
         &mut self,

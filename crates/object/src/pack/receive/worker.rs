@@ -37,6 +37,8 @@ struct Frame {
     kind: ObjectKind,
     /// How many deltas it is from its root.
     depth: u32,
+    /// Whether it is of the pack, and so was checked.
+    is_checked: bool,
     body: Body,
     children: Children,
 }
@@ -152,6 +154,7 @@ impl<'s, 'a> Worker<'s, 'a> {
         Ok(Frame {
             kind,
             depth: 0,
+            is_checked: true,
             body,
             children,
         })
@@ -178,6 +181,7 @@ impl<'s, 'a> Worker<'s, 'a> {
         Ok(Frame {
             kind: header.kind,
             depth: 0,
+            is_checked: false,
             body,
             children,
         })
@@ -202,7 +206,7 @@ impl<'s, 'a> Worker<'s, 'a> {
             && entry.size <= self.shared.in_memory
             && self.apply_in_memory(entry, data)?
         {
-            return self.keep_result(base.kind, depth, position);
+            return self.keep_result(base, depth, position);
         }
         self.apply_in_file(base, depth, position)
     }
@@ -226,17 +230,16 @@ impl<'s, 'a> Worker<'s, 'a> {
 
     fn keep_result(
         &mut self,
-        kind: ObjectKind,
+        base: &Frame,
         depth: u32,
         position: u32,
     ) -> Result<Option<Frame>, ReceiveError> {
+        let kind = base.kind;
         let offset = self.shared.table.entry(position).offset;
         let limits = &self.shared.context.limits;
         limits.check_blob(kind, offset, self.result.len() as u64)?;
         let id = hash_object(kind, &self.result).map_err(|source| collision(offset, source))?;
-        let context = self.shared.context;
-        self.named
-            .check_object(id, kind, &self.result, position, context)?;
+        self.check_result(base, id, position)?;
         self.resolved.push(Resolved { position, id, kind });
         let children = self.shared.family.children(Some(position), &id);
         if children.is_empty() && !self.shared.collect {
@@ -260,10 +263,34 @@ impl<'s, 'a> Worker<'s, 'a> {
         let frame = Frame {
             kind,
             depth,
+            is_checked: true,
             body: Body::Memory(data),
             children,
         };
         Ok(Some(frame).filter(|frame| !frame.children.is_empty()))
+    }
+
+    /// Checks the object in `result`, which was made of `base`.
+    fn check_result(
+        &mut self,
+        base: &Frame,
+        id: ObjectId,
+        position: u32,
+    ) -> Result<(), ReceiveError> {
+        let context = self.shared.context;
+        if base.kind == ObjectKind::Tree
+            && base.is_checked
+            && context.limits.rules.are_strict()
+            && let Body::Memory(passed) = &base.body
+        {
+            let named = &mut self.named;
+            let checked = named.check_changed_tree(id, passed, &self.result, position);
+            if let Some(checked) = checked {
+                return checked;
+            }
+        }
+        self.named
+            .check_object(id, base.kind, &self.result, position, context)
     }
 
     /// Like [`Self::apply_in_memory`] and [`Self::keep_result`], in pieces.
@@ -324,6 +351,7 @@ impl<'s, 'a> Worker<'s, 'a> {
         Ok(body.filter(|_| !children.is_empty()).map(|body| Frame {
             kind,
             depth,
+            is_checked: true,
             body,
             children,
         }))
