@@ -5,11 +5,12 @@ use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::sync::Arc;
 
 use super::budget::Budget;
+use super::by_id::ById;
 use super::input::Arrived;
 use super::resolve::resolve;
 use super::scan::Scanned;
 use super::special::SpecialFiles;
-use super::table::{Content, Entry, Table};
+use super::table::{Content, Table};
 use super::{Context, ReceiveError};
 use crate::pack::FinishedPack;
 use crate::pack::deflate::Deflater;
@@ -18,7 +19,7 @@ use crate::pack::index::IndexEntry;
 use crate::pack::inflate;
 use crate::pack::seal::{SealedPack, seal, sync_with_index};
 use crate::pack::writer::read_full;
-use crate::{Database, NewObject, ObjectId, ObjectKind, Pack, oid};
+use crate::{Database, NewObject, ObjectId, Pack};
 
 /// Turns a small pack into objects, in its order.
 pub(super) fn into_objects(
@@ -43,7 +44,7 @@ pub(super) fn into_objects(
     }
     objects.append(&mut resolve(&mut scanned, context, true)?.objects);
     objects.sort_unstable_by_key(|(position, _)| *position);
-    let order = order_by_id(&scanned.table)?;
+    let order = ById::new(&scanned.table)?;
     let special = check_links(&mut scanned, context, &order)?;
     let objects: Vec<NewObject> = objects.into_iter().map(|(_, object)| object).collect();
     if !special.is_empty() {
@@ -59,7 +60,7 @@ pub(super) fn into_pack(
     context: Context<'_>,
 ) -> Result<FinishedPack, ReceiveError> {
     let outside = resolve(&mut scanned, context, false)?.outside_bases;
-    let order = order_by_id(&scanned.table)?;
+    let order = ById::new(&scanned.table)?;
     let special = check_links(&mut scanned, context, &order)?;
     let Scanned {
         arrived,
@@ -83,20 +84,19 @@ pub(super) fn into_pack(
 fn complete_pack(
     arrived: Arrived,
     table: &Table,
-    order: &[u32],
+    order: &ById,
     outside: Vec<ObjectId>,
     context: Context<'_>,
 ) -> Result<FinishedPack, ReceiveError> {
     // A base of the repository that the pack turned out to hold as well is not added to it.
-    let missing = |id: &ObjectId| find(table, order, id).is_none();
+    let missing = |id: &ObjectId| order.kind(table, id).is_none();
     let outside: Vec<ObjectId> = outside.into_iter().filter(missing).collect();
     let mut index: Vec<IndexEntry> = order
-        .iter()
-        .map(|position| {
-            let Entry {
-                id, crc32, offset, ..
-            } = *table.entry(*position);
-            IndexEntry { id, crc32, offset }
+        .entries(table)
+        .map(|entry| IndexEntry {
+            id: entry.id,
+            crc32: entry.crc32,
+            offset: entry.offset,
         })
         .collect();
     let bytes = arrived.quarantine.len();
@@ -118,41 +118,16 @@ fn complete_pack(
     seal(file, path, context.dir, end, count, &index).map_err(ReceiveError::Storage)
 }
 
-/// The positions of the entries by id; no id may be there twice.
-fn order_by_id(table: &Table) -> Result<Vec<u32>, ReceiveError> {
-    let mut order: Vec<u32> = (0..table.entries.len() as u32).collect();
-    order.sort_unstable_by_key(|position| table.entry(*position).id);
-    let twice = order
-        .windows(2)
-        .find(|pair| table.entry(pair[0]).id == table.entry(pair[1]).id);
-    match twice {
-        Some(pair) => Err(ReceiveError::Duplicate {
-            id: table.entry(pair[0]).id,
-        }),
-        None => Ok(order),
-    }
-}
-
-fn find(table: &Table, order: &[u32], id: &oid) -> Option<ObjectKind> {
-    let at = order
-        .binary_search_by(|position| (*table.entry(*position).id).cmp(id))
-        .ok()?;
-    match table.entry(order[at]).content {
-        Content::Object(kind) => Some(kind),
-        Content::OffsetDelta | Content::RefDelta => None,
-    }
-}
-
 fn check_links(
     scanned: &mut Scanned,
     context: Context<'_>,
-    order: &[u32],
+    order: &ById,
 ) -> Result<SpecialFiles, ReceiveError> {
     let table = &scanned.table;
     let links = std::mem::take(&mut scanned.links);
     links.check(
         context,
-        |id| find(table, order, id),
+        |id| order.kind(table, id),
         |position| table.entry(position).id,
     )
 }

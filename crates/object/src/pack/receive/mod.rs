@@ -12,6 +12,7 @@
 //! the size of the pack ([`ReceiveLimits::expansion_ratio`]).
 
 mod budget;
+mod by_id;
 mod error;
 mod family;
 mod finish;
