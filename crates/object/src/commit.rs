@@ -156,15 +156,28 @@ pub fn commit_links(data: &[u8]) -> Result<(ObjectId, Vec<ObjectId>, i64), Decod
     Ok((tree, parents, committer_time(lines).unwrap_or(0)))
 }
 
-/// The committer's time as Git's walk reads it: digits after the first `>` of the line.
+/// The committer's time as Git's walk reads it: the number after the first `>` of the line. As C has it, one that is too large
+/// counts as the largest, and one below zero wraps around, so that it is nearly as large. Of those the lower bits stay as they
+/// are, which are all that a commit graph has of any.
 fn committer_time(mut lines: HeaderLines<'_>) -> Option<i64> {
     lines.value("author")?;
     let committer = lines.value("committer")?;
     let after = &committer[committer.find_byte(b'>')? + 1..];
-    let digits = after.trim_start();
-    let end = digits
-        .iter()
-        .position(|byte| !byte.is_ascii_digit())
-        .unwrap_or(digits.len());
-    digits[..end].to_str().ok()?.parse().ok()
+    let number = after.trim_start();
+    let (is_negative, digits) = match number.split_first()? {
+        (b'-', digits) => (true, digits),
+        (b'+', digits) => (false, digits),
+        _ => (false, number),
+    };
+    let digits = digits.iter().take_while(|byte| byte.is_ascii_digit());
+    let value = digits.into_iter().try_fold(0u64, |value, digit| {
+        value.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
+    });
+    let value = match value {
+        Some(value) if is_negative => value.wrapping_neg(),
+        Some(value) => value,
+        None => u64::MAX,
+    };
+    const LOWER: u64 = u32::MAX as u64 | 3 << 32;
+    Some(i64::try_from(value).unwrap_or(i64::MAX & !(LOWER as i64) | (value & LOWER) as i64))
 }

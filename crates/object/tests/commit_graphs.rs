@@ -228,6 +228,64 @@ fn what_is_written_is_what_git_writes() {
     }
 }
 
+/// A graph has 34 bits for a time, and what `git` leaves out of one that is far off is left out here.
+#[test]
+fn times_far_off_are_those_that_git_takes_them_for() {
+    let git = random(&HistoryOptions::small(31));
+    let tree = git.id("main^{tree}");
+    let bits = |time: u64| i64::try_from(time & ((1 << 34) - 1)).unwrap();
+    let times = [
+        ("0", 0),
+        ("17179869183", (1 << 34) - 1),
+        ("17179869184", 1 << 34),
+        ("17179869261", (1 << 34) + 77),
+        ("1099511627779", (1 << 40) + 3),
+        ("9223372036854775807", (1 << 63) - 1),
+        ("9223372036854775813", (1 << 63) + 5),
+        ("18446744073709551616", u64::MAX),
+        ("-5", u64::MAX - 4),
+        ("", 0),
+    ];
+    let mut all = Vec::new();
+    for (number, (text, time)) in times.into_iter().enumerate() {
+        let person = "A <a@example.com> ";
+        let text = format!(
+            "tree {tree}\nauthor {person}0 +0000\ncommitter {person}{text} +0000\n\n{number}\n"
+        );
+        let write = [
+            "hash-object",
+            "-t",
+            "commit",
+            "-w",
+            "--literally",
+            "--stdin",
+        ];
+        let id = ObjectId::from_hex(git.run_with(&write, text.as_bytes()).trim_ascii()).unwrap();
+        git.run(&[
+            "update-ref",
+            &format!("refs/heads/far-{number}"),
+            &id.to_string(),
+        ]);
+        all.push((id, time));
+    }
+    let mut ours = Vec::new();
+    write_commit_graph(&database(&git), &commits(&git), 1, &mut ours, &()).unwrap();
+    git.run(&WRITE);
+    let path = git.path().join("objects/info/commit-graph");
+    let theirs = std::fs::read(&path).unwrap();
+    assert!(parts(&ours)["CDAT"] == parts(&theirs)["CDAT"]);
+    let (plain, known) = (database(&git), knows_nothing_else(&graphs(&git)));
+    for (id, time) in all {
+        assert_eq!(known.commit_links(id).unwrap().2, bits(time), "{time}");
+        let (_, _, seconds) = plain.commit_links(id).unwrap();
+        assert_eq!(bits(seconds.cast_unsigned()), bits(time));
+        match i64::try_from(time) {
+            Ok(time) => assert_eq!(seconds, time),
+            Err(_) => assert!(seconds > i64::MAX - (1 << 34)),
+        }
+    }
+}
+
 #[test]
 fn commits_that_change_odd_names_or_much_have_filters_that_rule_nothing_out_wrongly() {
     let git = random(&HistoryOptions {

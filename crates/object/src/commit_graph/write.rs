@@ -157,8 +157,8 @@ impl Content {
             commits.extend_from_slice(&first.to_be_bytes());
             commits.extend_from_slice(&second(&parents, &mut edges).to_be_bytes());
             let generation = u64::from(self.generations[*commit as usize]) << 34;
-            // Git takes a time before 1970 for that of 1970.
-            let time = graph.seconds(*commit).max(0).cast_unsigned() & TIME_MASK;
+            // As in Git, only the lower bits of a time that is far off are kept.
+            let time = graph.seconds(*commit).cast_unsigned() & TIME_MASK;
             commits.extend_from_slice(&(generation | time).to_be_bytes());
         }
         let filters_len: usize = self.filters.iter().map(Vec::len).sum();
