@@ -158,6 +158,8 @@ fn what_refs_reach_is_known_with_bitmaps_of_every_kind_and_without() {
     for seed in 7..10 {
         let git = scattered(seed);
         let all = commits(&git);
+        // Refs reach it, but not as a commit.
+        let tree = git.id(&format!("{}^{{tree}}", all[0]));
         let check = |is_bitmapped: bool| {
             let db = database(&git);
             assert_eq!(bitmapped(&db).is_some(), is_bitmapped);
@@ -167,13 +169,14 @@ fn what_refs_reach_is_known_with_bitmaps_of_every_kind_and_without() {
                     all[pick(seed, place + 20, all.len())],
                 ];
                 let reached = rev_list(&git, &[], &starts, &[]);
-                let wanted: IdSet = all.iter().copied().collect();
+                let wanted: IdSet = all.iter().copied().chain([tree]).collect();
                 let none = IdSet::default();
                 let left = unreached_commits(&db, &wanted, &starts, &none, &()).unwrap();
                 let expected: Ids = all
                     .iter()
                     .copied()
                     .filter(|id| !reached.contains(id))
+                    .chain([tree])
                     .collect();
                 assert_eq!(left.into_iter().collect::<Ids>(), expected);
             }

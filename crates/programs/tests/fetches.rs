@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use packhouse_programs::{Mode, ProgramCall, upload_pack};
 
 use crate::doors::{BOTH, World, environment};
-use crate::git::Git;
+use crate::git::{Git, init};
 
 /// Both have what `work` has on some refs.
 fn publish(world: &World, work: &Git) {
@@ -180,4 +180,35 @@ fn settings_of_bundles_are_told_where_they_are_to_be() {
     let lines = "0014bundle.version=10013bundle.mode=all\
                  0035bundle.Daily.uri=https://example.com/daily.bundle0000";
     assert!(ok && told == lines, "{told}");
+}
+
+#[test]
+fn what_is_missing_elsewhere_keeps_nobody_from_what_is_there() {
+    let world = World::new();
+    let work = world.work();
+    // Newer than the rest, so that it is met first.
+    work.run(&["checkout", "-q", "--orphan", "broken"]);
+    let lost = work.commit_file("b", "one\n");
+    work.commit_file("b", "two\n");
+    publish(&world, &work);
+    world.set("uploadpack.allowReachableSHA1InWant", "true");
+    let wanted = work.run(&["rev-parse", "main~1"]);
+    let is_had = |version: u8, what: &str| {
+        let [ours, gits] = BOTH.map(|name| {
+            let folder = format!("into-{name}-{version}-{}", &what[..8]);
+            let into = init(&world.path(&folder)).speaking(version);
+            into.try_run(&["fetch", "-q", &world.url(name), what]).ok
+        });
+        assert_eq!(ours, gits, "{version} {what}");
+        ours
+    };
+    for name in BOTH {
+        let (folder, file) = lost.split_at(2);
+        let objects = world.path(name).join("objects");
+        std::fs::remove_file(objects.join(folder).join(file)).unwrap();
+    }
+    for version in 0..=2 {
+        assert!(is_had(version, &wanted));
+        assert!(!is_had(version, &lost));
+    }
 }

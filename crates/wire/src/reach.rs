@@ -253,4 +253,24 @@ pub(crate) mod tests {
         assert_eq!(left(&[ids[2]]).into_iter().collect::<Vec<_>>(), [ids[3]]);
         assert!(left(&[ids[2], ids[3]]).is_empty());
     }
+
+    #[test]
+    fn what_is_missing_ends_history_and_only_commits_are_reached() {
+        let (db, ids) = history(&[(10, &[]), (20, &[0]), (30, &[1]), (40, &[1]), (50, &[3])]);
+        let commit = |id: ObjectId| {
+            let data = db.bytes_of(id, ObjectKind::Commit).unwrap();
+            NewObject::new(ObjectKind::Commit, data.to_vec()).unwrap()
+        };
+        // Without 1, and with a tag of what is not there.
+        let tag = format!("object {}\ntype commit\ntag t\n\n", ids[1]);
+        let tag = NewObject::new(ObjectKind::Tag, tag.into_bytes()).unwrap();
+        let tree = db.commit(ids[0]).unwrap().tree;
+        let kept = [0, 2, 3, 4].map(|at| commit(ids[at]));
+        let db = Database::new(Arc::new(ObjectCache::new(1 << 20)), 2)
+            .with_objects(kept.into_iter().chain([tag.clone()]));
+        let wanted: IdSet = [ids[0], ids[1], ids[3], tree].into_iter().collect();
+        let tips = [ids[4], ids[2], tag.id, ids[1]];
+        let left = unreached_commits(&db, &wanted, &tips, &IdSet::default(), &()).unwrap();
+        assert_eq!(left, [ids[0], ids[1], tree].into_iter().collect());
+    }
 }

@@ -2,14 +2,35 @@
 
 use super::{BitmapError, Bitmapped, Bits, ReachError, bitmapped};
 use crate::graph::{DateQueue, Graph};
-use crate::{Database, IdSet, ObjectId, ObjectKind, Progress, ReadError};
+use crate::{Database, IdSet, ObjectHeader, ObjectId, ObjectKind, Progress, ReadError};
 
 /// Cancellation is seen to once for so many commits.
 const COMMITS_PER_LOOK: u64 = 1024;
 
 /// Those of `wanted` that none of `tips` reaches, in a history that ends at the commits of `cut`. What is not a commit is never
-/// reached; tips that are not here, or do not lead to commits, are passed over.
+/// reached. Tips that do not lead to commits are passed over, and so is what is not here, be it a tip or an ancestor of one: as for
+/// Git, what is behind it counts as not reached.
 pub fn unreached_commits(
+    db: &Database,
+    wanted: &IdSet,
+    tips: &[ObjectId],
+    cut: &IdSet,
+    progress: &dyn Progress,
+) -> Result<IdSet, ReadError> {
+    // Bitmaps reach trees and blobs as well.
+    let (mut commits, mut others) = (IdSet::default(), IdSet::default());
+    for id in wanted {
+        let is_commit = |header: ObjectHeader| header.kind == ObjectKind::Commit;
+        match db.header(id)?.is_some_and(is_commit) {
+            true => commits.insert(*id),
+            false => others.insert(*id),
+        };
+    }
+    others.extend(unreached(db, &commits, tips, cut, progress)?);
+    Ok(others)
+}
+
+fn unreached(
     db: &Database,
     wanted: &IdSet,
     tips: &[ObjectId],
@@ -21,9 +42,7 @@ pub fn unreached_commits(
     }
     let mut starts = Vec::with_capacity(tips.len());
     for tip in tips {
-        if db.contains(tip)?
-            && let (commit, ObjectKind::Commit) = db.peel(tip)?
-        {
+        if let Some((commit, ObjectKind::Commit)) = if_here(db.peel(tip))? {
             starts.push(commit);
         }
     }
@@ -44,6 +63,15 @@ pub fn unreached_commits(
         Ok(left) => Ok(left),
         Err(ReachError::Read(error)) => Err(error),
         Err(ReachError::Bitmap(_)) => unreachable!("no bitmaps are read"),
+    }
+}
+
+/// `None` where an object is not here, or is none of the kind that it is named as.
+fn if_here<T>(read: Result<T, ReadError>) -> Result<Option<T>, ReadError> {
+    match read {
+        Ok(read) => Ok(Some(read)),
+        Err(ReadError::NotFound { .. } | ReadError::WrongKind { .. }) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
@@ -74,8 +102,9 @@ impl<'a> Walk<'a> {
             if self.left.is_empty() {
                 return Ok(self.left);
             }
-            if !self.is_reached(start)? {
-                let commit = self.graph.number(*start)?;
+            if !self.is_reached(start)?
+                && let Some(commit) = if_here(self.graph.number(*start))?
+            {
                 queue.push(self.graph.seconds(commit), commit);
             }
         }
@@ -96,8 +125,10 @@ impl<'a> Walk<'a> {
             }
             self.seen.insert(id);
             self.left.remove(&id);
-            for parent in self.graph.parents(commit)? {
-                queue.push(self.graph.seconds(parent), parent);
+            for parent in self.graph.parent_ids(commit).to_vec() {
+                if let Some(parent) = if_here(self.graph.number(parent))? {
+                    queue.push(self.graph.seconds(parent), parent);
+                }
             }
         }
         Ok(self.left)
