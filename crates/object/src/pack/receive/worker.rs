@@ -88,7 +88,7 @@ impl<'s, 'a> Worker<'s, 'a> {
             if let Some(child) = child {
                 self.push(child)?;
             }
-            if self.resolved.len() >= BATCH_LEN {
+            if self.resolved.len() >= BATCH_LEN || self.named.is_full() {
                 self.flush()?;
                 if self.shared.is_stopped() {
                     break;
