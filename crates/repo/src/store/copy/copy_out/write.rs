@@ -90,8 +90,10 @@ impl Copy<'_> {
 
 /// Writes what a reader has left into a file, and tells trouble with one from trouble with the other.
 fn pour(data: &mut FileReader, file: &mut File, local: &Path) -> Result<(), StoreError> {
-    if data.size() >= AHEAD_FROM {
-        return pour_ahead(data, file, local);
+    if data.size() >= AHEAD_FROM
+        && let Some(poured) = pour_ahead(data, file, local)
+    {
+        return poured;
     }
     let mut piece = vec![0; PIECE_LEN.min(data.size() as usize)];
     loop {
@@ -104,13 +106,18 @@ fn pour(data: &mut FileReader, file: &mut File, local: &Path) -> Result<(), Stor
     }
 }
 
-/// The same with another thread that reads: inflating and writing take about as long as each other.
-fn pour_ahead(data: &mut FileReader, file: &mut File, local: &Path) -> Result<(), StoreError> {
+/// The same with another thread that reads: inflating and writing take about as long as each other. `None`, and nothing
+/// done, where there is no thread to be had.
+fn pour_ahead(
+    data: &mut FileReader,
+    file: &mut File,
+    local: &Path,
+) -> Option<Result<(), StoreError>> {
     let (filled, pieces) = mpsc::sync_channel::<io::Result<Vec<u8>>>(PIECES_AHEAD);
     let (give_back, written) = mpsc::channel::<Vec<u8>>();
     thread::scope(|scope| {
         // It ends at the end of the data, with an error, or when nobody writes any more.
-        scope.spawn(move || {
+        let read_all = move || {
             loop {
                 let mut piece = written.try_recv().unwrap_or_default();
                 piece.clear();
@@ -124,13 +131,16 @@ fn pour_ahead(data: &mut FileReader, file: &mut File, local: &Path) -> Result<()
                     return;
                 }
             }
-        });
-        for piece in pieces {
+        };
+        let reader = thread::Builder::new().spawn_scoped(scope, read_all);
+        reader.ok()?;
+        let mut write = |piece: io::Result<Vec<u8>>| {
             let piece = piece.map_err(StoreError::Source)?;
             file.write_all(&piece).map_err(StoreError::local(local))?;
             // It may have read all.
             let _ = give_back.send(piece);
-        }
-        Ok(())
+            Ok(())
+        };
+        Some(pieces.into_iter().try_for_each(&mut write))
     })
 }
