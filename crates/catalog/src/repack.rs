@@ -6,11 +6,11 @@
 //!
 //! A repack loses no object, with one exception: a *drop* takes packs of what no ref reached out of the list, and puts
 //! nothing in their place. What always holds: **no object is lost that a ref reaches, or that anything builds on which is
-//! still to be written.** Two checks see to that, each in the transaction itself, under the lock of the repository's row:
+//! still to be written.** These checks see to that, each in the transaction itself, under the lock of the repository's row:
 //! - a drop is refused unless the repository has the very generation on which it was seen that nothing needs the packs:
 //!   so whatever was published before it was looked at;
-//! - a publish or a fork is refused if objects were dropped since the generation of the state it was checked against: so
-//!   whatever comes after it was checked without them.
+//! - a publish, a fork or a repack is refused if objects were dropped since the generation of the state it was checked
+//!   against, or made from: so whatever comes after it was made without them.
 
 use crate::ids::RepoId;
 use crate::lane::{Done, Work};
@@ -28,6 +28,8 @@ pub struct Repack {
     pub packs: Vec<NewPack>,
     /// When: from now on what no ref reached is kept apart.
     pub at_ms: i64,
+    /// The generation of the state that the packs were made from.
+    pub made_at: i64,
     /// Of a drop: the generation on which it was seen that nothing needs what only the packs that go have.
     pub drops_at: Option<i64>,
 }
@@ -38,7 +40,7 @@ pub enum RepackError {
     /// The repository no longer lists all of these packs: somebody else repacked it, or it was deleted.
     #[error("the packs were replaced by somebody else meanwhile")]
     Raced,
-    /// Of a drop: the repository has changed since it was looked at.
+    /// Of a drop: the repository has changed since it was looked at. Of any other repack: it has dropped objects since.
     #[error("the repository has changed")]
     Stale,
     /// Packs lay unlisted for so long that their bytes are being deleted. Store the bytes again under other names.

@@ -53,6 +53,7 @@ fn repack(repo: RepoId, replaced: &[u8], packs: &[u8]) -> Repack {
         replaced: replaced.iter().map(|number| key(*number)).collect(),
         packs: packs.iter().map(|number| new(*number)).collect(),
         at_ms: AT,
+        made_at: i64::MAX,
         drops_at: None,
     }
 }
@@ -173,6 +174,12 @@ async fn what_was_checked_before_a_drop_is_refused(db: &Database) {
         checked_at,
         ..publish(repo, vec![edit("refs/heads/b", None, Some(1))])
     };
+    let made = Repack {
+        made_at: apart,
+        ..repack(repo, &[], &[9])
+    };
+    let stale = catalog.repack(made).await;
+    assert!(matches!(stale, Err(RepackError::Stale)), "{stale:?}");
     let stale = catalog.publish(at(apart)).await;
     assert!(matches!(stale, Err(PublishError::Stale)), "{stale:?}");
     assert_eq!(target(&catalog, repo, "refs/heads/b").await, None);

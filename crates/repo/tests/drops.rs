@@ -285,6 +285,33 @@ async fn what_something_younger_names_stays_for_as_long_as_that() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_all_refs_reached_once_stays_if_one_reaches_it_again() {
+    for place in [Place::local(), Place::with_distant_bucket()] {
+        let node = place.node("a", NEVER).await;
+        let org = new_org(&node).await;
+        let repo = new_repo(&node, org, "r").await;
+        let only = put(&repo, "only", "a", "kept").await.commit;
+        let id = id_of(&node, org, "r").await;
+        let repack = async || node.repack(id, RepackHow::Full, go_on()).await.unwrap();
+        node.fold(id).await.unwrap();
+        repack().await.unwrap();
+        assert!(delete_branch(&repo, "only").await);
+        // The pack is set apart as it is, and what the refs reached in it is known from the bitmaps that it still has.
+        repack().await.unwrap();
+        let statuses = repo.receive(push("only", None, only, None)).await.unwrap();
+        assert_eq!(statuses, [CommandStatus::Ok]);
+        let dropped = node.drop_unreachable(id, i64::MAX, go_on()).await;
+        assert_eq!(dropped.unwrap(), None);
+        let fresh = place.node("fresh", NEVER).await;
+        let repo = fresh.repository(org, "r").await.unwrap().unwrap();
+        assert_eq!(content(&repo, "only", "a").await.unwrap(), b"kept");
+        check_complete(&repo).await;
+        fresh.shutdown().await;
+        node.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_pack_that_is_pushed_again_is_set_apart_no_longer() {
     let world = World::set_apart(Place::local()).await;
     let mut writer = PackFileWriter::create(world.place.folder.path()).unwrap();

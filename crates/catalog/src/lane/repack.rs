@@ -59,6 +59,10 @@ pub(super) fn decide<'a>(state: &State, repack: &'a Repack, writes: &mut Writes<
     if repack.drops_at.is_some_and(|at| at != repo.row.generation) {
         return Done::Stale;
     }
+    // What was made before may have, or name, what is gone.
+    if repack.made_at < repo.row.dropped_generation {
+        return Done::Stale;
+    }
     if let Err(condemned) = revive(state, repo.row.org, &repack.packs, writes) {
         return Done::Condemned(condemned);
     }

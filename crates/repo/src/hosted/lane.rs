@@ -360,7 +360,8 @@ fn prepare_in_order(
     prepared
 }
 
-/// A scope of the object cache that no repository has, whose scopes are their ids, and none was given before.
+/// A scope of the object cache that none was given before. No repository has it: their scopes are ids, or hashes (`scope_of`
+/// in `state.rs`) of which none is among the greatest numbers but by a chance of one in many millions of millions.
 fn unlisted_scope() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(u64::MAX);
     NEXT.fetch_sub(1, Ordering::Relaxed)

@@ -151,13 +151,16 @@ impl Engine {
         if replaced.is_empty() && written.packs.is_empty() {
             return Ok(None);
         }
-        self.replace_packs(slot, replaced, written, is_full).await
+        self.replace_packs(slot, state.generation(), replaced, written, is_full)
+            .await
     }
 
-    /// Stores the new packs and lists them in the place of the old ones.
+    /// Stores the new packs, made from the state of a generation, and lists them in the place of the old ones. `None`:
+    /// others were faster.
     async fn replace_packs(
         &self,
         slot: &SharedSlot,
+        made_at: i64,
         replaced: Vec<[u8; 32]>,
         written: Output,
         is_full: bool,
@@ -184,6 +187,7 @@ impl Engine {
                 replaced: replaced.clone(),
                 packs: stored.iter().map(|pack| pack.row.clone()).collect(),
                 at_ms: now_ms(),
+                made_at,
                 drops_at: None,
             };
             let condemned = match self.catalog.repack(repack).await {

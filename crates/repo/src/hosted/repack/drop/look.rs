@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use packhouse_catalog::PackSource;
 use packhouse_object::{
     Counted, Database, FinishedPack, IdSet, NewObject, ObjectCache, ObjectId, ObjectKind, Pack,
-    Progress, ReadError, Wanted, count_to_send, repack,
+    Progress, ReadError, Wanted, count_objects, count_to_send, repack,
 };
 
 use super::super::failed;
@@ -59,13 +59,6 @@ struct Used {
     reached: IdSet,
     /// What objects that stay name, or one of these, and no ref reaches.
     named: IdSet,
-}
-
-impl Used {
-    /// Notes that something names an object; whether that was not known.
-    fn name(&mut self, id: ObjectId) -> bool {
-        !self.reached.contains(&id) && self.named.insert(id)
-    }
 }
 
 /// The places where objects are looked up.
@@ -125,8 +118,21 @@ impl Look {
             haves: self.haves.clone(),
             ..Wanted::default()
         };
-        let reached = count_to_send(&places.all, &wanted, self).map_err(stopped)?;
-        for id in reached.others() {
+        // A pack with all that refs reached once may be what is to go now, with its bitmaps, which would say what is reached
+        // without naming it.
+        let counted;
+        let to_send;
+        let reached = match self.due.iter().any(|pack| pack.bitmap().is_some()) {
+            true => {
+                counted = count_objects(&places.all, &wanted, self).map_err(stopped)?;
+                &counted.ids[..]
+            }
+            false => {
+                to_send = count_to_send(&places.all, &wanted, self).map_err(stopped)?;
+                to_send.others()
+            }
+        };
+        for id in reached {
             if let Place::Goes = self.place(places, *id)? {
                 used.reached.insert(*id);
             }
@@ -137,11 +143,7 @@ impl Look {
     /// What is named of it by what stays, and by what is kept for that.
     fn find_named(&self, places: &mut Places, used: &mut Used) -> Result<(), RepoError> {
         let mut new: Vec<ObjectId> = Vec::new();
-        let mut look = |id: ObjectId| {
-            let goes = matches!(self.place(places, id)?, Place::Goes);
-            new.extend((goes && used.name(id)).then_some(id));
-            Ok(())
-        };
+        let mut look = |id| self.name(id, places, used, &mut new);
         for object in self.tail() {
             closure::each_named_by(object, &mut look)?;
         }
@@ -161,11 +163,22 @@ impl Look {
                 kind: header.kind,
                 data,
             };
-            closure::each_named_by(&object, &mut |id| {
-                let goes = matches!(self.place(places, id)?, Place::Goes);
-                new.extend((goes && used.name(id)).then_some(id));
-                Ok(())
-            })?;
+            closure::each_named_by(&object, &mut |id| self.name(id, places, used, &mut new))?;
+        }
+        Ok(())
+    }
+
+    /// Notes that something that stays names an object, and in `new` that this was not known of one that is to go.
+    fn name(
+        &self,
+        id: ObjectId,
+        places: &mut Places,
+        used: &mut Used,
+        new: &mut Vec<ObjectId>,
+    ) -> Result<(), RepoError> {
+        let goes = matches!(self.place(places, id)?, Place::Goes);
+        if goes && !used.reached.contains(&id) && used.named.insert(id) {
+            new.push(id);
         }
         Ok(())
     }

@@ -123,7 +123,8 @@ impl Engine {
                         packs,
                         by_git: false,
                     };
-                    self.replace_packs(slot, Vec::new(), packs, false).await?;
+                    self.replace_packs(slot, state.generation(), Vec::new(), packs, false)
+                        .await?;
                     continue;
                 }
             }
@@ -132,6 +133,7 @@ impl Engine {
                 replaced: due.iter().map(|open| open.key).collect(),
                 packs: Vec::new(),
                 at_ms: now_ms(),
+                made_at: state.generation(),
                 drops_at: Some(state.generation()),
             };
             match self.catalog.repack(dropped).await {
