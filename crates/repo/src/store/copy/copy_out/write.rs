@@ -19,6 +19,10 @@ use crate::store::{FileType, NoProgress, StoreError, StoreProgress};
 
 /// The most files of a folder that one thread writes at a stretch.
 const GROUP_FILES: usize = 64;
+
+/// How many such stretches are written before the caller is asked whether to go on.
+const ROUND_GROUPS: usize = 128;
+
 const PIECE_LEN: usize = 256 << 10;
 /// Files from this size on are read by a thread of their own while they are written.
 const AHEAD_FROM: u64 = 8 << 20;
@@ -46,9 +50,22 @@ impl Copy<'_> {
             progress.step(done, Some(writes.len() as u64));
             results
         };
-        let write_all = || groups.into_par_iter().map(write_group).collect();
-        let results: Vec<Vec<_>> = on_processors(write_all);
-        results.into_iter().flatten().collect()
+        let mut results = Vec::with_capacity(writes.len());
+        for round in groups.chunks(ROUND_GROUPS) {
+            // Asked here as well: some callers cannot tell other threads that they are interrupted.
+            if progress.cancelled() {
+                break;
+            }
+            if let [group] = round {
+                results.extend(write_group(group));
+                continue;
+            }
+            let write_round = || round.par_iter().map(|group| write_group(group)).collect();
+            let written: Vec<Vec<_>> = on_processors(write_round);
+            results.extend(written.into_iter().flatten());
+        }
+        results.resize_with(writes.len(), || Err(StoreError::Cancelled));
+        results
     }
 
     fn write_group(
@@ -77,7 +94,7 @@ impl Copy<'_> {
                 return destination.write(folder, target, Content::Link(&link), seconds);
             }
             let local = destination.local_path(target);
-            let mut fill = |file: &mut File| pour(&mut data, file, &local);
+            let mut fill = |file: &mut File| pour(&mut data, file, &local, progress);
             let content = Content::File {
                 executable: pair.source.stored.file_type == FileType::Executable,
                 write: &mut fill,
@@ -89,9 +106,14 @@ impl Copy<'_> {
 }
 
 /// Writes what a reader has left into a file, and tells trouble with one from trouble with the other.
-fn pour(data: &mut FileReader, file: &mut File, local: &Path) -> Result<(), StoreError> {
+fn pour(
+    data: &mut FileReader,
+    file: &mut File,
+    local: &Path,
+    progress: &dyn StoreProgress,
+) -> Result<(), StoreError> {
     if data.size() >= AHEAD_FROM
-        && let Some(poured) = pour_ahead(data, file, local)
+        && let Some(poured) = pour_ahead(data, file, local, progress)
     {
         return poured;
     }
@@ -103,6 +125,9 @@ fn pour(data: &mut FileReader, file: &mut File, local: &Path) -> Result<(), Stor
         }
         file.write_all(&piece[..n])
             .map_err(StoreError::local(local))?;
+        if progress.cancelled() {
+            return Err(StoreError::Cancelled);
+        }
     }
 }
 
@@ -112,6 +137,7 @@ fn pour_ahead(
     data: &mut FileReader,
     file: &mut File,
     local: &Path,
+    progress: &dyn StoreProgress,
 ) -> Option<Result<(), StoreError>> {
     let (filled, pieces) = mpsc::sync_channel::<io::Result<Vec<u8>>>(PIECES_AHEAD);
     let (give_back, written) = mpsc::channel::<Vec<u8>>();
@@ -139,7 +165,10 @@ fn pour_ahead(
             file.write_all(&piece).map_err(StoreError::local(local))?;
             // It may have read all.
             let _ = give_back.send(piece);
-            Ok(())
+            match progress.cancelled() {
+                true => Err(StoreError::Cancelled),
+                false => Ok(()),
+            }
         };
         Some(pieces.into_iter().try_for_each(&mut write))
     })
