@@ -1,11 +1,19 @@
 """The command line of embedded stores: reading, writing, history, refs, and what it says when something is wrong."""
 
+import contextlib
+import fcntl
+import io
 import json
 import os
+import pty
 import re
+import resource
+import select
 import stat
+import struct
 import subprocess
 import tarfile
+import termios
 import time
 import zipfile
 
@@ -673,6 +681,18 @@ def test_submodules_and_odd_modes_are_read_around(store):
     assert store.git("ls-tree", "main", "sub").startswith("160000 commit")
     store("cp", ":odd", "out.txt")
     assert (store.folder / "out.txt").read_text() == "x"
+    # It has no content that could be copied, and goes along where ids do.
+    synced = store.run("sync", ":", "out")
+    assert synced.returncode == 0 and synced.stderr == "WARNING: sub: a submodule: skipping\n"
+    assert sorted(os.listdir(store.folder / "out")) == ["new", "odd"]
+    store("tar", "a.tar")
+    with tarfile.open(store.folder / "a.tar") as archive:
+        assert archive.getmember("sub").isdir() and len(archive.getmembers()) == 3
+    assert "directory" in store.error("cat", ":sub").lower()
+    store("mv", ":sub", ":moved")
+    assert store.git("ls-tree", "main", "moved").startswith("160000 commit")
+    store("rm", ":moved")
+    assert store("ls").split() == ["new", "odd"]
 
 
 def test_what_is_no_repository_is_refused_unchanged(store):
@@ -682,11 +702,19 @@ def test_what_is_no_repository_is_refused_unchanged(store):
     assert os.listdir(store.repo) == ["precious.txt"] and kept.read_text() == "mine"
 
 
-def test_another_object_format_is_refused_in_one_sentence(store):
-    foreign(store, "--object-format=sha256")
-    for args in (["ls"], ["write", "a"]):
-        assert "sha256" in store.error(*args, input="a")
-    assert store.git("count-objects").startswith("0 objects")
+def test_other_forms_of_storage_are_refused_in_one_sentence(store):
+    for args, setting, says in (
+        (["--object-format=sha256"], None, "object format sha256"),
+        ([], ("remote.origin.promisor", "true"), "partial clone"),
+    ):
+        foreign(store, *args)
+        if setting:
+            store.git("config", *setting)
+        for command in (["ls"], ["write", "a"], ["restore", "."], ["gc"], ["destroy", "-f"]):
+            complaint = store.error(*command, input="a")
+            assert says in complaint and complaint.count("\n") == 1
+        assert store.git("count-objects").startswith("0 objects") and not (store.repo / "gitstore.lock").exists()
+        subprocess.run(["rm", "-r", store.repo], check=True)
 
 
 # the rest
@@ -699,12 +727,64 @@ def test_a_reader_that_leaves_early_is_no_error(filled):
     assert done.stderr == "" and done.stdout == "hello world\n.hidden\n"
 
 
+def test_long_work_shows_what_it_does_on_a_terminal_alone(store):
+    store("init")
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        tar.addfile(tarfile.TarInfo("a"))
+
+    def run(*args, until=None):
+        """Gives the command its input once it shows something on its terminal; what it prints, and what it shows."""
+        terminal, end = pty.openpty()
+        fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        process = subprocess.Popen(
+            [store.program, *args], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=end,
+            env=store.env | {"TERM": "xterm"},
+        )  # fmt: skip
+        os.close(end)
+        shown, stop = b"", time.monotonic() + 60
+        while until is not None and until not in shown:
+            assert time.monotonic() < stop, shown
+            if select.select([terminal], [], [], 1)[0]:
+                shown += os.read(terminal, 4096)
+        printed, _ = process.communicate(archive.getvalue(), timeout=60)
+        assert process.returncode == 0
+        # What is left to read, until the other end is closed.
+        with contextlib.suppress(OSError):
+            while more := os.read(terminal, 4096):
+                shown += more
+        os.close(terminal)
+        return printed, shown
+
+    printed, shown = run("untar", until=b"unpacking")
+    assert printed == b"" and shown.count(b"\n") == 0, "the line goes when the work is done"
+    printed, shown = run("--json", "untar")
+    assert json.loads(printed)["add"] == [] and shown == b""
+    assert store.run("untar", input=archive.getvalue(), text=False).stderr == b""
+
+
 def test_pack_and_gc_change_nothing_visible(filled):
     before = filled("ls", "-R", "-l", "--full-hash")
     assert filled.json("--json", "pack")["packed"] > 0
     filled("gc")
     assert filled("ls", "-R", "-l", "--full-hash") == before
     assert filled.git("count-objects", "-v").splitlines()[0] == "count: 0"
+
+
+def test_commands_answer_at_once(filled):
+    """10 ms are promised. The program that is tested is not optimised, and so has twice as long: of a processor, at best."""
+
+    def spent():
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return usage.ru_utime + usage.ru_stime
+
+    for args in (["cat", "hello.txt"], ["ls", "-R"], ["--version"]):
+        costs = []
+        for _ in range(10):
+            before = spent()
+            filled(*args)
+            costs.append(spent() - before)
+        assert min(costs) < 0.02, args
 
 
 def test_executables_stay_executable(store):

@@ -5,7 +5,7 @@ import signal
 import subprocess
 
 import pytest
-from store import Gitstore, Service, eventually
+from store import Gitstore, Service, environment, eventually
 
 pytestmark = pytest.mark.once
 
@@ -132,6 +132,27 @@ def test_symbolic_links_are_kept_or_followed(store):
     assert store("ls", "-l", "one").endswith("one -> a.txt\n")
 
 
+def test_times_decide_what_is_the_same_unless_contents_are_asked_for(store):
+    store("sync", "src", ":d")
+    changed = store.file("src/a.txt", "changed")
+    os.utime(changed, (1, 1))
+    for args in (["sync", "src", ":d"], ["cp", "--delete", "src/", ":d"]):
+        assert store(*args, "-n") == "" and store(*args, "-n", "-c") == "~ :d/a.txt\n"
+        store(*args)
+        assert store("cat", "d/a.txt") == "a"
+    store("sync", "-c", "src", ":d")
+    assert store("cat", "d/a.txt") == "changed"
+    for args in (["sync", ":d", "out"], ["cp", "--delete", ":d/", "out"]):
+        store(*args)
+        older = store.file("out/a.txt", "older")
+        os.utime(older, (1, 1))
+        assert store(*args, "-n") == "" and store(*args, "-n", "-c") == "~ out/a.txt\n"
+        store(*args)
+        assert older.read_text() == "older"
+        store(*args, "-c")
+        assert older.read_text() == "changed"
+
+
 def test_errors_are_told_and_the_rest_is_copied(store):
     done = store.run("cp", "--ignore-errors", "src/a.txt", "absent", ":x")
     assert done.returncode == 1 and "ERROR: absent: " in done.stderr
@@ -185,6 +206,20 @@ def test_ctrl_c_ends_a_copy_without_leftovers(store):
         assert process.returncode == 130, (args, complaint)
         assert sorted(path for path in store.repo.rglob("*") if path.is_file()) == before, args
     assert store("ls") == ""
+    store("cp", "large", ":")
+    store("cp", "src/", ":")
+    out = store.folder / "out"
+
+    def under_way():
+        return [name for name in os.listdir(store.folder) + tree(out) if ".packhouse-" in name]
+
+    for args in (["cp", ":large", "out"], ["cp", ":many/", "out/"]):
+        process = subprocess.Popen([store.program, *args], cwd=store.folder, env=store.env, stderr=subprocess.PIPE)
+        eventually(lambda: process.poll() is not None or under_way() or tree(out))
+        process.send_signal(signal.SIGINT)
+        _, complaint = process.communicate(timeout=60)
+        assert process.returncode == 130, (args, complaint)
+        assert under_way() == [] and not out.is_file() and len(tree(out)) < 3000, args
 
 
 def test_input_that_ctrl_c_cut_off_is_not_stored(store):
@@ -422,3 +457,61 @@ def test_watching_syncs_after_each_change(store):
         watching.process.wait(20)
     assert watching.process.returncode == 0
     assert store("cat", "else") == "x"
+
+
+# names
+
+#: A name with each byte that one can have.
+NAMES = [b"x%cy" % byte for byte in range(1, 256) if byte != ord("/")]
+
+
+def listed(store, place, repo="data.git"):
+    """The names in a folder of a branch, as git has them, each with the id of what is in it."""
+    command = ["git", "-C", store.folder / repo, "ls-tree", "-z", place]
+    lines = subprocess.run(command, capture_output=True, check=True, env=environment()).stdout.split(b"\0")[:-1]
+    return {name: about.split()[2] for about, name in (line.split(b"\t", 1) for line in lines)}
+
+
+def test_names_of_every_legal_byte_sequence_go_everywhere(store):
+    local = os.fsencode(store.folder) + b"/d"
+    os.mkdir(local)
+    for name in NAMES:
+        with open(local + b"/" + name, "wb") as file:
+            file.write(name)
+    store("cp", "d", ":")
+    ids = listed(store, "main:d")
+    assert sorted(ids) == sorted(NAMES)
+    store("sync", "d", ":synced")
+    store("mv", "-R", ":synced", ":moved")
+    assert listed(store, "main:moved") == ids
+    assert store("ls", "--format", "json", "moved") == store("ls", "--format", "json", "d")
+    store("cp", ":moved/", "out")
+    store("sync", ":moved", "out2")
+    for out in (b"out", b"out2"):
+        folder = os.fsencode(store.folder) + b"/" + out
+        assert sorted(os.listdir(folder)) == sorted(NAMES)
+        assert all(open(folder + b"/" + name, "rb").read() == name for name in NAMES)
+    assert store("sync", "-c", "-n", "out2", ":moved") == ""
+    store("tar", "a.tar")
+    store("-r", "other.git", "untar", "a.tar")
+    assert listed(store, "main:d", "other.git") == ids
+    first = store("hash", "~2").strip()
+    added = store("diff", f"{first}:", text=False)
+    for name in (b"x\ny", b"x\ty", b"x y", b"x:y", b"x\\y", b'x"y', b"x~y", b"x\x7fy", b"x\xffy", b"x*y", b"x?y", b"x[y"):
+        path = b":moved/" + name
+        assert b"A  moved/" + name + b"\n" in added
+        assert store("cat", path, text=False) == name
+        assert store("hash", path).strip().encode() == ids[name]
+        assert store("log", "--path", b"moved/" + name).count("\n") == 1
+        store("cmp", path, b"d/" + name)
+        store("cp", "--no-glob", b"d/" + name, b":one/" + name)
+        store("cp", "--no-glob", b":one/" + name, b":two/" + name)
+        store("mv", "--no-glob", b":two/" + name, b":three/" + name)
+        store("cp", "--no-glob", b":three/" + name, b"single")
+        assert (store.folder / "single").read_bytes() == name
+        store("rm", "--no-glob", b":three/" + name)
+        store("write", b":written/" + name, input=name, text=False)
+    store("cp", "--exclude", "*", "--exclude", b"!x\xffy", "d/", ":some")
+    assert list(listed(store, "main:some")) == [b"x\xffy"]
+    assert len(listed(store, "main:one")) == len(listed(store, "main:written")) == 12
+    assert "not found" in store.error("ls", "three").lower()

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 
 import httpx
@@ -264,6 +265,38 @@ def test_a_commit_is_mounted_read_only(store, tmp_path):
     finally:
         subprocess.run(["umount", folder], check=True, timeout=30)
     eventually(lambda: os.listdir(folder) == [])
+
+
+@pytest.mark.skipif(not can_mount(), reason="no FUSE here")
+@pytest.mark.parametrize("flags", [["-f"], ["--debug", "--nothreads"], ["-f", "--allow-other"]])
+def test_a_mount_in_the_foreground_ends_with_ctrl_c(store, tmp_path, flags):
+    name = b"caf\xe9\n\x01"
+    store("write", b"odd/" + name, input="odd")
+    folder = tmp_path / "mnt"
+    folder.mkdir()
+    process = subprocess.Popen(
+        [store.program, "mount", folder, *flags], env=store.env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    try:
+        eventually(lambda: os.path.ismount(folder) or process.poll() is not None)
+        if process.poll() is not None:
+            pytest.skip(f"mounting is not allowed here: {process.stderr.read()}")
+        odd = os.fsencode(folder / "odd")
+        assert os.listdir(odd) == [name]
+        with open(odd + b"/" + name) as file:
+            assert file.read() == "odd"
+        for attempt in (lambda: os.remove(odd + b"/" + name), lambda: os.mkdir(folder / "new")):
+            with pytest.raises(OSError):
+                attempt()
+        process.send_signal(signal.SIGINT)
+        _, complaints = process.communicate(timeout=30)
+        assert process.returncode == 0 and (complaints == b"") == ("--debug" not in flags)
+        assert not os.path.ismount(folder) and os.listdir(folder) == []
+    finally:
+        if process.poll() is None:
+            subprocess.run(["umount", "-l", folder], timeout=30)
+            process.kill()
+            process.wait()
 
 
 def test_what_cannot_be_mounted_is_told(store, tmp_path):

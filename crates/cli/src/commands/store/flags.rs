@@ -1,6 +1,7 @@
 //! Options that several commands share.
 
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -119,7 +120,7 @@ pub(crate) struct GlobFlag {
 pub(crate) struct ExcludeFlags {
     /// Leave out what matches (gitignore syntax, repeatable)
     #[arg(long, value_name = "PATTERN")]
-    exclude: Vec<String>,
+    exclude: Vec<OsString>,
     /// Leave out what matches a line of this file
     #[arg(long, value_name = "FILE")]
     exclude_from: Option<PathBuf>,
@@ -140,7 +141,8 @@ impl ExcludeFlags {
     ///
     /// A pattern makes no sense, or the file cannot be read.
     pub(crate) fn filter(&self, gitignore: bool) -> Result<Option<ExcludeFilter>, Failure> {
-        let filter = ExcludeFilter::new(&self.exclude, self.exclude_from.as_deref(), gitignore)?;
+        let patterns = self.exclude.iter().map(|pattern| pattern.as_bytes());
+        let filter = ExcludeFilter::new(patterns, self.exclude_from.as_deref(), gitignore)?;
         Ok(filter.active().then_some(filter))
     }
 }
