@@ -8,6 +8,7 @@ from unittest.mock import patch
 
 import pytest
 
+import packhouse.store
 from packhouse.store import FS as SyncFS
 from packhouse.store import StaleSnapshotError, aio
 
@@ -113,6 +114,14 @@ async def test_batches_and_files(path):
             await file.write(b"x")
             raise LookupError
     assert file.fs is None and not await fs.exists("g")
+    async with fs.writer("lines", "w") as file:
+        await file.writelines(["one\n", "two\n"])
+        await file.flush()
+        assert await file.tell() == 8
+    async with file.fs.open("lines", "r") as lines:
+        assert [line async for line in lines] == ["one\n", "two\n"]
+    async with file.fs.open("lines") as lines:
+        assert await lines.readline() == b"one\n" and await lines.readlines() == [b"two\n"]
 
 
 @coroutine_test
@@ -222,3 +231,49 @@ async def test_a_cancelled_read_is_given_up_at_once(path):
         with pytest.raises(asyncio.CancelledError):
             await reading
         released.set()
+
+
+# What has another name there, since a coroutine cannot have this form.
+NAMED_OTHERWISE = {"__setitem__": "set", "__delitem__": "delete", "__contains__": "contains", "__len__": "count"}
+# What a mapping has by itself, and cannot do in one step.
+OF_MAPPINGS = {"clear", "popitem", "setdefault", "update"}
+
+
+def test_every_call_is_there():
+    classes = [name for name in packhouse.store.__all__ if isinstance(getattr(packhouse.store, name), type)]
+    functions = set(packhouse.store.__all__) - set(classes)
+    assert functions <= set(aio.__all__)
+    for name in set(classes) & set(aio.__all__) - {"GitError", "StaleSnapshotError"}:
+        sync, ours = getattr(packhouse.store, name), getattr(aio, name)
+        wanted = {member for member in dir(sync) if not member.startswith("_")} - OF_MAPPINGS
+        wanted |= {other for member, other in NAMED_OTHERWISE.items() if member in dir(sync)}
+        assert wanted <= set(dir(ours)), name
+        for member in wanted:
+            assert getattr(ours, member).__doc__, f"{name}.{member}"
+    assert {"FS", "Batch", "GitStore", "RefDict", "NoteDict", "NoteNamespace", "NotesBatch"} <= set(aio.__all__)
+
+
+@coroutine_test
+async def test_mappings_and_functions(path, tmp_path):
+    store = await aio.GitStore.open(path, create="main")
+    fs = await (await store.branches["main"]).write("a", b"1")
+    await store.branches.set("dev", fs)
+    assert [snapshot.commit_hash async for snapshot in store.branches.values()] == [fs.commit_hash] * 2
+    popped = await store.branches.pop("dev")
+    assert isinstance(popped, aio.FS) and popped.ref_name == "dev"
+    assert await store.branches.pop("dev", None) is None
+    with pytest.raises(KeyError):
+        await store.branches.pop("dev")
+    notes = store.notes.commits
+    await notes.set(fs, "one")
+    assert await notes.count() == 1
+    assert [item async for item in notes.items()] == [(fs.commit_hash, "one")]
+    assert [text async for text in notes.values()] == ["one"]
+    assert await notes.pop(fs) == "one" and await notes.pop(fs, None) is None
+    seen = []
+    await aio.bundle_export(store, tmp_path / "x.bundle", refs=["main"], progress=lambda *step: seen.append(step))
+    copy = await aio.GitStore.open(tmp_path / "copy.git", create=True)
+    await aio.bundle_import(copy, tmp_path / "x.bundle")
+    assert (await copy.branches["main"]).commit_hash == fs.commit_hash and seen
+    assert await aio.disk_glob(tmp_path / "*.bundle") == [str(tmp_path / "x.bundle")]
+    assert await aio.resolve_credentials("http://example.com/x") == "http://example.com/x"

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from ..errors import GitError, StaleSnapshotError
 from .files import FileReader, FileWriter
+from .functions import bundle_export, bundle_import, disk_glob, resolve_credentials
 from .refs import NoteDict, NoteNamespace, NotesBatch, RefDict
 from .repository import GitStore
 from .snapshot import FS, Batch, retry_write
@@ -33,5 +34,9 @@ __all__ = [
     "NotesBatch",
     "RefDict",
     "StaleSnapshotError",
+    "bundle_export",
+    "bundle_import",
+    "disk_glob",
+    "resolve_credentials",
     "retry_write",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from types import TracebackType
-from typing import TYPE_CHECKING, Callable, Optional, Type, Union
+from typing import TYPE_CHECKING, AsyncIterator, Callable, Iterable, List, Optional, Type, Union
 
 from .. import files
 from .running import finish, run
@@ -34,6 +34,14 @@ class FileReader:
     async def readline(self) -> Union[bytes, str]:
         """The next line, empty at the end of the file."""
         return await run(self._file.readline)
+
+    async def readlines(self) -> List[Union[bytes, str]]:
+        """All lines that are left."""
+        return [line async for line in self]
+
+    async def __aiter__(self) -> AsyncIterator[Union[bytes, str]]:
+        while line := await self.readline():
+            yield line
 
     async def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Goes to a place and returns it."""
@@ -72,6 +80,18 @@ class FileWriter:
     async def write(self, data: Union[bytes, bytearray, memoryview, str]) -> int:
         """Appends ``data`` and returns its length."""
         return await finish(self._file.write, data)
+
+    async def writelines(self, lines: Iterable[Union[bytes, bytearray, memoryview, str]]) -> None:
+        """Appends each of ``lines``."""
+        for line in lines:
+            await self.write(line)
+
+    async def flush(self) -> None:
+        """Does nothing: a file becomes visible when it is closed."""
+
+    async def tell(self) -> int:
+        """How many bytes were written."""
+        return self._file.tell()
 
     async def close(self) -> None:
         """Ends the file, and commits it unless it belongs to a batch."""

@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, AsyncIterator, List, Optional, Tuple, Type, TypeVar, Union
 
 from .. import notes, refs
+from ..snapshot import FS as SyncFS
 from .calls import Wrapper, plain, reads, writes
 from .running import Lazy, finish, iterate, run
 from .snapshot import FS
@@ -68,6 +69,15 @@ class RefDict(Wrapper):
         return iterate(
             lambda: iter(self.sync.items()), lambda item: (item[0], FS(self._store, item[1]))
         )
+
+    def values(self) -> AsyncIterator[FS]:
+        """The snapshots."""
+        return iterate(lambda: iter(self.sync.values()), lambda fs: FS(self._store, fs))
+
+    async def pop(self, name: str, *default: T) -> Union[FS, T]:
+        """Deletes a ref and returns its snapshot; ``default``, or KeyError, if it is not there."""
+        found: Union[SyncFS, T] = await finish(lambda: self.sync.pop(name, *default))
+        return FS(self._store, found) if isinstance(found, SyncFS) else found
 
     @property
     def current_name(self) -> Lazy[Optional[str]]:
@@ -143,8 +153,24 @@ class NoteNamespace(Wrapper):
         """The commits that have notes."""
         return await run(list, self.sync)
 
+    async def count(self) -> int:
+        """How many commits have notes."""
+        return await run(len, self.sync)
+
+    async def pop(self, key: Union[str, FS], *default: T) -> Union[str, T]:
+        """Removes a note and returns it; ``default``, or KeyError, if it is not there."""
+        return await finish(lambda: self.sync.pop(plain(key), *default))
+
     def __aiter__(self) -> AsyncIterator[str]:
         return iterate(lambda: iter(self.sync), lambda key: key)
+
+    def items(self) -> AsyncIterator[Tuple[str, str]]:
+        """The commits with their notes."""
+        return iterate(lambda: iter(self.sync.items()), lambda item: item)
+
+    def values(self) -> AsyncIterator[str]:
+        """The notes."""
+        return iterate(lambda: iter(self.sync.values()), lambda text: text)
 
     @property
     def for_current_branch(self) -> Lazy[str]:
