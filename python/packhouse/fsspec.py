@@ -207,7 +207,12 @@ class Upload(io.BufferedIOBase):
         return True
 
     def write(self, data: Any) -> int:
-        return self._file.write(data)
+        try:
+            return self._file.write(data)
+        except OSError:
+            # What is there must not pass for all of the file, even if it is closed in order.
+            self.discard()
+            raise
 
     def tell(self) -> int:
         return self._file.tell()
