@@ -66,6 +66,16 @@ def backups(store, rng):
         store.backup(store.path.rstrip("/") + ".backup")
 
 
+def restores(store, rng):
+    """Commits in a second repository beside the first, each followed by a restore of its branch from there."""
+    source = GitStore.open(store.path.rstrip("/") + ".source", create="main", exist_ok=True)
+    while True:
+        for _ in range(rng.choice([1, 5])):
+            fs = retry_write(source, "main", f"r{rng.randrange(50)}", payload(rng), retries=50)
+        store.restore(source.path, refs={"main": "restored"})
+        acknowledged(fs)
+
+
 def main():
     kind, folder, seed = sys.argv[1:]
     store = GitStore.open(folder)

@@ -1,8 +1,10 @@
 """The package under the name gitstore."""
 
 import importlib
+import importlib.metadata
 import os
 import resource
+import shutil
 import subprocess
 import sys
 
@@ -90,3 +92,59 @@ def test_the_command_is_the_program(program, tmp_path):
         assert gitstore.GitStore.open(repo).branches["main"].read("a.txt") == b"alpha"
         wrong = subprocess.run([*command, "--repo", repo, "cat", "nope"], capture_output=True)
         assert wrong.returncode == 1 and wrong.stderr.startswith(b"Error: ")
+
+
+def test_one_wheel_serves_every_python_from_3_9_on():
+    ours, compat = (importlib.metadata.distribution(name) for name in ("packhouse", "packhouse-compat"))
+    assert "Tag: cp39-abi3-" in ours.read_text("WHEEL") and "Tag: py3-none-" in compat.read_text("WHEEL")
+    for distribution in (ours, compat):
+        assert distribution.metadata["Requires-Python"] == ">=3.9"
+
+
+SMOKE = """
+import asyncio, sys
+import gitstore, gitstore.copy._types, packhouse.hosted
+from packhouse.store import FS, GitStore, StaleSnapshotError, aio, retry_write
+
+store = GitStore.open(sys.argv[1], create="main")
+fs = store.branches["main"].write("a/b", b"1").write_symlink("l", "a/b")
+assert fs.ls() == ["a", "l"] and list(fs.walk("a")) == [("a", [], ["b"])] and fs.glob("*/b") == ["a/b"]
+with fs.batch() as batch, batch.writer("w", "w") as file:
+    file.write("text")
+assert batch.fs.read_text("w") == "text" and [entry.path for entry in batch.fs.changes.add] == ["w"]
+with batch.fs.open("w") as file:
+    assert file.read() == b"text"
+try:
+    fs.write("x", b"")
+except StaleSnapshotError:
+    fs = retry_write(store, "main", "x", b"")
+assert isinstance(fs, FS) and fs.undo().redo().message == "Write x"
+
+
+async def main():
+    fs = await (await aio.GitStore.open(sys.argv[1])).branches["main"]
+    assert [snapshot.message async for snapshot in fs.log()][-1] == "Initialize main"
+    async with fs.writer("y") as file:
+        await file.write(b"1")
+    assert await file.fs.read("y") == b"1"
+
+
+asyncio.run(main())
+print("done")
+"""
+
+
+@pytest.mark.parametrize("minor", range(9, 16))
+def test_it_works_in_the_other_pythons_that_are_here(tmp_path, minor):
+    python = shutil.which(f"python3.{minor}")
+    if minor == sys.version_info.minor or python is None or subprocess.run([python, "-c", ""]).returncode != 0:
+        pytest.skip(f"there is no other Python 3.{minor}")
+    # What is installed here besides is for this version.
+    only = tmp_path / "only"
+    only.mkdir()
+    for package in ("packhouse", "gitstore"):
+        (only / package).symlink_to(os.path.dirname(importlib.import_module(package).__file__))
+    env = {**os.environ, "PYTHONPATH": str(only)}
+    command = [python, "-W", "error", "-c", SMOKE, tmp_path / "s.git"]
+    done = subprocess.run(command, capture_output=True, text=True, env=env)
+    assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr

@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from packhouse.store import FS, GitStore
+from packhouse.store import FS, GitError, GitStore
 
 
 def test_a_missing_store_is_an_error(path):
@@ -185,3 +185,53 @@ def test_a_snapshot_of_a_ref_is_no_commits_before_it_or_more(store):
         store.fs("main", back=-1)
     with pytest.raises(KeyError):
         store.read_by_hash(b"\xff" * 40)
+
+
+@pytest.mark.parametrize(
+    ("format", "settings", "says"),
+    [
+        ("sha256", "", "object format sha256"),
+        ("sha1", '[remote "origin"]\n\tpromisor = true\n', "partial clone"),
+        ("sha1", "[extensions]\n\trefStorage = reftable\n", "ref storage reftable"),
+    ],
+)
+def test_other_forms_of_storage_are_refused_before_anything_is_written(path, format, settings, says):
+    subprocess.run(["git", "init", "-q", "--bare", f"--object-format={format}", path], check=True)
+    with (path / "config").open("a") as config:
+        config.write(settings)
+    before = {file: file.read_bytes() for file in path.rglob("*") if file.is_file()}
+    for options in ({}, {"create": "main", "exist_ok": True}, {"compression": 3}, {"read_only": True}):
+        with pytest.raises(GitError, match=says) as error:
+            GitStore.open(path, **options)
+        assert "\n" not in str(error.value)
+    assert {file: file.read_bytes() for file in path.rglob("*") if file.is_file()} == before
+
+
+def test_settings_can_be_given_later(path, git_of):
+    GitStore.open(path, create="main")
+    GitStore.open(path, compression=1, big_file_threshold=2048)
+    git = git_of(path)
+    assert git("config", "core.compression") == "1" and git("config", "core.bigFileThreshold") == "2048"
+
+
+def test_a_head_that_names_no_branch_hinders_nobody(path, tmp_path, git_of):
+    subprocess.run(["git", "init", "-q", "--bare", "-b", "trunk", path], check=True)
+    store, git = GitStore.open(path), git_of(path)
+    assert list(store.branches) == [] and store.branches.current is None and store.branches.current_name is None
+    with pytest.raises(KeyError):
+        store.branches["trunk"]
+    with pytest.raises(RuntimeError):
+        store.notes.commits.for_current_branch
+    assert (store.pack(), store.gc()) == (0, 0)
+    other = GitStore.open(tmp_path / "other.git", create="trunk")
+    fs = other.branches["trunk"].write("a", b"1")
+    store.restore(other.path)
+    assert store.branches.current_name == "trunk" and store.branches.current.read("a") == b"1"
+    # Detached, and dangling.
+    git("update-ref", "--no-deref", "HEAD", fs.commit_hash)
+    assert store.branches.current is None and store.branches["trunk"].write("b", b"2").exists("a")
+    git("symbolic-ref", "HEAD", "refs/heads/gone")
+    assert store.branches.current_name is None and store.branches["trunk"].write("c", b"3").exists("b")
+    store.branches.current = "trunk"
+    assert store.branches.current.exists("c")
+    git.check()
