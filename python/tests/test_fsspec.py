@@ -1,5 +1,7 @@
 """Stores as an fsspec file system."""
 
+import errno
+
 import fsspec
 import pytest
 
@@ -79,6 +81,21 @@ def test_a_write_that_fails_is_no_commit(disk, store):
             file.write(b"x")
             raise LookupError
     disk.open("forgotten", "wb").write(b"x")
+    assert store.branches["main"].commit_hash == before
+
+
+def test_what_the_local_disk_refuses_is_no_commit_of_the_rest(disk, store, monkeypatch):
+    before = store.branches["main"].commit_hash
+
+    def refuse(data):
+        raise OSError(errno.ENOSPC, "full")
+
+    file = disk.open("new", "wb")
+    file.write(b"one")
+    monkeypatch.setattr(file._file, "write", refuse)
+    with pytest.raises(OSError, match="full"):
+        file.write(b"two")
+    file.close()
     assert store.branches["main"].commit_hash == before
 
 
