@@ -15,6 +15,13 @@ const SLACK_SECONDS: i64 = 86_400;
 /// ancestor of that. What the client says it has counts too: differences are made against it.
 pub(super) fn holds(copy: &ServedCopy, objects: &Objects) -> Result<bool, ReadError> {
     let database = copy.view().database();
+    let is_known = |name: &Vec<u8>| match (name.as_slice(), copy.head()) {
+        (b"HEAD", Some(head)) => copy.find(head.as_bytes()).is_some(),
+        (name, _) => copy.find(name).is_some(),
+    };
+    if !objects.want_refs.iter().all(is_known) {
+        return Ok(false);
+    }
     let mut unknown = IdSet::default();
     for want in &objects.wants {
         if !database.contains(want)? {

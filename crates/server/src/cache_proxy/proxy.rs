@@ -434,7 +434,6 @@ impl Proxy {
 fn offered() -> FetchOptions {
     FetchOptions {
         wants: WantRules::advertised_only(),
-        ref_in_want: false,
         object_info: false,
         ..FetchOptions::default()
     }
@@ -473,6 +472,8 @@ impl Bringing {
 
     fn find(&self, listed: Option<&str>) -> Result<Found, CacheError> {
         let call = cancelled_by(&self.stop);
+        // A ref that is wanted by its name is wanted where it is now.
+        let listed = listed.filter(|_| self.objects.want_refs.is_empty());
         // A copy that cannot be read is made again when the upstream is asked.
         if let Some(listed) = listed
             && let Ok(Some(copy)) = self.served.last(&self.url, &call)

@@ -19,6 +19,8 @@ pub(super) enum Wish {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Objects {
     pub(super) wants: Vec<ObjectId>,
+    /// Refs that are wanted by their names, wherever they are now.
+    pub(super) want_refs: Vec<Vec<u8>>,
     /// What the client says that it has; where its history ends is among it.
     pub(super) haves: Vec<ObjectId>,
     /// Whether less is asked for than all that the wants reach: a part of history, some kinds of objects.
@@ -89,6 +91,7 @@ fn v2(body: &[u8]) -> Option<Wish> {
         };
         match split(line, b' ') {
             (b"want", Some(id)) => objects.wants.push(parse_id(id)?),
+            (b"want-ref", Some(name)) => objects.want_refs.push(name.to_vec()),
             (b"have", Some(id)) => objects.haves.push(parse_id(id)?),
             (
                 b"done" | b"wait-for-done" | b"thin-pack" | b"ofs-delta" | b"include-tag"
@@ -99,7 +102,8 @@ fn v2(body: &[u8]) -> Option<Wish> {
             _ => return None,
         }
     }
-    (!objects.wants.is_empty()).then_some(Wish::Objects(objects))
+    let is_nothing = objects.wants.is_empty() && objects.want_refs.is_empty();
+    (!is_nothing).then_some(Wish::Objects(objects))
 }
 
 fn v0(body: &[u8]) -> Option<Wish> {
@@ -167,7 +171,7 @@ mod tests {
         let expected = Wish::Objects(Objects {
             wants: vec![id],
             haves: vec![id],
-            is_part: false,
+            ..Objects::default()
         });
         let new = [
             "command=fetch",
@@ -203,6 +207,7 @@ mod tests {
                 wants: vec![id],
                 haves,
                 is_part: true,
+                ..Objects::default()
             });
             let new = body(&["command=fetch", "-", &want, line, "done", ""]);
             assert_eq!(Wish::of(Version::V2, &new), expected, "{line}");
@@ -218,7 +223,19 @@ mod tests {
         assert_eq!(v2(&["command=ls-refs", "-", "peel", ""]), Wish::Refs);
         assert_eq!(v2(&[""]), Wish::Refs);
         assert_eq!(Wish::of(Version::V0, b"0000"), Wish::Refs);
-        for line in ["shallow x", "want-ref refs/heads/main", "sideband-all"] {
+        let named = Objects {
+            want_refs: vec![b"refs/heads/main".to_vec()],
+            ..Objects::default()
+        };
+        let line = "want-ref refs/heads/main";
+        assert_eq!(
+            v2(&["command=fetch", "-", line, "done", ""]),
+            Wish::Objects(named)
+        );
+        assert_eq!(v2(&["command=fetch", "-", "done", ""]), Wish::Other);
+        let old = [want.as_str(), line, "", "done"];
+        assert_eq!(Wish::of(Version::V0, &body(&old)), Wish::Other);
+        for line in ["shallow x", "sideband-all"] {
             assert_eq!(
                 v2(&["command=fetch", "-", &want, line, "done", ""]),
                 Wish::Other,

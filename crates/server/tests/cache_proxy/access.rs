@@ -81,7 +81,7 @@ async fn a_caller_whose_rights_end_gets_nothing_after_the_trust_time() {
 
 #[tokio::test]
 async fn what_was_listed_to_another_is_not_sent() {
-    let (upstream, _) = upstream().await;
+    let (upstream, last) = upstream().await;
     upstream.work(&["checkout", "-q", "-b", "secret"]).await;
     let secret = upstream.commit("secret", "s").await;
     upstream
@@ -103,6 +103,18 @@ async fn what_was_listed_to_another_is_not_sent() {
     assert_eq!(got.outcome, "relayed");
     assert!(got.text().contains("not our ref"), "{}", got.text());
     // Nor does naming it as something that one has lead to differences against it.
+    for line in ["have", "shallow"] {
+        let lines = [("want", &last), (line, &secret)].map(|(word, id)| {
+            let line = format!("{word} {id}\n");
+            format!("{:04x}{line}", line.len() + 4)
+        });
+        let got = proxy
+            .post_fetch(&upstream, Some(SECOND), &lines.concat())
+            .await;
+        assert_eq!(got.outcome, "relayed", "{line}");
+    }
+    let got = proxy.post_want(&upstream, Some(SECOND), &last).await;
+    assert_eq!(got.outcome, "hit");
     let folder = tempfile::tempdir().unwrap();
     let listed = git_output(folder.path(), &["ls-remote", &proxy.url(&upstream)]).await;
     assert!(!String::from_utf8_lossy(&listed.stdout).contains(&secret));

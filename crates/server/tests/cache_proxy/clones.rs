@@ -147,6 +147,36 @@ async fn parts_are_served_from_a_copy_that_is_there() {
     assert_eq!(upstream.packs(), packs + 1);
 }
 
+/// As git does where the upstream offers it, which ours does.
+#[tokio::test]
+async fn refs_that_are_wanted_by_name_are_served_as_they_are_now() {
+    let (upstream, last) = upstream().await;
+    upstream
+        .bare(&["config", "uploadpack.allowRefInWant", "true"])
+        .await;
+    let proxy = ProxyServer::start().await;
+    for _ in 0..2 {
+        let clone = proxy.clone(&upstream, &[]).await;
+        assert_eq!(clone.git(&["rev-parse", "HEAD"]).await, last);
+        assert_eq!(upstream.packs(), 1);
+    }
+    let third = upstream.commit("three", "3").await;
+    let clone = proxy.clone(&upstream, &[]).await;
+    assert_eq!(clone.git(&["rev-parse", "HEAD"]).await, third);
+    assert_eq!(upstream.packs(), 2);
+    // The first of these is here, and the other is the upstream's to speak of.
+    for (line, outcome) in [
+        ("001dwant-ref refs/heads/trunk0011want-ref HEAD", "hit"),
+        ("001dwant-ref refs/heads/other", "relayed"),
+    ] {
+        let got = proxy.post_fetch(&upstream, None, line).await;
+        assert_eq!(
+            (got.outcome.as_str(), got.has_pack()),
+            (outcome, outcome == "hit")
+        );
+    }
+}
+
 #[tokio::test]
 async fn what_no_branch_reaches_is_asked_of_the_upstream() {
     let (upstream, last) = upstream().await;

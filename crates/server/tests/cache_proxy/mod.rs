@@ -103,9 +103,21 @@ impl ProxyServer {
         login: Option<(&str, &str)>,
         commit: &str,
     ) -> Got {
+        self.post_fetch(upstream, login, &format!("0032want {commit}\n"))
+            .await
+    }
+
+    /// Posts a fetch with these lines, with these credentials.
+    pub(crate) async fn post_fetch(
+        &self,
+        upstream: &Upstream,
+        login: Option<(&str, &str)>,
+        lines: &str,
+    ) -> Got {
         let lines = [
-            "0011command=fetch0001000eofs-delta\n".to_owned(),
-            format!("0032want {commit}\n0009done\n0000"),
+            "0011command=fetch0001000eofs-delta\n",
+            lines,
+            "0009done\n0000",
         ];
         let url = format!("{}/git-upload-pack", self.url(upstream));
         let request = reqwest::Client::new()
