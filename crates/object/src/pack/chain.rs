@@ -116,9 +116,8 @@ impl Pack {
 
     fn apply_link(&self, link: &Link, base: &Bytes, limit: u64) -> Result<Bytes, PackError> {
         let offset = link.offset;
-        let delta =
-            inflate::inflate_in_pack(self.number(), &self.file, link.data, link.size as usize)
-                .map_err(|error| self.inflate_error(offset, error))?;
+        let delta = inflate::inflate(self.number(), &self.file, link.data, link.size as usize)
+            .map_err(|error| self.inflate_error(offset, error))?;
         match delta::apply(base, &delta, limit) {
             Ok(data) => Ok(data.into()),
             Err(delta::DeltaError::TooLarge { size, limit }) => Err(PackError::TooLarge {

@@ -73,15 +73,13 @@ impl Pack {
         if id != index.pack_checksum() {
             return Err(damaged("its index is for another pack"));
         }
-        static NEXT_NUMBER: AtomicU64 = AtomicU64::new(0);
-        let number = NEXT_NUMBER.fetch_add(1, atomic::Ordering::Relaxed);
         Ok(Pack {
             file,
             index,
             path: pack.to_owned(),
             id,
             bytes,
-            number,
+            number: next_number(),
             order: ProcessLocal::new(),
             bitmap: ProcessLocal::new(),
         })
@@ -208,6 +206,12 @@ impl Pack {
             .get_or_init(OnceLock::new)
             .get_or_init(|| Order::of(&self.index, &self.path.with_extension("rev")))
     }
+}
+
+/// A number for a pack that no other of this process has.
+pub(super) fn next_number() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, atomic::Ordering::Relaxed)
 }
 
 /// The number of objects a pack's header claims, if it is one.

@@ -48,7 +48,7 @@ impl From<InflateError> for io::Error {
 /// a pack to the next: what is read together mostly lies together.
 struct Window {
     buffer: Vec<u8>,
-    /// The number of the pack it is of; `None`: something else, which may change.
+    /// The number of the pack it is of.
     pack: Option<u64>,
     start: u64,
     len: usize,
@@ -80,11 +80,11 @@ impl Window {
     }
 
     /// Moves on to a pack. What is here is of use only if it is of the same one.
-    fn turn_to(&mut self, pack: Option<u64>) {
-        if pack.is_none() || pack != self.pack {
+    fn turn_to(&mut self, pack: u64) {
+        if self.pack != Some(pack) {
             self.len = 0;
         }
-        self.pack = pack;
+        self.pack = Some(pack);
     }
 
     /// The start of the entry at `at`: at least its header, if it is all there.
@@ -132,7 +132,7 @@ struct Inflater {
 const SMALL: usize = 16 << 10;
 
 /// An inflater that might run out of room looks at every byte; with this much room beyond what it will fill it does not.
-const SLACK: usize = 320;
+pub(super) const SLACK: usize = 320;
 
 thread_local! {
     // Setting up the tables and the window costs more than inflating a small object.
@@ -153,7 +153,7 @@ pub(super) fn with_start<T>(
     parse: impl FnOnce(&[u8]) -> T,
 ) -> io::Result<T> {
     INFLATER.with_borrow_mut(|inflater| {
-        inflater.window.turn_to(Some(pack));
+        inflater.window.turn_to(pack);
         Ok(parse(inflater.window.entry(source, at)?))
     })
 }
@@ -180,37 +180,32 @@ pub(super) fn inflate_next(
     })
 }
 
-/// Inflates the stream that begins at `at` to exactly `size` bytes, which replace those in `out`.
+/// Inflates the stream that begins at `at` in the pack of this number to exactly `size` bytes, which replace those in
+/// `out`.
 pub(super) fn inflate_into(
+    pack: u64,
     source: &impl ReadAt,
     at: u64,
     size: usize,
     out: &mut Vec<u8>,
 ) -> Result<(), InflateError> {
-    out.clear();
-    out.resize(size + 1, 0);
+    out.resize(size + SLACK, 0);
     INFLATER.with_borrow_mut(|inflater| {
-        inflater.window.turn_to(None);
+        inflater.window.turn_to(pack);
         inflater.run(source, at, size, out)
     })?;
     out.truncate(size);
     Ok(())
 }
 
-/// Inflates the stream that begins at `at` to exactly `size` bytes.
-pub(super) fn inflate(source: &impl ReadAt, at: u64, size: usize) -> Result<Vec<u8>, InflateError> {
-    INFLATER.with_borrow_mut(|inflater| inflater.window.turn_to(None));
-    inflate_next(source, at, size)
-}
-
 /// Inflates the stream that begins at `at` in the pack of this number to exactly `size` bytes.
-pub(super) fn inflate_in_pack(
+pub(super) fn inflate(
     pack: u64,
     source: &impl ReadAt,
     at: u64,
     size: usize,
 ) -> Result<Vec<u8>, InflateError> {
-    INFLATER.with_borrow_mut(|inflater| inflater.window.turn_to(Some(pack)));
+    INFLATER.with_borrow_mut(|inflater| inflater.window.turn_to(pack));
     inflate_next(source, at, size)
 }
 

@@ -30,7 +30,7 @@ pub(super) fn into_objects(
     for (position, entry) in (0u32..).zip(&scanned.table.entries) {
         if let Content::Object(kind) = entry.content {
             let pack = &scanned.arrived.quarantine;
-            let data = inflate::inflate(pack, entry.data(), entry.size as usize)
+            let data = inflate::inflate(pack.number(), pack, entry.data(), entry.size as usize)
                 .map_err(|error| ReceiveError::Storage(error.into()))?;
             objects.push((
                 position,

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::{NamedTempFile, TempPath};
 
+use crate::pack::file::next_number;
 use crate::pack::read_at::ReadAt;
 
 /// The bytes of a pack so far.
@@ -13,6 +14,7 @@ pub(super) struct Quarantine {
     dir: PathBuf,
     memory_limit: u64,
     len: u64,
+    number: u64,
     place: Place,
 }
 
@@ -28,6 +30,7 @@ impl Quarantine {
             dir: dir.to_owned(),
             memory_limit,
             len: 0,
+            number: next_number(),
             place: Place::Memory(Vec::new()),
         }
     }
@@ -46,6 +49,11 @@ impl Quarantine {
 
     pub(super) fn len(&self) -> u64 {
         self.len
+    }
+
+    /// A number no other pack of this process has. What was read under it must not change.
+    pub(super) fn number(&self) -> u64 {
+        self.number
     }
 
     pub(super) fn is_in_memory(&self) -> bool {

@@ -13,10 +13,10 @@ use super::links::{Links, NamedBatch};
 use super::table::{Content, Entry, Table};
 use super::{Context, ReceiveError, ReceiveLimits};
 use crate::pack::MAX_IN_MEMORY;
-use crate::pack::delta::{DeltaError, MAX_SIZES_LEN, parse_sizes};
+use crate::pack::delta::{DeltaError, DeltaSizes, MAX_SIZES_LEN, parse_sizes};
 use crate::pack::entry::{EntryError, EntryHeader, EntryKind, MAX_HEADER_LEN, parse_header};
 use crate::pack::file::{PACK_HEADER_LEN, TRAILER_LEN};
-use crate::pack::inflate::{self, InflateError};
+use crate::pack::inflate::{self, InflateError, SLACK};
 use crate::{HashKind, ObjectHasher, ObjectId, ObjectKind, hash_object};
 
 /// A blob up to this size is hashed in one piece; a larger one passes through in such pieces.
@@ -53,7 +53,7 @@ pub(super) fn scan(input: &mut dyn Read, context: Context<'_>) -> Result<Scanned
         context,
         count,
         zlib: Decompress::new(true),
-        piece: vec![0; PIECE_LEN],
+        piece: vec![0; PIECE_LEN + SLACK],
         table: Table::default(),
         links: Links::new(u64::from(count)),
         named: NamedBatch::new(),
@@ -120,7 +120,7 @@ struct Scan<'a> {
     count: u32,
     zlib: Decompress,
     /// The content of an object, or a piece of it. Grows with what has arrived, not with what a
-    /// header claims.
+    /// header claims. Has some room to spare for the inflaters.
     piece: Vec<u8>,
     table: Table,
     links: Links,
@@ -140,6 +140,14 @@ struct Current {
     ended: bool,
 }
 
+impl Current {
+    /// The bytes that must follow, of the entry and after it, at least.
+    fn must_follow(&self) -> u64 {
+        let to_come = (self.size - self.inflated) / MAX_ZLIB_RATIO;
+        self.after + to_come.saturating_sub(ZLIB_HOLDS).max(1)
+    }
+}
+
 impl Scan<'_> {
     fn read_entry(&mut self, position: u32) -> Result<(), ReceiveError> {
         let offset = self.input.offset();
@@ -151,7 +159,6 @@ impl Scan<'_> {
         let size = header.size;
         self.check_size(offset, size, self.context.limits.object_bytes)?;
         self.spend(size)?;
-        self.zlib.reset(true);
         let mut current = Current {
             position,
             offset,
@@ -237,16 +244,8 @@ impl Scan<'_> {
             return self.read_large_blob(current);
         }
         self.check_size(offset, current.size, MAX_IN_MEMORY)?;
+        self.read_whole(current)?;
         let size = current.size as usize;
-        let mut filled = 0;
-        while filled < size {
-            if filled == self.piece.len() {
-                self.piece.resize((filled * 2).min(size), 0);
-            }
-            let room = filled..self.piece.len().min(size);
-            filled += self.inflate_into(current, room)?;
-        }
-        self.end_entry(current)?;
         let data = &self.piece[..size];
         let id =
             hash_object(kind, data).map_err(|source| ReceiveError::Collision { offset, source })?;
@@ -257,17 +256,16 @@ impl Scan<'_> {
         }
         if self.piece.len() > 1 << 20 {
             // A tree of this size comes once.
-            self.piece = vec![0; PIECE_LEN];
+            self.piece = vec![0; PIECE_LEN + SLACK];
         }
         Ok(id)
     }
 
     fn read_large_blob(&mut self, current: &mut Current) -> Result<ObjectId, ReceiveError> {
         let mut hasher = ObjectHasher::new(ObjectKind::Blob, current.size);
+        self.zlib.reset(true);
         while current.inflated < current.size {
-            let left = current.size - current.inflated;
-            let room = 0..PIECE_LEN.min(usize::try_from(left).unwrap_or(PIECE_LEN));
-            let n = self.inflate_into(current, room)?;
+            let n = self.inflate_into(current, 0)?;
             hasher.update(&self.piece[..n]);
             self.context.check_cancelled()?;
         }
@@ -278,47 +276,75 @@ impl Scan<'_> {
             .map_err(|source| ReceiveError::Collision { offset, source })
     }
 
-    /// Inflates a delta for its end; of its content only the sizes at the start are of use yet.
-    fn read_delta(&mut self, current: &mut Current) -> Result<(), ReceiveError> {
-        let offset = current.offset;
-        let bad = |source| ReceiveError::BadDelta { offset, source };
-        let start_len = current.size.min(MAX_SIZES_LEN as u64) as usize;
+    /// Reads the content of an entry into `piece`.
+    fn read_whole(&mut self, current: &mut Current) -> Result<(), ReceiveError> {
+        self.zlib.reset(true);
+        let size = current.size as usize;
         let mut filled = 0;
-        while filled < start_len {
-            let room = filled..PIECE_LEN.min(usize::try_from(current.size).unwrap_or(PIECE_LEN));
-            filled += self.inflate_into(current, room)?;
-        }
-        let sizes = match parse_sizes(&self.piece[..filled]) {
-            Err(DeltaError::Truncated) if filled >= MAX_SIZES_LEN => Err(bad(DeltaError::Overflow)),
-            other => other.map_err(bad),
-        }?;
-        self.check_size(offset, sizes.result, self.context.limits.object_bytes)?;
-        self.spend(sizes.result)?;
-        self.table.object_bytes += sizes.result;
-        while current.inflated < current.size {
-            let left = current.size - current.inflated;
-            let room = 0..PIECE_LEN.min(usize::try_from(left).unwrap_or(PIECE_LEN));
-            self.inflate_into(current, room)?;
+        while filled < size {
+            if filled == self.piece.len() {
+                self.piece.resize((filled * 2).min(size + SLACK), 0);
+            }
+            filled += self.inflate_into(current, filled)?;
         }
         self.end_entry(current)
     }
 
-    /// Inflates at least one byte into a range of `piece`, and returns how many.
-    fn inflate_into(
+    /// Inflates a delta for its end; of its content only the sizes at the start are of use yet.
+    fn read_delta(&mut self, current: &mut Current) -> Result<(), ReceiveError> {
+        if current.size > PIECE_LEN as u64 {
+            return self.read_large_delta(current);
+        }
+        self.read_whole(current)?;
+        let size = current.size as usize;
+        let sizes = parse_sizes(&self.piece[..size]);
+        self.check_delta(current, sizes)
+    }
+
+    fn read_large_delta(&mut self, current: &mut Current) -> Result<(), ReceiveError> {
+        self.zlib.reset(true);
+        let mut filled = 0;
+        while filled < MAX_SIZES_LEN {
+            filled += self.inflate_into(current, filled)?;
+        }
+        let sizes = parse_sizes(&self.piece[..filled]);
+        self.check_delta(current, sizes)?;
+        while current.inflated < current.size {
+            self.inflate_into(current, 0)?;
+        }
+        self.end_entry(current)
+    }
+
+    fn check_delta(
         &mut self,
-        current: &mut Current,
-        room: std::ops::Range<usize>,
-    ) -> Result<usize, ReceiveError> {
+        current: &Current,
+        sizes: Result<DeltaSizes, DeltaError>,
+    ) -> Result<(), ReceiveError> {
+        let offset = current.offset;
+        let sizes = match sizes {
+            // Sizes that fit 64 bits take no more than there is.
+            Err(DeltaError::Truncated) if current.size >= MAX_SIZES_LEN as u64 => {
+                Err(DeltaError::Overflow)
+            }
+            other => other,
+        };
+        let sizes = sizes.map_err(|source| ReceiveError::BadDelta { offset, source })?;
+        self.check_size(offset, sizes.result, self.context.limits.object_bytes)?;
+        self.spend(sizes.result)?;
+        self.table.object_bytes += sizes.result;
+        Ok(())
+    }
+
+    /// Inflates at least one byte into `piece`, from `start` on, and returns how many.
+    fn inflate_into(&mut self, current: &mut Current, start: usize) -> Result<usize, ReceiveError> {
+        let left = usize::try_from(current.size - current.inflated).unwrap_or(usize::MAX / 2);
+        let end = self.piece.len().min(start + left + SLACK);
         loop {
             if current.ended {
                 return Err(bad_zlib(current.offset, inflate::TOO_SHORT));
             }
-            let n = step(
-                &mut self.input,
-                &mut self.zlib,
-                current,
-                &mut self.piece[room.clone()],
-            )?;
+            let room = &mut self.piece[start..end];
+            let n = step(&mut self.input, &mut self.zlib, current, room)?;
             if n > 0 {
                 return Ok(n);
             }
@@ -329,9 +355,7 @@ impl Scan<'_> {
     fn end_entry(&mut self, current: &mut Current) -> Result<(), ReceiveError> {
         let mut one = [0];
         while !current.ended {
-            if step(&mut self.input, &mut self.zlib, current, &mut one)? > 0 {
-                return Err(bad_zlib(current.offset, inflate::TOO_LONG));
-            }
+            step(&mut self.input, &mut self.zlib, current, &mut one)?;
         }
         Ok(())
     }
@@ -344,8 +368,7 @@ fn step(
     out: &mut [u8],
 ) -> Result<usize, ReceiveError> {
     if input.held().is_empty() {
-        let to_come = (current.size - current.inflated) / MAX_ZLIB_RATIO;
-        input.read_more(current.after + to_come.saturating_sub(ZLIB_HOLDS).max(1))?;
+        input.read_more(current.must_follow())?;
     }
     let step = inflate::step(zlib, input.held(), out).map_err(|error| match error {
         InflateError::Bad(reason) => bad_zlib(current.offset, reason),
@@ -355,6 +378,9 @@ fn step(
     input.consume(step.consumed);
     current.inflated += step.produced as u64;
     current.ended = step.ended;
+    if current.inflated > current.size {
+        return Err(bad_zlib(current.offset, inflate::TOO_LONG));
+    }
     Ok(step.produced)
 }
 

@@ -143,7 +143,7 @@ impl<'s, 'a> Worker<'s, 'a> {
         };
         let (pack, offset) = (self.shared.pack, entry.offset);
         let body = if entry.size <= self.shared.in_memory {
-            let data = inflate::inflate(pack, entry.data(), entry.size as usize)
+            let data = inflate::inflate(pack.number(), pack, entry.data(), entry.size as usize)
                 .map_err(|error| inflate_error(offset, error))?;
             Body::Memory(data.into())
         } else {
@@ -213,15 +213,11 @@ impl<'s, 'a> Worker<'s, 'a> {
 
     /// Applies a delta into `result`; `false` if that would be too large for memory.
     fn apply_in_memory(&mut self, entry: &Entry, base: &[u8]) -> Result<bool, ReceiveError> {
-        let offset = entry.offset;
-        inflate::inflate_into(
-            self.shared.pack,
-            entry.data(),
-            entry.size as usize,
-            &mut self.delta,
-        )
-        .map_err(|error| inflate_error(offset, error))?;
-        match delta::apply_into(base, &self.delta, self.shared.in_memory, &mut self.result) {
+        let (offset, size) = (entry.offset, entry.size as usize);
+        let (pack, delta) = (self.shared.pack, &mut self.delta);
+        inflate::inflate_into(pack.number(), pack, entry.data(), size, delta)
+            .map_err(|error| inflate_error(offset, error))?;
+        match delta::apply_into(base, delta, self.shared.in_memory, &mut self.result) {
             Ok(()) => Ok(true),
             Err(DeltaError::TooLarge { .. }) => Ok(false),
             Err(source) => Err(ReceiveError::BadDelta { offset, source }),
