@@ -1,10 +1,10 @@
 //! Receiving a pack from a stranger.
 //!
 //! The pack is read once, into a quarantine, while every entry is inflated and every whole object
-//! hashed ([`scan`]). Then the deltas are applied, bases first ([`resolve`]), every object is
-//! checked, and so is that nothing is missing ([`links`]) and that no file Git reads does harm
-//! ([`special`]). At the end a thin pack is given the
-//! bases it lacks, and an index is written ([`finish`]). A small pack becomes objects in memory
+//! hashed ([`scan`]). Deltas wait in memory as far as there is room ([`kept`]), and then are
+//! applied, bases first ([`resolve`]). Every object is checked, and so is that nothing is missing
+//! ([`links`]) and that no file Git reads does harm ([`special`]). At the end a thin pack is given
+//! the bases it lacks, and an index is written ([`finish`]). A small pack becomes objects in memory
 //! instead, and no file is written for it.
 //!
 //! Nothing here trusts a number in the pack: memory follows what has arrived, within
@@ -17,6 +17,7 @@ mod error;
 mod family;
 mod finish;
 mod input;
+mod kept;
 mod limits;
 mod links;
 mod quarantine;

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 
 use super::budget::Budget;
 use super::family::Family;
+use super::kept::Kept;
 use super::links::Links;
 use super::quarantine::Quarantine;
 use super::scan::Scanned;
@@ -30,6 +31,7 @@ pub(super) struct Shared<'a> {
     pub(super) pack: &'a Quarantine,
     pub(super) table: &'a Table,
     pub(super) family: &'a Family,
+    pub(super) kept: &'a Kept,
     pub(super) budget: &'a Budget,
     pub(super) links: Mutex<&'a mut Links>,
     /// Whether the objects are wanted, not only their ids.
@@ -85,12 +87,13 @@ pub(super) fn resolve(
         pack: &scanned.arrived.quarantine,
         table: &scanned.table,
         family: &family,
+        kept: &scanned.kept,
         budget: &scanned.budget,
         links: Mutex::new(&mut scanned.links),
         collect,
-        // Base, delta and result of this size, and half the share for bases that wait.
+        // Base, delta and result of this size, and half the share for what waits: bases, and the deltas that are kept.
         in_memory: (share / 8).min(MAX_IN_MEMORY),
-        waiting_bytes: share / 2,
+        waiting_bytes: (share / 2).saturating_sub(scanned.kept.bytes() / threads as u64),
         total: total as u64,
         done: AtomicU64::new(0),
         stop: AtomicBool::new(false),

@@ -9,6 +9,7 @@ use flate2::Decompress;
 
 use super::budget::Budget;
 use super::input::{Arrived, Input, SHORTEST_ENTRY};
+use super::kept::{self, Kept, Place};
 use super::links::{Links, NamedBatch};
 use super::table::{Content, Entry, Table};
 use super::{Context, ReceiveError, ReceiveLimits};
@@ -25,6 +26,8 @@ const PIECE_LEN: usize = 64 << 10;
 const MAX_ZLIB_RATIO: u64 = 1032;
 /// What zlib may have taken in and not given out yet, in input bytes, and to spare.
 const ZLIB_HOLDS: u64 = 64;
+/// Of the memory for content, deltas that wait for their bases may have one part in this many.
+const KEPT_SHARE: u64 = 4;
 /// The caller is asked this often whether to go on.
 const CHECK_EVERY: u32 = 512;
 
@@ -32,6 +35,7 @@ const CHECK_EVERY: u32 = 512;
 pub(super) struct Scanned {
     pub(super) arrived: Arrived,
     pub(super) table: Table,
+    pub(super) kept: Kept,
     pub(super) links: Links,
     pub(super) budget: Budget,
 }
@@ -55,6 +59,7 @@ pub(super) fn scan(input: &mut dyn Read, context: Context<'_>) -> Result<Scanned
         zlib: Decompress::new(true),
         piece: vec![0; PIECE_LEN + SLACK],
         table: Table::default(),
+        kept: Kept::new(context.limits.memory_bytes / KEPT_SHARE),
         links: Links::new(u64::from(count)),
         named: NamedBatch::new(),
         budget: Budget::new(context.limits),
@@ -76,6 +81,7 @@ pub(super) fn scan(input: &mut dyn Read, context: Context<'_>) -> Result<Scanned
     let Scan {
         input,
         mut table,
+        kept,
         mut links,
         mut named,
         budget,
@@ -87,6 +93,7 @@ pub(super) fn scan(input: &mut dyn Read, context: Context<'_>) -> Result<Scanned
     Ok(Scanned {
         arrived,
         table,
+        kept,
         links,
         budget,
     })
@@ -123,6 +130,7 @@ struct Scan<'a> {
     /// header claims. Has some room to spare for the inflaters.
     piece: Vec<u8>,
     table: Table,
+    kept: Kept,
     links: Links,
     named: NamedBatch,
     budget: Budget,
@@ -168,22 +176,24 @@ impl Scan<'_> {
             inflated: 0,
             ended: false,
         };
-        let (id, content) = match header.kind {
+        let nothing = ObjectId::null(HashKind::Sha1);
+        let (id, content, kept) = match header.kind {
             EntryKind::Object(kind) => {
                 self.context.limits.check_blob(kind, offset, size)?;
                 self.table.object_bytes += size;
-                (self.read_object(kind, &mut current)?, Content::Object(kind))
+                let id = self.read_object(kind, &mut current)?;
+                (id, Content::Object(kind), None)
             }
             EntryKind::OffsetDelta { distance } => {
                 let base = self.find_base(offset, distance)?;
-                self.read_delta(&mut current)?;
+                let kept = self.read_delta(&mut current)?;
                 self.table.offset_deltas.push((base, position));
-                (ObjectId::null(HashKind::Sha1), Content::OffsetDelta)
+                (nothing, Content::OffsetDelta, kept)
             }
             EntryKind::RefDelta { base } => {
-                self.read_delta(&mut current)?;
+                let kept = self.read_delta(&mut current)?;
                 self.table.ref_deltas.push((base, position));
-                (ObjectId::null(HashKind::Sha1), Content::RefDelta)
+                (nothing, Content::RefDelta, kept)
             }
         };
         self.table.entries.push(Entry {
@@ -193,6 +203,7 @@ impl Scan<'_> {
             crc32: current.crc.finalize(),
             header_len: header.header_len as u8,
             content,
+            kept,
         });
         Ok(())
     }
@@ -290,15 +301,16 @@ impl Scan<'_> {
         self.end_entry(current)
     }
 
-    /// Inflates a delta for its end; of its content only the sizes at the start are of use yet.
-    fn read_delta(&mut self, current: &mut Current) -> Result<(), ReceiveError> {
-        if current.size > PIECE_LEN as u64 {
-            return self.read_large_delta(current);
+    /// Inflates a delta for its end; of its content only the sizes at the start are of use yet. A small one is kept.
+    fn read_delta(&mut self, current: &mut Current) -> Result<Option<Place>, ReceiveError> {
+        if current.size > kept::LARGEST as u64 {
+            return self.read_large_delta(current).map(|()| None);
         }
         self.read_whole(current)?;
         let size = current.size as usize;
         let sizes = parse_sizes(&self.piece[..size]);
-        self.check_delta(current, sizes)
+        self.check_delta(current, sizes)?;
+        Ok(self.kept.keep(&self.piece[..size]))
     }
 
     fn read_large_delta(&mut self, current: &mut Current) -> Result<(), ReceiveError> {

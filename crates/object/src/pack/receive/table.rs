@@ -1,5 +1,6 @@
 //! What is known of each entry of a pack, in the pack's order.
 
+use super::kept::Place;
 use crate::{ObjectId, ObjectKind};
 
 /// An entry.
@@ -16,6 +17,8 @@ pub(super) struct Entry {
     /// The length of its header.
     pub(super) header_len: u8,
     pub(super) content: Content,
+    /// Where its delta waits, if it does.
+    pub(super) kept: Option<Place>,
 }
 
 /// What an entry holds, and once it is resolved, what its object is.

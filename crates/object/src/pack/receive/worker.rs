@@ -214,9 +214,15 @@ impl<'s, 'a> Worker<'s, 'a> {
     /// Applies a delta into `result`; `false` if that would be too large for memory.
     fn apply_in_memory(&mut self, entry: &Entry, base: &[u8]) -> Result<bool, ReceiveError> {
         let (offset, size) = (entry.offset, entry.size as usize);
-        let (pack, delta) = (self.shared.pack, &mut self.delta);
-        inflate::inflate_into(pack.number(), pack, entry.data(), size, delta)
-            .map_err(|error| inflate_error(offset, error))?;
+        let delta = match entry.kept {
+            Some(place) => self.shared.kept.get(place, size),
+            None => {
+                let (pack, out) = (self.shared.pack, &mut self.delta);
+                inflate::inflate_into(pack.number(), pack, entry.data(), size, out)
+                    .map_err(|error| inflate_error(offset, error))?;
+                &self.delta
+            }
+        };
         match delta::apply_into(base, delta, self.shared.in_memory, &mut self.result) {
             Ok(()) => Ok(true),
             Err(DeltaError::TooLarge { .. }) => Ok(false),
