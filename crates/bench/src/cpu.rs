@@ -42,9 +42,13 @@ pub(crate) fn with_descendants(pid: u32) -> Vec<u32> {
     let mut found = vec![pid];
     let mut at = 0;
     while at < found.len() {
-        let children = format!("/proc/{0}/task/{0}/children", found[at]);
-        let children = std::fs::read_to_string(children).unwrap_or_default();
-        found.extend(children.split_whitespace().flat_map(str::parse::<u32>));
+        // A child belongs to the thread that started it.
+        let threads = std::fs::read_dir(format!("/proc/{}/task", found[at]));
+        for thread in threads.into_iter().flatten().flatten() {
+            let children = std::fs::read_to_string(thread.path().join("children"));
+            let children = children.unwrap_or_default();
+            found.extend(children.split_whitespace().flat_map(str::parse::<u32>));
+        }
         at += 1;
     }
     found

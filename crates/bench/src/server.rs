@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::cpu::cpu_of;
+use crate::cpu::{cpu_of, with_descendants};
 use crate::http::Connection;
 use crate::token::Minter;
 use crate::{Bench, Result};
@@ -89,6 +89,24 @@ impl Server {
     /// The processor time it has used since it was started.
     pub(crate) fn cpu(&self) -> Result<Duration> {
         cpu_of(&[self.child.id()])
+    }
+
+    /// Waits until it has nothing left to do in the background, for which it also runs programs.
+    pub(crate) fn wait_until_idle(&self) -> Result<()> {
+        const PAUSE: Duration = Duration::from_millis(1500);
+        let deadline = Instant::now() + Duration::from_secs(120);
+        while Instant::now() < deadline {
+            // One of the programs may end while it is looked at.
+            let used = || cpu_of(&with_descendants(self.child.id())).ok();
+            let before = used();
+            std::thread::sleep(PAUSE);
+            if let (Some(before), Some(after)) = (before, used())
+                && after.saturating_sub(before) < PAUSE / 20
+            {
+                return Ok(());
+            }
+        }
+        Err("the server is busy though nothing is asked of it".into())
     }
 
     /// The URL `git` uses for a repository.

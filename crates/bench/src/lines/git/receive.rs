@@ -25,6 +25,8 @@ pub(crate) fn line(bench: &Bench, _: &Runtime) -> Result<Vec<Row>> {
         let name = format!("receive-{at}");
         pair.server.create(&name)?;
         let url = pair.server.git_url(&name)?;
+        // Or what is left to do for the push before would count for this one: its history, and packing it better.
+        pair.server.wait_until_idle()?;
         let cost = pair.ours(|| {
             run(Command::new("git")
                 .arg("-C")
