@@ -73,7 +73,7 @@ pub use hosted::{
 };
 pub use import::{ImportError, ImportReport, import};
 pub use log::{LogEntry, LogPage, LogQuery, log, log_by_index};
-pub use new_commits::{CheckSignature, NewCommits};
+pub use new_commits::{CheckSignature, Looked, NewCommits};
 pub use notes::{NoteAction, NoteError, NoteOutcome, NoteRequest, note};
 pub use packhouse_catalog::{is_read_only, is_storage_full};
 pub use path_filter::{MAX_FILTER_ITEMS, MAX_GLOB_BYTES, PathFilter, PathFilterError};

@@ -1,16 +1,24 @@
 //! The commits that a ref gains, for policies that look at them.
 
+use std::cell::RefCell;
+
 use packhouse_object::{
-    CommitWalk, Database, ObjectId, ObjectKind, ReadError, RefName, signed_commit,
+    CommitWalk, Database, IdSet, ObjectId, ObjectKind, ReadError, RefName, signed_commit,
 };
 
 use crate::view::View;
 
-/// Commits that a ref may gain at once where each is looked at: other writes of the repository wait meanwhile.
+/// Commits that refs may gain at once where each is looked at: other writes of the repository wait meanwhile.
 const MAX_COMMITS: usize = 10_000;
+
+/// Commits that are gone through to find those, for all refs together.
+const MAX_STEPS: usize = 1_000_000;
 
 /// Refs that are looked at for commits that need not be.
 const MAX_REFS: usize = 10_000;
+
+/// Of so many refs that were found good those that come later need not look at the commits again.
+const MAX_LATEST: usize = 16;
 
 /// Judges what was signed and its signature; the error says what is wrong.
 pub type CheckSignature<'c> = dyn Fn(&[u8], &[u8]) -> Result<(), String> + 'c;
@@ -21,6 +29,28 @@ pub struct NewCommits<'a> {
     database: &'a Database,
     old: Option<ObjectId>,
     new: ObjectId,
+    looked: Option<&'a Looked>,
+}
+
+/// What one policy found out about commits while it decided on several refs of one state. Each signature is checked once, and
+/// what all of them together may cost has a limit.
+#[derive(Debug, Default)]
+pub struct Looked(RefCell<Findings>);
+
+#[derive(Debug, Default)]
+struct Findings {
+    /// Signatures that were checked.
+    checked: usize,
+    /// Commits that were gone through, and refs that they were held against.
+    steps: usize,
+    /// Those whose signatures are good.
+    signed: IdSet,
+    /// All that these reach need not be looked at.
+    good: IdSet,
+    /// The last of them.
+    latest: Vec<ObjectId>,
+    /// What refs stand for of which the same is asked, once somebody wanted to know.
+    trusted: Option<Vec<ObjectId>>,
 }
 
 impl<'a> NewCommits<'a> {
@@ -37,7 +67,14 @@ impl<'a> NewCommits<'a> {
             database,
             old,
             new,
+            looked: None,
         }
+    }
+
+    /// The same, for one of several refs that share what is found out.
+    pub fn among(self, looked: &'a Looked) -> NewCommits<'a> {
+        let looked = Some(looked);
+        NewCommits { looked, ..self }
     }
 
     /// Whether each of the commits is signed as `check` wants it, which is given what was signed and the signature. The
@@ -55,43 +92,84 @@ impl<'a> NewCommits<'a> {
         if kind != ObjectKind::Commit {
             return Ok(Err(format!("a {} has no signature", kind.as_str())));
         }
+        let own = Looked::default();
+        let findings = &mut *self.looked.unwrap_or(&own).0.borrow_mut();
+        if findings.good.contains(&tip) {
+            return Ok(Ok(()));
+        }
         let refs = self.before.refs();
         let head = self.before.head();
         let of_head = refs.get(head).filter(|_| is_trusted(head));
         let near = self.old.into_iter().chain(of_head.map(|head| head.target));
         // Nearly always these are enough, and looking at all refs is not.
-        let looked = self.look(tip, near.collect(), check)?;
-        if looked.is_ok() {
-            return Ok(looked);
+        let hidden = self.commits_of(near)?;
+        let mut found = findings.look(self.database, tip, hidden, check)?;
+        if found.is_err() {
+            let trusted = match findings.trusted.take() {
+                Some(known) => known,
+                None => {
+                    let trusted = refs.iter().filter(|(name, _)| is_trusted(name));
+                    let trusted = trusted.map(|(_, entry)| entry.target);
+                    self.commits_of(trusted.take(MAX_REFS))?
+                }
+            };
+            let hidden = self.commits_of(self.old)?;
+            let hidden = [&hidden[..], &trusted].concat();
+            findings.trusted = Some(trusted);
+            found = findings.look(self.database, tip, hidden, check)?;
         }
-        let trusted = refs.iter().filter(|(name, _)| is_trusted(name));
-        let trusted = trusted.map(|(_, entry)| entry.target).take(MAX_REFS);
-        self.look(tip, self.old.into_iter().chain(trusted).collect(), check)
+        if found.is_ok() {
+            findings.add_good(tip);
+        }
+        Ok(found)
     }
 
-    fn look(
+    /// Those of `ids` that stand for commits: tags of trees and blobs reach none.
+    fn commits_of(
         &self,
-        tip: ObjectId,
-        trusted: Vec<ObjectId>,
-        check: &CheckSignature<'_>,
-    ) -> Result<Result<(), String>, ReadError> {
-        let mut hidden = Vec::with_capacity(trusted.len());
-        for id in trusted {
-            // Tags of trees and blobs reach no commit.
+        ids: impl IntoIterator<Item = ObjectId>,
+    ) -> Result<Vec<ObjectId>, ReadError> {
+        let mut commits = Vec::new();
+        for id in ids {
             let (id, kind) = self.database.peel(id)?;
             if kind == ObjectKind::Commit {
-                hidden.push(id);
+                commits.push(id);
             }
         }
-        let walk = CommitWalk::new(self.database, [tip]).hide(hidden);
-        for (count, found) in walk.enumerate() {
-            if count == MAX_COMMITS {
+        Ok(commits)
+    }
+}
+
+impl Findings {
+    /// Looks at what `tip` reaches and none of `hidden` does.
+    fn look(
+        &mut self,
+        database: &Database,
+        tip: ObjectId,
+        hidden: Vec<ObjectId>,
+        check: &CheckSignature<'_>,
+    ) -> Result<Result<(), String>, ReadError> {
+        self.steps += hidden.len();
+        let hidden = hidden.into_iter().chain(self.latest.iter().copied());
+        for found in CommitWalk::new(database, [tip]).hide(hidden) {
+            let (id, _) = found?;
+            self.steps += 1;
+            if self.steps > MAX_STEPS {
+                return Ok(Err(
+                    "there are too many commits to look for signatures; move fewer refs at once"
+                        .to_owned(),
+                ));
+            }
+            if self.signed.contains(&id) {
+                continue;
+            }
+            if self.checked == MAX_COMMITS {
                 return Ok(Err(format!(
                     "signatures of more than {MAX_COMMITS} commits are not looked at together; move in steps"
                 )));
             }
-            let (id, _) = found?;
-            let data = self.database.bytes_of(id, ObjectKind::Commit)?;
+            self.checked += 1;
+            let data = database.bytes_of(id, ObjectKind::Commit)?;
             let signed = match signed_commit(&data) {
                 Some((signature, payload)) => check(&payload, &signature),
                 None => Err("it is not signed".to_owned()),
@@ -99,13 +177,112 @@ impl<'a> NewCommits<'a> {
             if let Err(reason) = signed {
                 return Ok(Err(format!("commit {id}: {reason}")));
             }
+            self.signed.insert(id);
         }
         Ok(Ok(()))
+    }
+
+    fn add_good(&mut self, tip: ObjectId) {
+        self.good.insert(tip);
+        if self.latest.len() == MAX_LATEST {
+            self.latest.remove(0);
+        }
+        self.latest.push(tip);
     }
 }
 
 impl std::fmt::Debug for NewCommits<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "NewCommits({:?} to {})", self.old, self.new)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::sync::Arc;
+
+    use packhouse_object::{Commit, NewObject, ObjectCache, Signature};
+
+    use super::*;
+    use crate::refs::Refs;
+
+    /// A line of so many commits that are signed in some way, from `parent` on.
+    fn line(parent: Option<ObjectId>, count: usize, objects: &mut Vec<NewObject>) -> ObjectId {
+        let tree = NewObject::new(ObjectKind::Tree, Vec::new()).unwrap();
+        let mut last = parent;
+        for _ in 0..count {
+            let number = objects.len();
+            let person = Signature {
+                name: "A".into(),
+                email: "a@example.com".into(),
+                seconds: number as i64,
+                offset_minutes: 0,
+            };
+            let commit = Commit {
+                tree: tree.id,
+                parents: last.into_iter().collect(),
+                author: person.clone(),
+                committer: person,
+                extra_headers: vec![("gpgsig".into(), "signed".into())],
+                message: number.to_string().into(),
+            };
+            let object = NewObject::new(ObjectKind::Commit, commit.encode()).unwrap();
+            last = Some(object.id);
+            objects.push(object);
+        }
+        last.unwrap()
+    }
+
+    fn view(objects: Vec<NewObject>, main: ObjectId) -> View {
+        let db = Database::new(Arc::new(ObjectCache::new(1 << 20)), 1).with_objects(objects);
+        let mut refs = Refs::default();
+        refs.set(RefName::branch("main").unwrap(), main, None, 0);
+        View::new(1, RefName::branch("main").unwrap(), refs, db)
+    }
+
+    #[test]
+    fn each_signature_is_checked_once_for_all_refs() {
+        let mut objects = Vec::new();
+        let main = line(None, 3, &mut objects);
+        let first = line(Some(main), 10, &mut objects);
+        let second = line(Some(first), 10, &mut objects);
+        let apart = line(Some(main), 10, &mut objects);
+        let view = view(objects, main);
+        let (looked, checked) = (Looked::default(), Cell::new(0));
+        let look = |tip| {
+            let commits = NewCommits::new(&view, view.database(), None, tip).among(&looked);
+            let found = commits.are_signed(&|_| true, &|_, _| {
+                checked.set(checked.get() + 1);
+                Ok(())
+            });
+            (found.unwrap(), checked.get())
+        };
+        assert_eq!(look(second), (Ok(()), 20));
+        for tip in [second, first, main] {
+            assert_eq!(look(tip), (Ok(()), 20));
+        }
+        assert_eq!(look(apart), (Ok(()), 30));
+    }
+
+    #[test]
+    fn refs_together_may_gain_as_many_commits_as_one() {
+        let mut objects = Vec::new();
+        let main = line(None, 1, &mut objects);
+        let tips = [(); 2].map(|()| line(Some(main), MAX_COMMITS / 2 + 1, &mut objects));
+        let view = view(objects, main);
+        let looked = Looked::default();
+        let look = |tip| {
+            let commits = NewCommits::new(&view, view.database(), None, tip);
+            let alone = commits.are_signed(&|_| true, &|_, _| Ok(())).unwrap();
+            assert_eq!(alone, Ok(()));
+            let commits = commits.among(&looked);
+            commits.are_signed(&|_| true, &|_, _| Ok(())).unwrap()
+        };
+        assert_eq!(look(tips[0]), Ok(()));
+        let refused = look(tips[1]).unwrap_err();
+        assert!(refused.contains("move in steps"), "{refused}");
+        // What was looked at stays so.
+        assert_eq!(look(tips[0]), Ok(()));
     }
 }

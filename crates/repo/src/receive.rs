@@ -12,7 +12,7 @@ use packhouse_object::{
 
 use crate::change::{Change, RefEdit};
 use crate::error::{PublishError, RepoError};
-use crate::new_commits::NewCommits;
+use crate::new_commits::{Looked, NewCommits};
 use crate::repository::Repository;
 use crate::view::View;
 
@@ -222,13 +222,14 @@ fn decide(
     )?;
     let mut edits = Vec::new();
     let mut statuses = Vec::with_capacity(commands.len());
+    let looked = Looked::default();
     for command in commands {
         let checked = match atomic
             .then(|| conflict_within(view, commands, command))
             .flatten()
         {
             Some(reason) => Err(reason),
-            None => check(&trial, view, command, policy)?,
+            None => check(&trial, view, command, policy, &looked)?,
         };
         match checked {
             Ok(edit) => {
@@ -291,6 +292,7 @@ fn check(
     before: &View,
     command: &Command,
     policy: &dyn RefPolicy,
+    looked: &Looked,
 ) -> Result<Result<Option<RefEdit>, String>, ReadError> {
     let name = &command.name;
     let found = trial.refs().get(name).map(|entry| entry.target);
@@ -342,7 +344,7 @@ fn check(
             false => RefChange::Force,
         },
     };
-    let commits = NewCommits::new(before, trial.database(), found, new);
+    let commits = NewCommits::new(before, trial.database(), found, new).among(looked);
     let allowed = policy.allows_commits(name, change, &commits)?;
     Ok(allowed.map(|()| Some(edit(command))))
 }
