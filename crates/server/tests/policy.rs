@@ -1,9 +1,10 @@
 //! Ref policies of tokens, on every way to move a ref.
 
 use packhouse_catalog::NewSshKey;
+use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Checkout, CommitBody, SshUser, TestServer, Token, encoded};
+use crate::support::{Answer, Checkout, CommitBody, SshUser, TestServer, Token, encoded};
 
 fn with_policy(refs: Value) -> Token {
     Token::write("a").with("refs", refs)
@@ -50,6 +51,76 @@ async fn no_push_closes_a_branch_to_the_api() {
         .await
         .expect(200);
     assert_eq!(server.branches("a", "").await, [("main".to_owned(), head)]);
+}
+
+/// A policy that lets some ref not move closes what moves refs whose names the caller does not say.
+#[tokio::test]
+async fn what_moves_all_refs_asks_for_all_of_them() {
+    let server = TestServer::with_repo("a").await;
+    let head = server.put("a", "x", "1").await;
+    let denied = |answer: Answer| {
+        let refused = answer.expect(403);
+        assert_eq!(refused.code(), "policy_denied");
+        assert!(
+            refused.error().contains("denied by policy"),
+            "{:?}",
+            refused.body
+        );
+    };
+    let rules = [
+        json!([["main", ["no-push"]], ["*", []]]),
+        json!([["main", ["no-such-rule"]]]),
+    ];
+    let verify = json!([["main", ["verify-sig"]]]);
+    let no_force = json!([["*", ["no-force-push"]]]);
+    let scopes = ["repo:write", "git:write"];
+    let token = |id: &str, refs: &Value| Token::new(id, &scopes).with("refs", refs.clone());
+    let fork = json!({ "base_repo": {
+        "provider": "code", "owner": "acme", "name": "a", "auth": { "token": Token::read("a").text() },
+    } });
+    let follow = json!({ "base_repo": {
+        "provider": "git", "url": "https://git.invalid/a.git",
+    } });
+    for refs in rules.iter().chain([&verify]) {
+        denied(server.post("/repos", &token("b", refs), &fork).await);
+        denied(server.post("/repos", &token("b", refs), &follow).await);
+    }
+    for refs in rules.iter().chain([&verify, &no_force]) {
+        let token = token("a", refs);
+        let one = json!({ "ref": "open" });
+        for body in [json!({}), one] {
+            denied(server.post("/repos/pull-upstream", &token, &body).await);
+        }
+        let login = json!({ "repo_id": "a", "password": "p" });
+        denied(server.post("/repos/git-credentials", &token, &login).await);
+        let login = json!({ "id": "x", "password": "p" });
+        let put = server.request(Method::PUT, "/repos/git-credentials", &token);
+        denied(server.send(put.json(&login)).await);
+        let on = json!({ "push_through": true });
+        let change = server.request(Method::PATCH, "/repos/base", &token);
+        denied(server.send(change.json(&on)).await);
+    }
+    for refs in &rules {
+        denied(
+            server
+                .delete("/repos/delete", &token("a", refs), &json!({}))
+                .await,
+        );
+    }
+    assert_eq!(server.branches("a", "").await, [("main".to_owned(), head)]);
+    // What loses nothing may be made and what may be deleted may go, all of it.
+    server
+        .post("/repos", &token("b", &no_force), &fork)
+        .await
+        .expect(201);
+    server
+        .post("/repos", &token("c", &rules[0]), &json!({}))
+        .await
+        .expect(201);
+    server
+        .delete("/repos/delete", &token("a", &verify), &json!({}))
+        .await
+        .expect(200);
 }
 
 #[tokio::test]

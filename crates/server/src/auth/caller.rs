@@ -6,6 +6,7 @@ use axum::extract::FromRequestParts;
 use http::request::Parts;
 use packhouse_api::ErrorCode;
 use packhouse_catalog::{NewAuditEntry, OrgId, Origin};
+use packhouse_repo::RefChange;
 
 use super::policy::TokenPolicy;
 use crate::error::ApiError;
@@ -219,6 +220,14 @@ impl Caller {
     /// What may happen to refs.
     pub fn policy(&self) -> &Arc<TokenPolicy> {
         &self.inner.policy
+    }
+
+    /// Refuses what changes refs in this way that the caller does not name, unless its policy lets every ref change so.
+    pub fn may_change_all_refs(&self, change: RefChange) -> Result<(), ApiError> {
+        self.policy().allows_all(change).map_err(|reason| {
+            let text = format!("{reason}; a token without such a rule may do this");
+            ApiError::new(ErrorCode::PolicyDenied, text)
+        })
     }
 
     /// Refuses unless the token allows `scope`.

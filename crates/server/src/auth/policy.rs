@@ -32,6 +32,28 @@ impl Rule {
     fn wants_signatures(&self) -> bool {
         self.ops.iter().any(|op| op == VERIFY_SIG)
     }
+
+    /// Whether a ref that it covers may change in this way; `look` says whether all that comes with it is signed.
+    fn decide(
+        &self,
+        change: RefChange,
+        look: &dyn Fn() -> Result<Result<(), String>, ReadError>,
+    ) -> Result<Result<(), String>, ReadError> {
+        for op in &self.ops {
+            let reason = match (op.as_str(), change) {
+                ("no-push", _) => "push denied by policy".to_owned(),
+                ("no-force-push", RefChange::Force) => "force push denied by policy".to_owned(),
+                ("no-force-push", _) | (VERIFY_SIG, RefChange::Delete) => continue,
+                (VERIFY_SIG, _) => match look()? {
+                    Ok(()) => continue,
+                    Err(reason) => format!("push denied by policy: {reason}"),
+                },
+                (op, _) => format!("push denied by policy: unknown operation `{op}`"),
+            };
+            return Ok(Err(reason));
+        }
+        Ok(Ok(()))
+    }
 }
 
 impl TokenPolicy {
@@ -89,21 +111,28 @@ impl TokenPolicy {
         change: RefChange,
         commits: Option<&NewCommits<'_>>,
     ) -> Result<Result<(), String>, ReadError> {
-        let ops = self.rule_for(name).map(|rule| rule.ops.as_slice());
-        for op in ops.unwrap_or_default() {
-            let reason = match (op.as_str(), change) {
-                ("no-push", _) => "push denied by policy".to_owned(),
-                ("no-force-push", RefChange::Force) => "force push denied by policy".to_owned(),
-                ("no-force-push", _) | (VERIFY_SIG, RefChange::Delete) => continue,
-                (VERIFY_SIG, _) => match self.look(commits)? {
-                    Ok(()) => continue,
-                    Err(reason) => format!("push denied by policy: {reason}"),
-                },
-                (op, _) => format!("push denied by policy: unknown operation `{op}`"),
-            };
-            return Ok(Err(reason));
+        match self.rule_for(name) {
+            Some(rule) => rule.decide(change, &|| self.look(commits)),
+            None => Ok(Ok(())),
         }
-        Ok(Ok(()))
+    }
+
+    /// Whether all refs that there are or may come may change in this way, to what nobody has looked at; the error names
+    /// the rule that says otherwise. For what changes refs that the caller does not name.
+    pub(crate) fn allows_all(&self, change: RefChange) -> Result<(), String> {
+        let unseen = || Ok(Err("its commits are not looked at here".to_owned()));
+        for rule in &self.rules {
+            match rule.decide(change, &unseen) {
+                Ok(Ok(())) => {}
+                Ok(Err(reason)) => return Err(format!("{reason} (`{}`)", rule.pattern)),
+                Err(error) => return Err(format!("push denied by policy: {error}")),
+            }
+            // No rule behind it decides on anything.
+            if rule.pattern == "*" {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Whether all commits are signed. Commits of refs for which that is asked, too, were looked at when they came there.
@@ -251,6 +280,34 @@ mod tests {
         assert!(!allowed(&policy, "refs/heads/x", RefChange::Create));
         // Nothing comes by it.
         assert!(allowed(&policy, "refs/heads/x", RefChange::Delete));
+    }
+
+    #[test]
+    fn what_changes_refs_that_nobody_names_must_be_allowed_by_every_rule() {
+        let all = |policy: &TokenPolicy, change| match policy.allows_all(change) {
+            Ok(()) => true,
+            Err(reason) => {
+                assert!(reason.contains("denied by policy"), "{reason}");
+                false
+            }
+        };
+        let changes = [RefChange::Create, RefChange::Force, RefChange::Delete];
+        type Case<'c> = (&'c [(&'c str, &'c [&'c str])], &'c [&'c str], [bool; 3]);
+        let cases: [Case<'_>; 8] = [
+            (&[], &[], [true; 3]),
+            (&[("main", &["no-push"])], &[], [false; 3]),
+            (&[("open/*", &[]), ("*", &["no-push"])], &[], [false; 3]),
+            (&[], &["no-push"], [false; 3]),
+            (&[], &["no-force-push"], [true, false, true]),
+            (&[("main", &["verify-sig"])], &[], [false, false, true]),
+            (&[("main", &["no-such-op"])], &[], [false; 3]),
+            // The second rule never decides.
+            (&[("*", &[]), ("main", &["no-push"])], &[], [true; 3]),
+        ];
+        for (rules, ops, expected) in cases {
+            let policy = policy(rules, ops);
+            assert_eq!(changes.map(|change| all(&policy, change)), expected);
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use packhouse_api::{
     GitCredentialInfo, GitCredentialLogin, UpdateGitCredential,
 };
 use packhouse_catalog::{CredentialRow, RepoId};
+use packhouse_repo::RefChange;
 
 use super::input::{read_json, shown};
 use super::time;
@@ -37,6 +38,7 @@ pub(crate) async fn create(
     body: Body,
 ) -> Result<(StatusCode, Json<GitCredentialInfo>), ApiError> {
     caller.need(Scope::RepoWrite)?;
+    begins_sync(&caller)?;
     let request: CreateGitCredential = read_json(body, state.limits.json_bytes).await?;
     let name = caller.repo()?;
     if !request.repo_id.is_empty() && request.repo_id != name {
@@ -133,6 +135,7 @@ async fn replace(
     caller: &Caller,
     request: UpdateGitCredential,
 ) -> Result<Json<GitCredentialInfo>, ApiError> {
+    begins_sync(caller)?;
     check(request.username.as_deref(), &request.password)?;
     let found = find(state, caller, &request.id).await?;
     let (org, repo) = (found.credential.org, found.credential.repo);
@@ -220,6 +223,11 @@ async fn forget(
         id,
         message: "credential deleted".to_owned(),
     }))
+}
+
+/// Refuses who may not have refs moved to where an upstream has them.
+fn begins_sync(caller: &Caller) -> Result<(), ApiError> {
+    caller.may_change_all_refs(RefChange::Force)
 }
 
 /// The credential of that id, if the token is for its organisation and for no other repository than its own.

@@ -11,7 +11,7 @@ use packhouse_api::{
     ListedRepos, RepoDetails, RepoInfo,
 };
 use packhouse_catalog::{CreateRepoError, DeleteRepoError, NewAuditEntry, RepoRow};
-use packhouse_repo::Namespace;
+use packhouse_repo::{Namespace, RefChange};
 use serde_json::json;
 
 use super::input::{self, Query, parse_json, read_body, shown};
@@ -58,6 +58,10 @@ pub(crate) async fn create(
     let branch = named
         .map(|name| input::branch("default_branch", name.trim(), Namespace::Default))
         .transpose()?;
+    if request.base_repo.is_some() {
+        // It begins with refs that others have made.
+        caller.may_change_all_refs(RefChange::Create)?;
+    }
     match &request.base_repo {
         Some(base) if fork::is_here(base) => {
             fork::create(&state, &caller, id, branch, &request, base).await?;
@@ -208,6 +212,8 @@ pub(crate) async fn delete(
     caller: Caller,
 ) -> Result<Json<DeletedRepo>, ApiError> {
     caller.need(Scope::RepoWrite)?;
+    // Its refs go with it.
+    caller.may_change_all_refs(RefChange::Delete)?;
     let id = caller.repo()?;
     let catalog = state.hosted.catalog();
     let row = catalog.repo(caller.org(), id).await?;

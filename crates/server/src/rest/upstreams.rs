@@ -12,6 +12,7 @@ use packhouse_catalog::{
     CreateRepoError, FirstSync, NewAuditEntry, NewUpstream, RepoRow, UpstreamRow,
 };
 use packhouse_object::RefName;
+use packhouse_repo::RefChange;
 use serde_json::json;
 
 use super::git_credentials;
@@ -106,6 +107,9 @@ pub(crate) async fn pull(
     body: Body,
 ) -> Result<(StatusCode, Json<UpstreamMessage>), ApiError> {
     caller.need(Scope::GitWrite)?;
+    // Where branches and tags go is what the upstream says. One that is named makes no difference: requests that wait
+    // together are served by a sync of everything.
+    caller.may_change_all_refs(RefChange::Force)?;
     let (row, _) = following(&state, &caller).await?;
     let body = read_body(body, state.limits.json_bytes).await?;
     let request: PullUpstream = if body.is_empty() {
@@ -149,8 +153,12 @@ pub(crate) async fn change(
     body: Body,
 ) -> Result<Json<UpstreamMessage>, ApiError> {
     caller.need(Scope::RepoWrite)?;
-    let (row, _) = following(&state, &caller).await?;
     let request: ChangeBase = read_json(body, state.limits.json_bytes).await?;
+    if request.push_through {
+        // What differs moves, here and there.
+        caller.may_change_all_refs(RefChange::Force)?;
+    }
+    let (row, _) = following(&state, &caller).await?;
     if row.syncing {
         return Err(state.sync_in_progress(&row).await?);
     }
