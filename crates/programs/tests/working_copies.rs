@@ -84,3 +84,21 @@ fn files_go_back_when_the_move_fails_behind_them() {
     let text = fs::read_to_string(world.path("ours").join("a")).unwrap();
     assert_eq!(text, "one\n");
 }
+
+#[test]
+fn files_are_found_by_a_path_from_the_folder_of_their_working_copy() {
+    let world = World::new().with_working_copies();
+    let work = world.work();
+    world.set("receive.denyCurrentBranch", "updateInstead");
+    let inside = world.inside("ours");
+    inside.run(&["fetch", "-q", work.dir.to_str().unwrap(), "other"]);
+    let files = world.path("apart");
+    let path = files.to_str().unwrap();
+    inside.run(&["worktree", "add", "-q", "-b", "apart", path, "FETCH_HEAD"]);
+    // As `worktree.useRelativePaths` of Git 2.48 has it.
+    let gitdir = world.path("ours").join(".git/worktrees/apart/gitdir");
+    fs::write(&gitdir, "../../../../apart/.git\n").unwrap();
+    let pushed = work.try_run(&["push", "--porcelain", &world.url("ours"), "main:apart"]);
+    assert!(pushed.ok, "{pushed:?}");
+    assert_eq!(fs::read_to_string(files.join("a")).unwrap(), "two\n");
+}

@@ -1,7 +1,7 @@
 //! A repository that pushes go to, and what its configuration says of them.
 
-use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use packhouse_object::{ReceiveLimits, RefName};
@@ -141,9 +141,7 @@ impl PushPlace {
             let folder = other.path();
             let head = std::fs::read(folder.join("HEAD")).unwrap_or_default();
             if head.trim_ascii_end() == expected {
-                let files = std::fs::read_to_string(folder.join("gitdir")).ok();
-                let files =
-                    files.and_then(|text| Some(Path::new(text.trim()).parent()?.to_owned()));
+                let files = files_of(&folder);
                 let git_dir = folder;
                 return Ok(Some(WorkingCopy { git_dir, files }));
             }
@@ -158,6 +156,14 @@ impl PushPlace {
             _ => None,
         })
     }
+}
+
+/// Where the files of a further working copy are, by the file in its folder that says where its `.git` is: from that
+/// folder on, if the path is relative.
+fn files_of(folder: &Path) -> Option<PathBuf> {
+    let text = std::fs::read(folder.join("gitdir")).ok()?;
+    let path = Path::new(OsStr::from_bytes(text.trim_ascii_end()));
+    Some(folder.join(path).parent()?.to_owned())
 }
 
 /// Files that show a branch.
