@@ -102,3 +102,82 @@ fn files_are_found_by_a_path_from_the_folder_of_their_working_copy() {
     assert!(pushed.ok, "{pushed:?}");
     assert_eq!(fs::read_to_string(files.join("a")).unwrap(), "two\n");
 }
+
+#[test]
+fn what_head_leads_to_is_checked_out_and_nothing_else_is() {
+    for (head, name) in [("main", "alias"), ("alias", "main"), ("alias", "alias")] {
+        let world = World::new().with_working_copies();
+        let work = world.work();
+        world.set("receive.denyCurrentBranch", "refuse");
+        for both in BOTH {
+            let inside = world.inside(both);
+            inside.run(&["fetch", "-q", work.dir.to_str().unwrap(), "other"]);
+            inside.run(&["reset", "-q", "--hard", "FETCH_HEAD"]);
+            inside.run(&["symbolic-ref", "refs/heads/alias", "refs/heads/main"]);
+            inside.run(&["symbolic-ref", "HEAD", &format!("refs/heads/{head}")]);
+        }
+        let (taken, stdout, stderr) = world.push(&work, &["URL", &format!("main:{name}")]);
+        assert_eq!(
+            taken,
+            name == "alias",
+            "{head} {name}: {stdout:?} {stderr:?}"
+        );
+        // Nor is it for further working copies.
+        for both in BOTH {
+            let inside = world.inside(both);
+            let files = world.path(&format!("{both}-apart"));
+            inside.run(&["checkout", "-q", "--detach"]);
+            let path = files.to_str().unwrap();
+            inside.run(&["worktree", "add", "-q", path, "main"]);
+            Git::at(files).run(&["symbolic-ref", "HEAD", &format!("refs/heads/{head}")]);
+        }
+        work.commit_file("a", "three\n");
+        let (taken, stdout, stderr) = world.push(&work, &["URL", &format!("main:{name}")]);
+        assert_eq!(
+            taken,
+            name == "alias",
+            "{head} {name}: {stdout:?} {stderr:?}"
+        );
+    }
+}
+
+#[test]
+fn a_branch_that_is_being_rebased_or_bisected_is_guarded() {
+    for what in ["rebase", "bisect", "neither"] {
+        let world = World::new().with_working_copies();
+        let work = world.work();
+        world.set("receive.denyCurrentBranch", "refuse");
+        for both in BOTH {
+            let inside = world.inside(both);
+            inside.run(&["fetch", "-q", work.dir.to_str().unwrap(), "main"]);
+            inside.run(&["reset", "-q", "--hard", "FETCH_HEAD"]);
+            let files = world.path(&format!("{both}-apart"));
+            let path = files.to_str().unwrap();
+            inside.run(&["worktree", "add", "-q", "-b", "apart", path]);
+            let apart = Git::at(files);
+            let here = [(inside, "main"), (apart, "apart")];
+            for (copy, branch) in here {
+                match what {
+                    "rebase" => {
+                        let stopped =
+                            copy.try_run(&["rebase", "--no-ff", "--exec", "false", "HEAD~1"]);
+                        assert!(!stopped.ok, "{stopped:?}");
+                    }
+                    "bisect" => {
+                        copy.run(&["bisect", "start"]);
+                        copy.run(&["checkout", "-q", "--detach"]);
+                    }
+                    _ => drop(copy.run(&["checkout", "-q", "--detach"])),
+                }
+                let head = copy.try_run(&["symbolic-ref", "-q", "HEAD"]);
+                assert!(!head.ok, "{branch} {head:?}");
+            }
+        }
+        work.commit_file("a", "three\n");
+        for branch in ["main", "apart"] {
+            let refspec = format!("main:{branch}");
+            let (taken, stdout, _) = world.push(&work, &["URL", &refspec]);
+            assert_eq!(taken, what == "neither", "{what} {branch} {stdout:?}");
+        }
+    }
+}

@@ -5,7 +5,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use packhouse_object::{ReceiveLimits, RefName};
-use packhouse_repo::directory::{Served, ServedHead};
+use packhouse_repo::directory::{Served, ServedHead, StandsFor};
 use packhouse_wire::{HiddenRefs, ReceiveOptions};
 
 use super::certificate::Signatures;
@@ -122,25 +122,38 @@ impl PushPlace {
         Ok(DirectorySink::new(self.clone(), self.source()?)?)
     }
 
-    /// The working copy whose files show a branch: the folder of its repository and its own.
+    /// The working copy whose files show a branch: the folder of its repository and its own. One that is in the middle of
+    /// rebasing or bisecting a branch counts too, though its `HEAD` is detached.
     pub(super) fn shown_in(&self, branch: &RefName) -> Result<Option<WorkingCopy>, ProgramError> {
         let git_dir = self.repository.git_dir();
-        let is_here = self.repository.head()? == ServedHead::Branch(branch.clone());
-        if is_here && !self.repository.is_bare() {
-            return Ok(Some(WorkingCopy {
-                git_dir: git_dir.to_owned(),
-                files: self.repository.work_tree()?,
-            }));
+        if !self.repository.is_bare() {
+            let is_shown = match self.repository.head()? {
+                ServedHead::Branch(name) => self.leads_to(name)?.as_ref() == Some(branch),
+                ServedHead::Detached(_) => is_under_way(git_dir, branch),
+                ServedHead::Broken => false,
+            };
+            if is_shown {
+                return Ok(Some(WorkingCopy {
+                    git_dir: git_dir.to_owned(),
+                    files: self.repository.work_tree()?,
+                }));
+            }
         }
         // Further working copies of this repository.
         let Ok(others) = std::fs::read_dir(git_dir.join("worktrees")) else {
             return Ok(None);
         };
-        let expected = [b"ref: ", branch.as_bytes()].concat();
         for other in others.flatten() {
             let folder = other.path();
             let head = std::fs::read(folder.join("HEAD")).unwrap_or_default();
-            if head.trim_ascii_end() == expected {
+            let is_shown = match head.strip_prefix(b"ref: ").map(<[u8]>::trim_ascii) {
+                Some(name) => match RefName::parse(name) {
+                    Ok(name) => self.leads_to(name)?.as_ref() == Some(branch),
+                    Err(_) => false,
+                },
+                None => is_under_way(&folder, branch),
+            };
+            if is_shown {
                 let files = files_of(&folder);
                 let git_dir = folder;
                 return Ok(Some(WorkingCopy { git_dir, files }));
@@ -151,11 +164,38 @@ impl PushPlace {
 
     /// The branch of `HEAD`, by its name in the store.
     pub(super) fn head_branch(&self) -> Result<Option<RefName>, ProgramError> {
-        Ok(match self.repository.head()? {
-            ServedHead::Branch(name) => Some(name),
-            _ => None,
+        match self.repository.head()? {
+            ServedHead::Branch(name) => self.leads_to(name),
+            _ => Ok(None),
+        }
+    }
+
+    /// The ref at the end of symbolic ones. As for git, only that one is checked out, and not what leads there.
+    fn leads_to(&self, name: RefName) -> Result<Option<RefName>, ProgramError> {
+        Ok(match self.repository.stands_for(&name)? {
+            StandsFor::Itself => Some(name),
+            StandsFor::Other(last) => Some(last),
+            StandsFor::Nothing => None,
         })
     }
+}
+
+/// Whether a working copy is in the middle of rebasing or bisecting a branch, by the files in the folder of its repository.
+fn is_under_way(git_dir: &Path, branch: &RefName) -> bool {
+    // Some of these files have the name in full, some do not.
+    let names_it = |file: &str| {
+        let text = std::fs::read(git_dir.join(file)).unwrap_or_default();
+        let name = text.trim_ascii_end();
+        let name = name.strip_prefix(b"refs/heads/").unwrap_or(name);
+        branch.as_bytes().strip_prefix(b"refs/heads/") == Some(name)
+    };
+    let has = |file: &str| git_dir.join(file).exists();
+    let rebases = match has("rebase-apply") {
+        // Else it is mail that is being applied.
+        true => !has("rebase-apply/applying") && names_it("rebase-apply/head-name"),
+        false => names_it("rebase-merge/head-name"),
+    };
+    rebases || (has("BISECT_LOG") && names_it("BISECT_START"))
 }
 
 /// Where the files of a further working copy are, by the file in its folder that says where its `.git` is: from that
