@@ -141,6 +141,31 @@ fn what_head_leads_to_is_checked_out_and_nothing_else_is() {
     }
 }
 
+/// It is not a hook's to move its branch: git finds it where the push does not expect it, and here it is locked.
+#[test]
+fn a_hook_that_moves_its_branch_has_the_push_refused() {
+    let world = World::new().with_working_copies();
+    let work = world.work();
+    checked_out(&world, &work);
+    world.hook("push-to-checkout", "git reset -q --hard $1");
+    for (name, reason) in BOTH
+        .into_iter()
+        .zip(["push-to-checkout hook declined", "failed to update ref"])
+    {
+        let pushed = work.try_run(&["push", "--porcelain", &world.url(name), "main"]);
+        assert!(
+            !pushed.ok && pushed.stdout.contains(reason),
+            "{name}: {pushed:?}"
+        );
+    }
+    let before = work.run(&["rev-parse", "other"]);
+    assert_eq!(world.inside("ours").run(&["rev-parse", "HEAD"]), before);
+    // One that leaves it where it is, is fine.
+    world.hook("push-to-checkout", "git read-tree -u --reset $1");
+    assert!(work.try_run(&["push", &world.url("ours"), "main"]).ok);
+    assert_eq!(world.inside("ours").run(&["status", "--porcelain"]), "");
+}
+
 #[test]
 fn a_branch_that_is_being_rebased_or_bisected_is_guarded() {
     for what in ["rebase", "bisect", "neither"] {
