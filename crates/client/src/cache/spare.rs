@@ -64,16 +64,12 @@ pub(super) fn keep(inner: &Inner, record: &mut EntryRecord, staging: Staging, ne
         bytes.is_ok_and(|bytes| bytes.saturating_add(new_bytes) <= inner.config.max_bytes)
     };
     let id = &record.kept.id;
-    match old.map(|old| old.bytes).filter(|_| has_room()) {
-        Some(bytes) => {
-            if staging.retire_to(&place(inner, id), &now, id).is_ok() {
-                record.kept.spare_bytes = bytes;
-            }
-        }
-        None if inner.config.grace.is_zero() => {}
-        None => {
-            let _ = staging.retire(&now, id);
-        }
+    if let Some(bytes) = old.map(|old| old.bytes).filter(|_| has_room())
+        && staging.retire_to(&place(inner, id), &now, id).is_ok()
+    {
+        record.kept.spare_bytes = bytes;
+    } else if !inner.config.grace.is_zero() {
+        let _ = staging.retire(&now, id);
     }
 }
 

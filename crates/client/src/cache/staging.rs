@@ -5,8 +5,8 @@
 //! a clock decides.
 
 use std::ffi::OsStr;
-use std::fs::{self, DirBuilder};
-use std::io::ErrorKind;
+use std::fs::{self, DirBuilder, File};
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -20,6 +20,8 @@ use super::root::Root;
 
 /// When a tree in the trash was put there.
 const SINCE: &str = "since.json";
+/// The room for that.
+const SINCE_BYTES: usize = 512;
 /// The tree in it.
 pub(super) const TREE: &str = "tree";
 
@@ -93,6 +95,15 @@ impl Staging {
         }
     }
 
+    /// As [`Staging::new`], for a tree that takes the place of another: that one can be [retired](Staging::retire) even if
+    /// the disk is full by then.
+    pub(super) fn to_replace(root: &Root) -> Result<Staging, CacheError> {
+        let made = Staging::new(root)?;
+        let since = made.folder.join(SINCE);
+        fs::write(&since, [b' '; SINCE_BYTES]).map_err(CacheError::file(&since))?;
+        Ok(made)
+    }
+
     pub(super) fn path(&self) -> &Path {
         &self.folder
     }
@@ -103,14 +114,13 @@ impl Staging {
     }
 
     /// Keeps the tree in it for those who still read it, and as long as somebody has the lease of its entry.
-    pub(super) fn retire(self, now: &Moment, entry_id: &str) -> Result<(), CacheError> {
-        let trash = self.trash.clone();
-        self.retire_to(&trash, now, entry_id)
+    pub(super) fn retire(&self, now: &Moment, entry_id: &str) -> Result<(), CacheError> {
+        self.retire_to(&self.trash, now, entry_id)
     }
 
     /// As [`Staging::retire`], in a folder that is not there yet.
     pub(super) fn retire_to(
-        self,
+        &self,
         place: &Path,
         now: &Moment,
         entry_id: &str,
@@ -120,8 +130,16 @@ impl Staging {
             since: now.clone(),
             entry_id: entry_id.to_owned(),
         };
-        let text = serde_json::to_vec(&retired).unwrap_or_default();
-        fs::write(&since, text).map_err(CacheError::file(&since))?;
+        let mut text = serde_json::to_vec(&retired).unwrap_or_default();
+        text.resize(text.len().max(SINCE_BYTES), b' ');
+        // Written over what took the room for it.
+        let file = File::options()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&since);
+        file.and_then(|mut file| file.write_all(&text))
+            .map_err(CacheError::file(&since))?;
         fs::rename(&self.folder, place).map_err(CacheError::file(&self.folder))
     }
 }
@@ -211,6 +229,8 @@ fn make_writable(path: &Path) {
 
 #[cfg(test)]
 mod tests {
+    use packhouse_testkit::small_disk::SmallDisk;
+
     use super::*;
 
     const LONG: Duration = Duration::from_secs(600);
@@ -267,6 +287,7 @@ mod tests {
         .unwrap();
         let lease = root.lock("lease", "x");
         staging.retire(&Moment::now(), "x").unwrap();
+        drop(staging);
         assert!(names(&root.own("staging")).is_empty());
         sweep(&root, LONG);
         assert_eq!(names(&root.own("trash")).len(), 1);
@@ -277,6 +298,21 @@ mod tests {
         drop(held);
         sweep(&root, Duration::ZERO);
         assert!(names(&root.own("trash")).is_empty());
+    }
+
+    #[test]
+    fn a_replaced_tree_stays_for_its_readers_on_a_full_disk() {
+        let Some(disk) = SmallDisk::mount(2) else {
+            return;
+        };
+        let root = Root::open(disk.path()).unwrap();
+        let staging = Staging::to_replace(&root).unwrap();
+        fs::create_dir(staging.tree()).unwrap();
+        disk.fill(0);
+        staging.retire(&Moment::now(), "x").unwrap();
+        drop(staging);
+        sweep(&root, LONG);
+        assert_eq!(names(&root.own("trash")).len(), 1);
     }
 
     #[test]

@@ -198,7 +198,7 @@ fn of_repository(
     // Where what was mirrored cannot be read it is fetched again, while the old tree stays.
     let (mirrored, staging, mut built) = mending(inner, upstream, call, |damaged, newest| {
         let mirrored = newest.unwrap_or_else(|| mirrored.clone());
-        let staging = Staging::new(&inner.root)?;
+        let staging = Staging::to_replace(&inner.root)?;
         let spec = TreeSpec {
             before: Some(&before),
             older: &older,
@@ -317,7 +317,7 @@ fn of_folder(
     }
     let budget = Budget::new(&record.kept.source_url, inner.config.max_bytes);
     budget.count_bytes(bytes_of(&listing))?;
-    let staging = Staging::new(&inner.root)?;
+    let staging = Staging::to_replace(&inner.root)?;
     let id = tree_id();
     let tree = staging.tree();
     let mut built = match &mirrored {
