@@ -108,6 +108,7 @@ impl CommitGraph {
 /// the commits.
 pub struct CommitGraphs {
     folders: Vec<PathBuf>,
+    reads_filters: bool,
     asked: AtomicU32,
     graphs: ProcessLocal<OnceLock<Vec<CommitGraph>>>,
 }
@@ -120,8 +121,17 @@ impl CommitGraphs {
     pub fn new(folders: Vec<PathBuf>) -> CommitGraphs {
         CommitGraphs {
             folders,
+            reads_filters: true,
             asked: AtomicU32::new(0),
             graphs: ProcessLocal::new(),
+        }
+    }
+
+    /// The same, of which changed-path filters are left alone.
+    pub fn without_filters(self) -> CommitGraphs {
+        CommitGraphs {
+            reads_filters: false,
+            ..self
         }
     }
 
@@ -146,6 +156,9 @@ impl CommitGraphs {
 
     /// The filter of a commit, if it is one of those that are written here.
     pub(crate) fn filter_of(&self, id: &oid) -> Option<Vec<u8>> {
+        if !self.reads_filters {
+            return None;
+        }
         let (file, at) = self.graphs().iter().find_map(|graph| graph.find(id))?;
         let found = file.filter_of(at)?;
         let is_ours = found.version == 1 && found.hashes == write::HASHES;
@@ -154,6 +167,9 @@ impl CommitGraphs {
 
     /// Whether it is certain that a commit does not change what `filter` is about, against its first parent.
     pub(crate) fn is_unchanged(&self, id: &oid, filter: &PathFilter) -> bool {
+        if !self.reads_filters {
+            return false;
+        }
         let found = self.graphs().iter().find_map(|graph| graph.find(id));
         found.is_some_and(|(file, at)| {
             file.filter_of(at)

@@ -106,7 +106,7 @@ impl Directory {
         detached_head: Option<RefName>,
     ) -> Directory {
         let refs = RefStore::new(&layout, &options);
-        let objects = ObjectFolders::new(layout.objects(), options.cache.clone());
+        let objects = ObjectFolders::new(layout.objects(), options.cache.clone(), layout.summaries);
         Directory {
             inner: Arc::new(Inner {
                 layout,

@@ -7,7 +7,7 @@ use packhouse_object::{ObjectId, Progress, ReadError, WriteCommitGraphError, wri
 use super::backend::Directory;
 use super::durable::{create_folders, sync_folder};
 use super::error::DirectoryError;
-use super::layout::config_value;
+use super::layout::config_flag;
 use crate::error::RepoError;
 
 /// With fewer commits a graph saves nothing that anybody would notice.
@@ -20,10 +20,7 @@ impl Directory {
     /// It takes the place of one that is there, in whatever form. What changes, the graph that is read from now on included, is
     /// seen with the next look at the packs.
     pub(crate) fn write_commit_graph(&self, progress: &dyn Progress) -> Result<u32, RepoError> {
-        let is_off = |section, key| {
-            let value = config_value(self.git_dir(), section, key).ok().flatten();
-            matches!(value.as_deref(), Some("false" | "no" | "off" | "0"))
-        };
+        let is_off = |section, key| config_flag(self.git_dir(), section, key) == Some(false);
         let is_cut = !self.shallow_commits()?.is_empty();
         if is_cut || is_off("core", "commitgraph") || is_off("gc", "writecommitgraph") {
             return Ok(0);

@@ -35,6 +35,34 @@ pub(super) struct Layout {
     pub(super) of_working_copy: bool,
     /// Whom it is for, or what is wrong with the setting that says so: then it can be read, as Git has it.
     pub(super) sharing: Result<Sharing, String>,
+    /// Which summaries of its objects are read.
+    pub(super) summaries: Summaries,
+}
+
+/// Which of Git's summaries of objects a repository wants to be read; its settings hold for those it borrows from too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Summaries {
+    /// `core.commitGraph`.
+    pub(super) commit_graphs: bool,
+    /// `commitGraph.readChangedPaths`, and `commitGraph.changedPathsVersion`, which took its place.
+    pub(super) path_filters: bool,
+    /// `core.multiPackIndex`.
+    pub(super) multi_packs: bool,
+}
+
+impl Summaries {
+    fn of(config: &Config) -> Summaries {
+        let is_on = |section, key| config.flag(section, key).unwrap_or(true);
+        let filters_version = config.text("commitgraph", "changedpathsversion");
+        Summaries {
+            commit_graphs: is_on("core", "commitgraph"),
+            path_filters: match filters_version {
+                Some(version) => version != "0",
+                None => is_on("commitgraph", "readchangedpaths"),
+            },
+            multi_packs: is_on("core", "multipackindex"),
+        }
+    }
 }
 
 /// The folder that a repository keeps its own objects in, and whom they are for.
@@ -118,6 +146,7 @@ impl Layout {
                 Some((_, value)) => Sharing::parse(&value),
                 None => Ok(Sharing::Umask),
             },
+            summaries: Summaries::of(&config),
         })
     }
 
@@ -255,6 +284,11 @@ pub(super) fn config_value(
     key: &str,
 ) -> Result<Option<String>, OpenError> {
     Ok(read_config(git_dir)?.text(section, &key.to_ascii_lowercase()))
+}
+
+/// The truth of `section.key` in the config file of a repository, which may have changed since it was opened.
+pub(super) fn config_flag(git_dir: &Path, section: &str, key: &str) -> Option<bool> {
+    read_config(git_dir).ok()?.flag(section, key)
 }
 
 /// As Git decides it: by `core.bare`, or by the folder's name where that is not set.

@@ -21,6 +21,7 @@ use packhouse_object::{
 };
 
 use super::alternates::object_folders;
+use super::layout::Summaries;
 use crate::error::RepoError;
 
 /// How often packs are listed again because one vanished before it was opened.
@@ -34,6 +35,7 @@ const TIME_GRAIN: Duration = Duration::from_secs(2);
 pub(super) struct ObjectFolders {
     objects: PathBuf,
     cache: Arc<ObjectCache>,
+    summaries: Summaries,
     /// No other repository that is open has the same number, so cached objects never show up elsewhere.
     scope: u64,
     listed: ProcessLocal<Mutex<Listed>>,
@@ -65,12 +67,17 @@ type Stamp = (u64, u64, i64, i64);
 type GraphStamps = Vec<(PathBuf, Vec<Stamp>)>;
 
 impl ObjectFolders {
-    pub(super) fn new(objects: PathBuf, cache: Arc<ObjectCache>) -> Arc<ObjectFolders> {
+    pub(super) fn new(
+        objects: PathBuf,
+        cache: Arc<ObjectCache>,
+        summaries: Summaries,
+    ) -> Arc<ObjectFolders> {
         static NEXT_SCOPE: AtomicU64 = AtomicU64::new(1 << 62);
         let scope = NEXT_SCOPE.fetch_add(1, Ordering::Relaxed);
         Arc::new(ObjectFolders {
             objects,
             cache,
+            summaries,
             scope,
             listed: ProcessLocal::new(),
         })
@@ -118,7 +125,7 @@ impl ObjectFolders {
                 .collect();
         }
         for folder in &mut listed.folders {
-            changed |= folder.refresh()?;
+            changed |= folder.refresh(self.summaries)?;
         }
         if changed {
             let packs = listed
@@ -133,13 +140,20 @@ impl ObjectFolders {
                 .iter()
                 .map(|folder| LooseStore::open(&folder.objects))
                 .collect();
-            let stamps = graph_stamps(&listed.folders);
+            let stamps = match self.summaries.commit_graphs {
+                true => graph_stamps(&listed.folders),
+                false => GraphStamps::new(),
+            };
             let known = listed.graphs.take().filter(|(known, _)| *known == stamps);
             // Kept while other things change: it takes a while to open them.
             let (stamps, graphs) = known.unwrap_or_else(|| {
                 let folders = stamps.iter().map(|(folder, _)| folder.clone());
-                let graphs = Arc::new(CommitGraphs::new(folders.collect()));
-                (stamps, graphs)
+                let graphs = CommitGraphs::new(folders.collect());
+                let graphs = match self.summaries.path_filters {
+                    true => graphs,
+                    false => graphs.without_filters(),
+                };
+                (stamps, Arc::new(graphs))
             });
             listed.database = Some(
                 Database::new(self.cache.clone(), self.scope)
@@ -161,7 +175,7 @@ impl ObjectFolders {
 
 impl Folder {
     /// Lists the packs if they may have changed. Returns whether they have.
-    fn refresh(&mut self) -> Result<bool, RepoError> {
+    fn refresh(&mut self, summaries: Summaries) -> Result<bool, RepoError> {
         let folder = self.objects.join("pack");
         let mut attempts = 1;
         loop {
@@ -182,7 +196,8 @@ impl Folder {
                 Err(error) => return Err(error),
                 Ok(changed) => {
                     self.stamp = stamp;
-                    return Ok(changed | self.open_multi(&folder));
+                    let has_new_multi = summaries.multi_packs && self.open_multi(&folder);
+                    return Ok(changed | has_new_multi);
                 }
             }
         }

@@ -164,6 +164,18 @@ fn the_log_of_a_path_reads_no_trees_of_commits_that_a_filter_rules_out() {
         listed(&place, &none),
         [Ok(expected.clone()), Ok(expected.clone())]
     );
+    // Who does not want graphs or filters to be read gets what the trees say.
+    for (name, off) in [
+        ("core.commitGraph", "false"),
+        ("commitGraph.readChangedPaths", "no"),
+        ("commitGraph.changedPathsVersion", "0"),
+    ] {
+        place.git(&["config", name, off]);
+        for found in listed(&place, &none) {
+            assert!(found.unwrap_err().contains(&tree), "{name}");
+        }
+        place.git(&["config", "--unset", name]);
+    }
     fs::remove_file(&graph).unwrap();
     for found in listed(&place, &none) {
         assert!(found.unwrap_err().contains(&tree));
@@ -200,4 +212,22 @@ fn a_graph_is_written_where_it_is_wanted() {
     assert_eq!(gc(), 1044);
     place.git(&["commit-graph", "verify"]);
     place.fsck();
+}
+
+#[test]
+fn an_index_of_several_packs_is_read_where_it_is_wanted() {
+    let place = Place::new();
+    long_history(&place, 3);
+    place.git(&["repack", "-dq"]);
+    place.git(&["multi-pack-index", "write"]);
+    let read = || {
+        let store = open(place.path());
+        let database = store.database().unwrap();
+        let main = store.branches().get("main").unwrap().commit();
+        assert!(database.contains(&main).unwrap());
+        database.multi_packs().len()
+    };
+    assert_eq!(read(), 1);
+    place.git(&["config", "core.multiPackIndex", "false"]);
+    assert_eq!(read(), 0);
 }
