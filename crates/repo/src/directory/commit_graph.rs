@@ -65,7 +65,9 @@ impl Directory {
             .sharing
             .publish([new.path()], &info)
             .map_err(DirectoryError::io("protect files for", &info))?;
-        // Nobody else writes one of one file meanwhile.
+        // Nobody else writes one meanwhile, neither one of several files, whose first may be made of the one of one file, nor that.
+        // No `git` waits for the one lock while it holds the other.
+        let _chain = self.lock_file(&info.join("commit-graphs/commit-graph-chain"))?;
         let _lock = self.lock_file(&path)?;
         new.persist(&path).map_err(|error| io(error.error))?;
         sync_folder(&info).map_err(DirectoryError::io("sync", &info))?;

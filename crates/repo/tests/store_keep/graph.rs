@@ -204,7 +204,18 @@ fn a_graph_is_written_where_it_is_wanted() {
     place.git(&["commit-graph", "write", "--reachable", "--split"]);
     let chain = place.path().join("objects/info/commit-graphs");
     assert!(chain.join("commit-graph-chain").exists());
+    // While a `git` writes either, it is left alone.
+    for lock in [
+        chain.join("commit-graph-chain.lock"),
+        graph.with_extension("lock"),
+    ] {
+        fs::write(&lock, "").unwrap();
+        assert_eq!((gc(), graph.exists()), (0, false), "{}", lock.display());
+        assert!(chain.join("commit-graph-chain").exists());
+        fs::remove_file(&lock).unwrap();
+    }
     assert_eq!((gc(), graph.exists()), (1041, true));
+    assert!(!chain.join("commit-graph-chain.lock").exists());
     assert!(!chain.join("commit-graph-chain").exists());
     place.git(&["commit-graph", "verify"]);
     let newer = long_history;
