@@ -5,6 +5,20 @@ use std::ops::Range;
 /// The name of a part and where it begins.
 const ROW_LEN: usize = 12;
 
+/// The table of the parts of a file, in their order, each with its size. It comes behind a header of this size.
+pub(crate) fn table(header_len: usize, parts: &[(&[u8; 4], u64)]) -> Vec<u8> {
+    let mut at = (header_len + (parts.len() + 1) * ROW_LEN) as u64;
+    let mut table = Vec::with_capacity((parts.len() + 1) * ROW_LEN);
+    for (name, len) in parts {
+        table.extend_from_slice(&name[..]);
+        table.extend_from_slice(&at.to_be_bytes());
+        at += len;
+    }
+    table.extend_from_slice(&[0; 4]);
+    table.extend_from_slice(&at.to_be_bytes());
+    table
+}
+
 /// Where the parts of a file are.
 pub(crate) struct Chunks(Vec<([u8; 4], Range<usize>)>);
 

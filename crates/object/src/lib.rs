@@ -89,8 +89,9 @@ pub use object::{NewObject, Object, ObjectHeader};
 pub use pack::{
     BlobSpool, CopyError, EntryHeader, EntryKind, FinishedPack, MAX_DELTA_DEPTH, MAX_IN_MEMORY,
     MultiPack, MultiPackIndex, MultiPackIndexError, Pack, PackError, PackFileWriter, PackStream,
-    RawEntry, ReceiveError, ReceiveLimits, Received, SpoolError, SpooledBlob, SpooledContent,
-    WritePackFileError, check, receive_cut_pack, receive_pack, repack,
+    PackToIndex, RawEntry, ReceiveError, ReceiveLimits, Received, SpoolError, SpooledBlob,
+    SpooledContent, WriteMultiPackIndexError, WritePackFileError, check, receive_cut_pack,
+    receive_pack, repack, write_multi_pack_index,
 };
 pub use path::{
     MAX_PART_BYTES, MAX_PATH_BYTES, PathError, RepoPath, check_entry, check_entry_name,

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use packhouse_object::pack::index::{Index, write_reverse_index};
 use packhouse_object::{
-    BitmapError, BitmapIndex, BuildBitmapError, CountLimits, Counted, Database, NewObject,
-    ObjectFilter, ObjectId, ObjectKind, Pack, PackOptions, Wanted, bitmapped, build_bitmap,
-    count_limited_to_send, count_objects, count_to_send, write_to_send,
+    BitmapError, BitmapIndex, Bitmapped, BuildBitmapError, CountLimits, Counted, Database,
+    NewObject, ObjectFilter, ObjectId, ObjectKind, Pack, PackOptions, Wanted, bitmapped,
+    build_bitmap, count_limited_to_send, count_objects, count_to_send, write_to_send,
 };
 use packhouse_testkit::history::HistoryOptions;
 use proptest::prelude::*;
@@ -63,7 +63,7 @@ fn only_pack(git: &Git) -> Arc<Pack> {
 
 /// Puts our own bitmap in the place of Git's.
 fn write_ours(git: &Git) {
-    let pack = only_pack(git);
+    let pack = Bitmapped::Pack(only_pack(git));
     let mut ours = Vec::new();
     let stats = build_bitmap(&database(git), &pack, &tips(git), &mut ours, &()).unwrap();
     assert!(stats.commits > 0);
@@ -201,8 +201,8 @@ fn a_pack_that_lacks_what_it_reaches_gets_no_bitmap() {
     );
     let name = String::from_utf8(name).unwrap();
     let path = git.path().join(format!("part-{}", name.trim()));
-    let pack =
-        Arc::new(Pack::open(&path.with_extension("pack"), &path.with_extension("idx")).unwrap());
+    let pack = Pack::open(&path.with_extension("pack"), &path.with_extension("idx")).unwrap();
+    let pack = Bitmapped::Pack(Arc::new(pack));
     let built = build_bitmap(&database(&git), &pack, &[main], &mut Vec::new(), &());
     assert!(
         matches!(built, Err(BuildBitmapError::NotClosed { id }) if id == blob),
@@ -274,10 +274,10 @@ fn with_tail(seed: u64) -> (Git, Database, Vec<ObjectId>) {
     let path = git
         .path()
         .join(format!("objects/pack/pack-{}", name.trim()));
-    let main =
-        Arc::new(Pack::open(&path.with_extension("pack"), &path.with_extension("idx")).unwrap());
+    let main = Pack::open(&path.with_extension("pack"), &path.with_extension("idx")).unwrap();
     let mut ours = Vec::new();
-    build_bitmap(&database(&git), &main, &[old], &mut ours, &()).unwrap();
+    let packed = Bitmapped::Pack(Arc::new(main));
+    build_bitmap(&database(&git), &packed, &[old], &mut ours, &()).unwrap();
     std::fs::write(path.with_extension("bitmap"), ours).unwrap();
     let objects = contents
         .into_iter()

@@ -8,6 +8,7 @@ mod decoding;
 mod forked;
 mod git;
 mod history;
+mod multi_pack_writing;
 mod multi_packs;
 mod names;
 mod packs;

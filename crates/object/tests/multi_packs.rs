@@ -15,7 +15,7 @@ use crate::git::Git;
 use crate::repositories::{commits, database, pick, random};
 
 /// A history in three or four packs, some objects in several of them.
-fn scattered(seed: u64) -> Git {
+pub(crate) fn scattered(seed: u64) -> Git {
     let git = random(&HistoryOptions {
         commits: 60,
         changes: 8,
@@ -48,7 +48,7 @@ fn scattered(seed: u64) -> Git {
     git
 }
 
-fn multi_of(db: &Database) -> Arc<MultiPack> {
+pub(crate) fn multi_of(db: &Database) -> Arc<MultiPack> {
     db.multi_packs()[0].clone()
 }
 

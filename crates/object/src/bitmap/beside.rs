@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tempfile::NamedTempFile;
 
-use super::{BitmapStats, BuildBitmapError, build_bitmap};
+use super::{BitmapStats, Bitmapped, BuildBitmapError, build_bitmap};
 use crate::{Database, FinishedPack, ObjectId, Pack, Progress, ReadError};
 
 impl FinishedPack {
@@ -27,7 +27,8 @@ impl FinishedPack {
         }
         let (file, path) = NamedTempFile::with_suffix_in(".bitmap", dir)?.into_parts();
         let mut out = BufWriter::new(file);
-        let stats = build_bitmap(db, &Arc::new(pack), tips, &mut out, progress)?;
+        let packed = Bitmapped::Pack(Arc::new(pack));
+        let stats = build_bitmap(db, &packed, tips, &mut out, progress)?;
         out.flush()?;
         let file = out
             .into_inner()

@@ -46,6 +46,16 @@ impl Bitmapped {
         }
     }
 
+    /// `db` with these packs alone.
+    pub(crate) fn alone(&self, db: &Database) -> Database {
+        match self {
+            Bitmapped::Pack(pack) => db.with_packs(vec![Arc::clone(pack)]),
+            Bitmapped::Packs(multi) => db
+                .with_packs(multi.packs().to_vec())
+                .with_multi_packs(vec![Arc::clone(multi)]),
+        }
+    }
+
     /// Whether an object is among them.
     pub fn has(&self, id: &oid) -> bool {
         self.position(id).is_some()
@@ -57,6 +67,20 @@ impl Bitmapped {
             Bitmapped::Pack(pack) => pack.index().lookup(id),
             Bitmapped::Packs(multi) => multi.index().lookup(id),
         }
+    }
+
+    /// The bit of each position. `None`: the index of several packs does not say in which order their objects are.
+    pub(crate) fn bits(&self) -> Option<Vec<u32>> {
+        let pack = match self {
+            Bitmapped::Pack(pack) => pack,
+            Bitmapped::Packs(multi) => return multi.index().bits(),
+        };
+        let count = pack.index().count();
+        let mut bits = vec![0; count as usize];
+        for bit in 0..count {
+            bits[pack.position_of_bit(bit) as usize] = bit;
+        }
+        Some(bits)
     }
 
     /// The bit of an object.

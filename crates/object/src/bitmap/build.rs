@@ -1,35 +1,37 @@
-//! Making the bitmaps of a pack.
+//! Making the bitmaps of a pack, or of several that have an index together.
 //!
 //! Commits are gone through from old to new. What a commit reaches is what the nearest commits with a bitmap below it
 //! reach, and what the commits between them and it bring.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io::{self, Write};
-use std::sync::Arc;
 
-use super::Bits;
 use super::ewah::Ewah;
 use super::fill::{Fill, add_tree, fill};
 use super::kinds::kinds;
 use super::select::select;
 use super::write::{Built, write};
+use super::{Bitmapped, Bits};
 use crate::graph::{CommitNumber, DateQueue, Graph, parents_first};
 use crate::introduced::Level;
-use crate::{Database, ObjectId, ObjectKind, Pack, Progress, ReadError};
+use crate::{Database, ObjectId, ObjectKind, Progress, ReadError};
 
-/// Why there is no bitmap index of a pack.
+/// Why there is no bitmap index.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildBitmapError {
     /// An object is missing or cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// The pack reaches what it does not have, so that bitmaps could not say all.
+    /// A pack reaches what it does not have, so that bitmaps could not say all.
     #[error("the pack does not have {id}, which it reaches")]
     NotClosed {
         /// The object.
         id: ObjectId,
     },
+    /// The index of several packs does not say in which order their objects are.
+    #[error("the multi-pack index does not say in which order the objects are")]
+    NoOrder,
     /// It could not be written.
     #[error("could not write a bitmap index")]
     Write(#[from] io::Error),
@@ -48,21 +50,22 @@ pub struct BitmapStats {
 /// as Git tries.
 const COMPARED: usize = 10;
 
-/// Makes the bitmap index of a pack of `db` and writes it to `out`. Tips that the pack does not have are passed over.
+/// Makes the bitmap index of what `db` has packed and writes it to `out`. Tips that are not among that are passed over.
 ///
-/// The pack must have all that its tips reach. Takes about 12 bytes of memory for each object, 100 for each commit, and
-/// what the bitmaps have when they are compressed.
+/// All that the tips reach must be. Takes about 12 bytes of memory for each object, 100 for each commit, and what the bitmaps have
+/// when they are compressed.
 pub fn build_bitmap(
     db: &Database,
-    pack: &Arc<Pack>,
+    packed: &Bitmapped,
     tips: &[ObjectId],
     out: &mut dyn Write,
     progress: &dyn Progress,
 ) -> Result<BitmapStats, BuildBitmapError> {
-    // What is read here must be in the pack, or a bitmap would be of more than it has.
-    let db = &db.with_packs(vec![Arc::clone(pack)]);
-    let kinds = kinds(pack, progress)?;
-    let mut build = Build::new(db, pack, progress);
+    // What is read here must be among that, or a bitmap would be of more than there is.
+    let db = &packed.alone(db);
+    let bits = packed.bits().ok_or(BuildBitmapError::NoOrder)?;
+    let kinds = kinds(packed, progress)?;
+    let mut build = Build::new(db, packed, bits, progress);
     let tips = build.read_commits(tips)?;
     let mut newest_first: Vec<CommitNumber> = (0..build.graph.len() as CommitNumber).collect();
     newest_first.sort_by_key(|commit| std::cmp::Reverse(build.graph.seconds(*commit)));
@@ -72,7 +75,7 @@ pub fn build_bitmap(
             build.build(commit)?;
         }
     }
-    let bytes = write(&pack.id(), &kinds, &build.built, out)?;
+    let bytes = write(&packed.id(), &kinds, &build.built, out)?;
     Ok(BitmapStats {
         commits: build.built.len() as u64,
         bytes,
@@ -81,7 +84,7 @@ pub fn build_bitmap(
 
 struct Build<'a> {
     db: &'a Database,
-    pack: &'a Pack,
+    packed: &'a Bitmapped,
     progress: &'a dyn Progress,
     graph: Graph<'a>,
     /// The bit of each position in the index.
@@ -93,15 +96,15 @@ struct Build<'a> {
 }
 
 impl<'a> Build<'a> {
-    fn new(db: &'a Database, pack: &'a Pack, progress: &'a dyn Progress) -> Self {
-        let count = pack.index().count();
-        let mut bits = vec![0; count as usize];
-        for bit in 0..count {
-            bits[pack.position_of_bit(bit) as usize] = bit;
-        }
+    fn new(
+        db: &'a Database,
+        packed: &'a Bitmapped,
+        bits: Vec<u32>,
+        progress: &'a dyn Progress,
+    ) -> Self {
         Build {
             db,
-            pack,
+            packed,
             progress,
             graph: Graph::new(db),
             bits,
@@ -112,7 +115,7 @@ impl<'a> Build<'a> {
     }
 
     fn bit(&self, id: &ObjectId) -> Result<u32, BuildBitmapError> {
-        let position = self.pack.index().lookup(id);
+        let position = self.packed.position(id);
         let position = position.ok_or(BuildBitmapError::NotClosed { id: *id })?;
         Ok(self.bits[position as usize])
     }
@@ -125,7 +128,7 @@ impl<'a> Build<'a> {
         let mut named = HashSet::new();
         let mut read = 0;
         for tip in tips {
-            if self.pack.lookup(tip).is_none() {
+            if !self.packed.has(tip) {
                 continue;
             }
             if let (commit, ObjectKind::Commit) = self.db.peel(tip)? {
@@ -152,7 +155,7 @@ impl<'a> Build<'a> {
 
     /// Makes the bitmap of a commit; those of chosen commits below it are there.
     fn build(&mut self, commit: CommitNumber) -> Result<(), BuildBitmapError> {
-        let mut bits = Bits::new(self.pack.index().count());
+        let mut bits = Bits::new(self.packed.object_count());
         let mut fresh = Vec::new();
         let mut queue = DateQueue::new();
         queue.push(self.graph.seconds(commit), commit);
@@ -179,8 +182,8 @@ impl<'a> Build<'a> {
     fn fill(&mut self, commits: &[CommitNumber], bits: &mut Bits) -> Result<(), BuildBitmapError> {
         let mut level = Level::default();
         let ordered = parents_first(&mut self.graph, commits)?;
-        let mut set = InPack {
-            pack: self.pack,
+        let mut set = Packed {
+            packed: self.packed,
             places: &self.bits,
             bits,
             missing: None,
@@ -205,7 +208,7 @@ impl<'a> Build<'a> {
 
     fn keep(&mut self, commit: CommitNumber, bits: Bits) -> Result<(), BuildBitmapError> {
         let id = self.graph.id(commit);
-        let position = self.pack.index().lookup(&id);
+        let position = self.packed.position(&id);
         let beside = self.recent.iter().rev().zip(1u8..);
         let beside = beside.map(|(other, distance)| (distance, bits.to_ewah_beside(other)));
         let all = std::iter::once((0, bits.to_ewah())).chain(beside);
@@ -246,17 +249,17 @@ impl<'a> Build<'a> {
     }
 }
 
-/// A set of objects that must all be in the pack.
-struct InPack<'a> {
-    pack: &'a Pack,
+/// A set of objects that must all be packed.
+struct Packed<'a> {
+    packed: &'a Bitmapped,
     places: &'a [u32],
     bits: &'a mut Bits,
     missing: Option<ObjectId>,
 }
 
-impl Fill for InPack<'_> {
+impl Fill for Packed<'_> {
     fn add(&mut self, id: ObjectId, _: ObjectKind) -> Result<bool, ReadError> {
-        match self.pack.index().lookup(&id) {
+        match self.packed.position(&id) {
             Some(position) => Ok(self.bits.insert(self.places[position as usize])),
             None => {
                 self.missing = Some(id);

@@ -1,7 +1,7 @@
-//! Of what kind each object of a pack is.
+//! Of what kind each object is that is packed.
 
-use super::Bits;
-use crate::{EntryKind, ObjectKind, Pack, PackError, Progress, ReadError};
+use super::{Bitmapped, Bits};
+use crate::{EntryKind, MultiPack, ObjectKind, Pack, PackError, Progress, ReadError};
 
 /// Cancellation is seen to once for so many entries.
 const ENTRIES_PER_LOOK: u32 = 4096;
@@ -9,8 +9,37 @@ const ENTRIES_PER_LOOK: u32 = 4096;
 /// The objects of each kind, in the order of [`ObjectKind::ALL`].
 pub(super) type Kinds = [Bits; 4];
 
+/// What the packs have of each kind. Several packs must have an index that says in which order their objects are.
+pub(super) fn kinds(packed: &Bitmapped, progress: &dyn Progress) -> Result<Kinds, ReadError> {
+    match packed {
+        Bitmapped::Pack(pack) => kinds_of_pack(pack, progress),
+        Bitmapped::Packs(multi) => kinds_of_packs(multi, progress),
+    }
+}
+
+fn kinds_of_packs(multi: &MultiPack, progress: &dyn Progress) -> Result<Kinds, ReadError> {
+    let count = multi.index().count();
+    let mut of_packs: Vec<Option<Kinds>> = multi.packs().iter().map(|_| None).collect();
+    let mut kinds: Kinds = std::array::from_fn(|_| Bits::new(count));
+    for bit in 0..count {
+        let id = multi.id_of_bit(bit);
+        let no_entry = |offset| ReadError::pack(id, PackError::NoEntry { offset });
+        let (number, offset) = multi.place_of_bit(bit).ok_or_else(|| no_entry(u64::MAX))?;
+        let pack = &multi.packs()[number];
+        let there = pack.bit_at(offset).ok_or_else(|| no_entry(offset))?;
+        let of_pack = match &mut of_packs[number] {
+            Some(kinds) => kinds,
+            // The objects of a pack come one after the other, so this is done once for each.
+            empty => empty.insert(kinds_of_pack(pack, progress)?),
+        };
+        let kind = of_pack.iter().position(|of_kind| of_kind.has(there));
+        kinds[kind.expect("every entry has a kind")].insert(bit);
+    }
+    Ok(kinds)
+}
+
 /// Reads the header of every entry. A delta is of the kind of its base, which may be anywhere in the pack.
-pub(super) fn kinds(pack: &Pack, progress: &dyn Progress) -> Result<Kinds, ReadError> {
+fn kinds_of_pack(pack: &Pack, progress: &dyn Progress) -> Result<Kinds, ReadError> {
     let count = pack.index().count();
     let failed = |bit: u32, source| ReadError::pack(pack.id_of_bit(bit), source);
     let mut found: Vec<Option<ObjectKind>> = vec![None; count as usize];

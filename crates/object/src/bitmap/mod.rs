@@ -1,4 +1,4 @@
-//! Git's reachability bitmaps: for chosen commits of a pack, which of its objects each reaches.
+//! Git's reachability bitmaps: for chosen commits of a pack, or of several with an index together, which of its objects each reaches.
 //!
 //! Version 1 of `gitformat-bitmap(5)` is read, with the lookup table and the cache of name hashes, and written. A bit
 //! stands for an object by its place in the pack: bit 0 is the entry that begins first.

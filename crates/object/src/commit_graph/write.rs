@@ -9,6 +9,7 @@ use rayon::prelude::*;
 
 use super::file::{COMMIT_LEN, FANOUT_LEN, HASH_LEN, HEADER_LEN, MARK, NO_PARENT, TIME_MASK};
 use super::path_filter::PathFilter;
+use crate::chunk_file;
 use crate::graph::{CommitNumber, Graph, parents_first};
 use crate::{
     Database, HashKind, ObjectId, ObjectKind, Progress, ReadError, diff_trees, on_processors,
@@ -23,8 +24,6 @@ const PATHS_MAX: usize = 512;
 const GENERATION_MAX: u32 = (1 << 30) - 1;
 /// Commits are compared with their parents so many at a time.
 const CHUNK: usize = 1024;
-/// The name of a part and where it begins.
-const ROW_LEN: usize = 12;
 
 /// Why a commit graph was not written.
 #[derive(Debug, thiserror::Error)]
@@ -163,28 +162,21 @@ impl Content {
         }
         let filters_len: usize = self.filters.iter().map(Vec::len).sum();
         let mut parts = vec![
-            (b"OIDF", FANOUT_LEN),
-            (b"OIDL", count * HASH_LEN),
-            (b"CDAT", commits.len()),
-            (b"BIDX", count * 4),
-            (b"BDAT", 12 + filters_len),
+            (b"OIDF", FANOUT_LEN as u64),
+            (b"OIDL", (count * HASH_LEN) as u64),
+            (b"CDAT", commits.len() as u64),
+            (b"BIDX", count as u64 * 4),
+            (b"BDAT", 12 + filters_len as u64),
         ];
         if !edges.is_empty() {
-            parts.push((b"EDGE", edges.len() * 4));
+            parts.push((b"EDGE", edges.len() as u64 * 4));
         }
         let mut out = Hashed {
             out,
             hasher: gix_hash::hasher(HashKind::Sha1),
         };
         out.write(&[b'C', b'G', b'P', b'H', 1, 1, parts.len() as u8, 0])?;
-        let mut at = HEADER_LEN + (parts.len() + 1) * ROW_LEN;
-        for (name, len) in &parts {
-            out.write(&name[..])?;
-            out.write(&(at as u64).to_be_bytes())?;
-            at += len;
-        }
-        out.write(&[0; 4])?;
-        out.write(&(at as u64).to_be_bytes())?;
+        out.write(&chunk_file::table(HEADER_LEN, &parts))?;
         let mut counts = [0u32; 256];
         for commit in &self.sorted {
             counts[usize::from(graph.id(*commit).as_slice()[0])] += 1;

@@ -35,7 +35,10 @@ pub use entry::{EntryHeader, EntryKind};
 pub use error::PackError;
 pub use file::Pack;
 pub(crate) use index::map_file;
-pub use multi::{MultiPack, MultiPackIndex, MultiPackIndexError};
+pub use multi::{
+    MultiPack, MultiPackIndex, MultiPackIndexError, PackToIndex, WriteMultiPackIndexError,
+    write_multi_pack_index,
+};
 pub use raw::{CopyError, RawEntry};
 pub use receive::{ReceiveError, ReceiveLimits, Received, receive_cut_pack, receive_pack};
 pub use repack::repack;

@@ -15,7 +15,7 @@ pub struct IndexEntry {
     pub offset: u64,
 }
 
-/// What [`write_index`] wrote.
+/// An index that was written.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct WrittenIndex {
     /// The checksum at its end.
@@ -67,7 +67,7 @@ pub fn write_index(
 }
 
 /// Gathers small writes, hashes and counts them.
-struct Hashed<'a> {
+pub(in crate::pack) struct Hashed<'a> {
     out: &'a mut dyn Write,
     buffer: Vec<u8>,
     hasher: gix_hash::Hasher,
@@ -77,7 +77,7 @@ struct Hashed<'a> {
 const BUFFER_BYTES: usize = 64 << 10;
 
 impl<'a> Hashed<'a> {
-    fn new(out: &'a mut dyn Write) -> Self {
+    pub(in crate::pack) fn new(out: &'a mut dyn Write) -> Self {
         let hasher = gix_hash::hasher(HashKind::Sha1);
         Hashed {
             out,
@@ -87,7 +87,7 @@ impl<'a> Hashed<'a> {
         }
     }
 
-    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(in crate::pack) fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         if self.buffer.len() + bytes.len() > BUFFER_BYTES {
             self.flush()?;
         }
@@ -103,7 +103,8 @@ impl<'a> Hashed<'a> {
         Ok(())
     }
 
-    fn finish(mut self) -> io::Result<WrittenIndex> {
+    /// Writes the checksum.
+    pub(in crate::pack) fn finish(mut self) -> io::Result<WrittenIndex> {
         self.flush()?;
         let checksum = self
             .hasher

@@ -8,11 +8,13 @@
 //!   is: an entry that cannot be read is looked for in the other packs.
 
 mod read;
+mod write;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 pub use self::read::{MultiPackIndex, MultiPackIndexError};
+pub use self::write::{PackToIndex, WriteMultiPackIndexError, write_multi_pack_index};
 use super::Pack;
 use crate::bitmap::{BitmapError, BitmapIndex};
 use crate::{ObjectId, ProcessLocal, oid};
@@ -112,6 +114,13 @@ impl MultiPack {
     pub(crate) fn bit_of(&self, id: &oid) -> Option<u32> {
         let bitmap = self.multi_bitmap()?;
         Some(bitmap.bits[self.index.lookup(id)? as usize])
+    }
+
+    /// In which pack the object of a bit is taken to be, by its number, and where its entry begins. The bit must be under the number
+    /// of objects, and the index say in which order they are.
+    pub(crate) fn place_of_bit(&self, bit: u32) -> Option<(usize, u64)> {
+        let (pack, offset) = self.index.place(self.index.position_of_bit(bit))?;
+        ((pack as usize) < self.packs.len()).then_some((pack as usize, offset))
     }
 
     /// The object of a bit, which must be under the number of objects.

@@ -12,18 +12,18 @@ use crate::fanout;
 use crate::pack::map_file;
 use crate::{HashKind, ObjectId, oid};
 
-const SIGNATURE: [u8; 4] = *b"MIDX";
-const VERSION: u8 = 1;
+pub(super) const SIGNATURE: [u8; 4] = *b"MIDX";
+pub(super) const VERSION: u8 = 1;
 /// The number of SHA-1 in these files.
-const SHA1: u8 = 1;
+pub(super) const SHA1: u8 = 1;
 
-const HASH_LEN: usize = HashKind::Sha1.len_in_bytes();
-const HEADER_LEN: usize = 12;
-const FANOUT_LEN: usize = 256 * 4;
+pub(super) const HASH_LEN: usize = HashKind::Sha1.len_in_bytes();
+pub(super) const HEADER_LEN: usize = 12;
+pub(super) const FANOUT_LEN: usize = 256 * 4;
 /// Pack and offset.
-const PLACE_LEN: usize = 8;
+pub(super) const PLACE_LEN: usize = 8;
 /// The rest of an offset with this bit is a place in the table of 64-bit ones.
-const LARGE: u32 = 1 << 31;
+pub(super) const LARGE: u32 = 1 << 31;
 
 /// A file that is no multi-pack index, or not one that can be used here.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -133,6 +133,16 @@ impl MultiPackIndex {
         ObjectId::from_bytes_or_panic(&self.bytes[self.bytes.len() - HASH_LEN..])
     }
 
+    /// Whether the checksum at the end is that of the bytes before it.
+    pub fn is_intact(&self) -> bool {
+        let (content, checksum) = self.bytes.split_at(self.bytes.len() - HASH_LEN);
+        let mut hasher = gix_hash::hasher(HashKind::Sha1);
+        hasher.update(content);
+        hasher
+            .try_finalize()
+            .is_ok_and(|found| found.as_slice() == checksum)
+    }
+
     /// The id at a position, which must be under [`MultiPackIndex::count`].
     pub fn id(&self, position: u32) -> &oid {
         let at = self.ids + position as usize * HASH_LEN;
@@ -170,7 +180,7 @@ impl MultiPackIndex {
 
     /// The bit of each position: objects are counted pack by pack, in the order of their entries. `None`: the file does not say
     /// in which order, or says it of some twice.
-    pub(super) fn bits(&self) -> Option<Vec<u32>> {
+    pub(crate) fn bits(&self) -> Option<Vec<u32>> {
         self.order?;
         let mut bits = vec![u32::MAX; self.count as usize];
         for bit in 0..self.count {
