@@ -39,12 +39,19 @@ fn few_objects_become_files_and_many_a_pack() {
     for (limit, is_packed) in [("1000", false), ("2", true), ("0", true)] {
         let world = World::new();
         world.set("receive.unpackLimit", limit);
+        world.set("pack.writeReverseIndex", "true");
         let work = world.work();
         assert!(world.push(&work, &["URL", "main"]).0);
         for name in BOTH {
             let counted = world.inside(name).run(&["count-objects", "-v"]);
             let packs = if is_packed { "packs: 1" } else { "packs: 0" };
             assert!(counted.contains(packs), "{limit} {name} {counted}");
+            let beside = fs::read_dir(world.path(name).join("objects/pack")).unwrap();
+            let reverse = beside.filter(|entry| {
+                let path = entry.as_ref().unwrap().path();
+                path.extension().is_some_and(|found| found == "rev")
+            });
+            assert_eq!(reverse.count(), usize::from(is_packed), "{limit} {name}");
             let left = fs::read_dir(world.path(name).join("objects")).unwrap();
             let left = left.filter(|entry| {
                 let name = entry.as_ref().unwrap().file_name();

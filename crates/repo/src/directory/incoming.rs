@@ -17,6 +17,7 @@ use tempfile::TempDir;
 use super::durable::{create_folders, sync_folder};
 use super::error::DirectoryError;
 use super::layout::ObjectsDir;
+use super::store::reverse_index;
 
 /// What the folder is called before six random letters: `git gc` removes such folders when they are old.
 const PREFIX: &str = "tmp_objdir-incoming-";
@@ -91,8 +92,11 @@ impl IncomingObjects {
             }
             Received::Large(finished) => {
                 let name = packs.join(format!("pack-{}", finished.checksum));
-                let (pack, idx) = (name.with_extension("pack"), name.with_extension("idx"));
-                for (temporary, path) in [(finished.pack, &pack), (finished.idx, &idx)] {
+                let [rev, pack, idx] = ["rev", "pack", "idx"].map(|part| name.with_extension(part));
+                let reverse = reverse_index(&finished, &self.objects)?;
+                let mut files = Vec::from_iter(reverse.map(|reverse| (reverse, &rev)));
+                files.extend([(finished.pack, &pack), (finished.idx, &idx)]);
+                for (temporary, path) in files {
                     temporary
                         .persist(path)
                         .map_err(|error| DirectoryError::io("make", path)(error.error))?;

@@ -37,6 +37,8 @@ pub(super) struct Layout {
     pub(super) sharing: Result<Sharing, String>,
     /// Which summaries of its objects are read.
     pub(super) summaries: Summaries,
+    /// Whether new packs get reverse indexes: the setting `pack.writeReverseIndex`.
+    pub(super) reverse_indexes: bool,
 }
 
 /// Which of Git's summaries of objects a repository wants to be read; its settings hold for those it borrows from too.
@@ -70,6 +72,8 @@ impl Summaries {
 pub(crate) struct ObjectsDir {
     pub(crate) path: PathBuf,
     pub(crate) sharing: Sharing,
+    /// Whether new packs get reverse indexes.
+    pub(crate) reverse_indexes: bool,
 }
 
 /// The setting `core.logAllRefUpdates`.
@@ -147,6 +151,7 @@ impl Layout {
                 None => Ok(Sharing::Umask),
             },
             summaries: Summaries::of(&config),
+            reverse_indexes: config.flag("pack", "writereverseindex") == Some(true),
         })
     }
 
@@ -163,6 +168,7 @@ impl Layout {
         ObjectsDir {
             path: self.objects(),
             sharing: self.sharing(),
+            reverse_indexes: self.reverse_indexes,
         }
     }
 }

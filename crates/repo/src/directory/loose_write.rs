@@ -312,6 +312,7 @@ mod tests {
         let objects = ObjectsDir {
             path: folder.path().to_owned(),
             sharing: Sharing::Umask,
+            reverse_indexes: false,
         };
         let loose = LooseStore::open(&objects.path);
         for data in [
@@ -344,6 +345,7 @@ mod tests {
         let objects = ObjectsDir {
             path: folder.path().to_owned(),
             sharing: Sharing::Umask,
+            reverse_indexes: false,
         };
         for size in [0, 4, 6, 1 << 20] {
             let error = stage_stream(&objects, size, &mut Cursor::new(b"hello"), None);

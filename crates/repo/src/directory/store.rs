@@ -5,7 +5,9 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::time::SystemTime;
 
+use packhouse_object::pack::index::write_reverse_index_beside;
 use packhouse_object::{FinishedPack, NewObject, ObjectId, PackFileWriter};
+use tempfile::TempPath;
 
 use super::DirectoryOptions;
 use super::durable::sync_folder;
@@ -77,10 +79,13 @@ pub(crate) fn move_pack(
 ) -> Result<(), DirectoryError> {
     let folder = objects.path.join("pack");
     let name = folder.join(format!("pack-{}", finished.checksum));
-    let files = [(finished.pack, "pack"), (finished.idx, "idx")];
-    let [(pack, _), (idx, _)] = &files;
-    let shared = objects.sharing.publish([&**pack, &**idx], &folder);
-    shared.map_err(DirectoryError::io("protect", pack))?;
+    let rev = reverse_index(&finished, objects)?;
+    let rev = rev.map(|rev| (rev, "rev"));
+    let mut files = Vec::from_iter(rev);
+    files.extend([(finished.pack, "pack"), (finished.idx, "idx")]);
+    let paths = files.iter().map(|(file, _)| &**file);
+    let shared = objects.sharing.publish(paths, &folder);
+    shared.map_err(DirectoryError::io("protect the files of", &name))?;
     // A pack without index is not looked at, an index without pack is an error to some readers. Nothing is done between
     // the two, so that a kill leaves next to never the first alone.
     for (temporary, suffix) in files {
@@ -90,4 +95,20 @@ pub(crate) fn move_pack(
             .map_err(|error| DirectoryError::io("make", &path)(error.error))?;
     }
     sync_folder(&folder).map_err(DirectoryError::io("sync", &folder))
+}
+
+/// The reverse index of a pack, if packs get one here.
+pub(super) fn reverse_index(
+    finished: &FinishedPack,
+    objects: &ObjectsDir,
+) -> Result<Option<TempPath>, DirectoryError> {
+    if !objects.reverse_indexes {
+        return Ok(None);
+    }
+    let written = write_reverse_index_beside(&finished.idx);
+    let written = written.map_err(DirectoryError::io(
+        "write a reverse index beside",
+        &finished.idx,
+    ));
+    written.map(Some)
 }

@@ -135,9 +135,12 @@ fn fill(view: &View, folder: &Path, progress: &dyn Progress) -> Result<ExportRep
     if let Received::Large(finished) = copied {
         report.objects = finished.objects;
         report.pack_bytes = finished.pack_bytes;
-        let sharing = Sharing::Umask;
-        let path = objects;
-        move_pack(finished, &ObjectsDir { path, sharing })?;
+        let objects = ObjectsDir {
+            path: objects,
+            sharing: Sharing::Umask,
+            reverse_indexes: false,
+        };
+        move_pack(finished, &objects)?;
     }
     let path = packed_refs_path(folder);
     write_packed_refs(view.refs(), &path).map_err(|source| ExportError::Io { path, source })?;

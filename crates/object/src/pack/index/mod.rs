@@ -12,6 +12,8 @@ mod write;
 pub(crate) use map::map as map_file;
 pub(crate) use order::Order;
 pub use read::{Index, IndexError};
-pub use reverse::{ReverseIndex, ReverseIndexError, write_reverse_index};
+pub use reverse::{
+    ReverseIndex, ReverseIndexError, write_reverse_index, write_reverse_index_beside,
+};
 pub(in crate::pack) use write::Hashed;
 pub use write::{IndexEntry, WrittenIndex, write_index};

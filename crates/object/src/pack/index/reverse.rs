@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use bytes::Bytes;
+use tempfile::{NamedTempFile, TempPath};
 
 use super::{Index, map};
 use crate::{HashKind, ObjectId};
@@ -104,6 +105,17 @@ pub fn write_reverse_index(index: &Index, out: &mut dyn Write) -> io::Result<()>
     let checksum = hasher.try_finalize().map_err(io::Error::other)?;
     bytes.extend_from_slice(checksum.as_slice());
     out.write_all(&bytes)
+}
+
+/// Writes the reverse index of the pack whose index is at `idx` into a file of its own beside that, under a temporary name, and syncs
+/// it. Dropping what is returned removes the file.
+pub fn write_reverse_index_beside(idx: &Path) -> io::Result<TempPath> {
+    let index = Index::open(idx)?.map_err(io::Error::other)?;
+    let folder = idx.parent().unwrap_or(Path::new("."));
+    let (mut file, path) = NamedTempFile::with_suffix_in(".rev", folder)?.into_parts();
+    write_reverse_index(&index, &mut file)?;
+    file.sync_all()?;
+    Ok(path)
 }
 
 fn be32(bytes: &[u8]) -> u32 {
