@@ -79,6 +79,14 @@ impl View {
         &self.refs
     }
 
+    /// What the refs name, each object once, in the order of their ids.
+    pub(crate) fn tips(&self) -> Vec<ObjectId> {
+        let mut tips: Vec<ObjectId> = self.refs.iter().map(|(_, at)| at.target).collect();
+        tips.sort_unstable();
+        tips.dedup();
+        tips
+    }
+
     /// The refs that stand for other refs, with what each leads to in the end. They are among [`View::refs`] too, with
     /// the targets of those. Only repositories in a folder have such refs; `HEAD` is none of them.
     pub fn symbolic_refs(&self) -> &BTreeMap<RefName, RefName> {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::{Arc, MutexGuard};
+use std::time::Duration;
 
 use bstr::BStr;
 use packhouse_object::{Database, FinishedPack, IdSet, NewObject, ObjectId, RefName};
@@ -159,8 +160,17 @@ impl Directory {
     }
 
     pub(super) fn lock_file(&self, path: &Path) -> Result<LockFile, DirectoryError> {
+        self.lock_file_within(path, self.inner.refs.lock_timeout)
+    }
+
+    /// The same with a patience of its own.
+    pub(super) fn lock_file_within(
+        &self,
+        path: &Path,
+        timeout: Duration,
+    ) -> Result<LockFile, DirectoryError> {
         let refs = &self.inner.refs;
-        let mut patience = Patience::new(refs.lock_timeout);
+        let mut patience = Patience::new(timeout);
         refs.take_lock(path, &mut patience)
             .map_err(|error| match error {
                 NotLocked::Error(error) => error,

@@ -2,7 +2,7 @@
 
 use std::io::{BufWriter, Write};
 
-use packhouse_object::{ObjectId, Progress, ReadError, WriteCommitGraphError, write_commit_graph};
+use packhouse_object::{Progress, ReadError, WriteCommitGraphError, write_commit_graph};
 
 use super::backend::Directory;
 use super::durable::{create_folders, sync_folder};
@@ -22,13 +22,11 @@ impl Directory {
     pub(crate) fn write_commit_graph(&self, progress: &dyn Progress) -> Result<u32, RepoError> {
         let is_off = |section, key| config_flag(self.git_dir(), section, key) == Some(false);
         let is_cut = !self.shallow_commits()?.is_empty();
-        if is_cut || is_off("core", "commitgraph") || is_off("gc", "writecommitgraph") {
+        if is_cut || is_off("core", "commitGraph") || is_off("gc", "writeCommitGraph") {
             return Ok(0);
         }
         let view = self.read_view()?;
-        let mut tips: Vec<ObjectId> = view.refs().iter().map(|(_, at)| at.target).collect();
-        tips.sort_unstable();
-        tips.dedup();
+        let tips = view.tips();
         let folder = self.objects_dir();
         let info = folder.path.join("info");
         let path = info.join("commit-graph");

@@ -292,9 +292,10 @@ pub(super) fn config_value(
     Ok(read_config(git_dir)?.text(section, &key.to_ascii_lowercase()))
 }
 
-/// The truth of `section.key` in the config file of a repository, which may have changed since it was opened.
+/// The truth of `section.key` in the config file of a repository; `None` where it says none, or cannot be read.
 pub(super) fn config_flag(git_dir: &Path, section: &str, key: &str) -> Option<bool> {
-    read_config(git_dir).ok()?.flag(section, key)
+    let config = read_config(git_dir).ok()?;
+    config.flag(section, &key.to_ascii_lowercase())
 }
 
 /// As Git decides it: by `core.bare`, or by the folder's name where that is not set.

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use packhouse_object::{IdMap, LooseStore, ObjectId, Pack};
 
 use super::backend::Directory;
-use super::durable::remove_file;
+use super::durable::{remove_file, sync_folder};
 use super::error::DirectoryError;
 use crate::error::RepoError;
 
@@ -138,10 +138,45 @@ impl Directory {
         Ok(true)
     }
 
-    /// Removes what sums up all packs, before one of them goes. Readers do without, and `git` makes it again.
+    /// Removes what sums up all packs, durably, before one of them goes. Readers do without. A `git` that is about to put one into its
+    /// place, and may name that pack, fails.
     pub(crate) fn forget_pack_summaries(&self) -> Result<(), DirectoryError> {
+        self.remove_multi_pack_index()?;
         let folder = self.objects_dir().path.join("pack");
-        remove_matching(&folder, |name| name.starts_with("multi-pack-index"))
+        let removed = remove_file(&folder.join("multi-pack-index.lock"));
+        removed.map_err(DirectoryError::io("remove a file from", &folder))?;
+        Ok(())
+    }
+
+    /// Removes the multi-pack index, durably, and what belongs to it.
+    pub(super) fn remove_multi_pack_index(&self) -> Result<(), DirectoryError> {
+        let folder = self.objects_dir().path.join("pack");
+        let failed = DirectoryError::io("remove a file from", &folder);
+        let remove = || {
+            let mut removed = remove_file(&folder.join("multi-pack-index"))?;
+            // Newer Gits can have it in several files.
+            let chain = folder.join("multi-pack-index.d");
+            removed |= remove_file(&chain.join("multi-pack-index-chain"))?;
+            remove_matching(&chain, |name| !name.ends_with(".lock"))?;
+            remove_matching(&folder, |name| name.starts_with("multi-pack-index-"))?;
+            match removed {
+                true => sync_folder(&folder),
+                false => Ok(()),
+            }
+        };
+        remove().map_err(failed)
+    }
+
+    /// Removes what belonged to other multi-pack indexes than the one with this checksum.
+    pub(super) fn remove_parts_of_other_indexes(
+        &self,
+        checksum: &ObjectId,
+    ) -> Result<(), DirectoryError> {
+        let folder = self.objects_dir().path.join("pack");
+        let own = format!("multi-pack-index-{checksum}.");
+        let is_other =
+            |name: &str| name.starts_with("multi-pack-index-") && !name.starts_with(&own);
+        remove_matching(&folder, is_other)
             .map_err(DirectoryError::io("remove a file from", &folder))
     }
 

@@ -29,6 +29,7 @@ mod local_objects;
 mod lock;
 mod loose_refs;
 mod loose_write;
+mod multi_pack;
 mod object_folders;
 mod pack_refs;
 mod packed_refs;

@@ -52,6 +52,8 @@ pub struct GcReport {
     pub refs_packed: u64,
     /// Commits in the commit graph that was written; 0 if none was.
     pub graphed: u64,
+    /// Packs that the multi-pack index is about; 0 if there is none, as where one pack has everything.
+    pub indexed: u64,
 }
 
 impl Store {
@@ -61,7 +63,8 @@ impl Store {
     }
 
     /// Packs the refs, gathers everything that is in use in one pack, removes what nobody has named for longer than
-    /// the grace period, and writes a commit graph with changed-path filters where history is long. [`StoreError::Failed`] if another process is cleaning up, be it `git gc`.
+    /// the grace period, and writes a commit graph with changed-path filters where history is long, and a multi-pack index where several
+    /// packs are left. [`StoreError::Failed`] if another process is cleaning up, be it `git gc`.
     ///
     /// Others may read and write meanwhile, `git` too. Reflogs are left as they are, and keep what they name: undoing
     /// and going back rely on them. It is not known here which other repositories borrow objects from this one (`objects/info/alternates`).
@@ -81,6 +84,8 @@ impl Store {
             ..GcReport::default()
         };
         let now = SystemTime::now();
+        // What is named from now on may not be in a pack in the end.
+        let tips = self.tips();
         let mut survey = self.survey(now.checked_sub(options.grace), progress)?;
         if !survey.replaced.is_empty() || !survey.to_pack.is_empty() {
             let (to_pack, aside) = (survey.to_pack.clone(), survey.to_set_aside());
@@ -104,6 +109,7 @@ impl Store {
             directory.remove_left_behind(time)?;
         }
         directory.update_pack_list()?;
+        report.indexed = self.index_packs(tips, progress)?;
         match directory
             .write_commit_graph(&Told(progress))
             .map_err(of_graph)

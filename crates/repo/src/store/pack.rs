@@ -13,12 +13,22 @@ use crate::directory::{Roots, move_pack};
 use crate::error::RepoError;
 
 impl Store {
-    /// Moves loose objects that are in use into one pack; what nobody names stays loose. Returns how many were moved.
+    /// Moves loose objects that are in use into one pack; what nobody names stays loose. Returns how many were moved. Where there are
+    /// several packs then, Git's multi-pack index is made one of all of them, with bitmaps, unless `core.multiPackIndex` is false.
     ///
     /// Others may read and write meanwhile, `git` too.
     pub fn pack(&self, progress: &dyn StoreProgress) -> Result<u64, StoreError> {
         let directory = &self.inner.directory;
         directory.check_writable()?;
+        // What is named from now on may not be in a pack in the end.
+        let tips = self.tips();
+        let moved = self.pack_loose(progress)?;
+        self.index_packs(tips, progress)?;
+        Ok(moved)
+    }
+
+    fn pack_loose(&self, progress: &dyn StoreProgress) -> Result<u64, StoreError> {
+        let directory = &self.inner.directory;
         let roots = directory.roots()?;
         let loose = directory.local_loose()?;
         if loose.is_empty() {
@@ -36,6 +46,29 @@ impl Store {
         // may be about to sync the folder of one of them.
         let _turn = directory.enter()?;
         Ok(directory.remove_loose(&ids, |_| true)?)
+    }
+
+    /// What the refs name now.
+    pub(super) fn tips(&self) -> Result<Vec<ObjectId>, RepoError> {
+        Ok(self.inner.directory.read_view()?.tips())
+    }
+
+    /// Makes the multi-pack index one of all packs. Returns how many they are, 0 if there is none.
+    pub(super) fn index_packs(
+        &self,
+        tips: Result<Vec<ObjectId>, RepoError>,
+        progress: &dyn StoreProgress,
+    ) -> Result<u64, StoreError> {
+        let directory = &self.inner.directory;
+        match tips.and_then(|tips| directory.index_packs(&tips, &Told(progress))) {
+            Ok(packs) => Ok(packs),
+            Err(RepoError::Read(ReadError::Cancelled)) => Err(StoreError::Cancelled),
+            // Everything works without it.
+            Err(error) => {
+                tracing::warn!(%error, "no multi-pack index was written");
+                Ok(0)
+            }
+        }
     }
 
     /// Writes a pack of these objects into its place, if there are any. With `modified` it looks that old.

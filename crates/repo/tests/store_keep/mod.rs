@@ -4,6 +4,7 @@ mod archive;
 mod archive_file;
 mod graph;
 mod merge;
+mod multi_pack;
 mod mutants;
 mod notes;
 mod pack;
