@@ -148,6 +148,13 @@ def test_clocks_that_are_put_back_change_no_age(config, berlin, monkeypatch, min
     assert config.is_entry_stale(entry) is stale
 
 
+def test_times_far_off_have_an_age(config):
+    entry = GitCacheEntry(name="a", source_url="u", cache_type="git", cache_path="/x", last_updated=datetime.min)
+    assert config.is_entry_stale(entry)
+    entry.last_updated = datetime.max
+    assert not config.is_entry_stale(entry)
+
+
 def test_a_configuration_keeps_entries(config, tmp_path):
     entry = GitCacheEntry(name="a", source_url="u", cache_type="git", cache_path="/x", size_bytes=1 << 30)
     config.add_entry(entry)

@@ -113,8 +113,12 @@ class GitCacheConfig(BaseModel):
     def is_entry_stale(self, entry: GitCacheEntry) -> bool:
         """Whether the entry was updated longer ago than the timeout."""
         # Local times without a zone differ by an hour more or less where clocks are put forward or back in between.
-        age = datetime.now().timestamp() - entry.last_updated.timestamp()
-        return age > timedelta(minutes=self.default_timeout_minutes).total_seconds()
+        now, limit = datetime.now(), timedelta(minutes=self.default_timeout_minutes)
+        try:
+            return now.timestamp() - entry.last_updated.timestamp() > limit.total_seconds()
+        except (ValueError, OverflowError):
+            # Times as far off as ``datetime.min`` are none since 1970.
+            return now - entry.last_updated > limit
 
     def get_cache_size_bytes(self) -> int:
         """The sizes of the entries together, as they were measured when each was made."""
