@@ -562,7 +562,7 @@ def test_a_cancelled_copy_ends_and_leaves_nothing(manager, site, remote):
 
 
 def test_who_waits_for_a_copy_that_another_cancels_gets_it(manager, site, remote):
-    site.delay = 0.3
+    site.delay = 20
 
     async def both():
         first = asyncio.create_task(manager.cache_repository_async(remote.url))
@@ -570,6 +570,7 @@ def test_who_waits_for_a_copy_that_another_cancels_gets_it(manager, site, remote
         second = asyncio.create_task(manager.cache_repository_async(remote.url))
         await asyncio.sleep(0.1)
         first.cancel()
+        site.delay = 0
         with pytest.raises(asyncio.CancelledError):
             await first
         return await second
