@@ -69,7 +69,7 @@ pub(super) fn make(
     })?;
     room::make_room(inner, &record.name, built.bytes, call)?;
     let made = CheckoutRecord {
-        entry: record.name.to_string(),
+        entry: record.name.clone(),
         entry_id: record.kept.id.clone(),
         commit: found.commit.to_string(),
         made: Moment::now(),
@@ -113,14 +113,18 @@ pub(super) fn sweep(inner: &Inner) {
 }
 
 fn place(inner: &Inner, id: &str, record: &CheckoutRecord) -> PathBuf {
-    inner.root.own("checkouts").join(id).join(&record.entry)
+    inner
+        .root
+        .own("checkouts")
+        .join(id)
+        .join(record.entry.as_str())
 }
 
 /// A checkout as it is told of.
 pub(super) fn shown(inner: &Inner, id: &str, record: &CheckoutRecord) -> Checkout {
     Checkout {
         id: id.to_owned(),
-        entry: record.entry.clone(),
+        entry: record.entry.to_string(),
         path: place(inner, id, record),
         commit: record.commit.clone(),
         created_at: record.made.timestamp(),

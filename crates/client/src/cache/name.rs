@@ -1,5 +1,7 @@
 //! Names of entries: each is that of a folder in the cache.
 
+use serde::{Deserialize, Serialize};
+
 use super::CacheError;
 use super::root::OWN;
 
@@ -7,7 +9,8 @@ use super::root::OWN;
 const MAX_BYTES: usize = 200;
 
 /// A name that is one folder below the root and nothing else.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub(super) struct EntryName(String);
 
 impl EntryName {
@@ -29,6 +32,20 @@ impl EntryName {
     /// What its locks are called: the same whatever the case.
     pub(super) fn lock_key(&self) -> String {
         super::source::hashed(self.0.to_ascii_lowercase().as_bytes())
+    }
+}
+
+impl TryFrom<String> for EntryName {
+    type Error = CacheError;
+
+    fn try_from(text: String) -> Result<EntryName, CacheError> {
+        EntryName::parse(&text)
+    }
+}
+
+impl From<EntryName> for String {
+    fn from(name: EntryName) -> String {
+        name.0
     }
 }
 

@@ -10,8 +10,8 @@ use packhouse_catalog::{
     CacheContents, CacheEntryRow, CacheIndex, CacheItemRow, CacheItems, CacheOverview, CatalogError,
 };
 use packhouse_object::ForkPause;
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeOwned, Error};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::moment::Moment;
 use super::name::EntryName;
@@ -33,6 +33,7 @@ pub(super) struct EntryRecord {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Kept {
     /// Tells it from another of the same name that came before or comes later.
+    #[serde(deserialize_with = "id")]
     pub(super) id: String,
     pub(super) source_url: String,
     /// Whether the source is a directory of this machine.
@@ -61,6 +62,7 @@ pub(super) struct Kept {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct TreeRecord {
     /// Names its manifest, if it has one.
+    #[serde(deserialize_with = "id")]
     pub(super) id: String,
     pub(super) identity: Identity,
     /// When it was made: in which run of the machine its files are known to be whole.
@@ -150,7 +152,8 @@ pub(super) struct MirrorRecord {
 /// A checkout as it is kept.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct CheckoutRecord {
-    pub(super) entry: String,
+    pub(super) entry: EntryName,
+    #[serde(deserialize_with = "id")]
     pub(super) entry_id: String,
     pub(super) commit: String,
     pub(super) made: Moment,
@@ -195,9 +198,29 @@ fn signed(bytes: u64) -> i64 {
 }
 
 fn parsed<T: DeserializeOwned>(text: &str) -> Result<T, CacheError> {
-    serde_json::from_str(text).map_err(|error| CacheError::Config {
-        reason: format!("the catalog of the cache has a record that cannot be read: {error}"),
-    })
+    serde_json::from_str(text).map_err(|error| damaged(&error))
+}
+
+fn damaged(reason: &dyn std::fmt::Display) -> CacheError {
+    CacheError::Config {
+        reason: format!("the catalog of the cache has a record that cannot be read: {reason}"),
+    }
+}
+
+/// What is made here names a file or folder, and a catalog may be from an archive that somebody else made: a UUID, or a key of
+/// [`hashed`](super::source::hashed), and no way out of the cache.
+fn is_id(text: &str) -> bool {
+    let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    matches!(text.len(), 32 | 40) && text.bytes().all(is_digit)
+}
+
+/// Reads an id of ours, and no other.
+pub(super) fn id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    match is_id(&text) {
+        true => Ok(text),
+        false => Err(D::Error::custom(format!("{text:?} is no id of a cache"))),
+    }
 }
 
 /// Everything that is kept.
@@ -346,7 +369,10 @@ impl Index {
 }
 
 fn items<T: DeserializeOwned>(rows: Vec<CacheItemRow>) -> Result<Vec<(String, T)>, CacheError> {
-    let item = |row: CacheItemRow| Ok((row.key, parsed(&row.record)?));
+    let item = |row: CacheItemRow| match is_id(&row.key) {
+        true => Ok((row.key, parsed(&row.record)?)),
+        false => Err(damaged(&format!("{:?} is no key of a cache", row.key))),
+    };
     rows.into_iter().map(item).collect()
 }
 
@@ -355,4 +381,83 @@ fn items<T: DeserializeOwned>(rows: Vec<CacheItemRow>) -> Result<Vec<(String, T)
 fn wait<T>(call: impl Future<Output = Result<T, CatalogError>>) -> Result<T, CacheError> {
     let _no_forks = ForkPause::hold();
     Ok(futures::executor::block_on(call)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::test_world::TestWorld;
+    use super::super::{Cache, CallOptions};
+    use super::*;
+
+    type Change = fn(&Index, &EntryRecord, &str, CheckoutRecord);
+
+    #[test]
+    fn ids_that_an_archive_brought_and_that_lead_elsewhere_are_refused() {
+        let out = "../../../victim";
+        let changes: [(&str, Change); 7] = [
+            ("entry", |index, entry, _, _| {
+                let mut entry = entry.clone();
+                entry.kept.id = "../../../victim".to_owned();
+                index.update(&entry).unwrap();
+            }),
+            ("tree", |index, entry, _, _| {
+                let mut entry = entry.clone();
+                let tree = entry.kept.tree.as_mut().unwrap();
+                tree.id = "../../../victim".to_owned();
+                index.update(&entry).unwrap();
+            }),
+            ("next", |index, entry, _, _| {
+                let mut entry = entry.clone();
+                entry.kept.next = entry.kept.tree.clone();
+                let next = entry.kept.next.as_mut().unwrap();
+                next.id = "../../../victim".to_owned();
+                index.update(&entry).unwrap();
+            }),
+            ("checkout", |index, _, _, mut checkout| {
+                checkout.entry_id = "0".repeat(32);
+                index.put_checkout("../../../victim", &checkout).unwrap();
+            }),
+            ("entry of a checkout", |index, _, id, mut checkout| {
+                checkout.entry_id = "x/../../../../victim".to_owned();
+                index.put_checkout(id, &checkout).unwrap();
+            }),
+            ("name of a checkout", |index, _, id, checkout| {
+                let mut record = serde_json::to_value(&checkout).unwrap();
+                record["entry"] = "../../../victim".into();
+                index.put(CacheItems::Checkouts, id, 1, &record).unwrap();
+            }),
+            ("mirror", |index, entry, _, _| {
+                let key = entry.kept.mirror.as_ref().unwrap();
+                let mirror = index.mirror(key).unwrap().unwrap();
+                index.put_mirror("../../../victim", &mirror).unwrap();
+            }),
+        ];
+        for (what, change) in changes {
+            let world = TestWorld::new();
+            let call = CallOptions::default();
+            let made = world.cache.checkout("remote", "main", &call).unwrap();
+            let root = world.cache.root().to_owned();
+            let victims = [
+                root.join(".packhouse/checkouts").join(out),
+                root.join(".packhouse/mirrors").join(format!("{out}.git")),
+            ];
+            for victim in &victims {
+                std::fs::create_dir(victim).unwrap();
+                std::fs::write(victim.join("precious"), "").unwrap();
+            }
+            let mut contents = world.inner.index.contents().unwrap();
+            let (id, checkout) = contents.checkouts.remove(0);
+            change(&world.inner.index, &world.record(), &id, checkout);
+            let cache = Cache::open(world.cache.config().clone()).unwrap();
+            let refused = cache.clear(&call).unwrap_err().to_string();
+            assert!(refused.contains("cannot be read"), "{what}: {refused}");
+            let refreshed = cache.refresh("remote", &call);
+            let of_entry = matches!(what, "entry" | "tree" | "next");
+            assert!(!of_entry || refreshed.is_err(), "{what}");
+            for victim in &victims {
+                assert!(victim.join("precious").exists(), "{what}");
+            }
+            assert!(made.path.exists(), "{what}");
+        }
+    }
 }

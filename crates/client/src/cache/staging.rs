@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::CacheError;
 use super::lock::{FileLock, Sharing};
 use super::moment::Moment;
+use super::record::id;
 use super::root::Root;
 
 /// When a tree in the trash was put there.
@@ -30,6 +31,7 @@ pub(super) const TREE: &str = "tree";
 pub(super) struct Retired {
     since: Moment,
     /// Whose tree it was.
+    #[serde(deserialize_with = "id")]
     entry_id: String,
 }
 
@@ -285,8 +287,9 @@ mod tests {
             fs::Permissions::from_mode(0o500),
         )
         .unwrap();
-        let lease = root.lock("lease", "x");
-        staging.retire(&Moment::now(), "x").unwrap();
+        let entry = "0123456789abcdef0123456789abcdef";
+        let lease = root.lock("lease", entry);
+        staging.retire(&Moment::now(), entry).unwrap();
         drop(staging);
         assert!(names(&root.own("staging")).is_empty());
         sweep(&root, LONG);
