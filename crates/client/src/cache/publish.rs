@@ -59,7 +59,8 @@ pub(super) fn publish(
     // The new tree is at its place; that the old one cannot be kept is no failure.
     match old {
         Old::Spare if is_there => spare::keep(inner, record, staging, next.bytes),
-        Old::Read if is_there && !inner.config.grace.is_zero() => {
+        // Somebody may have the entry's lease, however short the time is that others get.
+        Old::Read if is_there => {
             let _ = staging.retire(&Moment::now(), &record.kept.id);
         }
         _ => {}

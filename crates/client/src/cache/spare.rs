@@ -68,7 +68,7 @@ pub(super) fn keep(inner: &Inner, record: &mut EntryRecord, staging: Staging, ne
         && staging.retire_to(&place(inner, id), &now, id).is_ok()
     {
         record.kept.spare_bytes = bytes;
-    } else if !inner.config.grace.is_zero() {
+    } else {
         let _ = staging.retire(&now, id);
     }
 }
@@ -125,4 +125,35 @@ fn unread(inner: &Inner, place: &Path) -> Option<Spare> {
 
 fn place(inner: &Inner, entry_id: &str) -> PathBuf {
     inner.root.own("spares").join(entry_id)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::CallOptions;
+    use super::super::staging::sweep;
+    use super::super::test_world::TestWorld;
+    use super::*;
+
+    #[test]
+    fn a_tree_for_which_there_is_no_room_stays_as_long_as_its_entry_is_leased() {
+        let mut world = TestWorld::new();
+        world.inner.config.grace = Duration::ZERO;
+        world.inner.config.max_bytes = 0;
+        let lease = world.cache.lease("remote", &CallOptions::default());
+        let staging = Staging::new(&world.inner.root).unwrap();
+        fs::create_dir(staging.tree()).unwrap();
+        keep(&world.inner, &mut world.record(), staging, 1);
+        let trash = world.inner.root.own("trash");
+        let clean_up = || {
+            // Older than no time at all.
+            std::thread::sleep(Duration::from_millis(2));
+            sweep(&world.inner.root, Duration::ZERO);
+            fs::read_dir(&trash).unwrap().count()
+        };
+        assert_eq!(clean_up(), 1);
+        drop(lease.unwrap());
+        assert_eq!(clean_up(), 0);
+    }
 }

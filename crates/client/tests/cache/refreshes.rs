@@ -212,3 +212,38 @@ fn a_spare_tree_goes_with_its_entry() {
     open(&growing.world);
     assert_eq!(growing.spare(), None);
 }
+
+#[test]
+fn who_has_a_lease_keeps_what_was_replaced_also_where_others_get_no_time() {
+    let world = World::new();
+    let plain = world.path("plain");
+    fs::create_dir(&plain).unwrap();
+    fs::write(plain.join("file"), "old").unwrap();
+    let open = || {
+        Cache::open(CacheConfig {
+            grace: Duration::ZERO,
+            ..config(&world.path("cache"))
+        })
+        .unwrap()
+    };
+    let cache = open();
+    add(&cache, &plain.display().to_string());
+    let call = CallOptions::default();
+    let lease = cache.lease("plain", &call).unwrap();
+    fs::write(plain.join("file"), "the new one").unwrap();
+    let entry = cache.refresh("plain", &call).unwrap();
+    assert_eq!(
+        fs::read(entry.cache_path.join("file")).unwrap(),
+        b"the new one"
+    );
+    // What is in the trash once another process has cleaned up.
+    let kept = || {
+        std::thread::sleep(Duration::from_millis(5));
+        let trash = fs::read_dir(open().root().join(".packhouse/trash")).unwrap();
+        let trees = trash.map(|tree| fs::read(tree.unwrap().path().join("tree/file")).unwrap());
+        trees.collect::<Vec<_>>()
+    };
+    assert_eq!(kept(), [b"old"]);
+    drop(lease);
+    assert!(kept().is_empty());
+}
