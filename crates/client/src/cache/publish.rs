@@ -53,7 +53,13 @@ pub(super) fn publish(
     inner.index.update(record)?;
     let new = staging.tree();
     match is_there {
-        true => exchange(&new, &place, &staging.path().join("old"))?,
+        true => {
+            let aside = staging.path().join("old");
+            if let Err(error) = exchange(&new, &place, &aside) {
+                keep_aside(staging, &aside, &record.kept.id);
+                return Err(error);
+            }
+        }
         false => put(&new, &place)?,
     }
     // The new tree is at its place; that the old one cannot be kept is no failure.
@@ -201,7 +207,14 @@ fn exchange(new: &Path, place: &Path, aside: &Path) -> Result<(), CacheError> {
     }
 }
 
-/// As [`exchange`]. What was at the place is there again if the new folder cannot be.
+/// Keeps what could not be put back to its place: with the staging folder the last good copy would be removed.
+fn keep_aside(staging: Staging, aside: &Path, entry_id: &str) {
+    if fs::symlink_metadata(aside).is_ok() {
+        let _ = staging.retire(&Moment::now(), entry_id);
+    }
+}
+
+/// As [`exchange`]. What was at the place is there again if the new folder cannot be, or else it stays aside.
 fn exchange_by_steps(new: &Path, place: &Path, aside: &Path) -> io::Result<()> {
     fs::rename(place, aside)?;
     if let Err(error) = fs::rename(new, place) {
@@ -228,6 +241,25 @@ mod tests {
         fs::create_dir(&new).unwrap();
         exchange_by_steps(&new, &place, &aside).unwrap();
         assert!(!place.join("old").exists() && new.join("old").exists() && !aside.exists());
+    }
+
+    #[test]
+    fn an_old_folder_that_cannot_be_put_back_either_is_not_removed() {
+        let world = TestWorld::new();
+        let id = world.record().kept.id;
+        let [there, gone] = ["there", "gone"].map(|name| {
+            let staging = Staging::new(&world.inner.root).unwrap();
+            let aside = staging.path().join("old");
+            if name == "there" {
+                fs::create_dir(&aside).unwrap();
+                fs::write(aside.join("file"), "").unwrap();
+            }
+            let trash = world.inner.root.own("trash");
+            let kept = trash.join(staging.path().file_name().unwrap());
+            keep_aside(staging, &aside, &id);
+            kept.join("old/file").exists()
+        });
+        assert!(there && !gone);
     }
 
     #[test]
