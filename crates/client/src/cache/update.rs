@@ -155,9 +155,15 @@ fn of_repository(
         .is_some_and(|tree| tree.commit.is_some());
     let (mirrored, is_complete) = std::thread::scope(|scope| {
         // Looked at while the remote thinks: somebody may have tidied up among the files.
-        let look = scope.spawn(|| !has_files || has_all_files(&place));
+        let look = || !has_files || has_all_files(&place);
+        let looking = std::thread::Builder::new().spawn_scoped(scope, look);
         let mirrored = mirror::update(inner, upstream, arrived, call);
-        (mirrored, look.join().unwrap_or(false))
+        let is_complete = match looking {
+            Ok(looking) => looking.join().unwrap_or(false),
+            // The system has no more threads.
+            Err(_) => look(),
+        };
+        (mirrored, is_complete)
     });
     let mirrored = mirrored?;
     note_remote(record, &mirrored);
