@@ -202,7 +202,8 @@ fn drop_spares(
     let (entries, _) = inner.entries()?;
     let goes = |entry: &&EntryRecord| entry.kept.spare_bytes > 0 && Some(&entry.name) != keep;
     let mut entries: Vec<&EntryRecord> = entries.iter().filter(goes).collect();
-    entries.sort_by_key(|entry| entry.accessed_ms);
+    let now_ms = Moment::now().wall_ms;
+    entries.sort_by_key(|entry| age_rank(entry.accessed_ms, now_ms));
     for entry in entries {
         if needed()? <= inner.config.max_bytes {
             return Ok(());
