@@ -327,15 +327,21 @@ impl Cache {
         source: &Source,
         name: &EntryName,
     ) -> Result<Result<EntryRecord, String>, CacheError> {
+        let place = self.inner.root.tree(name);
         loop {
-            if let Some(record) = self.inner.index.entry(name)? {
+            let mut found = self.inner.index.entry(name)?;
+            let is_taken = found.is_none() && std::fs::symlink_metadata(&place).is_ok();
+            if is_taken {
+                // Another process may have added it just now.
+                found = self.inner.index.entry(name)?;
+            }
+            if let Some(record) = found {
                 return Ok(match record.source_key == source.key {
                     true => Ok(record),
                     false => Err(record.kept.source_url),
                 });
             }
-            let place = self.inner.root.tree(name);
-            if std::fs::symlink_metadata(&place).is_ok() {
+            if is_taken {
                 return Err(CacheError::Occupied { path: place });
             }
             let record = new_record(source, name);
