@@ -145,9 +145,12 @@ impl Read for &PyFile {
 impl Write for &PyFile {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         self.call(|py| {
-            self.object
+            let taken = self
+                .object
                 .call_method1(py, "write", (PyBytes::new(py, data),))?;
-            Ok(data.len())
+            // A raw file may take less than it is given; what answers with no number has taken all.
+            let taken = taken.extract::<usize>(py).unwrap_or(data.len());
+            Ok(taken.min(data.len()))
         })
     }
 

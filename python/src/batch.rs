@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use packhouse_repo::store::{self, StoreError, StoreErrorKind};
+use packhouse_repo::store::{self, StoreError};
 use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 
-use crate::errors::{chain, detached, of_kind};
+use crate::errors::{Failure, detached, of_failure};
 use crate::options::Mode;
 use crate::paths::{LocalPath, RepoPath};
 use crate::snapshot::Snapshot;
@@ -18,7 +18,7 @@ use crate::writer::FileWriter;
 pub(crate) struct Batch {
     batch: Arc<Mutex<store::Batch>>,
     /// How a commit failed. The store gives up what was gathered then, so that the next one would commit less than all.
-    failure: Mutex<Option<(StoreErrorKind, String)>>,
+    failure: Mutex<Option<Failure>>,
 }
 
 impl From<store::Batch> for Batch {
@@ -86,14 +86,12 @@ impl Batch {
                 return Err(failure.clone());
             }
             self.batch.lock().commit().map_err(|error| {
-                let how = (error.kind(), chain(&error));
+                let how = Failure::of(error.kind(), error.io(), &error);
                 *failure = Some(how.clone());
                 how
             })
         });
-        committed
-            .map(Snapshot::from)
-            .map_err(|(kind, text)| of_kind(kind, text))
+        committed.map(Snapshot::from).map_err(of_failure)
     }
 
     fn discard(&self, py: Python<'_>) {

@@ -3,6 +3,8 @@
 //! Kinds that Python has a built-in exception for raise that one. An error of the system keeps its number, so that Python
 //! itself chooses the subclass of `OSError`.
 
+use std::io;
+
 use packhouse_repo::store::{StoreError, StoreErrorKind};
 use pyo3::exceptions::{
     PyException, PyFileExistsError, PyFileNotFoundError, PyIsADirectoryError, PyKeyError,
@@ -41,17 +43,62 @@ pub(crate) fn exception(error: StoreError) -> PyErr {
         | StoreError::UnknownPlaceholder { name } => PyKeyError::new_err(name.clone()),
         StoreError::NoSuchObject { id } => PyKeyError::new_err(id.clone()),
         StoreError::Local { path, source } => match source.raw_os_error() {
-            Some(number) => {
-                PyOSError::new_err((number, reason(source), path.as_os_str().to_owned()))
-            }
+            Some(number) => PyOSError::new_err((
+                number,
+                reason(source.to_string()),
+                path.as_os_str().to_owned(),
+            )),
             None => of_kind(error.kind(), chain(&error)),
         },
-        _ => of_kind(error.kind(), chain(&error)),
+        _ => of_failure(Failure::of(error.kind(), error.io(), &error)),
+    }
+}
+
+/// What is kept of a failure, to raise it.
+#[derive(Clone)]
+pub(crate) struct Failure {
+    kind: StoreErrorKind,
+    /// The number of the system's own error behind it, if there is one.
+    number: Option<i32>,
+    text: String,
+}
+
+impl Failure {
+    pub(crate) fn of(
+        kind: StoreErrorKind,
+        io: Option<&io::Error>,
+        error: &dyn std::error::Error,
+    ) -> Failure {
+        Failure {
+            kind,
+            number: io.and_then(io::Error::raw_os_error),
+            text: chain(error),
+        }
+    }
+}
+
+/// The exception for a failure.
+pub(crate) fn of_failure(failure: Failure) -> PyErr {
+    let Failure { kind, number, text } = failure;
+    match number {
+        Some(number) if is_kind_of(number, kind) => PyOSError::new_err((number, reason(text))),
+        _ => of_kind(kind, text),
+    }
+}
+
+/// Whether Python makes an exception of this kind of the system's number. A file of the repository that is not there is
+/// not the one that was asked for.
+fn is_kind_of(number: i32, kind: StoreErrorKind) -> bool {
+    use io::ErrorKind::{AlreadyExists, IsADirectory, NotADirectory, NotFound, PermissionDenied};
+    match io::Error::from_raw_os_error(number).kind() {
+        PermissionDenied => kind == StoreErrorKind::Permission,
+        AlreadyExists | IsADirectory | NotADirectory | NotFound => false,
+        _ => kind == StoreErrorKind::Os,
     }
 }
 
 /// The exception of a kind, with this text.
-pub(crate) fn of_kind(kind: StoreErrorKind, text: String) -> PyErr {
+fn of_kind(kind: StoreErrorKind, text: String) -> PyErr {
     match kind {
         StoreErrorKind::NotFound => PyFileNotFoundError::new_err(text),
         StoreErrorKind::Exists => PyFileExistsError::new_err(text),
@@ -69,8 +116,7 @@ pub(crate) fn of_kind(kind: StoreErrorKind, text: String) -> PyErr {
 }
 
 /// What the system said, without the number that Rust appends.
-fn reason(error: &std::io::Error) -> String {
-    let text = error.to_string();
+fn reason(text: String) -> String {
     match text.rfind(" (os error ") {
         Some(end) => text[..end].to_owned(),
         None => text,

@@ -8,7 +8,7 @@ use packhouse_client::{
 use pyo3::exceptions::{PyKeyError, PyValueError};
 use pyo3::prelude::*;
 
-use crate::errors::{chain, exception, of_kind};
+use crate::errors::{Failure, exception, of_failure};
 use crate::paths::LocalPath;
 use crate::progress::Progress;
 use crate::store::Store;
@@ -163,6 +163,6 @@ fn mirror_exception(error: MirrorError) -> PyErr {
     match error {
         MirrorError::Store(error) => exception(error),
         MirrorError::NoSuchRef { name } => PyKeyError::new_err(name),
-        error => of_kind(error.kind(), chain(&error)),
+        error => of_failure(Failure::of(error.kind(), error.io(), &error)),
     }
 }

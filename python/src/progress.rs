@@ -1,5 +1,6 @@
 //! Long work that Python watches: a callback told how far it is, and Ctrl-C.
 
+use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use packhouse_repo::store::{StoreError, StoreProgress};
@@ -15,6 +16,8 @@ const SIGNALS_EVERY: Duration = Duration::from_millis(100);
 pub(crate) struct Progress {
     callback: Option<Py<PyAny>>,
     raised: Mutex<Option<PyErr>>,
+    /// Whose call it is. Python tells of signals in its first thread alone, and never in those that help.
+    caller: ThreadId,
     asked: Mutex<Instant>,
 }
 
@@ -38,6 +41,7 @@ impl Progress {
         let progress = Progress {
             callback,
             raised: Mutex::new(None),
+            caller: thread::current().id(),
             asked: Mutex::new(Instant::now()),
         };
         let result = py.detach(|| work(&progress));
@@ -53,8 +57,11 @@ impl Progress {
         }
     }
 
-    /// Whether it is time to ask for signals again; true for one thread at a time.
+    /// Whether it is time to ask for signals again.
     fn is_due(&self) -> bool {
+        if thread::current().id() != self.caller {
+            return false;
+        }
         let Some(mut asked) = self.asked.try_lock() else {
             return false;
         };

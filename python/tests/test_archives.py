@@ -79,6 +79,25 @@ def test_file_objects(files):
         files.archive_out(Full(), format="tar.gz")
 
 
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_file_object_that_takes_little_at_a_time_gets_all(files, format):
+    class Slow(io.RawIOBase):
+        def __init__(self):
+            self.taken = bytearray()
+
+        def writable(self):
+            return True
+
+        def write(self, data):
+            self.taken += data[:1000]
+            return min(len(data), 1000)
+
+    fs = files.write("large", os.urandom(100_000))
+    slow, whole = Slow(), io.BytesIO()
+    assert fs.archive_out(slow, format=format) == fs.archive_out(whole, format=format) == 8
+    assert bytes(slow.taken) == whole.getvalue()
+
+
 @pytest.mark.parametrize(
     ("names", "mode"),
     [

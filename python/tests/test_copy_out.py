@@ -1,6 +1,8 @@
 """Copying out of a store."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -164,3 +166,30 @@ def test_a_file_of_the_stores_name_does_not_replace_the_store(store, fs, path):
         with pytest.raises(ValueError, match="the store is in the way"):
             fs.copy_out(path.name, path.parent, dry_run=dry_run)
     assert store.branches["main"].read(path.name) == b"not a repository"
+
+
+INTERRUPTED = """
+import os, signal, sys
+from packhouse.store import GitStore
+
+fs = GitStore.open(sys.argv[1]).branches["main"]
+
+
+def interrupt(done, total):
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+try:
+    fs.copy_out("/", sys.argv[2], progress=interrupt)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+def test_ctrl_c_ends_a_copy_before_its_end(fs, out):
+    fs = fs.apply({f"{folder}/{number}": b"x" for folder in range(300) for number in range(100)})
+    command = [sys.executable, "-c", INTERRUPTED, fs.store.path, out]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.stdout == "interrupted\n", done.stderr
+    assert 0 < len(on_disk(out)) < 30_000
+    assert not [name for name in on_disk(out) if ".packhouse-" in name]
