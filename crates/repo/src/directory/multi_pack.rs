@@ -236,9 +236,13 @@ fn to_index(local: &LocalPack) -> PackToIndex {
     }
 }
 
-/// The pack from which objects are taken wherever it has them: the largest, but for those of what nobody names.
+/// The pack from which objects are taken wherever it has them: the largest, but for those of what nobody names. Of two with as many
+/// the newer, which may be about to replace the other.
 fn preferred(packs: &[LocalPack]) -> usize {
-    let weight = |local: &LocalPack| (local.kind != PackKind::Cruft, local.pack.object_count());
+    let weight = |local: &LocalPack| {
+        let objects = local.pack.object_count();
+        (local.kind != PackKind::Cruft, objects, local.modified)
+    };
     let numbered = packs.iter().enumerate();
     let filled = numbered.filter(|(_, local)| local.pack.object_count() > 0);
     let best = filled.max_by_key(|(_, local)| (weight(local), local.pack.id()));
