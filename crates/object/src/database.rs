@@ -10,9 +10,9 @@ use crate::id::BuildIdHasher;
 use crate::loose::{LooseError, LooseStore};
 use crate::stream::ObjectStream;
 use crate::{
-    Commit, CommitGraphs, CommitLinks, MultiPack, NewObject, Object, ObjectCache, ObjectHeader,
-    ObjectId, ObjectKind, Pack, PackError, PathFilter, ReadError, Tag, Tree, commit_links, oid,
-    tag_target,
+    Commit, CommitGraphs, CommitLinks, HashKind, MultiPack, NewObject, Object, ObjectCache,
+    ObjectHeader, ObjectId, ObjectKind, Pack, PackError, PathFilter, ReadError, Tag, Tree,
+    commit_links, oid, tag_target,
 };
 
 /// Blobs up to this size are worth a place in the cache; trees and commits always are.
@@ -262,6 +262,17 @@ impl Database {
             found => found,
         };
         Ok(found.is_some())
+    }
+
+    /// Whether the empty tree is stored, and not only known by heart: if it is not, no folder is empty.
+    pub fn stores_empty_tree(&self) -> Result<bool, ReadError> {
+        let layers = &*self.0;
+        let id = ObjectId::empty_tree(HashKind::Sha1);
+        if layers.memory.contains_key(&id) || layers.find(&id).is_some() {
+            return Ok(true);
+        }
+        let stored = layers.in_loose(|store| store.contains(&id).map(|here| here.then_some(())))?;
+        Ok(stored.is_some())
     }
 
     /// An object in one piece; one over [`MAX_IN_MEMORY`](crate::MAX_IN_MEMORY) is [`ReadError::TooLarge`].

@@ -42,6 +42,7 @@ mod replay;
 mod repository;
 mod restore;
 mod revision;
+mod same_files;
 pub mod store;
 mod sync;
 mod tag;

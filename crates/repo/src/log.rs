@@ -10,6 +10,7 @@ use packhouse_object::{
 };
 
 use crate::path_lookup::PathLookup;
+use crate::same_files::SameFiles;
 use crate::view::View;
 
 /// Which commits to list.
@@ -95,6 +96,20 @@ fn text_bytes(commit: &Commit) -> usize {
 
 type Entry = Option<(EntryMode, ObjectId)>;
 
+/// Whether two commits have the same files there.
+fn is_same(files: &SameFiles, one: Entry, other: Entry) -> Result<bool, ReadError> {
+    let folder = |entry: Entry| match entry {
+        None => Some(None),
+        Some((EntryMode::Tree, id)) => Some(Some(id)),
+        Some(_) => None,
+    };
+    match (folder(one), folder(other)) {
+        _ if one == other => Ok(true),
+        (Some(one), Some(other)) => files.in_folders(one, other),
+        _ => Ok(false),
+    }
+}
+
 /// A commit waiting to be looked at.
 struct Pending {
     seconds: i64,
@@ -173,6 +188,7 @@ fn path_log(
         index,
         watch: PathWatch::new(index, path.as_bytes()),
     };
+    let files = SameFiles::of(database)?;
     let mut lookup = PathLookup::default();
     // A commit, and what it has at the path if that is known.
     let mut look_at = |id: ObjectId, entry: Option<Entry>| -> Result<Pending, ReadError> {
@@ -197,13 +213,16 @@ fn path_log(
         let mut entry = known.is_unchanged(&commit.id).then_some(commit.entry);
         for id in &commit.parents {
             let parent = look_at(*id, entry.take())?;
-            if parent.entry == commit.entry {
+            if is_same(&files, parent.entry, commit.entry)? {
                 same_as = Some(parent);
                 break;
             }
             parents.push(parent);
         }
-        let changed = same_as.is_none() && (!commit.parents.is_empty() || commit.entry.is_some());
+        let changed = match same_as {
+            Some(_) => false,
+            None => !commit.parents.is_empty() || !is_same(&files, commit.entry, None)?,
+        };
         if changed && skip > 0 {
             skip -= 1;
         } else if changed {

@@ -10,6 +10,7 @@ use super::fnmatch::Fnmatch;
 use super::path::normalize_file;
 use super::scan::Scan;
 use super::{FileType, Snapshot, StoreError};
+use crate::same_files::SameFiles;
 
 /// Which commits a log lists: those that pass every filter that is given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,6 +51,7 @@ impl Snapshot {
                 ahead: Vec::new(),
                 ready: VecDeque::new(),
                 ahead_max: AHEAD_FIRST,
+                files: None,
             }),
         };
         Ok(Log {
@@ -183,6 +185,8 @@ struct Changing {
     /// Commits with what they have at the path. The last one waits for its parent.
     ready: VecDeque<(Skimmed, At)>,
     ahead_max: usize,
+    /// Once it was asked.
+    files: Option<SameFiles>,
 }
 
 /// What is at a path: mode and id.
@@ -203,7 +207,26 @@ impl Changing {
             return Ok(None);
         };
         let before = self.ready.front().and_then(|(_, at)| *at);
-        Ok(Some((commit, here != before)))
+        let is_same = here == before || self.has_same_files(here, before)?;
+        Ok(Some((commit, !is_same)))
+    }
+
+    /// Whether the same files are where not quite the same is.
+    fn has_same_files(&mut self, here: At, before: At) -> Result<bool, StoreError> {
+        let folder = |at: At| match at {
+            None => Some(None),
+            Some((mode, id)) => (FileType::from_mode(mode) == FileType::Tree).then_some(Some(id)),
+        };
+        let (Some(here), Some(before)) = (folder(here), folder(before)) else {
+            return Ok(false);
+        };
+        let files = match self.files.take() {
+            Some(known) => known,
+            None => SameFiles::of(self.chain.start.database())?,
+        };
+        let is_same = files.in_folders(here, before);
+        self.files = Some(files);
+        Ok(is_same?)
     }
 
     fn read_trees(&mut self) -> Result<(), StoreError> {

@@ -1,12 +1,13 @@
 //! Commit graphs: `gc` writes one, and walks through history use it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use packhouse_object::{HistoryIndex, HistoryLayer, RepoPath, extend_history};
+use packhouse_object::{HistoryIndex, HistoryLayer, RepoPath, extend_history, write_commit_graph};
 use packhouse_repo::directory::{DirectoryOptions, open as open_directory};
 use packhouse_repo::store::{GcOptions, LogFilter, NoProgress, Store};
 use packhouse_repo::{LogQuery, log_by_index};
@@ -82,10 +83,15 @@ fn lose(place: &Place, tree: &str) {
 
 /// The commits that change the file, as the store lists them and as a view of the repository does with an index.
 fn listed(place: &Place, index: &HistoryIndex) -> [Result<Vec<String>, String>; 2] {
+    listed_of(place, FILE, index)
+}
+
+/// The same of any path.
+fn listed_of(place: &Place, path: &str, index: &HistoryIndex) -> [Result<Vec<String>, String>; 2] {
     let store: Store = open(place.path());
     let main = store.branches().get("main").unwrap();
     let filter = LogFilter {
-        path: Some(FILE.into()),
+        path: Some(path.into()),
         ..LogFilter::default()
     };
     let by_store: Result<Vec<String>, _> = main
@@ -98,7 +104,7 @@ fn listed(place: &Place, index: &HistoryIndex) -> [Result<Vec<String>, String>; 
     let view = runtime.block_on(repository.view()).unwrap();
     let query = LogQuery {
         tip: main.commit(),
-        path: Some(RepoPath::parse(FILE).unwrap()),
+        path: Some(RepoPath::parse(path).unwrap()),
         skip: 0,
         limit: usize::MAX,
         bytes: usize::MAX,
@@ -241,4 +247,182 @@ fn an_index_of_several_packs_is_read_where_it_is_wanted() {
     assert_eq!(read(), 1);
     place.git(&["config", "core.multiPackIndex", "false"]);
     assert_eq!(read(), 0);
+}
+
+/// Trees of every odd kind by their contents, written as they are asked for.
+struct OddTrees {
+    blobs: [String; 2],
+    made: BTreeMap<Vec<(String, String)>, String>,
+}
+
+impl OddTrees {
+    fn new(place: &Place) -> OddTrees {
+        let blob = |text| fed(place, &["hash-object", "-w", "--stdin"], text);
+        OddTrees {
+            blobs: ["1\n", "2\n"].map(|text| format!("100644 blob {}", blob(text).trim())),
+            made: BTreeMap::new(),
+        }
+    }
+
+    /// The tree with these names and what is there, as `git mktree` reads it.
+    fn make(&mut self, place: &Place, entries: Vec<(String, String)>) -> String {
+        let lines = entries.iter().map(|(name, at)| format!("{at}\t{name}\n"));
+        let text: String = lines.collect();
+        let made = || {
+            fed(place, &["mktree", "--missing"], &text)
+                .trim()
+                .to_owned()
+        };
+        self.made
+            .entry(entries.clone())
+            .or_insert_with(made)
+            .clone()
+    }
+
+    /// A root with some of few files, folders without any, and a folder of many files.
+    fn pick(&mut self, place: &Place, mut random: impl FnMut(u64) -> u64) -> String {
+        let folder = |tree: String| format!("040000 tree {tree}");
+        let named = |name: &str, at: String| (name.to_owned(), at);
+        let [one, two] = self.blobs.clone();
+        let mut root = Vec::new();
+        if random(5) == 0 {
+            return self.make(place, root);
+        }
+        if random(3) > 0 {
+            root.push(named(
+                "a",
+                if random(2) == 0 {
+                    one.clone()
+                } else {
+                    two.clone()
+                },
+            ));
+        }
+        if random(6) == 0 {
+            let many = (0..600).map(|number| named(&format!("{number:03}"), one.clone()));
+            let many = self.make(place, many.collect());
+            root.push(named("big", folder(many)));
+        }
+        let empty = folder(self.make(place, Vec::new()));
+        let inner = match random(4) {
+            0 => vec![named("e", empty.clone())],
+            1 => vec![named("z", two.clone())],
+            2 => vec![],
+            _ => vec![named("z", one.clone()), named("ä", one.clone())],
+        };
+        let inner = folder(self.make(place, inner));
+        let entries = match random(9) {
+            0 => None,
+            1 => Some(vec![]),
+            2 => Some(vec![named("e", empty)]),
+            3 => Some(vec![named("e", inner)]),
+            4 => Some(vec![named("e", inner), named("x", one.clone())]),
+            5 => Some(vec![named("e", empty), named("x", one.clone())]),
+            6 => Some(vec![named("x", two.clone())]),
+            7 => Some(vec![named("e", two.clone()), named("x", one.clone())]),
+            _ => {
+                root.push(named("d", two.clone()));
+                None
+            }
+        };
+        if let Some(entries) = entries {
+            let tree = self.make(place, entries);
+            root.push(named("d", folder(tree)));
+        }
+        root.sort();
+        self.make(place, root)
+    }
+}
+
+/// A history of trees of every odd kind, with merges and several roots.
+fn odd_history(place: &Place, seed: u64, commits: u64) {
+    let mut state = seed;
+    let mut random = move |under: u64| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % under
+    };
+    let mut trees = OddTrees::new(place);
+    let mut stream = String::new();
+    let mut begins = false;
+    for number in 1..=commits {
+        let tree = trees.pick(place, &mut random);
+        let time = 1_700_000_000 + number;
+        stream.push_str(&format!(
+            "commit refs/heads/b{number}\nmark :{number}\ncommitter A <a@example.com> {time} +0000\ndata 1\nm\n"
+        ));
+        // Some begin anew, and the next one joins that.
+        let joins = begins;
+        begins = number > 2 && number < commits && !joins && random(14) == 0;
+        match number {
+            _ if begins => {}
+            1 => {}
+            _ if joins => {
+                stream.push_str(&format!("from :{}\nmerge :{}\n", number - 2, number - 1));
+            }
+            _ => {
+                stream.push_str(&format!("from :{}\n", number - 1));
+                let other = number.saturating_sub(2 + random(6));
+                if other > 0 && random(4) == 0 {
+                    stream.push_str(&format!("merge :{other}\n"));
+                }
+            }
+        }
+        stream.push_str(&format!("M 040000 {tree} \"\"\n\n"));
+    }
+    stream.push_str(&format!("reset refs/heads/main\nfrom :{commits}\n\n"));
+    fed(place, &["fast-import", "--quiet", "--force"], &stream);
+}
+
+#[test]
+fn odd_trees_have_the_same_log_with_and_without_filters() {
+    let paths = [
+        "a", "d", "d/e", "d/e/e", "d/e/z", "d/e/ä", "d/x", "big", "big/007", "none",
+    ];
+    for seed in 1..=3 {
+        let place = Place::new();
+        odd_history(&place, seed, 220);
+        let expected = paths.map(|path| {
+            let log = |more: &[&str]| {
+                let args = [
+                    &["-c", "core.commitGraph=false", "log", "--format=%H"],
+                    more,
+                ]
+                .concat();
+                let listed = place.git(&[&args[..], &["main", "--", path]].concat());
+                Ok(listed.lines().map(str::to_owned).collect::<Vec<_>>())
+            };
+            [log(&["--first-parent"]), log(&[])]
+        });
+        // Far more than are read before filters are.
+        assert!(
+            place
+                .git(&["rev-list", "--first-parent", "main"])
+                .lines()
+                .count()
+                > 180
+        );
+        let check = |what: &str, index: &HistoryIndex| {
+            for (path, expected) in paths.iter().zip(&expected) {
+                assert_eq!(
+                    &listed_of(&place, path, index),
+                    expected,
+                    "{seed} {path} {what}"
+                );
+            }
+        };
+        let none = HistoryIndex::default();
+        check("alone", &none);
+        check("by an index", &index_of(&place));
+        place.git(&["commit-graph", "write", "--reachable", "--changed-paths"]);
+        check("by git's filters", &none);
+        fs::remove_file(place.path().join("objects/info/commit-graph")).unwrap();
+        let mut graph = Vec::new();
+        let store = open(place.path());
+        let main = store.branches().get("main").unwrap().commit();
+        write_commit_graph(&store.database().unwrap(), &[main], 1, &mut graph, &()).unwrap();
+        fs::write(place.path().join("objects/info/commit-graph"), graph).unwrap();
+        check("by filters of ours", &none);
+    }
 }
