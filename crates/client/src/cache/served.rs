@@ -49,6 +49,7 @@ pub struct CallerKey(String);
 /// A repository as the remote listed it to one caller. It stays readable while this is held.
 #[derive(Debug)]
 pub struct ServedCopy {
+    mirror: String,
     view: Arc<View>,
     head: Option<RefName>,
     digest: String,
@@ -292,6 +293,7 @@ impl Served {
         let head = record.head_branch.as_ref();
         let public = served_mark::public(&self.inner, &upstream.key);
         Ok(Some(ServedCopy {
+            mirror: upstream.key.clone(),
             view,
             head: head.and_then(|branch| RefName::parse(format!("refs/heads/{branch}")).ok()),
             is_public: public.as_ref() == Some(&record.refs),
@@ -335,6 +337,11 @@ impl ServedCopy {
         let detached = detached.and_then(|name| self.view.refs().get(&name));
         let shown = self.refs(b"").map(|(_, found)| found);
         shown.chain(detached).map(|found| found.target)
+    }
+
+    /// Stands for the repository, by its URL: one that is opened anew, and has other refs by then, has the same.
+    pub fn mirror(&self) -> &str {
+        &self.mirror
     }
 
     /// Stands for all refs. A caller to whom the remote has listed refs with this digest may see this copy.

@@ -7,6 +7,7 @@ use packhouse_client::cache::{Cache, CacheConfig, CallOptions};
 use packhouse_testkit::git_site::GitSite;
 
 use super::config;
+use crate::git::Git;
 use crate::world::World;
 
 /// Two repositories behind HTTP, and a cache.
@@ -91,6 +92,22 @@ fn a_copy_that_cannot_be_read_is_made_again() {
     assert!(copy.was_fetched());
     assert_eq!(copy.digest(), digest);
     assert!(copy.refs(b"refs/heads/").count() > 0);
+}
+
+#[test]
+fn a_repository_is_the_same_with_other_refs() {
+    let (world, cache, [one, two]) = two(u64::MAX);
+    let served = cache.served(Egress::Any).unwrap();
+    let call = CallOptions::default();
+    let before = served.bring(&one, None, &call).unwrap();
+    let remote = Git::at(world.path("one.git.git"));
+    let tip = before.tips().next().unwrap().to_string();
+    remote.run(&["update-ref", "refs/heads/brand-new", &tip]);
+    let after = served.bring(&one, None, &call).unwrap();
+    assert_ne!(before.digest(), after.digest());
+    assert_eq!(before.mirror(), after.mirror());
+    let other = served.bring(&two, None, &call).unwrap();
+    assert_ne!(other.mirror(), after.mirror());
 }
 
 #[test]

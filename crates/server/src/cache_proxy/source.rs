@@ -15,11 +15,11 @@ pub(super) struct CopySource {
 }
 
 impl CopySource {
-    /// A copy that was just opened. What is counted in it is there for later ones of the same state, though each opens the mirror
-    /// for itself.
+    /// A copy that was just opened. What is counted in it is there for later ones of the same repository, though each opens the
+    /// mirror for itself; and counts that hold packs open are let go of when it has others, whatever its refs are by then.
     pub(super) fn new(copy: Arc<ServedCopy>) -> CopySource {
         let mut hasher = DefaultHasher::new();
-        copy.digest().hash(&mut hasher);
+        copy.mirror().hash(&mut hasher);
         let database = copy.view().database().with_scope(hasher.finish());
         CopySource { copy, database }
     }
