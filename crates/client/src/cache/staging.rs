@@ -312,7 +312,8 @@ mod tests {
         let staging = Staging::to_replace(&root).unwrap();
         fs::create_dir(staging.tree()).unwrap();
         disk.fill(0);
-        staging.retire(&Moment::now(), "x").unwrap();
+        let entry = "0123456789abcdef0123456789abcdef";
+        staging.retire(&Moment::now(), entry).unwrap();
         drop(staging);
         sweep(&root, LONG);
         assert_eq!(names(&root.own("trash")).len(), 1);
