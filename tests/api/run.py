@@ -31,7 +31,7 @@ SEED = "20240506"
 EXAMPLES = 40
 LONGEST_SECONDS = 240
 # So many operations may go without a success: which calls are made up changes with the document.
-FRUITLESS = 4
+FRUITLESS = 6
 CHECKS = [
     "not_a_server_error",
     "status_code_conformance",
