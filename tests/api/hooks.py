@@ -16,14 +16,24 @@ import uuid
 import jwt
 import requests
 import schemathesis
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 SEED = json.loads(os.environ["PACKHOUSE_API_SEED"])
 SCOPES = ["git:read", "git:write", "repo:write", "org:read"]
 # A port of this machine where nobody listens: the server may try, and learns at once that it is no use.
 NOWHERE = "http://127.0.0.1:9"
+PUBLIC_KEY = (
+    Ed25519PrivateKey.from_private_bytes(bytes(32))
+    .public_key()
+    .public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+    .decode()
+)
 # Which repository a call is for, where that is not the usual one.
 REPO_OF = {
     "pull_upstream": "follower",
+    # One that no other call detaches.
+    "change_upstream": "attached",
     "detach_upstream": "follower",
     "create_git_credential": "follower",
     "update_git_credential": "follower",
@@ -132,6 +142,9 @@ def _known(operation_id, name, dice):
         "author": [{"name": "Ann", "email": "ann@example.com"}],
         "committer": [{"name": "Bob", "email": "bob@example.com", "timestamp": "2024-05-06T07:08:09Z"}],
         "content_id": ["one", "two"],
+        "public_key": [PUBLIC_KEY],
+        "scopes": [["git:read"]],
+        "expires_at": ["2100-01-01T00:00:00Z"],
     }
     if name == "id" and operation_id in CREDENTIALS:
         return _credential()
