@@ -45,6 +45,10 @@ WRITES = {
 refused(lambda: fs.copy_out("kept", beside))
 assert not os.path.exists(f"{beside}/kept")
 """,
+    "archive_out": """
+refused(lambda: fs.archive_out(f"{beside}/out.tar"))
+assert sorted(os.listdir(beside)) == ["a.tar", "large", "many"]
+""",
     "backup": """
 refused(lambda: store.backup(f"{beside}/backup.git"))
 refused(lambda: store.backup(f"{beside}/backup.bundle"))

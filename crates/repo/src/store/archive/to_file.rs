@@ -59,7 +59,8 @@ impl Snapshot {
                     .permissions(Permissions::from_mode(0o666))
                     .tempfile_in(folder)
                     .map_err(failed)?;
-                let files = write(&mut beside)?;
+                // The file itself: the name that the other would put into its errors hides their numbers.
+                let files = write(beside.as_file_mut())?;
                 let out: &File = beside.as_file();
                 if let Ok(old) = fs::metadata(&target) {
                     let mode = Permissions::from_mode(old.mode() & 0o777);
