@@ -26,7 +26,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use packhouse_catalog::{PackSource, Repack, RepackError, RepoId};
-use packhouse_object::ObjectId;
 use tokio::sync::SemaphorePermit;
 
 pub use self::drop::DropReport;
@@ -134,7 +133,7 @@ impl Engine {
         let input = Input {
             database: state.view.database.clone(),
             packs: chosen.iter().map(|open| open.pack.clone()).collect(),
-            tips: tips_of(state),
+            tips: state.view.tips(),
             tail: state.tail.iter().map(|row| row.objects.clone()).collect(),
             folder: self.scratch.ready().to_owned(),
             git: self.git.clone(),
@@ -216,14 +215,6 @@ fn facts(state: &State) -> Vec<PackFact> {
         apart_at_ms: open.apart_at_ms,
     });
     facts.collect()
-}
-
-/// What the refs point to, each once.
-fn tips_of(state: &State) -> Vec<ObjectId> {
-    let mut tips: Vec<ObjectId> = state.view.refs.iter().map(|(_, at)| at.target).collect();
-    tips.sort_unstable();
-    tips.dedup();
-    tips
 }
 
 fn failed(error: WriteError) -> RepoError {

@@ -24,7 +24,6 @@ use packhouse_catalog::{PackSource, Repack, RepackError, RepoId};
 use packhouse_object::{ObjectId, Pack};
 
 use self::look::{Found, Look};
-use super::tips_of;
 use super::write::Output;
 use crate::error::RepoError;
 use crate::hosted::packs::{OpenPack, PackKey};
@@ -105,7 +104,7 @@ impl Engine {
                 kept: kept.iter().map(|open| open.pack.clone()).collect(),
                 due: due.iter().map(|open| open.pack.clone()).collect(),
                 tail: state.tail.iter().map(|row| row.objects.clone()).collect(),
-                wants: tips_of(&state),
+                wants: state.view.tips(),
                 haves: seen.map_or_else(Vec::new, |seen| seen.tips),
                 folder: self.scratch.ready().to_owned(),
                 stop: stop.clone(),
@@ -147,7 +146,7 @@ impl Engine {
                 }
                 Err(RepackError::Stale) => {
                     last = Some(Seen {
-                        tips: tips_of(&state),
+                        tips: state.view.tips(),
                         packs_generation: state.packs_generation,
                     });
                 }
