@@ -321,6 +321,16 @@ pub(super) fn read_manifest(manifests: &Path, tree: &str) -> Option<Manifest> {
 mod tests {
     use super::*;
 
+    fn copy_of<'a>(source: &'a Path, kept_out: &'a Path) -> FolderCopy<'a> {
+        FolderCopy {
+            source,
+            exclude: ExcludeFilter::new([""; 0], None, false).unwrap(),
+            tracked: HashSet::new(),
+            is_working_copy: false,
+            kept_out,
+        }
+    }
+
     #[test]
     fn a_link_that_takes_the_place_of_a_folder_leads_nowhere() {
         let folder = tempfile::tempdir().unwrap();
@@ -333,13 +343,7 @@ mod tests {
             fs::create_dir(place.join("sub")).unwrap();
             fs::write(place.join("sub/file"), place.to_str().unwrap()).unwrap();
         }
-        let mut copy = FolderCopy {
-            source: &source,
-            exclude: ExcludeFilter::new([""; 0], None, false).unwrap(),
-            tracked: HashSet::new(),
-            is_working_copy: false,
-            kept_out: folder.path(),
-        };
+        let mut copy = copy_of(&source, folder.path());
         let call = CallOptions::default();
         let listing = copy.list(&call).unwrap();
         fs::rename(source.join("sub"), source.join("aside")).unwrap();
@@ -356,13 +360,7 @@ mod tests {
         fs::create_dir(&source).unwrap();
         let _socket = std::os::unix::net::UnixListener::bind(source.join("socket")).unwrap();
         fs::write(source.join("file"), "x").unwrap();
-        let mut copy = FolderCopy {
-            source: &source,
-            exclude: ExcludeFilter::new([""; 0], None, false).unwrap(),
-            tracked: HashSet::new(),
-            is_working_copy: false,
-            kept_out: folder.path(),
-        };
+        let mut copy = copy_of(&source, folder.path());
         let listing = copy.list(&CallOptions::default()).unwrap();
         assert_eq!(listing.found.len(), 1);
         assert_eq!(listing.notes, ["'socket' is no file and was left out"]);

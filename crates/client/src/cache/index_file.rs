@@ -48,9 +48,7 @@ impl Stat {
             found.len() as u32,
         ])
     }
-}
 
-impl Stat {
     /// Whether both are of one content, as far as the time when it was written and its length tell.
     fn is_same_content(&self, other: &Stat) -> bool {
         let of = |Stat(numbers): &Stat| (numbers[2], numbers[3], numbers[8]);
