@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use packhouse_object::{
-    Commit, NewObject, ObjectId, ObjectKind, PackFileWriter, Received, RefName,
-};
-use packhouse_repo::{Command, CommandStatus, Push, RefChange, RefPolicy};
+use packhouse_object::{ObjectId, PackFileWriter, Received, RefName};
+use packhouse_repo::{CommandStatus, Push, RefChange, RefPolicy};
 
-use crate::hosted::{NEVER, Place, branch, check_complete, new_org, new_repo, put, someone};
+use crate::drops;
+use crate::hosted::{NEVER, Place, check_complete, new_org, new_repo, put};
 
 struct NoForce;
 
@@ -22,15 +21,8 @@ impl RefPolicy for NoForce {
 
 fn push(name: &str, old: Option<ObjectId>, new: ObjectId, received: Option<Received>) -> Push {
     Push {
-        commands: vec![Command {
-            name: branch(name),
-            old,
-            new: Some(new),
-        }],
-        received,
-        atomic: false,
         policy: Arc::new(NoForce),
-        who: "test".to_owned(),
+        ..drops::push(name, old, new, received)
     }
 }
 
@@ -41,15 +33,7 @@ async fn no_ref_can_be_put_on_what_was_refused() {
         let org = new_org(&node).await;
         let repo = new_repo(&node, org, "r").await;
         let main = put(&repo, "main", "f", "text").await;
-        let commit = Commit {
-            tree: main.tree,
-            parents: Vec::new(),
-            author: someone(),
-            committer: someone(),
-            extra_headers: Vec::new(),
-            message: "on its own".into(),
-        };
-        let commit = NewObject::new(ObjectKind::Commit, commit.encode()).unwrap();
+        let commit = drops::commit_of(main.tree, Vec::new(), "on its own");
         let mut writer = PackFileWriter::create(place.folder.path()).unwrap();
         writer.add_new(&commit).unwrap();
         let received = Received::Large(writer.finish().unwrap());
