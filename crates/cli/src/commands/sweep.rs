@@ -19,9 +19,9 @@ const NAMED: usize = 100;
 
 /// Remove what nothing reaches, deleted repositories and what no repository lists
 ///
-/// Objects that no branch or tag has reached since a repack long ago are dropped. The rows of repositories deleted long ago go from the catalog, and packs that no repository has listed for a while
-/// from the bucket. A server does so by itself every few hours. What is found unlisted now is deleted by a sweep after the
-/// grace period.
+/// Objects that no branch or tag has reached since a repack long ago are dropped. The rows of repositories deleted long ago
+/// go from the catalog, and packs that no repository has listed for a while from the bucket. A server does so by itself
+/// every few hours. What is found unlisted now is deleted by a sweep after the grace period.
 #[derive(Args, Debug)]
 pub(crate) struct SweepArgs {
     /// Say what a sweep would do, and change nothing

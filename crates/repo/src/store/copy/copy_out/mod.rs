@@ -70,8 +70,8 @@ impl Snapshot {
     /// Copies files into a local folder, and gives this snapshot with a report of what was done, or in a dry run would
     /// be; its paths are relative to the destination.
     ///
-    /// Files appear whole unless `in_place` says otherwise, with the commit's time; one that takes the place of another has its permissions, but for
-    /// those to run it. A link or file where a folder has to be is replaced, never
+    /// Files appear whole unless `in_place` says otherwise, with the commit's time; one that takes the place of another
+    /// has its permissions, but for those to run it. A link or file where a folder has to be is replaced, never
     /// followed. Without `delete` every file is written; a source that comes later wins a place that several want.
     /// With `delete` the first one does, with a warning.
     pub fn copy_out(&self, options: &CopyOut<'_>) -> Result<Snapshot, StoreError> {
