@@ -153,17 +153,21 @@ pub fn commit_links(data: &[u8]) -> Result<(ObjectId, Vec<ObjectId>, i64), Decod
     while let Some(parent) = lines.id("parent").map_err(malformed)? {
         parents.push(parent);
     }
-    Ok((tree, parents, committer_time(lines).unwrap_or(0)))
+    Ok((tree, parents, committer_time(lines.rest()).unwrap_or(0)))
 }
 
-/// The committer's time as Git's walk reads it: the number after the first `>` of the line. As C has it, one that is too large
-/// counts as the largest, and one below zero wraps around, so that it is nearly as large. Of those the lower bits stay as they
-/// are, which are all that a commit graph has of any.
-fn committer_time(mut lines: HeaderLines<'_>) -> Option<i64> {
-    lines.value("author")?;
-    let committer = lines.value("committer")?;
+/// The committer's time as Git's walk reads it before Git 2.41: the number after the first `>` that follows, be it on another line
+/// (newer ones take the last of the committer's line, which is the same where the line is well-formed). It counts only if something
+/// follows the line that it is on. As C has it, one that is too large counts as the largest, and one below zero wraps around, so
+/// that it is nearly as large. Of those the lower bits stay as they are, which are all that a commit graph has of any.
+fn committer_time(headers: &[u8]) -> Option<i64> {
+    let author = headers.strip_prefix(b"author")?;
+    let committer = author[author.find_byte(b'\n')? + 1..].strip_prefix(b"committer")?;
     let after = &committer[committer.find_byte(b'>')? + 1..];
-    let number = after.trim_start();
+    if after.find_byte(b'\n')? + 1 == after.len() {
+        return None;
+    }
+    let number = after.trim_start_with(|char| matches!(char, '\t'..='\r' | ' '));
     let (is_negative, digits) = match number.split_first()? {
         (b'-', digits) => (true, digits),
         (b'+', digits) => (false, digits),

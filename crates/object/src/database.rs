@@ -371,6 +371,14 @@ impl Database {
         Commit::parse(&data).map_err(|source| ReadError::decode(id.as_ref(), source))
     }
 
+    /// The same with the time that walks sort it by, which is another than the one that is shown where its lines are malformed.
+    pub(crate) fn commit_and_time(&self, id: ObjectId) -> Result<(Commit, i64), ReadError> {
+        let data = self.bytes_of(id, ObjectKind::Commit)?;
+        let malformed = |source| ReadError::decode(id, source);
+        let (_, _, seconds) = commit_links(&data).map_err(malformed)?;
+        Ok((Commit::parse(&data).map_err(malformed)?, seconds))
+    }
+
     /// What a commit, which must be here, links to. Where a commit graph knows it, it is not read.
     pub fn commit_links(&self, id: impl AsRef<oid>) -> Result<CommitLinks, ReadError> {
         self.links_and_keep(id.as_ref(), true)

@@ -51,6 +51,11 @@ impl<'a> HeaderLines<'a> {
         Some((name.into(), value))
     }
 
+    /// What was not taken yet.
+    pub(crate) fn rest(self) -> &'a [u8] {
+        self.rest
+    }
+
     /// What follows the blank line.
     pub(crate) fn message(self) -> &'a [u8] {
         self.rest.strip_prefix(b"\n").unwrap_or(self.rest)

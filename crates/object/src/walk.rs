@@ -81,8 +81,8 @@ impl CommitWalk {
         seen: &mut IdSet,
     ) -> Result<(), ReadError> {
         if seen.insert(id) {
-            let commit = Arc::new(self.db.commit(id)?);
-            queue.push(commit.committer.seconds, (id, commit));
+            let (commit, seconds) = self.db.commit_and_time(id)?;
+            queue.push(seconds, (id, Arc::new(commit)));
         }
         Ok(())
     }
