@@ -138,3 +138,86 @@ fn merge_bases_and_ancestry_are_those_of_git() {
     }
     assert!(several > 3, "some merges cross");
 }
+
+/// Where a line of the committer is malformed, and commits end early. Git 2.41 and newer read some of them otherwise.
+#[test]
+fn times_of_malformed_lines_are_those_that_gits_walk_takes_them_for() {
+    let git = random(&HistoryOptions::small(3));
+    let tree = git.id("main^{tree}");
+    let author = "author A <a@x> 5 +0000\n";
+    let commits = [
+        ("A <a@x> 123 +0000\n\nm\n", 123),
+        ("A <a@x>124+0100\n\nm\n", 124),
+        ("A <a@x> 125foo456 +0000\n\nm\n", 125),
+        ("A <a@x> +126 +0000\n\nm\n", 126),
+        ("A <a@x> \t\x0b\x0c\r 127 +0000\n\nm\n", 127),
+        ("A <a@x> \u{a0}128 +0000\n\nm\n", 0),
+        ("A <a@x> - 3 +0000\n\nm\n", 0),
+        ("A <a@x> foo 129\n\nm\n", 0),
+        // More than one bracket, as in names and addresses that no program should have written.
+        ("A <a> b@x> 130 +0000\n\nm\n", 0),
+        ("A> 7 <a@x> 131 +0000\n\nm\n", 7),
+        ("A <a@x>> 132 +0000\n\nm\n", 0),
+        // None, or nothing after it.
+        ("A <a@x 133 +0000\n\nm\n", 0),
+        ("A <a@x 133 +0000\n\n99 > 77\nm\n", 77),
+        ("A <a@x 133 +0000\nencoding >78\n\nm\n", 78),
+        ("A <a@x 133 +0000\n\n99 > 79\n", 0),
+        ("A <a@x>\n\n55\n", 55),
+        ("A <a@x>\nencoding 6\n\nm\n", 0),
+        // The end comes too early.
+        ("A <a@x> 134 +0000", 0),
+        ("A <a@x> 135 +0000\n", 0),
+        ("A <a@x> 136 +0000\n\n", 136),
+    ]
+    .map(|(rest, time)| (format!("{author}committer {rest}"), time));
+    let without = [
+        ("authorX\ncommitterY> 137\n\nm\n", 137),
+        ("committer A <a@x> 138 +0000\n\nm\n", 0),
+        (
+            "author A <a@x> 5 +0000\nx y\ncommitter A <a@x> 139 +0000\n\nm\n",
+            0,
+        ),
+        ("author A <a@x> 5 +0000\ncommitter", 0),
+        ("author A <a@x> 5 +0000", 0),
+    ]
+    .map(|(text, time)| (text.to_owned(), time));
+    let write = [
+        "hash-object",
+        "-t",
+        "commit",
+        "-w",
+        "--literally",
+        "--stdin",
+    ];
+    let tips = commits.into_iter().chain(without).map(|(text, time)| {
+        let data = format!("tree {tree}\n{text}");
+        let id = ObjectId::from_hex(git.run_with(&write, data.as_bytes()).trim_ascii()).unwrap();
+        (id, text, time)
+    });
+    let tips: Vec<(ObjectId, String, i64)> = tips.collect();
+    let db = database(&git);
+    // The one with two brackets.
+    let reads_the_first = timestamp(&git, &tips[8].0) == 0;
+    for (id, text, time) in &tips {
+        assert_eq!(db.commit_links(*id).unwrap().2, *time, "{text:?}");
+        if reads_the_first {
+            assert_eq!(timestamp(&git, id), *time, "{text:?}");
+        }
+    }
+    if reads_the_first {
+        let ids: Vec<ObjectId> = tips.iter().map(|(id, ..)| *id).collect();
+        let hidden = [git.id("main")];
+        let found = walked(CommitWalk::new(&db, ids.clone()));
+        assert_eq!(found, rev_list(&git, &ids, &[]));
+        let found = walked(CommitWalk::new(&db, ids.clone()).hide(hidden));
+        assert_eq!(found, rev_list(&git, &ids, &hidden));
+    }
+}
+
+/// The time that a walk of `git` sorts a commit by.
+fn timestamp(git: &Git, id: &ObjectId) -> i64 {
+    let found = git.run(&["rev-list", "--timestamp", "--no-walk", &id.to_string()]);
+    let text = std::str::from_utf8(&found).unwrap();
+    text.split(' ').next().unwrap().parse().unwrap()
+}
