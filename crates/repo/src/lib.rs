@@ -55,8 +55,8 @@ pub use blame::{
 };
 pub use branch::{BranchError, CreateBranch, CreatedBranch, DeleteBranch};
 pub use branch_merge::{
-    MergeBranch, MergeBranchError, MergeKind, MergePreview, MergeSource, MergeStrategy,
-    MergedBranch, preview_merge,
+    MergeBounds, MergeBranch, MergeBranchError, MergeKind, MergePreview, MergeSource,
+    MergeStrategy, MergedBranch, preview_merge,
 };
 pub use change::{Change, RefEdit};
 pub use commit::{CommitError, CommitOnto, CommitOutcome, CommitRequest, NewTree, Parent};

@@ -5,7 +5,9 @@ use packhouse_object::{
     CommitWalk, Database, NewObject, ObjectId, ReadError, RefName, merge_bases,
 };
 
-use super::{MergeBranch, MergeBranchError, MergeKind, MergeSource, MergeStrategy, MergedBranch};
+use super::{
+    MergeBounds, MergeBranch, MergeBranchError, MergeKind, MergeSource, MergeStrategy, MergedBranch,
+};
 use crate::merge::{Conflict, MergeError, MergedCommits, TreeMergeOptions, merge_from_bases};
 use crate::view::{View, display_name};
 
@@ -116,7 +118,19 @@ pub(super) fn join(
         .ok_or(MergeBranchError::AuthorMissing)?;
     if relation != MergeKind::FastForward {
         let labels = [display_name(&request.target), request.source.display()];
-        let merged = merge(database, tips, bases, labels, request.allow_unrelated)?.merged;
+        let bounds = MergeBounds {
+            merged_bytes: request.merged_bytes,
+            stop: None,
+        };
+        let merged = merge(
+            database,
+            tips,
+            bases,
+            labels,
+            request.allow_unrelated,
+            bounds,
+        )?
+        .merged;
         if !merged.is_clean() {
             let paths = conflict_paths(&merged.conflicts);
             return Err(MergeBranchError::Conflict { paths, base });
@@ -160,11 +174,14 @@ pub(super) fn merge(
     bases: Vec<ObjectId>,
     [our_label, their_label]: [BString; 2],
     allow_unrelated: bool,
+    bounds: MergeBounds,
 ) -> Result<MergedCommits, MergeError> {
     let options = TreeMergeOptions {
         our_label,
         their_label,
         renames: true,
+        merged_bytes: bounds.merged_bytes,
+        stop: bounds.stop,
         ..TreeMergeOptions::default()
     };
     merge_from_bases(

@@ -12,7 +12,7 @@ mod request;
 
 pub use error::MergeBranchError;
 pub use preview::{MergePreview, preview_merge};
-pub use request::{MergeBranch, MergeKind, MergeSource, MergeStrategy, MergedBranch};
+pub use request::{MergeBounds, MergeBranch, MergeKind, MergeSource, MergeStrategy, MergedBranch};
 
 pub(crate) use error::some_of;
 pub(crate) use join::{conflict_paths, target_tip};

@@ -3,7 +3,7 @@
 use packhouse_object::{Database, ObjectId, RefName, merge_bases};
 
 use super::join::{Tips, merge, relation, source_tip, target_tip};
-use super::{MergeBranchError, MergeKind, MergeSource};
+use super::{MergeBounds, MergeBranchError, MergeKind, MergeSource};
 use crate::merge::Conflict;
 use crate::view::{View, display_name};
 
@@ -31,6 +31,7 @@ pub fn preview_merge(
     view: &View,
     source: &MergeSource,
     target: &RefName,
+    bounds: MergeBounds,
 ) -> Result<MergePreview, MergeBranchError> {
     let tips = Tips {
         source: source_tip(view, source)?,
@@ -48,7 +49,7 @@ pub fn preview_merge(
     };
     if kind == MergeKind::MergeCommit {
         let labels = [display_name(target), source.display()];
-        let merged = merge(view.database(), tips, bases, labels, true)?;
+        let merged = merge(view.database(), tips, bases, labels, true, bounds)?;
         preview.conflicts = merged.merged.conflicts;
         preview.database = merged.database;
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use packhouse_object::{BString, ObjectId, RefName, Signature};
 
+use crate::merge::StopMerge;
 use crate::receive::RefPolicy;
 use crate::view::{Namespace, display_name};
 
@@ -63,10 +64,21 @@ pub struct MergeBranch {
     pub author: Option<Signature>,
     /// Who commits it; the author if missing.
     pub committer: Option<Signature>,
+    /// The most bytes that all merged texts may have together: they are in memory until they are stored.
+    pub merged_bytes: u64,
     /// What the caller may do.
     pub policy: Arc<dyn RefPolicy>,
     /// Who asked, for the reflog.
     pub who: String,
+}
+
+/// How far a merge goes.
+#[derive(Clone, Debug)]
+pub struct MergeBounds {
+    /// The most bytes that all merged texts may have together.
+    pub merged_bytes: u64,
+    /// Says when nobody wants it any more.
+    pub stop: Option<StopMerge>,
 }
 
 /// How a merge ends.

@@ -24,7 +24,7 @@ const HARMLESS_EXTENSIONS: [&str; 4] = [
 ];
 
 /// A repository folder that can be read.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Layout {
     pub(super) git_dir: PathBuf,
     /// Which reflogs are made where none is.
@@ -78,13 +78,41 @@ pub(crate) struct ObjectsDir {
 
 /// The setting `core.logAllRefUpdates`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum LogRefs {
+pub enum LogRefs {
     /// Not set, or false: what a bare repository does.
     Default,
     /// True: branches, remote branches, notes and `HEAD`.
     Branches,
     /// Every ref.
     Always,
+}
+
+impl LogRefs {
+    /// What the setting says: its text, and its truth where that is no more than a truth.
+    pub fn of(text: Option<&str>, truth: Option<bool>, of_working_copy: bool) -> LogRefs {
+        match (text, truth) {
+            (Some(text), _) if text.eq_ignore_ascii_case("always") => LogRefs::Always,
+            (_, Some(true)) => LogRefs::Branches,
+            (None, None) if of_working_copy => LogRefs::Branches,
+            _ => LogRefs::Default,
+        }
+    }
+}
+
+/// How a repository is read and written by settings that may stand in other files than its own: those of the system and the user,
+/// those that these include, and what a program was called with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServedSettings {
+    /// Whether commit graphs are read: `core.commitGraph`.
+    pub commit_graphs: bool,
+    /// Whether their changed-path filters are: `commitGraph.readChangedPaths`, or `commitGraph.changedPathsVersion`.
+    pub path_filters: bool,
+    /// Whether multi-pack indexes are read: `core.multiPackIndex`.
+    pub multi_packs: bool,
+    /// Whether new packs get reverse indexes: `pack.writeReverseIndex`.
+    pub reverse_indexes: bool,
+    /// Which reflogs are made where none is: `core.logAllRefUpdates`.
+    pub log_refs: LogRefs,
 }
 
 /// Which repository folders are accepted.
@@ -124,15 +152,11 @@ impl Layout {
             return Err(OpenError::WorkingCopy { path: git_dir });
         }
         check_format(&git_dir, &config)?;
-        let log_refs = match (
-            config.text("core", "logallrefupdates"),
+        let log_refs = LogRefs::of(
+            config.text("core", "logallrefupdates").as_deref(),
             config.flag("core", "logallrefupdates"),
-        ) {
-            (Some(text), _) if text.eq_ignore_ascii_case("always") => LogRefs::Always,
-            (_, Some(true)) => LogRefs::Branches,
-            (None, _) if of_working_copy => LogRefs::Branches,
-            _ => LogRefs::Default,
-        };
+            of_working_copy,
+        );
         let shallow = git_dir
             .join("shallow")
             .metadata()
@@ -153,6 +177,20 @@ impl Layout {
             summaries: Summaries::of(&config),
             reverse_indexes: config.flag("pack", "writereverseindex") == Some(true),
         })
+    }
+
+    /// The same folder, read and written as these settings say.
+    pub(super) fn with_settings(&self, settings: ServedSettings) -> Layout {
+        Layout {
+            log_refs: settings.log_refs,
+            summaries: Summaries {
+                commit_graphs: settings.commit_graphs,
+                path_filters: settings.path_filters,
+                multi_packs: settings.multi_packs,
+            },
+            reverse_indexes: settings.reverse_indexes,
+            ..self.clone()
+        }
     }
 
     pub(super) fn objects(&self) -> PathBuf {

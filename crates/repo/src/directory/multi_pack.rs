@@ -1,5 +1,5 @@
 //! Writing a multi-pack index: in which of several packs each object is, and bitmaps about the objects of all of them, for readers
-//! here and for `git`.
+//! here and for `git`. Where one pack has everything, its bitmaps are beside it.
 //!
 //! What always holds:
 //! - an index names no pack that this crate removed: whoever removes a pack removes the index first, and whoever puts an index into
@@ -24,7 +24,7 @@ use tempfile::TempPath;
 
 use super::alternates::object_folders;
 use super::backend::Directory;
-use super::durable::sync_folder;
+use super::durable::{remove_file, sync_folder};
 use super::error::DirectoryError;
 use super::layout::config_flag;
 use super::local_objects::{LocalPack, PackKind};
@@ -69,6 +69,57 @@ impl Directory {
         Ok(if is_in_place { packs.len() as u64 } else { 0 })
     }
 
+    /// Gives the pack that most objects are in bitmaps of what `tips` reach, as `git repack -b` does, unless it has some, the settings
+    /// forbid it, it is marked to be kept as it is, or something that is reached is elsewhere. Returns whether it has some then.
+    pub(crate) fn add_bitmap(
+        &self,
+        tips: &[ObjectId],
+        progress: &dyn Progress,
+    ) -> Result<bool, RepoError> {
+        let packs = self.local_packs()?;
+        let Some(local) = packs.get(preferred(&packs)) else {
+            return Ok(false);
+        };
+        let is_fit = local.kind == PackKind::Ordinary && local.pack.object_count() > 0;
+        if !is_fit || tips.is_empty() || !self.gets_bitmaps()? {
+            return Ok(false);
+        }
+        let path = local.pack.path();
+        // Opened anew: a pack looks for its bitmaps once, and readers of the one that is open are to find those that come.
+        let pack = Arc::new(Pack::open(path, &path.with_extension("idx"))?);
+        if pack.bitmap().is_some() {
+            return Ok(true);
+        }
+        let bitmap = self.write_bitmap(&Bitmapped::Pack(pack), tips, progress)?;
+        match bitmap {
+            Some(bitmap) => self.put_beside(bitmap, local),
+            None => Ok(false),
+        }
+    }
+
+    /// Puts bitmaps beside their pack. Returns whether they are there: not if the pack is gone.
+    fn put_beside(&self, bitmap: TempPath, local: &LocalPack) -> Result<bool, RepoError> {
+        let objects = self.objects_dir();
+        let folder = objects.path.join("pack");
+        let path = local.pack.path().with_extension("bitmap");
+        let _turn = self.enter()?;
+        let shared = objects.sharing.publish([&*bitmap], &folder);
+        shared.map_err(DirectoryError::io("protect files for", &folder))?;
+        if !is_there(local) {
+            return Ok(false);
+        }
+        bitmap
+            .persist(&path)
+            .map_err(|error| DirectoryError::io("make", &path)(error.error))?;
+        sync_folder(&folder).map_err(DirectoryError::io("sync", &folder))?;
+        if !is_there(local) {
+            // A `git` that found no bitmaps to remove.
+            remove_file(&path).map_err(DirectoryError::io("remove", &path))?;
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
     /// Whether bitmaps are wanted, and can be made: what refs reach has to be in the packs here.
     fn gets_bitmaps(&self) -> Result<bool, RepoError> {
         let wanted = config_flag(self.git_dir(), "repack", "writeBitmaps");
@@ -93,8 +144,9 @@ impl Directory {
             true => MultiPack::open(&index, &opened(packs)),
             false => None,
         };
-        let bitmap = match opened {
-            Some(multi) => self.write_bitmap(multi, tips, progress)?,
+        let packed = opened.map(|multi| Bitmapped::Packs(Arc::new(multi)));
+        let bitmap = match packed {
+            Some(packed) => self.write_bitmap(&packed, tips, progress)?,
             None => None,
         };
         Ok(Written {
@@ -107,20 +159,19 @@ impl Directory {
     /// The bitmaps, unless nothing is reached or something that is reached is not in the packs.
     fn write_bitmap(
         &self,
-        multi: MultiPack,
+        packed: &Bitmapped,
         tips: &[ObjectId],
         progress: &dyn Progress,
     ) -> Result<Option<TempPath>, RepoError> {
         let database = self.database()?;
-        let packed = Bitmapped::Packs(Arc::new(multi));
         let written = self.write_file(|out| {
-            match build_bitmap(&database, &packed, tips, out, progress) {
+            match build_bitmap(&database, packed, tips, out, progress) {
                 Ok(stats) => Ok(stats.commits > 0),
                 Err(BuildBitmapError::Read(error)) => Err(error.into()),
                 Err(BuildBitmapError::Write(error)) => Err(Failed::Write(error)),
                 // Somebody is writing beside us: the next time it will be there.
                 Err(error) => {
-                    tracing::info!(%error, "a multi-pack index gets no bitmaps");
+                    tracing::info!(%error, "packs get no bitmaps");
                     Ok(false)
                 }
             }

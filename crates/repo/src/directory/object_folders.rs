@@ -66,6 +66,16 @@ type Stamp = (u64, u64, i64, i64);
 /// Folders whose commit graphs may be used, with those of their files that there are.
 type GraphStamps = Vec<(PathBuf, Vec<Stamp>)>;
 
+/// How a folder is listed whose packs may be replaced meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Listing {
+    /// What it misses is looked for again when it is asked for.
+    Once,
+    /// Until two in a row say the same, for who would say next that an object is not here. While one listing is made, a pack can
+    /// go that it has not come to, and the one that took its place stand where it has been already; the next one has that.
+    UntilItHolds,
+}
+
 impl ObjectFolders {
     pub(super) fn new(
         objects: PathBuf,
@@ -85,7 +95,7 @@ impl ObjectFolders {
 
     /// The objects that are there now, and a number that grows when packs come or go.
     pub(super) fn database(self: &Arc<Self>) -> Result<(Database, u64), RepoError> {
-        let (database, round) = self.list()?;
+        let (database, round) = self.list(Listing::Once)?;
         let again = LookAgain {
             folders: self.clone(),
             round,
@@ -100,7 +110,7 @@ impl ObjectFolders {
             .keep_object(self.scope, id, &Object { kind, data });
     }
 
-    fn list(&self) -> Result<(Database, u64), RepoError> {
+    fn list(&self, listing: Listing) -> Result<(Database, u64), RepoError> {
         let mut listed = self.listed.lock();
         let places = object_folders(&self.objects)?;
         let same_places = places
@@ -125,7 +135,7 @@ impl ObjectFolders {
                 .collect();
         }
         for folder in &mut listed.folders {
-            changed |= folder.refresh(self.summaries)?;
+            changed |= folder.refresh(self.summaries, listing)?;
         }
         if changed {
             let packs = listed
@@ -175,7 +185,7 @@ impl ObjectFolders {
 
 impl Folder {
     /// Lists the packs if they may have changed. Returns whether they have.
-    fn refresh(&mut self, summaries: Summaries) -> Result<bool, RepoError> {
+    fn refresh(&mut self, summaries: Summaries, listing: Listing) -> Result<bool, RepoError> {
         let folder = self.objects.join("pack");
         let mut attempts = 1;
         loop {
@@ -183,8 +193,12 @@ impl Folder {
             if stamp.is_some() && stamp == self.stamp {
                 return Ok(false);
             }
-            let names =
-                pack_names(&folder).map_err(|error| RepoError::io("list", &folder, error))?;
+            let list = || pack_names(&folder);
+            let names = match listing {
+                Listing::Once => list(),
+                Listing::UntilItHolds => until_it_holds(list),
+            };
+            let names = names.map_err(|error| RepoError::io("list", &folder, error))?;
             match self.open_packs(&folder, &names) {
                 // A pack vanished: what took its place was there before, so it is in a new list.
                 Err(RepoError::Pack(PackError::Io { source, .. }))
@@ -271,6 +285,21 @@ fn pack_names(folder: &Path) -> std::io::Result<Vec<OsString>> {
     Ok(found.into_iter().map(|(_, name)| name).collect())
 }
 
+/// The first listing that is as the one before it; after many the last.
+fn until_it_holds<T: PartialEq>(
+    mut list: impl FnMut() -> std::io::Result<T>,
+) -> std::io::Result<T> {
+    let mut found = list()?;
+    for _ in 1..LIST_ATTEMPTS {
+        let again = list()?;
+        if again == found {
+            break;
+        }
+        found = again;
+    }
+    Ok(found)
+}
+
 /// The folders that have a commit graph, but for those of shallow clones: Git makes none there, and one from before says more
 /// than is there.
 fn graph_stamps(folders: &[Folder]) -> GraphStamps {
@@ -318,7 +347,7 @@ struct LookAgain {
 
 impl MissedObject for LookAgain {
     fn look_again(&self) -> Result<Option<Database>, ReadError> {
-        match self.folders.list() {
+        match self.folders.list(Listing::UntilItHolds) {
             Ok((database, round)) => Ok((round != self.round).then_some(database)),
             Err(RepoError::Read(error)) => Err(error),
             Err(error) => {
@@ -326,5 +355,26 @@ impl MissedObject for LookAgain {
                 Ok(None)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listing_that_fell_between_two_packs_is_made_again() {
+        // The old pack went before it was come to, and the new one came behind.
+        let mut listings = [vec!["other"], vec!["other", "new"], vec!["other", "new"]].into_iter();
+        let found = until_it_holds(|| Ok(listings.next().unwrap())).unwrap();
+        assert_eq!(found, ["other", "new"]);
+        assert_eq!(listings.next(), None);
+        // One that never comes to rest is taken in the end.
+        let mut number = 0;
+        let found = until_it_holds(|| {
+            number += 1;
+            Ok(number)
+        });
+        assert_eq!(found.unwrap(), LIST_ATTEMPTS);
     }
 }

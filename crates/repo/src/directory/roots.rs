@@ -1,10 +1,12 @@
 //! Everything that keeps objects alive: refs of any name, `HEAD`, and every line of every reflog.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, ErrorKind};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use bstr::BStr;
+use bstr::{BStr, BString};
 use packhouse_object::{IdSet, ObjectId};
 
 use super::backend::Directory;
@@ -34,12 +36,13 @@ impl Directory {
         let logs = git_dir.join("logs");
         of_logs(&logs, &mut roots.ids).map_err(DirectoryError::io("read", &logs))?;
         let state = refs.read_any_head()?;
-        if let Some(RawRef::Id(id)) = refs.raw(BStr::new("HEAD"))? {
-            roots.ids.insert(id);
-        }
-        for (_, raw) in &state.loose {
-            if let RawRef::Id(id) = raw {
-                roots.ids.insert(*id);
+        roots.ids.extend(self.detached_at()?);
+        for (name, raw) in &state.loose {
+            match raw {
+                RawRef::Id(id) => drop(roots.ids.insert(*id)),
+                // What it leads to is a root itself.
+                RawRef::Symbolic(_) => {}
+                RawRef::Broken => return Err(self.damaged(name)),
             }
         }
         for entry in state.packed.entries() {
@@ -50,6 +53,32 @@ impl Directory {
         }
         roots.open_ended = git_dir.join("index").exists() || !is_empty(&git_dir.join("worktrees"));
         Ok(roots)
+    }
+
+    /// Checks that the file of every ref names something: what a damaged one named is not known. Those in `packed-refs` are
+    /// read one like the other.
+    pub(crate) fn check_refs(&self) -> Result<(), DirectoryError> {
+        let state = self.inner.refs.read_any_head()?;
+        let mut loose = state.loose.iter();
+        match loose.find(|(_, raw)| matches!(raw, RawRef::Broken)) {
+            Some((name, _)) => Err(self.damaged(name)),
+            None => Ok(()),
+        }
+    }
+
+    /// The commit that `HEAD` names, if it is detached.
+    pub(crate) fn detached_at(&self) -> Result<Option<ObjectId>, DirectoryError> {
+        match self.inner.refs.raw(BStr::new("HEAD"))? {
+            Some(RawRef::Id(id)) => Ok(Some(id)),
+            _ => Ok(None),
+        }
+    }
+
+    fn damaged(&self, name: &BString) -> DirectoryError {
+        DirectoryError::Damaged {
+            path: self.git_dir().join(OsStr::from_bytes(name)),
+            reason: "it names no object".to_owned(),
+        }
     }
 }
 

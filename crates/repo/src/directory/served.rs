@@ -15,7 +15,7 @@ use super::alternates::object_folders;
 use super::backend::{Directory, now_ms};
 use super::error::{DirectoryError, OpenError};
 use super::incoming::IncomingObjects;
-use super::layout::{Accept, Layout, config_value};
+use super::layout::{Accept, Layout, ServedSettings, config_value};
 use super::loose_refs::RawRef;
 use super::ref_locks::Symbolic;
 use super::ref_store::{Head, SYMBOLIC_DEPTH_MAX};
@@ -83,10 +83,19 @@ impl Served {
     /// Reftables, SHA-256 objects, partial clones and the further working copies of a repository are refused.
     pub fn open(path: &Path) -> Result<Served, OpenError> {
         let layout = Layout::find(path, Accept::WorkingCopies)?;
+        Ok(Served::of_layout(layout))
+    }
+
+    fn of_layout(layout: Layout) -> Served {
         let unknown = RefName::branch("main").expect("the name is valid");
-        Ok(Served {
+        Served {
             directory: Directory::open_source(layout, unknown),
-        })
+        }
+    }
+
+    /// The same repository, read and written as `settings` say and not as its own file does. What is open is opened anew.
+    pub fn with_settings(&self, settings: ServedSettings) -> Served {
+        Served::of_layout(self.directory.inner.layout.with_settings(settings))
     }
 
     /// The repository's folder, without symbolic links.

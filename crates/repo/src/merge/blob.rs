@@ -155,6 +155,7 @@ impl Merger<'_> {
         names: &Names,
         longer: usize,
     ) -> Result<Content, MergeError> {
+        self.options.check_wanted()?;
         // Only a file can be what files come from.
         let base = base.filter(|(mode, _)| is_file(*mode)).map(|(_, id)| id);
         let texts = [base, Some(ours), Some(theirs)].map(|id| self.text(id));

@@ -27,7 +27,7 @@ mod text;
 mod tree;
 
 pub use commits::{MergeBase, MergedCommits, merge_base, merge_commits, merge_from_bases};
-pub use options::{MergeError, TreeMergeOptions};
+pub use options::{MergeError, StopMerge, TreeMergeOptions};
 pub use stages::{Stage, Stages};
 pub use text::{ConflictStyle, MergeFavor, MergedText, TextMerge, is_binary, merge_text};
 pub use tree::{MergedChanges, MergedTree, merge_changes, merge_trees};

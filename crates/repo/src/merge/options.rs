@@ -1,5 +1,8 @@
 //! How trees are merged, and why they could not be.
 
+use std::fmt;
+use std::sync::Arc;
+
 use bstr::BString;
 use packhouse_object::{CollisionError, EditTreeError, MAX_IN_MEMORY, PathError, ReadError};
 
@@ -28,6 +31,39 @@ pub struct TreeMergeOptions {
     pub text_bytes: u64,
     /// The most bytes that all merged texts have together; a merge with more is refused.
     pub merged_bytes: u64,
+    /// Asked before each text is merged: whether nobody wants the merge any more.
+    pub stop: Option<StopMerge>,
+}
+
+/// What says that a merge is not wanted any more.
+#[derive(Clone)]
+pub struct StopMerge(Arc<dyn Fn() -> bool + Send + Sync>);
+
+impl StopMerge {
+    /// Stops a merge as soon as `is_unwanted` returns true.
+    pub fn when(is_unwanted: impl Fn() -> bool + Send + Sync + 'static) -> StopMerge {
+        StopMerge(Arc::new(is_unwanted))
+    }
+
+    fn is_stopped(&self) -> bool {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for StopMerge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StopMerge")
+    }
+}
+
+impl TreeMergeOptions {
+    /// Fails if nobody wants the merge any more.
+    pub(super) fn check_wanted(&self) -> Result<(), MergeError> {
+        match &self.stop {
+            Some(stop) if stop.is_stopped() => Err(MergeError::Stopped),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Default for TreeMergeOptions {
@@ -43,6 +79,7 @@ impl Default for TreeMergeOptions {
             rename_limit: 7000,
             text_bytes: MAX_IN_MEMORY,
             merged_bytes: 1 << 30,
+            stop: None,
         }
     }
 }
@@ -56,6 +93,9 @@ pub enum MergeError {
         "the histories have nothing in common; allow unrelated histories to merge them all the same"
     )]
     Unrelated,
+    /// Nobody wanted it any more: [`TreeMergeOptions::stop`] said so.
+    #[error("the merge was stopped")]
+    Stopped,
     /// The merged texts are too many or too large.
     #[error("the merged files have more than {limit} bytes together")]
     TooLarge {

@@ -1,12 +1,12 @@
 //! The commits that a cherry-pick or a revert makes.
 
 use bstr::BString;
-use packhouse_object::{Commit, Database, HashKind, NewObject, ObjectId, Signature};
+use packhouse_object::{Commit, Database, HashKind, NewObject, ObjectId, ObjectKind, Signature};
 
 use super::message::{of_revert, subject, with_origin};
 use super::{Replay, ReplayError, ReplayKind, ReplayedCommit};
 use crate::branch_merge::conflict_paths;
-use crate::merge::{MergedTree, TreeMergeOptions, merge_trees};
+use crate::merge::{MergeError, MergedTree, TreeMergeOptions, merge_trees};
 use crate::new_commit::add_commit;
 use crate::view::display_name;
 
@@ -40,6 +40,7 @@ pub(super) fn pick_all(
         commits: Vec::with_capacity(sources.len()),
         reflog: String::new(),
     };
+    let mut bytes = 0;
     for source in sources {
         let change = Change::of(&database, *source, request)?;
         let merged = change.merge_into(&database, picked.tree, request)?;
@@ -50,6 +51,14 @@ pub(super) fn pick_all(
             let mut objects = merged.objects;
             let id = add_commit(&database, commit, &mut objects)?;
             database = database.with_objects(objects.iter().cloned());
+            let texts = objects
+                .iter()
+                .filter(|object| object.kind == ObjectKind::Blob);
+            bytes += texts.map(|text| text.data.len() as u64).sum::<u64>();
+            if bytes > request.merged_bytes {
+                let limit = request.merged_bytes;
+                return Err(MergeError::TooLarge { limit }.into());
+            }
             picked.objects.extend(objects);
             (picked.tip, picked.tree) = (id, merged.tree);
             made = Some(id);
@@ -117,6 +126,7 @@ impl Change {
             our_label: display_name(&request.target),
             their_label: self.label(request.kind),
             renames: true,
+            merged_bytes: request.merged_bytes,
             ..TreeMergeOptions::default()
         };
         let nothing = ObjectId::empty_tree(HashKind::Sha1);

@@ -59,6 +59,8 @@ pub struct Replay {
     pub now: i64,
     /// What the caller may do.
     pub policy: Arc<dyn RefPolicy>,
+    /// The most bytes that all merged texts may have together: they are in memory until they are stored.
+    pub merged_bytes: u64,
     /// Who asked, for the reflog.
     pub who: String,
 }

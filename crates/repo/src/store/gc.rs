@@ -63,8 +63,8 @@ impl Store {
     }
 
     /// Packs the refs, gathers everything that is in use in one pack, removes what nobody has named for longer than
-    /// the grace period, and writes a commit graph with changed-path filters where history is long, and a multi-pack index where several
-    /// packs are left. [`StoreError::Failed`] if another process is cleaning up, be it `git gc`.
+    /// the grace period, and writes a commit graph with changed-path filters where history is long, and reachability bitmaps, with a
+    /// multi-pack index where several packs are left. [`StoreError::Failed`] if another process is cleaning up, be it `git gc`.
     ///
     /// Others may read and write meanwhile, `git` too. Reflogs are left as they are, and keep what they name: undoing
     /// and going back rely on them. It is not known here which other repositories borrow objects from this one (`objects/info/alternates`).
@@ -109,7 +109,7 @@ impl Store {
             directory.remove_left_behind(time)?;
         }
         directory.update_pack_list()?;
-        report.indexed = self.index_packs(tips, progress)?;
+        report.indexed = self.index_packs(tips, true, progress)?;
         match directory
             .write_commit_graph(&Told(progress))
             .map_err(of_graph)

@@ -245,6 +245,16 @@ impl Store {
             || identity(self).is_some() && identity(self) == identity(other)
     }
 
+    /// Checks that every ref that is there can be read: one that cannot is passed over elsewhere, as if it were not there.
+    pub fn check_refs(&self) -> Result<(), StoreError> {
+        Ok(self.inner.directory.check_refs()?)
+    }
+
+    /// The commit that `HEAD` names, if it is detached.
+    pub fn detached_at(&self) -> Result<Option<ObjectId>, StoreError> {
+        Ok(self.inner.directory.detached_at()?)
+    }
+
     /// The newest state: all refs, and the objects.
     pub fn view(&self) -> Result<Arc<View>, StoreError> {
         Ok(self.inner.directory.read_view()?)

@@ -23,7 +23,7 @@ impl Store {
         // What is named from now on may not be in a pack in the end.
         let tips = self.tips();
         let moved = self.pack_loose(progress)?;
-        self.index_packs(tips, progress)?;
+        self.index_packs(tips, false, progress)?;
         Ok(moved)
     }
 
@@ -53,19 +53,28 @@ impl Store {
         Ok(self.inner.directory.read_view()?.tips())
     }
 
-    /// Makes the multi-pack index one of all packs. Returns how many they are, 0 if there is none.
+    /// Makes the multi-pack index one of all packs. Returns how many they are, 0 if there is none. Then, if everything in use was
+    /// `gathered` in a pack, that gets bitmaps of its own.
     pub(super) fn index_packs(
         &self,
         tips: Result<Vec<ObjectId>, RepoError>,
+        gathered: bool,
         progress: &dyn StoreProgress,
     ) -> Result<u64, StoreError> {
         let directory = &self.inner.directory;
-        match tips.and_then(|tips| directory.index_packs(&tips, &Told(progress))) {
+        let indexed = tips.and_then(|tips| {
+            let packs = directory.index_packs(&tips, &Told(progress))?;
+            if packs == 0 && gathered {
+                directory.add_bitmap(&tips, &Told(progress))?;
+            }
+            Ok(packs)
+        });
+        match indexed {
             Ok(packs) => Ok(packs),
             Err(RepoError::Read(ReadError::Cancelled)) => Err(StoreError::Cancelled),
             // Everything works without it.
             Err(error) => {
-                tracing::warn!(%error, "no multi-pack index was written");
+                tracing::warn!(%error, "no multi-pack index or no bitmaps were written");
                 Ok(0)
             }
         }

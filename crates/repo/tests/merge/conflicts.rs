@@ -2,7 +2,7 @@
 
 use packhouse_object::{Database, EntryMode, ObjectId, ObjectKind, find_path};
 use packhouse_repo::merge::{
-    ConflictKind, ConflictStyle, MergeError, MergeFavor, MergedTree, TreeMergeOptions,
+    ConflictKind, ConflictStyle, MergeError, MergeFavor, MergedTree, StopMerge, TreeMergeOptions,
     merge_commits,
 };
 
@@ -168,6 +168,12 @@ fn limits_bound_what_is_merged_as_text() {
     };
     let (_world, _, merged) = merge(&base, &ours, &theirs, &few);
     assert!(matches!(merged, Err(MergeError::TooLarge { limit: 100 })));
+    let unwanted = TreeMergeOptions {
+        stop: Some(StopMerge::when(|| true)),
+        ..TreeMergeOptions::default()
+    };
+    let (_world, _, merged) = merge(&base, &ours, &theirs, &unwanted);
+    assert!(matches!(merged, Err(MergeError::Stopped)));
 }
 
 #[test]

@@ -56,6 +56,15 @@ fn leftovers(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// A new store on the disk, with an empty branch `main`.
+fn store_on(disk: &SmallDisk, durability: Durability) -> Store {
+    let options = StoreOptions {
+        durability,
+        ..options(Some("main"))
+    };
+    Store::open(disk.path().join("s.git"), options).unwrap()
+}
+
 fn check(store: &Store, expected: &Snapshot) {
     let path = store.path();
     assert_eq!(
@@ -79,11 +88,7 @@ fn small_commits_end_at_a_full_disk_and_go_on_when_there_is_room() {
         let Some(disk) = SmallDisk::mount(4) else {
             return;
         };
-        let options = StoreOptions {
-            durability,
-            ..options(Some("main"))
-        };
-        let store = Store::open(disk.path().join("s.git"), options).unwrap();
+        let store = store_on(&disk, durability);
         let mut last = store.branches().get("main").unwrap();
         disk.fill(400 << 10);
         let error = (0..100)
@@ -213,11 +218,7 @@ fn refs_stay_where_they_are_on_a_full_disk() {
         let Some(disk) = SmallDisk::mount(4) else {
             return;
         };
-        let options = StoreOptions {
-            durability,
-            ..options(Some("main"))
-        };
-        let store = Store::open(disk.path().join("s.git"), options).unwrap();
+        let store = store_on(&disk, durability);
         let first = super::put(&store.branches().get("main").unwrap(), "a", "1");
         let last = super::put(&first, "a", "2");
         let refs = || git_in(store.path(), &["for-each-ref"]);

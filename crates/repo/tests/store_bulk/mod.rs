@@ -2,6 +2,7 @@
 
 mod copy_in;
 mod copy_out;
+mod deletions;
 mod dry_runs;
 mod excludes;
 mod giving_way;

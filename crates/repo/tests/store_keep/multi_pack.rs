@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use packhouse_object::{Bitmapped, MultiPackIndex, bitmapped};
+use packhouse_object::{Bitmapped, MultiPackIndex, ObjectId, bitmapped};
 use packhouse_repo::store::{CommitOptions, GcOptions, NewContent, NoProgress, Snapshot, Store};
 
 use super::place::{Place, open, write};
@@ -185,6 +185,53 @@ fn settings_decide_whether_there_is_one_and_what_it_has() {
     place.git(&["update-ref", "refs/heads/main", &main]);
     place.store.pack(&NoProgress).unwrap();
     check_index(&place, &packs(&place), true);
+}
+
+#[test]
+fn a_collection_that_leaves_one_pack_gives_it_bitmaps_as_git_does() {
+    let place = Place::new();
+    more(&place, 20);
+    place.git(&["tag", "-a", "-m", "x", "annotated", "main"]);
+    let bitmaps = || named(&place, |name| name.ends_with(".bitmap"));
+    // Loose objects that come into a first pack are no collection, and wait for one.
+    place.store.pack(&NoProgress).unwrap();
+    assert_eq!(bitmaps(), Vec::<String>::new());
+    place.git(&["config", "repack.writeBitmaps", "false"]);
+    place.store.gc_with(&NOW, &NoProgress).unwrap();
+    assert_eq!(bitmaps(), Vec::<String>::new());
+    place.git(&["config", "--unset", "repack.writeBitmaps"]);
+    for multi in ["true", "false"] {
+        place.git(&["config", "core.multiPackIndex", multi]);
+        more(&place, 3);
+        // The second time nothing is gathered.
+        for _ in 0..2 {
+            place.store.gc_with(&NOW, &NoProgress).unwrap();
+            let packs = packs(&place);
+            assert_eq!(packs.len(), 1);
+            assert_eq!(bitmaps(), [packs[0].replace(".pack", ".bitmap")]);
+            let path = folder(&place).join(&packs[0]);
+            let mode = |path: PathBuf| fs::metadata(path).unwrap().mode();
+            assert_eq!(mode(path.with_extension("bitmap")), mode(path.clone()));
+            place.git(&["rev-list", "--use-bitmap-index", "--test-bitmap", "main"]);
+            place.fsck();
+            let count = ["rev-list", "--count", "--objects", "--all"];
+            let with = [&count[..], &["--use-bitmap-index"]].concat();
+            assert_eq!(place.git(&with), place.git(&count));
+            let database = open(place.path()).database().unwrap();
+            assert!(matches!(bitmapped(&database), Some(Bitmapped::Pack(_))));
+            assert_eq!(clone(&place), place.main().commit().to_string());
+            // One that went missing is made again.
+            fs::remove_file(path.with_extension("bitmap")).unwrap();
+        }
+        place.store.gc_with(&NOW, &NoProgress).unwrap();
+        assert_eq!(bitmaps().len(), 1);
+    }
+    // What somebody marked to be kept stays as it is.
+    let kept = folder(&place).join(&packs(&place)[0]);
+    fs::remove_file(kept.with_extension("bitmap")).unwrap();
+    File::create(kept.with_extension("keep")).unwrap();
+    place.store.gc_with(&NOW, &NoProgress).unwrap();
+    assert_eq!(bitmaps(), Vec::<String>::new());
 }
 
 #[test]
@@ -431,4 +478,62 @@ fn git_that_repacks_and_indexes_at_the_same_time_is_in_nobodys_way() {
     check_with_git(&place);
     let count = place.git(&["rev-list", "--count", "main"]);
     assert_eq!(count.parse::<usize>().unwrap(), written + 22);
+}
+
+#[test]
+fn who_reads_while_git_and_a_collection_repack_misses_nothing() {
+    let place = Place::new();
+    more(&place, 20);
+    let until = Instant::now() + Duration::from_secs(6);
+    let (mut read, mut repacked, mut collected) = (0, 0, 0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // Open all the time, so that what it knows of packs is old again and again.
+            let store = open(place.path());
+            while Instant::now() < until {
+                let main = store.branches().get("main").unwrap();
+                let database = store.database().unwrap();
+                for file in main.files("").unwrap() {
+                    let (path, ..) = file.unwrap();
+                    assert!(!main.read(&path, 0, None).unwrap().is_empty());
+                }
+                // Nothing if git itself met a pack that was gone.
+                let listed = place.try_git(&["rev-list", "--objects", "main"]).stdout;
+                for line in String::from_utf8(listed).unwrap().lines() {
+                    let id = ObjectId::from_hex(&line.as_bytes()[..40]).unwrap();
+                    // One that came after this look is found all the same.
+                    assert!(database.header(&id).unwrap().is_some(), "{line}");
+                }
+                read += 1;
+            }
+        });
+        scope.spawn(|| {
+            let store = open(place.path());
+            let mut snapshot = store.branches().get("main").unwrap();
+            for round in 0.. {
+                if Instant::now() > until {
+                    break;
+                }
+                snapshot = write(&snapshot, &format!("w/{}", round % 5), format!("{round}"));
+                match round % 3 {
+                    // `git gc` may hold the lock.
+                    0 => collected += usize::from(store.gc_with(&NOW, &NoProgress).is_ok()),
+                    _ => drop(store.pack(&NoProgress).unwrap()),
+                }
+            }
+        });
+        scope.spawn(|| {
+            while Instant::now() < until {
+                place.try_git(&["repack", "-dq"]);
+                place.try_git(&["multi-pack-index", "write", "--bitmap"]);
+                place.try_git(&["repack", "-adq"]);
+                repacked += 1;
+            }
+        });
+    });
+    assert!(
+        read > 0 && repacked > 0 && collected > 0,
+        "{read} {repacked} {collected}"
+    );
+    place.fsck();
 }

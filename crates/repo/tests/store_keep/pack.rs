@@ -532,3 +532,26 @@ fn a_loose_object_that_is_another_one_is_neither_packed_nor_removed() {
         assert_eq!(packs(&store), Vec::<PathBuf>::new());
     }
 }
+
+/// What it named would be dropped, as nothing else names it; `git gc` refuses too.
+#[test]
+fn nothing_is_collected_while_a_ref_cannot_be_read() {
+    let place = Place::new();
+    let snapshot = history(&place, 3);
+    place.git(&[
+        "update-ref",
+        "refs/heads/lost",
+        &snapshot.commit().to_string(),
+    ]);
+    write(&place.main(), "more", "more\n");
+    let file = place.path().join("refs/heads/lost");
+    let before = fs::read(&file).unwrap();
+    fs::write(&file, "").unwrap();
+    age(&place, Duration::from_secs(60 * 24 * 3600));
+    let refused = place.store.gc(&NoProgress).unwrap_err().to_string();
+    assert!(refused.contains("refs/heads/lost` is damaged"), "{refused}");
+    place.store.check_refs().unwrap_err();
+    fs::write(&file, before).unwrap();
+    place.store.gc(&NoProgress).unwrap();
+    place.git(&["fsck", "--full", "--strict"]);
+}

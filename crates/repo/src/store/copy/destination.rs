@@ -322,12 +322,23 @@ impl Destination {
         Err(failed(last))
     }
 
-    /// Deletes a file or link; it is no error if it is gone already, or below something that is no folder.
+    /// Whether a file or link is at a path, following no link.
+    pub(super) fn holds_file(&self, path: &BStr) -> bool {
+        let (parent, name) = split(path);
+        let folder = self.folder(parent);
+        folder.is_ok_and(|folder| is_folder(&folder, name) == Some(false))
+    }
+
+    /// Deletes a file or link; it is no error if it is gone already, has given way to a folder, or is below something that
+    /// is no folder.
     pub(super) fn delete(&self, path: &BStr) -> Result<(), StoreError> {
         let (parent, name) = split(path);
-        let deleted = self
-            .folder(parent)
-            .and_then(|folder| rustix::fs::unlinkat(&folder, name, AtFlags::empty()));
+        let deleted = self.folder(parent).and_then(|folder| {
+            match rustix::fs::unlinkat(&folder, name, AtFlags::empty()) {
+                Err(Errno::ISDIR | Errno::PERM) if is_folder(&folder, name) == Some(true) => Ok(()),
+                done => done,
+            }
+        });
         match deleted {
             Ok(()) | Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(()),
             Err(error) => Err(StoreError::local(self.local_path(path))(error.into())),
@@ -342,6 +353,12 @@ impl Destination {
             let _ = rustix::fs::unlinkat(&folder, name, AtFlags::REMOVEDIR);
         }
     }
+}
+
+/// Whether a name is a folder's and not a file's or link's; `None` if it is nobody's.
+fn is_folder(folder: &OwnedFd, name: &[u8]) -> Option<bool> {
+    let found = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+    Some(Kind::from_raw_mode(found.st_mode) == Kind::Directory)
 }
 
 /// Whether a folder is at `path`, or can be made as far as what is above it goes.

@@ -22,6 +22,8 @@ use crate::store::{
 pub struct SyncIn<'a> {
     /// Only report.
     pub dry_run: bool,
+    /// A local folder that is missing is an error, and not an empty one.
+    pub must_exist: bool,
     /// The commit's message; `None` or empty for one that says what changed.
     pub message: Option<String>,
     /// Collect errors about single files in the report and go on. Nothing is deleted then.
@@ -42,6 +44,7 @@ impl Default for SyncIn<'_> {
     fn default() -> Self {
         SyncIn {
             dry_run: false,
+            must_exist: false,
             message: None,
             ignore_errors: false,
             checksum: true,
@@ -58,7 +61,7 @@ impl Default for SyncIn<'_> {
 pub struct SyncOut<'a> {
     /// Only report.
     pub dry_run: bool,
-    /// Collect errors about single files in the report and go on.
+    /// Collect errors about single files in the report and go on. Nothing is deleted where a folder cannot be read.
     pub ignore_errors: bool,
     /// Compare contents; otherwise files not modified since the commit count as unchanged.
     pub checksum: bool,
@@ -79,7 +82,7 @@ impl Default for SyncOut<'_> {
 
 impl Snapshot {
     /// Makes the folder `path` hold what a local folder holds, in one commit. A local folder that is missing counts as
-    /// an empty one, so that everything at `path` is removed; anything else than a folder is an error.
+    /// an empty one, so that everything at `path` is removed, unless it must exist; anything else than a folder is an error.
     pub fn sync_in(
         &self,
         local: impl AsRef<Path>,
@@ -93,7 +96,10 @@ impl Snapshot {
         if let Err(error) = fs::symlink_metadata(local)
             && error.kind() == ErrorKind::NotFound
         {
-            return self.remove_all_at(path.as_ref(), options);
+            return match options.must_exist {
+                true => Err(StoreError::LocalNotFound { path: local.into() }),
+                false => self.remove_all_at(path.as_ref(), options),
+            };
         }
         // As a source it must hold no `/./`, and end in a slash for what is in the folder.
         let mut source = local.components().collect::<PathBuf>().into_os_string();

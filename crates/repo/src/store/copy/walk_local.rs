@@ -79,6 +79,7 @@ impl Above {
 /// any.
 pub(super) fn walk_local(root: &Path, options: &WalkOptions<'_>) -> Walked {
     let mut walked = Walked::default();
+    let (begun_in, mut any_gone) = (FolderId::of(root).ok(), false);
     let mut ahead = vec![Ahead {
         path: BString::default(),
         local: root.to_owned(),
@@ -108,10 +109,17 @@ pub(super) fn walk_local(root: &Path, options: &WalkOptions<'_>) -> Walked {
                     ahead.extend(folders);
                 }
                 // A folder that has gone meanwhile is as good as one that never was.
-                Err(error) if error.kind() == ErrorKind::NotFound && !folder.path.is_empty() => {}
+                Err(error) if error.kind() == ErrorKind::NotFound && !folder.path.is_empty() => {
+                    any_gone = true;
+                }
                 Err(error) => walked.errors.push((folder.local, error)),
             }
         }
+    }
+    // But with all of it gone, what was in it says nothing of what ought to be.
+    if any_gone && FolderId::of(root).ok() != begun_in {
+        let gone = io::Error::new(ErrorKind::NotFound, "the folder went while it was read");
+        walked.errors.push((root.to_owned(), gone));
     }
     walked
 }

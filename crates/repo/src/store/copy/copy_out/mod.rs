@@ -36,9 +36,11 @@ pub struct CopyOut<'a> {
     pub dry_run: bool,
     /// Leave what exists already as it is.
     pub ignore_existing: bool,
-    /// Make the destination hold what the sources hold and nothing else, writing only what differs.
+    /// Make the destination hold what the sources hold and nothing else, writing only what differs. All is written before
+    /// anything is deleted, but where a file system takes two names for one.
     pub delete: bool,
-    /// Collect errors about single files in the report and go on.
+    /// Collect errors about single files in the report and go on. Nothing is deleted where a source is missing or a folder
+    /// of the destination cannot be read.
     pub ignore_errors: bool,
     /// Compare contents where `delete` compares; otherwise files not modified since the commit count as unchanged.
     pub checksum: bool,
@@ -106,8 +108,10 @@ impl Snapshot {
         for (of, paths) in groups.enumerate() {
             for source in paths {
                 let resolved = resolve_stored(copy.snapshots[of], source);
-                let resolved = copy.problems.check(source.clone(), resolved)?;
-                sources.extend(resolved.map(|source| (of, source)));
+                match copy.problems.check(source.clone(), resolved)? {
+                    Some(source) => sources.push((of, source)),
+                    None => copy.complete = false,
+                }
             }
         }
         match copy.problems.all_failed() {
@@ -166,6 +170,8 @@ struct Copy<'a> {
     store: StoreFolder,
     problems: Problems,
     warnings: Vec<ChangeError>,
+    /// Every source was found and all of the destination seen: what is in no source may be deleted.
+    complete: bool,
 }
 
 impl<'a> Copy<'a> {
@@ -176,6 +182,7 @@ impl<'a> Copy<'a> {
             store: StoreFolder::of(snapshot.store().path())?,
             problems: Problems::new(options.ignore_errors),
             warnings: Vec::new(),
+            complete: true,
         })
     }
 
@@ -275,30 +282,56 @@ impl<'a> Copy<'a> {
     }
 
     fn carry_out(mut self, destination: &Destination, plan: Plan) -> Result<Snapshot, StoreError> {
-        let mut succeeded = plan.unchanged > 0;
-        for path in &plan.deletes {
-            let deleted = destination.delete(path.as_bstr());
-            let local = destination.local_path(path.as_bstr());
-            let deleted = self.problems.check(local.as_os_str().as_bytes(), deleted)?;
-            succeeded |= deleted.is_some();
+        let Plan {
+            writes,
+            mut deletes,
+            ..
+        } = plan;
+        let mut deleted = Vec::new();
+        if !deletes.is_empty() && one_name_is_another(destination, &writes) {
+            // The new file would be under the old name, and be deleted with it.
+            deleted = self.delete(destination, std::mem::take(&mut deletes))?;
         }
-        let written = self.write(destination, &plan.writes);
-        let mut done = Vec::with_capacity(plan.writes.len());
-        for ((pair, there), written) in plan.writes.iter().zip(written) {
+        let written = self.write(destination, &writes);
+        let mut done = Vec::with_capacity(writes.len());
+        for ((pair, there), written) in writes.iter().zip(written) {
             let local = destination.local_path(pair.target.as_bstr());
             let written = self.problems.check(local.as_os_str().as_bytes(), written)?;
-            if written.is_some() {
-                done.push((pair, *there));
-                succeeded = true;
+            match written {
+                Some(()) => done.push((pair, *there)),
+                // What is deleted may be the only copy of what could not be written.
+                None => self.complete = false,
             }
         }
+        // Last: a copy that cannot write all has deleted nothing but what was in the way.
+        deleted.extend(self.delete(destination, deletes)?);
         for folder in plan.folders.iter().rev() {
             destination.prune(folder.as_bstr());
         }
+        let succeeded = plan.unchanged > 0 || !deleted.is_empty() || !done.is_empty();
         match self.problems.all_failed() {
             Some(error) if !succeeded => Err(error),
-            _ => Ok(self.reported(report_of(done.into_iter(), plan.deletes))),
+            _ => Ok(self.reported(report_of(done.into_iter(), deleted))),
         }
+    }
+
+    /// Deletes files, and gives those that are gone. Where not all was seen, it only looks what has given way.
+    fn delete(
+        &mut self,
+        destination: &Destination,
+        paths: Vec<BString>,
+    ) -> Result<Vec<BString>, StoreError> {
+        let mut deleted = Vec::with_capacity(paths.len());
+        for path in paths {
+            if !self.complete && destination.holds_file(path.as_bstr()) {
+                continue;
+            }
+            let gone = destination.delete(path.as_bstr());
+            let local = destination.local_path(path.as_bstr());
+            let gone = self.problems.check(local.as_os_str().as_bytes(), gone)?;
+            deleted.extend(gone.map(|()| path));
+        }
+        Ok(deleted)
     }
 
     /// The snapshot with the report.
@@ -308,6 +341,12 @@ impl<'a> Copy<'a> {
         report.warnings = self.warnings;
         self.snapshots[0].with_changes(report.unless_empty())
     }
+}
+
+/// Whether a file is found under a new name, as where upper and lower case are the same.
+fn one_name_is_another(destination: &Destination, writes: &[(Pair<Source>, bool)]) -> bool {
+    let mut new = writes.iter().filter(|(_, there)| !there);
+    new.any(|(pair, _)| destination.holds_file(pair.target.as_bstr()))
 }
 
 fn report_of<'a>(

@@ -26,6 +26,18 @@ pub(super) struct Plan {
     pub(super) unchanged: usize,
 }
 
+impl Plan {
+    /// Deletes only what gives way to a file or folder that is written, with which it goes anyway.
+    fn keep_what_is_in_no_ones_way(&mut self) {
+        let written = || self.writes.iter().map(|(pair, _)| pair.target.as_slice());
+        let files: HashSet<&[u8]> = written().collect();
+        let folders: HashSet<&[u8]> = written().flat_map(above).collect();
+        self.deletes.retain(|path| {
+            folders.contains(path.as_slice()) || above(path).any(|folder| files.contains(folder))
+        });
+    }
+}
+
 impl Copy<'_> {
     /// Everything is written.
     pub(super) fn plan_all(
@@ -100,14 +112,18 @@ impl Copy<'_> {
                 plan.writes.extend(fine.map(|_| write));
             }
         }
+        plan.deletes = walked.files.into_iter().map(|file| file.path).collect();
+        plan.deletes.retain(|path| !sources.contains(path));
+        plan.deletes.sort_unstable();
+        if !self.complete {
+            plan.keep_what_is_in_no_ones_way();
+            return Ok(plan);
+        }
         // A folder stays if a file in it stays.
         let kept: HashSet<&[u8]> = sources.iter().flat_map(|path| above(path)).collect();
         plan.folders = walked.folders;
         plan.folders
             .retain(|folder| !kept.contains(folder.as_slice()));
-        plan.deletes = walked.files.into_iter().map(|file| file.path).collect();
-        plan.deletes.retain(|path| !sources.contains(path));
-        plan.deletes.sort_unstable();
         Ok(plan)
     }
 
@@ -125,6 +141,7 @@ impl Copy<'_> {
             let path = folder.as_os_str().as_bytes();
             let error = StoreError::local(&folder)(error);
             self.problems.check(path, Err::<(), _>(error))?;
+            self.complete = false;
         }
         let left_out = std::mem::take(&mut walked.left_out);
         let holds_store = !left_out.is_empty();
