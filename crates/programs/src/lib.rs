@@ -19,6 +19,7 @@ mod namespace;
 mod push;
 mod restricted;
 mod serve;
+mod served_settings;
 mod source;
 mod timeout;
 

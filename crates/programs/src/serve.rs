@@ -16,6 +16,7 @@ use crate::error::ProgramError;
 use crate::fetch_settings::fetch_options;
 use crate::find::find;
 use crate::push::{Nonce, PushPlace};
+use crate::served_settings::configured;
 use crate::source::ServedSource;
 use crate::timeout::Patient;
 use crate::{identity, namespace};
@@ -67,6 +68,7 @@ pub(crate) fn fetch_from(
     out: &mut (dyn Write + Send),
 ) -> Result<(), ProgramError> {
     let config = Config::load(environment, repository)?;
+    let repository = &configured(repository, &config)?;
     let prefix = namespace::prefix(environment)?;
     let options = fetch_options(&config)?;
     // What is hidden is a matter of the options: some objects may be wanted because hidden refs name them.
@@ -103,6 +105,7 @@ pub(crate) fn push_to(
     out: &mut (dyn Write + Send),
 ) -> Result<(), ProgramError> {
     let config = Config::load(environment, &repository)?;
+    let repository = configured(&repository, &config)?;
     let who = identity::committer(environment, &config);
     let nonce = Nonce::new(&config, &call.dir, call.mode == Mode::Connection)?;
     let place = PushPlace::new(repository, &config, environment, who, nonce)?;

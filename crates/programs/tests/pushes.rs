@@ -62,6 +62,73 @@ fn few_objects_become_files_and_many_a_pack() {
     }
 }
 
+/// Settings that stand elsewhere than in the repository's own file say how its files are written.
+#[test]
+fn settings_of_the_call_the_user_and_the_system_count_as_with_git() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let text = "[pack]\n\twriteReverseIndex\n[core]\n\tlogAllRefUpdates = Always\n[receive]\n\tunpackLimit = 1\n";
+    let file = write("settings", text);
+    let including = write("including", "[include]\n\tpath = settings\n");
+    let conditional = write(
+        "conditional",
+        "[includeIf \"gitdir:gits\"]\n\tpath = settings\n[includeIf \"gitdir:ours\"]\n\tpath = settings\n",
+    );
+    let one_by_one = [
+        ("GIT_CONFIG_COUNT", "3"),
+        ("GIT_CONFIG_KEY_0", "pack.writeReverseIndex"),
+        ("GIT_CONFIG_VALUE_0", "true"),
+        ("GIT_CONFIG_KEY_1", "core.logAllRefUpdates"),
+        ("GIT_CONFIG_VALUE_1", "always"),
+        ("GIT_CONFIG_KEY_2", "receive.unpackLimit"),
+        ("GIT_CONFIG_VALUE_2", "1"),
+    ];
+    let at_once = [(
+        "GIT_CONFIG_PARAMETERS",
+        "'pack.writereverseindex'='true' 'core.logallrefupdates'='always' 'receive.unpacklimit'='1'",
+    )];
+    let of_user = [("GIT_CONFIG_GLOBAL", file.as_str())];
+    let included = [("GIT_CONFIG_GLOBAL", including.as_str())];
+    let on_condition = [("GIT_CONFIG_GLOBAL", conditional.as_str())];
+    let of_system = [
+        ("GIT_CONFIG_NOSYSTEM", "0"),
+        ("GIT_CONFIG_SYSTEM", file.as_str()),
+    ];
+    let places: [&[(&str, &str)]; 7] = [
+        &[],
+        &one_by_one,
+        &at_once,
+        &of_user,
+        &included,
+        &on_condition,
+        &of_system,
+    ];
+    for place in places {
+        let world = World::with(place);
+        let work = world.work();
+        assert!(world.push(&work, &["URL", "main", "main:refs/x/y"]).0);
+        for name in BOTH {
+            let path = world.path(name);
+            let packs = fs::read_dir(path.join("objects/pack")).unwrap();
+            let reverse = packs.filter(|entry| {
+                let path = entry.as_ref().unwrap().path();
+                path.extension().is_some_and(|found| found == "rev")
+            });
+            let is_set = !place.is_empty();
+            assert_eq!(reverse.count(), usize::from(is_set), "{name} {place:?}");
+            assert_eq!(
+                path.join("logs/refs/x/y").exists(),
+                is_set,
+                "{name} {place:?}"
+            );
+        }
+    }
+}
+
 #[test]
 fn what_the_settings_deny_is_refused() {
     let world = World::new();
