@@ -30,6 +30,8 @@ pub struct HeldQueue {
     pub done: (i64, i64),
     /// How often in a row the next event failed.
     pub failures: i64,
+    /// When it failed first, if it did.
+    pub failing_since_ms: Option<i64>,
 }
 
 /// How far a holder got.
@@ -45,6 +47,8 @@ pub struct Progress {
     pub done: (i64, i64),
     /// How often in a row the next event failed.
     pub failures: i64,
+    /// When it failed first, if it did.
+    pub failing_since_ms: Option<i64>,
     /// What becomes of the queue.
     pub release: Release,
     /// What was tried, for the log.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::clock::now_ms;
-use crate::dialect::Row;
+use crate::dialect::{Conn, Row};
 use crate::ids::{HookId, OrgId, RepoId};
 use crate::lane::{Done, HookWork};
 use crate::{Catalog, CatalogError, text};
@@ -86,6 +86,31 @@ macro_rules! columns {
 impl Catalog {
     /// Creates a hook. It gets the events of transactions that begin after this returns.
     pub async fn create_hook(&self, hook: NewHook) -> Result<Hook, CatalogError> {
+        match self.submit_new_hook(hook, None).await? {
+            Done::HookCreated(hook) => Ok(hook),
+            done => Err(unknown(&done)),
+        }
+    }
+
+    /// Creates a hook unless there are `at_most` already: of its repository, or for all of its organisation. `None`: there
+    /// are. However many are created at once, there are never more.
+    pub async fn create_hook_of(
+        &self,
+        hook: NewHook,
+        at_most: i64,
+    ) -> Result<Option<Hook>, CatalogError> {
+        match self.submit_new_hook(hook, Some(at_most)).await? {
+            Done::HookCreated(hook) => Ok(Some(hook)),
+            Done::Refused => Ok(None),
+            done => Err(unknown(&done)),
+        }
+    }
+
+    async fn submit_new_hook(
+        &self,
+        hook: NewHook,
+        at_most: Option<i64>,
+    ) -> Result<Done, CatalogError> {
         text::check("webhook URL", &hook.url, MAX_URL_BYTES)?;
         text::check("webhook events", &hook.events, MAX_EVENTS_BYTES)?;
         text::check("webhook secret", &hook.secret, MAX_SECRET_BYTES)?;
@@ -93,14 +118,10 @@ impl Catalog {
         let work = HookWork::Create {
             id: HookId(self.ids().next(at_ms)),
             hook,
+            at_most,
             at_ms,
         };
-        match self.submit_hook(work).await? {
-            Done::HookCreated(hook) => Ok(hook),
-            done => Err(CatalogError::Unknown {
-                what: format!("the answer {done:?} to the creation of a hook"),
-            }),
-        }
+        self.submit_hook(work).await
     }
 
     /// Deletes a hook with all that waits for it. False if there is none.
@@ -155,16 +176,7 @@ impl Catalog {
     pub async fn count_hooks(&self, org: OrgId, repo: Option<RepoId>) -> Result<i64, CatalogError> {
         let mut pooled = self.pool().acquire().await?;
         let mut conn = pooled.conn();
-        let mut args = conn.args();
-        args.push(org.0);
-        let sql = if let Some(repo) = repo {
-            args.push(repo.0);
-            "SELECT COUNT(*) FROM hooks WHERE org_id = $1 AND repo_id = $2"
-        } else {
-            "SELECT COUNT(*) FROM hooks WHERE org_id = $1 AND repo_id IS NULL"
-        };
-        let row = conn.fetch_optional(sql, args).await?;
-        Ok(row.ok_or(sqlx::Error::RowNotFound)?.get(0)?)
+        Ok(count(&mut conn, org, repo).await?)
     }
 
     /// Every hook there is, by id alone: which organisation, which repository (`None`: all of them).
@@ -181,6 +193,29 @@ impl Catalog {
                 Ok((HookId(row.get(0)?), OrgId(row.get(1)?), repo.map(RepoId)))
             })
             .collect()
+    }
+}
+
+pub(crate) async fn count(
+    conn: &mut Conn<'_>,
+    org: OrgId,
+    repo: Option<RepoId>,
+) -> Result<i64, sqlx::Error> {
+    let mut args = conn.args();
+    args.push(org.0);
+    let sql = if let Some(repo) = repo {
+        args.push(repo.0);
+        "SELECT COUNT(*) FROM hooks WHERE org_id = $1 AND repo_id = $2"
+    } else {
+        "SELECT COUNT(*) FROM hooks WHERE org_id = $1 AND repo_id IS NULL"
+    };
+    let row = conn.fetch_optional(sql, args).await?;
+    row.ok_or(sqlx::Error::RowNotFound)?.get(0)
+}
+
+fn unknown(done: &Done) -> CatalogError {
+    CatalogError::Unknown {
+        what: format!("the answer {done:?} to the creation of a hook"),
     }
 }
 

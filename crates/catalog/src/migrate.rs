@@ -76,6 +76,12 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
         include_str!("../migrations/sqlite/0013_unreachable.sql"),
         include_str!("../migrations/postgres/0013_unreachable.sql"),
     ),
+    (
+        14,
+        "failing since",
+        include_str!("../migrations/sqlite/0014_failing_since.sql"),
+        include_str!("../migrations/postgres/0014_failing_since.sql"),
+    ),
 ];
 
 fn migrator(dialect: Dialect) -> Migrator {

@@ -60,6 +60,7 @@ fn progress(hook: HookId, repo: RepoId, holder: &str, done: i64, release: Releas
         holder: holder.into(),
         done: (done, 0),
         failures: 0,
+        failing_since_ms: None,
         release,
         deliveries: vec![],
     }
@@ -130,6 +131,7 @@ async fn a_queue_is_held_by_one_node_until_its_lease_ends(db: &Database) {
     let new = HeldQueue {
         done: (-1, 0),
         failures: 0,
+        failing_since_ms: None,
     };
     assert_eq!(hold("a", AT).await.unwrap(), Some(new.clone()));
     assert_eq!(hold("b", AT + 999).await.unwrap(), None);
@@ -148,7 +150,7 @@ async fn a_queue_is_held_by_one_node_until_its_lease_ends(db: &Database) {
     assert_eq!(hold("a", AT + 8999).await.unwrap(), None);
     let at_ms = AT + 20_000;
     let mut off = progress(hook.id, row.id, "b", 4, Release::Due { at_ms });
-    off.failures = 2;
+    (off.failures, off.failing_since_ms) = (2, Some(AT));
     assert!(catalog.record_progress(off).await.unwrap());
     assert_eq!(hold("a", AT + 19_999).await.unwrap(), None);
     assert_eq!(
@@ -157,6 +159,7 @@ async fn a_queue_is_held_by_one_node_until_its_lease_ends(db: &Database) {
     );
     let held = hold("a", AT + 20_000).await.unwrap().unwrap();
     assert_eq!((held.done, held.failures), ((4, 0), 2));
+    assert_eq!(held.failing_since_ms, Some(AT));
     let back = progress(hook.id, row.id, "a", 5, idle);
     assert!(catalog.record_progress(back).await.unwrap());
     assert_eq!(catalog.waiting_queues().await.unwrap(), (0, None));

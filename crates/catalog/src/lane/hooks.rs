@@ -5,7 +5,7 @@ use crate::deliveries::Delivery;
 use crate::dialect::{Conn, Dialect};
 use crate::events::last_tick;
 use crate::hook_queues::{HeldQueue, Lease, Progress, Release};
-use crate::hooks::{Hook, NewHook};
+use crate::hooks::{Hook, NewHook, count};
 use crate::ids::{HookId, OrgId, RepoId};
 
 use super::Done;
@@ -18,6 +18,8 @@ pub(crate) enum HookWork {
     Create {
         id: HookId,
         hook: NewHook,
+        /// How many there may be of its repository, or for all of its organisation; it is one of them.
+        at_most: Option<i64>,
         at_ms: i64,
     },
     Delete {
@@ -119,7 +121,19 @@ pub(super) async fn run(
     work: &HookWork,
 ) -> Result<Done, sqlx::Error> {
     match work {
-        HookWork::Create { id, hook, at_ms } => create(conn, *id, hook, *at_ms).await,
+        HookWork::Create {
+            id,
+            hook,
+            at_most,
+            at_ms,
+        } => {
+            if let Some(at_most) = at_most
+                && !has_room(conn, hook, *at_most).await?
+            {
+                return Ok(Done::Refused);
+            }
+            create(conn, *id, hook, *at_ms).await
+        }
         HookWork::Delete { org, id } => delete(conn, *org, *id).await,
         HookWork::Hold { hook, repo, lease } => hold(conn, *hook, *repo, lease).await,
         HookWork::Progress(progress) => record(conn, texts, progress).await,
@@ -145,6 +159,18 @@ pub(super) async fn run(
         }
         HookWork::DropOld { before_ms, limit } => drop_old(conn, *before_ms, *limit).await,
     }
+}
+
+/// Whether there are fewer hooks beside `new` than there may be. It stays so until the COMMIT.
+async fn has_room(conn: &mut Conn<'_>, new: &NewHook, at_most: i64) -> Result<bool, sqlx::Error> {
+    // SQLite has one writer. Here other nodes write too, and who comes later shall count what is written now.
+    if conn.dialect() == Dialect::Postgres {
+        let mut args = conn.args();
+        args.push(new.org.0);
+        let sql = "SELECT id FROM orgs WHERE id = $1 FOR NO KEY UPDATE";
+        conn.fetch_optional(sql, args).await?;
+    }
+    Ok(count(conn, new.org, new.repo).await? < at_most)
 }
 
 async fn create(
@@ -241,11 +267,12 @@ async fn hold(
                due_at_ms = COALESCE(hook_queues.due_at_ms, excluded.due_at_ms) \
                WHERE hook_queues.held_until_ms <= $3 \
                AND (hook_queues.due_at_ms IS NULL OR hook_queues.due_at_ms <= $3) \
-               RETURNING generation, ordinal, failures";
+               RETURNING generation, ordinal, failures, failing_since_ms";
     let held = match conn.fetch_optional(sql, args).await? {
         Some(row) => Some(HeldQueue {
             done: (row.get(0)?, row.get(1)?),
             failures: row.get(2)?,
+            failing_since_ms: row.get(3)?,
         }),
         None => None,
     };
@@ -264,23 +291,24 @@ async fn record(
     args.push(progress.done.0);
     args.push(progress.done.1);
     args.push(progress.failures);
+    args.push(progress.failing_since_ms);
     let sql = match progress.release {
         Release::Hold { until_ms } => {
             args.push(until_ms);
-            "UPDATE hook_queues SET generation = $4, ordinal = $5, failures = $6, \
-             held_until_ms = $7 WHERE hook_id = $1 AND repo_id = $2 AND holder = $3"
+            "UPDATE hook_queues SET generation = $4, ordinal = $5, failures = $6, failing_since_ms = $7, \
+             held_until_ms = $8 WHERE hook_id = $1 AND repo_id = $2 AND holder = $3"
         }
         Release::Due { at_ms } => {
             args.push(at_ms);
-            "UPDATE hook_queues SET generation = $4, ordinal = $5, failures = $6, \
-             due_at_ms = $7, holder = NULL, held_until_ms = 0 \
+            "UPDATE hook_queues SET generation = $4, ordinal = $5, failures = $6, failing_since_ms = $7, \
+             due_at_ms = $8, holder = NULL, held_until_ms = 0 \
              WHERE hook_id = $1 AND repo_id = $2 AND holder = $3"
         }
         // What a scan saw after the holder looked for the last time is not forgotten.
         Release::Idle { now_ms } => {
             args.push(now_ms);
-            "UPDATE hook_queues SET generation = $4, ordinal = $5, failures = $6, \
-             due_at_ms = CASE WHEN wanted > $4 THEN $7 ELSE NULL END, \
+            "UPDATE hook_queues SET generation = $4, ordinal = $5, failures = $6, failing_since_ms = $7, \
+             due_at_ms = CASE WHEN wanted > $4 THEN $8 ELSE NULL END, \
              holder = NULL, held_until_ms = 0 \
              WHERE hook_id = $1 AND repo_id = $2 AND holder = $3"
         }
@@ -386,7 +414,7 @@ async fn replay(
                ordinal = CASE WHEN excluded.generation < hook_queues.generation \
                THEN excluded.ordinal ELSE hook_queues.ordinal END, \
                wanted = excluded.wanted, due_at_ms = excluded.due_at_ms, failures = 0, \
-               holder = NULL, held_until_ms = 0";
+               failing_since_ms = NULL, holder = NULL, held_until_ms = 0";
     conn.execute(sql, args).await?;
     Ok(Done::Changed(true))
 }
