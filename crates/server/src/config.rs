@@ -138,10 +138,16 @@ pub struct Limits {
     pub fetches: usize,
     /// Diffs that are compared, and merges that are tried, at a time.
     pub diffs: usize,
+    /// Merges, cherry-picks and reverts at a time. Most are done in a moment, so there are many turns.
+    pub merges: usize,
+    /// Bytes that the merged texts of one of them have at most; they are in memory.
+    pub merged_bytes: u64,
     /// Archives under way at a time.
     pub archives: usize,
     /// `git push` requests under way at a time.
     pub pushes: usize,
+    /// Events that are delivered once more at a time, because a person asked for it.
+    pub redeliveries: usize,
     /// Event streams at a time.
     pub event_streams: usize,
     /// Largest fetch request, after decompression.
@@ -202,8 +208,11 @@ impl Default for Limits {
             drains: 256,
             fetches: 64,
             diffs: 32,
+            merges: 128,
+            merged_bytes: 32 << 20,
             archives: 32,
             pushes: 32,
+            redeliveries: 32,
             event_streams: 1000,
             fetch_request_bytes: 64 << 20,
             last_commit_walk: 20_000,

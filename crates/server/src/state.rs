@@ -86,6 +86,8 @@ pub struct Shared {
     pub(crate) offers: Turns,
     /// Turns for diffs and merges that are only shown.
     pub(crate) diffs: Turns,
+    /// Turns for merges, cherry-picks and reverts.
+    pub(crate) merges: Turns,
     /// Turns for archives.
     pub(crate) archives: Turns,
     /// Turns for pushes.
@@ -96,6 +98,8 @@ pub struct Shared {
     pub line_pool: Arc<Semaphore>,
     /// Turns for event streams.
     pub(crate) event_streams: Turns,
+    /// Turns for events that are delivered once more.
+    pub(crate) redeliveries: Turns,
     /// Where the server may connect to on behalf of its users.
     pub(crate) egress: Egress,
     /// What delivers events to webhooks.
@@ -163,9 +167,11 @@ impl AppState {
             fetches: turns("fetch", "fetches", limits.fetches),
             offers: turns("offer", "lists of refs over SSH", limits.fetches),
             diffs: turns("diff", "diffs", limits.diffs),
+            merges: turns("merge", "merges", limits.merges),
             archives: turns("archive", "archives", limits.archives),
             pushes: turns("push", "pushes", limits.pushes),
             event_streams: turns("event stream", "event streams", limits.event_streams),
+            redeliveries: turns("redelivery", "redeliveries", limits.redeliveries),
             authenticator: Authenticator::new(hosted.catalog().clone()),
             rates: RateLimits::new(limits.org_rate, limits.repo_rate),
             texts: TextCache::new(limits.search_cache_bytes),
@@ -287,17 +293,19 @@ impl AppState {
     }
 
     /// How many requests of each kind that takes turns are under way.
-    pub(crate) fn under_way(&self) -> [(&'static str, usize); 9] {
+    pub(crate) fn under_way(&self) -> [(&'static str, usize); 11] {
         [
             &self.fetches,
             &self.offers,
             &self.pushes,
             &self.searches,
             &self.diffs,
+            &self.merges,
             &self.archives,
             &self.spools,
             &self.patches,
             &self.event_streams,
+            &self.redeliveries,
         ]
         .map(Turns::under_way)
     }

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use packhouse_catalog::NewJob;
+use packhouse_catalog::{NewJob, NewSshKey};
 use packhouse_server::Egress;
 use serde_json::{Value, json};
 
-use crate::support::{Checkout, CommitBody, Receiver, TestServer, Token, encoded};
+use crate::support::{Checkout, CommitBody, Key, Receiver, TestServer, Token, encoded, register};
 
 /// A list: where it is, who may read it, and under which field its items are.
 struct List {
@@ -257,5 +257,47 @@ async fn pages_of_any_size_are_the_whole_list_and_a_foreign_cursor_is_refused() 
         let path = list.query(&format!("cursor={}", encoded(cursor)));
         let status = server.get(&path, &other).await.status;
         assert!(matches!(status, 400 | 404), "{}: {status}", list.path);
+    }
+}
+
+#[tokio::test]
+async fn a_cursor_of_another_organisation_is_refused() {
+    let (server, lists, _receiver) = filled().await;
+    let catalog = server.server.hosted().catalog();
+    let other = catalog.create_org("other").await.unwrap().id;
+    register(&server.server, other, Key::OtherEs256.public_pem()).await;
+    let other = Token::new("org", &["org:read"])
+        .with("iss", "other".into())
+        .signed_by(Key::OtherEs256);
+    for at in 0..2 {
+        let key = NewSshKey {
+            fingerprint: format!("SHA256:{at}"),
+            public_key: "ssh-ed25519 AAAA".to_owned(),
+            user: None,
+            repo: None,
+            scopes: "git:read".to_owned(),
+            expires_at_ms: None,
+        };
+        server.admit(key).await;
+    }
+    let of_org = || Token::new("org", &["org:read"]);
+    let more = [
+        List::new("/webhooks", of_org(), "webhooks"),
+        List::new("/ssh-keys", of_org(), "ssh_keys"),
+    ];
+    let wide = lists
+        .into_iter()
+        .filter(|list| !list.path.starts_with("/repos/"));
+    for list in wide.filter(|list| list.path != "/webhooks").chain(more) {
+        let page = list.page(&server, 1, "").await;
+        let cursor = page["next_cursor"].as_str().unwrap();
+        let path = list.query(&format!("cursor={}", encoded(cursor)));
+        server.get(&path, &list.token).await.expect(200);
+        if list.items == "deliveries" {
+            continue;
+        }
+        let refused = server.get(&path, &other).await;
+        assert_eq!(refused.status, 400, "{}: {}", list.path, refused.body);
+        assert!(refused.error().contains("cursor"), "{}", refused.body);
     }
 }

@@ -81,9 +81,6 @@ struct Node {
 
 impl Node {
     async fn start() -> Node {
-        let folder = tempfile::tempdir().unwrap();
-        let url = format!("sqlite:{}", folder.path().join("catalog.db").display());
-        let catalog = Catalog::open(&url).await.unwrap();
         let clock = TestClock::default();
         let options = JobOptions {
             poll: Duration::from_millis(50),
@@ -91,6 +88,14 @@ impl Node {
             clock: Arc::new(clock.reader()),
             ..JobOptions::default()
         };
+        Node::with(options, clock).await
+    }
+
+    /// A node with these options; `clock` says when [`Node::job`] makes a job due.
+    async fn with(options: JobOptions, clock: TestClock) -> Node {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("catalog.db").display());
+        let catalog = Catalog::open(&url).await.unwrap();
         let queue = JobQueue::new(catalog.clone(), options);
         let work = Arc::new(Work::default());
         let metrics = JobMetrics::new(&prometheus::Registry::new()).unwrap();
@@ -249,29 +254,24 @@ async fn a_shutdown_releases_what_is_not_done() {
 
 #[tokio::test]
 async fn a_handler_that_does_not_listen_is_cut_off() {
-    let folder = tempfile::tempdir().unwrap();
-    let url = format!("sqlite:{}", folder.path().join("catalog.db").display());
-    let catalog = Catalog::open(&url).await.unwrap();
     let options = JobOptions {
         lease: Duration::from_millis(300),
         stop_within: Duration::from_millis(400),
         ..JobOptions::default()
     };
-    let queue = JobQueue::new(catalog.clone(), options);
-    let work = Arc::new(Work::default());
-    let metrics = JobMetrics::new(&prometheus::Registry::new()).unwrap();
-    let jobs = Jobs::start(&queue, vec![Arc::new(Handler(work.clone()))], &metrics);
+    let node = Node::with(options, TestClock::default()).await;
     let job = NewJob {
-        kind: KIND,
-        key: "a".to_owned(),
-        org: OrgId(1),
         repo: None,
-        payload: "deaf".to_owned(),
-        payload_if_pending: None,
         due_at_ms: 0,
-        give_up_ms: GIVE_UP_MS,
+        ..node.job("a", "deaf")
     };
-    queue.enqueue(job).await.unwrap();
+    node.queue.enqueue(job).await.unwrap();
+    let Node {
+        jobs,
+        catalog,
+        work,
+        ..
+    } = node;
     while work.begun.lock().unwrap().is_empty() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -284,28 +284,23 @@ async fn a_handler_that_does_not_listen_is_cut_off() {
 
 #[tokio::test]
 async fn a_forgotten_job_is_stopped() {
-    let folder = tempfile::tempdir().unwrap();
-    let url = format!("sqlite:{}", folder.path().join("catalog.db").display());
-    let catalog = Catalog::open(&url).await.unwrap();
     let options = JobOptions {
         lease: Duration::from_millis(300),
         ..JobOptions::default()
     };
-    let queue = JobQueue::new(catalog.clone(), options);
-    let work = Arc::new(Work::default());
-    let metrics = JobMetrics::new(&prometheus::Registry::new()).unwrap();
-    let jobs = Jobs::start(&queue, vec![Arc::new(Handler(work.clone()))], &metrics);
+    let node = Node::with(options, TestClock::default()).await;
     let job = NewJob {
-        kind: KIND,
-        key: "a".to_owned(),
-        org: OrgId(1),
         repo: None,
-        payload: "wait".to_owned(),
-        payload_if_pending: None,
         due_at_ms: 0,
-        give_up_ms: GIVE_UP_MS,
+        ..node.job("a", "wait")
     };
-    queue.enqueue(job).await.unwrap();
+    node.queue.enqueue(job).await.unwrap();
+    let Node {
+        jobs,
+        catalog,
+        work,
+        ..
+    } = node;
     let runs = async |count| {
         for _ in 0..500 {
             if work.running.load(Ordering::SeqCst) == count {

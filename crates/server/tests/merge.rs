@@ -594,3 +594,29 @@ async fn a_conflict_shows_the_base_that_crossing_merges_have() {
     let merged = merge(&server, request("theirs", "main")).await.expect(409);
     assert_eq!(merged.body["conflict_paths"], json!(["f"]));
 }
+
+#[tokio::test]
+async fn merges_take_turns_and_have_bounds() {
+    let server = TestServer::with_limits(|limits| limits.merged_bytes = 100).await;
+    server.create("a").await;
+    let lines = "a line of twenty by\n".repeat(6);
+    server.put("a", "x", &format!("1\n{lines}1\n")).await;
+    let theirs = put(&server, "topic", "x", &format!("1\n{lines}2\n")).await;
+    server.put("a", "x", &format!("2\n{lines}1\n")).await;
+    let shown = preview(&server, "source_branch=topic&target_branch=main").await;
+    let merged = merge(&server, request("topic", "main")).await;
+    let pick = json!({ "commit": theirs, "target_branch": "main" });
+    let writer = Token::write("a");
+    let picked = server.post("/repos/cherry-pick", &writer, &pick).await;
+    for refused in [shown, merged, picked] {
+        let refused = refused.expect(413);
+        assert_eq!(refused.code(), "too_large");
+        let told = refused.error();
+        assert!(told.contains("100 bytes"), "{told}");
+    }
+    // What both sides changed is counted alone for a merge: the file itself may be larger.
+    put(&server, "other", "z", "z\n").await;
+    merge(&server, request("other", "main")).await.expect(200);
+    let turns = "packhouse_turn_wait_seconds_count{kind=\"merge\"}";
+    assert_eq!(server.metric(turns).await, Some(3.0));
+}

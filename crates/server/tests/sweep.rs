@@ -27,6 +27,18 @@ fn packs_in(folder: &Path, found: &mut BTreeSet<String>) {
     }
 }
 
+/// A server that sweeps all the time, by the clock beside it.
+async fn sweeping() -> (TestClock, TestServer) {
+    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_millis();
+    let clock = TestClock::at(i64::try_from(now).unwrap());
+    let server = TestServer::with(|config| {
+        config.sweep.every = Duration::from_millis(50);
+        config.sweep.options.clock = Arc::new(clock.reader());
+    })
+    .await;
+    (clock, server)
+}
+
 async fn id_of(server: &TestServer, name: &str) -> RepoId {
     let catalog = server.server.hosted().catalog();
     catalog.repo(server.org, name).await.unwrap().unwrap().id
@@ -61,13 +73,7 @@ pub(crate) async fn counted(server: &TestServer, counter: &str, least: u64) {
 
 #[tokio::test]
 async fn a_fork_can_be_cloned_after_its_deleted_source_was_swept() {
-    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_millis();
-    let clock = TestClock::at(i64::try_from(now).unwrap());
-    let server = TestServer::with(|config| {
-        config.sweep.every = Duration::from_millis(50);
-        config.sweep.options.clock = Arc::new(clock.reader());
-    })
-    .await;
+    let (clock, server) = sweeping().await;
     server.create("source").await;
     let checkout = Checkout::init().await;
     push(&server, &checkout, "source", "shared").await;
@@ -133,13 +139,7 @@ async fn a_fork_can_be_cloned_after_its_deleted_source_was_swept() {
 
 #[tokio::test]
 async fn what_no_branch_has_reached_for_two_weeks_is_dropped_and_what_came_back_is_not() {
-    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_millis();
-    let clock = TestClock::at(i64::try_from(now).unwrap());
-    let server = TestServer::with(|config| {
-        config.sweep.every = Duration::from_millis(50);
-        config.sweep.options.clock = Arc::new(clock.reader());
-    })
-    .await;
+    let (clock, server) = sweeping().await;
     server.create("site").await;
     let checkout = Checkout::init().await;
     push(&server, &checkout, "site", "kept").await;

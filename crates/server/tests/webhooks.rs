@@ -274,6 +274,84 @@ async fn what_cannot_be_delivered_to_is_refused() {
     assert!(refused.expect(409).error().contains("50"));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn webhooks_created_at_once_do_not_pass_the_bound() {
+    let server = Arc::new(TestServer::with_repo("a").await);
+    for token in [of_repo("a"), of_org()] {
+        let mut creations = tokio::task::JoinSet::new();
+        for _ in 0..80 {
+            let (server, token) = (server.clone(), token.clone());
+            creations.spawn(async move {
+                let body = json!({ "url": "https://example.com/" });
+                server.post("/webhooks", &token, &body).await.status
+            });
+        }
+        let answers = creations.join_all().await;
+        let created = answers.iter().filter(|status| **status == 201).count();
+        let refused = answers.iter().filter(|status| **status == 409).count();
+        assert_eq!((created, refused), (50, 30));
+    }
+}
+
+#[tokio::test]
+async fn a_redelivery_is_recorded_though_nobody_waits_for_it() {
+    let server = TestServer::with(|config| {
+        quick(config);
+        config.webhooks.timeout = Duration::from_secs(1);
+    })
+    .await;
+    server.create("a").await;
+    let mut receiver = Receiver::with(|number| (number == 0).then_some(200)).await;
+    let made = subscribe(&server, &of_repo("a"), json!({ "url": receiver.url() })).await;
+    let id = text(&made["id"]);
+    server.put("a", "x", "1").await;
+    receiver.next().await;
+    let log = deliveries(&server, &of_repo("a"), id, |log| !log.is_empty()).await;
+    let path = format!(
+        "/webhooks/{id}/deliveries/{}/redeliver",
+        text(&log[0]["id"])
+    );
+    let (token, body) = (of_repo("a"), json!({}));
+    let left = tokio::time::timeout(
+        Duration::from_millis(300),
+        server.post(&path, &token, &body),
+    );
+    assert!(left.await.is_err());
+    receiver.next().await;
+    let log = deliveries(&server, &of_repo("a"), id, |log| log[0]["attempts"] == 2).await;
+    assert!(log[0]["failure"].is_string(), "{}", log[0]);
+}
+
+#[tokio::test]
+async fn redeliveries_take_turns() {
+    let server = TestServer::with(|config| {
+        quick(config);
+        config.limits.redeliveries = 1;
+        config.limits.queue_wait = Duration::from_millis(100);
+    })
+    .await;
+    server.create("a").await;
+    let mut receiver = Receiver::with(|number| (number == 0).then_some(200)).await;
+    let made = subscribe(&server, &of_repo("a"), json!({ "url": receiver.url() })).await;
+    let id = text(&made["id"]);
+    server.put("a", "x", "1").await;
+    receiver.next().await;
+    let log = deliveries(&server, &of_repo("a"), id, |log| !log.is_empty()).await;
+    let path = format!(
+        "/webhooks/{id}/deliveries/{}/redeliver",
+        text(&log[0]["id"])
+    );
+    let (token, body) = (of_repo("a"), json!({}));
+    let redeliver = || server.post(&path, &token, &body);
+    let left = tokio::time::timeout(Duration::from_millis(300), redeliver());
+    assert!(left.await.is_err());
+    receiver.next().await;
+    // The receiver has the first one still, though nobody waits for its answer here.
+    let refused = redeliver().await.expect(429);
+    assert_eq!(refused.code(), "rate_limited");
+    assert!(refused.error().contains("redeliveries"), "{}", refused.body);
+}
+
 #[tokio::test]
 async fn a_name_of_this_machine_is_not_connected_to() {
     let mut receiver = Receiver::start().await;
@@ -423,7 +501,7 @@ async fn after_a_day_an_event_is_given_up_and_the_queue_goes_on() {
     })
     .await;
     server.create("a").await;
-    let mut receiver = Receiver::with(|number| Some(if number < 2 { 500 } else { 200 })).await;
+    let mut receiver = Receiver::with(|number| Some(if number < 3 { 500 } else { 200 })).await;
     let made = subscribe(&server, &of_repo("a"), json!({ "url": receiver.url() })).await;
     let lost = server.put("a", "x", "1").await;
     let kept = server.put("a", "x", "2").await;
@@ -433,9 +511,13 @@ async fn after_a_day_an_event_is_given_up_and_the_queue_goes_on() {
     assert!(receiver.is_silent().await);
     clock.advance(24 * 3_600_000);
     assert_eq!(receiver.next().await.after(), lost);
+    // That it waited for a day does not count against the next one.
+    assert_eq!(receiver.next().await.after(), kept);
+    assert!(receiver.is_silent().await);
+    clock.advance(61_000);
     assert_eq!(receiver.next().await.after(), kept);
     let log = deliveries(&server, &of_repo("a"), text(&made["id"]), |log| {
-        log.len() == 2
+        log.len() == 2 && log.iter().all(|row| row["state"] != "retrying")
     })
     .await;
     let states: Vec<_> = log.iter().map(|row| text(&row["state"])).collect();
@@ -524,6 +606,39 @@ async fn a_replay_delivers_everything_after_an_event_again() {
         replay(wrong).await.expect(400);
     }
     assert!(receiver.is_silent().await);
+}
+
+#[tokio::test]
+async fn replayed_events_are_retried_however_old_they_are() {
+    let clock = TestClock::at(now() * 1000);
+    let reader = clock.reader();
+    let server = TestServer::with(|config| {
+        quick(config);
+        config.webhooks.clock = Clock::new(reader);
+    })
+    .await;
+    server.create("a").await;
+    let mut wanted = vec![];
+    for number in 0..3 {
+        wanted.push(server.put("a", "x", &number.to_string()).await);
+    }
+    clock.advance(2 * 24 * 3_600_000);
+    let mut receiver = Receiver::with(|number| Some(if number < 3 { 503 } else { 200 })).await;
+    let made = subscribe(&server, &of_repo("a"), json!({ "url": receiver.url() })).await;
+    let path = format!("/webhooks/{}/replay", text(&made["id"]));
+    let everything = json!({ "after": "0" });
+    server
+        .post(&path, &of_repo("a"), &everything)
+        .await
+        .expect(200);
+    let mut taken = vec![];
+    while taken.len() < wanted.len() {
+        let received = receiver.next().await;
+        if received.status == 200 {
+            taken.push(received.after());
+        }
+    }
+    assert_eq!(taken, wanted);
 }
 
 #[tokio::test]

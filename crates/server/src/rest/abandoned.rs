@@ -9,7 +9,7 @@ pub(super) struct Abandoned(Arc<AtomicBool>);
 
 impl Abandoned {
     /// Whether the request is gone, to be asked by the work.
-    pub(super) fn flag(&self) -> impl Fn() -> bool + Send + use<> {
+    pub(super) fn flag(&self) -> impl Fn() -> bool + Send + Sync + use<> {
         let flag = self.0.clone();
         move || flag.load(Ordering::Relaxed)
     }

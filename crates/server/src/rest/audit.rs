@@ -52,7 +52,7 @@ pub(crate) async fn list_all(
         None => vec![AuditOf::Org(caller.org())],
     };
     let of = non_blank(query.repo.as_deref()).unwrap_or_default();
-    listed(&state, logs, of, &query).await
+    listed(&state, &caller, logs, of, &query).await
 }
 
 /// Lists what was done to the repository that the token names, and to deleted ones of its name, newest first.
@@ -72,7 +72,7 @@ pub(crate) async fn list(
     caller.need(Scope::RepoWrite)?;
     let catalog = state.hosted.catalog();
     let logs = logs_of(catalog, caller.org(), caller.repo()?).await?;
-    listed(&state, logs, caller.repo()?, &query.into()).await
+    listed(&state, &caller, logs, caller.repo()?, &query.into()).await
 }
 
 /// The logs of the repositories of that name, the newest first. One is deleted before the next is created, so their logs
@@ -136,6 +136,7 @@ impl Filter<'_> {
 
 async fn listed(
     state: &AppState,
+    caller: &Caller,
     logs: Vec<AuditOf>,
     of: &str,
     query: &AuditQuery,
@@ -149,7 +150,7 @@ async fn listed(
     }
     let asked = [&query.who, &query.kind, &query.since, &query.until];
     let asked = asked.map(|asked| non_blank(asked.as_deref()).unwrap_or_default());
-    let list = List::new("audit", &[&[of][..], &asked].concat());
+    let list = List::of_org("audit", caller.org(), &[&[of][..], &asked].concat());
     let place = list.after_as(query.cursor.as_deref(), |place| parse_place(place, &logs))?;
     let mut place = place.unwrap_or((0, AuditCursor::START));
     let mut entries = Vec::new();

@@ -96,17 +96,26 @@ pub(crate) async fn redeliver(
     let event = event_of(&state, &row).await?.ok_or_else(missing)?;
     let (org_name, repo_name) = catalog.repo_names(repo).await?.ok_or_else(missing)?;
     let message = message(&event, &repo_name, &org_name);
-    let mut sent = state.webhooks.send_now(&hook, &event, &message).await;
-    if sent.state != DeliveryState::Delivered {
-        // Whether it is tried again is for its queue to say, and that has not changed.
-        sent.state = row.last.state;
-    }
     let entry = NewAuditEntry {
         detail: Some(json!({ "delivery": delivery }).to_string()),
         ..entry(&caller, "webhook.redeliver", &hook)
     };
-    let audited = catalog.audited(entry);
-    audited.record_delivery(hook.id, repo, sent).await?;
+    let turn = state.redeliveries.take(&caller.turn_for()).await?;
+    // A task of its own: what was sent is recorded though the client is gone by then.
+    let sending = tokio::spawn({
+        let (state, hook, event) = (state.clone(), hook.clone(), event.clone());
+        async move {
+            let _turn = turn;
+            let mut sent = state.webhooks.send_now(&hook, &event, &message).await;
+            if sent.state != DeliveryState::Delivered {
+                // Whether it is tried again is for its queue to say, and that has not changed.
+                sent.state = row.last.state;
+            }
+            let audited = state.hosted.catalog().audited(entry);
+            audited.record_delivery(hook.id, repo, sent).await
+        }
+    });
+    sending.await??;
     let row = catalog
         .delivery(hook.id, repo, generation, ordinal)
         .await?

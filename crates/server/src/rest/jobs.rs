@@ -64,7 +64,7 @@ async fn listed(
 ) -> Result<Json<ListedJobs>, ApiError> {
     let limit = page::limit(query.limit, 20, 100);
     let of = repo.map(|repo| repo.to_string());
-    let list = List::new("jobs", &[of.as_deref().unwrap_or_default()]);
+    let list = List::of_org("jobs", caller.org(), &[of.as_deref().unwrap_or_default()]);
     let before = list.after_as(query.cursor.as_deref(), |id| id.parse().ok())?;
     let catalog = state.hosted.catalog();
     let mut rows = catalog

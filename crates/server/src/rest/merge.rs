@@ -8,9 +8,10 @@ use packhouse_api::{
     MergeStrategy, MergeTarget, MergedBranches, PreviewMergeQuery,
 };
 use packhouse_object::{BString, ObjectId};
-use packhouse_repo::merge::MergeError;
+use packhouse_repo::merge::{MergeError, StopMerge};
 use packhouse_repo::{self as repo, MergeBranchError, preview_merge};
 
+use super::abandoned::Abandoned;
 use super::commit_pack::{message, signature};
 use super::input::{self, Query, non_blank, read_json};
 use super::{merge_preview, namespace};
@@ -57,26 +58,32 @@ pub(crate) async fn merge(
         let person = person.as_ref();
         person.map(|person| signature(field, person)).transpose()
     };
-    let merged = repository
-        .merge_branch(repo::MergeBranch {
-            source: source.1,
-            target,
-            strategy: match request.strategy {
-                MergeStrategy::Merge => repo::MergeStrategy::Merge,
-                MergeStrategy::FfOnly => repo::MergeStrategy::FastForwardOnly,
-                MergeStrategy::FfPrefer => repo::MergeStrategy::FastForwardPreferred,
-            },
-            squash: request.squash,
-            allow_unrelated: request.allow_unrelated_histories,
-            expected_target,
-            message,
-            author: person("author", &request.author)?,
-            committer: person("committer", &request.committer)?,
-            policy: state.policy(&caller).await?,
-            who: caller.who().to_owned(),
-        })
-        .await
-        .map_err(refused)?;
+    let turn = state.merges.take(&caller.turn_for()).await;
+    let turn = turn.map_err(ApiError::from)?;
+    let asked = repo::MergeBranch {
+        source: source.1,
+        target,
+        strategy: match request.strategy {
+            MergeStrategy::Merge => repo::MergeStrategy::Merge,
+            MergeStrategy::FfOnly => repo::MergeStrategy::FastForwardOnly,
+            MergeStrategy::FfPrefer => repo::MergeStrategy::FastForwardPreferred,
+        },
+        squash: request.squash,
+        allow_unrelated: request.allow_unrelated_histories,
+        expected_target,
+        message,
+        author: person("author", &request.author)?,
+        committer: person("committer", &request.committer)?,
+        merged_bytes: state.limits.merged_bytes,
+        policy: state.policy(&caller).await?,
+        who: caller.who().to_owned(),
+    };
+    // A task of its own, so that the turn is not free again before the work is over, whoever has left meanwhile.
+    let merging = tokio::spawn(async move {
+        let _turn = turn;
+        repository.merge_branch(asked).await
+    });
+    let merged = merging.await?.map_err(refused)?;
     Ok(Json(MergedBranches {
         result: result(merged.kind),
         commit_sha: merged.new.to_string(),
@@ -125,9 +132,14 @@ pub(crate) async fn preview(
     let with_content = query.include_content == Some(true);
     let turn = state.diffs.take(&caller.turn_for()).await;
     let turn = turn.map_err(ApiError::from)?;
+    let abandoned = Abandoned::default();
+    let bounds = repo::MergeBounds {
+        merged_bytes: state.limits.merged_bytes,
+        stop: Some(StopMerge::when(abandoned.flag())),
+    };
     let found = tokio::task::spawn_blocking(move || {
         let _turn = turn;
-        let found = preview_merge(&view, &source, &target).map_err(refused)?;
+        let found = preview_merge(&view, &source, &target, bounds).map_err(refused)?;
         let shown = merge_preview::show(&found, with_content)?;
         Ok::<_, MergeFailure>((found, shown))
     });

@@ -1,5 +1,7 @@
 //! Pages of a list.
 
+use std::fmt::Display;
+
 use packhouse_object::BString;
 
 use super::input::shown;
@@ -39,6 +41,12 @@ impl List {
         }
         let mark = hasher.finalize().to_hex()[..8].to_owned();
         List { word, mark }
+    }
+
+    /// The same of a list that every organisation has: here it is that of `org`.
+    pub(super) fn of_org(word: &'static str, org: impl Display, asked: &[&str]) -> List {
+        let org = org.to_string();
+        List::new(word, &[&[&*org][..], asked].concat())
     }
 
     /// The cursor of the list behind `place`. Where that is not UTF-8 it stands there in hexadecimal digits.

@@ -65,29 +65,35 @@ async fn replay(
         let person = person.as_ref();
         person.map(|person| signature(field, person)).transpose()
     };
-    let replayed = repository
-        .replay(repo::Replay {
-            kind,
-            commits: commits(&request)?,
-            namespace: namespace(Some(request.source_is_ephemeral)),
-            target,
-            mainline: request.mainline,
-            allow_empty: request.allow_empty,
-            record_origin: request.record_origin,
-            expected_target: non_blank(request.expected_target_sha.as_deref())
-                .map(|sha| input::commit_id("expected_target_sha", sha))
-                .transpose()?,
-            message: non_blank(request.commit_message.as_deref())
-                .map(message)
-                .transpose()?,
-            author: person("author", &request.author)?,
-            committer: person("committer", &request.committer)?,
-            now: time::now_seconds(),
-            policy: caller.policy().clone(),
-            who: caller.who().to_owned(),
-        })
-        .await
-        .map_err(refused)?;
+    let turn = state.merges.take(&caller.turn_for()).await;
+    let turn = turn.map_err(ApiError::from)?;
+    let asked = repo::Replay {
+        kind,
+        commits: commits(&request)?,
+        namespace: namespace(Some(request.source_is_ephemeral)),
+        target,
+        mainline: request.mainline,
+        allow_empty: request.allow_empty,
+        record_origin: request.record_origin,
+        expected_target: non_blank(request.expected_target_sha.as_deref())
+            .map(|sha| input::commit_id("expected_target_sha", sha))
+            .transpose()?,
+        message: non_blank(request.commit_message.as_deref())
+            .map(message)
+            .transpose()?,
+        author: person("author", &request.author)?,
+        committer: person("committer", &request.committer)?,
+        now: time::now_seconds(),
+        policy: caller.policy().clone(),
+        merged_bytes: state.limits.merged_bytes,
+        who: caller.who().to_owned(),
+    };
+    // A task of its own, so that the turn is not free again before the work is over, whoever has left meanwhile.
+    let replaying = tokio::spawn(async move {
+        let _turn = turn;
+        repository.replay(asked).await
+    });
+    let replayed = replaying.await?.map_err(refused)?;
     let commit = |commit: &repo::ReplayedCommit| ReplayedCommit {
         source_sha: commit.source.to_string(),
         commit_sha: commit.made.map(|id| id.to_string()),

@@ -166,7 +166,7 @@ pub(crate) async fn list(
         .as_deref()
         .map(str::trim)
         .filter(|part| !part.is_empty());
-    let list = List::new("repos", &[part.unwrap_or_default()]);
+    let list = List::of_org("repos", caller.org(), &[part.unwrap_or_default()]);
     let after = list.after_as(query.cursor.as_deref(), |name| {
         (!name.contains('\0')).then(|| name.to_owned())
     })?;

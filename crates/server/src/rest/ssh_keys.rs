@@ -113,7 +113,11 @@ pub(crate) async fn list(
     let level = Level::to_read(&state, &caller).await?;
     let limit = page::limit(query.limit, 20, 100);
     let level_id = level.repo().map(|repo| repo.to_string());
-    let list = List::new("ssh-keys", &[level_id.as_deref().unwrap_or_default()]);
+    let list = List::of_org(
+        "ssh-keys",
+        caller.org(),
+        &[level_id.as_deref().unwrap_or_default()],
+    );
     let after = list.after_as(query.cursor.as_deref(), |place| Some(place.to_owned()))?;
     let mut rows = state
         .hosted

@@ -58,10 +58,6 @@ pub(crate) async fn create(
         None => new_secret().ok_or_else(|| ApiError::internal("no random bytes"))?,
     };
     let catalog = state.hosted.catalog();
-    if catalog.count_hooks(caller.org(), level.repo()).await? >= MAX_WEBHOOKS {
-        let message = format!("there are {MAX_WEBHOOKS} webhooks already; delete one first");
-        return Err(ApiError::new(ErrorCode::Conflict, message));
-    }
     let hook = NewHook {
         org: caller.org(),
         repo: level.repo(),
@@ -71,8 +67,12 @@ pub(crate) async fn create(
     };
     let hook = catalog
         .audited(entry_of(&caller, "webhook.create", &hook))
-        .create_hook(hook)
-        .await?;
+        .create_hook_of(hook, MAX_WEBHOOKS)
+        .await?
+        .ok_or_else(|| {
+            let message = format!("there are {MAX_WEBHOOKS} webhooks already; delete one first");
+            ApiError::new(ErrorCode::Conflict, message)
+        })?;
     state.webhooks.hooks_changed();
     let secret = Some(hook.secret.clone());
     let webhook = Webhook {
@@ -98,7 +98,11 @@ pub(crate) async fn list(
     let level = Level::to_read(&state, &caller).await?;
     let limit = page::limit(query.limit, 20, 100);
     let level_id = level.repo().map(|repo| repo.to_string());
-    let list = List::new("webhooks", &[level_id.as_deref().unwrap_or_default()]);
+    let list = List::of_org(
+        "webhooks",
+        caller.org(),
+        &[level_id.as_deref().unwrap_or_default()],
+    );
     let after = list.after_as(query.cursor.as_deref(), parse_hook)?;
     let after = after.unwrap_or(HookId(0));
     let mut hooks = state

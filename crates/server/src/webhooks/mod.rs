@@ -3,7 +3,8 @@
 //! What always holds:
 //!
 //! - The events of a repository reach a receiver in their order, each at least once, under an id that stays the same.
-//!   An event is done with when the receiver answered 2xx, or when it has failed for [`WebhookOptions::give_up`].
+//!   An event is done with when the receiver answered 2xx, or when it fails [`WebhookOptions::give_up`] after it failed first,
+//!   however old it was then.
 //! - What is left to do is in the catalog. A node holds a lease while it works on a queue (one repository's events for
 //!   one webhook); when it is gone, another takes over. A node that is told to stop gives its queues back.
 //! - Memory is bounded: queues that wait are in the catalog, and only a bounded number of them in memory too.

@@ -13,7 +13,7 @@ pub struct WebhookOptions {
     pub first_retry: Duration,
     /// Longest pause between two attempts.
     pub longest_retry: Duration,
-    /// How old an event may get before a failed attempt is its last.
+    /// How long an event may go on failing before a failed attempt is its last.
     pub give_up: Duration,
     /// How long the log of deliveries, and events that moved no ref, are kept.
     pub retention: Duration,

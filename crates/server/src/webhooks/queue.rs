@@ -51,6 +51,8 @@ struct Held<'w> {
     org_name: String,
     done: (i64, i64),
     failures: i64,
+    /// When the event that is next failed first.
+    failing_since_ms: Option<i64>,
     until_ms: i64,
     unrecorded: Vec<Delivery>,
     recorded_ms: i64,
@@ -108,6 +110,7 @@ impl Worker {
                 holder: self.holder.clone(),
                 done: queue.done,
                 failures: 0,
+                failing_since_ms: None,
                 release: Release::Idle { now_ms },
                 deliveries: Vec::new(),
             };
@@ -125,6 +128,7 @@ impl Worker {
             org_name,
             done,
             failures: queue.failures,
+            failing_since_ms: queue.failing_since_ms,
             until_ms,
             unrecorded: Vec::new(),
             recorded_ms: now_ms,
@@ -152,6 +156,7 @@ impl Held<'_> {
                 }
                 self.done = (event.position.generation, event.position.ordinal);
                 self.failures = 0;
+                self.failing_since_ms = None;
             }
         }
     }
@@ -224,7 +229,9 @@ impl Held<'_> {
             self.note(delivery);
             return None;
         }
-        if now_ms - event.at_ms >= millis(options.give_up) {
+        // Not by the age of the event: one that waited behind another, or is replayed, has as long as a new one.
+        let since_ms = *self.failing_since_ms.get_or_insert(now_ms);
+        if now_ms - since_ms >= millis(options.give_up) {
             worker.counters.attempted(Outcome::GivenUp);
             tracing::warn!(hook = %self.hook.id, repo = %self.repo, "gave up delivering an event");
             delivery.state = DeliveryState::Failed;
@@ -270,6 +277,7 @@ impl Held<'_> {
             holder: self.worker.holder.clone(),
             done: self.done,
             failures: self.failures,
+            failing_since_ms: self.failing_since_ms,
             release,
             deliveries: std::mem::take(&mut self.unrecorded),
         };
