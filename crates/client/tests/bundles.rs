@@ -212,20 +212,20 @@ fn backups_and_restores_know_bundles_by_their_names() {
         dry_run: true,
         ..MirrorOptions::default()
     };
-    assert_eq!(backup(&store, &text(&path), &dry).unwrap().add.len(), 5);
+    assert_eq!(backup(&store, text(&path), &dry).unwrap().add.len(), 5);
     assert!(!path.exists());
-    let diff = backup(&store, &text(&path), &MirrorOptions::default()).unwrap();
+    let diff = backup(&store, text(&path), &MirrorOptions::default()).unwrap();
     assert_eq!(diff.add.len(), 5);
-    assert!(backup(&store, &text(&path), &dry).unwrap().in_sync());
+    assert!(backup(&store, text(&path), &dry).unwrap().in_sync());
 
     let other = world.store("other");
     let main = store.branches().get("main").unwrap();
     drop(main);
-    assert_eq!(restore(&other, &text(&path), &dry).unwrap().add.len(), 5);
+    assert_eq!(restore(&other, text(&path), &dry).unwrap().add.len(), 5);
     assert_eq!(git_of(&other).refs(), "");
     restore(
         &other,
-        &format!("file://{}", text(&path)),
+        format!("file://{}", text(&path)),
         &MirrorOptions::default(),
     )
     .unwrap();
@@ -234,7 +234,7 @@ fn backups_and_restores_know_bundles_by_their_names() {
     let main = other.branches().get("main").unwrap();
     other.branches().set("ours", &main).unwrap();
     assert!(
-        restore(&other, &text(&path), &MirrorOptions::default())
+        restore(&other, text(&path), &MirrorOptions::default())
             .unwrap()
             .in_sync()
     );
@@ -246,13 +246,13 @@ fn backups_and_restores_know_bundles_by_their_names() {
         ..MirrorOptions::default()
     };
     let odd = world.path("odd-name");
-    backup(&store, &text(&odd), &squash).unwrap();
+    backup(&store, text(&odd), &squash).unwrap();
     source.run(&["bundle", "verify", &text(&odd)]);
     let refused = MirrorOptions {
         squash: true,
         ..MirrorOptions::default()
     };
-    let error = backup(&store, &text(&world.path("y.git")), &refused).unwrap_err();
+    let error = backup(&store, text(&world.path("y.git")), &refused).unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Value);
 }
 

@@ -47,7 +47,7 @@ fn a_restore_that_is_cut_off_leaves_nothing() {
     let store = world.store("store");
     restore(
         &store,
-        &world.url("source", Way::Path),
+        world.url("source", Way::Path),
         &world.options(Way::Path),
     )
     .unwrap();
@@ -104,10 +104,10 @@ fn a_full_disk_moves_nothing_and_there_is_no_trace_of_it() {
     for error in [
         restore(&here, &url, &options).unwrap_err(),
         backup(&full, &to, &options).unwrap_err(),
-        backup(&full, &bundle.display().to_string(), &options).unwrap_err(),
+        backup(&full, bundle.display().to_string(), &options).unwrap_err(),
         backup(
             &full,
-            &disk.path().join("new.git").display().to_string(),
+            disk.path().join("new.git").display().to_string(),
             &options,
         )
         .unwrap_err(),
@@ -171,7 +171,7 @@ fn a_push_that_is_cut_off_moves_nothing_or_all() {
     let store = world.store("store");
     restore(
         &store,
-        &world.url("source", Way::Path),
+        world.url("source", Way::Path),
         &world.options(Way::Path),
     )
     .unwrap();
@@ -229,7 +229,7 @@ fn silence_ends_after_a_while() {
         let mut options = world.options(Way::Http);
         options.remote.idle_timeout = Duration::from_millis(600);
         let begun = Instant::now();
-        let error = restore(&store, &format!("{scheme}://{address}/x.git"), &options).unwrap_err();
+        let error = restore(&store, format!("{scheme}://{address}/x.git"), &options).unwrap_err();
         assert!(error.to_string().contains("in time"), "{error}");
         assert_eq!(error.kind(), StoreErrorKind::Os);
         assert!(begun.elapsed() < Duration::from_secs(10));
@@ -257,7 +257,7 @@ fn a_caller_that_gives_up_is_not_kept_waiting() {
             ..world.options(Way::Http)
         };
         let begun = Instant::now();
-        let error = restore(&store, &format!("{scheme}://{address}/x.git"), &options).unwrap_err();
+        let error = restore(&store, format!("{scheme}://{address}/x.git"), &options).unwrap_err();
         assert_eq!(error.to_string(), "cancelled");
         assert_eq!(error.kind(), StoreErrorKind::Runtime);
         assert!(begun.elapsed() < Duration::from_secs(10));

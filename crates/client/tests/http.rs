@@ -64,14 +64,14 @@ fn credentials_of_the_url_or_of_a_source_open_the_server() {
 
     let in_url = url.replace("http://", "http://me:secret@");
     let store = world.store("one");
-    restore(&store, &format!("{in_url}source.git"), &options).unwrap();
+    restore(&store, format!("{in_url}source.git"), &options).unwrap();
     assert_eq!(git_of(&store).refs(), source.refs());
 
     let (remote, known) = with_source(&world, "secret");
     options.remote = remote;
     let store = world.store("two");
-    restore(&store, &format!("{url}source.git"), &options).unwrap();
-    backup(&store, &format!("{url}target.git"), &options).unwrap();
+    restore(&store, format!("{url}source.git"), &options).unwrap();
+    backup(&store, format!("{url}target.git"), &options).unwrap();
     assert_eq!(target.refs(), source.refs());
     let told = known.told.lock().unwrap();
     assert!(
@@ -90,10 +90,10 @@ fn wrong_credentials_are_named_so_and_not_shown() {
     let (remote, known) = with_source(&world, "hunter2");
     let mut options = world.options(Way::Http);
     let with_user = format!("{}source.git", url.replace("http://", "http://me:hunter2@"));
-    let nobody = restore(&store, &format!("{url}source.git"), &options).unwrap_err();
+    let nobody = restore(&store, format!("{url}source.git"), &options).unwrap_err();
     let in_url = restore(&store, &with_user, &options).unwrap_err();
     options.remote = remote;
-    let from_source = restore(&store, &format!("{url}source.git"), &options).unwrap_err();
+    let from_source = restore(&store, format!("{url}source.git"), &options).unwrap_err();
     for error in [&nobody, &in_url, &from_source] {
         assert!(
             error.to_string().starts_with("Authentication failed for '"),
@@ -161,7 +161,7 @@ fn redirects_that_lead_astray_are_refused() {
     }
     // Round and round.
     let url = world.serve(redirect_to("/y.git/info/refs?service=git-upload-pack"));
-    let error = restore(&store, &format!("{url}x.git"), &world.options(Way::Http)).unwrap_err();
+    let error = restore(&store, format!("{url}x.git"), &world.options(Way::Http)).unwrap_err();
     assert!(error.to_string().contains("redirects"), "{error}");
 }
 

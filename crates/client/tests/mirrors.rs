@@ -1,5 +1,6 @@
 //! What backups and restores do to refs.
 
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
 use packhouse_client::{MirrorOptions, RefSelection, backup, restore};
@@ -35,6 +36,48 @@ fn a_missing_local_target_becomes_a_bare_repository_but_not_in_a_dry_run() {
     assert_eq!(target.refs(), source.refs());
     assert_eq!(target.run(&["rev-parse", "--is-bare-repository"]), "true");
     target.fsck();
+}
+
+#[test]
+fn local_paths_are_any_bytes() {
+    let world = World::new();
+    let (store, source) = filled(&world);
+    for name in [&b"\xff/target-\xfe.git"[..], b"target-\xff.bundle"] {
+        let target = world.path("odd").join(OsStr::from_bytes(name));
+        std::fs::create_dir_all(target.parent().unwrap()).unwrap();
+        let options = MirrorOptions::default();
+        assert_eq!(backup(&store, &target, &options).unwrap().add.len(), 5);
+        assert!(target.exists());
+        let url = [b"file://", target.as_os_str().as_bytes()].concat();
+        for from in [target.as_os_str(), OsStr::from_bytes(&url)] {
+            let copy = world.store(&format!("copy-{}-{}", name.len(), from.len()));
+            restore(&copy, from, &options).unwrap();
+            assert_eq!(git_of(&copy).refs(), source.refs());
+            git_of(&copy).fsck();
+        }
+    }
+}
+
+/// The target may have the last good copy of it.
+#[test]
+fn a_ref_that_cannot_be_read_is_not_deleted_at_the_target() {
+    let world = World::new();
+    let (store, _) = filled(&world);
+    let url = world.path("target.git").display().to_string();
+    let branch = store.branches().names().unwrap().remove(0);
+    git_of(&store).run(&["branch", "kept", &branch]);
+    backup(&store, &url, &MirrorOptions::default()).unwrap();
+    std::fs::write(store.path().join("refs/heads/kept"), "").unwrap();
+    let refused = backup(&store, &url, &MirrorOptions::default()).unwrap_err();
+    assert!(
+        refused.to_string().contains("refs/heads/kept` is damaged"),
+        "{refused}"
+    );
+    assert!(
+        Git::at(world.path("target.git"))
+            .refs()
+            .contains("refs/heads/kept")
+    );
 }
 
 #[test]
@@ -299,7 +342,7 @@ fn a_backup_of_a_shallow_clone_is_refused_and_makes_nothing() {
             dry_run,
             ..MirrorOptions::default()
         };
-        let error = backup(&store, &target.display().to_string(), &options).unwrap_err();
+        let error = backup(&store, target.display().to_string(), &options).unwrap_err();
         assert!(error.to_string().contains("shallow"), "{name}: {error}");
         assert!(!target.exists());
     }
@@ -326,7 +369,7 @@ fn a_backup_that_fails_leaves_nothing_at_a_new_target() {
         ..MirrorOptions::default()
     };
     for target in [&missing, &empty] {
-        backup(&store, &target.display().to_string(), &options).unwrap_err();
+        backup(&store, target.display().to_string(), &options).unwrap_err();
     }
     let left: Vec<_> = std::fs::read_dir(world.path("targets"))
         .unwrap()
@@ -381,7 +424,7 @@ fn refs_whose_names_are_no_text_go_everywhere() {
     }
     let store = world.store("bundled");
     let bundle = world.path("all.bundle").display().to_string();
-    restore(&store, &path_of(&source), &MirrorOptions::default()).unwrap();
+    restore(&store, path_of(&source), &MirrorOptions::default()).unwrap();
     backup(&store, &bundle, &MirrorOptions::default()).unwrap();
     let again = world.store("again");
     restore(&again, &bundle, &MirrorOptions::default()).unwrap();

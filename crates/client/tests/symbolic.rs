@@ -13,7 +13,7 @@ fn with_copy(world: &World) -> (Store, Git) {
     let url = source.dir.display().to_string();
     restore(&store, &url, &MirrorOptions::default()).unwrap();
     let copy = world.bare("copy");
-    backup(&store, &url_of(&copy), &MirrorOptions::default()).unwrap();
+    backup(&store, url_of(&copy), &MirrorOptions::default()).unwrap();
     (store, copy)
 }
 
@@ -45,17 +45,17 @@ fn a_symbolic_ref_that_only_one_side_has_is_deleted_alone() {
         }
         let restored = restore(
             &store,
-            &world.path("source.git").display().to_string(),
+            world.path("source.git").display().to_string(),
             &MirrorOptions::default(),
         )
         .unwrap();
         assert_eq!((restored.total(), restored.delete.len()), (1, 1));
         assert_eq!(ours.refs(), refs);
-        let backed_up = backup(&store, &url_of(&copy), &MirrorOptions::default()).unwrap();
+        let backed_up = backup(&store, url_of(&copy), &MirrorOptions::default()).unwrap();
         assert_eq!((backed_up.total(), backed_up.delete.len()), (1, 1));
         assert_eq!(copy.refs(), refs);
         assert!(
-            backup(&store, &url_of(&copy), &MirrorOptions::default())
+            backup(&store, url_of(&copy), &MirrorOptions::default())
                 .unwrap()
                 .in_sync()
         );
@@ -76,7 +76,7 @@ fn a_symbolic_ref_goes_together_with_what_it_stands_for() {
     let diff = restore(&store, &source, &MirrorOptions::default()).unwrap();
     assert_eq!((diff.total(), diff.delete.len()), (2, 2));
     assert_eq!(git_of(&store).refs(), refs);
-    let diff = backup(&store, &url_of(&copy), &MirrorOptions::default()).unwrap();
+    let diff = backup(&store, url_of(&copy), &MirrorOptions::default()).unwrap();
     assert_eq!((diff.total(), diff.delete.len()), (2, 2));
     assert_eq!(copy.refs(), refs);
 }
@@ -89,7 +89,7 @@ fn a_symbolic_ref_that_agrees_stays_one() {
     store.branches().set("sym", &main).unwrap();
     symbolic(&copy, "refs/heads/sym", "refs/heads/main");
     assert!(
-        backup(&store, &url_of(&copy), &MirrorOptions::default())
+        backup(&store, url_of(&copy), &MirrorOptions::default())
             .unwrap()
             .in_sync()
     );
@@ -97,7 +97,7 @@ fn a_symbolic_ref_that_agrees_stays_one() {
     let side = store.branches().get("side").unwrap();
     store.branches().set("main", &side).unwrap();
     store.branches().set("sym", &side).unwrap();
-    let diff = backup(&store, &url_of(&copy), &MirrorOptions::default()).unwrap();
+    let diff = backup(&store, url_of(&copy), &MirrorOptions::default()).unwrap();
     assert_eq!((diff.total(), diff.update.len()), (2, 2));
     assert_eq!(copy.refs(), git_of(&store).refs());
     assert_eq!(leads_to(&copy, "refs/heads/sym"), "refs/heads/main");
@@ -124,7 +124,7 @@ fn a_symbolic_ref_that_differs_becomes_a_ref_of_its_own() {
         if store.branches().contains("sym").unwrap() {
             store.branches().delete("sym").unwrap();
         }
-        backup(&store, &url_of(&copy), &MirrorOptions::default()).unwrap();
+        backup(&store, url_of(&copy), &MirrorOptions::default()).unwrap();
         symbolic(&copy, "refs/heads/sym", "refs/heads/main");
 
         match main_to {
@@ -132,10 +132,10 @@ fn a_symbolic_ref_that_differs_becomes_a_ref_of_its_own() {
             None => store.branches().delete("main").unwrap(),
         }
         store.branches().set("sym", sym_to).unwrap();
-        backup(&store, &url_of(&copy), &MirrorOptions::default()).unwrap();
+        backup(&store, url_of(&copy), &MirrorOptions::default()).unwrap();
         assert_eq!(copy.refs(), git_of(&store).refs(), "{case}");
         assert!(
-            backup(&store, &url_of(&copy), &MirrorOptions::default())
+            backup(&store, url_of(&copy), &MirrorOptions::default())
                 .unwrap()
                 .in_sync(),
             "{case}"
@@ -151,7 +151,7 @@ fn a_symbolic_ref_to_nothing_is_replaced() {
     symbolic(&copy, "refs/heads/sym", "refs/heads/nowhere");
     let main = store.branches().get("main").unwrap();
     store.branches().set("sym", &main).unwrap();
-    let diff = backup(&store, &url_of(&copy), &MirrorOptions::default()).unwrap();
+    let diff = backup(&store, url_of(&copy), &MirrorOptions::default()).unwrap();
     assert_eq!(diff.add.len(), 1);
     assert_eq!(copy.refs(), git_of(&store).refs());
 }
@@ -167,7 +167,7 @@ fn chosen_refs_and_additions_move_no_other_ref() {
         refs: RefSelection::Names(vec![("side".to_owned(), Some("sym".to_owned()))]),
         ..MirrorOptions::default()
     };
-    backup(&store, &url_of(&copy), &options).unwrap();
+    backup(&store, url_of(&copy), &options).unwrap();
     assert_eq!(copy.run(&["rev-parse", "main"]), before);
     assert_eq!(copy.run(&["rev-parse", "sym"]), side.commit().to_string());
 
@@ -178,7 +178,7 @@ fn chosen_refs_and_additions_move_no_other_ref() {
         additive: true,
         ..MirrorOptions::default()
     };
-    backup(&store, &url_of(&copy), &options).unwrap();
+    backup(&store, url_of(&copy), &options).unwrap();
     assert_eq!(leads_to(&copy, "refs/heads/sym"), "refs/heads/main");
     assert_eq!(copy.run(&["rev-parse", "sym"]), side.commit().to_string());
 }

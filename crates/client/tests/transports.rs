@@ -52,7 +52,7 @@ fn a_backup_makes_the_other_side_the_same() {
         let store = world.store("store");
         restore(
             &store,
-            &source.dir.display().to_string(),
+            source.dir.display().to_string(),
             &world.options(way),
         )
         .unwrap();

@@ -51,6 +51,12 @@ impl Cache {
         &self.inner.config
     }
 
+    /// The names of those of its settings of Git ([`CacheConfig::git_config`]) that do nothing here, as they were given. Whoever
+    /// set them should be told.
+    pub fn unheeded_settings(&self) -> &[String] {
+        &self.inner.settings.unheeded
+    }
+
     /// Its folder, absolute and without symbolic links.
     pub fn root(&self) -> &std::path::Path {
         self.inner.root.path()

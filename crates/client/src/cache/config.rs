@@ -52,7 +52,7 @@ pub struct IgnoreRules {
 /// - those of `user`, `author`, `committer`, `pull` and `push`, and `core.autocrlf`: written to the configuration of
 ///   working trees.
 ///
-/// All others are left alone.
+/// All others do nothing, and [`Cache::unheeded_settings`](super::Cache::unheeded_settings) names them.
 pub const GIT_SETTINGS: &[&str] = &[
     "http.extraheader",
     "http.*.extraheader",

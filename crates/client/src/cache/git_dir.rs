@@ -15,9 +15,23 @@ use packhouse_repo::View;
 
 use super::CacheError;
 use super::mirror::branch_name;
+use super::seal::refs_digest;
 
 /// A `.git` with more files of packs is made anew: those that its mirror has no more use for stay in it.
 const FILES_MAX: usize = 250;
+
+/// All refs of a `.git` that was just made.
+pub(super) const PACKED_REFS: &str = "packed-refs";
+
+/// Files below `objects`, with their lengths.
+pub(super) type Linked = Vec<(String, u64)>;
+
+/// What a `.git` was given.
+pub(super) struct Given {
+    pub(super) objects: Linked,
+    /// Stands for its refs.
+    pub(super) refs: String,
+}
 
 /// Says which tree it is, beside Git's own files.
 pub(super) const TOKEN: &str = "packhouse-tree";
@@ -45,8 +59,8 @@ pub(super) struct GitDir<'a> {
 }
 
 impl GitDir<'_> {
-    /// Writes all but the index into a new folder.
-    pub(super) fn write(&self, git: &Path) -> Result<(), CacheError> {
+    /// Writes all but the index into a new folder, and says what that was.
+    pub(super) fn write(&self, git: &Path) -> Result<Given, CacheError> {
         for folder in [
             "objects/info",
             "objects/pack",
@@ -56,9 +70,10 @@ impl GitDir<'_> {
         ] {
             make_folder(&git.join(folder))?;
         }
-        link_objects(&self.mirror.join("objects"), &git.join("objects"))?;
+        let objects = link_objects(&self.mirror.join("objects"), &git.join("objects"))?;
         write(&git.join("config"), self.config().as_bytes())?;
-        write(&git.join("packed-refs"), &self.packed_refs())?;
+        let refs = self.packed_refs();
+        write(&git.join(PACKED_REFS), &refs)?;
         write(&git.join(TOKEN), self.token.as_bytes())?;
         if let Some(name) = self.default_branch {
             let origin = git.join("refs/remotes/origin");
@@ -66,20 +81,28 @@ impl GitDir<'_> {
             let head = format!("ref: refs/remotes/origin/{name}\n");
             write(&origin.join("HEAD"), head.as_bytes())?;
         }
-        let head = match (self.branch, self.commit) {
-            (Some(branch), _) => format!("ref: refs/heads/{branch}\n"),
-            (None, Some(commit)) => format!("{commit}\n"),
-            (None, None) => "ref: refs/heads/main\n".to_owned(),
-        };
         // Last: without it Git sees no repository.
-        write(&git.join("HEAD"), head.as_bytes())
+        write(&git.join("HEAD"), format!("{}\n", self.head()).as_bytes())?;
+        Ok(Given {
+            objects,
+            refs: refs_digest(&refs),
+        })
+    }
+
+    /// What its `HEAD` says.
+    pub(super) fn head(&self) -> String {
+        match (self.branch, self.commit) {
+            (Some(branch), _) => format!("ref: refs/heads/{branch}"),
+            (None, Some(commit)) => commit.to_string(),
+            (None, None) => "ref: refs/heads/main".to_owned(),
+        }
     }
 
     /// Brings the refs of a tree that is at its place up to those of the mirror: first the objects come, then all refs in one
-    /// step, under Git's own lock. Its files, its index and its `HEAD` stay.
+    /// step, under Git's own lock. Its files, its index and its `HEAD` stay. Says what it has got.
     ///
-    /// `false`: somebody worked in it, or it has gathered too many packs, so that it is better made anew.
-    pub(super) fn update_refs(&self, git: &Path) -> Result<bool, CacheError> {
+    /// `None`: somebody worked in it, or it has gathered too many packs, so that it is better made anew.
+    pub(super) fn update_refs(&self, git: &Path) -> Result<Option<Given>, CacheError> {
         let folders = ["objects", "objects/pack", "refs", "refs/tags"];
         let is_ours = is_folder(git)
             && folders.iter().all(|folder| is_folder(&git.join(folder)))
@@ -88,22 +111,27 @@ impl GitDir<'_> {
             || has_loose_refs(git)
             || read_folder(&git.join("objects/pack"))?.len() > FILES_MAX
         {
-            return Ok(false);
+            return Ok(None);
         }
-        link_objects(&self.mirror.join("objects"), &git.join("objects"))?;
+        let objects = link_objects(&self.mirror.join("objects"), &git.join("objects"))?;
+        let refs = self.packed_refs();
         let lock = git.join("packed-refs.lock");
         let mut new = match File::create_new(&lock) {
             Ok(new) => new,
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(false),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(None),
             Err(error) => return Err(CacheError::file(&lock)(error)),
         };
         let written = new
-            .write_all(&self.packed_refs())
-            .and_then(|()| fs::rename(&lock, git.join("packed-refs")));
+            .write_all(&refs)
+            .and_then(|()| fs::rename(&lock, git.join(PACKED_REFS)));
         if written.is_err() {
             let _ = fs::remove_file(&lock);
         }
-        written.map_err(CacheError::file(&lock)).map(|()| true)
+        written.map_err(CacheError::file(&lock))?;
+        Ok(Some(Given {
+            objects,
+            refs: refs_digest(&refs),
+        }))
     }
 
     fn config(&self) -> String {
@@ -187,7 +215,8 @@ pub(super) fn quoted(value: &str) -> String {
     text
 }
 
-fn link_objects(from: &Path, to: &Path) -> Result<(), CacheError> {
+fn link_objects(from: &Path, to: &Path) -> Result<Linked, CacheError> {
+    let mut linked = Vec::new();
     for entry in read_folder(from)? {
         let name = entry.file_name();
         let Some(name) = name.to_str() else {
@@ -197,7 +226,7 @@ fn link_objects(from: &Path, to: &Path) -> Result<(), CacheError> {
         if name != "pack" && !is_loose {
             continue;
         }
-        let (from, to) = (from.join(name), to.join(name));
+        let (folder, from, to) = (name, from.join(name), to.join(name));
         make_folder(&to)?;
         // In a tree that others work in, a link may lead elsewhere.
         if !is_folder(&to) {
@@ -205,18 +234,23 @@ fn link_objects(from: &Path, to: &Path) -> Result<(), CacheError> {
         }
         for entry in read_folder(&from)? {
             let file = entry.file_name();
-            let bytes = file.as_encoded_bytes();
+            let Some(name) = file.to_str() else {
+                continue;
+            };
             // Whatever else is there is under way, or only speeds Git up.
             let is_object = match is_loose {
-                true => bytes.iter().all(u8::is_ascii_hexdigit),
-                false => bytes.ends_with(b".pack") || bytes.ends_with(b".idx"),
+                true => name.bytes().all(|byte| byte.is_ascii_hexdigit()),
+                false => name.ends_with(".pack") || name.ends_with(".idx"),
             };
             if is_object {
-                link(&from.join(&file), &to.join(&file))?;
+                let file = from.join(name);
+                link(&file, &to.join(name))?;
+                let len = fs::symlink_metadata(&file).map_err(CacheError::file(&file))?;
+                linked.push((format!("{folder}/{name}"), len.len()));
             }
         }
     }
-    Ok(())
+    Ok(linked)
 }
 
 /// Another name for a file that nobody changes; a copy where there can be no other name.
@@ -251,7 +285,7 @@ fn copy_whole(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 /// Whether there are refs in files of their own, which come before those that are packed: whoever fetches there makes some.
-fn has_loose_refs(git: &Path) -> bool {
+pub(super) fn has_loose_refs(git: &Path) -> bool {
     let head = git.join("refs/remotes/origin/HEAD");
     let mut ahead = vec![git.join("refs/remotes"), git.join("refs/tags")];
     while let Some(folder) = ahead.pop() {
@@ -266,7 +300,7 @@ fn has_loose_refs(git: &Path) -> bool {
     false
 }
 
-fn is_folder(path: &Path) -> bool {
+pub(super) fn is_folder(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|found| found.is_dir())
 }
 

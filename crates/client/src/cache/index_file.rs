@@ -2,8 +2,8 @@
 //!
 //! With what the files say of themselves it spares `git status` from reading them all.
 
-use std::fs::{self, Metadata};
-use std::os::unix::fs::MetadataExt;
+use std::fs::{self, Metadata, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use bstr::{BString, ByteSlice};
@@ -110,20 +110,79 @@ pub(super) fn read_index(bytes: &[u8]) -> Option<Vec<Indexed<'_>>> {
     Some(files)
 }
 
-/// Whether the files of a working tree are there as they were written, as far as a look at each tells. Where Git wrote the index
-/// in a way that is not read here, they are taken to be.
-pub(super) fn has_all_files(tree: &Path) -> bool {
-    let Ok(bytes) = fs::read(tree.join(".git/index")) else {
+/// Stands for what an index has, whatever its files say of themselves: path, mode and id of each.
+pub(super) fn digest_of<'a>(files: impl Iterator<Item = (&'a [u8], u32, &'a [u8])>) -> String {
+    let mut context = digest::Context::new(&digest::SHA256);
+    for (path, mode, id) in files {
+        context.update(&mode.to_be_bytes());
+        context.update(id);
+        context.update(path);
+        context.update(b"\0");
+    }
+    digits_of(context.finish().as_ref())
+}
+
+/// A digest in hexadecimal digits.
+pub(super) fn digits_of(digest: &[u8]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Whether the files of a working tree are there as they were written, as far as a look at each tells.
+pub(super) fn are_there(tree: &Path, files: &[Indexed<'_>]) -> bool {
+    let mut known: &[u8] = b"";
+    files.iter().all(|file| {
+        let folder = &file.path[..file.path.rfind_byte(b'/').unwrap_or(0)];
+        // Files of one folder come one after the other, for the most part.
+        let is_there = (folder == known || is_made_of_folders(tree, folder)) && is_as(tree, file);
+        known = folder;
+        is_there
+    })
+}
+
+/// Whether no part of a path is a link, which would lead to files that are none of this tree's.
+fn is_made_of_folders(tree: &Path, path: &[u8]) -> bool {
+    let ends = path.find_iter(b"/").chain([path.len()]);
+    ends.filter(|end| *end > 0).all(|end| {
+        let found = fs::symlink_metadata(local_path(tree, path[..end].as_bstr()));
+        found.is_ok_and(|found| found.is_dir())
+    })
+}
+
+fn is_as(tree: &Path, file: &Indexed<'_>) -> bool {
+    const FOLDER: u32 = EntryMode::Submodule as u32;
+    const LINK: u32 = EntryMode::Symlink as u32;
+    let Ok(found) = fs::symlink_metadata(local_path(tree, file.path.as_bstr())) else {
         return false;
     };
-    let is_there = |file: &Indexed<'_>| {
-        let found = fs::symlink_metadata(local_path(tree, file.path.as_bstr()));
-        found.is_ok_and(|found| match file.mode == EntryMode::Submodule as u32 {
-            true => found.is_dir(),
-            false => !found.is_dir() && file.stat.is_same_content(&Stat::of(&found)),
-        })
+    let is_kind = match file.mode {
+        FOLDER => return found.is_dir(),
+        LINK => found.is_symlink(),
+        mode => {
+            let as_noted = may_run(&found) == (mode == EntryMode::Executable as u32);
+            found.is_file() && (as_noted || !keeps_modes(tree))
+        }
     };
-    read_index(&bytes).is_none_or(|files| files.iter().all(is_there))
+    is_kind && file.stat.is_same_content(&Stat::of(&found))
+}
+
+fn may_run(found: &Metadata) -> bool {
+    found.mode() & 0o100 != 0
+}
+
+/// Whether the file system keeps apart which files may be run. It is asked only where one is not as it should be.
+fn keeps_modes(tree: &Path) -> bool {
+    let keeps = |mode: u32| {
+        let mut options = tempfile::Builder::new();
+        let made = options
+            .permissions(Permissions::from_mode(mode))
+            .tempfile_in(tree)?;
+        made.as_file().metadata()
+    };
+    // Where nothing can be written, nothing is made anew either.
+    match (keeps(0o700), keeps(0o600)) {
+        (Ok(runs), Ok(rests)) => may_run(&runs) && !may_run(&rests),
+        _ => true,
+    }
 }
 
 /// With one to eight NULs behind it, so that the next one begins at a multiple of eight.

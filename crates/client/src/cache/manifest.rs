@@ -75,6 +75,13 @@ impl Copied {
     }
 }
 
+/// Whether `kept` is what a file system says of a file that was given the time `given`: some keep steps of 100 ns (NTFS), of a
+/// second, or of two (FAT).
+fn is_time_of(kept: i64, given: i64) -> bool {
+    let apart = kept.abs_diff(given);
+    apart < 100 || (kept % 1_000_000_000 == 0 && apart < 2_000_000_000)
+}
+
 fn nanoseconds(seconds: i64, rest: i64) -> i64 {
     seconds.saturating_mul(1_000_000_000).saturating_add(rest)
 }
@@ -155,8 +162,14 @@ impl Manifest {
                 return false;
             };
             match stat.kind {
+                // It was given the time of its source.
                 Kind::File => {
-                    found.is_file() && (found.ino(), found.len()) == (copied.inode, copied.size)
+                    found.is_file()
+                        && (found.ino(), found.len()) == (copied.inode, copied.size)
+                        && is_time_of(
+                            nanoseconds(found.mtime(), found.mtime_nsec()),
+                            stat.modified_ns,
+                        )
                 }
                 Kind::Folder => found.is_dir(),
                 Kind::Link => found.is_symlink(),
@@ -235,6 +248,26 @@ mod tests {
 
     fn of(path: &Path) -> Stat {
         Stat::of(&fs::symlink_metadata(path).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn times_are_kept_in_steps_that_differ() {
+        let given = 1_700_000_001_234_567_890;
+        for kept in [
+            given,
+            1_700_000_001_234_567_800,
+            1_700_000_001_000_000_000,
+            1_700_000_000_000_000_000,
+        ] {
+            assert!(is_time_of(kept, given), "{kept}");
+        }
+        for other in [
+            given + 1_000_000,
+            given + 1_000_000_000,
+            1_699_999_999_000_000_000,
+        ] {
+            assert!(!is_time_of(other, given), "{other}");
+        }
     }
 
     #[test]

@@ -10,7 +10,9 @@
 //! - one that cannot be read is made anew beside the old one, and takes its place when it is complete.
 
 use std::convert::Infallible;
+use std::error::Error;
 use std::fs::{self, File};
+use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -41,8 +43,10 @@ const PACKS_MAX: usize = 50;
 /// More loose objects than these go into a pack: each takes a link of its own in every working tree.
 const LOOSE_MAX: usize = 200;
 
-/// A remote that broke off or was too busy to answer is asked once more, after so long.
+/// A remote that broke off or was too busy to answer is asked once more, after so long, or as long as it says.
 const ASKED_AGAIN_AFTER: Duration = Duration::from_millis(300);
+/// One that wants to be left alone for longer is not asked again: others wait for this call.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// How often whoever waits for that looks whether to go on.
 const LOOK_UP: Duration = Duration::from_millis(20);
 
@@ -148,20 +152,20 @@ pub(super) fn update(
     let asked = Moment::now();
     let remote = inner.remote(upstream);
     let memory = known.as_ref().and_then(|record| record.server.as_ref());
-    let connect = || match memory {
-        Some(memory) => remote.connect_to_fetch_again(memory, call),
+    let failed = || CacheError::remote(inner.root.path());
+    let asked_first = match memory {
+        Some(memory) => remote.connect_as_before(memory, call),
         None => remote.connect_to_fetch(call),
     };
-    let failed = || CacheError::remote(inner.root.path());
-    let connection = match connect() {
-        Err(error) if is_passing(&error) => {
-            let begun = Instant::now();
-            while begun.elapsed() < ASKED_AGAIN_AFTER {
-                call.check()?;
-                std::thread::sleep(LOOK_UP);
+    // The second time is the last one, and does not rely on what the server did before.
+    let connection = match asked_first {
+        Err(error) => match next_try(&error, memory.is_some()) {
+            Some(pause) if !upstream.url.is_ssh() => {
+                wait(pause, call)?;
+                remote.connect_to_fetch(call)
             }
-            connect()
-        }
+            _ => Err(error),
+        },
         asked => asked,
     };
     let connection = connection.map_err(failed())?;
@@ -185,13 +189,57 @@ pub(super) fn update(
     Ok(record)
 }
 
-/// Whether the same question may well have an answer a moment later.
-fn is_passing(error: &RemoteError) -> bool {
-    match error {
-        RemoteError::Connect { .. } | RemoteError::Broken { .. } => true,
-        RemoteError::Status { status, .. } => matches!(status, 429 | 500 | 502 | 503 | 504),
+/// After how long a remote is asked a second time; `None`: it is not. One that was asked `as_before` may only have changed.
+fn next_try(error: &RemoteError, as_before: bool) -> Option<Duration> {
+    let is_passing = match error {
+        RemoteError::Connect { source, .. } => is_about_the_way(source.as_ref()),
+        RemoteError::Broken { .. } => true,
+        RemoteError::Status {
+            status: 429 | 502 | 503 | 504,
+            retry_after,
+            ..
+        } => {
+            let pause = retry_after.map_or(ASKED_AGAIN_AFTER, |asked| asked.max(ASKED_AGAIN_AFTER));
+            return (pause <= LONGEST_PAUSE).then_some(pause);
+        }
         _ => false,
+    };
+    match is_passing {
+        true => Some(ASKED_AGAIN_AFTER),
+        false => (as_before && !error.is_final()).then_some(Duration::ZERO),
     }
+}
+
+/// Whether a connection was refused or lost on the way. A name that is none, or a certificate that is not trusted, stays so.
+fn is_about_the_way(error: &(dyn Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(error) = error.downcast_ref::<io::Error>()
+            && matches!(
+                error.kind(),
+                ErrorKind::ConnectionRefused
+                    | ErrorKind::ConnectionReset
+                    | ErrorKind::ConnectionAborted
+                    | ErrorKind::BrokenPipe
+                    | ErrorKind::UnexpectedEof
+                    | ErrorKind::HostUnreachable
+                    | ErrorKind::NetworkUnreachable
+            )
+        {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
+fn wait(pause: Duration, call: &CallOptions<'_>) -> Result<(), CacheError> {
+    let begun = Instant::now();
+    while begun.elapsed() < pause {
+        call.check()?;
+        std::thread::sleep(LOOK_UP);
+    }
+    Ok(())
 }
 
 /// What is noted of a mirror that is about to be what the remote offers.

@@ -46,6 +46,7 @@ mod publish;
 mod record;
 mod room;
 mod root;
+mod seal;
 mod served;
 mod served_mark;
 mod settings;

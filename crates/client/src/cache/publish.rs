@@ -22,6 +22,7 @@ use super::inner::Inner;
 use super::lock::{FileLock, Sharing};
 use super::moment::Moment;
 use super::record::{EntryRecord, TreeRecord};
+use super::seal::seal_path;
 use super::staging::Staging;
 use super::state::{Found, tree_at};
 use super::{CacheError, room, spare};
@@ -178,8 +179,10 @@ fn take_away(inner: &Inner, place: &Path) -> Result<Staging, CacheError> {
 }
 
 fn forget_manifest(inner: &Inner, tree: &TreeRecord) {
-    // Most trees have none, and one too many does no harm.
-    let _ = fs::remove_file(manifest_path(&inner.root.own("manifests"), &tree.id));
+    // Not all trees have both, and one too many does no harm.
+    let manifests = inner.root.own("manifests");
+    let _ = fs::remove_file(manifest_path(&manifests, &tree.id));
+    let _ = fs::remove_file(seal_path(&manifests, &tree.id));
 }
 
 /// Puts a folder where nothing is.

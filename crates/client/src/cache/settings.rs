@@ -41,6 +41,8 @@ pub(super) struct Settings {
     pub(super) tree: Vec<(String, String, String)>,
     /// Whether submodules are part of a copy, if a setting says so.
     pub(super) submodules: Option<bool>,
+    /// Names of those that do nothing.
+    pub(super) unheeded: Vec<String>,
 }
 
 impl Settings {
@@ -49,6 +51,7 @@ impl Settings {
             remote: config.remote.clone(),
             tree: Vec::new(),
             submodules: None,
+            unheeded: Vec::new(),
         };
         for (name, value) in &config.git_config {
             settings.take(name, value)?;
@@ -100,7 +103,7 @@ impl Settings {
             (section, key) if SECTIONS.contains(&section) && is_key(key) => {
                 self.for_trees(section, key, value);
             }
-            _ => {}
+            _ => self.unheeded.push(name.to_owned()),
         }
         Ok(())
     }
@@ -178,6 +181,7 @@ mod tests {
         assert_eq!(headers[0].name, "AUTHORIZATION");
         assert_eq!(headers[1].url_prefix, "https://example.com");
         assert_eq!(settings.tree.len(), 1);
+        assert_eq!(settings.unheeded, ["core.hooksPath", "credential.helper"]);
         assert!(!format!("{settings:?}").contains("c2VjcmV0"));
         assert!(matches!(settings.remote.proxy, Proxy::Url(_)));
     }

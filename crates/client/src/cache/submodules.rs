@@ -15,8 +15,9 @@ use super::index_file::IndexEntry;
 use super::inner::Inner;
 use super::mirror::{self, Wanted};
 use super::moment::Moment;
+use super::seal::link_to;
 use super::source::{Source, Upstream, hashed, shown};
-use super::tree::{BuiltTree, Files, TreePlace, TreeSpec, build_at, local_path, relative};
+use super::tree::{BuiltTree, Files, TreePlace, TreeSpec, build_at, local_path};
 use super::{CacheError, CallOptions};
 use crate::remote::RemoteUrl;
 
@@ -140,14 +141,12 @@ fn add_one(
         files: Files::OfCommit,
     };
     let made = build_at(inner, &spec, &inside, call)?;
-    let git = format!(
-        "gitdir: {}\n",
-        relative(place.top, &inside.tree, &inside.git)
-    );
+    let git = link_to(place.top, &inside.tree, &inside.git);
     write(&inside.tree.join(".git"), git.as_bytes())?;
     built.bytes += made.bytes;
     built.notes.extend(made.notes);
     built.pointers_left += made.pointers_left;
+    built.sealed.extend(made.sealed);
     built.shares_blocks |= made.shares_blocks;
     built.using.push(using);
     built.using.extend(made.using);

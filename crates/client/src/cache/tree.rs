@@ -10,26 +10,27 @@ use packhouse_object::{EntryMode, ObjectId};
 use packhouse_repo::store::{CopyOut, Snapshot, StoreError};
 
 use super::budget::Budget;
-use super::git_dir::{GitDir, default_branch, make_folder};
-use super::index_file::{IndexEntry, Trust, write_index};
+use super::git_dir::{GitDir, Given, default_branch, make_folder};
+use super::index_file::{IndexEntry, Trust, digest_of, write_index};
 use super::inner::Inner;
 use super::large_files::LargeFiles;
 use super::lock::{FileLock, Sharing};
 use super::mend::Damaged;
 use super::mirror;
+use super::seal::Sealed;
 use super::source::Upstream;
 use super::take_over::{Older, Taken, take_over};
 use super::{CacheError, CallOptions, submodules};
 use crate::remote::RemoteUrl;
 
-/// Gives the tree at `tree`, which has the files of `spec` already, the refs that its mirror has now. `false`: it is better made
-/// anew.
+/// Gives the tree at `tree`, which has the files of `spec` already, the refs that its mirror has now, and says what it has
+/// got. `None`: it is better made anew.
 pub(super) fn show_refs(
     inner: &Inner,
     spec: &TreeSpec<'_>,
     tree: &Path,
     call: &CallOptions<'_>,
-) -> Result<bool, CacheError> {
+) -> Result<Option<Given>, CacheError> {
     let key = &spec.upstream.key;
     let _shared = FileLock::take(&inner.root.lock("mirror", key), Sharing::Shared, call)?;
     let mirror = inner.root.mirror(key);
@@ -90,6 +91,8 @@ pub(super) struct BuiltTree {
     pub(super) pointers_left: u64,
     /// Whether it shares blocks with the tree before.
     pub(super) shares_blocks: bool,
+    /// What its repositories are, its own first.
+    pub(super) sealed: Vec<Sealed>,
     /// Keep the mirrors of submodules until the tree is noted in the catalog.
     pub(super) using: Vec<FileLock>,
 }
@@ -175,16 +178,29 @@ fn build_all(
         worktree,
         token: spec.token,
     };
-    git_dir.write(git)?;
+    let head = git_dir.head();
+    let commit = spec.commit.map(|commit| commit.to_string());
+    let mut sealed = Sealed::of(place.top, git, tree, head, commit);
+    sealed.give(git_dir.write(git)?);
     let mut built = BuiltTree {
         mirrors: vec![key.clone()],
         ..BuiltTree::default()
     };
     let Some(commit) = spec.commit else {
+        built.sealed.push(sealed);
         return Ok(built);
     };
     let snapshot = store.snapshot_at(commit, None, false).map_err(failed())?;
     let entries = entries_of(inner, &snapshot, place.budget)?;
+    let indexed = entries.iter().map(|entry| {
+        (
+            entry.path.as_slice(),
+            entry.mode as u32,
+            entry.id.as_bytes(),
+        )
+    });
+    sealed.index = Some(digest_of(indexed));
+    built.sealed.push(sealed);
     let index = git.join("index");
     if spec.files == Files::Elsewhere {
         write_index(&index, tree, &entries, Trust::Nothing)?;

@@ -7,7 +7,6 @@ use packhouse_repo::store::ExcludeFilter;
 
 use super::budget::Budget;
 use super::folder::{Before, FolderCopy, bytes_of, manifest_path, read_manifest};
-use super::index_file::has_all_files;
 use super::inner::Inner;
 use super::lock::{FileLock, Sharing};
 use super::mend::{Damaged, mending};
@@ -16,6 +15,7 @@ use super::moment::Moment;
 use super::name::EntryName;
 use super::publish::{Old, publish, settle};
 use super::record::{EntryRecord, Identity, MirrorRecord, RemoteHead, TreeRecord};
+use super::seal::{Seal, seal_path};
 use super::source::{Place, Source, Upstream};
 use super::staging::{Staging, sweep};
 use super::state::{Found, is_whole, tree_at};
@@ -127,15 +127,22 @@ fn shows_refs(
     }
     let id = tree.id.clone();
     let spec = spec_of(record, upstream, mirrored, &id, Files::Elsewhere);
-    let shown = match show_refs(inner, &spec, &inner.root.tree(&record.name), call) {
+    let given = match show_refs(inner, &spec, &inner.root.tree(&record.name), call) {
         // A new tree takes the place of what somebody worked in, or was made from a mirror that is damaged by now.
-        Err(CacheError::Occupied { .. } | CacheError::Store(_)) => false,
+        Err(CacheError::Occupied { .. } | CacheError::Store(_)) => None,
         shown => shown?,
     };
-    if shown && let Some(tree) = &mut record.kept.tree {
+    let manifests = inner.root.own("manifests");
+    let (Some(given), Some(mut seal)) = (given, Seal::read(&manifests, &id)) else {
+        return Ok(false);
+    };
+    seal.add(given);
+    // Before the record: refs that it does not know yet are shown again.
+    seal.write(&manifests, &id)?;
+    if let Some(tree) = &mut record.kept.tree {
         tree.refs.clone_from(&mirrored.refs);
     }
-    Ok(shown)
+    Ok(true)
 }
 
 fn of_repository(
@@ -148,27 +155,36 @@ fn of_repository(
     let _using = inner.using(&upstream.key, call)?;
     record.kept.mirror = Some(upstream.key.clone());
     let place = inner.root.tree(&record.name);
-    let has_files = record
-        .kept
-        .tree
-        .as_ref()
-        .is_some_and(|tree| tree.commit.is_some());
-    let (mirrored, is_complete) = std::thread::scope(|scope| {
-        // Looked at while the remote thinks: somebody may have tidied up among the files.
-        let look = || !has_files || has_all_files(&place);
+    let manifests = inner.root.own("manifests");
+    let old_id = record.kept.tree.as_ref().map(|tree| tree.id.clone());
+    let (mirrored, is_intact) = std::thread::scope(|scope| {
+        // Looked at while the remote thinks: somebody may have tidied up among the files, or worked there.
+        let look = || {
+            let seal = old_id.as_ref().and_then(|id| Seal::read(&manifests, id));
+            seal.is_some_and(|seal| seal.holds(&place, Files::OfCommit))
+        };
         let looking = std::thread::Builder::new().spawn_scoped(scope, look);
         let mirrored = mirror::update(inner, upstream, arrived, call);
-        let is_complete = match looking {
+        let is_intact = match looking {
             Ok(looking) => looking.join().unwrap_or(false),
             // The system has no more threads.
             Err(_) => look(),
         };
-        (mirrored, is_complete)
+        (mirrored, is_intact)
     });
-    let mirrored = mirrored?;
+    let mut mirrored = mirrored?;
+    // Both have the same files of objects: what was written into one in the copy is in the mirror too.
+    let objects = inner.root.mirror(&upstream.key).join("objects");
+    let contradicts = || {
+        let seal = old_id.as_ref().and_then(|id| Seal::read(&manifests, id));
+        seal.is_some_and(|seal| seal.contradicts(&objects))
+    };
+    if !is_intact && contradicts() {
+        mirrored = mirror::rebuild(inner, upstream, call)?;
+    }
     note_remote(record, &mirrored);
     let manner = inner.manner();
-    let is_same = is_complete
+    let is_same = is_intact
         && good_tree(inner, record, &manner).is_some_and(|tree| {
             let is_of_now =
                 tree.commit == mirrored.head_commit && tree.branch == mirrored.head_branch;
@@ -222,26 +238,32 @@ fn of_repository(
         let is_of_now = tree.commit == mirrored.head_commit && tree.branch == mirrored.head_branch;
         is_of_now && tree.pointers_left == built.pointers_left && tree.refs == mirrored.refs
     };
-    if is_complete && good_tree(inner, record, &manner).is_some_and(is_no_news) {
+    if is_intact && good_tree(inner, record, &manner).is_some_and(is_no_news) {
         record.kept.updated = Some(mirrored.asked);
         return Ok(());
     }
     // The catalog notes the tree, and with it the mirrors, before these are given up.
     let _using = std::mem::take(&mut built.using);
     let shares_blocks = built.shares_blocks;
+    Seal(std::mem::take(&mut built.sealed)).write(&manifests, &id)?;
+    let sealed_at = seal_path(&manifests, &id);
     let next = TreeRecord {
         commit: mirrored.head_commit.clone(),
         branch: mirrored.head_branch.clone(),
         refs: mirrored.refs.clone(),
         ..tree_record(inner, &staging, id, built, manner)?
     };
-    make_room(inner, record, &next, call)?;
     // Where blocks can be shared, those of the tree at its place are.
     let old = match shares_blocks {
         true => Old::Read,
         false => Old::Spare,
     };
-    publish(inner, record, staging, next, old)?;
+    let published = make_room(inner, record, &next, call)
+        .and_then(|()| publish(inner, record, staging, next, old));
+    if published.is_err() {
+        let _ = std::fs::remove_file(sealed_at);
+    }
+    published?;
     record.kept.updated = Some(mirrored.asked);
     Ok(())
 }
@@ -314,7 +336,12 @@ fn of_folder(
         && listing.is_unchanged(manifest)
         && manifest.is_complete(&inner.root.tree(&record.name))
         && match &mirrored {
-            Some((upstream, mirrored)) => shows_refs(inner, record, upstream, mirrored, call)?,
+            Some((upstream, mirrored)) => {
+                let seal = Seal::read(&manifests, &before.id);
+                seal.is_some_and(|seal| {
+                    seal.holds(&inner.root.tree(&record.name), Files::Elsewhere)
+                }) && shows_refs(inner, record, upstream, mirrored, call)?
+            }
             None => true,
         }
     {
@@ -344,6 +371,10 @@ fn of_folder(
     let manifest = copy.copy(&listing, &tree, before.as_ref(), call)?;
     let kept_at = manifest_path(&manifests, &id);
     super::git_dir::write(&kept_at, &manifest.to_bytes())?;
+    if mirrored.is_some() {
+        Seal(std::mem::take(&mut built.sealed)).write(&manifests, &id)?;
+    }
+    let sealed_at = seal_path(&manifests, &id);
     notes.extend(listing.notes.iter().cloned());
     built.bytes = bytes_of(&listing);
     built.notes.extend(notes);
@@ -357,6 +388,7 @@ fn of_folder(
         .and_then(|()| publish(inner, record, staging, next, Old::Read));
     if published.is_err() {
         let _ = std::fs::remove_file(kept_at);
+        let _ = std::fs::remove_file(sealed_at);
     }
     drop(using);
     published?;

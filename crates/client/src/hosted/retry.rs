@@ -110,7 +110,7 @@ fn is_repeatable(effect: Effect, error: &HostedError) -> bool {
 }
 
 /// The pause that the header `Retry-After` asks for: seconds, or a date.
-pub(super) fn retry_after(value: &str) -> Option<Duration> {
+pub(crate) fn retry_after(value: &str) -> Option<Duration> {
     let value = value.trim();
     if let Ok(seconds) = value.parse() {
         return Some(Duration::from_secs(seconds));

@@ -1,6 +1,7 @@
 //! Making another repository, or a file, hold what the store holds.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 
@@ -8,7 +9,7 @@ use packhouse_object::RefName;
 use packhouse_repo::store::Store;
 
 use super::diff::{FoundRefs, MirrorDiff, edits, making_room};
-use super::new_target::NewTarget;
+use super::new_target::{NewTarget, remove_left_beside};
 use super::publish::targets;
 use super::selection::select;
 use super::{MirrorError, MirrorFormat, MirrorOptions, RefSelection};
@@ -18,22 +19,27 @@ use crate::remote::{
 };
 
 /// Makes the refs at `url` those of the store, whatever they were. A local path where nothing is becomes a bare
-/// repository; a `.bundle` file is written anew.
+/// repository; a `.bundle` file is written anew. Paths may be any bytes, URLs are UTF-8.
 pub fn backup(
     store: &Store,
-    url: &str,
+    url: impl AsRef<OsStr>,
     options: &MirrorOptions<'_>,
 ) -> Result<MirrorDiff, MirrorError> {
-    let url = RemoteUrl::parse(url)?;
+    let url = RemoteUrl::parse_os(url.as_ref())?;
     if !options.squash {
         check_complete(store)?;
     }
+    // A ref that cannot be read is not one that is gone: the other side may have the last good copy of it.
+    store.check_refs()?;
     if options.format_of(&url) == MirrorFormat::Bundle {
         return to_bundle(store, &url, options);
     }
     options.check_squash()?;
     let view = store.view()?;
     let wanted = select(&options.refs, &targets(&view))?;
+    if let Some(path) = url.local_path().filter(|_| !options.dry_run) {
+        remove_left_beside(path);
+    }
     let made = match url.local_path().filter(|path| is_free(path)) {
         Some(_) if options.dry_run => {
             return Ok(MirrorDiff::of(&edits(

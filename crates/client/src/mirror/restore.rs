@@ -1,5 +1,7 @@
 //! Making the store hold what another repository, or a file, holds.
 
+use std::ffi::OsStr;
+
 use packhouse_object::{Database, ObjectId, Progress, Wanted, count_objects};
 use packhouse_repo::View;
 use packhouse_repo::store::Store;
@@ -13,13 +15,13 @@ use crate::bundle::Import;
 use crate::remote::{FetchRequest, PushEdit, Remote, RemoteUrl};
 
 /// Makes the refs of the store those at `url`, whatever they were; refs that only the store has are deleted, unless
-/// the options say otherwise or it is a bundle, which need not hold everything.
+/// the options say otherwise or it is a bundle, which need not hold everything. Paths may be any bytes, URLs are UTF-8.
 pub fn restore(
     store: &Store,
-    url: &str,
+    url: impl AsRef<OsStr>,
     options: &MirrorOptions<'_>,
 ) -> Result<MirrorDiff, MirrorError> {
-    let url = RemoteUrl::parse(url)?;
+    let url = RemoteUrl::parse_os(url.as_ref())?;
     let steps = options.steps();
     if options.format_of(&url) == MirrorFormat::Bundle {
         let import = Import {

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use packhouse_object::{ObjectId, ReadError, ReceiveError, WritePackError};
 use packhouse_repo::store::StoreError;
@@ -74,6 +75,8 @@ pub enum RemoteError {
         url: String,
         /// The status.
         status: u16,
+        /// How long the server asks to wait before it is asked again.
+        retry_after: Option<Duration>,
     },
     /// A redirect that is not followed.
     #[error("'{url}' redirects to '{target}', which is not followed: {reason}")]
@@ -163,6 +166,17 @@ impl RemoteError {
     /// Whether the remote's history is cut off.
     pub(crate) fn is_shallow(&self) -> bool {
         matches!(self, RemoteError::Shallow { .. })
+    }
+
+    /// Whether asking in another way would change nothing.
+    pub(crate) fn is_final(&self) -> bool {
+        matches!(
+            self,
+            RemoteError::Cancelled
+                | RemoteError::TimedOut { .. }
+                | RemoteError::Connect { .. }
+                | RemoteError::NotAllowed { .. }
+        )
     }
 
     /// Turns the error of a local repository into one that names it.

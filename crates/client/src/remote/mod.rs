@@ -142,27 +142,28 @@ impl Remote {
         memory: &ServerMemory,
         progress: &'p dyn Progress,
     ) -> Result<FetchConnection<'p>, RemoteError> {
-        if let Place::Http(url) = &self.url.place {
-            let failures = Failures {
-                url: self.url.to_string(),
-            };
-            let edge = Edge::new(self.links.runtime()?, self.options.idle_timeout, progress);
-            let conversation = http::HttpClient::new(url, &self.options, failures, &self.links)?
-                .resume(Service::UploadPack, memory.asks_who, edge)?;
-            let options = self.options.clone();
-            match FetchConnection::open_again(conversation, memory, options, progress) {
-                // Nothing that asking in another way would change.
-                Err(
-                    error @ (RemoteError::Cancelled
-                    | RemoteError::TimedOut { .. }
-                    | RemoteError::Connect { .. }
-                    | RemoteError::NotAllowed { .. }),
-                ) => return Err(error),
-                Err(_) => {}
-                Ok(connection) => return Ok(connection),
-            }
+        match self.connect_as_before(memory, progress) {
+            Err(error) if !error.is_final() => self.connect_to_fetch(progress),
+            asked => asked,
         }
-        self.connect_to_fetch(progress)
+    }
+
+    /// As [`Remote::connect_to_fetch_again`], but a server that does not do as it did is not asked in another way.
+    pub(crate) fn connect_as_before<'p>(
+        &self,
+        memory: &ServerMemory,
+        progress: &'p dyn Progress,
+    ) -> Result<FetchConnection<'p>, RemoteError> {
+        let Place::Http(url) = &self.url.place else {
+            return self.connect_to_fetch(progress);
+        };
+        let failures = Failures {
+            url: self.url.to_string(),
+        };
+        let edge = Edge::new(self.links.runtime()?, self.options.idle_timeout, progress);
+        let conversation = http::HttpClient::new(url, &self.options, failures, &self.links)?
+            .resume(Service::UploadPack, memory.asks_who, edge)?;
+        FetchConnection::open_again(conversation, memory, self.options.clone(), progress)
     }
 
     /// Connects, lists the refs that can be moved, and waits for how they are to be.

@@ -1,10 +1,12 @@
 //! Where a remote is, and how it is reached.
 
+use std::ffi::OsStr;
 use std::fmt;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use bstr::ByteSlice;
-use percent_encoding::percent_decode_str;
+use percent_encoding::{percent_decode, percent_decode_str};
 use reqwest::Url;
 
 use super::RemoteError;
@@ -65,7 +67,7 @@ impl RemoteUrl {
             return Ok(local(PathBuf::from(text), text));
         };
         match scheme.to_ascii_lowercase().as_str() {
-            "file" => file(text, rest),
+            "file" => file(text, rest.as_bytes()),
             "http" | "https" => http(text),
             "ssh" | "git+ssh" | "ssh+git" => {
                 let host = host(text, rest)?;
@@ -85,6 +87,26 @@ impl RemoteUrl {
                 "'{}': a URL begins with file, http, https, ssh or git",
                 wrong_shown(text)
             ))),
+        }
+    }
+
+    /// As [`parse`](RemoteUrl::parse), of what need not be UTF-8: a path is any bytes, as is what stands behind `file://`.
+    pub fn parse_os(text: &OsStr) -> Result<RemoteUrl, RemoteError> {
+        if let Some(text) = text.to_str() {
+            return RemoteUrl::parse(text);
+        }
+        let shown = text.to_string_lossy();
+        // What is replaced in it does not decide which kind it is.
+        let of_shown = RemoteUrl::parse(&shown)?;
+        if of_shown.local_path().is_none() {
+            return Err(bad(format!("'{of_shown}': a URL is UTF-8")));
+        }
+        match scheme_of(&shown) {
+            None => Ok(local(PathBuf::from(text), &shown)),
+            Some((scheme, _)) => {
+                let rest = &text.as_bytes()[scheme.len() + "://".len()..];
+                file(&shown, rest)
+            }
         }
     }
 
@@ -190,6 +212,11 @@ impl RemoteUrl {
         }
     }
 
+    /// Whether it is reached through a program that the person has set up.
+    pub(crate) fn is_ssh(&self) -> bool {
+        matches!(self.place, Place::Ssh(_))
+    }
+
     /// The folder, if the remote is one on this machine.
     pub fn local_path(&self) -> Option<&Path> {
         match &self.place {
@@ -248,12 +275,12 @@ fn is_scp_style(text: &str) -> bool {
     !is_drive && !before.contains('/') && !before.is_empty()
 }
 
-fn file(text: &str, rest: &str) -> Result<RemoteUrl, RemoteError> {
-    let path = rest.strip_prefix("localhost").unwrap_or(rest);
-    if !path.starts_with('/') {
+fn file(text: &str, rest: &[u8]) -> Result<RemoteUrl, RemoteError> {
+    let path = rest.strip_prefix(b"localhost").unwrap_or(rest);
+    if !path.starts_with(b"/") {
         return Err(bad(format!("'{text}' names no absolute path")));
     }
-    let path: Vec<u8> = percent_decode_str(path).collect();
+    let path: Vec<u8> = percent_decode(path).collect();
     match path.to_path() {
         Ok(path) if !path.as_os_str().as_encoded_bytes().contains(&0) => {
             Ok(local(path.to_owned(), text))
@@ -470,6 +497,35 @@ mod tests {
             );
         }
         assert!(refusal("file://elsewhere/a").contains("no absolute path"));
+    }
+
+    #[test]
+    fn paths_are_any_bytes() {
+        let os = |bytes: &'static [u8]| OsStr::from_bytes(bytes);
+        for (text, path) in [
+            (&b"/a/\xff.git"[..], &b"/a/\xff.git"[..]),
+            (b"\xff", b"\xff"),
+            (b"a/\xff:b", b"a/\xff:b"),
+            (b"file:///a%20b/\xff", b"/a b/\xff"),
+            (b"FILE://localhost/\xff", b"/\xff"),
+            (b"/plain", b"/plain"),
+        ] {
+            let url = RemoteUrl::parse_os(os(text)).unwrap();
+            assert_eq!(url.local_path(), Some(Path::new(os(path))));
+        }
+        for text in [
+            &b"host:\xff"[..],
+            b"\xff:path",
+            b"https://me:secret@host/\xff",
+            b"ssh://host/\xff",
+            b"git://host/\xff",
+            b"ftp://host/\xff",
+            b"file://elsewhere/\xff",
+            b"/a\n\xff",
+        ] {
+            let words = RemoteUrl::parse_os(os(text)).unwrap_err().to_string();
+            assert!(!words.contains("secret"), "{words}");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod places;
 mod refreshes;
 mod remotes;
 mod served;
+mod tampered;
 
 use std::fs;
 use std::path::{Path, PathBuf};

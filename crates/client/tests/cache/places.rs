@@ -312,7 +312,9 @@ fn a_directory_that_did_not_change_is_not_copied_and_is_whole_all_the_same() {
     let again = add(&cache, source.to_str().unwrap());
     assert_eq!(number(place, "."), before);
     assert!(again.last_updated >= entry.last_updated);
-    let changes: [&dyn Fn(); 4] = [
+    let changes: [&dyn Fn(); 5] = [
+        // As long as it was, and only the time tells.
+        &|| fs::write(place.join("sub/file"), "CONTENT").unwrap(),
         &|| fs::remove_file(place.join("sub/file")).unwrap(),
         &|| fs::write(place.join("sub/file"), "").unwrap(),
         &|| fs::remove_dir(place.join("sub/empty")).unwrap(),

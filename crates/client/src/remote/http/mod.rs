@@ -9,7 +9,8 @@ use std::sync::Arc;
 use futures::{StreamExt, TryStreamExt};
 use packhouse_wire::{AGENT, Service, Version};
 use reqwest::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
+    USER_AGENT,
 };
 use reqwest::{Certificate, Client, Response, StatusCode, Url, redirect};
 use tokio_util::io::StreamReader;
@@ -22,6 +23,7 @@ use super::url::without_query;
 use super::{Links, RemoteError, RemoteOptions};
 use crate::credentials::{Credential, CredentialSource};
 use crate::egress::{Egress, EgressError};
+use crate::hosted::retry_after;
 use body::BodyWriter;
 pub(crate) use large_files::{LargeFile, TakeFile};
 
@@ -205,6 +207,10 @@ impl HttpClient {
             status => RemoteError::Status {
                 url,
                 status: status.as_u16(),
+                retry_after: response
+                    .headers()
+                    .get(RETRY_AFTER)
+                    .and_then(|value| retry_after(value.to_str().ok()?)),
             },
         }
     }

@@ -1,0 +1,222 @@
+//! Remotes that fail, are silent, or have what Git complains of.
+
+use std::fs;
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use packhouse_client::cache::{Cache, CacheStatus, CallOptions, CancelToken};
+use packhouse_object::ObjectId;
+use packhouse_testkit::git_site::GitSite;
+
+use crate::cache::{add, config, open};
+use crate::git::Git;
+use crate::responder::{Request, Site};
+use crate::world::{Way, World};
+
+#[test]
+fn a_call_that_is_cancelled_leaves_nothing() {
+    let mut world = World::new();
+    world.with_history("source");
+    let url = world.url("source", Way::Http);
+    let cache = open(&world);
+    let token = CancelToken::new();
+    let cancel = |_, _, _| token.cancel();
+    let call = CallOptions {
+        cancel: Some(&token),
+        progress: Some(&cancel),
+    };
+    let ended = cache.add(&url, None, &call).unwrap_err();
+    assert_eq!(ended.to_string(), "cancelled");
+    assert!(cache.list().unwrap().is_empty());
+    let staging = fs::read_dir(cache.root().join(".packhouse/staging")).unwrap();
+    assert_eq!(staging.count(), 0);
+    add(&cache, &url);
+}
+
+/// Does not answer so many requests, each in another way.
+struct Flaky {
+    inner: Arc<GitSite>,
+    failing: Mutex<u32>,
+}
+
+impl Site for Flaky {
+    fn answer(&self, request: Request<'_>, out: &mut (dyn Write + Send)) -> io::Result<()> {
+        let mut failing = self.failing.lock().unwrap();
+        if *failing == 0 {
+            drop(failing);
+            return self.inner.answer(request, out);
+        }
+        *failing -= 1;
+        match *failing % 2 {
+            0 => Ok(()),
+            _ => write!(
+                out,
+                "HTTP/1.1 503 Busy\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+            ),
+        }
+    }
+}
+
+/// Weakness 10: what passes was a failure.
+#[test]
+fn a_remote_that_does_not_answer_once_is_asked_again() {
+    let mut world = World::new();
+    world.with_history("source");
+    let site = Arc::new(Flaky {
+        inner: GitSite::new(&world.path(""), true),
+        failing: Mutex::default(),
+    });
+    let url = format!("{}source.git", world.serve(site.clone()));
+    let cache = open(&world);
+    let call = CallOptions::default();
+    let fails = |times| *site.failing.lock().unwrap() = times;
+    fails(2);
+    cache.add(&url, None, &call).unwrap_err();
+    fails(1);
+    add(&cache, &url);
+    // Nor is a server that is known asked more than twice, though there are two ways to ask it.
+    fails(2);
+    cache.refresh("source", &call).unwrap_err();
+    assert_eq!(*site.failing.lock().unwrap(), 0);
+    fails(1);
+    let entry = cache.refresh("source", &call).unwrap();
+    assert_eq!(
+        (entry.status, entry.error_message),
+        (CacheStatus::Fresh, None)
+    );
+}
+
+/// Answers its next request in a way of its own.
+struct Busy {
+    inner: Arc<GitSite>,
+    next: Mutex<Option<&'static str>>,
+    asked: Mutex<u32>,
+}
+
+impl Site for Busy {
+    fn answer(&self, request: Request<'_>, out: &mut (dyn Write + Send)) -> io::Result<()> {
+        *self.asked.lock().unwrap() += 1;
+        let next = self.next.lock().unwrap().take();
+        match next {
+            None => self.inner.answer(request, out),
+            Some(answer) => write!(
+                out,
+                "HTTP/1.1 {answer}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+            ),
+        }
+    }
+}
+
+#[test]
+fn a_busy_remote_is_left_alone_for_as_long_as_it_says() {
+    let mut world = World::new();
+    world.with_history("source");
+    let site = Arc::new(Busy {
+        inner: GitSite::new(&world.path(""), true),
+        next: Mutex::default(),
+        asked: Mutex::default(),
+    });
+    let url = format!("{}source.git", world.serve(site.clone()));
+    let call = CallOptions::default();
+    for status in ["429 Slow Down", "503 Busy"] {
+        let cache = Cache::open(config(&world.path(&status[..3]))).unwrap();
+        let waits =
+            |after: &str| -> &'static str { format!("{status}\r\nRetry-After: {after}").leak() };
+        // Longer than anybody wants to wait.
+        *site.next.lock().unwrap() = Some(waits("3600"));
+        *site.asked.lock().unwrap() = 0;
+        let begun = Instant::now();
+        let error = cache.add(&url, None, &call).unwrap_err().to_string();
+        assert!(error.contains(&status[..3]), "{error}");
+        assert!(begun.elapsed() < Duration::from_secs(5));
+        assert_eq!(*site.asked.lock().unwrap(), 1);
+        // Cold, and of a server that is known.
+        for _ in 0..2 {
+            *site.next.lock().unwrap() = Some(waits("1"));
+            let begun = Instant::now();
+            add(&cache, &url);
+            assert!(begun.elapsed() >= Duration::from_secs(1));
+        }
+    }
+    // What does not pass is not asked about again.
+    let cache = Cache::open(config(&world.path("other"))).unwrap();
+    for answer in ["500 Broken", "501 Cannot", "404 None", "403 No"] {
+        *site.next.lock().unwrap() = Some(answer);
+        *site.asked.lock().unwrap() = 0;
+        cache.add(&url, None, &call).unwrap_err();
+        assert_eq!(*site.asked.lock().unwrap(), 1, "{answer}");
+    }
+}
+
+/// Other programs wrote dates, persons and modes in their own way, and `git clone` takes that.
+#[test]
+fn old_histories_that_git_complains_of_are_copied() {
+    let mut world = World::new();
+    let source = world.bare("source");
+    let blob = source.feed(&["hash-object", "-w", "--stdin"], b"content\n");
+    let written = |kind: &str, bytes: &[u8]| {
+        let args = ["hash-object", "-w", "-t", kind, "--literally", "--stdin"];
+        source.feed(&args, bytes).trim().to_owned()
+    };
+    let id = ObjectId::from_hex(blob.trim().as_bytes()).unwrap();
+    let file = [&b"100644 file\0"[..], id.as_bytes()].concat();
+    let sub = written("tree", &file);
+    let sub = ObjectId::from_hex(sub.as_bytes()).unwrap();
+    let tree = [file.as_slice(), b"040000 sub\0", sub.as_bytes()].concat();
+    let tree = written("tree", &tree);
+    let commit = format!(
+        "tree {tree}\nauthor A<a@example.com> 1313584730 +051800\ncommitter <c> 01 +0000\n\nOld\n"
+    );
+    let commit = written("commit", commit.as_bytes());
+    source.run(&["update-ref", "refs/heads/main", &commit]);
+    assert!(!source.try_run(&["fsck", "--strict"]).ok);
+    for (name, way) in [("path", Way::Path), ("http", Way::Http)] {
+        let url = world.url("source", way);
+        let cache = Cache::open(config(&world.path(name))).unwrap();
+        let entry = add(&cache, &url);
+        assert_eq!(entry.local_commit_hash.as_deref(), Some(commit.as_str()));
+        assert_eq!(
+            fs::read(entry.cache_path.join("sub/file")).unwrap(),
+            b"content\n"
+        );
+        let tree = Git::at(&entry.cache_path);
+        assert_eq!(tree.run(&["status", "--porcelain"]), "");
+        cache
+            .checkout("source", "main", &CallOptions::default())
+            .unwrap();
+    }
+}
+
+/// Never answers.
+struct Silent;
+
+impl Site for Silent {
+    fn answer(&self, _: Request<'_>, _: &mut (dyn Write + Send)) -> io::Result<()> {
+        std::thread::sleep(Duration::from_secs(3600));
+        Ok(())
+    }
+}
+
+#[test]
+fn a_call_of_a_silent_remote_ends_when_it_is_cancelled() {
+    let mut world = World::new();
+    let url = format!("{}source.git", world.serve(Arc::new(Silent)));
+    let cache = open(&world);
+    let token = CancelToken::new();
+    let call = CallOptions {
+        cancel: Some(&token),
+        progress: None,
+    };
+    std::thread::scope(|scope| {
+        let called = scope.spawn(|| cache.add(&url, None, &call));
+        std::thread::sleep(Duration::from_millis(200));
+        let begun = Instant::now();
+        token.cancel();
+        let ended = called.join().unwrap().unwrap_err();
+        assert_eq!(ended.to_string(), "cancelled");
+        // It would be given up after 20 seconds.
+        assert!(begun.elapsed() < Duration::from_secs(10));
+    });
+    assert!(cache.list().unwrap().is_empty());
+}

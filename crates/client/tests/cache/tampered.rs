@@ -1,0 +1,273 @@
+//! What became of a copy between two refreshes: one that is not what was published any more is made anew.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::Path;
+
+use packhouse_client::cache::{Cache, CacheStatus, CallOptions};
+
+use super::remotes::submodules::nested;
+use super::{add, check_tree, files, open, path_of};
+use crate::git::{Git, init};
+use crate::world::World;
+
+type Change<'a> = (&'a str, &'a dyn Fn(&Path));
+
+/// Checks that a copy is made anew after each of the changes, as it was.
+fn is_made_anew(cache: &Cache, name: &str, inside: &[&str], changes: &[Change<'_>]) {
+    let call = CallOptions::default();
+    let place = cache.get(name).unwrap().cache_path;
+    let number = || fs::metadata(&place).unwrap().ino();
+    let heads = || -> Vec<String> {
+        let head = |path: &&str| Git::at(place.join(path)).run(&["rev-parse", "HEAD"]);
+        inside.iter().map(head).collect()
+    };
+    let (expected, commits) = (files(&place), heads());
+    for (what, change) in changes {
+        let before = number();
+        change(&place);
+        let entry = cache.refresh(name, &call).unwrap();
+        assert_eq!(entry.status, CacheStatus::Fresh, "{what}");
+        assert_ne!(number(), before, "{what}");
+        assert_eq!(files(&place), expected, "{what}");
+        assert_eq!(heads(), commits, "{what}");
+        for path in inside {
+            check_tree(&place.join(path));
+        }
+    }
+    let before = number();
+    cache.refresh(name, &call).unwrap();
+    assert_eq!(number(), before, "nothing became of it");
+}
+
+fn a_repository(world: &World) -> String {
+    let work = init(&world.path("work"));
+    fs::create_dir_all(work.dir.join("sub/in")).unwrap();
+    fs::write(work.dir.join("sub/in/file"), "inside\n").unwrap();
+    fs::write(work.dir.join("run.sh"), "#!/bin/sh\n").unwrap();
+    fs::set_permissions(work.dir.join("run.sh"), PermissionsExt::from_mode(0o755)).unwrap();
+    symlink("file", work.dir.join("link")).unwrap();
+    work.run(&["add", "."]);
+    work.run(&["commit", "-q", "-m", "first"]);
+    work.commit_file("file", "old\n");
+    work.commit_file("file", "new\n");
+    work.run(&["clone", "-q", "--bare", ".", "../source.git"]);
+    path_of(&Git::at(world.path("source.git")))
+}
+
+#[test]
+fn a_git_folder_that_lost_something_is_made_anew() {
+    let world = World::new();
+    let cache = open(&world);
+    add(&cache, &a_repository(&world));
+    is_made_anew(
+        &cache,
+        "source",
+        &[""],
+        &[
+            ("objects", &|copy| {
+                fs::remove_dir_all(copy.join(".git/objects")).unwrap();
+                fs::create_dir(copy.join(".git/objects")).unwrap();
+            }),
+            ("one file of them", &|copy| {
+                let mut folders = vec![copy.join(".git/objects")];
+                while let Some(folder) = folders.pop() {
+                    for entry in fs::read_dir(folder).unwrap() {
+                        let path = entry.unwrap().path();
+                        match path.is_dir() {
+                            true => folders.push(path),
+                            false => return fs::remove_file(path).unwrap(),
+                        }
+                    }
+                }
+                panic!("there is none");
+            }),
+            // The mirror has the same files.
+            ("all of them cut off", &|copy| {
+                let mut folders = vec![copy.join(".git/objects")];
+                while let Some(folder) = folders.pop() {
+                    for entry in fs::read_dir(folder).unwrap() {
+                        let path = entry.unwrap().path();
+                        if path.is_dir() {
+                            folders.push(path);
+                            continue;
+                        }
+                        fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
+                        let file = fs::File::options().write(true).open(&path).unwrap();
+                        file.set_len(10).unwrap();
+                    }
+                }
+            }),
+            ("HEAD", &|copy| {
+                fs::remove_file(copy.join(".git/HEAD")).unwrap()
+            }),
+            ("refs", &|copy| {
+                fs::remove_dir_all(copy.join(".git/refs")).unwrap()
+            }),
+            ("packed refs", &|copy| {
+                fs::remove_file(copy.join(".git/packed-refs")).unwrap()
+            }),
+            ("configuration", &|copy| {
+                fs::remove_file(copy.join(".git/config")).unwrap()
+            }),
+            ("index", &|copy| {
+                fs::remove_file(copy.join(".git/index")).unwrap()
+            }),
+            ("all", &|copy| {
+                fs::remove_dir_all(copy.join(".git")).unwrap()
+            }),
+        ],
+    );
+}
+
+/// Index and files agree, and `git status` has nothing to say.
+#[test]
+fn what_git_did_in_a_copy_is_undone() {
+    let world = World::new();
+    let cache = open(&world);
+    add(&cache, &a_repository(&world));
+    let git = |args: &'static [&'static str]| move |copy: &Path| drop(Git::at(copy).run(args));
+    is_made_anew(
+        &cache,
+        "source",
+        &[""],
+        &[
+            ("commit", &|copy| {
+                Git::at(copy).commit_file("file", "mine\n");
+            }),
+            ("reset", &git(&["reset", "-q", "--hard", "HEAD~1"])),
+            ("reset of HEAD", &git(&["reset", "-q", "--soft", "HEAD~1"])),
+            ("checkout", &git(&["checkout", "-q", "HEAD~1"])),
+            ("a tag", &git(&["tag", "mine"])),
+            (
+                "a remote's branch moved",
+                &git(&["update-ref", "refs/remotes/origin/main", "HEAD~1"]),
+            ),
+            (
+                "a remote's branch deleted",
+                &git(&["update-ref", "-d", "refs/remotes/origin/main"]),
+            ),
+            ("detached", &git(&["checkout", "-q", "--detach"])),
+            ("branch", &git(&["checkout", "-q", "-b", "mine"])),
+            ("removed", &git(&["rm", "-q", "file"])),
+            ("added", &|copy| {
+                fs::write(copy.join("mine"), "").unwrap();
+                Git::at(copy).run(&["add", "mine"]);
+            }),
+            (
+                "told to look away",
+                &git(&["update-index", "--assume-unchanged", "file"]),
+            ),
+        ],
+    );
+}
+
+#[test]
+fn files_that_are_not_those_of_the_commit_are_made_anew() {
+    let world = World::new();
+    let cache = open(&world);
+    add(&cache, &a_repository(&world));
+    let elsewhere = world.path("elsewhere");
+    is_made_anew(
+        &cache,
+        "source",
+        &[""],
+        &[
+            ("may not run", &|copy| {
+                fs::set_permissions(copy.join("run.sh"), PermissionsExt::from_mode(0o644)).unwrap();
+            }),
+            ("may run", &|copy| {
+                fs::set_permissions(copy.join("file"), PermissionsExt::from_mode(0o755)).unwrap();
+            }),
+            ("folder that is a link", &|copy| {
+                fs::rename(copy.join("sub"), &elsewhere).unwrap();
+                symlink(&elsewhere, copy.join("sub")).unwrap();
+            }),
+        ],
+    );
+    assert_eq!(fs::read(elsewhere.join("in/file")).unwrap(), b"inside\n");
+}
+
+#[test]
+fn changes_in_submodules_of_a_copy_are_noticed() {
+    let world = World::new();
+    let cache = open(&world);
+    add(&cache, &nested(&world));
+    is_made_anew(
+        &cache,
+        "app",
+        &["", "x/lib", "x/lib/in"],
+        &[
+            ("file", &|copy| {
+                fs::write(copy.join("x/lib/code"), "mine").unwrap()
+            }),
+            ("file further inside", &|copy| {
+                fs::remove_file(copy.join("x/lib/in/deep")).unwrap();
+            }),
+            ("commit", &|copy| {
+                Git::at(copy.join("x/lib/in")).commit_file("deep", "mine\n");
+            }),
+            ("link", &|copy| {
+                fs::remove_file(copy.join("x/lib/.git")).unwrap()
+            }),
+            ("HEAD", &|copy| {
+                fs::remove_file(copy.join(".git/modules/the/lib/HEAD")).unwrap();
+            }),
+            ("objects", &|copy| {
+                let modules = copy.join(".git/modules/the/lib/modules/in");
+                fs::remove_dir_all(modules.join("objects")).unwrap();
+            }),
+            ("all of them", &|copy| {
+                fs::remove_dir_all(copy.join(".git/modules")).unwrap();
+            }),
+        ],
+    );
+}
+
+#[test]
+fn a_working_copy_of_this_machine_is_made_anew_too() {
+    let world = World::new();
+    a_repository(&world);
+    let cache = open(&world);
+    std::thread::sleep(std::time::Duration::from_millis(2100));
+    add(&cache, world.path("work").to_str().unwrap());
+    is_made_anew(
+        &cache,
+        "work",
+        &[""],
+        &[
+            ("HEAD", &|copy| {
+                fs::remove_file(copy.join(".git/HEAD")).unwrap()
+            }),
+            ("objects", &|copy| {
+                fs::remove_dir_all(copy.join(".git/objects")).unwrap();
+            }),
+            ("commit", &|copy| {
+                Git::at(copy).run(&["commit", "-q", "--allow-empty", "-m", "mine"]);
+            }),
+        ],
+    );
+}
+
+/// What is beside that which was published changes nothing of it.
+#[test]
+fn looking_around_in_a_copy_costs_nothing() {
+    let world = World::new();
+    let cache = open(&world);
+    let entry = add(&cache, &a_repository(&world));
+    let copy = Git::at(&entry.cache_path);
+    let number = || fs::metadata(&entry.cache_path).unwrap().ino();
+    let before = number();
+    fs::write(entry.cache_path.join("built"), "beside\n").unwrap();
+    for args in [
+        &["status"][..],
+        &["log", "-p"],
+        &["hash-object", "-w", "built"],
+        &["update-index", "--refresh"],
+        &["config", "user.name", "Somebody"],
+    ] {
+        copy.run(args);
+        cache.refresh(&entry.name, &CallOptions::default()).unwrap();
+        assert_eq!(number(), before, "{args:?}");
+    }
+}
