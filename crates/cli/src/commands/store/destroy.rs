@@ -1,13 +1,14 @@
 //! `destroy`: removes a repository.
 
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use clap::Args;
 use packhouse_repo::store::{Store, StoreErrorKind};
+use tempfile::TempDir;
 
 use super::failure::Failure;
 use super::session::Session;
@@ -62,7 +63,7 @@ pub(crate) fn run(args: DestroyArgs, session: &Session) -> Result<(), Failure> {
         return Err(Failure::new(why).hint("--force removes it anyway"));
     }
     let path = store.path();
-    fs::remove_dir_all(path).map_err(|error| Failure::local(path, &error))?;
+    remove(path, TempDir::close)?;
     // A link to the repository would lead nowhere.
     let named = session.path()?;
     if named.is_symlink() {
@@ -72,8 +73,44 @@ pub(crate) fn run(args: DestroyArgs, session: &Session) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Removes a repository. It leaves its place in one step and for good before anything of it is removed, so that a crash
+/// leaves all of it there, or nothing; never half of it under its name.
+fn remove(place: &Path, remove_all: fn(TempDir) -> io::Result<()>) -> Result<(), Failure> {
+    let failed = |error: io::Error| Failure::local(place, &error);
+    let folder = place.parent().unwrap_or(place);
+    let beside = tempfile::Builder::new()
+        .prefix(".old-store-")
+        .tempdir_in(folder)
+        .map_err(failed)?;
+    let (aside, old) = (beside.path().to_owned(), beside.path().join("old"));
+    fs::rename(place, &old).map_err(failed)?;
+    if let Err(error) = File::open(folder).and_then(|folder| folder.sync_all()) {
+        return match fs::rename(&old, place) {
+            Ok(()) => Err(failed(error)),
+            Err(_) => {
+                // What is kept is not removed by dropping it.
+                let _ = beside.keep();
+                let hint = format!("the repository is in {} now", old.display());
+                Err(failed(error).hint(hint))
+            }
+        };
+    }
+    remove_all(beside).map_err(|error| {
+        let hint = format!("what is left of the repository is in {}", aside.display());
+        failed(error).hint(hint)
+    })
+}
+
 /// What would be lost, if something would be.
 fn held(store: &Store) -> Result<Option<String>, Failure> {
+    if let Err(error) = store.check_refs() {
+        return Ok(Some(format!(
+            "what a ref named that cannot be read ({error})"
+        )));
+    }
+    if let Some(commit) = store.detached_at()? {
+        return Ok(Some(format!("the commit {commit} that HEAD names")));
+    }
     let view = store.view()?;
     let branches = view.refs().prefixed(b"refs/heads/").count();
     if view.refs().len() > branches {
@@ -113,4 +150,39 @@ pub(super) fn foreign(repository: &Path) -> io::Result<Option<OsString>> {
         }
     }
     Ok(names.into_iter().min())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repository_is_out_of_its_place_before_anything_of_it_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("data.git");
+        let make = || {
+            fs::create_dir_all(place.join("objects")).unwrap();
+            fs::write(place.join("HEAD"), "ref: refs/heads/main").unwrap();
+        };
+        make();
+        let left = remove(&place, |beside| {
+            assert!(beside.path().join("old/objects").exists());
+            assert!(beside.path().join("old/HEAD").exists());
+            assert!(!beside.path().with_file_name("data.git").exists());
+            fs::remove_file(beside.path().join("old/HEAD"))?;
+            let _ = beside.keep();
+            Err(io::ErrorKind::PermissionDenied.into())
+        });
+        let left = left.unwrap_err().to_string();
+        assert!(left.contains("/.old-store-"), "{left}");
+        assert!(!place.exists());
+        make();
+        remove(&place, TempDir::close).unwrap();
+        // But for what was left above.
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        // A place that cannot be left keeps all.
+        let missing = folder.path().join("missing.git");
+        remove(&missing, |_| unreachable!()).unwrap_err();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
 }

@@ -1,6 +1,7 @@
 //! `backup` and `restore`: all refs to another place and back.
 
 use std::env;
+use std::ffi::OsString;
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
@@ -24,7 +25,7 @@ use super::session::Session;
 #[derive(Args, Debug)]
 pub(crate) struct BackupArgs {
     /// Where to
-    url: String,
+    url: OsString,
     #[command(flatten)]
     flags: MirrorFlags,
 }
@@ -35,7 +36,7 @@ pub(crate) struct BackupArgs {
 #[derive(Args, Debug)]
 pub(crate) struct RestoreArgs {
     /// Where from
-    url: String,
+    url: OsString,
     #[command(flatten)]
     flags: MirrorFlags,
     #[command(flatten)]

@@ -200,6 +200,8 @@ impl Job<'_> {
         let progress = session.progress("syncing");
         let options = SyncIn {
             dry_run: self.args.dry_run.dry_run,
+            // Between a look at the folder and its sync it may go.
+            must_exist: self.args.watch,
             message: self.args.commit.message.clone(),
             ignore_errors: self.args.ignore_errors,
             checksum: self.args.checksum,
