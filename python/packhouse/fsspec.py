@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import io
 import os
-import shutil
 import tempfile
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Type, Union
@@ -116,7 +115,7 @@ class PackhouseFileSystem(AbstractFileSystem):
         if mode not in ("wb", "xb"):
             raise ValueError(f"Unsupported mode: {mode!r} (use 'rb', 'wb' or 'xb')")
         self._write(lambda fs: fs)
-        return Upload(self, path, autocommit)
+        return Upload(self, path, autocommit, is_new=mode == "xb")
 
     def cat_file(
         self, path: str, start: Optional[int] = None, end: Optional[int] = None, **kwargs: Any
@@ -147,15 +146,23 @@ class PackhouseFileSystem(AbstractFileSystem):
         self._write(lambda fs: fs.write_from_file(path, lpath))
 
     def cp_file(self, path1: str, path2: str, **kwargs: Any) -> None:
-        """Copies a file within the store."""
+        """Copies a file within the store: its mode and the id of its content, which is not read."""
         source, target = self._strip_protocol(path1), self._strip_protocol(path2)
 
         def copy(fs: FS) -> FS:
             if fs.is_dir(source):
                 return fs
-            with fs.open(source) as old, fs.writer(target) as new:
-                shutil.copyfileobj(old, new)  # type: ignore[arg-type, misc]
-            return new.fs or fs
+            fs._native.copy_from(
+                fs._native,
+                [source],
+                target,
+                delete=False,
+                exact=True,
+                dry_run=False,
+                message=None,
+                parents=[],
+            )
+            return fs
 
         self._write(copy)
 
@@ -197,10 +204,13 @@ class PackhouseFileSystem(AbstractFileSystem):
 class Upload(io.BufferedIOBase):
     """A file being written. It waits on the local disk, so that closing it can commit to whatever is the newest state."""
 
-    def __init__(self, filesystem: PackhouseFileSystem, path: str, autocommit: bool) -> None:
+    def __init__(
+        self, filesystem: PackhouseFileSystem, path: str, autocommit: bool, is_new: bool
+    ) -> None:
         self._filesystem = filesystem
         self._path = path
         self._autocommit = autocommit
+        self._is_new = is_new
         self._file = tempfile.NamedTemporaryFile(prefix="packhouse-")
 
     def writable(self) -> bool:
@@ -222,11 +232,15 @@ class Upload(io.BufferedIOBase):
             self._file.flush()
 
     def commit(self) -> None:
-        """Makes the commit."""
+        """Makes the commit. A file that has to be new must still be."""
         self._file.flush()
-        self._filesystem._write(
-            lambda fs: fs.write_from_file(self._path, self._file.name, mode=FileType.BLOB)
-        )
+
+        def write(fs: FS) -> FS:
+            if self._is_new and fs.exists(self._path):
+                raise FileExistsError(self._path)
+            return fs.write_from_file(self._path, self._file.name, mode=FileType.BLOB)
+
+        self._filesystem._write(write)
         self._file.close()
 
     def discard(self) -> None:

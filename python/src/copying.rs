@@ -119,6 +119,7 @@ impl Snapshot {
                 keep_excluded,
                 parents,
                 progress: Some(progress),
+                ..SyncIn::default()
             };
             self.0.sync_in(&local.0, &path, &options)
         })?;

@@ -1,7 +1,5 @@
 //! Backup, restore and bundles.
 
-use std::path::PathBuf;
-
 use packhouse_client::{
     MirrorDiff, MirrorError, MirrorFormat, MirrorOptions, RefChange, RefSelection,
 };
@@ -35,7 +33,7 @@ impl Store {
         squash: bool,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Changes> {
-        let (url, refs, format) = (text(url)?, selection(refs), kind(format)?);
+        let (refs, format) = (selection(refs), kind(format)?);
         let backup = |progress: &Progress| {
             let options = MirrorOptions {
                 dry_run,
@@ -45,7 +43,7 @@ impl Store {
                 progress: Some(progress),
                 ..MirrorOptions::default()
             };
-            packhouse_client::backup(&self.0, &url, &options)
+            packhouse_client::backup(&self.0, &url.0, &options)
         };
         Progress::watch_any(py, progress, backup, mirror_exception).map(changes)
     }
@@ -61,7 +59,7 @@ impl Store {
         additive: bool,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Changes> {
-        let (url, refs, format) = (text(url)?, selection(refs), kind(format)?);
+        let (refs, format) = (selection(refs), kind(format)?);
         let restore = |progress: &Progress| {
             let options = MirrorOptions {
                 dry_run,
@@ -72,7 +70,7 @@ impl Store {
                 progress: Some(progress),
                 ..MirrorOptions::default()
             };
-            packhouse_client::restore(&self.0, &url, &options)
+            packhouse_client::restore(&self.0, &url.0, &options)
         };
         Progress::watch_any(py, progress, restore, mirror_exception).map(changes)
     }
@@ -111,13 +109,6 @@ impl Store {
 #[pyfunction]
 pub(crate) fn resolve_credentials(py: Python<'_>, url: &str) -> String {
     py.detach(|| packhouse_client::resolve_credentials(url))
-}
-
-fn text(url: LocalPath) -> PyResult<String> {
-    url.0.into_os_string().into_string().map_err(|url| {
-        let url = PathBuf::from(url);
-        PyValueError::new_err(format!("a URL is UTF-8: {}", url.display()))
-    })
 }
 
 fn selection(refs: Refs) -> RefSelection {

@@ -53,7 +53,7 @@ impl Snapshot {
         Ok(detached(py, || self.0.rename(&sources, &dest, &options))?.into())
     }
 
-    #[pyo3(signature = (source, sources, dest, *, delete, dry_run, message, parents))]
+    #[pyo3(signature = (source, sources, dest, *, delete, exact, dry_run, message, parents))]
     fn copy_from(
         &self,
         py: Python<'_>,
@@ -61,12 +61,14 @@ impl Snapshot {
         sources: Vec<RepoPath>,
         dest: RepoPath,
         delete: bool,
+        exact: bool,
         dry_run: bool,
         message: Option<String>,
         parents: Vec<String>,
     ) -> PyResult<Snapshot> {
         let options = CopyBetween {
             delete,
+            exact,
             dry_run,
             message,
             parents: object_ids(&parents)?,

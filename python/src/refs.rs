@@ -1,6 +1,6 @@
 //! Branches and tags.
 
-use packhouse_repo::store::RefMap;
+use packhouse_repo::store::{RefKind, RefMap};
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString};
 
@@ -32,6 +32,20 @@ impl Refs {
 
     fn set(&self, py: Python<'_>, name: &str, snapshot: &Snapshot) -> PyResult<Snapshot> {
         Ok(detached(py, || self.0.set(name, &snapshot.0))?.into())
+    }
+
+    fn set_empty(&self, py: Python<'_>, name: &str) -> PyResult<Snapshot> {
+        let set = || {
+            // The first branch of a repository is the one that `HEAD` waits for.
+            if self.0.kind() == RefKind::Branch
+                && let Some(first) = self.0.store().begin(name)?
+            {
+                first.keep();
+                return self.0.get(name);
+            }
+            self.0.set_empty(name)
+        };
+        Ok(detached(py, set)?.into())
     }
 
     fn delete(&self, py: Python<'_>, name: &str) -> PyResult<()> {

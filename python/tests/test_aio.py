@@ -80,6 +80,14 @@ async def test_refs(path):
 
 
 @coroutine_test
+async def test_a_store_without_branches_gets_one(path):
+    store = await aio.GitStore.open(path, create=True)
+    fs = await store.branches.set_empty("trunk")
+    assert isinstance(fs, aio.FS) and fs.branch == "trunk" and fs.message == "Initialize trunk"
+    assert await store.branches.current_name == "trunk" and await fs.ls() == []
+
+
+@coroutine_test
 async def test_batches_and_files(path):
     store = await aio.GitStore.open(path, create="main")
     fs = await store.branches["main"]

@@ -1,5 +1,7 @@
 """Backup, restore and bundles."""
 
+import os
+import pathlib
 import subprocess
 
 import pytest
@@ -42,6 +44,21 @@ def test_backup_makes_a_mirror(full, git, git_of, tmp_path):
     assert refs(git_of(target)) == refs(git)
     git_of(target).check()
     assert full.backup(str(target)).in_sync
+
+
+def test_local_paths_are_any_bytes(full, git, git_of, tmp_path):
+    for number, name in enumerate([b"\xff.git", b"\xff.bundle"]):
+        target = os.path.join(os.fsencode(tmp_path), name)
+        forms = [target, os.fsdecode(target), pathlib.Path(os.fsdecode(target))]
+        assert names(full.backup(forms[2]).add) == REFS
+        assert os.path.exists(target)
+        assert full.backup(forms[0], dry_run=True).in_sync
+        for form, place in enumerate(forms):
+            copy = GitStore.open(tmp_path / f"copy-{number}-{form}.git", create=True)
+            copy.restore(place)
+            assert refs(git_of(copy.path)) == refs(git)
+    with pytest.raises(ValueError, match="UTF-8"):
+        full.backup("https://localhost/\udcff")
 
 
 def test_backup_moves_and_deletes(full, git, git_of, tmp_path):

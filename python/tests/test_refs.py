@@ -21,6 +21,23 @@ def test_branches_are_a_mapping(store, files):
     assert repr(store.tags) == "RefDict('tags', len=0)"
 
 
+def test_a_store_without_branches_gets_one(path):
+    store = GitStore.open(path, create=True)
+    assert len(store.branches) == 0 and store.branches.current is None
+    with pytest.raises(ValueError):
+        store.branches.set_empty("not allowed")
+    fs = store.branches.set_empty("trunk")
+    assert fs.writable and fs.branch == "trunk" and fs.ls() == [] and fs.parent is None
+    assert fs.message == "Initialize trunk" and store.branches.current_name == "trunk"
+    fs = fs.write("a", b"1")
+    # Others do not become the current one, and what exists begins anew.
+    assert store.branches.set_empty("other").ls() == [] and store.branches.current_name == "trunk"
+    assert store.branches.set_empty("trunk").ls() == [] and fs.read("a") == b"1"
+    with pytest.raises(ValueError):
+        store.tags.set_empty("v1")
+    assert sorted(store.branches) == ["other", "trunk"] and list(store.tags) == []
+
+
 def test_a_branch_gives_a_writable_snapshot(store, files):
     fs = store.branches["main"]
     assert fs.writable and fs.ref_name == "main" and fs.branch == "main"

@@ -6,10 +6,11 @@ import asyncio
 import logging
 import os
 import threading
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Callable, Dict, NamedTuple, Optional, Set, Tuple, TypeVar, Union
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Set, Tuple, TypeVar, Union
 
 from packhouse import _native
 from packhouse._native import CacheError
@@ -56,6 +57,7 @@ class Engine:
         self._providers: Dict[str, GitProvider] = {}
         self._lock = threading.Lock()
         self._opened: Optional[Tuple[Tuple[Any, ...], _native.Cache]] = None
+        self._told: Set[str] = set()
         self._threads: Optional[ThreadPoolExecutor] = None
         #: Names of the entries that the cache made; others were put into the configuration by somebody else.
         self._own: Set[str] = set()
@@ -81,7 +83,16 @@ class Engine:
                     credentials=self._credentials,
                 )
                 self._opened = (settings, cache)
+                self._warn_of(cache.unheeded_settings())
             return self._opened[1]
+
+    def _warn_of(self, unheeded: List[str]) -> None:
+        """Tells once of settings that do nothing. Only their names: values may be secrets."""
+        new = [name for name in unheeded if name not in self._told]
+        self._told.update(new)
+        if new:
+            names = ", ".join(repr(name) for name in new)
+            warnings.warn(f"git_config: the cache does not heed {names}", stacklevel=2)
 
     def _credentials(self, url: str) -> Optional[Tuple[str, str]]:
         for provider in list(self._providers.values()):

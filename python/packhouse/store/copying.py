@@ -235,6 +235,7 @@ class SnapshotCopying(SnapshotWriting):
                 path_list(sources),
                 dest,
                 delete=delete,
+                exact=False,
                 dry_run=dry_run,
                 message=message,
                 parents=parent_hashes(parents),

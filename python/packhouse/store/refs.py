@@ -86,6 +86,16 @@ class RefDict(MutableMapping[str, FS]):
             raise TypeError(f"Expected FS, got {type(fs).__name__}")
         return FS._of(self._store, self._native.set(name, fs._native))
 
+    def set_empty(self, name: str) -> FS:
+        """Points the branch ``name`` to a new commit without files and history, and returns its snapshot.
+
+        It begins a branch where there is none to begin from. The first one of a store becomes the current branch.
+
+        Raises:
+            ValueError: the name is not allowed, or these are tags.
+        """
+        return FS._of(self._store, self._native.set_empty(name))
+
     @property
     def current_name(self) -> Optional[str]:
         """The branch that HEAD names, ``None`` if it does not exist. ValueError on tags."""

@@ -59,6 +59,11 @@ impl Cache {
         run(py, || cache::Cache::open(config)).map(Cache)
     }
 
+    /// The names of settings that do nothing.
+    fn unheeded_settings(&self) -> Vec<String> {
+        self.0.unheeded_settings().to_vec()
+    }
+
     fn add<'py>(
         &self,
         py: Python<'py>,

@@ -45,6 +45,10 @@ class RefDict(Wrapper):
         """Points ``name`` at the commit of ``fs`` and returns the snapshot that is bound to it."""
         return FS(self._store, await finish(self.sync.set, name, plain(fs)))
 
+    async def set_empty(self, name: str) -> FS:
+        """Points the branch ``name`` to a new commit without files and history, and returns its snapshot."""
+        return FS(self._store, await finish(self.sync.set_empty, name))
+
     async def delete(self, name: str) -> None:
         """Deletes a ref. KeyError if it is not there."""
         await finish(self.sync.__delitem__, name)
