@@ -8,6 +8,7 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
 from binary import BINARY, START_SECONDS, STOP_SECONDS, clean_environment
 
 SECONDS = 120
@@ -78,6 +79,24 @@ class Gitstore:
     def check(self):
         """What git says about the repository, which must be nothing bad."""
         assert "error" not in self.git("fsck", "--full", "--strict")
+
+
+@pytest.fixture
+def store(tmp_path):
+    made = Gitstore(tmp_path)
+    yield made
+    if (made.repo / "HEAD").exists():
+        made.check()
+
+
+@pytest.fixture
+def filled(store):
+    """A repository with a few files, each from a commit of its own."""
+    store("write", "hello.txt", input="hello world\n")
+    store("write", "src/main.py", input="print()\n")
+    store("write", "src/sub/deep.txt", input="deep\n")
+    store("write", ".hidden", input="h\n")
+    return store
 
 
 class Service:

@@ -170,6 +170,15 @@ def test_a_restore_brings_everything_back(store, tmp_path):
     assert "not found" in store.error("-r", "absent.git", "restore", "--no-create", "copy.git").lower()
 
 
+def test_backups_go_to_paths_of_any_bytes(store, tmp_path):
+    for number, name in enumerate((b"\xff.git", b"\xff.bundle")):
+        assert store("backup", name) == "" and os.path.exists(os.path.join(os.fsencode(tmp_path), name))
+        assert store("backup", "-n", name) == "Nothing to push — already in sync.\n"
+        store("-r", f"{number}.git", "restore", name)
+        assert refs(tmp_path / f"{number}.git") == refs(store.repo)
+    assert "UTF-8" in store.error("backup", b"https://127.0.0.1:1/\xff")
+
+
 def test_bundles_hold_chosen_refs(store, tmp_path):
     store("write", "more", "--tag", "v1", input="x")
     store("backup", "all.bundle")
