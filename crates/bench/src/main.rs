@@ -11,6 +11,7 @@ mod peer;
 mod report;
 mod sample;
 mod server;
+mod settle;
 mod token;
 
 use std::path::PathBuf;
@@ -40,7 +41,7 @@ struct Args {
     /// A Python with Packhouse's wheel, `vost` and `pygit2`; without one the lines of the store fail.
     #[arg(long)]
     python: Option<PathBuf>,
-    /// Run only lines whose names contain one of these.
+    /// Run only lines whose names contain one of these, and leave the others in the report as they are.
     #[arg(long)]
     only: Vec<String>,
     /// Seconds each load line runs.
@@ -116,16 +117,16 @@ fn main() -> Result<()> {
             Err(error) => report.failed(name, &error.to_string()),
         }
         // After each line: a run takes long, and one that is cut off keeps what it has measured.
-        if args.only.is_empty() {
-            std::fs::write(&args.out, report.markdown())?;
-        }
+        let page = match args.only.is_empty() {
+            true => report.markdown(),
+            false => report.put_into(&std::fs::read_to_string(&args.out)?),
+        };
+        std::fs::write(&args.out, page)?;
     }
     lines::store::clean(&bench)?;
     bench.remove_kept()?;
     report.print();
-    if args.only.is_empty() {
-        eprintln!("bench: wrote {}", args.out.display());
-    }
+    eprintln!("bench: wrote {}", args.out.display());
     if report.has_failures() {
         Err("some lines could not be measured".into())
     } else {

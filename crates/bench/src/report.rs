@@ -12,6 +12,16 @@ pub(crate) struct Row {
     pub reached: bool,
 }
 
+impl Row {
+    fn markdown(&self) -> String {
+        let reached = if self.reached { "yes" } else { "**no**" };
+        format!(
+            "| {} | {} | {} | {} | {reached} |",
+            self.line, self.target, self.ours, self.peer
+        )
+    }
+}
+
 /// All lines of a run.
 #[derive(Default)]
 pub(crate) struct Report {
@@ -46,12 +56,7 @@ impl Report {
             "| line | to reach | Packhouse | peer | reached |\n|---|---|---|---|---|\n",
         );
         for row in &self.rows {
-            let reached = if row.reached { "yes" } else { "**no**" };
-            let _ = writeln!(
-                text,
-                "| {} | {} | {} | {} | {reached} |",
-                row.line, row.target, row.ours, row.peer
-            );
+            let _ = writeln!(text, "{}", row.markdown());
         }
         for (line, error) in &self.failures {
             let _ = writeln!(
@@ -70,6 +75,27 @@ impl Report {
             machine(),
             self.table()
         )
+    }
+
+    /// The page of an earlier run with these rows instead of the ones of the same names, and with the notes of today. A row that
+    /// the page does not have is left out: only a whole run tells where it belongs.
+    pub(crate) fn put_into(&self, page: &str) -> String {
+        let mut rows: Vec<&Row> = self.rows.iter().collect();
+        let mut text = String::new();
+        for line in page.lines() {
+            let named = |row: &&Row| line.starts_with(&format!("| {} |", row.line));
+            // The names of a line's rows may be the same; they come in the same order.
+            match rows.iter().position(named) {
+                Some(at) => text.push_str(&rows.remove(at).markdown()),
+                None => text.push_str(line),
+            }
+            text.push('\n');
+        }
+        let notes = include_str!("notes.md");
+        match text.rfind("|\n\n") {
+            Some(end) => text[..end + 2].to_owned() + notes,
+            None => text,
+        }
     }
 }
 
@@ -114,4 +140,28 @@ fn first_line(program: &str, args: &[&str]) -> String {
         .unwrap_or_default()
         .trim()
         .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_of_some_lines_take_the_places_of_their_older_ones() {
+        let row = |line: &str, ours: &str| Row {
+            line: line.to_owned(),
+            target: "none".to_owned(),
+            ours: ours.to_owned(),
+            peer: "–".to_owned(),
+            reached: true,
+        };
+        let report = |rows: Vec<Row>| Report {
+            rows,
+            failures: Vec::new(),
+        };
+        let first = report(vec![row("a", "1"), row("same", "2"), row("same", "3")]).markdown();
+        let now = report(vec![row("same", "4"), row("same", "5"), row("new", "6")]);
+        let then = report(vec![row("a", "1"), row("same", "4"), row("same", "5")]).markdown();
+        assert_eq!(now.put_into(&first), then);
+    }
 }

@@ -16,6 +16,7 @@ use crate::link::{Link, Shape};
 use crate::peer::{Counting, Peer};
 use crate::report::Row;
 use crate::sample::{median, ms, seconds};
+use crate::settle::settle;
 use crate::{Bench, Result};
 
 const SCRIPT: &str = "crates/bench/cache/lines.py";
@@ -117,11 +118,11 @@ pub(crate) fn checkout(bench: &Bench, _: &Runtime) -> Result<Vec<Row>> {
         .arg(&reference))?;
     let (mut ours, mut cloned, mut referring) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..RUNS {
-        run(&mut Command::new("sync"))?;
+        settle()?;
         ours.extend(durations(&script(bench, "checkout", &folder, &[&url])?));
-        run(&mut Command::new("sync"))?;
+        settle()?;
         cloned.push(clone(&folder, &url, None)?);
-        run(&mut Command::new("sync"))?;
+        settle()?;
         referring.push(clone(&folder, &url, Some(&reference))?);
     }
     let (ours, cloned, referring) = (

@@ -11,6 +11,7 @@ use crate::corpus::{corpus, large_corpus, pack_bytes};
 use crate::fixture::run;
 use crate::report::Row;
 use crate::sample::{median, seconds};
+use crate::settle::settle;
 use crate::{Bench, Result};
 
 const RUNS: usize = 3;
@@ -93,7 +94,7 @@ fn without_server(bench: &Bench, source: &Path) -> Result<Duration> {
         .args(["rev-parse", "main"])
         .output()?;
     let head = String::from_utf8(head.stdout)?;
-    run(&mut Command::new("sync"))?;
+    settle()?;
     let began = Instant::now();
     run(Command::new("git")
         .args(["init", "-q", "-b", "main"])

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::fixture::run;
 use crate::peer::{Counting, Peer};
 use crate::server::Server;
+use crate::settle::settle;
 use crate::{Bench, Result};
 
 /// Both servers, running.
@@ -84,7 +85,7 @@ impl Pair {
 }
 
 fn measure(cpu: impl Fn() -> Result<Duration>, work: impl FnOnce() -> Result<()>) -> Result<Cost> {
-    run(&mut Command::new("sync"))?;
+    settle()?;
     let (before, began) = (cpu()?, Instant::now());
     work()?;
     let wall = began.elapsed();

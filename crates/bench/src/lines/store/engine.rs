@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::sample::median;
+use crate::settle::settle;
 use crate::{Bench, Result};
 
 const SCRIPT: &str = "crates/bench/store/lines.py";
@@ -66,7 +67,7 @@ pub(in crate::lines) fn python(bench: &Bench) -> Result<PathBuf> {
 pub(super) fn run(bench: &Bench, line: &str, engine: &str) -> Result<Found> {
     let runs = bench.work.join(FOLDER);
     std::fs::create_dir_all(&runs)?;
-    crate::fixture::run(&mut Command::new("sync"))?;
+    settle()?;
     let output = Command::new(python(bench)?)
         .args([SCRIPT, line, engine])
         .arg(&runs)
@@ -116,12 +117,13 @@ fn middle(mut runs: Vec<Found>) -> Found {
 pub(super) fn time(mut command: impl FnMut() -> Command) -> Result<Duration> {
     let mut took = Vec::new();
     for _ in 0..RUNS {
-        crate::fixture::run(&mut Command::new("sync"))?;
+        let mut command = command();
+        settle()?;
         let began = std::time::Instant::now();
-        let status = command().stdout(Stdio::null()).status()?;
+        let status = command.stdout(Stdio::null()).status()?;
         took.push(began.elapsed());
         if !status.success() {
-            return Err(format!("{:?}: {status}", command()).into());
+            return Err(format!("{command:?}: {status}").into());
         }
     }
     Ok(median(&mut took))
