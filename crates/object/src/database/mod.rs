@@ -1,5 +1,8 @@
 //! The objects of one repository at one moment: some in memory, most in packs, some loose.
 
+mod multi;
+mod typed;
+
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,16 +13,14 @@ use crate::id::BuildIdHasher;
 use crate::loose::{LooseError, LooseStore};
 use crate::stream::ObjectStream;
 use crate::{
-    Commit, CommitGraphs, CommitLinks, HashKind, MultiPack, NewObject, Object, ObjectCache,
-    ObjectHeader, ObjectId, ObjectKind, Pack, PackError, PathFilter, ReadError, Tag, Tree,
-    commit_links, oid, tag_target,
+    CommitGraphs, HashKind, MultiPack, NewObject, Object, ObjectCache, ObjectHeader, ObjectId,
+    ObjectKind, Pack, PackError, ReadError, oid,
 };
+
+use multi::Multi;
 
 /// Blobs up to this size are worth a place in the cache; trees and commits always are.
 const CACHED_BLOB_BYTES: usize = 16 << 10;
-
-/// The most tags that name one another: far more than anybody makes by intent.
-const MAX_TAG_DEPTH: u32 = 64;
 
 /// The fewest digits that abbreviate an id, as in Git.
 const MIN_PREFIX_DIGITS: usize = 4;
@@ -43,54 +44,6 @@ struct Layers {
     graphs: Option<Arc<CommitGraphs>>,
     /// The pack that had the last object: its neighbours are mostly there too.
     last_pack: AtomicUsize,
-}
-
-/// Indexes of several packs, and where their packs are in the list of all.
-#[derive(Default)]
-struct Multi {
-    indexes: Vec<Arc<MultiPack>>,
-    /// For each index, the places of its packs.
-    places: Vec<Vec<usize>>,
-    /// Which packs of the list have an index together with others.
-    indexed: Vec<bool>,
-}
-
-impl Multi {
-    fn new(mut indexes: Vec<Arc<MultiPack>>, packs: &[Arc<Pack>]) -> Multi {
-        if indexes.is_empty() {
-            return Multi::default();
-        }
-        let mut indexed = vec![false; packs.len()];
-        let mut places = Vec::new();
-        indexes.retain(|index| {
-            let place = |pack| packs.iter().position(|other| Arc::ptr_eq(other, pack));
-            let found: Option<Vec<usize>> = index.packs().iter().map(place).collect();
-            for at in found.iter().flatten() {
-                indexed[*at] = true;
-            }
-            let is_usable = found.is_some();
-            places.extend(found);
-            is_usable
-        });
-        Multi {
-            indexes,
-            places,
-            indexed,
-        }
-    }
-
-    /// Whether the pack at a place of the list is in one of them.
-    fn has(&self, at: usize) -> bool {
-        self.indexed.get(at).copied().unwrap_or(false)
-    }
-
-    fn find(&self, id: &oid) -> Option<(usize, u64)> {
-        let mut indexes = self.indexes.iter().zip(&self.places);
-        indexes.find_map(|(index, places)| {
-            let (number, offset) = index.lookup(id)?;
-            Some((places[number], offset))
-        })
-    }
 }
 
 /// Where to look when no layer has an object: another process may have moved it from a loose file
@@ -349,115 +302,6 @@ impl Database {
         }
     }
 
-    /// The bytes of an object that must be here and of this kind.
-    pub fn bytes_of(&self, id: impl AsRef<oid>, expected: ObjectKind) -> Result<Bytes, ReadError> {
-        let id = id.as_ref();
-        of_kind(id, self.read(id)?, expected)
-    }
-
-    /// As [`Database::bytes_of`], for an object that is hardly asked for again: it takes no room in the cache.
-    pub fn bytes_once(
-        &self,
-        id: impl AsRef<oid>,
-        expected: ObjectKind,
-    ) -> Result<Bytes, ReadError> {
-        let id = id.as_ref();
-        of_kind(id, self.read_and_keep(id, false)?, expected)
-    }
-
-    /// A commit, which must be here.
-    pub fn commit(&self, id: impl AsRef<oid>) -> Result<Commit, ReadError> {
-        let data = self.bytes_of(&id, ObjectKind::Commit)?;
-        Commit::parse(&data).map_err(|source| ReadError::decode(id.as_ref(), source))
-    }
-
-    /// The same with the time that walks sort it by, which is another than the one that is shown where its lines are malformed.
-    pub(crate) fn commit_and_time(&self, id: ObjectId) -> Result<(Commit, i64), ReadError> {
-        let data = self.bytes_of(id, ObjectKind::Commit)?;
-        let malformed = |source| ReadError::decode(id, source);
-        let (_, _, seconds) = commit_links(&data).map_err(malformed)?;
-        Ok((Commit::parse(&data).map_err(malformed)?, seconds))
-    }
-
-    /// What a commit, which must be here, links to. Where a commit graph knows it, it is not read.
-    pub fn commit_links(&self, id: impl AsRef<oid>) -> Result<CommitLinks, ReadError> {
-        self.links_and_keep(id.as_ref(), true)
-    }
-
-    /// The same of a commit that is hardly asked for again: it takes no room in the cache.
-    pub fn commit_links_once(&self, id: impl AsRef<oid>) -> Result<CommitLinks, ReadError> {
-        self.links_and_keep(id.as_ref(), false)
-    }
-
-    fn links_and_keep(&self, id: &oid, keep: bool) -> Result<CommitLinks, ReadError> {
-        let graphs = self.0.graphs.as_ref();
-        if let Some(links) = graphs.and_then(|graphs| graphs.links(id)) {
-            return Ok(links);
-        }
-        let data = of_kind(id, self.read_and_keep(id, keep)?, ObjectKind::Commit)?;
-        commit_links(&data).map_err(|source| ReadError::decode(id, source))
-    }
-
-    /// The changed-path filter of a commit as it would be made here, if it was made before.
-    pub(crate) fn known_path_filter(&self, commit: &oid) -> Option<Vec<u8>> {
-        self.0.graphs.as_ref()?.filter_of(commit)
-    }
-
-    /// Whether it is known, without reading trees, that a commit does not change a path against its first parent.
-    pub fn is_known_unchanged(&self, commit: &oid, path: &PathFilter) -> bool {
-        let graphs = self.0.graphs.as_ref();
-        graphs.is_some_and(|graphs| graphs.is_unchanged(commit, path))
-    }
-
-    /// A tree, which must be here.
-    pub fn tree(&self, id: impl AsRef<oid>) -> Result<Tree, ReadError> {
-        let data = self.tree_bytes(&id)?;
-        Tree::parse(&data).map_err(|source| ReadError::decode(id.as_ref(), source))
-    }
-
-    /// A tree's bytes, for [`TreeIter`](crate::TreeIter). It must be here.
-    pub fn tree_bytes(&self, id: impl AsRef<oid>) -> Result<Bytes, ReadError> {
-        self.bytes_of(id, ObjectKind::Tree)
-    }
-
-    /// A tag object, which must be here.
-    pub fn tag(&self, id: impl AsRef<oid>) -> Result<Tag, ReadError> {
-        let data = self.bytes_of(&id, ObjectKind::Tag)?;
-        Tag::parse(&data).map_err(|source| ReadError::decode(id.as_ref(), source))
-    }
-
-    /// What a tag finally names, or the object itself if it is no tag. It must be here.
-    pub fn peel(&self, id: impl AsRef<oid>) -> Result<(ObjectId, ObjectKind), ReadError> {
-        let outermost = id.as_ref().to_owned();
-        let mut at = outermost;
-        for _ in 0..MAX_TAG_DEPTH {
-            let header = self.header(&at)?.ok_or(ReadError::NotFound { id: at })?;
-            if header.kind != ObjectKind::Tag {
-                return Ok((at, header.kind));
-            }
-            let data = self.bytes_of(at, ObjectKind::Tag)?;
-            at = tag_target(&data)
-                .map_err(|source| ReadError::decode(at, source))?
-                .0;
-        }
-        Err(ReadError::TagsTooDeep {
-            id: outermost,
-            limit: MAX_TAG_DEPTH,
-        })
-    }
-
-    /// The commit a commit or a tag stands for.
-    pub fn peel_to_commit(&self, id: impl AsRef<oid>) -> Result<ObjectId, ReadError> {
-        match self.peel(id)? {
-            (id, ObjectKind::Commit) => Ok(id),
-            (id, found) => Err(ReadError::WrongKind {
-                id,
-                expected: ObjectKind::Commit,
-                found,
-            }),
-        }
-    }
-
     /// The ids that `hex` abbreviates: none, the one, or two to say that there are several.
     ///
     /// Fewer than four digits, and what is not hexadecimal, abbreviate nothing.
@@ -531,19 +375,6 @@ fn within(id: &oid, object: Object, limit: u64) -> Result<Object, ReadError> {
 fn too_large(id: &oid, size: u64, limit: u64) -> ReadError {
     let id = id.to_owned();
     ReadError::TooLarge { id, size, limit }
-}
-
-fn of_kind(id: &oid, object: Option<Object>, expected: ObjectKind) -> Result<Bytes, ReadError> {
-    let id = id.to_owned();
-    match object {
-        None => Err(ReadError::NotFound { id }),
-        Some(object) if object.kind == expected => Ok(object.data),
-        Some(Object { kind: found, .. }) => Err(ReadError::WrongKind {
-            id,
-            expected,
-            found,
-        }),
-    }
 }
 
 fn empty_tree(id: &oid) -> Option<Object> {
