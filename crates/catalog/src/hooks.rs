@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::clock::now_ms;
-use crate::dialect::{Conn, Row};
+use crate::dialect::Row;
 use crate::ids::{HookId, OrgId, RepoId};
 use crate::lane::{Done, HookWork};
 use crate::{Catalog, CatalogError, text};
@@ -172,13 +172,6 @@ impl Catalog {
         Ok(rows.iter().map(read).collect::<Result<_, _>>()?)
     }
 
-    /// How many hooks an organisation has: of one repository, or for all of them.
-    pub async fn count_hooks(&self, org: OrgId, repo: Option<RepoId>) -> Result<i64, CatalogError> {
-        let mut pooled = self.pool().acquire().await?;
-        let mut conn = pooled.conn();
-        Ok(count(&mut conn, org, repo).await?)
-    }
-
     /// Every hook there is, by id alone: which organisation, which repository (`None`: all of them).
     pub async fn hook_targets(&self) -> Result<Vec<(HookId, OrgId, Option<RepoId>)>, CatalogError> {
         let mut pooled = self.pool().acquire().await?;
@@ -194,23 +187,6 @@ impl Catalog {
             })
             .collect()
     }
-}
-
-pub(crate) async fn count(
-    conn: &mut Conn<'_>,
-    org: OrgId,
-    repo: Option<RepoId>,
-) -> Result<i64, sqlx::Error> {
-    let mut args = conn.args();
-    args.push(org.0);
-    let sql = if let Some(repo) = repo {
-        args.push(repo.0);
-        "SELECT COUNT(*) FROM hooks WHERE org_id = $1 AND repo_id = $2"
-    } else {
-        "SELECT COUNT(*) FROM hooks WHERE org_id = $1 AND repo_id IS NULL"
-    };
-    let row = conn.fetch_optional(sql, args).await?;
-    row.ok_or(sqlx::Error::RowNotFound)?.get(0)
 }
 
 fn unknown(done: &Done) -> CatalogError {

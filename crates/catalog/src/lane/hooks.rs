@@ -5,7 +5,7 @@ use crate::deliveries::Delivery;
 use crate::dialect::{Conn, Dialect};
 use crate::events::last_tick;
 use crate::hook_queues::{HeldQueue, Lease, Progress, Release};
-use crate::hooks::{Hook, NewHook, count};
+use crate::hooks::{Hook, NewHook};
 use crate::ids::{HookId, OrgId, RepoId};
 
 use super::Done;
@@ -171,6 +171,19 @@ async fn has_room(conn: &mut Conn<'_>, new: &NewHook, at_most: i64) -> Result<bo
         conn.fetch_optional(sql, args).await?;
     }
     Ok(count(conn, new.org, new.repo).await? < at_most)
+}
+
+async fn count(conn: &mut Conn<'_>, org: OrgId, repo: Option<RepoId>) -> Result<i64, sqlx::Error> {
+    let mut args = conn.args();
+    args.push(org.0);
+    let sql = if let Some(repo) = repo {
+        args.push(repo.0);
+        "SELECT COUNT(*) FROM hooks WHERE org_id = $1 AND repo_id = $2"
+    } else {
+        "SELECT COUNT(*) FROM hooks WHERE org_id = $1 AND repo_id IS NULL"
+    };
+    let row = conn.fetch_optional(sql, args).await?;
+    row.ok_or(sqlx::Error::RowNotFound)?.get(0)
 }
 
 async fn create(
