@@ -80,6 +80,58 @@ fn a_ref_that_cannot_be_read_is_not_deleted_at_the_target() {
     );
 }
 
+/// The store may have the last good copy of it.
+#[test]
+fn a_ref_that_cannot_be_read_at_the_source_is_not_deleted_here() {
+    let world = World::new();
+    let (store, source) = filled(&world);
+    let file = source.dir.join("refs/heads/side");
+    let git = git_of(&store);
+    git.run(&["branch", "ours", "main"]);
+    let before = git.refs();
+    for way in [Way::Path, Way::FileUrl] {
+        for text in ["garbage\n", "", "\0\0\0\0", "ref:\n", "ref: a b\n"] {
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(&file, text).unwrap();
+            let url = match way {
+                Way::FileUrl => format!("file://{}", path_of(&source)),
+                _ => path_of(&source),
+            };
+            for (dry_run, additive) in [(false, false), (true, false), (false, true)] {
+                let options = MirrorOptions {
+                    dry_run,
+                    additive,
+                    ..MirrorOptions::default()
+                };
+                let refused = restore(&store, &url, &options).unwrap_err();
+                assert_eq!(refused.kind(), StoreErrorKind::Git);
+                let refused = refused.to_string();
+                assert!(refused.contains("`refs/heads/side`"), "{refused}");
+                assert!(refused.contains(&url), "{refused}");
+                assert_eq!(git.refs(), before);
+            }
+            let chosen = |name: &str| MirrorOptions {
+                refs: RefSelection::names([name]),
+                ..MirrorOptions::default()
+            };
+            restore(&store, &url, &chosen("side")).unwrap_err();
+            // The others can be had meanwhile.
+            let other = world.store(&format!("{way:?}-{}-{}", text.len(), text.trim().len()));
+            restore(&other, &url, &chosen("main")).unwrap();
+            assert_eq!(other.branches().names().unwrap(), ["main"]);
+        }
+    }
+    // One that is gone is gone.
+    std::fs::remove_file(&file).unwrap();
+    let diff = restore(&store, path_of(&source), &MirrorOptions::default()).unwrap();
+    assert!(
+        diff.delete
+            .iter()
+            .any(|gone| gone.name == "refs/heads/ours")
+    );
+    assert_eq!(git.refs(), source.refs());
+}
+
 #[test]
 fn a_dry_run_tells_the_truth_and_changes_nothing() {
     let mut world = World::new();

@@ -50,6 +50,7 @@ pub struct View {
     pub(crate) database: Database,
     pub(crate) symbolic: Arc<BTreeMap<RefName, RefName>>,
     pub(crate) shallow: Arc<[ObjectId]>,
+    pub(crate) damaged: Arc<[BString]>,
 }
 
 impl View {
@@ -61,6 +62,7 @@ impl View {
             database,
             symbolic: Arc::default(),
             shallow: Arc::default(),
+            damaged: Arc::default(),
         }
     }
 
@@ -97,6 +99,12 @@ impl View {
     /// repositories in a folder have any.
     pub fn shallow_commits(&self) -> &[ObjectId] {
         &self.shallow
+    }
+
+    /// Refs whose files are there and name nothing, in the order of their names. They are not among [`View::refs`], and
+    /// not gone either. Only repositories in a folder can have any.
+    pub fn damaged_refs(&self) -> &[BString] {
+        &self.damaged
     }
 
     /// The branch `HEAD` points to; it may not exist yet.
@@ -198,6 +206,7 @@ impl View {
             database,
             symbolic: self.symbolic.clone(),
             shallow: self.shallow.clone(),
+            damaged: self.damaged.clone(),
         })
     }
 }

@@ -24,6 +24,16 @@ pub enum MirrorError {
         /// The name as it was given.
         name: String,
     },
+    /// A ref of the other side is there and names nothing. It is not gone, and what is here may be the last good copy of it.
+    #[error(
+        "ref `{name}` of '{url}' is damaged: its file names no object; write the right id into the file, or remove it if the ref is to go; refs that are chosen by name can be had without it"
+    )]
+    DamagedRef {
+        /// The ref.
+        name: String,
+        /// The other side.
+        url: String,
+    },
     /// What was asked for makes no sense.
     #[error("{reason}")]
     Invalid {
@@ -84,7 +94,9 @@ impl MirrorError {
             MirrorError::Store(error) => error.kind(),
             MirrorError::NoSuchRef { .. } => StoreErrorKind::Key,
             MirrorError::Invalid { .. } => StoreErrorKind::Value,
-            MirrorError::Rejected { .. } | MirrorError::BadBundle { .. } => StoreErrorKind::Git,
+            MirrorError::DamagedRef { .. }
+            | MirrorError::Rejected { .. }
+            | MirrorError::BadBundle { .. } => StoreErrorKind::Git,
             MirrorError::File { path, source } => {
                 StoreError::local(path)(io::Error::from(source.kind())).kind()
             }

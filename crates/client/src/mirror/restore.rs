@@ -3,13 +3,13 @@
 use std::ffi::OsStr;
 
 use packhouse_object::{Database, ObjectId, Progress, Wanted, count_objects};
-use packhouse_repo::View;
 use packhouse_repo::store::Store;
+use packhouse_repo::{View, ref_text};
 
 use super::backup::bundle_path;
 use super::diff::{MirrorDiff, edits};
 use super::publish::{found_refs, publish_targets};
-use super::selection::select;
+use super::selection::{damaged_one, select};
 use super::{MirrorError, MirrorFormat, MirrorOptions, RefSelection};
 use crate::bundle::Import;
 use crate::remote::{FetchRequest, PushEdit, Remote, RemoteUrl};
@@ -37,12 +37,19 @@ pub fn restore(
     let delete = options.refs == RefSelection::All && !options.additive;
     let remote = Remote::at(url, options.remote.clone());
     let connection = remote.connect_to_fetch(&steps)?;
-    let offered = connection
-        .refs()
-        .refs
-        .iter()
+    let offered = connection.refs();
+    let damaged = &offered.damaged;
+    let offered = offered.refs.iter();
+    let offered = offered
         .map(|entry| (entry.name.clone(), entry.target))
         .collect();
+    // A ref that cannot be read is not one that is gone: the store may have the last good copy of it.
+    if let Some(name) = damaged_one(&options.refs, &offered, damaged) {
+        return Err(MirrorError::DamagedRef {
+            name: ref_text(name),
+            url: remote.url().to_string(),
+        });
+    }
     let wanted = select(&options.refs, &offered)?;
     let view = store.view()?;
     let planned = edits(&found_refs(&view), &wanted, delete);

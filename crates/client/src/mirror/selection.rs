@@ -47,28 +47,50 @@ pub(crate) fn select(
     Ok(selected)
 }
 
-/// The ref of this name, and the folder that another name for it would be in.
-fn find(name: &str, source: &RefTargets) -> Result<(BString, RefName), MirrorError> {
+/// The first of the `damaged` refs among those that would be taken from `source` if all were whole.
+pub(crate) fn damaged_one<'a>(
+    selection: &RefSelection,
+    source: &RefTargets,
+    damaged: &'a [BString],
+) -> Option<&'a BString> {
+    let names = match selection {
+        RefSelection::All => return damaged.first(),
+        RefSelection::Names(names) => names,
+    };
+    // A tag is not meant where the branch of its name is damaged.
+    let of = |name: &str| {
+        for full in candidates(name) {
+            match damaged.iter().find(|damaged| **damaged == full) {
+                None if source.contains_key(full.as_slice()) => return None,
+                None => {}
+                found => return found,
+            }
+        }
+        None
+    };
+    names.iter().find_map(|(name, _)| of(name))
+}
+
+/// The whole names that a name may stand for, the first one first.
+fn candidates(name: &str) -> impl Iterator<Item = BString> {
     let given = ref_bytes(name);
     let folders: &[&str] = match given.starts_with(b"refs/") {
         true => &[""],
         false => &FOLDERS,
     };
-    for folder in folders {
-        let Ok(full) = RefName::parse([folder.as_bytes(), &given].concat()) else {
-            continue;
-        };
-        if source.contains_key(&full) {
-            let folder = match folder.is_empty() {
-                true => folder_of(&given),
-                false => folder.as_bytes(),
-            };
-            return Ok((folder.into(), full));
-        }
+    let full = move |folder: &&str| BString::from([folder.as_bytes(), &given].concat());
+    folders.iter().map(full)
+}
+
+/// The ref of this name, and the folder that another name for it would be in.
+fn find(name: &str, source: &RefTargets) -> Result<(BString, RefName), MirrorError> {
+    let mut known = candidates(name).filter_map(|full| RefName::parse(full).ok());
+    match known.find(|full| source.contains_key(full)) {
+        Some(full) => Ok((folder_of(full.as_bytes()).into(), full)),
+        None => Err(MirrorError::NoSuchRef {
+            name: name.to_owned(),
+        }),
     }
-    Err(MirrorError::NoSuchRef {
-        name: name.to_owned(),
-    })
 }
 
 /// `refs/heads/` of `refs/heads/a/b`.
@@ -154,6 +176,27 @@ mod tests {
                     .eq([&RefName::parse(b"refs/heads/\xff").unwrap()])
             );
         }
+    }
+
+    #[test]
+    fn a_damaged_ref_matters_where_it_is_asked_for() {
+        let id = ObjectId::from_bytes_or_panic(&[1; 20]);
+        let whole = |name: &str| (RefName::parse(name).unwrap(), id);
+        let source = RefTargets::from([whole("refs/heads/main"), whole("refs/tags/x")]);
+        let damaged = [BString::from("refs/heads/x"), "refs/notes/main".into()];
+        let of = |name: &str| {
+            let found = damaged_one(&RefSelection::names([name]), &source, &damaged);
+            found.map(ToString::to_string)
+        };
+        // The branch is meant, not the tag.
+        assert_eq!(of("x").as_deref(), Some("refs/heads/x"));
+        assert_eq!(of("refs/notes/main").as_deref(), Some("refs/notes/main"));
+        for name in ["main", "refs/tags/x", "nope"] {
+            assert_eq!(of(name), None, "{name}");
+        }
+        let all = damaged_one(&RefSelection::All, &source, &damaged);
+        assert_eq!(all, Some(&damaged[0]));
+        assert_eq!(damaged_one(&RefSelection::All, &source, &[]), None);
     }
 
     #[test]

@@ -172,6 +172,7 @@ fn refs_of(store: &Store, view: &View) -> Result<RemoteRefs, RemoteError> {
         head,
         head_ref,
         symbolic: view.symbolic_refs().clone(),
+        damaged: view.damaged_refs().to_vec(),
         skipped: Vec::new(),
     })
 }

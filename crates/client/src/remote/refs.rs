@@ -27,6 +27,8 @@ pub struct RemoteRefs {
     pub head_ref: Option<RefName>,
     /// Those of `refs` that stand for other refs, with what they lead to. Only a folder of this machine tells.
     pub symbolic: BTreeMap<RefName, RefName>,
+    /// Refs that are there and name nothing, which are not gone. Only a folder of this machine tells.
+    pub damaged: Vec<BString>,
     /// Names that no repository of ours can have. They are left out.
     pub skipped: Vec<BString>,
 }

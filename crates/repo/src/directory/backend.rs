@@ -230,6 +230,7 @@ impl Inner {
         let mut view = View::new(generation, head, map.refs.clone(), database);
         view.symbolic = map.symbolic.clone();
         view.shallow = shallow.into();
+        view.damaged = map.damaged.clone();
         let view = Arc::new(view);
         for skipped in map
             .skipped

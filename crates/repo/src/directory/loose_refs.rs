@@ -7,7 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use bstr::{BStr, BString, ByteSlice};
-use packhouse_object::ObjectId;
+use packhouse_object::{ObjectId, RefName};
 
 /// The most bytes of a ref file that are read: a symbolic ref holds a name of at most 4 KiB.
 const REF_BYTES_MAX: u64 = 8 << 10;
@@ -24,6 +24,17 @@ pub(super) enum RawRef {
     Symbolic(BString),
     /// Neither.
     Broken,
+}
+
+impl RawRef {
+    /// Whether the file is there and names nothing, so that what it was to name is not known.
+    pub(super) fn is_damaged(&self) -> bool {
+        match self {
+            RawRef::Id(_) => false,
+            RawRef::Symbolic(target) => *target != "HEAD" && RefName::parse(target).is_err(),
+            RawRef::Broken => true,
+        }
+    }
 }
 
 /// The ref in the file at `path`; `None` if there is no such file.
@@ -175,6 +186,16 @@ mod tests {
             b"\0\0\0\0",
         ] {
             assert_eq!(parse_raw(broken), RawRef::Broken, "{broken:?}");
+        }
+        for (text, is_damaged) in [
+            (&b""[..], true),
+            (b"ref:", true),
+            (b"ref: refs/heads/\0\0", true),
+            (b"ref: refs/heads/a", false),
+            (b"ref: HEAD", false),
+            (hex.as_bytes(), false),
+        ] {
+            assert_eq!(parse_raw(text).is_damaged(), is_damaged, "{text:?}");
         }
     }
 }

@@ -31,6 +31,8 @@ pub(super) struct RefMap {
     pub(super) refs: Refs,
     /// Refs that could not be taken over.
     pub(super) skipped: Vec<SkippedRef>,
+    /// Those of them whose files name nothing, in the order of their names.
+    pub(super) damaged: Arc<[BString]>,
     /// Refs that stand for other refs, with the refs they lead to. They are in `refs`, with the targets of those.
     pub(super) symbolic: Arc<BTreeMap<RefName, RefName>>,
 }
@@ -80,6 +82,7 @@ impl RefMap {
             }
         }
         let mut symbolic = Vec::new();
+        let mut damaged = Vec::new();
         map.refs = map.of_packed.clone();
         map.skipped = map.skipped_of_packed.clone();
         for (name, raw) in &state.loose {
@@ -96,6 +99,9 @@ impl RefMap {
                     continue;
                 }
             };
+            if raw.is_damaged() {
+                damaged.push(name.clone());
+            }
             match raw {
                 RawRef::Id(target) => {
                     let peeled = peel(&parsed, *target)?;
@@ -116,6 +122,7 @@ impl RefMap {
                 }
             }
         }
+        map.damaged = damaged.into();
         map.resolve_symbolic(state, symbolic);
         Ok(map)
     }

@@ -60,7 +60,7 @@ impl Directory {
     pub(crate) fn check_refs(&self) -> Result<(), DirectoryError> {
         let state = self.inner.refs.read_any_head()?;
         let mut loose = state.loose.iter();
-        match loose.find(|(_, raw)| matches!(raw, RawRef::Broken)) {
+        match loose.find(|(_, raw)| raw.is_damaged()) {
             Some((name, _)) => Err(self.damaged(name)),
             None => Ok(()),
         }
