@@ -67,6 +67,66 @@ fn what_git_bundles_is_imported() {
 }
 
 #[test]
+fn a_bundle_with_a_ref_that_cannot_be_is_refused_and_changes_nothing() {
+    let world = World::new();
+    let source = world.with_history("source");
+    let path = world.path("x.bundle");
+    source.run(&["bundle", "create", "-q", &text(&path), "--all"]);
+    let whole = std::fs::read(&path).unwrap();
+    let at = |name: &[u8]| {
+        let found = whole.windows(name.len()).position(|part| part == name);
+        found.unwrap()..found.unwrap() + name.len()
+    };
+    let other = world.store("other");
+    let dry = MirrorOptions {
+        dry_run: true,
+        ..MirrorOptions::default()
+    };
+    for name in ["refs/heads/s..e", "refs/heads/x.lock", "../../evil", "side"] {
+        let mut bytes = whole.clone();
+        bytes.splice(at(b"refs/heads/side"), name.bytes());
+        std::fs::write(&path, &bytes).unwrap();
+        let errors = [
+            bundle_import(&other, &path, &RefSelection::All, None),
+            restore(&other, text(&path), &MirrorOptions::default()),
+            restore(&other, text(&path), &dry),
+        ];
+        for error in errors.map(Result::unwrap_err) {
+            assert_eq!(error.kind(), StoreErrorKind::Git);
+            assert!(error.to_string().contains(&format!("'{name}'")), "{error}");
+        }
+        assert_eq!(git_of(&other).refs(), "");
+        assert_no_leftovers(&other);
+        let rest = world.store(&format!("rest-{}", name.len()));
+        bundle_import(&rest, &path, &RefSelection::names(["main"]), None).unwrap();
+        assert_eq!(rest.branches().names().unwrap(), ["main"]);
+    }
+}
+
+#[test]
+fn heads_of_working_copies_in_a_bundle_are_no_refs() {
+    let world = World::new();
+    world.with_history("source");
+    let work = world.work("source");
+    work.run(&["worktree", "add", "-q", "--detach", "../second"]);
+    work.run(&["update-ref", "ORIG_HEAD", "main"]);
+    let path = world.path("x.bundle");
+    work.run(&["bundle", "create", "-q", &text(&path), "--all", "ORIG_HEAD"]);
+    let header = read_bundle_header(&path).unwrap();
+    let names: Vec<_> = header
+        .refs
+        .iter()
+        .map(|(name, _)| name.to_string())
+        .collect();
+    for name in ["HEAD", "worktrees/second/HEAD", "ORIG_HEAD"] {
+        assert!(names.iter().any(|found| found == name), "{names:?}");
+    }
+    let store = world.store("store");
+    bundle_import(&store, &path, &RefSelection::All, None).unwrap();
+    assert_eq!(git_of(&store).refs(), work.refs());
+}
+
+#[test]
 fn a_bundle_that_builds_on_others_needs_them() {
     let world = World::new();
     let (store, source) = filled(&world);

@@ -73,6 +73,21 @@ impl BundleHeader {
             .collect()
     }
 
+    /// Says what is wrong with the first of its refs that no repository can have, if there is one. `HEAD` and its like,
+    /// also of other working copies, are no refs of a repository: Git puts them into bundles, and they are passed over.
+    pub(crate) fn check_names(&self) -> Result<(), String> {
+        for (name, _) in self.refs.iter().filter(|(name, _)| !is_head(name)) {
+            if let Err(error) = RefName::parse(name) {
+                return Err(format!(
+                    "its ref '{}' is none that a repository can have ({}); refs that are chosen by name can be had without it",
+                    shown(name),
+                    error.problem
+                ));
+            }
+        }
+        Ok(())
+    }
+
     fn read(input: &mut dyn BufRead) -> Result<BundleHeader, Problem> {
         let version = match line(input)?.as_slice() {
             V2 => 2,
@@ -103,28 +118,27 @@ impl BundleHeader {
     }
 
     fn take(&mut self, line: &[u8]) -> Result<(), Problem> {
-        let shown = || line.as_bstr().to_string().escape_debug().to_string();
         if let Some(capability) = line.strip_prefix(b"@").filter(|_| self.version == 3) {
             let known = [b"object-format=", OBJECT_FORMAT.as_bytes()].concat();
             return match capability == known {
                 true => Ok(()),
-                false => bad(format!("it needs what is not supported: '{}'", shown())),
+                false => bad(format!("it needs what is not supported: '{}'", shown(line))),
             };
         }
         if let Some(rest) = line.strip_prefix(b"-") {
             let id = rest.split(|byte| *byte == b' ').next().and_then(parse_id);
             match id {
                 Some(id) => self.prerequisites.push(id),
-                None => return bad(format!("its header has a line '{}'", shown())),
+                None => return bad(format!("its header has a line '{}'", shown(line))),
             }
             return Ok(());
         }
         match line.split_once_str(" ") {
             Some((id, name)) if !name.is_empty() => match parse_id(id) {
                 Some(id) => self.refs.push((name.into(), id)),
-                None => return bad(format!("its header has a line '{}'", shown())),
+                None => return bad(format!("its header has a line '{}'", shown(line))),
             },
-            _ => return bad(format!("its header has a line '{}'", shown())),
+            _ => return bad(format!("its header has a line '{}'", shown(line))),
         }
         Ok(())
     }
@@ -135,6 +149,26 @@ impl BundleHeader {
         let refs = refs.map(|(name, target)| (name.as_slice(), *target));
         write_bundle_header(&self.prerequisites, refs, out)
     }
+}
+
+/// Whether a name is `HEAD`, or one like it: of capital letters, perhaps below a working copy's folder.
+fn is_head(name: &BString) -> bool {
+    let (folder, last) = match name.rsplit_once_str("/") {
+        Some((folder, last)) => (Some(folder), last),
+        None => (None, name.as_slice()),
+    };
+    let of_capitals = |byte: &u8| byte.is_ascii_uppercase() || *byte == b'_';
+    let is_of_worktree = |folder: &[u8]| {
+        folder == b"main-worktree"
+            || folder
+                .strip_prefix(b"worktrees/")
+                .is_some_and(|worktree| !worktree.is_empty() && !worktree.contains(&b'/'))
+    };
+    !last.is_empty() && last.iter().all(of_capitals) && folder.is_none_or(is_of_worktree)
+}
+
+fn shown(line: &[u8]) -> String {
+    line.as_bstr().to_string().escape_debug().to_string()
 }
 
 fn line(input: &mut dyn BufRead) -> io::Result<Vec<u8>> {
@@ -205,6 +239,48 @@ mod tests {
             let error = read(&text).unwrap_err();
             assert!(error.contains(expected), "{error}");
         }
+    }
+
+    #[test]
+    fn names_that_no_repository_can_have_are_named_and_heads_are_passed_over() {
+        let check = |name: &[u8]| {
+            let id = ObjectId::from_hex(ID.as_bytes()).unwrap();
+            let header = BundleHeader {
+                version: 2,
+                prerequisites: Vec::new(),
+                refs: vec![("refs/heads/main".into(), id), (name.into(), id)],
+            };
+            header.check_names()
+        };
+        for name in [
+            "HEAD",
+            "ORIG_HEAD",
+            "main-worktree/HEAD",
+            "worktrees/a/HEAD",
+            "refs/stash",
+            "refs/heads/HEAD",
+        ] {
+            check(name.as_bytes()).unwrap();
+        }
+        check(b"refs/heads/caf\xe9").unwrap();
+        for name in [
+            "refs/heads/a..b",
+            "refs/heads/a.lock",
+            "refs/heads/a b",
+            "refs/../HEAD",
+            "../HEAD",
+            "/HEAD",
+            "worktrees/../HEAD/HEAD",
+            "heads/main",
+            "main",
+            "config",
+            "refs",
+        ] {
+            let said = check(name.as_bytes()).unwrap_err();
+            assert!(said.contains(&format!("'{name}'")), "{said}");
+        }
+        let said = check(b"refs/heads/a\x1b[1m").unwrap_err();
+        assert!(said.contains("a\\u{1b}[1m"), "{said}");
     }
 
     #[test]

@@ -53,6 +53,13 @@ impl Import<'_> {
     /// Takes the bundle in.
     pub(crate) fn run(&self, store: &Store, path: &Path) -> Result<MirrorDiff, MirrorError> {
         let (header, mut input) = open(path)?;
+        // What is left out of all refs without a word would be missed when it is too late.
+        if *self.refs == RefSelection::All
+            && let Err(reason) = header.check_names()
+        {
+            let path = path.to_owned();
+            return Err(MirrorError::BadBundle { path, reason });
+        }
         let wanted = select(self.refs, &header.targets())?;
         let view = store.view()?;
         check_prerequisites(&header, view.database(), path)?;
