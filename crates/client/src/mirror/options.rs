@@ -29,7 +29,7 @@ pub struct MirrorOptions<'a> {
 /// Which refs are taken.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum RefSelection {
-    /// All, and what the target has besides is deleted.
+    /// All, and what the target has besides is deleted, but for those of a bundle, which need not hold everything.
     #[default]
     All,
     /// These, each under its own name or another one. A short name is that of a branch, else a tag, else a notes ref.

@@ -32,7 +32,8 @@ pub(crate) struct BackupArgs {
 
 /// Make this repository the same as another, or as a bundle
 ///
-/// Refs that only this one has are deleted, unless --additive is given or --ref chooses some.
+/// Refs that only this one has are deleted, unless --additive is given or --ref chooses some. Of a bundle, which need not
+/// hold everything, refs are taken and none is deleted.
 #[derive(Args, Debug)]
 pub(crate) struct RestoreArgs {
     /// Where from
