@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use packhouse_object::{FinishedPack, NewObject, ObjectId, ObjectKind, RefName};
 
 use super::backend::{Directory, Inner, now_ms};
+use super::beside_gc::LooseFiles;
 use super::error::DirectoryError;
 use super::gate::Turn;
 use super::lock::{LockFile, NotLocked};
@@ -160,7 +161,7 @@ impl Directory {
     /// Stores objects that no ref names yet.
     pub(crate) fn bring(&self, bring: Bring, storing: Storing) -> Result<(), DirectoryError> {
         self.check_writable()?;
-        self.inner.store(bring, storing, None)
+        self.inner.store(bring, storing, None).map(drop)
     }
 
     /// Moves a ref, with the objects it needs.
@@ -199,7 +200,7 @@ impl Inner {
             .write_all(format!("{}\n", advance.last().new).as_bytes())
             .map_err(DirectoryError::io("write", &path))?;
         let bring = std::mem::take(&mut advance.bring);
-        self.store(bring, advance.storing, Some(&lock))?;
+        let stored = self.store(bring, advance.storing, Some(&lock))?;
 
         let logs = &self.refs.logs;
         let mover = advance.mover();
@@ -224,6 +225,7 @@ impl Inner {
             let file = file.ok().map(|file| Identity::of(&file));
             *self.made_durable.lock() = file.map(|file| (advance.name.clone(), file));
         }
+        self.secure(&stored)?;
         Ok(Advanced::Moved)
     }
 
@@ -239,36 +241,38 @@ impl Inner {
         }
     }
 
-    /// Stores objects, and makes the new content of the ref durable beside them.
+    /// Stores objects, and makes the new content of the ref durable beside them. Returns those that are files.
     fn store(
         &self,
         bring: Bring,
         storing: Storing,
         lock: Option<&LockFile>,
-    ) -> Result<(), DirectoryError> {
+    ) -> Result<LooseFiles, DirectoryError> {
         let objects = self.layout.objects_dir();
-        let mut staged = bring.staged;
-        for object in &bring.objects {
+        let (mut staged, mut found) = (bring.staged, Vec::new());
+        for object in bring.objects {
             // Files and folders come again, commits hardly ever.
             let may_be_there = !storing.durable && object.kind != ObjectKind::Commit;
-            if may_be_there && is_there(&objects, object) {
-                continue;
+            match may_be_there && is_there(&objects, &object) {
+                true => found.push(object),
+                false => staged.push(stage(&objects, &object, storing.level)?),
             }
-            staged.push(stage(&objects, object, storing.level)?);
         }
         if storing.durable {
             let mut jobs: Vec<Job> = staged.iter().map(StagedObject::to_sync).collect();
             jobs.extend(lock.map(|lock| lock.to_sync()));
             sync_side_by_side(jobs)?;
         }
-        let folders = place_all(&mut staged, &objects)?;
+        let folders = place_all(&mut staged, &objects, storing.durable)?;
         for pack in bring.packs {
             move_pack(pack, &objects)?;
         }
         if storing.durable {
             sync_side_by_side(folders.into_iter().map(Job::Objects).collect())?;
         }
-        Ok(())
+        let mut stored = LooseFiles::default();
+        stored.add(staged, found);
+        Ok(stored)
     }
 
     /// Moves a ref that is packed, or symbolic.
@@ -283,7 +287,7 @@ impl Inner {
             None => return Ok(Advanced::Gone),
         }
         let bring = std::mem::take(&mut advance.bring);
-        self.store(bring, advance.storing, None)?;
+        let stored = self.store(bring, advance.storing, None)?;
         let last = advance.last();
         let edit = RefEdit {
             name: advance.name.clone(),
@@ -294,7 +298,10 @@ impl Inner {
         let mover = advance.mover();
         let (database, _) = self.objects.database()?;
         match locked.commit(&[edit], mover, &database)? {
-            Outcome::Moved => Ok(Advanced::Moved),
+            Outcome::Moved => {
+                self.secure(&stored)?;
+                Ok(Advanced::Moved)
+            }
             Outcome::Stale => Ok(Advanced::Stale),
         }
     }

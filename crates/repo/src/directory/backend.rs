@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use packhouse_object::{FinishedPack, IdSet, NewObject, Pack, ProcessLocal, RefName};
 
 use super::DirectoryOptions;
+use super::beside_gc::LooseFiles;
 use super::error::{DirectoryError, OpenError};
 use super::layout::{Layout, ObjectsDir};
 use super::object_folders::ObjectFolders;
@@ -258,6 +259,7 @@ impl Inner {
         let _turn = self.refs.enter()?;
         let _writing = self.writing.lock();
         let mut stored = IdSet::default();
+        let mut loose = LooseFiles::default();
         let mut names = BTreeMap::new();
         for attempt in 1..=ATTEMPTS_MAX {
             let held = if attempt > ATTEMPTS_UNLOCKED {
@@ -290,12 +292,12 @@ impl Inner {
                 .filter(|object| stored.insert(object.id))
                 .cloned()
                 .collect();
-            store_objects(
+            loose.append(store_objects(
                 &self.layout.objects_dir(),
                 &self.quarantine,
                 &self.options,
                 &missing,
-            )?;
+            )?);
 
             let locked = match held {
                 Some(held) if held.cover(&names) => Ok(held),
@@ -317,7 +319,10 @@ impl Inner {
                 Err(error) => Err(error.into()),
             };
             match outcome {
-                Ok(Outcome::Moved) => return Ok(Some(self.read_view()?)),
+                Ok(Outcome::Moved) => {
+                    self.secure(&loose)?;
+                    return Ok(Some(self.read_view()?));
+                }
                 Ok(Outcome::Stale) => {}
                 // The ref in the way may have been made since the view was read; preparing again can tell.
                 Err(RepoError::Directory(DirectoryError::NameConflict { .. })) if attempt == 1 => {}

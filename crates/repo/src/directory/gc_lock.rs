@@ -93,6 +93,33 @@ fn is_held(path: &Path, boot: fn() -> Option<Boot>) -> bool {
     })
 }
 
+/// Who gathers objects now.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Collector {
+    /// A program of this machine, by its command line.
+    Command(Vec<String>),
+    /// One of which nothing more is known.
+    Unknown,
+}
+
+/// Who holds the lock of the repository, if anybody does. In most cases this is one look at the folder.
+pub(super) fn collector(git_dir: &Path) -> Option<Collector> {
+    let path = git_dir.join("gc.pid");
+    let text = fs::read_to_string(&path).ok()?;
+    if !is_held(&path, Boot::of_this_system) {
+        return None;
+    }
+    let known = parse(&text).filter(|holder| holder.host == host());
+    let arguments = known.and_then(|holder| {
+        let line = fs::read(format!("/proc/{}/cmdline", holder.pid)).ok()?;
+        let arguments = line.split(|&byte| byte == 0);
+        let arguments = arguments.map(|argument| String::from_utf8_lossy(argument).into_owned());
+        // That of a process that is ending is empty.
+        (!line.is_empty()).then(|| arguments.collect())
+    });
+    Some(arguments.map_or(Collector::Unknown, Collector::Command))
+}
+
 fn age_of(path: &Path) -> Option<Duration> {
     let modified = fs::metadata(path).ok()?.modified().ok()?;
     SystemTime::now().duration_since(modified).ok()
@@ -137,5 +164,34 @@ mod tests {
         assert!(is_held(&path, || None));
         assert_eq!(is_held(&path, later), !is_on_disk(folder.path()));
         assert!(!is_held(&folder.path().join("none"), later));
+    }
+
+    #[test]
+    fn who_collects_is_known_by_the_command_line_on_this_machine() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("gc.pid");
+        let of = |text: String| {
+            fs::write(&path, text).unwrap();
+            collector(folder.path())
+        };
+        assert_eq!(collector(folder.path()), None);
+        assert_eq!(of(format!("1 {}-other", host())), Some(Collector::Unknown));
+        let mut child = std::process::Command::new("sleep")
+            .arg("60")
+            .spawn()
+            .unwrap();
+        let line = format!("{} {}", child.id(), host());
+        let begun = std::time::Instant::now();
+        // Until it is another program.
+        while of(line.clone())
+            != Some(Collector::Command(
+                ["sleep", "60", ""].map(str::to_owned).into(),
+            ))
+        {
+            assert!(begun.elapsed().as_secs() < 20);
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(of(line), None);
     }
 }

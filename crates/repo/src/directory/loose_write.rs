@@ -1,11 +1,13 @@
 //! Writing loose objects with as few system calls as it takes.
 //!
 //! A file is written under a name that `git prune` knows to remove, and gets its own name by renaming: whole, and in
-//! full durability synced, before it is an object.
+//! full durability synced, before it is an object. `git gc --prune=now` removes it also while it is written; it stays
+//! open, so that its content is there still.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, ErrorKind, Read};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,6 +25,9 @@ use super::side_by_side::Job;
 
 /// How often a folder is made again because `git gc` found it empty and removed it.
 const FOLDER_ATTEMPTS: u32 = 100;
+
+/// How often a file is written again because `git gc --prune=now` removed it before it was in its place.
+const STAGE_ATTEMPTS: u32 = 20;
 
 /// Streams pass through memory in pieces of this size.
 const PIECE_LEN: usize = 256 << 10;
@@ -47,22 +52,15 @@ impl StagedObject {
         self.id
     }
 
-    /// The object's size in bytes, and its content.
-    pub(crate) fn content(&self) -> io::Result<(u64, impl Read + use<>)> {
-        let mut stream = BufReader::new(ZlibDecoder::new(File::open(&self.temporary)?));
+    /// The object's kind, its size in bytes, and its content, also where somebody removed the file.
+    pub(crate) fn content(&self) -> io::Result<(ObjectKind, u64, impl Read + use<>)> {
+        let mut stream = BufReader::new(ZlibDecoder::new(FromStart::of(&self.file)));
         let mut header = Vec::new();
         (&mut stream)
             .take(HEADER_BYTES_MAX)
             .read_until(0, &mut header)?;
-        let size = std::str::from_utf8(&header).ok().and_then(|header| {
-            header
-                .trim_end_matches('\0')
-                .split(' ')
-                .nth(1)?
-                .parse()
-                .ok()
-        });
-        Ok((size.ok_or(ErrorKind::InvalidData)?, stream))
+        let (kind, size) = parse_header(&header).ok_or(ErrorKind::InvalidData)?;
+        Ok((kind, size, stream))
     }
 
     /// The content, to be made durable.
@@ -71,26 +69,103 @@ impl StagedObject {
     }
 
     /// Moves the file to its place. Returns its folder, and whether that had to be made.
-    fn place(&mut self, objects: &ObjectsDir) -> Result<(PathBuf, bool), DirectoryError> {
+    fn place(
+        &mut self,
+        objects: &ObjectsDir,
+        durable: bool,
+    ) -> Result<(PathBuf, bool), DirectoryError> {
         let (folder, path) = place_of(&objects.path, &self.id);
-        let made = in_folder(&folder, objects.sharing, || {
-            fs::rename(&self.temporary, &path)
-        })
-        .map_err(DirectoryError::io("make", &path))?
-        .1;
-        self.placed = true;
-        Ok((folder, made || self.made_folder))
+        for _ in 0..STAGE_ATTEMPTS {
+            let (is_placed, made) = in_folder(&folder, objects.sharing, || {
+                match fs::rename(&self.temporary, &path) {
+                    Err(error) if error.kind() == ErrorKind::NotFound && self.is_removed() => {
+                        Ok(false)
+                    }
+                    renamed => renamed.map(|()| true),
+                }
+            })
+            .map_err(DirectoryError::io("make", &path))?;
+            self.made_folder |= made;
+            if is_placed {
+                self.placed = true;
+                return Ok((folder, self.made_folder));
+            }
+            self.stage_again(&folder, objects.sharing, durable)?;
+        }
+        Err(DirectoryError::io("make", &path)(io::Error::new(
+            ErrorKind::NotFound,
+            format!(
+                "its file was removed {STAGE_ATTEMPTS} times before it was in its place: is `git gc --prune=now` at work again and again?"
+            ),
+        )))
+    }
+
+    fn is_removed(&self) -> bool {
+        let found = fs::symlink_metadata(&self.temporary);
+        found.is_err_and(|error| error.kind() == ErrorKind::NotFound)
+    }
+
+    /// Writes the file anew from what is open still.
+    fn stage_again(
+        &mut self,
+        folder: &Path,
+        sharing: Sharing,
+        durable: bool,
+    ) -> Result<(), DirectoryError> {
+        let (temporary, file, made_folder) = create(folder, sharing)?;
+        let removed = std::mem::replace(&mut self.file, Arc::new(file));
+        self.temporary = temporary;
+        self.made_folder |= made_folder;
+        let copied = io::copy(&mut FromStart::of(&removed), &mut &*self.file);
+        copied
+            .and_then(|_| match durable {
+                true => self.file.sync_data(),
+                false => Ok(()),
+            })
+            .map_err(DirectoryError::io("write", &self.temporary))
     }
 }
 
-/// Moves all of these to their places. Returns the folders whose names are new.
+/// Reads an open file from its first byte on, wherever others are in it.
+struct FromStart {
+    file: Arc<File>,
+    at: u64,
+}
+
+impl FromStart {
+    fn of(file: &Arc<File>) -> FromStart {
+        FromStart {
+            file: file.clone(),
+            at: 0,
+        }
+    }
+}
+
+impl Read for FromStart {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let n = self.file.read_at(out, self.at)?;
+        self.at += n as u64;
+        Ok(n)
+    }
+}
+
+/// What stands before the content of an object: its kind and its size.
+fn parse_header(header: &[u8]) -> Option<(ObjectKind, u64)> {
+    let header = std::str::from_utf8(header).ok()?.strip_suffix('\0')?;
+    let (kind, size) = header.split_once(' ')?;
+    Some((kind.parse().ok()?, size.parse().ok()?))
+}
+
+/// Moves all of these to their places; with `durable`, what has to be written again is synced. Returns the folders whose
+/// names are new.
 pub(super) fn place_all(
     staged: &mut [StagedObject],
     objects: &ObjectsDir,
+    durable: bool,
 ) -> Result<BTreeSet<PathBuf>, DirectoryError> {
     let mut folders = BTreeSet::new();
     for object in staged {
-        let (folder, made) = object.place(objects)?;
+        let (folder, made) = object.place(objects, durable)?;
         if made {
             folders.insert(objects.path.clone());
         }
@@ -100,7 +175,7 @@ pub(super) fn place_all(
 }
 
 /// The folder and the file of a loose object.
-fn place_of(objects: &Path, id: &ObjectId) -> (PathBuf, PathBuf) {
+pub(super) fn place_of(objects: &Path, id: &ObjectId) -> (PathBuf, PathBuf) {
     let hex = id.to_string();
     let folder = objects.join(&hex[..2]);
     let path = folder.join(&hex[2..]);
@@ -326,15 +401,52 @@ mod tests {
                 let object = NewObject::new(ObjectKind::Blob, data.clone()).unwrap();
                 let mut staged = stage(&objects, &object, level).unwrap();
                 sync_side_by_side(vec![staged.to_sync()]).unwrap();
-                staged.place(&objects).unwrap();
+                staged.place(&objects, true).unwrap();
                 assert_eq!(loose.read(&object.id).unwrap().unwrap().data, data);
 
                 let size = data.len() as u64;
                 let mut staged =
                     stage_stream(&objects, size, &mut Cursor::new(&data), level).unwrap();
                 assert_eq!(staged.id(), object.id);
-                staged.place(&objects).unwrap();
+                staged.place(&objects, true).unwrap();
                 assert_eq!(loose.read(&object.id).unwrap().unwrap().data, data);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_removed_before_it_is_placed_is_written_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let objects = ObjectsDir {
+            path: folder.path().to_owned(),
+            sharing: Sharing::Umask,
+            reverse_indexes: false,
+        };
+        let loose = LooseStore::open(&objects.path);
+        for data in [Vec::new(), noise(300_000)] {
+            for durable in [false, true] {
+                let object = NewObject::new(ObjectKind::Blob, data.clone()).unwrap();
+                let size = data.len() as u64;
+                let staged = [
+                    stage(&objects, &object, None).unwrap(),
+                    stage_stream(&objects, size, &mut Cursor::new(&data), None).unwrap(),
+                ];
+                for mut staged in staged {
+                    fs::remove_file(&staged.temporary).unwrap();
+                    let (its_folder, path) = place_of(&objects.path, &object.id);
+                    let _ = fs::remove_dir(&its_folder);
+                    let (kind, found, mut content) = staged.content().unwrap();
+                    assert_eq!((kind, found), (ObjectKind::Blob, size));
+                    let mut read = Vec::new();
+                    content.read_to_end(&mut read).unwrap();
+                    assert!(read == data);
+                    staged.place(&objects, durable).unwrap();
+                    assert!(loose.read(&object.id).unwrap().unwrap().data == data);
+                    // Nothing else is left.
+                    drop(staged);
+                    assert_eq!(fs::read_dir(&its_folder).unwrap().count(), 1);
+                    fs::remove_file(path).unwrap();
+                }
             }
         }
     }

@@ -13,6 +13,7 @@ mod alternates;
 mod asking;
 mod backend;
 mod before_boot;
+mod beside_gc;
 mod blocking;
 mod commit_graph;
 mod config;

@@ -10,6 +10,7 @@ use packhouse_object::{FinishedPack, NewObject, ObjectId, PackFileWriter};
 use tempfile::TempPath;
 
 use super::DirectoryOptions;
+use super::beside_gc::LooseFiles;
 use super::durable::sync_folder;
 use super::error::DirectoryError;
 use super::layout::ObjectsDir;
@@ -17,35 +18,35 @@ use super::loose_write::{StagedObject, place_all, stage};
 use super::side_by_side::{Job, sync_side_by_side};
 use crate::error::RepoError;
 
-/// Stores objects as loose files or, if they are many or large, as one pack.
+/// Stores objects as loose files or, if they are many or large, as one pack. Returns those that are files.
 pub(super) fn store_objects(
     objects: &ObjectsDir,
     quarantine: &Path,
     options: &DirectoryOptions,
     new: &[NewObject],
-) -> Result<(), RepoError> {
+) -> Result<LooseFiles, RepoError> {
     let bytes: usize = new.iter().map(|object| object.data.len()).sum();
     if new.len() > options.loose_objects || bytes > options.loose_bytes {
         let mut writer = PackFileWriter::create(quarantine).map_err(DirectoryError::WritePack)?;
         for object in new {
             writer.add_new(object).map_err(DirectoryError::WritePack)?;
         }
-        return Ok(move_pack(
-            writer.finish().map_err(DirectoryError::WritePack)?,
-            objects,
-        )?);
+        move_pack(writer.finish().map_err(DirectoryError::WritePack)?, objects)?;
+        return Ok(LooseFiles::default());
     }
-    let mut staged = Vec::new();
+    let (mut staged, mut found) = (Vec::new(), Vec::new());
     for object in new {
-        if !freshen(&objects.path, &object.id)? {
-            staged.push(stage(objects, object, None)?);
+        match freshen(&objects.path, &object.id)? {
+            true => found.push(object.clone()),
+            false => staged.push(stage(objects, object, None)?),
         }
     }
     sync_side_by_side(staged.iter().map(StagedObject::to_sync).collect())?;
-    let folders = place_all(&mut staged, objects)?;
-    Ok(sync_side_by_side(
-        folders.into_iter().map(Job::Objects).collect(),
-    )?)
+    let folders = place_all(&mut staged, objects, true)?;
+    sync_side_by_side(folders.into_iter().map(Job::Objects).collect())?;
+    let mut stored = LooseFiles::default();
+    stored.add(staged, found);
+    Ok(stored)
 }
 
 /// Makes a loose object that another process wrote as good as new: durable, and too young for `git prune`.

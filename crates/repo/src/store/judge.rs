@@ -85,7 +85,7 @@ fn content(
     }
     match bring.staged.iter().find(|staged| staged.id() == id) {
         Some(staged) => {
-            let (size, mut data) = staged.content().map_err(unreadable)?;
+            let (_, size, mut data) = staged.content().map_err(unreadable)?;
             Ok(Some(special.check(size, &mut data).map_err(unreadable)?))
         }
         None => Ok(None),

@@ -2,6 +2,7 @@
 
 mod archive;
 mod archive_file;
+mod beside_gc;
 mod graph;
 mod merge;
 mod multi_pack;

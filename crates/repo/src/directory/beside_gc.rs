@@ -1,0 +1,145 @@
+//! Small writes while `git gc --prune=now` is at work.
+//!
+//! It removes every loose object that no ref led to when it looked, however young it is: also what a write has put in
+//! its place before it moves its ref. The ref would name what is gone. So whoever has moved a ref looks whether such a
+//! collection is at work, or has been, and then stores what the ref brought once more, as a pack: one that begins now sees
+//! the ref, and the one at work does not know the pack.
+//!
+//! Collections that keep what is young, as they do unless they are told otherwise, change nothing. What removes objects
+//! without the lock of `git gc`, as `git prune` by itself, cannot be seen.
+
+use std::fs;
+use std::path::Path;
+
+use packhouse_object::{NewObject, ObjectId, PackFileWriter, WritePackFileError};
+
+use super::backend::Inner;
+use super::error::DirectoryError;
+use super::gc_lock::{Collector, collector};
+use super::layout::config_value;
+use super::loose_write::{StagedObject, place_of};
+use super::store::move_pack;
+use crate::error::RepoError;
+
+/// The objects that a write has stored as files, for as long as the write may have to store them again.
+#[derive(Debug, Default)]
+pub(super) struct LooseFiles {
+    /// They are open still, whatever became of their names.
+    staged: Vec<StagedObject>,
+    /// Those that were there already.
+    found: Vec<NewObject>,
+}
+
+impl LooseFiles {
+    pub(super) fn add(&mut self, staged: Vec<StagedObject>, found: Vec<NewObject>) {
+        self.staged.extend(staged);
+        self.found.extend(found);
+    }
+
+    pub(super) fn append(&mut self, other: LooseFiles) {
+        self.add(other.staged, other.found);
+    }
+
+    fn ids(&self) -> impl Iterator<Item = ObjectId> {
+        let staged = self.staged.iter().map(StagedObject::id);
+        staged.chain(self.found.iter().map(|object| object.id))
+    }
+}
+
+impl Inner {
+    /// Makes sure that what was stored for a ref is there, now that the ref has moved, and stays there.
+    pub(super) fn secure(&self, stored: &LooseFiles) -> Result<(), RepoError> {
+        // In this order: what ended before the first look has removed what it removes before the second.
+        if may_lose_young(&self.layout.git_dir) || !self.has_all(stored)? {
+            self.store_again(stored)?;
+        }
+        Ok(())
+    }
+
+    fn has_all(&self, stored: &LooseFiles) -> Result<bool, RepoError> {
+        let objects = self.layout.objects();
+        let is_file = |id: &ObjectId| fs::symlink_metadata(place_of(&objects, id).1).is_ok();
+        let moved: Vec<ObjectId> = stored.ids().filter(|id| !is_file(id)).collect();
+        if moved.is_empty() {
+            return Ok(true);
+        }
+        // Into a pack, if they were not removed.
+        let (database, _) = self.objects.database()?;
+        for id in moved {
+            if !database.contains(&id)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn store_again(&self, stored: &LooseFiles) -> Result<(), DirectoryError> {
+        let failed = DirectoryError::WritePack;
+        let mut pack = PackFileWriter::create(&self.quarantine).map_err(failed)?;
+        for staged in &stored.staged {
+            let content = staged.content().map_err(WritePackFileError::Source);
+            let (kind, size, mut data) = content.map_err(failed)?;
+            pack.add_stream(kind, size, &mut data).map_err(failed)?;
+        }
+        for object in &stored.found {
+            pack.add_new(object).map_err(failed)?;
+        }
+        move_pack(pack.finish().map_err(failed)?, &self.layout.objects_dir())
+    }
+}
+
+/// Whether a collection is at work that may remove what was written just now.
+fn may_lose_young(git_dir: &Path) -> bool {
+    match collector(git_dir) {
+        None => false,
+        Some(Collector::Unknown) => true,
+        Some(Collector::Command(arguments)) => {
+            let configured = config_value(git_dir, "gc", "pruneExpire").ok().flatten();
+            arguments
+                .iter()
+                .filter_map(|argument| expiry_of(argument))
+                .chain(configured.as_deref())
+                .any(|expiry| !keeps_an_hour(expiry))
+        }
+    }
+}
+
+/// The age that an argument of `git gc` sets.
+fn expiry_of(argument: &str) -> Option<&str> {
+    if let Some(expiry) = argument.strip_prefix("--prune=") {
+        return Some(expiry);
+    }
+    let (key, expiry) = argument.split_once('=')?;
+    key.eq_ignore_ascii_case("gc.pruneExpire").then_some(expiry)
+}
+
+/// Whether what is younger than an hour is kept by it, for all that is known: Git takes ages in many forms.
+fn keeps_an_hour(expiry: &str) -> bool {
+    if matches!(expiry, "never" | "false") {
+        return true;
+    }
+    let mut words = expiry.split(['.', ' ', '_']);
+    let count: Option<u32> = words.next().and_then(|count| count.parse().ok());
+    let unit = words.next().map(|unit| unit.trim_end_matches('s'));
+    count.is_some_and(|count| count > 0)
+        && unit.is_some_and(|unit| ["hour", "day", "week", "month", "year"].contains(&unit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_that_are_known_to_be_long_are_long() {
+        for expiry in ["never", "2.weeks.ago", "1.hour.ago", "3 days ago", "1.year"] {
+            assert!(keeps_an_hour(expiry), "{expiry}");
+        }
+        for expiry in ["now", "all", "", "0", "0.days.ago", "5.minutes.ago", "59"] {
+            assert!(!keeps_an_hour(expiry), "{expiry}");
+        }
+        assert_eq!(expiry_of("--prune=now"), Some("now"));
+        assert_eq!(expiry_of("gc.PruneExpire=now"), Some("now"));
+        assert_eq!(expiry_of("--prune"), None);
+        assert_eq!(expiry_of("gc.reflogExpire=now"), None);
+    }
+}
