@@ -159,7 +159,7 @@ fn what_a_killed_backup_left_beside_its_place_goes_with_the_next_one() {
     let begun = Instant::now();
     while !names()
         .iter()
-        .any(|name| folder.join(name).join("git/HEAD").exists())
+        .any(|name| folder.join(name).join("new/HEAD").exists())
     {
         assert!(begun.elapsed() < HELD_FOR && child.try_wait().unwrap().is_none());
         std::thread::sleep(Duration::from_millis(5));

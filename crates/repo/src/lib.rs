@@ -46,6 +46,7 @@ mod same_files;
 pub mod store;
 mod sync;
 mod tag;
+pub mod under_way;
 mod view;
 
 pub use archive::{Archive, ArchiveError, ArchiveFilter, ArchiveForm};

@@ -226,6 +226,22 @@ async fn an_old_view_survives_a_repack() {
     assert!(fsck(&view, &()).unwrap().is_clean());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn half_a_list_of_refs_that_a_killed_writer_left_is_in_nobodys_way() {
+    let (_folder, path, repository) = empty();
+    let old = commit_with_git(&path, None);
+    for name in ["refs/heads/a", "refs/heads/b"] {
+        git(&path, &["update-ref", name, &old]);
+    }
+    fs::write(path.join("packed-refs.tmp"), "# pack-refs with: peeled").unwrap();
+    let (new, objects) = new_commit(&[id(&old)], "both");
+    let edits = ["a", "b"].map(|name| edit(&branch(name), Some(id(&old)), Some(new)));
+    publish(&repository, objects, edits.into()).await.unwrap();
+    assert_eq!(git(&path, &["rev-parse", "a"]), new.to_string());
+    assert_eq!(leftovers(&path), BTreeSet::new());
+    assert_sound(&path);
+}
+
 /// Writes until it is killed, printing each commit when it is acknowledged. Every third write moves two refs.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "run as a process of its own, to be killed"]

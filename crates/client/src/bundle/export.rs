@@ -1,8 +1,7 @@
 //! Writing a bundle.
 
-use std::fs::{File, Permissions};
+use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use bstr::BString;
@@ -10,6 +9,7 @@ use packhouse_object::{
     Database, ObjectId, PackOptions, Progress, Wanted, WritePackError, count_objects, write_pack,
 };
 use packhouse_repo::store::{Store, StoreProgress};
+use packhouse_repo::under_way::{FileUnderWay, Kind, remove_left_behind};
 
 use super::header::{BundleHeader, read_bundle_header};
 use super::squash::squashed;
@@ -62,21 +62,15 @@ pub fn bundle_export(
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    let mut file = tempfile::Builder::new()
-        .prefix(".packhouse-bundle-")
-        .permissions(Permissions::from_mode(0o666))
-        .tempfile_in(folder)
-        .map_err(MirrorError::file(path))?;
-    write(&header, &content, file.as_file_mut(), &Steps(progress)).map_err(
-        |error| match error {
-            WritePackError::Write(error) => MirrorError::file(path)(error),
-            WritePackError::Read(error) => error.into(),
-            error => MirrorError::Remote(RemoteError::Send(error)),
-        },
-    )?;
-    file.as_file().sync_all().map_err(MirrorError::file(path))?;
-    file.persist(path)
-        .map_err(|error| MirrorError::file(path)(error.error))?;
+    remove_left_behind(folder);
+    let mut file = FileUnderWay::make(Kind::Bundle, folder).map_err(MirrorError::file(path))?;
+    write(&header, &content, file.file_mut(), &Steps(progress)).map_err(|error| match error {
+        WritePackError::Write(error) => MirrorError::file(path)(error),
+        WritePackError::Read(error) => error.into(),
+        error => MirrorError::Remote(RemoteError::Send(error)),
+    })?;
+    file.file().sync_all().map_err(MirrorError::file(path))?;
+    file.persist(path).map_err(MirrorError::file(path))?;
     let synced = File::open(folder).and_then(|folder| folder.sync_all());
     synced.map_err(MirrorError::file(folder))?;
     Ok(header)

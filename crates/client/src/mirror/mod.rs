@@ -15,7 +15,6 @@ mod options;
 pub(crate) mod publish;
 mod restore;
 pub(crate) mod selection;
-mod under_way;
 
 pub use backup::backup;
 pub use diff::{MirrorDiff, RefChange};

@@ -5,16 +5,16 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use packhouse_repo::store::{Create, Store, StoreOptions};
+use packhouse_repo::under_way::{FolderUnderWay, Kind, remove_left_behind};
 
 use super::MirrorError;
-use super::under_way::{UnderWay, remove_left_behind};
 use crate::remote::RemoteUrl;
 
 /// A bare repository under way. Dropped before it is in its place, it is removed.
 pub(super) struct NewTarget {
     pub(super) store: Store,
     /// Beside the place, so that the last step is a renaming.
-    folder: UnderWay,
+    folder: FolderUnderWay,
     place: PathBuf,
 }
 
@@ -24,13 +24,14 @@ impl NewTarget {
         let place = full(place).map_err(MirrorError::file(place))?;
         let parent = place.parent().unwrap_or(&place);
         fs::create_dir_all(parent).map_err(MirrorError::file(parent))?;
-        let folder = UnderWay::in_folder(parent).map_err(MirrorError::file(parent))?;
+        let folder =
+            FolderUnderWay::make(Kind::Backup, parent).map_err(MirrorError::file(parent))?;
         let options = StoreOptions {
             create: Create::New { branch: None },
             ..StoreOptions::default()
         };
         // The temporary folder is for its owner only; the repository is for whom the umask says.
-        let store = Store::open(folder.repository(), options)?;
+        let store = Store::open(folder.new_path(), options)?;
         Ok(NewTarget {
             store,
             folder,
@@ -40,13 +41,13 @@ impl NewTarget {
 
     /// Where it is now.
     pub(super) fn url(&self) -> RemoteUrl {
-        RemoteUrl::of_folder(&self.folder.repository())
+        RemoteUrl::of_folder(&self.folder.new_path())
     }
 
     /// Puts it where it was asked for, durably.
     pub(super) fn put_in_place(self) -> Result<(), MirrorError> {
         let parent = self.place.parent().unwrap_or(&self.place);
-        fs::rename(self.folder.repository(), &self.place)
+        fs::rename(self.folder.new_path(), &self.place)
             .and_then(|()| File::open(parent)?.sync_all())
             .map_err(MirrorError::file(&self.place))
     }

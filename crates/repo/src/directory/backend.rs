@@ -1,7 +1,7 @@
 //! The backend over a bare repository's folder.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -13,7 +13,7 @@ use super::beside_gc::LooseFiles;
 use super::error::{DirectoryError, OpenError};
 use super::layout::{Layout, ObjectsDir};
 use super::object_folders::ObjectFolders;
-use super::quarantine;
+use super::quarantine::Quarantine;
 use super::ref_locks::Symbolic;
 use super::ref_map::{RefMap, SkippedRef};
 use super::ref_store::{Head, RefState, RefStore};
@@ -42,7 +42,7 @@ pub(crate) struct Directory {
 pub(super) struct Inner {
     pub(super) layout: Layout,
     pub(super) options: DirectoryOptions,
-    pub(super) quarantine: PathBuf,
+    pub(super) quarantine: Quarantine,
     pub(super) refs: RefStore,
     pub(super) objects: Arc<ObjectFolders>,
     /// What views say of `HEAD` where it names no branch; `None`: there are no views then.
@@ -66,8 +66,8 @@ struct Current {
 impl Directory {
     pub(super) fn open(layout: Layout, options: DirectoryOptions) -> Result<Directory, OpenError> {
         let quarantine = match options.read_only {
-            true => layout.objects(),
-            false => quarantine::prepare(&layout.objects_dir())?,
+            true => Quarantine::unused(layout.objects()),
+            false => Quarantine::prepare(&layout.objects_dir())?,
         };
         Ok(Directory::new(layout, options, quarantine, None))
     }
@@ -78,7 +78,7 @@ impl Directory {
             read_only: true,
             ..DirectoryOptions::default()
         };
-        let quarantine = layout.objects();
+        let quarantine = Quarantine::unused(layout.objects());
         Directory::new(layout, options, quarantine, Some(detached_head))
     }
 
@@ -89,8 +89,8 @@ impl Directory {
         detached_head: RefName,
     ) -> Result<Directory, OpenError> {
         let quarantine = match options.read_only {
-            true => layout.objects(),
-            false => quarantine::prepare(&layout.objects_dir())?,
+            true => Quarantine::unused(layout.objects()),
+            false => Quarantine::prepare(&layout.objects_dir())?,
         };
         Ok(Directory::new(
             layout,
@@ -103,7 +103,7 @@ impl Directory {
     fn new(
         layout: Layout,
         options: DirectoryOptions,
-        quarantine: PathBuf,
+        quarantine: Quarantine,
         detached_head: Option<RefName>,
     ) -> Directory {
         let refs = RefStore::new(&layout, &options);
@@ -170,7 +170,7 @@ impl Backend for Directory {
     }
 
     fn quarantine_dir(&self) -> &Path {
-        &self.inner.quarantine
+        self.inner.quarantine.path()
     }
 
     async fn reflog(

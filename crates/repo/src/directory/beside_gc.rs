@@ -75,7 +75,7 @@ impl Inner {
 
     fn store_again(&self, stored: &LooseFiles) -> Result<(), DirectoryError> {
         let failed = DirectoryError::WritePack;
-        let mut pack = PackFileWriter::create(&self.quarantine).map_err(failed)?;
+        let mut pack = PackFileWriter::create(self.quarantine.path()).map_err(failed)?;
         for staged in &stored.staged {
             let content = staged.content().map_err(WritePackFileError::Source);
             let (kind, size, mut data) = content.map_err(failed)?;

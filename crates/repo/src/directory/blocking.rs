@@ -61,7 +61,7 @@ impl Directory {
 
     /// The folder for files under way, on the file system where packs end up.
     pub(crate) fn quarantine(&self) -> &Path {
-        &self.inner.quarantine
+        self.inner.quarantine.path()
     }
 
     /// The folder of objects.

@@ -1,33 +1,67 @@
 //! The folder for files under way: received packs, large files, before a write is known to be good.
+//!
+//! Each process has one of its own for each repository it has open, among the objects, made when it is needed first. What
+//! a process that was killed left goes when the repository is opened next.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
+
+use packhouse_object::ProcessLocal;
 
 use super::durable::create_folders;
 use super::error::OpenError;
 use super::layout::ObjectsDir;
+use crate::under_way::{FolderUnderWay, Kind, remove_left_behind};
 
-/// Files older than this were left by a process that was killed.
+/// Files in nobody's folder that are older than this were left by a process of a version that had none.
 const LEFT_BEHIND: Duration = Duration::from_secs(24 * 3600);
 
-/// Makes the folder among the objects and removes what was left in it long ago.
-pub(super) fn prepare(objects: &ObjectsDir) -> Result<PathBuf, OpenError> {
-    let folder = objects.path.join("incoming-packhouse");
-    create_folders(&objects.path, &folder, objects.sharing)
-        .map_err(OpenError::io("make", &folder))?;
-    for entry in fs::read_dir(&folder)
-        .map_err(OpenError::io("list", &folder))?
-        .flatten()
-    {
-        let modified = entry.metadata().and_then(|metadata| metadata.modified());
-        let age = modified
-            .ok()
-            .and_then(|modified| SystemTime::now().duration_since(modified).ok());
-        if age.is_some_and(|age| age > LEFT_BEHIND) {
-            // Another process may be cleaning up too, so a failure means nothing.
-            let _ = fs::remove_file(entry.path());
+/// Where files under way are.
+pub(super) struct Quarantine {
+    shared: PathBuf,
+    /// `None`: nothing is written there.
+    own: Option<ProcessLocal<Option<FolderUnderWay>>>,
+}
+
+impl Quarantine {
+    /// That of a repository that is only read.
+    pub(super) fn unused(objects: PathBuf) -> Quarantine {
+        Quarantine {
+            shared: objects,
+            own: None,
         }
     }
-    Ok(folder)
+
+    /// Makes the folder among the objects, in which each process has its own, and removes what was left in it.
+    pub(super) fn prepare(objects: &ObjectsDir) -> Result<Quarantine, OpenError> {
+        let shared = objects.path.join("incoming-packhouse");
+        create_folders(&objects.path, &shared, objects.sharing)
+            .map_err(OpenError::io("make", &shared))?;
+        remove_left_behind(&shared);
+        for entry in fs::read_dir(&shared)
+            .map_err(OpenError::io("list", &shared))?
+            .flatten()
+        {
+            let modified = entry.metadata().and_then(|metadata| metadata.modified());
+            let age = modified
+                .ok()
+                .and_then(|modified| SystemTime::now().duration_since(modified).ok());
+            if age.is_some_and(|age| age > LEFT_BEHIND) {
+                // Not a folder. Another process may be cleaning up too, so a failure means nothing.
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+        let own = Some(ProcessLocal::new());
+        Ok(Quarantine { shared, own })
+    }
+
+    /// The folder of this process.
+    pub(super) fn path(&self) -> &Path {
+        let own = self.own.as_ref();
+        // Whoever writes into the other says why this one could not be made.
+        let make = || FolderUnderWay::make(Kind::Incoming, &self.shared).ok();
+        let own = own.and_then(|own| own.get_or_init(make).as_ref());
+        own.map_or(&self.shared, FolderUnderWay::path)
+    }
 }

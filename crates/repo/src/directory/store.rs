@@ -15,19 +15,21 @@ use super::durable::sync_folder;
 use super::error::DirectoryError;
 use super::layout::ObjectsDir;
 use super::loose_write::{StagedObject, place_all, stage};
+use super::quarantine::Quarantine;
 use super::side_by_side::{Job, sync_side_by_side};
 use crate::error::RepoError;
 
 /// Stores objects as loose files or, if they are many or large, as one pack. Returns those that are files.
 pub(super) fn store_objects(
     objects: &ObjectsDir,
-    quarantine: &Path,
+    quarantine: &Quarantine,
     options: &DirectoryOptions,
     new: &[NewObject],
 ) -> Result<LooseFiles, RepoError> {
     let bytes: usize = new.iter().map(|object| object.data.len()).sum();
     if new.len() > options.loose_objects || bytes > options.loose_bytes {
-        let mut writer = PackFileWriter::create(quarantine).map_err(DirectoryError::WritePack)?;
+        let mut writer =
+            PackFileWriter::create(quarantine.path()).map_err(DirectoryError::WritePack)?;
         for object in new {
             writer.add_new(object).map_err(DirectoryError::WritePack)?;
         }

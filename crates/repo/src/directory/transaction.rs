@@ -423,14 +423,18 @@ fn replace_keeping_lock(
 ) -> Result<(), DirectoryError> {
     let folder = path.parent().unwrap_or(path);
     let failed = || DirectoryError::io("replace", path);
-    let mut file = tempfile::Builder::new()
-        .prefix("packed-refs.tmp-")
-        .make_in(folder, |path| store.sharing.create_new(path))
-        .map_err(failed())?;
-    write_entries(file.as_file_mut(), entries)
-        .and_then(|()| file.as_file().sync_all())
-        .map_err(failed())?;
-    file.persist(path).map_err(|error| failed()(error.error))?;
+    let beside = path.with_extension("tmp");
+    // Who holds the lock is the only one, so that what is there is left of one that was killed.
+    remove_file(&beside).map_err(failed())?;
+    let mut file = store.sharing.create_new(&beside).map_err(failed())?;
+    let replaced = write_entries(&mut file, entries)
+        .and_then(|()| file.sync_all())
+        .and_then(|()| fs::rename(&beside, path));
+    if replaced.is_err() {
+        // The error says more than what is left.
+        let _ = remove_file(&beside);
+    }
+    replaced.map_err(failed())?;
     sync_folder(folder).map_err(failed())
 }
 

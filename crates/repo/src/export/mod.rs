@@ -4,7 +4,6 @@ mod reachable;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use packhouse_object::{Database, ObjectCache, Progress, Received};
@@ -15,6 +14,7 @@ use crate::directory::{
     write_entries, write_skeleton,
 };
 use crate::refs::Refs;
+use crate::under_way::{FolderUnderWay, Kind, remove_left_behind};
 use crate::view::View;
 
 pub use reachable::{CopyError, copy_objects};
@@ -92,21 +92,18 @@ pub fn export(
         Sharing::Umask,
     )
     .map_err(failed(parent))?;
-    let mut builder = tempfile::Builder::new();
-    builder
-        .prefix(".packhouse-export-")
-        .permissions(fs::Permissions::from_mode(0o777));
-    let building = builder.tempdir_in(parent).map_err(failed(parent))?;
-    let report = fill(view, building.path(), progress)?;
-    sync_folder(building.path()).map_err(failed(building.path()))?;
+    remove_left_behind(parent);
+    let under_way = FolderUnderWay::make(Kind::Export, parent).map_err(failed(parent))?;
+    let building = under_way.new_path();
+    let report = fill(view, &building, progress)?;
+    sync_folder(&building).map_err(failed(&building))?;
     // Only an empty folder can be renamed over, so nothing is lost if someone was faster.
-    fs::rename(building.path(), dir).map_err(|source| match source.kind() {
+    fs::rename(&building, dir).map_err(|source| match source.kind() {
         ErrorKind::DirectoryNotEmpty | ErrorKind::NotADirectory => ExportError::NotEmpty {
             path: dir.to_owned(),
         },
         _ => failed(dir)(source),
     })?;
-    let _ = building.keep();
     sync_folder(parent).map_err(failed(parent))?;
     Ok(report)
 }

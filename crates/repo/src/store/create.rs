@@ -16,6 +16,7 @@ use super::refs::RefKind;
 use super::{StoreError, StoreOptions};
 use crate::directory::durable::{sync_folder, write_new};
 use crate::directory::{DirectoryError, OpenError, core_setting, write_skeleton};
+use crate::under_way::{FolderUnderWay, Kind, remove_left_behind};
 
 /// What was made for a new store.
 #[derive(Debug)]
@@ -74,16 +75,15 @@ fn create_in(
     options: &StoreOptions,
 ) -> Result<Option<Contents>, StoreError> {
     fs::create_dir_all(parent).map_err(OpenError::io("make", parent))?;
-    let made = tempfile::Builder::new()
-        .prefix(".new-store-")
-        .tempdir_in(parent)
+    remove_left_behind(parent);
+    let made = FolderUnderWay::make(Kind::NewStore, parent)
         .map_err(OpenError::io("make a folder in", parent))?;
     let head = match &branch {
         Some((_, name)) => name.clone(),
         None => RefName::branch("master").expect("the name is valid"),
     };
     // The temporary folder is for its owner only; the repository is for whom the umask says.
-    let folder = made.path().join("git");
+    let folder = made.new_path();
     write_skeleton(&folder, &head)?;
     let config = folder.join("config");
     set_up(&config, options).map_err(OpenError::io("write", &config))?;

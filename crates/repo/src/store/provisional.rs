@@ -7,6 +7,7 @@ use std::path::Path;
 use super::create::Made;
 use super::{Store, StoreError, StoreOptions};
 use crate::directory::OpenError;
+use crate::under_way::{FolderUnderWay, Kind, remove_left_behind};
 
 /// What [`Store::open_provisionally`] has made, if anything. It is taken back when this is dropped, unless it was kept
 /// or somebody has put anything in it.
@@ -86,12 +87,12 @@ fn take_back(store: &Store, made: &Made) -> Result<bool, StoreError> {
     }
     let failed = || OpenError::io("remove", path);
     let parent = path.parent().unwrap_or(path);
-    let aside = tempfile::Builder::new()
-        .prefix(".old-store-")
-        .tempdir_in(parent)
-        .map_err(failed())?;
+    remove_left_behind(parent);
+    let aside = FolderUnderWay::make(Kind::OldStore, parent).map_err(failed())?;
+    // As long as somebody may have put something in it.
+    aside.spare().map_err(failed())?;
     // In one step: half a repository is worse than an empty one.
-    let old = aside.path().join("git");
+    let old = aside.old_path();
     fs::rename(path, &old).map_err(failed())?;
     // `git`, which takes no turns, may have come in between.
     if !is_untouched(&old, made).unwrap_or(false) {
@@ -104,6 +105,7 @@ fn take_back(store: &Store, made: &Made) -> Result<bool, StoreError> {
             }
         };
     }
+    aside.release().map_err(failed())?;
     if let Some(permissions) = &made.was_folder {
         fs::create_dir(path).map_err(failed())?;
         fs::set_permissions(path, permissions.clone()).map_err(failed())?;

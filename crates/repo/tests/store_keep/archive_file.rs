@@ -149,6 +149,6 @@ fn names_that_lead_out_or_are_a_repositorys_are_in_no_archive() {
     assert!(
         names(place.folder.path())
             .iter()
-            .all(|path| !path.display().to_string().contains(".archive-"))
+            .all(|path| !path.display().to_string().contains("-archive-"))
     );
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use clap::Args;
 use packhouse_repo::store::{Store, StoreErrorKind};
-use tempfile::TempDir;
+use packhouse_repo::under_way::{FolderUnderWay, Kind, remove_left_behind};
 
 use super::failure::Failure;
 use super::session::Session;
@@ -22,7 +22,7 @@ pub(crate) struct DestroyArgs {
 }
 
 /// What git and stores keep in a repository; anything else is somebody's.
-const OURS: [&[u8]; 16] = [
+const OURS: [&[u8]; 17] = [
     b"FETCH_HEAD",
     b"HEAD",
     b"ORIG_HEAD",
@@ -37,6 +37,7 @@ const OURS: [&[u8]; 16] = [
     b"logs",
     b"objects",
     b"packed-refs",
+    b"packed-refs.tmp",
     b"packhouse",
     b"refs",
 ];
@@ -63,7 +64,7 @@ pub(crate) fn run(args: DestroyArgs, session: &Session) -> Result<(), Failure> {
         return Err(Failure::new(why).hint("--force removes it anyway"));
     }
     let path = store.path();
-    remove(path, TempDir::close)?;
+    remove(path, FolderUnderWay::close)?;
     // A link to the repository would lead nowhere.
     let named = session.path()?;
     if named.is_symlink() {
@@ -74,15 +75,13 @@ pub(crate) fn run(args: DestroyArgs, session: &Session) -> Result<(), Failure> {
 }
 
 /// Removes a repository. It leaves its place in one step and for good before anything of it is removed, so that a crash
-/// leaves all of it there, or nothing; never half of it under its name.
-fn remove(place: &Path, remove_all: fn(TempDir) -> io::Result<()>) -> Result<(), Failure> {
+/// leaves all of it there, or nothing; never half of it under its name. What is left beside it the next one removes.
+fn remove(place: &Path, remove_all: fn(FolderUnderWay) -> io::Result<()>) -> Result<(), Failure> {
     let failed = |error: io::Error| Failure::local(place, &error);
     let folder = place.parent().unwrap_or(place);
-    let beside = tempfile::Builder::new()
-        .prefix(".old-store-")
-        .tempdir_in(folder)
-        .map_err(failed)?;
-    let (aside, old) = (beside.path().to_owned(), beside.path().join("old"));
+    remove_left_behind(folder);
+    let beside = FolderUnderWay::make(Kind::OldStore, folder).map_err(failed)?;
+    let (aside, old) = (beside.path().to_owned(), beside.old_path());
     fs::rename(place, &old).map_err(failed)?;
     if let Err(error) = File::open(folder).and_then(|folder| folder.sync_all()) {
         return match fs::rename(&old, place) {
@@ -177,7 +176,7 @@ mod tests {
         assert!(left.contains("/.old-store-"), "{left}");
         assert!(!place.exists());
         make();
-        remove(&place, TempDir::close).unwrap();
+        remove(&place, FolderUnderWay::close).unwrap();
         // But for what was left above.
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         // A place that cannot be left keeps all.

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use clap::Args;
 use packhouse_repo::store::{Create, Store, StoreOptions};
+use packhouse_repo::under_way::{FolderUnderWay, Kind, remove_left_behind};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
-use tempfile::TempDir;
 
 use super::destroy::foreign;
 use super::failure::Failure;
@@ -70,26 +70,26 @@ fn replace(path: &Path, options: StoreOptions) -> Result<(), Failure> {
             Failure::new(why).hint("move it away, or remove everything with `destroy --force`")
         );
     }
-    let beside = tempfile::Builder::new()
-        .prefix(".new-store-")
-        .tempdir_in(place.parent().unwrap_or(&place))
-        .map_err(failed)?;
-    Store::open(beside.path().join("new"), options)?;
+    let folder = place.parent().unwrap_or(&place);
+    remove_left_behind(folder);
+    let beside = FolderUnderWay::make(Kind::NewStore, folder).map_err(failed)?;
+    Store::open(beside.new_path(), options)?;
     swap(beside, &place, exchange, |from, to| fs::rename(from, to))
 }
 
 /// Puts what is `new` in a temporary folder into a place, and removes the folder with what was there. The folder stays if
 /// what was there is in it and cannot be put back.
 fn swap(
-    beside: TempDir,
+    beside: FolderUnderWay,
     place: &Path,
     exchange: fn(&Path, &Path) -> io::Result<()>,
     rename: fn(&Path, &Path) -> io::Result<()>,
 ) -> Result<(), Failure> {
     let failed = |error: io::Error| Failure::local(place, &error);
-    let (new, old) = (beside.path().join("new"), beside.path().join("old"));
+    let (new, old) = (beside.new_path(), beside.old_path());
     if exchange(&new, place).is_err() {
-        // Some file systems cannot do it in one step.
+        // Some file systems cannot do it in one step. Between the two what was there may be moved back by hand.
+        beside.spare().map_err(failed)?;
         rename(place, &old).map_err(failed)?;
         if let Err(error) = rename(&new, place) {
             return Err(match rename(&old, place) {
@@ -104,6 +104,7 @@ fn swap(
                 }
             });
         }
+        beside.release().map_err(failed)?;
     }
     beside.close().map_err(failed)
 }
@@ -168,14 +169,14 @@ mod tests {
             false => Err(io::ErrorKind::PermissionDenied.into()),
         };
         let beside = || {
-            let beside = tempfile::tempdir_in(folder.path()).unwrap();
-            fs::create_dir(beside.path().join("new")).unwrap();
+            let beside = FolderUnderWay::make(Kind::NewStore, folder.path()).unwrap();
+            fs::create_dir(beside.new_path()).unwrap();
             beside
         };
         fs::create_dir(&place).unwrap();
         fs::write(place.join("precious"), "mine").unwrap();
         let kept = beside();
-        let old = kept.path().join("old");
+        let old = kept.old_path();
         let refused = swap(kept, &place, cannot, away_only).unwrap_err();
         assert!(refused.to_string().contains(old.to_str().unwrap()));
         assert_eq!(fs::read(old.join("precious")).unwrap(), b"mine");

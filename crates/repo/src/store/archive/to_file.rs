@@ -1,6 +1,6 @@
 //! An archive as a local file.
 
-use std::fs::{self, File, Metadata, OpenOptions, Permissions};
+use std::fs::{self, Metadata, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -9,6 +9,7 @@ use rustix::io::Errno;
 
 use super::super::{Snapshot, StoreError, StoreProgress};
 use super::ArchiveFormat;
+use crate::under_way::{FileUnderWay, Kind, remove_left_behind};
 
 /// So many links are followed at most, as by Linux.
 const MAX_LINKS: usize = 40;
@@ -54,22 +55,16 @@ impl Snapshot {
                     Some(folder) if !folder.as_os_str().is_empty() => folder,
                     _ => Path::new("."),
                 };
-                let mut beside = tempfile::Builder::new()
-                    .prefix(".archive-")
-                    .permissions(Permissions::from_mode(0o666))
-                    .tempfile_in(folder)
-                    .map_err(failed)?;
-                // The file itself: the name that the other would put into its errors hides their numbers.
-                let files = write(beside.as_file_mut())?;
-                let out: &File = beside.as_file();
+                remove_left_behind(folder);
+                let mut beside = FileUnderWay::make(Kind::Archive, folder).map_err(failed)?;
+                let files = write(beside.file_mut())?;
+                let out = beside.file();
                 if let Ok(old) = fs::metadata(&target) {
                     let mode = Permissions::from_mode(old.mode() & 0o777);
                     out.set_permissions(mode).map_err(failed)?;
                 }
                 out.sync_all().map_err(failed)?;
-                beside
-                    .persist(&target)
-                    .map_err(|error| failed(error.error))?;
+                beside.persist(&target).map_err(failed)?;
                 Ok(files)
             }
         }
