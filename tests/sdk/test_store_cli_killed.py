@@ -1,6 +1,7 @@
-"""Commands that are killed at any moment: what they leave beside what they work on goes."""
+"""Commands that are killed at any moment: what they leave is whole or gone, and what they leave beside it goes."""
 
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -35,6 +36,46 @@ def fill(store):
     # Many files to remove, which nobody reads.
     for number in range(1500):
         store.file(f"data.git/objects/{number % 256:02x}/tmp_obj_{number}", "x")
+
+
+def test_a_repository_is_whole_or_gone_after_destroy_was_killed(store):
+    fill(store)
+    template = store.folder / "template.git"
+    store.repo.rename(template)
+    store.file("src/left", "")
+    files = store("-r", template, "ls", "-R")
+
+    def restore():
+        # Files are shared with the template, as none of them is written to again.
+        shutil.copytree(template, store.repo, copy_function=os.link)
+        (store.repo / "gitstore.lock").unlink(missing_ok=True)
+
+    restore()
+    begun = time.monotonic()
+    store("destroy", "-f")
+    lasts = time.monotonic() - begun
+    seen = set()
+    end = time.monotonic() + SECONDS
+    dice = random.Random(7)
+    rounds = 0
+    while time.monotonic() < end and (rounds < 25 or len(seen) < 2):
+        rounds += 1
+        restore()
+        child = start(store, "destroy", "-f")
+        time.sleep(dice.uniform(0, 1.1 * lasts))
+        kill(child)
+        is_there = store.repo.exists()
+        seen.add(is_there)
+        if is_there:
+            assert store("ls", "-R") == files
+            store.git("fsck", "--full", "--strict")
+            store("destroy", "-f")
+        assert not store.repo.exists()
+    assert seen == {True, False}, (seen, rounds)
+    # What killed ones left beside it goes with the next one.
+    store("init")
+    store("destroy")
+    assert sorted(os.listdir(store.folder)) == ["bin", "src", "template.git"]
 
 
 def hidden(folder):
