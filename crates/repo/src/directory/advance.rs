@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use packhouse_object::{FinishedPack, NewObject, ObjectId, ObjectKind, RefName};
 
 use super::backend::{Directory, Inner, now_ms};
-use super::beside_gc::LooseFiles;
+use super::beside_gc::Stored;
 use super::error::DirectoryError;
 use super::gate::Turn;
 use super::lock::{LockFile, NotLocked};
@@ -22,7 +22,7 @@ use super::patience::Patience;
 use super::ref_locks::{LockedRefs, Symbolic};
 use super::ref_store::Head;
 use super::side_by_side::{Job, sync_side_by_side};
-use super::store::move_pack;
+use super::store::place_pack;
 use super::transaction::{Mover, Outcome};
 use super::turn_note::Identity;
 use crate::change::RefEdit;
@@ -241,13 +241,13 @@ impl Inner {
         }
     }
 
-    /// Stores objects, and makes the new content of the ref durable beside them. Returns those that are files.
+    /// Stores objects, and makes the new content of the ref durable beside them.
     fn store(
         &self,
         bring: Bring,
         storing: Storing,
         lock: Option<&LockFile>,
-    ) -> Result<LooseFiles, DirectoryError> {
+    ) -> Result<Stored, DirectoryError> {
         let objects = self.layout.objects_dir();
         let (mut staged, mut found) = (bring.staged, Vec::new());
         for object in bring.objects {
@@ -264,15 +264,18 @@ impl Inner {
             sync_side_by_side(jobs)?;
         }
         let folders = place_all(&mut staged, &objects, storing.durable)?;
+        let mut packs = Vec::new();
         for pack in bring.packs {
-            move_pack(pack, &objects)?;
+            packs.push(place_pack(pack, &objects)?);
         }
         if storing.durable {
             sync_side_by_side(folders.into_iter().map(Job::Objects).collect())?;
         }
-        let mut stored = LooseFiles::default();
-        stored.add(staged, found);
-        Ok(stored)
+        Ok(Stored {
+            staged,
+            found,
+            packs,
+        })
     }
 
     /// Moves a ref that is packed, or symbolic.

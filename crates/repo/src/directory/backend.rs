@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use packhouse_object::{FinishedPack, IdSet, NewObject, Pack, ProcessLocal, RefName};
 
 use super::DirectoryOptions;
-use super::beside_gc::LooseFiles;
+use super::beside_gc::Stored;
 use super::error::{DirectoryError, OpenError};
 use super::layout::{Layout, ObjectsDir};
 use super::object_folders::ObjectFolders;
@@ -18,7 +18,7 @@ use super::ref_locks::Symbolic;
 use super::ref_map::{RefMap, SkippedRef};
 use super::ref_store::{Head, RefState, RefStore};
 use super::shallow_file::read_shallow;
-use super::store::{move_pack, store_objects};
+use super::store::{PlacedPack, place_pack, store_objects};
 use super::transaction::{Mover, Outcome};
 use super::turn_note::Identity;
 use crate::change::Change;
@@ -259,7 +259,7 @@ impl Inner {
         let _turn = self.refs.enter()?;
         let _writing = self.writing.lock();
         let mut stored = IdSet::default();
-        let mut loose = LooseFiles::default();
+        let mut all_stored = Stored::default();
         let mut names = BTreeMap::new();
         for attempt in 1..=ATTEMPTS_MAX {
             let held = if attempt > ATTEMPTS_UNLOCKED {
@@ -285,14 +285,15 @@ impl Inner {
             let after = view.with_change(&change, at_ms)?;
             check_targets(&change, &after)?;
 
-            incoming.store(&self.layout.objects_dir())?;
+            let packs = incoming.store(&self.layout.objects_dir())?;
+            all_stored.packs.extend(packs);
             let missing: Vec<NewObject> = change
                 .objects
                 .iter()
                 .filter(|object| stored.insert(object.id))
                 .cloned()
                 .collect();
-            loose.append(store_objects(
+            all_stored.append(store_objects(
                 &self.layout.objects_dir(),
                 &self.quarantine,
                 &self.options,
@@ -320,7 +321,7 @@ impl Inner {
             };
             match outcome {
                 Ok(Outcome::Moved) => {
-                    self.secure(&loose)?;
+                    self.secure(&all_stored)?;
                     return Ok(Some(self.read_view()?));
                 }
                 Ok(Outcome::Stale) => {}
@@ -395,10 +396,11 @@ impl Incoming {
     }
 
     /// Makes the packs part of the repository. Later views find them there.
-    fn store(&mut self, objects: &ObjectsDir) -> Result<(), DirectoryError> {
-        self.packs
-            .drain(..)
-            .try_for_each(|(finished, _)| move_pack(finished, objects))
+    fn store(&mut self, objects: &ObjectsDir) -> Result<Vec<PlacedPack>, DirectoryError> {
+        let packs = self.packs.drain(..);
+        packs
+            .map(|(finished, _)| place_pack(finished, objects))
+            .collect()
     }
 }
 

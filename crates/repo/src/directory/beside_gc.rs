@@ -1,9 +1,9 @@
-//! Small writes while `git gc --prune=now` is at work.
+//! Writes while `git gc --prune=now` is at work.
 //!
-//! It removes every loose object that no ref led to when it looked, however young it is: also what a write has put in
-//! its place before it moves its ref. The ref would name what is gone. So whoever has moved a ref looks whether such a
-//! collection is at work, or has been, and then stores what the ref brought once more, as a pack: one that begins now sees
-//! the ref, and the one at work does not know the pack.
+//! It removes every object that no ref led to when it looked, however young it is: also what a write has put in its place
+//! before it moves its ref. The ref would name what is gone. So whoever has moved a ref looks whether such a collection is
+//! at work, or has been, and then stores what the ref brought once more, in packs of other names: one that begins now sees
+//! the ref, and the one at work does not know the packs. A kill between the two can do no more than it could to `git`.
 //!
 //! Collections that keep what is young, as they do unless they are told otherwise, change nothing. What removes objects
 //! without the lock of `git gc`, as `git prune` by itself, cannot be seen.
@@ -18,26 +18,25 @@ use super::error::DirectoryError;
 use super::gc_lock::{Collector, collector};
 use super::layout::config_value;
 use super::loose_write::{StagedObject, place_of};
-use super::store::move_pack;
+use super::store::{PlacedPack, move_pack};
 use crate::error::RepoError;
 
-/// The objects that a write has stored as files, for as long as the write may have to store them again.
+/// What a write has stored, for as long as the write may have to store it again.
 #[derive(Debug, Default)]
-pub(super) struct LooseFiles {
-    /// They are open still, whatever became of their names.
-    staged: Vec<StagedObject>,
+pub(super) struct Stored {
+    /// Loose objects. They are open still, whatever became of their names.
+    pub(super) staged: Vec<StagedObject>,
     /// Those that were there already.
-    found: Vec<NewObject>,
+    pub(super) found: Vec<NewObject>,
+    /// Packs, which are open still, too.
+    pub(super) packs: Vec<PlacedPack>,
 }
 
-impl LooseFiles {
-    pub(super) fn add(&mut self, staged: Vec<StagedObject>, found: Vec<NewObject>) {
-        self.staged.extend(staged);
-        self.found.extend(found);
-    }
-
-    pub(super) fn append(&mut self, other: LooseFiles) {
-        self.add(other.staged, other.found);
+impl Stored {
+    pub(super) fn append(&mut self, other: Stored) {
+        self.staged.extend(other.staged);
+        self.found.extend(other.found);
+        self.packs.extend(other.packs);
     }
 
     fn ids(&self) -> impl Iterator<Item = ObjectId> {
@@ -48,7 +47,7 @@ impl LooseFiles {
 
 impl Inner {
     /// Makes sure that what was stored for a ref is there, now that the ref has moved, and stays there.
-    pub(super) fn secure(&self, stored: &LooseFiles) -> Result<(), RepoError> {
+    pub(super) fn secure(&self, stored: &Stored) -> Result<(), RepoError> {
         // In this order: what ended before the first look has removed what it removes before the second.
         if may_lose_young(&self.layout.git_dir) || !self.has_all(stored)? {
             self.store_again(stored)?;
@@ -56,7 +55,10 @@ impl Inner {
         Ok(())
     }
 
-    fn has_all(&self, stored: &LooseFiles) -> Result<bool, RepoError> {
+    fn has_all(&self, stored: &Stored) -> Result<bool, RepoError> {
+        if !stored.packs.iter().all(PlacedPack::is_there) {
+            return Ok(false);
+        }
         let objects = self.layout.objects();
         let is_file = |id: &ObjectId| fs::symlink_metadata(place_of(&objects, id).1).is_ok();
         let moved: Vec<ObjectId> = stored.ids().filter(|id| !is_file(id)).collect();
@@ -73,9 +75,16 @@ impl Inner {
         Ok(true)
     }
 
-    fn store_again(&self, stored: &LooseFiles) -> Result<(), DirectoryError> {
+    fn store_again(&self, stored: &Stored) -> Result<(), DirectoryError> {
+        let (objects, quarantine) = (self.layout.objects_dir(), self.quarantine.path());
+        for pack in &stored.packs {
+            pack.place_again(&objects, quarantine)?;
+        }
+        if stored.ids().next().is_none() {
+            return Ok(());
+        }
         let failed = DirectoryError::WritePack;
-        let mut pack = PackFileWriter::create(self.quarantine.path()).map_err(failed)?;
+        let mut pack = PackFileWriter::create(quarantine).map_err(failed)?;
         for staged in &stored.staged {
             let content = staged.content().map_err(WritePackFileError::Source);
             let (kind, size, mut data) = content.map_err(failed)?;
@@ -84,7 +93,7 @@ impl Inner {
         for object in &stored.found {
             pack.add_new(object).map_err(failed)?;
         }
-        move_pack(pack.finish().map_err(failed)?, &self.layout.objects_dir())
+        move_pack(pack.finish().map_err(failed)?, &objects)
     }
 }
 

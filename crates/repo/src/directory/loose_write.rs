@@ -127,13 +127,13 @@ impl StagedObject {
 }
 
 /// Reads an open file from its first byte on, wherever others are in it.
-struct FromStart {
+pub(super) struct FromStart {
     file: Arc<File>,
     at: u64,
 }
 
 impl FromStart {
-    fn of(file: &Arc<File>) -> FromStart {
+    pub(super) fn of(file: &Arc<File>) -> FromStart {
         FromStart {
             file: file.clone(),
             at: 0,

@@ -1,31 +1,32 @@
 //! Writing objects into the folder, durably.
 
-use std::fs::File;
-use std::io::ErrorKind;
-use std::path::Path;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use packhouse_object::pack::index::write_reverse_index_beside;
 use packhouse_object::{FinishedPack, NewObject, ObjectId, PackFileWriter};
-use tempfile::TempPath;
+use tempfile::{NamedTempFile, TempPath};
 
 use super::DirectoryOptions;
-use super::beside_gc::LooseFiles;
+use super::beside_gc::Stored;
 use super::durable::sync_folder;
 use super::error::DirectoryError;
 use super::layout::ObjectsDir;
-use super::loose_write::{StagedObject, place_all, stage};
+use super::loose_write::{FromStart, StagedObject, place_all, stage};
 use super::quarantine::Quarantine;
 use super::side_by_side::{Job, sync_side_by_side};
 use crate::error::RepoError;
 
-/// Stores objects as loose files or, if they are many or large, as one pack. Returns those that are files.
+/// Stores objects as loose files or, if they are many or large, as one pack.
 pub(super) fn store_objects(
     objects: &ObjectsDir,
     quarantine: &Quarantine,
     options: &DirectoryOptions,
     new: &[NewObject],
-) -> Result<LooseFiles, RepoError> {
+) -> Result<Stored, RepoError> {
     let bytes: usize = new.iter().map(|object| object.data.len()).sum();
     if new.len() > options.loose_objects || bytes > options.loose_bytes {
         let mut writer =
@@ -33,8 +34,11 @@ pub(super) fn store_objects(
         for object in new {
             writer.add_new(object).map_err(DirectoryError::WritePack)?;
         }
-        move_pack(writer.finish().map_err(DirectoryError::WritePack)?, objects)?;
-        return Ok(LooseFiles::default());
+        let finished = writer.finish().map_err(DirectoryError::WritePack)?;
+        return Ok(Stored {
+            packs: vec![place_pack(finished, objects)?],
+            ..Stored::default()
+        });
     }
     let (mut staged, mut found) = (Vec::new(), Vec::new());
     for object in new {
@@ -46,9 +50,11 @@ pub(super) fn store_objects(
     sync_side_by_side(staged.iter().map(StagedObject::to_sync).collect())?;
     let folders = place_all(&mut staged, objects, true)?;
     sync_side_by_side(folders.into_iter().map(Job::Objects).collect())?;
-    let mut stored = LooseFiles::default();
-    stored.add(staged, found);
-    Ok(stored)
+    Ok(Stored {
+        staged,
+        found,
+        packs: Vec::new(),
+    })
 }
 
 /// Makes a loose object that another process wrote as good as new: durable, and too young for `git prune`.
@@ -80,15 +86,77 @@ pub(crate) fn move_pack(
     finished: FinishedPack,
     objects: &ObjectsDir,
 ) -> Result<(), DirectoryError> {
-    let folder = objects.path.join("pack");
-    let name = folder.join(format!("pack-{}", finished.checksum));
+    place_pack(finished, objects).map(drop)
+}
+
+/// A pack in its place. Its files are open still, whatever becomes of their names.
+#[derive(Debug)]
+pub(super) struct PlacedPack {
+    name: PathBuf,
+    files: Vec<(Arc<File>, &'static str)>,
+}
+
+/// As [`move_pack`], for those who may have to do it again.
+pub(super) fn place_pack(
+    finished: FinishedPack,
+    objects: &ObjectsDir,
+) -> Result<PlacedPack, DirectoryError> {
+    let name = format!("pack-{}", finished.checksum);
+    let name = objects.path.join("pack").join(name);
     let rev = reverse_index(&finished, objects)?;
     let rev = rev.map(|rev| (rev, "rev"));
     let mut files = Vec::from_iter(rev);
     files.extend([(finished.pack, "pack"), (finished.idx, "idx")]);
+    let opened = files
+        .iter()
+        .map(|(file, suffix)| Ok((Arc::new(File::open(file)?), *suffix)))
+        .collect::<io::Result<_>>()
+        .map_err(DirectoryError::io("open the files of", &name))?;
+    place_files(files, &name, objects)?;
+    Ok(PlacedPack {
+        name,
+        files: opened,
+    })
+}
+
+impl PlacedPack {
+    /// Whether its files have their names still.
+    pub(super) fn is_there(&self) -> bool {
+        let mut suffixes = self.files.iter().map(|(_, suffix)| suffix);
+        suffixes.all(|suffix| fs::symlink_metadata(self.name.with_extension(suffix)).is_ok())
+    }
+
+    /// Places a copy of it, under a name that nobody knows.
+    pub(super) fn place_again(
+        &self,
+        objects: &ObjectsDir,
+        quarantine: &Path,
+    ) -> Result<(), DirectoryError> {
+        let (long, short): (u128, u32) = (rand::random(), rand::random());
+        let name = self
+            .name
+            .with_file_name(format!("pack-{long:032x}{short:08x}"));
+        let copy = |(file, suffix): &(Arc<File>, &'static str)| {
+            let mut copy = NamedTempFile::new_in(quarantine)?;
+            io::copy(&mut FromStart::of(file), copy.as_file_mut())?;
+            copy.as_file().sync_all()?;
+            Ok((copy.into_temp_path(), *suffix))
+        };
+        let copies = self.files.iter().map(copy).collect::<io::Result<_>>();
+        let copies = copies.map_err(DirectoryError::io("write the files of", &name))?;
+        place_files(copies, &name, objects)
+    }
+}
+
+fn place_files(
+    files: Vec<(TempPath, &'static str)>,
+    name: &Path,
+    objects: &ObjectsDir,
+) -> Result<(), DirectoryError> {
+    let folder = objects.path.join("pack");
     let paths = files.iter().map(|(file, _)| &**file);
     let shared = objects.sharing.publish(paths, &folder);
-    shared.map_err(DirectoryError::io("protect the files of", &name))?;
+    shared.map_err(DirectoryError::io("protect the files of", name))?;
     // A pack without index is not looked at, an index without pack is an error to some readers. Nothing is done between
     // the two, so that a kill leaves next to never the first alone.
     for (temporary, suffix) in files {

@@ -62,7 +62,8 @@ fn packed_refs_notes_batches_and_large_files_too() {
     collecting(&place, || {
         while Instant::now() < until {
             let mut batch = snapshot.batch(Default::default()).unwrap();
-            for number in 0..5 {
+            // More than are stored as files.
+            for number in 0..80 {
                 let text = format!("{rounds} {number}");
                 batch
                     .write(format!("b/{number}"), text.as_bytes(), None)
