@@ -167,15 +167,15 @@ def test_overlapping_sources_with_delete(fs, local):
     assert isinstance(warning, ChangeError) and "Overlapping destination" in warning.error
 
 
-def test_times_instead_of_contents(fs, local):
+@pytest.mark.parametrize("seconds", [-(10**9), -1, 0, 1])
+def test_changes_are_found_whatever_time_a_file_has(fs, local, seconds):
     fs = fs.copy_in(f"{local}/", "", delete=True)
     (local / "a.txt").write_text("changed")
-    os.utime(local / "a.txt", (1, 1))
-    assert fs.copy_in(f"{local}/", "", delete=True, checksum=False) is fs
-    later = fs.time.timestamp() + 10
-    os.utime(local / "a.txt", (later, later))
+    time = int(fs.time.timestamp()) + seconds
+    os.utime(local / "a.txt", (time, time))
     fs = fs.copy_in(f"{local}/", "", delete=True, checksum=False)
     assert fs.read("a.txt") == b"changed" and paths(fs.changes.update) == ["a.txt"]
+    assert fs.copy_in(f"{local}/", "", delete=True, checksum=False) is fs
 
 
 def test_excludes(fs, local):

@@ -110,12 +110,12 @@ def test_dry_run(files, out):
     assert not out.exists() and paths(files.changes.add) == ALL
 
 
-def test_times_instead_of_contents(files, out):
+def test_older_files_are_brought_up_to_the_snapshot(files, out):
     files.copy_out("", out, delete=True)
     (out / "a.txt").write_text("other")
     os.utime(out / "a.txt", (1, 1))
     files.copy_out("", out, delete=True, checksum=False)
-    assert (out / "a.txt").read_text() == "other" and files.changes is None
+    assert (out / "a.txt").read_text() == "alpha" and paths(files.changes.update) == ["a.txt"]
 
 
 def test_from_a_tag(tag, out):

@@ -132,25 +132,39 @@ def test_symbolic_links_are_kept_or_followed(store):
     assert store("ls", "-l", "one").endswith("one -> a.txt\n")
 
 
-def test_times_decide_what_is_the_same_unless_contents_are_asked_for(store):
+@pytest.mark.parametrize("seconds", [-(10**9), -1, 0, 1, 10**9])
+def test_changes_are_found_whatever_time_a_file_has(store, seconds):
+    """A file may be written in the second of the commit, or get any time with what somebody unpacks over it."""
+    for path, *args in (
+        ["src/a.txt", "sync", "src", ":d"],
+        ["src/a.txt", "cp", "--delete", "src/", ":d"],
+        ["out/a.txt", "sync", ":d", "out"],
+        ["out/a.txt", "cp", "--delete", ":d/", "out"],
+    ):
+        store(*args)
+        file = store.file(path, f"changed by {args}")
+        time = int(store.git("log", "-1", "--format=%ct", "main")) + seconds
+        os.utime(file, (time, time))
+        shown = ":d/a.txt" if path.startswith("src") else path
+        assert store(*args, "-n") == f"~ {shown}\n"
+        store(*args)
+        assert store("cat", "d/a.txt") == file.read_text()
+        assert store(*args, "-n") == ""
+
+
+def test_a_newer_commit_reaches_files_on_disk_that_are_older(store):
     store("sync", "src", ":d")
-    changed = store.file("src/a.txt", "changed")
-    os.utime(changed, (1, 1))
-    for args in (["sync", "src", ":d"], ["cp", "--delete", "src/", ":d"]):
-        assert store(*args, "-n") == "" and store(*args, "-n", "-c") == "~ :d/a.txt\n"
-        store(*args)
-        assert store("cat", "d/a.txt") == "a"
-    store("sync", "-c", "src", ":d")
-    assert store("cat", "d/a.txt") == "changed"
-    for args in (["sync", ":d", "out"], ["cp", "--delete", ":d/", "out"]):
-        store(*args)
-        older = store.file("out/a.txt", "older")
-        os.utime(older, (1, 1))
-        assert store(*args, "-n") == "" and store(*args, "-n", "-c") == "~ out/a.txt\n"
-        store(*args)
-        assert older.read_text() == "older"
-        store(*args, "-c")
-        assert older.read_text() == "changed"
+    store("sync", ":d", "out")
+    store("write", "d/a.txt", input="newer")
+    os.utime(store.folder / "out/a.txt", (1, 1))
+    store("sync", ":d", "out")
+    assert (store.folder / "out/a.txt").read_text() == "newer"
+
+
+def test_a_change_of_the_executable_bit_is_found(store):
+    store("sync", "src", ":d")
+    (store.folder / "src/a.txt").chmod(0o755)
+    assert store("sync", "-n", "src", ":d") == "~ :d/a.txt\n"
 
 
 def test_errors_are_told_and_the_rest_is_copied(store):

@@ -354,33 +354,6 @@ fn excluded_files_stay_out_and_may_stay_in_the_destination() {
 }
 
 #[test]
-fn times_are_trusted_instead_of_contents_if_so_told() {
-    let place = Place::new();
-    place.make(&["d/old", "d/new", "d/l -> old"]);
-    let snapshot = place.stored(&["t/old", "t/new", "t/l"]);
-    let at = |name: &str, seconds: i64| {
-        let time = std::time::UNIX_EPOCH
-            + std::time::Duration::from_secs((snapshot.seconds() + seconds) as u64);
-        let file = fs::File::options()
-            .write(true)
-            .open(place.local(name))
-            .unwrap();
-        file.set_modified(time).unwrap();
-    };
-    at("d/old", 0);
-    at("d/new", 1);
-    let options = CopyIn {
-        delete: true,
-        checksum: false,
-        ..from(&[place.local("d/")], "t")
-    };
-    assert_eq!(
-        changes(&snapshot.copy_in(&options).unwrap()),
-        ["~ l@", "~ new"]
-    );
-}
-
-#[test]
 fn names_of_all_bytes_are_copied_and_git_names_are_refused() {
     let place = Place::new();
     fs::create_dir(place.local("d")).unwrap();

@@ -124,6 +124,34 @@ fn nothing_is_deleted_where_a_folder_of_the_destination_cannot_be_read() {
 }
 
 #[test]
+fn nothing_is_deleted_from_a_store_where_a_file_cannot_be_read() {
+    if !is_somebody("nothing_is_deleted_from_a_store_where_a_file_cannot_be_read") {
+        return;
+    }
+    let place = Place::new();
+    let snapshot = place.stored(&["t/x/y", "t/old"]);
+    place.make(&["d/x", "d/new"]);
+    set_mode(&place.local("d/x"), 0o000);
+    let options = |dry_run| SyncIn {
+        ignore_errors: true,
+        dry_run,
+        ..SyncIn::default()
+    };
+    for dry_run in [true, false] {
+        let synced = snapshot.sync_in(place.local("d"), "t", &options(dry_run));
+        let done = changes(&synced.unwrap());
+        assert!(
+            matches!(&done[..], [added, error] if added == "+ new" && error.starts_with("! ")),
+            "{done:?}"
+        );
+    }
+    assert_eq!(place.listed(), ["t/new", "t/old", "t/x/y"]);
+    set_mode(&place.local("d/x"), 0o644);
+    let synced = place.main().sync_in(place.local("d"), "t", &options(false));
+    assert_eq!(changes(&synced.unwrap()), ["+ x", "- old", "- x/y"]);
+}
+
+#[test]
 fn a_deletion_that_failed_is_not_reported_as_done() {
     if !is_somebody("a_deletion_that_failed_is_not_reported_as_done") {
         return;

@@ -12,6 +12,7 @@ mod races;
 mod roundtrip;
 mod submodules;
 mod sync;
+mod times;
 mod within;
 
 use std::fs;

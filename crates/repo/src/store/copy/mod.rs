@@ -7,6 +7,7 @@
 //! - the store's own folder is never copied, written into or deleted.
 
 mod between;
+mod by_times;
 mod copy_in;
 mod copy_out;
 mod destination;

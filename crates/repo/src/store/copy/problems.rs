@@ -37,6 +37,11 @@ impl Problems {
         }
     }
 
+    /// How many were collected.
+    pub(super) fn count(&self) -> usize {
+        self.errors.len()
+    }
+
     /// The collected errors.
     pub(super) fn into_errors(self) -> Vec<ChangeError> {
         self.errors

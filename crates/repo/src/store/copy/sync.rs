@@ -28,7 +28,7 @@ pub struct SyncIn<'a> {
     pub message: Option<String>,
     /// Collect errors about single files in the report and go on. Nothing is deleted then.
     pub ignore_errors: bool,
-    /// Compare contents; otherwise files not modified since the commit count as unchanged.
+    /// As [`CopyIn::checksum`].
     pub checksum: bool,
     /// What is left out.
     pub exclude: Option<ExcludeFilter>,
@@ -63,7 +63,7 @@ pub struct SyncOut<'a> {
     pub dry_run: bool,
     /// Collect errors about single files in the report and go on. Nothing is deleted where a folder cannot be read.
     pub ignore_errors: bool,
-    /// Compare contents; otherwise files not modified since the commit count as unchanged.
+    /// As [`CopyOut::checksum`].
     pub checksum: bool,
     /// Told how far the work is.
     pub progress: Option<&'a dyn StoreProgress>,

@@ -108,30 +108,6 @@ fn delete_makes_the_folder_the_same() {
 }
 
 #[test]
-fn times_are_trusted_instead_of_contents_if_so_told() {
-    let place = Place::new();
-    let snapshot = some(&place);
-    let options = CopyOut {
-        delete: true,
-        checksum: false,
-        ..out(&place, &["d/"], "o")
-    };
-    snapshot.copy_out(&options).unwrap();
-    let path = place.local("o/a");
-    let time = fs::metadata(&path).unwrap().modified().unwrap();
-    let set = |seconds: u64| {
-        fs::write(&path, "hidden").unwrap();
-        let file = fs::File::options().write(true).open(&path).unwrap();
-        file.set_modified(time + std::time::Duration::from_secs(seconds))
-            .unwrap();
-    };
-    set(0);
-    assert_eq!(snapshot.copy_out(&options).unwrap().changes(), None);
-    set(2);
-    assert_eq!(changes(&snapshot.copy_out(&options).unwrap()), ["~ a"]);
-}
-
-#[test]
 fn a_file_keeps_the_permissions_of_the_one_it_replaces() {
     let place = Place::new();
     let snapshot = some(&place);

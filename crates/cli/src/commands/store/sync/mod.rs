@@ -48,7 +48,7 @@ pub(crate) struct SyncArgs {
     /// Go on after files that cannot be copied
     #[arg(long)]
     ignore_errors: bool,
-    /// Compare content instead of times
+    /// Compare content, also where no more than times is known of files
     #[arg(short, long)]
     checksum: bool,
     /// Sync again whenever something changes, until Ctrl-C

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use bstr::{BString, ByteSlice};
 use packhouse_object::ObjectId;
 
+use super::by_times::ByTimes;
 use super::existing::{Existing, at_targets, files_below, giving_way, is_taken};
 use super::ingest::{Candidate, Reading, State};
 use super::local_file::{self, Found};
@@ -44,7 +45,8 @@ pub struct CopyIn<'a> {
     pub delete: bool,
     /// Collect errors about single files in the report and go on. Nothing is deleted then.
     pub ignore_errors: bool,
-    /// Compare contents where `delete` compares; otherwise files not modified since the commit count as unchanged.
+    /// Compare contents where `delete` compares. Otherwise many files on a file system whose times nothing is remembered
+    /// by, as on a network, count as unchanged if they are older than the commit and of the same size and type.
     pub checksum: bool,
     /// What is left out.
     pub exclude: Option<ExcludeFilter>,
@@ -174,7 +176,7 @@ struct Copy<'a> {
     dest: BString,
     problems: Problems,
     warnings: Vec<ChangeError>,
-    /// Everything in the sources was seen.
+    /// Everything in the sources was seen, and could be read.
     complete: bool,
 }
 
@@ -234,11 +236,18 @@ impl Copy<'_> {
         }
         let existing = files_below(self.snapshot, self.dest.as_bstr())?;
         let targets: HashSet<BString> = pairs.iter().map(|pair| pair.target.clone()).collect();
+        let mut by_times = match self.options.checksum {
+            true => None,
+            false => ByTimes::of(self.snapshot, pairs.len()),
+        };
         let mut unread = Vec::new();
         for pair in pairs {
             let existing = existing.get(&pair.target).copied();
-            let skip =
-                existing.is_some() && (self.options.ignore_existing || self.is_old(&pair.source));
+            let skip = existing.is_some_and(|existing| {
+                let by_times = by_times.as_mut();
+                self.options.ignore_existing
+                    || by_times.is_some_and(|times| self.is_old(times, &pair.source, existing))
+            });
             if !skip {
                 unread.push(Todo { pair, existing });
             }
@@ -274,13 +283,13 @@ impl Copy<'_> {
         self.finish(edits, report, &states)
     }
 
-    /// Whether a file counts as unchanged by its time alone.
-    fn is_old(&self, source: &Source) -> bool {
-        if self.options.checksum {
-            return false;
-        }
+    /// Whether a file counts as unchanged without being read.
+    fn is_old(&self, times: &mut ByTimes<'_>, source: &Source, existing: Existing) -> bool {
         let found = source.look_at(self.options.follow_symlinks);
-        found.is_ok_and(|found| found.is_older_than(self.snapshot.seconds()))
+        found.is_ok_and(|found| {
+            let file_type = self.stored_as(found.file_type());
+            times.is_unchanged(&source.local, &found, file_type, existing)
+        })
     }
 
     /// What has to give way to what is written.
@@ -349,7 +358,10 @@ impl Copy<'_> {
         .states(&candidates, sink)?;
         let mut states = Vec::with_capacity(read.len());
         for (todo, state) in todo.iter().zip(read) {
+            let errors = self.problems.count();
             let state = self.taken(todo, state)?;
+            // What is deleted may be what the file that could not be read has become.
+            self.complete &= self.problems.count() == errors;
             states.push(state.map(|state| State {
                 file_type: self.stored_as(state.file_type),
                 ..state

@@ -42,7 +42,7 @@ pub struct CopyOut<'a> {
     /// Collect errors about single files in the report and go on. Nothing is deleted where a source is missing or a folder
     /// of the destination cannot be read.
     pub ignore_errors: bool,
-    /// Compare contents where `delete` compares; otherwise files not modified since the commit count as unchanged.
+    /// Changes nothing: where `delete` compares, it compares contents. Those of many files are remembered with their times.
     pub checksum: bool,
     /// Write new files under their own names at once, which is faster: for a folder that nobody looks into before all of it
     /// is there. A copy that is killed leaves files of which only a part is there.

@@ -152,19 +152,13 @@ impl Copy<'_> {
         Ok((walked, holds_store))
     }
 
-    /// Those of the files that are there in another form.
+    /// Those of the files that are there in another form. Their times say nothing: a file that is older than the commit
+    /// is what a copy is for, and one as old as it can be of another commit in the same second.
     fn differing(
         &mut self,
         destination: &Destination,
-        mut pairs: Vec<(Pair<Source>, Option<Found>)>,
+        pairs: Vec<(Pair<Source>, Option<Found>)>,
     ) -> Result<Vec<Pair<Source>>, StoreError> {
-        if !self.options.checksum {
-            let is_old = |pair: &Pair<Source>, found: &Option<Found>| {
-                let seconds = self.snapshots[pair.source.of].seconds();
-                found.is_some_and(|found| found.is_older_than(seconds))
-            };
-            pairs.retain(|(pair, found)| !is_old(pair, found));
-        }
         let candidates: Vec<Candidate> = pairs
             .iter()
             .map(|(pair, found)| Candidate {
