@@ -167,6 +167,32 @@ def test_a_change_of_the_executable_bit_is_found(store):
     assert store("sync", "-n", "src", ":d") == "~ :d/a.txt\n"
 
 
+def test_nothing_in_a_repository_is_copied_onto_or_into_itself(store):
+    store("sync", "src", ":d")
+    store("write", "top", input="top")
+    store("branch", "set", "dev")
+    before = store("hash")
+    for args in (
+        ["cp", ":top", ":top"], ["cp", ":d", ":d"], ["cp", ":d/", ":d"], ["cp", "main:d", ":d/"], ["cp", ":", ":"],
+        ["cp", ":d/sub", ":d"], ["cp", "--delete", ":d/", ":d"], ["sync", ":d", ":d"], ["sync", "main:d", ":d/"],
+    ):  # fmt: skip
+        assert "Source and destination are the same" in store.error(*args), args
+    for args in (
+        ["cp", ":d", ":d/sub"], ["cp", ":d", "main:d/new"], ["cp", ":d/", ":d/sub"], ["cp", ":top", ":top/x"],
+        ["cp", ":*", ":d"], ["cp", ":", ":d"], ["sync", ":d", ":d/new"], ["sync", ":", "main:d"],
+    ):  # fmt: skip
+        assert "into itself" in store.error(*args), args
+    assert store("hash") == before
+    # What is elsewhere, or is there already among others, is no trouble.
+    store("cp", "dev:d", ":d/copy")
+    store("cp", ":top", ":d/a.txt", ":d")
+    store("sync", ":d/copy/d", ":d")
+    store("cp", ":d/", ":d/new")
+    assert store("ls", "-R", "d").splitlines() == [
+        "d/.dot", "d/a.txt", "d/new/.dot", "d/new/a.txt", "d/new/sub/b.txt", "d/sub/b.txt",
+    ]  # fmt: skip
+
+
 def test_errors_are_told_and_the_rest_is_copied(store):
     done = store.run("cp", "--ignore-errors", "src/a.txt", "absent", ":x")
     assert done.returncode == 1 and "ERROR: absent: " in done.stderr

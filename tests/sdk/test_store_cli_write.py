@@ -130,6 +130,15 @@ def test_mv_renames_and_moves(filled):
     assert len(filled("log").splitlines()) == 8, "a move is one commit"
 
 
+def test_mv_of_a_thing_into_itself_is_refused(filled):
+    before = filled("hash")
+    for args in ([":src", ":src"], [":src", "main:src/"], ["main:hello.txt", ":hello.txt"], [":src/sub", ":src"], [":*", ":src"]):
+        assert "Source and destination are the same" in filled.error("mv", "-R", *args), args
+    for args in ([":src", ":src/sub"], [":src", "main:src/new"], [":hello.txt", ":hello.txt/b"]):
+        assert "into itself" in filled.error("mv", "-R", *args), args
+    assert filled("hash") == before
+
+
 def test_verbose_and_json_say_what_was_done(filled):
     done = filled.run("-v", "rm", "hello.txt")
     assert (done.stdout, done.stderr) == ("", "Removed 1 file(s)\n")

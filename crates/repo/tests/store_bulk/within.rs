@@ -135,10 +135,70 @@ fn moves_lose_nothing() {
         .unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Value);
     // One file takes the place of another that moves away in the same step.
-    let moved = snapshot.rename(&["d"], "d/d/", &recursive).unwrap();
-    assert_eq!(moved.read("d/d/d/d/f", 0, None).unwrap(), b"d/d/f");
-    assert_eq!(moved.read("d/d/d/f", 0, None).unwrap(), b"d/f");
-    assert_eq!(place.listed(), ["d/d/d/d/f", "d/d/d/f", "one/x", "two/x"]);
+    let moved = snapshot.rename(&["d/"], "", &recursive).unwrap();
+    assert_eq!(moved.read("d/f", 0, None).unwrap(), b"d/d/f");
+    assert_eq!(moved.read("f", 0, None).unwrap(), b"d/f");
+    assert_eq!(place.listed(), ["d/f", "f", "one/x", "two/x"]);
+}
+
+#[test]
+fn nothing_is_moved_onto_or_into_itself() {
+    let place = Place::new();
+    let snapshot = place.stored(&["a", "d/a", "d/sub/x", "da/x"]);
+    let recursive = Rename {
+        recursive: true,
+        ..Rename::default()
+    };
+    let said = |sources: &[&str], dest: &str| {
+        let refused = snapshot.rename(sources, dest, &recursive).unwrap_err();
+        assert_eq!(refused.kind(), StoreErrorKind::Value);
+        assert_eq!(place.main().commit(), snapshot.commit());
+        refused.to_string()
+    };
+    for (source, dest) in [
+        ("d", "d"),
+        ("d", "d/"),
+        ("d/", "d"),
+        ("d/", "/d/"),
+        ("", ""),
+        ("a", "a/"),
+        ("d/sub", "d"),
+    ] {
+        let said = said(&[source], dest);
+        let same = "Source and destination are the same: ";
+        assert!(said.starts_with(same), "{source} {dest}: {said}");
+    }
+    for (sources, dest, thing, place) in [
+        (&["d"][..], "d/sub", "d", "d/sub/d"),
+        (&["d"], "d/new", "d", "d/new"),
+        (&["d"], "d/new/", "d", "d/new/d"),
+        (&["d/"], "d/sub", "d/sub", "d/sub"),
+        (&["d/"], "d/sub/deep", "d/sub", "d/sub/deep"),
+        (&[""], "d", "d", "d"),
+        (&["d/a"], "d/a/b", "d/a", "d/a/b"),
+        (&["a", "d"], "d/sub", "d", "d/sub/d"),
+        (&["a"], "a/b/c", "a", "a/b/c"),
+    ] {
+        let wanted = format!("'{thing}' cannot be moved into itself: '{place}'");
+        assert_eq!(said(sources, dest), wanted, "{sources:?} {dest}");
+    }
+    let twice = said(&["d", "d/a"], "new");
+    assert_eq!(twice, "'d/a' cannot be moved to both 'new/d/a' and 'new/a'");
+    // A name that only begins alike is another folder, and so is one in the folder that is not there yet.
+    let moved = snapshot.rename(&["d"], "da", &recursive).unwrap();
+    let moved = moved.rename(&[""], "all", &recursive).unwrap();
+    moved
+        .rename(&["all/da/"], "all/da/new", &recursive)
+        .unwrap();
+    assert_eq!(
+        place.listed(),
+        [
+            "all/a",
+            "all/da/new/d/a",
+            "all/da/new/d/sub/x",
+            "all/da/new/x"
+        ]
+    );
 }
 
 #[test]

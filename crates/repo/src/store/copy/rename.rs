@@ -1,11 +1,12 @@
 //! Moving files and folders within a store.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use bstr::{BString, ByteSlice};
 use packhouse_object::ObjectId;
 
 use super::copy_out::files_of;
+use super::destination::split;
 use super::existing::{Existing, at_targets, giving_way, is_folder};
 use super::overlap::{Pair, Winner, settle};
 use super::remove::{deletions, files_to_remove, no_matches};
@@ -36,7 +37,8 @@ impl Snapshot {
     /// Moves files, and folders if so told, in one commit.
     ///
     /// A single file or folder gets the name `dest`, unless that is a folder or ends in a slash; otherwise everything
-    /// is put into `dest`. What is in the way is replaced, but no two sources may want the same place.
+    /// is put into `dest`. What is in the way is replaced, but no two sources may want the same place, and nothing is
+    /// moved into itself or to two places.
     pub fn rename<S: AsRef<[u8]>>(
         &self,
         sources: &[S],
@@ -52,10 +54,7 @@ impl Snapshot {
             return Err(no_matches(sources));
         }
         if let Some(same) = pairs.iter().find(|pair| pair.target == pair.source.from) {
-            return Err(StoreError::invalid(format!(
-                "Source and destination are the same: {}",
-                same.target
-            )));
+            return Err(same_place(&same.target));
         }
         let removed = files_to_remove(self, &resolved, options.recursive)?;
         let targets = pairs.iter().map(|pair| pair.target.as_bstr());
@@ -90,6 +89,38 @@ impl Snapshot {
         Ok(written.with_changes(report.unless_empty()))
     }
 
+    /// Checks that a source gets another place, and none in itself. What is in a folder is as many sources, of which the
+    /// one that could be moved into itself is on the way to the destination.
+    fn check_moves_out(
+        &self,
+        source: &StoredSource,
+        dest: &BString,
+        renamed: bool,
+    ) -> Result<(), StoreError> {
+        let name = split(&source.path).1;
+        let place = match source.kind {
+            _ if renamed => dest.clone(),
+            Kind::Contents if source.prefix.is_empty() => dest.clone(),
+            Kind::Contents => join(dest, &source.prefix),
+            Kind::File | Kind::Folder => join(dest, &join(&source.prefix, name)),
+        };
+        let moved = match source.kind {
+            _ if [dest, &place].contains(&&source.path) => return Err(same_place(&source.path)),
+            Kind::Contents => match name_towards(&source.path, &place) {
+                Some(name) => join(&source.path, name),
+                None => return Ok(()),
+            },
+            Kind::File | Kind::Folder => source.path.clone(),
+        };
+        let is_inside = place == moved || name_towards(&moved, &place).is_some();
+        match is_inside && self.entry(&moved)?.is_some() {
+            true => Err(StoreError::invalid(format!(
+                "'{moved}' cannot be moved into itself: '{place}'"
+            ))),
+            false => Ok(()),
+        }
+    }
+
     /// Every file that moves and where to, sorted by that.
     fn moves(&self, sources: &[StoredSource], dest: &[u8]) -> Result<Vec<Pair<Moved>>, StoreError> {
         let into = dest.ends_with(b"/") || sources.len() != 1;
@@ -98,6 +129,7 @@ impl Snapshot {
         let mut pairs = Vec::new();
         for source in sources {
             let renamed = renames && source.kind != Kind::Contents;
+            self.check_moves_out(source, &dest, renamed)?;
             let source = match (renamed, source.kind) {
                 (true, Kind::Folder) => &StoredSource {
                     kind: Kind::Contents,
@@ -115,6 +147,17 @@ impl Snapshot {
                 pairs.push(Pair { target, source });
             })?;
         }
+        let mut places = HashMap::new();
+        for Pair { target, source } in &pairs {
+            if let Some(other) = places.insert(&source.from, target)
+                && other != target
+            {
+                return Err(StoreError::invalid(format!(
+                    "'{}' cannot be moved to both '{other}' and '{target}'",
+                    source.from
+                )));
+            }
+        }
         let (pairs, lost) = settle(pairs, Winner::First);
         match lost.first() {
             Some(lost) => Err(StoreError::invalid(format!(
@@ -126,10 +169,26 @@ impl Snapshot {
     }
 }
 
+fn same_place(path: &BString) -> StoreError {
+    StoreError::invalid(format!("Source and destination are the same: {path}"))
+}
+
 fn addition(pair: &Pair<Moved>) -> FileEntry {
     FileEntry {
         path: pair.target.clone(),
         file_type: pair.source.file.file_type,
         source: Some(pair.source.from.clone()),
     }
+}
+
+/// The name in a folder by which one comes to a path below it.
+fn name_towards<'a>(folder: &[u8], path: &'a [u8]) -> Option<&'a [u8]> {
+    let below = match folder.is_empty() {
+        true => Some(path),
+        false => path.strip_prefix(folder)?.strip_prefix(b"/"),
+    };
+    below?
+        .split(|&byte| byte == b'/')
+        .next()
+        .filter(|name| !name.is_empty())
 }
