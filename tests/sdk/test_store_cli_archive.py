@@ -100,6 +100,17 @@ def test_a_dry_run_shows_what_would_be_taken_in(store):
     assert store("archive_in", "-n", "in.zip") == ""
 
 
+def test_a_file_that_is_a_folder_too_is_refused(store):
+    before = store("hash")
+    for names in (["a", "a/b"], ["a/b", "a"]):
+        with zipfile.ZipFile(store.folder / "in.zip", "w") as archive:
+            for name in names:
+                archive.writestr(name, "x")
+        for args in (["unzip", "in.zip"], ["unzip", "-n", "in.zip"]):
+            assert "'a' as a file and as a folder, with 'a/b' in it" in store.error(*args)
+    assert store("hash") == before
+
+
 def test_archives_of_the_past(store):
     store("write", "later", input="x")
     store("zip", "past.zip", "--back", "1")

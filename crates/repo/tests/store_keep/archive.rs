@@ -289,6 +289,56 @@ fn paths_that_lead_out_are_refused_and_nothing_changes() {
 }
 
 #[test]
+fn a_file_with_files_in_it_is_refused_and_nothing_changes() {
+    let (file, link, hard) = (EntryType::Regular, EntryType::Symlink, EntryType::Link);
+    let conflicts: [&[RawEntry<'_>]; 6] = [
+        &[(b"a", file, b"1", b""), (b"a/b", file, b"2", b"")],
+        &[(b"a/b", file, b"2", b""), (b"a", file, b"1", b"")],
+        &[
+            (b"a/b/c/d", file, b"2", b""),
+            (b"a.x", file, b"", b""),
+            (b"./a", file, b"1", b""),
+        ],
+        &[(b"a", link, b"", b"elsewhere"), (b"a/b", file, b"2", b"")],
+        &[
+            (b"x", file, b"1", b""),
+            (b"a", hard, b"", b"x"),
+            (b"a/b", file, b"2", b""),
+        ],
+        &[
+            (b"a", file, b"1", b""),
+            (b"a/", EntryType::Directory, b"", b""),
+            (b"a//b", file, b"2", b""),
+        ],
+    ];
+    for entries in conflicts {
+        let mut archives = vec![(ArchiveFormat::Tar, tar_of(entries))];
+        if entries.iter().all(|entry| entry.1 == file) {
+            let named: Vec<(&str, &[u8])> = entries
+                .iter()
+                .map(|entry| (std::str::from_utf8(entry.0).unwrap(), entry.2))
+                .collect();
+            archives.push((ArchiveFormat::Zip, zip_of(&named)));
+        }
+        for (format, data) in archives {
+            for dest in ["", "in/a"] {
+                let options = ArchiveIn {
+                    dest: dest.into(),
+                    ..ArchiveIn::default()
+                };
+                let (place, taken) = take_with(&data, format, &options);
+                let error = taken.unwrap_err();
+                assert_eq!(error.kind(), StoreErrorKind::Value);
+                let file = if dest.is_empty() { "a" } else { "in/a/a" };
+                let said = error.to_string();
+                assert!(said.contains(&format!("'{file}' as a file")), "{said}");
+                assert_eq!(place.main().ls("").unwrap().len(), 0);
+            }
+        }
+    }
+}
+
+#[test]
 fn odd_entries_are_taken_for_what_they_are() {
     let (file, link, hard) = (EntryType::Regular, EntryType::Symlink, EntryType::Link);
     let data = tar_of(&[

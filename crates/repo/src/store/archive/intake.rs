@@ -4,6 +4,7 @@ use std::io::{self, Read};
 
 use bstr::{BStr, BString, ByteSlice};
 
+use super::super::copy::above;
 use super::super::{
     ChangeError, CommitOptions, Edits, FileType, Snapshot, StoreError, StoreProgress, join,
     normalize,
@@ -175,6 +176,21 @@ impl<'a> Intake<'a> {
             .fold(self.dest.clone(), |path, part| join(&path, part)))
     }
 
+    /// Of two files of one name the later one counts, as where archives are unpacked. But where one is below another,
+    /// only one of them could be there.
+    fn check_no_file_is_a_folder(&self) -> Result<(), StoreError> {
+        let entries = &self.edits.entries;
+        for path in entries.keys() {
+            if let Some(file) = above(path).find(|folder| entries.contains_key(folder.as_bstr())) {
+                let file = file.as_bstr();
+                return Err(StoreError::invalid(format!(
+                    "the archive has '{file}' as a file and as a folder, with '{path}' in it"
+                )));
+            }
+        }
+        Ok(())
+    }
+
     /// Commits what was taken.
     pub(super) fn commit(
         self,
@@ -184,6 +200,7 @@ impl<'a> Intake<'a> {
         if self.edits.entries.is_empty() {
             return Err(StoreError::invalid("Archive contains no files"));
         }
+        self.check_no_file_is_a_folder()?;
         let commit = CommitOptions {
             message: options.message.clone(),
             operation: Some("ar".to_owned()),

@@ -62,7 +62,7 @@ pub(super) fn sorted<S>(mut pairs: Vec<Pair<S>>) -> Vec<Pair<S>> {
 }
 
 /// The folders a path is in, the outermost first.
-pub(super) fn above(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(in crate::store) fn above(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     let slashes = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
     slashes.map(|(at, _)| &path[..at])
 }
