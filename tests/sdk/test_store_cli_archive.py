@@ -95,7 +95,9 @@ def test_a_dry_run_shows_what_would_be_taken_in(store):
     dry = store("archive_in", "-n", "in.zip", "--tag", "v1")
     assert dry.splitlines() == ["~ :hello.txt", "- :link", "+ :link/below", "+ :new"]
     assert store("hash") == before and store("tag") == ""
-    assert "not found" in store.error("-r", "never.git", "unzip", "-n", "in.zip").lower()
+    assert store("-r", "never.git", "unzip", "-n", "in.zip").splitlines() == ["+ :hello.txt", "+ :link/below", "+ :new"]
+    assert "not found" in store.error("-r", "never.git", "unzip", "-n", "--no-create", "in.zip").lower()
+    assert not (store.folder / "never.git").exists()
     store("unzip", "in.zip")
     assert store("archive_in", "-n", "in.zip") == ""
 

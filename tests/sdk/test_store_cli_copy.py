@@ -167,6 +167,30 @@ def test_a_change_of_the_executable_bit_is_found(store):
     assert store("sync", "-n", "src", ":d") == "~ :d/a.txt\n"
 
 
+def test_a_dry_run_shows_what_a_repository_that_is_missing_would_get(store):
+    for repo in ("data.git", "not/there/yet.git"):
+        at = ["-r", repo]
+        assert store(*at, "cp", "-n", "src/a.txt", ":b") == "src/a.txt -> :b\n"
+        assert store(*at, "cp", "-n", "src/", ":x").splitlines() == ["+ :x/.dot", "+ :x/a.txt", "+ :x/sub/b.txt"]
+        assert store(*at, "sync", "-n", "src").splitlines() == ["+ :.dot", "+ :a.txt", "+ :sub/b.txt"]
+        assert store(*at, "sync", "-n", "absent") == ""
+        report = store.json("--json", *at, "cp", "-n", "src/a.txt", "dev:b", "--tag", "v1")
+        assert report == {"branch": "dev", "dry_run": True, "add": ["b"], "update": [], "delete": []}
+        assert "not found" in store.error(*at, "cp", "-n", "absent", ":x").lower()
+        assert "Repository not found" in store.error(*at, "sync", "-n", "--no-create", "src")
+    assert not store.repo.exists() and not (store.folder / "not").exists()
+    # The same where it is there and has no branch yet, or is an empty folder.
+    store.repo.mkdir()
+    assert store("cp", "-n", "src/a.txt", ":") == "src/a.txt -> :a.txt\n"
+    assert list(store.repo.iterdir()) == []
+    subprocess.run(["git", "init", "-q", "--bare", "-b", "first", store.repo], check=True, env=environment())
+    report = store.json("--json", "sync", "-n", "src", ":x")
+    assert report["branch"] == "first" and report["add"] == [".dot", "a.txt", "sub/b.txt"]
+    assert store.git("for-each-ref") == "" and store("branch") == ""
+    report = store.json("--json", "sync", "src", ":x")
+    assert report["branch"] == "first" and report["add"] == [".dot", "a.txt", "sub/b.txt"]
+
+
 def test_nothing_in_a_repository_is_copied_onto_or_into_itself(store):
     store("sync", "src", ":d")
     store("write", "top", input="top")

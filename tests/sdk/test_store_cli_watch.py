@@ -57,6 +57,16 @@ def test_another_folder_under_the_name_is_watched(store):
         stop(watching)
 
 
+def test_a_change_in_the_second_of_the_last_commit_is_synced(store):
+    with Service(store, "sync", "--watch", "--debounce", "100", "src", ":w") as watching:
+        for n in range(10):
+            store.file("src/a.txt", f"{n}")
+            eventually(lambda n=n: store("cat", "w/a.txt") == f"{n}")
+            # Others write to the branch meanwhile.
+            store("write", "else", input=f"{n}")
+        stop(watching)
+
+
 def test_a_missing_folder_is_not_watched(store):
     for name in ("nowhere", "src/a.txt"):
         assert name in store.error("sync", "--watch", name, ":w")

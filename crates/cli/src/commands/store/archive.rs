@@ -15,7 +15,7 @@ use super::failure::Failure;
 use super::flags::{BranchFlag, CommitFlags, CreateFlag, DryRunFlag, SnapshotFlags};
 use super::ref_path::RefPath;
 use super::select;
-use super::session::Session;
+use super::session::{Missing, Session};
 
 /// Write the files of a commit to an archive
 #[derive(Args, Debug)]
@@ -202,8 +202,8 @@ fn read(
     };
     let place = RefPath::default();
     let first = select::first_branch(&place, &flags.branch);
-    let may_create = !flags.create.no_create && !flags.dry_run.dry_run;
-    session.work(first, may_create, |store| {
+    let missing = Missing::of(flags.create, flags.dry_run);
+    session.work(first, missing, |store| {
         take_in(&mut input, format, flags, session, store)
     })
 }

@@ -98,7 +98,9 @@ fn finish_with(
     if session.json() {
         let written = Written {
             branch: named.and_then(Snapshot::ref_name).map(str::to_owned),
-            commit: named.map(|named| named.commit().to_string()),
+            commit: named
+                .filter(|_| !session.pretends())
+                .map(|named| named.commit().to_string()),
             dry_run: shown.dry_run,
             add: paths(&report.add),
             update: paths(&report.update),

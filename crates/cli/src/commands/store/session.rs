@@ -2,13 +2,17 @@
 
 use std::env;
 use std::fmt::Display;
+use std::fs;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use packhouse_repo::ref_text;
 use packhouse_repo::store::{Create, Store, StoreOptions};
 
 use super::failure::Failure;
+use super::flags::{CreateFlag, DryRunFlag};
 use super::output::{Format, FormatFlag};
 use crate::ui::{Progress, Ui};
 
@@ -31,12 +35,17 @@ pub(crate) struct SessionFlags {
 pub(crate) struct Session {
     flags: SessionFlags,
     ui: Ui,
+    pretends: Arc<AtomicBool>,
 }
 
 impl Session {
     /// A run with these flags.
     pub(crate) fn new(flags: SessionFlags, ui: Ui) -> Session {
-        Session { flags, ui }
+        Session {
+            flags,
+            ui,
+            pretends: Arc::default(),
+        }
     }
 
     /// The repository's folder.
@@ -77,8 +86,8 @@ impl Session {
         Ok(Store::open(path, StoreOptions::default())?)
     }
 
-    /// Works on the store, which is made with `branch` (or `main`) if it is missing and may be, as is the first
-    /// branch of one that has none. If the work fails, what was made goes again.
+    /// Works on the store. One that is missing, or has no branch, is made with `branch` (or `main`) first, or not, as
+    /// `missing` says. If the work fails, what was made goes again.
     ///
     /// # Errors
     ///
@@ -86,35 +95,44 @@ impl Session {
     pub(crate) fn work<T>(
         &self,
         branch: Option<&str>,
-        may_create: bool,
+        missing: Missing,
         work: impl FnOnce(&Store) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        if !may_create {
-            return work(&self.open()?);
+        match missing {
+            Missing::Fails => work(&self.open()?),
+            Missing::IsMade => {
+                let branch_of_new = Some(branch.unwrap_or("main").to_owned());
+                let create = Create::IfMissing {
+                    branch: branch_of_new,
+                };
+                self.work_in(create, |store| match store.branches().is_empty()? {
+                    true => self.work_on_first(store, branch, work),
+                    false => work(store),
+                })
+            }
+            Missing::CountsAsEmpty => {
+                let path = self.path()?;
+                if is_missing(&path) {
+                    self.tell(format_args!("Would initialize {}", path.display()));
+                    return self.work_on_empty(branch.unwrap_or("main"), work);
+                }
+                let store = self.open()?;
+                match store.branches().is_empty()? {
+                    true => self.work_on_empty(&first_name(&store, branch)?, work),
+                    false => work(&store),
+                }
+            }
         }
-        let create = Create::IfMissing {
-            branch: Some(branch.unwrap_or("main").to_owned()),
-        };
-        self.work_in(create, |store| match store.branches().is_empty()? {
-            true => self.work_on_first(store, branch, work),
-            false => work(store),
-        })
     }
 
-    /// The same in a repository without branches, which gets its first: the one asked for, or the one that `HEAD` waits for.
+    /// Works in a repository without branches, which gets its first.
     fn work_on_first<T>(
         &self,
         store: &Store,
         branch: Option<&str>,
         work: impl FnOnce(&Store) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let awaited = || {
-            let view = store.view()?;
-            let head = view.head().as_bytes();
-            let name = head.strip_prefix(b"refs/heads/").unwrap_or(b"main");
-            Ok::<_, Failure>(ref_text(name))
-        };
-        let name = branch.map_or_else(awaited, |name| Ok(name.to_owned()))?;
+        let name = first_name(store, branch)?;
         let Some(first) = store.begin(&name)? else {
             return work(store);
         };
@@ -131,7 +149,22 @@ impl Session {
         done
     }
 
-    /// The same, made as `create` says.
+    /// Works on a new repository that nobody else sees and that goes again.
+    fn work_on_empty<T>(
+        &self,
+        branch: &str,
+        work: impl FnOnce(&Store) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let failed = |error| Failure::because("Could not make a temporary folder", &error);
+        let aside = tempfile::tempdir().map_err(failed)?;
+        let create = Create::New {
+            branch: Some(branch.to_owned()),
+        };
+        self.pretends.store(true, Ordering::Relaxed);
+        work(&Store::open(aside.path().join("git"), with(create))?)
+    }
+
+    /// Works on the store, made as `create` says. If the work fails, what was made goes again.
     ///
     /// # Errors
     ///
@@ -158,6 +191,11 @@ impl Session {
         done
     }
 
+    /// Whether the work is on an empty store that stands for one that is missing, so that its commits are nobody's.
+    pub(crate) fn pretends(&self) -> bool {
+        self.pretends.load(Ordering::Relaxed)
+    }
+
     /// A line on stderr under `-v`.
     pub(crate) fn tell(&self, text: impl Display) {
         if self.flags.verbose {
@@ -178,6 +216,47 @@ impl Session {
     /// Shows that work is under way, on a terminal; from now on Ctrl-C ends it in order.
     pub(crate) fn progress(&self, doing: &str) -> Progress {
         self.ui.progress(doing)
+    }
+}
+
+/// What becomes of a command for which the repository is missing, or has no branches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// It fails.
+    Fails,
+    /// It makes it.
+    IsMade,
+    /// A dry run: it tells what would be done after making it.
+    CountsAsEmpty,
+}
+
+impl Missing {
+    /// As flags say it.
+    pub(crate) fn of(create: CreateFlag, dry_run: DryRunFlag) -> Missing {
+        match (create.no_create, dry_run.dry_run) {
+            (true, _) => Missing::Fails,
+            (false, true) => Missing::CountsAsEmpty,
+            (false, false) => Missing::IsMade,
+        }
+    }
+}
+
+/// The first branch of a repository that has none: the one asked for, or the one that `HEAD` waits for.
+fn first_name(store: &Store, branch: Option<&str>) -> Result<String, Failure> {
+    if let Some(name) = branch {
+        return Ok(name.to_owned());
+    }
+    let view = store.view()?;
+    let head = view.head().as_bytes();
+    let name = head.strip_prefix(b"refs/heads/").unwrap_or(b"main");
+    Ok(ref_text(name))
+}
+
+/// Whether a repository would be made at a path: nothing is there, or an empty folder.
+fn is_missing(path: &Path) -> bool {
+    match fs::read_dir(path) {
+        Ok(mut entries) => entries.next().is_none(),
+        Err(_) => !path.exists(),
     }
 }
 

@@ -13,10 +13,10 @@ use packhouse_repo::store::{
 
 use super::changes::{self, Counted, Shown};
 use super::failure::Failure;
-use super::flags::{BranchFlag, CommitFlags, CreateFlag, SnapshotFlags};
+use super::flags::{BranchFlag, CommitFlags, CreateFlag, DryRunFlag, SnapshotFlags};
 use super::ref_path::RefPath;
 use super::select;
-use super::session::Session;
+use super::session::{Missing, Session};
 use super::until_stopped::UntilStopped;
 
 /// Input up to this size is kept in memory and written again if someone else is faster.
@@ -46,7 +46,8 @@ pub(crate) fn run(args: WriteArgs, session: &Session) -> Result<(), Failure> {
     select::check([&place], &args.branch, &SnapshotFlags::default())?;
     let path = normalize_file(&place.path)?;
     let first = select::first_branch(&place, &args.branch);
-    session.work(first, !args.create.no_create, |store| {
+    let missing = Missing::of(args.create, DryRunFlag::default());
+    session.work(first, missing, |store| {
         write(&args, session, store, &place, path.as_ref())
     })
 }

@@ -20,7 +20,7 @@ use crate::commands::store::output;
 use crate::commands::store::ref_path::RefPath;
 use crate::commands::store::rm::no_match;
 use crate::commands::store::select;
-use crate::commands::store::session::Session;
+use crate::commands::store::session::{Missing, Session};
 use crate::commands::store::until_stopped::UntilStopped;
 
 /// Files up to this size are stored before a signal could be noticed.
@@ -33,8 +33,8 @@ pub(super) fn run(
     dest: &RefPath,
 ) -> Result<(), Failure> {
     let first = select::first_branch(dest, &args.branch);
-    let may_create = !args.create.no_create && !args.dry_run.dry_run;
-    session.work(first, may_create, |store| {
+    let missing = Missing::of(args.create, args.dry_run);
+    session.work(first, missing, |store| {
         copy(args, session, store, &sources, dest)
     })
 }
@@ -137,7 +137,12 @@ fn copy_one(
     if dry_run && !session.json() {
         return match nothing {
             true => Ok(()),
-            false => show(source, &path),
+            false => {
+                if metadata.is_file() {
+                    File::open(source).map_err(|error| Failure::local(source.as_ref(), &error))?;
+                }
+                show(source, &path)
+            }
         };
     }
     let options = CommitOptions {

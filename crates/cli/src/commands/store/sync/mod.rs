@@ -4,11 +4,12 @@ mod watch;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::Duration;
 
 use bstr::{BStr, BString, ByteSlice};
 use clap::Args;
-use packhouse_repo::store::{CopyBetween, Snapshot, Store, SyncIn, SyncOut};
+use packhouse_repo::store::{CopyBetween, Snapshot, Store, StoreError, SyncIn, SyncOut, pause};
 
 use super::changes::{self, Counted, Shown};
 use super::cp::{check_no_commit, into_itself, is_below, is_same_ref, local_prefix};
@@ -16,10 +17,13 @@ use super::failure::Failure;
 use super::flags::{BranchFlag, CommitFlags, CreateFlag, DryRunFlag, ExcludeFlags, SnapshotFlags};
 use super::ref_path::{Place, RefPath};
 use super::select;
-use super::session::Session;
+use super::session::{Missing, Session};
 
 /// Shortest time that `--watch` may wait for changes to end.
 const DEBOUNCE_MIN_MS: u64 = 100;
+
+/// How often `--watch` tries again where somebody else is faster.
+const RETRIES: u32 = 5;
 
 /// Make a folder the same as another, on disk or in the repository
 ///
@@ -72,8 +76,8 @@ pub(crate) fn run(args: SyncArgs, session: &Session) -> Result<(), Failure> {
     match &direction {
         Direction::ToStore(local, dest) => {
             let first = select::first_branch(dest, &args.branch);
-            let may_create = !args.create.no_create && !args.dry_run.dry_run;
-            session.work(first, may_create, |store| {
+            let missing = Missing::of(args.create, args.dry_run);
+            session.work(first, missing, |store| {
                 to_store(&args, session, store, local, dest)
             })
         }
@@ -196,7 +200,6 @@ struct Job<'a> {
 impl Job<'_> {
     /// Makes them the same, on the newest state of the branch.
     fn sync(&self, session: &Session) -> Result<Snapshot, Failure> {
-        let tip = select::tip(self.store, self.branch)?;
         let progress = session.progress("syncing");
         let options = SyncIn {
             dry_run: self.args.dry_run.dry_run,
@@ -204,13 +207,25 @@ impl Job<'_> {
             must_exist: self.args.watch,
             message: self.args.commit.message.clone(),
             ignore_errors: self.args.ignore_errors,
-            checksum: self.args.checksum,
+            // What is missed now is not looked for again until something changes.
+            checksum: self.args.checksum || self.args.watch,
             keep_excluded: self.args.exclude.keep_excluded,
             exclude: self.args.exclude.filter(self.args.gitignore)?,
             parents: select::parents(self.store, &self.args.commit.parents)?,
             progress: Some(&progress),
         };
-        Ok(tip.sync_in(self.local, &self.dest, &options)?)
+        let mut attempt = 0;
+        loop {
+            let tip = select::tip(self.store, self.branch)?;
+            match tip.sync_in(self.local, &self.dest, &options) {
+                // The change that is being synced is not told of again.
+                Err(StoreError::Stale { .. }) if self.args.watch && attempt < RETRIES => {
+                    thread::sleep(pause(attempt));
+                    attempt += 1;
+                }
+                synced => return Ok(synced?),
+            }
+        }
     }
 }
 
