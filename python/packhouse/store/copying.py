@@ -55,8 +55,7 @@ class SnapshotCopying(SnapshotWriting):
             ignore_existing: leave files alone that are there already.
             delete: remove what is below ``dest`` and not among the sources.
             ignore_errors: note files that cannot be read in ``changes.errors`` and go on.
-            checksum: with ``delete``, compare content; ``False`` takes older files of the same size for unchanged on
-                file systems whose times nothing is remembered by, such as those on a network.
+            checksum: with ``delete``, compare content; ``False`` takes files that are older than the snapshot for unchanged.
             exclude: what to leave out.
             progress: called with the number of files done and the total or ``None``; an exception it raises ends the copy.
             keep_excluded: with ``delete``, keep what the filter's own patterns exclude, as rsync does.

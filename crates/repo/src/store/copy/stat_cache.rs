@@ -31,7 +31,7 @@ const ID_LEN: usize = 20;
 const SUM_LEN: usize = 32;
 
 /// Fewer files are read faster than a cache.
-pub(super) const MIN_FILES: usize = 64;
+const MIN_FILES: usize = 64;
 /// A larger cache is not read, and not written: 3.5 million files.
 const MAX_BYTES: u64 = 256 << 20;
 /// The most folders that are remembered.

@@ -64,7 +64,7 @@ pub(crate) struct CpArgs {
     /// Go on after files that cannot be copied
     #[arg(long)]
     ignore_errors: bool,
-    /// Compare content, also where no more than times is known of files
+    /// Compare content of files that are older than the commit, too
     #[arg(short, long)]
     checksum: bool,
 }

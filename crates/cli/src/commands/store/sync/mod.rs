@@ -52,7 +52,7 @@ pub(crate) struct SyncArgs {
     /// Go on after files that cannot be copied
     #[arg(long)]
     ignore_errors: bool,
-    /// Compare content, also where no more than times is known of files
+    /// Compare content of files that are older than the commit, too
     #[arg(short, long)]
     checksum: bool,
     /// Sync again whenever something changes, until Ctrl-C

@@ -45,8 +45,8 @@ pub struct CopyIn<'a> {
     pub delete: bool,
     /// Collect errors about single files in the report and go on. Nothing is deleted then.
     pub ignore_errors: bool,
-    /// Compare contents where `delete` compares. Otherwise many files on a file system whose times nothing is remembered
-    /// by, as on a network, count as unchanged if they are older than the commit and of the same size and type.
+    /// Compare contents where `delete` compares. Otherwise files whose time is before the second of the commit count as
+    /// unchanged if they are of the same type, whatever they hold.
     pub checksum: bool,
     /// What is left out.
     pub exclude: Option<ExcludeFilter>,
@@ -236,15 +236,14 @@ impl Copy<'_> {
         }
         let existing = files_below(self.snapshot, self.dest.as_bstr())?;
         let targets: HashSet<BString> = pairs.iter().map(|pair| pair.target.clone()).collect();
-        let mut by_times = match self.options.checksum {
+        let by_times = match self.options.checksum {
             true => None,
-            false => ByTimes::of(self.snapshot, pairs.len()),
+            false => ByTimes::of(self.snapshot),
         };
         let mut unread = Vec::new();
         for pair in pairs {
             let existing = existing.get(&pair.target).copied();
             let skip = existing.is_some_and(|existing| {
-                let by_times = by_times.as_mut();
                 self.options.ignore_existing
                     || by_times.is_some_and(|times| self.is_old(times, &pair.source, existing))
             });
@@ -284,11 +283,11 @@ impl Copy<'_> {
     }
 
     /// Whether a file counts as unchanged without being read.
-    fn is_old(&self, times: &mut ByTimes<'_>, source: &Source, existing: Existing) -> bool {
+    fn is_old(&self, times: ByTimes, source: &Source, existing: Existing) -> bool {
         let found = source.look_at(self.options.follow_symlinks);
         found.is_ok_and(|found| {
             let file_type = self.stored_as(found.file_type());
-            times.is_unchanged(&source.local, &found, file_type, existing)
+            times.is_unchanged(&found, file_type, existing)
         })
     }
 
