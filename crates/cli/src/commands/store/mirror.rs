@@ -16,7 +16,7 @@ use serde::Serialize;
 use super::failure::Failure;
 use super::flags::{CreateFlag, DryRunFlag};
 use super::output::{self, Format, List};
-use super::session::Session;
+use super::session::{Missing, Session};
 
 /// Make another repository, or a bundle, the same as this one
 ///
@@ -103,12 +103,12 @@ pub(crate) fn backup(args: BackupArgs, session: &Session) -> Result<(), Failure>
 }
 
 pub(crate) fn restore(args: RestoreArgs, session: &Session) -> Result<(), Failure> {
-    match args.create.no_create || args.flags.dry_run.dry_run {
-        true => restore_in(&args, session, &session.open()?),
+    let work = |store: &Store| restore_in(&args, session, store);
+    match Missing::of(args.create, args.flags.dry_run) {
         // Without a branch of its own: what it has is what it gets.
-        false => session.work_in(Create::IfMissing { branch: None }, |store| {
-            restore_in(&args, session, store)
-        }),
+        Missing::IsMade => session.work_in(Create::IfMissing { branch: None }, work),
+        Missing::CountsAsEmpty if session.is_missing()? => session.work_on_empty(None, work),
+        Missing::CountsAsEmpty | Missing::Fails => work(&session.open()?),
     }
 }
 

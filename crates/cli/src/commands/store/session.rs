@@ -3,8 +3,8 @@
 use std::env;
 use std::fmt::Display;
 use std::fs;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::io::{ErrorKind, Write};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -111,14 +111,12 @@ impl Session {
                 })
             }
             Missing::CountsAsEmpty => {
-                let path = self.path()?;
-                if is_missing(&path) {
-                    self.tell(format_args!("Would initialize {}", path.display()));
-                    return self.work_on_empty(branch.unwrap_or("main"), work);
+                if self.is_missing()? {
+                    return self.work_on_empty(Some(branch.unwrap_or("main").to_owned()), work);
                 }
                 let store = self.open()?;
                 match store.branches().is_empty()? {
-                    true => self.work_on_empty(&first_name(&store, branch)?, work),
+                    true => self.work_on_empty(Some(first_name(&store, branch)?), work),
                     false => work(&store),
                 }
             }
@@ -149,17 +147,35 @@ impl Session {
         done
     }
 
-    /// Works on a new repository that nobody else sees and that goes again.
-    fn work_on_empty<T>(
+    /// Whether the repository would be made: nothing is there, or an empty folder.
+    ///
+    /// # Errors
+    ///
+    /// Nobody says which it is.
+    pub(crate) fn is_missing(&self) -> Result<bool, Failure> {
+        let path = self.path()?;
+        Ok(match fs::read_dir(&path) {
+            Ok(mut entries) => entries.next().is_none(),
+            Err(error) => error.kind() == ErrorKind::NotFound,
+        })
+    }
+
+    /// Works on a new repository that nobody else sees and that goes again, for a dry run.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be made, and those of the work.
+    pub(crate) fn work_on_empty<T>(
         &self,
-        branch: &str,
+        branch: Option<String>,
         work: impl FnOnce(&Store) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let failed = |error| Failure::because("Could not make a temporary folder", &error);
-        let aside = tempfile::tempdir().map_err(failed)?;
-        let create = Create::New {
-            branch: Some(branch.to_owned()),
+        let failed = |error| {
+            Failure::because("Could not make a temporary folder", &error)
+                .hint("TMPDIR names the folder that it is made in")
         };
+        let aside = tempfile::tempdir().map_err(failed)?;
+        let create = Create::New { branch };
         self.pretends.store(true, Ordering::Relaxed);
         work(&Store::open(aside.path().join("git"), with(create))?)
     }
@@ -250,14 +266,6 @@ fn first_name(store: &Store, branch: Option<&str>) -> Result<String, Failure> {
     let head = view.head().as_bytes();
     let name = head.strip_prefix(b"refs/heads/").unwrap_or(b"main");
     Ok(ref_text(name))
-}
-
-/// Whether a repository would be made at a path: nothing is there, or an empty folder.
-fn is_missing(path: &Path) -> bool {
-    match fs::read_dir(path) {
-        Ok(mut entries) => entries.next().is_none(),
-        Err(_) => !path.exists(),
-    }
 }
 
 fn with(create: Create) -> StoreOptions {

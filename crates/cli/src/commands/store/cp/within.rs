@@ -101,6 +101,7 @@ pub(crate) fn into_itself(from: &[u8], to: &[u8]) -> Failure {
         true => format!("Source and destination are the same: {from}"),
         false => format!("':{from}' cannot be copied into itself: ':{to}'"),
     })
+    .hint("name another place to copy to")
 }
 
 /// Where a source goes, but for a pivot.
