@@ -262,6 +262,26 @@ fn files_on_disk_that_are_older_than_the_commit_are_brought_up_to_it() {
 }
 
 #[test]
+fn what_a_large_file_held_is_remembered_too() {
+    let place = Place::new();
+    place.make(&["d/a"]);
+    let large = place.local("d/large");
+    fs::write(&large, vec![b'x'; 5 << 20]).unwrap();
+    std::thread::sleep(Duration::from_millis(50));
+    sync_in(&place);
+    let caches = fs::read_dir(place.store.path().join("packhouse/stat-cache"));
+    if let Ok(caches) = caches {
+        assert_eq!(caches.count(), 1);
+    }
+    assert_eq!(sync_in(&place).changes(), None);
+    let modified = fs::metadata(&large).unwrap().modified().unwrap();
+    fs::write(&large, vec![b'y'; 5 << 20]).unwrap();
+    let file = fs::File::options().read(true).open(&large).unwrap();
+    file.set_modified(modified).unwrap();
+    assert_eq!(changes(&sync_in(&place)), ["~ large"]);
+}
+
+#[test]
 fn many_files_are_remembered_whatever_is_said_of_times() {
     let place = Place::new();
     for n in 0..100 {

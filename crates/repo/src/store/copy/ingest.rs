@@ -24,6 +24,13 @@ pub(super) struct Candidate {
     pub(super) existing: Option<Existing>,
 }
 
+impl Candidate {
+    /// How large it is, as far as is known: the walk looks at what may be many.
+    pub(super) fn size(&self) -> u64 {
+        self.found.map_or(0, |found| found.stamp.size)
+    }
+}
+
 /// What a local file is, as a store would have it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct State {

@@ -18,6 +18,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use packhouse_object::ObjectId;
 use parking_lot::Mutex;
 
+use super::ingest::Candidate;
 use super::local_file::{FileId, Found, Stamp};
 use crate::directory::Sharing;
 use crate::directory::durable::create_folders;
@@ -30,8 +31,9 @@ const RECORD_LEN: usize = 7 * 8 + ID_LEN;
 const ID_LEN: usize = 20;
 const SUM_LEN: usize = 32;
 
-/// Fewer files are read faster than a cache.
+/// Fewer files with fewer bytes are read faster than a cache.
 const MIN_FILES: usize = 64;
+const MIN_BYTES: u64 = 4 << 20;
 /// A larger cache is not read, and not written: 3.5 million files.
 const MAX_BYTES: u64 = 256 << 20;
 /// The most folders that are remembered.
@@ -78,14 +80,26 @@ pub(super) struct StatCache {
     files: usize,
 }
 
+/// Whether files of these sizes are read sooner than it is found out that they need not be.
+fn are_read_at_once(sizes: impl IntoIterator<Item = u64>) -> bool {
+    let (mut files, mut bytes) = (0, 0_u64);
+    sizes.into_iter().all(|size| {
+        files += 1;
+        bytes = bytes.saturating_add(size);
+        files < MIN_FILES && bytes < MIN_BYTES
+    })
+}
+
 impl StatCache {
-    /// The cache of a store for sources with `files` files in all.
+    /// The cache of a store for sources that have these files.
     pub(super) fn load<'a>(
         store: &Store,
         sources: impl IntoIterator<Item = &'a Path>,
-        files: usize,
+        candidates: &[Candidate],
     ) -> StatCache {
-        match files < MIN_FILES || store.options().read_only {
+        let files = candidates.len();
+        let sizes = candidates.iter().map(Candidate::size);
+        match are_read_at_once(sizes) || store.options().read_only {
             true => StatCache::default(),
             false => StatCache {
                 files,

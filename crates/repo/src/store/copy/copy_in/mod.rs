@@ -339,7 +339,6 @@ impl Copy<'_> {
         sink: Option<&mut BlobSink>,
     ) -> Result<Vec<Option<State>>, StoreError> {
         let sources = self.options.sources.iter().map(Path::new);
-        let cache = StatCache::load(self.snapshot.store(), sources, todo.len());
         let candidates: Vec<Candidate> = todo
             .iter()
             .map(|todo| Candidate {
@@ -348,6 +347,7 @@ impl Copy<'_> {
                 existing: todo.existing,
             })
             .collect();
+        let cache = StatCache::load(self.snapshot.store(), sources, &candidates);
         let read = Reading {
             snapshot: self.snapshot,
             follow: self.options.follow_symlinks,

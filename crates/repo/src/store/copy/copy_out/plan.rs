@@ -170,7 +170,7 @@ impl Copy<'_> {
         let cache = StatCache::load(
             self.snapshots[0].store(),
             [self.options.dest.as_path()],
-            candidates.len(),
+            &candidates,
         );
         let states = Reading {
             snapshot: self.snapshots[0],
