@@ -179,7 +179,8 @@ def test_a_restore_brings_everything_back(store, tmp_path):
     assert store("-r", "new.git", "branch") == "main\nmine\n"
     assert "delete  refs/heads/mine" in store("-r", "new.git", "restore", "-n", "copy.git")
     shown = store("-r", "none.git", "restore", "-n", "copy.git").splitlines()
-    assert [line.split()[:2] for line in shown[:-1]] == [["create", name] for name in store.git("for-each-ref", "--format=%(refname)").split()]
+    names = store.git("for-each-ref", "--format=%(refname)").split()
+    assert [line.split()[:2] for line in shown[:-1]] == [["create", name] for name in names]
     assert "not found" in store.error("-r", "none.git", "restore", "-n", "--no-create", "copy.git")
     assert not (store.folder / "none.git").exists()
     store("-r", "new.git", "restore", "copy.git")

@@ -202,7 +202,8 @@ def test_nothing_in_a_repository_is_copied_onto_or_into_itself(store):
     before = store("hash")
     for args in (
         ["cp", ":top", ":top"], ["cp", ":d", ":d"], ["cp", ":d/", ":d"], ["cp", "main:d", ":d/"], ["cp", ":", ":"],
-        ["cp", ":d/sub", ":d"], ["cp", "--delete", ":d/", ":d"], ["cp", ":*", ":d"], ["sync", ":d", ":d"], ["sync", "main:d", ":d/"],
+        ["cp", ":d/sub", ":d"], ["cp", "--delete", ":d/", ":d"], ["cp", ":*", ":d"],
+        ["sync", ":d", ":d"], ["sync", "main:d", ":d/"],
     ):  # fmt: skip
         assert "Source and destination are the same" in store.error(*args), args
     for args in (
