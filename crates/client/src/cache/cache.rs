@@ -14,7 +14,7 @@ use super::served::Served;
 use super::source::Source;
 use super::spare;
 use super::staging::sweep;
-use super::state::{count, entry_of};
+use super::state::{Found, count, entry_of, entry_seen, look};
 use super::update::{self, bring_up_to_date};
 use super::{
     CacheConfig, CacheError, CacheStatus, CacheType, CallOptions, Checkout, Details, Entry,
@@ -105,28 +105,41 @@ impl Cache {
     }
 
     /// An entry whose copy is at its place, whatever its status: `cache_path` can be read. Notes that it was used.
+    ///
+    /// What somebody else put in the place of a copy is not handed out: that is [`CacheError::Occupied`].
     pub fn get(&self, name: &str) -> Result<Entry, CacheError> {
-        let mut record = self.record(name)?;
         let now = Moment::now();
-        let mut entry = entry_of(&self.inner, &record, &now);
-        if !entry.cache_path.is_dir() {
-            // Between two renames, where trees cannot be exchanged in one step.
+        let mut record = self.record(name)?;
+        let mut may_wait = true;
+        loop {
+            let seen = look(&self.inner, &record);
+            if let Found::Tree(_) = seen.found {
+                self.inner.index.touch(&record.name, now.wall_ms)?;
+                let entry = entry_seen(&self.inner, &record, seen, &now);
+                return Ok(Entry {
+                    last_accessed: now.timestamp(),
+                    ..entry
+                });
+            }
             let lock = self.inner.root.lock("entry", &record.name.lock_key());
-            if FileLock::try_take(&lock, Sharing::Shared)?.is_none() {
+            // Between two renames, where trees cannot be exchanged in one step.
+            let is_between = seen.found == Found::Nothing
+                && std::mem::take(&mut may_wait)
+                && FileLock::try_take(&lock, Sharing::Shared)?.is_none();
+            if is_between {
                 std::thread::sleep(std::time::Duration::from_millis(20));
             }
-            record = self.record(name)?;
-            entry = entry_of(&self.inner, &record, &now);
+            let again = self.record(name)?;
+            if !is_between && again.kept.has_trees_of(&record.kept) {
+                let path = self.inner.root.tree(&record.name);
+                return Err(match seen.found {
+                    Found::Unknown => CacheError::Occupied { path },
+                    _ => CacheError::Missing { path },
+                });
+            }
+            // Another tree came after the record was read.
+            record = again;
         }
-        let is_dir = std::fs::symlink_metadata(&entry.cache_path).is_ok_and(|found| found.is_dir());
-        if record.kept.tree.is_none() && record.kept.next.is_none() || !is_dir {
-            return Err(CacheError::Missing {
-                path: entry.cache_path,
-            });
-        }
-        self.inner.index.touch(&record.name, now.wall_ms)?;
-        entry.last_accessed = now.timestamp();
-        Ok(entry)
     }
 
     /// The mirrors, for callers with credentials of their own: what `packhouse cache serve` serves. `egress` says which
@@ -147,6 +160,18 @@ impl Cache {
 
     /// [`Cache::list`] and [`Cache::stats`] of one moment, for which the catalog is read once.
     pub fn overview(&self) -> Result<Overview, CacheError> {
+        let (overview, records) = self.overview_now()?;
+        let is_missing = |entry: &Entry| entry.status == CacheStatus::Missing;
+        // Where a tree is not at its place, another may have come after the records were read.
+        match overview.entries.iter().any(is_missing)
+            && !Arc::ptr_eq(&records, &self.inner.entries()?.0)
+        {
+            true => Ok(self.overview_now()?.0),
+            false => Ok(overview),
+        }
+    }
+
+    fn overview_now(&self) -> Result<(Overview, Arc<Vec<EntryRecord>>), CacheError> {
         let now = Moment::now();
         let (records, total_size_bytes) = self.inner.entries()?;
         let mut stats = Stats {
@@ -160,7 +185,7 @@ impl Cache {
             count(&mut stats, &entry);
             entries.push(entry);
         }
-        Ok(Overview { entries, stats })
+        Ok((Overview { entries, stats }, records))
     }
 
     /// Removes an entry with its checkouts, and the history that no other entry needs.
@@ -289,8 +314,7 @@ impl Cache {
                 true => arrived.clone(),
                 false => Moment::now(),
             };
-            let record = bring_up_to_date(&self.inner, &record.name, source, &arrived, call)?;
-            Ok(entry_of(&self.inner, &record, &Moment::now()))
+            bring_up_to_date(&self.inner, &record.name, source, &arrived, call)
         })
     }
 

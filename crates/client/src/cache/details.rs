@@ -8,7 +8,7 @@ use super::lock::{FileLock, Sharing};
 use super::moment::Moment;
 use super::record::{EntryRecord, RemoteHead};
 use super::source::{self, Source};
-use super::state::{Found, entry_of, tree_at};
+use super::state::{Found, entry_seen, look};
 use super::{CacheError, CacheStatus, CallOptions, Details, Entry, Upstream, mirror, room};
 
 /// The remote is not asked again within this time.
@@ -21,8 +21,9 @@ pub(super) fn details(
     call: &CallOptions<'_>,
 ) -> Result<Details, CacheError> {
     let now = Moment::now();
-    let entry = entry_of(inner, &record, &now);
-    let exists = tree_at(&inner.root.tree(&record.name), &record) != Found::Nothing;
+    let seen = look(inner, &record);
+    let entry = entry_seen(inner, &record, seen, &now);
+    let exists = matches!(seen.found, Found::Tree(_));
     let is_stale = match (entry.status, &record.kept.updated) {
         (CacheStatus::Fresh, _) => false,
         (CacheStatus::Error, Some(updated)) => updated.is_older_than(inner.config.timeout, &now),

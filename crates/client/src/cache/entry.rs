@@ -21,7 +21,7 @@ pub enum CacheStatus {
     Fresh,
     /// Complete, but not brought up to date for longer than that.
     Stale,
-    /// The copy is not at its place.
+    /// The copy is not at its place; something else may be, which is not the cache's.
     Missing,
     /// The last time it was to be brought up to date failed. What was there before, if anything, still is.
     Error,

@@ -50,7 +50,7 @@ pub enum CacheError {
         /// What has it.
         source_url: String,
     },
-    /// Something that this cache did not make is where the entry would be.
+    /// Something that this cache did not make is where the entry is, or would be.
     #[error("'{}' was not made by this cache and is left alone; move it away or choose another name", path.display())]
     Occupied {
         /// The place.

@@ -293,7 +293,8 @@ fn changing(path: &Path) -> CacheError {
     CacheError::file(path)(io::Error::other("it changes while it is copied"))
 }
 
-fn joined(folder: &BString, name: &OsStr) -> BString {
+/// The path of a name in a folder.
+pub(super) fn joined(folder: &BString, name: &OsStr) -> BString {
     let mut path = folder.clone();
     if !path.is_empty() {
         path.push(b'/');
@@ -310,6 +311,18 @@ pub(super) fn bytes_of(listing: &Listing) -> u64 {
 /// Where the manifest of a tree is.
 pub(super) fn manifest_path(manifests: &Path, tree: &str) -> PathBuf {
     manifests.join(tree)
+}
+
+/// Whether a folder is the tree of a manifest, and came here with it, as `cp -a` and archives bring both: the manifest was
+/// put to its place after it was written, and the folder has what it says and nothing else.
+///
+/// Where the manifest is the very one that was written, a folder that is only like the tree is somebody's own.
+pub(super) fn came_along(manifests: &Path, tree: &str, folder: &Path) -> bool {
+    let was_copied = |found: fs::Metadata| {
+        (found.mtime(), found.mtime_nsec()) != (found.ctime(), found.ctime_nsec())
+    };
+    fs::symlink_metadata(manifest_path(manifests, tree)).is_ok_and(was_copied)
+        && read_manifest(manifests, tree).is_some_and(|manifest| manifest.is_all_of(folder))
 }
 
 /// A manifest that can be read.

@@ -8,6 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bstr::{BString, ByteSlice};
 
+use super::folder::joined;
 use super::tree::local_path;
 
 /// The first line.
@@ -175,6 +176,41 @@ impl Manifest {
                 Kind::Link => found.is_symlink(),
             }
         })
+    }
+
+    /// Whether a folder has what was copied, as long and as old, and nothing else.
+    pub(super) fn is_all_of(&self, folder: &Path) -> bool {
+        let mut ahead = vec![BString::default()];
+        let mut found = 0;
+        while let Some(path) = ahead.pop() {
+            let Ok(inside) = fs::read_dir(local_path(folder, path.as_bstr())) else {
+                return false;
+            };
+            for entry in inside {
+                let Ok(entry) = entry else {
+                    return false;
+                };
+                let path = joined(&path, &entry.file_name());
+                if !self.is_like(&path, entry.metadata().ok()) {
+                    return false;
+                }
+                if self.files[&path].0.kind == Kind::Folder {
+                    ahead.push(path);
+                }
+                found += 1;
+            }
+        }
+        found == self.files.len()
+    }
+
+    /// Whether a file may be a copy of that which was copied as `path`.
+    fn is_like(&self, path: &BString, found: Option<Metadata>) -> bool {
+        let found = found.and_then(|found| Stat::of(&found));
+        let (Some((source, _)), Some(found)) = (self.files.get(path), found) else {
+            return false;
+        };
+        (found.kind, found.size) == (source.kind, source.size)
+            && (source.kind != Kind::File || is_time_of(found.modified_ns, source.modified_ns))
     }
 
     pub(super) fn to_bytes(&self) -> Vec<u8> {

@@ -46,7 +46,7 @@ pub(super) fn publish(
 ) -> Result<(), CacheError> {
     settle(inner, record);
     let place = inner.root.tree(&record.name);
-    let is_there = matches!(tree_at(&place, record), Found::Tree(_));
+    let is_there = matches!(tree_at(inner, record), Found::Tree(_));
     if !is_there && fs::symlink_metadata(&place).is_ok() {
         return Err(CacheError::Occupied { path: place });
     }
@@ -88,7 +88,7 @@ pub(super) fn settle(inner: &Inner, record: &mut EntryRecord) {
         return;
     };
     let is_there = matches!(
-        tree_at(&inner.root.tree(&record.name), record),
+        tree_at(inner, record),
         Found::Tree(found) if *found == next
     );
     record.kept.next = None;
@@ -141,7 +141,7 @@ fn remove_with(
         remove_checkout(inner, id)?;
     }
     let place = inner.root.tree(&record.name);
-    let staging = match tree_at(&place, record) {
+    let staging = match tree_at(inner, record) {
         Found::Tree(_) => Some(take_away(inner, &place)?),
         // Whoever put something else there may still want it.
         Found::Nothing | Found::Unknown => None,

@@ -162,6 +162,17 @@ pub(super) struct CheckoutRecord {
     pub(super) notes: Vec<String>,
 }
 
+impl Kept {
+    /// Whether both know of the same trees, of the same entry.
+    pub(super) fn has_trees_of(&self, other: &Kept) -> bool {
+        let ids = |kept: &Kept| {
+            let id = |tree: &Option<TreeRecord>| tree.as_ref().map(|tree| tree.id.clone());
+            (kept.id.clone(), id(&kept.tree), id(&kept.next))
+        };
+        ids(self) == ids(other)
+    }
+}
+
 impl EntryRecord {
     pub(super) fn cache_type(&self) -> CacheType {
         match self.kept.is_local {

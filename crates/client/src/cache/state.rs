@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use super::folder::came_along;
 use super::git_dir::TOKEN;
 use super::inner::Inner;
 use super::moment::Moment;
@@ -12,33 +13,53 @@ use super::{CacheStatus, Entry, Stats};
 /// What is at the place of an entry's tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found<'a> {
-    /// No folder.
+    /// Nothing.
     Nothing,
-    /// This tree.
+    /// This tree, or a copy of it that came with a copy of the cache.
     Tree(&'a TreeRecord),
-    /// A folder that is none of the recorded ones: a copy of the cache was put back, or somebody worked there.
+    /// Something that is none of the recorded ones: somebody put it there, and nobody gets it from this cache.
     Unknown,
 }
 
-/// Which tree is at its place. After a kill it may be the one that was about to be put there.
-pub(super) fn tree_at<'a>(place: &Path, record: &'a EntryRecord) -> Found<'a> {
-    let Some(identity) = Identity::of(place) else {
-        return Found::Nothing;
-    };
-    tree_of(identity, place, record)
+/// What is at an entry's place, looked at once: there may be thousands of entries.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Look<'a> {
+    folder: Option<Identity>,
+    pub(super) found: Found<'a>,
 }
 
-/// As [`tree_at`], where it is known which folder is at the place.
-fn tree_of<'a>(identity: Identity, place: &Path, record: &'a EntryRecord) -> Found<'a> {
+/// Looks at the place of an entry.
+pub(super) fn look<'a>(inner: &Inner, record: &'a EntryRecord) -> Look<'a> {
+    let place = inner.root.tree(&record.name);
+    let folder = Identity::of(&place);
+    let found = match folder {
+        Some(folder) => tree_of(inner, folder, &place, record),
+        None if fs::symlink_metadata(&place).is_ok() => Found::Unknown,
+        None => Found::Nothing,
+    };
+    Look { folder, found }
+}
+
+/// Which tree is at its place. After a kill it may be the one that was about to be put there.
+pub(super) fn tree_at<'a>(inner: &Inner, record: &'a EntryRecord) -> Found<'a> {
+    look(inner, record).found
+}
+
+fn tree_of<'a>(
+    inner: &Inner,
+    identity: Identity,
+    place: &Path,
+    record: &'a EntryRecord,
+) -> Found<'a> {
     let recorded = || record.kept.next.iter().chain(&record.kept.tree);
     if let Some(tree) = recorded().find(|tree| tree.identity == identity) {
         return Found::Tree(tree);
     }
     let token = fs::read(place.join(".git").join(TOKEN)).unwrap_or_default();
-    match recorded().find(|tree| tree.id.as_bytes() == token) {
-        Some(tree) => Found::Tree(tree),
-        None => Found::Unknown,
-    }
+    let manifests = inner.root.own("manifests");
+    let is_copy =
+        |tree: &&TreeRecord| tree.id.as_bytes() == token || came_along(&manifests, &tree.id, place);
+    recorded().find(is_copy).map_or(Found::Unknown, Found::Tree)
 }
 
 /// Whether a tree's files are known to be whole: they were written in this run of the machine, in which nothing but a
@@ -53,11 +74,18 @@ fn is_whole_in(tree: &TreeRecord, folder: Option<Identity>, now: &Moment) -> boo
 
 /// An entry as it is now.
 pub(super) fn entry_of(inner: &Inner, record: &EntryRecord, now: &Moment) -> Entry {
-    let place = inner.root.tree(&record.name);
+    entry_seen(inner, record, look(inner, record), now)
+}
+
+/// As [`entry_of`], with what was seen at its place.
+pub(super) fn entry_seen(
+    inner: &Inner,
+    record: &EntryRecord,
+    look: Look<'_>,
+    now: &Moment,
+) -> Entry {
     let kept = &record.kept;
-    // Looked at once: there may be thousands of entries.
-    let folder = Identity::of(&place);
-    let found = folder.map_or(Found::Nothing, |folder| tree_of(folder, &place, record));
+    let Look { folder, found } = look;
     let tree = match found {
         Found::Tree(tree) => Some(tree),
         _ => kept.tree.as_ref(),
@@ -70,7 +98,7 @@ pub(super) fn entry_of(inner: &Inner, record: &EntryRecord, now: &Moment) -> Ent
     };
     let status = match found {
         _ if kept.error.is_some() => CacheStatus::Error,
-        Found::Nothing => CacheStatus::Missing,
+        Found::Nothing | Found::Unknown => CacheStatus::Missing,
         _ if is_stale => CacheStatus::Stale,
         _ => CacheStatus::Fresh,
     };
@@ -101,7 +129,7 @@ pub(super) fn entry_of(inner: &Inner, record: &EntryRecord, now: &Moment) -> Ent
         last_diff_check: remote.map(|remote| remote.asked.timestamp()),
         local_commit_hash: local_commit,
         remote_commit_hash: remote_commit,
-        cache_path: place,
+        cache_path: inner.root.tree(&record.name),
     }
 }
 

@@ -18,10 +18,10 @@ use super::record::{EntryRecord, Identity, MirrorRecord, RemoteHead, TreeRecord}
 use super::seal::{Seal, seal_path};
 use super::source::{Place, Source, Upstream};
 use super::staging::{Staging, sweep};
-use super::state::{Found, is_whole, tree_at};
+use super::state::{Found, entry_of, is_whole, tree_at};
 use super::take_over::Older;
 use super::tree::{BuiltTree, Files, TreeSpec, build, show_refs, tracked};
-use super::{CacheError, CallOptions, room, spare};
+use super::{CacheError, CallOptions, Entry, room, spare};
 
 /// Makes the entry what its source is. On failure the entry says why, and keeps what it had.
 pub(super) fn bring_up_to_date(
@@ -30,7 +30,7 @@ pub(super) fn bring_up_to_date(
     source: &Source,
     arrived: &Moment,
     call: &CallOptions<'_>,
-) -> Result<EntryRecord, CacheError> {
+) -> Result<Entry, CacheError> {
     let lock = inner.root.lock("entry", &name.lock_key());
     let _lock = FileLock::take(&lock, Sharing::Exclusive, call)?;
     sweep(&inner.root, inner.config.grace);
@@ -43,7 +43,12 @@ pub(super) fn bring_up_to_date(
     let (tree, error) = (record.kept.tree.clone(), record.kept.error.clone());
     settle(inner, &mut record);
     record.kept.source_url.clone_from(&source.shown);
+    let is_taken = tree_at(inner, &record) == Found::Unknown;
     let done = match &source.place {
+        // Nothing can take its place.
+        _ if is_taken => Err(CacheError::Occupied {
+            path: inner.root.tree(name),
+        }),
         Place::Repository(upstream) => of_repository(inner, &mut record, upstream, arrived, call),
         Place::WorkingCopy { folder, git } => {
             of_folder(inner, &mut record, folder, Some(git), arrived, call)
@@ -58,7 +63,8 @@ pub(super) fn bring_up_to_date(
                 true => inner.index.update_times(&record)?,
                 false => inner.index.update(&record)?,
             }
-            Ok(record)
+            // While nobody else can put another tree there.
+            Ok(entry_of(inner, &record, &Moment::now()))
         }
         Err(CacheError::Cancelled) => {
             // Nothing failed: an entry that has never had a copy is as if it had not been asked for.
@@ -105,7 +111,7 @@ pub(super) fn note_failure(
 /// The tree that is at its place, if it is whole and made in this manner.
 fn good_tree<'a>(inner: &Inner, record: &'a EntryRecord, manner: &str) -> Option<&'a TreeRecord> {
     let place = inner.root.tree(&record.name);
-    let Found::Tree(tree) = tree_at(&place, record) else {
+    let Found::Tree(tree) = tree_at(inner, record) else {
         return None;
     };
     (tree.manner == manner && is_whole(tree, &place, &Moment::now())).then_some(tree)
@@ -213,7 +219,7 @@ fn of_repository(
         .iter()
         .map(|spare| Older::unread(spare.tree()))
         .collect();
-    if matches!(tree_at(&place, record), Found::Tree(tree) if is_whole(tree, &place, &Moment::now()))
+    if matches!(tree_at(inner, record), Found::Tree(tree) if is_whole(tree, &place, &Moment::now()))
     {
         older.push(Older::read_by_others(&place));
     }

@@ -61,7 +61,8 @@ fn nothing_outside_the_cache_is_written_or_deleted() {
     fs::remove_dir_all(&entry.cache_path).unwrap();
     symlink(&victim, &entry.cache_path).unwrap();
     assert_eq!(cache.list().unwrap()[0].status, CacheStatus::Missing);
-    assert!(matches!(cache.get("mine"), Err(CacheError::Missing { .. })));
+    let is_refused = || matches!(cache.get("mine"), Err(CacheError::Occupied { .. }));
+    assert!(is_refused());
     let refused = cache.refresh("mine", &call).unwrap_err();
     assert!(matches!(refused, CacheError::Occupied { .. }), "{refused}");
     fs::remove_file(&entry.cache_path).unwrap();
@@ -72,14 +73,95 @@ fn nothing_outside_the_cache_is_written_or_deleted() {
     fs::create_dir(&entry.cache_path).unwrap();
     let theirs = entry.cache_path.join("theirs");
     fs::write(&theirs, "theirs").unwrap();
+    assert_eq!(cache.list().unwrap()[0].status, CacheStatus::Missing);
+    assert!(is_refused() && cache.lease("mine", &call).is_err());
+    assert!(!cache.details("mine", &call).unwrap().exists);
     let refused = cache.refresh("mine", &call).unwrap_err();
     assert!(matches!(refused, CacheError::Occupied { .. }), "{refused}");
+    assert!(is_refused());
     assert_eq!(fs::read(&theirs).unwrap(), b"theirs");
     cache.clear(&call).unwrap();
     assert_eq!(fs::read(&theirs).unwrap(), b"theirs");
     assert_eq!(fs::read(victim.join("precious")).unwrap(), b"precious");
     assert!(cache.list().unwrap().is_empty());
     assert!(cache.root().join("theirs").is_dir());
+}
+
+/// A folder that is like the copy is somebody's own all the same.
+#[test]
+fn a_directory_in_the_place_of_its_copy_stays() {
+    let world = World::new();
+    let source = world.path("project");
+    fs::create_dir(&source).unwrap();
+    fs::write(source.join("file"), "the only one").unwrap();
+    let cache = open(&world);
+    let call = CallOptions::default();
+    let entry = add(&cache, source.to_str().unwrap());
+    fs::remove_dir_all(&entry.cache_path).unwrap();
+    fs::rename(&source, &entry.cache_path).unwrap();
+    fs::create_dir(&source).unwrap();
+    let refused = cache.refresh("project", &call).unwrap_err();
+    assert!(matches!(refused, CacheError::Occupied { .. }), "{refused}");
+    cache.remove("project", &call).unwrap();
+    let kept = fs::read(entry.cache_path.join("file")).unwrap();
+    assert_eq!(kept, b"the only one");
+}
+
+/// With another number and another time of change for each file, as `cp -a` and archives make it.
+#[test]
+fn a_copy_of_a_cache_is_one() {
+    let world = World::new();
+    let source = world.path("project");
+    fs::create_dir_all(source.join("sub/empty")).unwrap();
+    fs::write(source.join("sub/file"), "content").unwrap();
+    symlink("sub", source.join("link")).unwrap();
+    let git = init(&world.path("work"));
+    git.commit_file("code", "code\n");
+    let bare = path_of(&world.with_history("bare"));
+    let sources = [source.to_str().unwrap(), git.dir.to_str().unwrap(), &bare];
+    let first = open(&world);
+    for source in sources {
+        add(&first, source);
+    }
+    let copied = world.path("copied");
+    let status = std::process::Command::new("cp")
+        .args(["-a", first.root().to_str().unwrap()])
+        .arg(&copied)
+        .status();
+    assert!(status.unwrap().success());
+    let cache = Cache::open(config(&copied)).unwrap();
+    let call = CallOptions::default();
+    for name in ["project", "work", "bare"] {
+        let place = cache.root().join(name);
+        let [before, expected] = [number(&place, "."), number(&first.root().join(name), ".")];
+        let entry = cache.get(name).unwrap();
+        assert_eq!(
+            (entry.status, entry.cache_path),
+            (CacheStatus::Stale, place.clone())
+        );
+        let entry = cache.refresh(name, &call).unwrap();
+        assert_eq!(entry.status, CacheStatus::Fresh);
+        assert_ne!(number(&place, "."), before, "{name}");
+        assert_eq!(files(&place), files(&first.root().join(name)));
+        assert_eq!(number(&first.root().join(name), "."), expected);
+    }
+    cache.clear(&call).unwrap();
+    assert!(!copied.join("project").exists());
+
+    // What somebody put into it is his.
+    let status = std::process::Command::new("cp")
+        .args(["-a", first.root().to_str().unwrap()])
+        .arg(world.path("again"))
+        .status();
+    assert!(status.unwrap().success());
+    let place = world.path("again").join("project");
+    fs::write(place.join("mine"), "mine").unwrap();
+    let cache = Cache::open(config(&world.path("again"))).unwrap();
+    let refused = cache.refresh("project", &call).unwrap_err();
+    assert!(matches!(refused, CacheError::Occupied { .. }), "{refused}");
+    fs::rename(&place, world.path("aside")).unwrap();
+    cache.refresh("project", &call).unwrap();
+    assert_eq!(files(&place), files(&source));
 }
 
 /// Weaknesses 8 and 12: plain directories were refused, and all was copied again.

@@ -269,6 +269,9 @@ fn failure(error: CacheError) -> CliError {
             "`packhouse cache list` shows what there is"
         }
         CacheError::Missing { .. } => "`packhouse cache refresh` makes the copy again",
+        CacheError::Occupied { .. } => {
+            "once it is moved away, `packhouse cache refresh` makes the copy of an entry again"
+        }
         CacheError::InvalidSource { .. } => {
             "a source is a URL, user@host:path, or a directory outside the cache"
         }
