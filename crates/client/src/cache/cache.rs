@@ -95,7 +95,7 @@ impl Cache {
     pub fn refresh(&self, name: &str, call: &CallOptions<'_>) -> Result<Entry, CacheError> {
         let arrived = Moment::now();
         let record = self.record(name)?;
-        match Source::parse(&record.kept.source_url, &self.inner.root) {
+        match Source::of_entry(&record, &self.inner.root) {
             Ok(source) => self.bring(&record, &source, &arrived, call),
             Err(error) => {
                 update::note_failure(&self.inner, &record, &error, call)?;
@@ -304,7 +304,7 @@ impl Cache {
         // What has worked works again: not every server has all ways to write a URL.
         let stored = match is_first {
             true => None,
-            false => Source::parse(&record.kept.source_url, &self.inner.root).ok(),
+            false => Source::of_entry(record, &self.inner.root).ok(),
         };
         let source = stored.as_ref().unwrap_or(source);
         let key = record.name.lock_key();

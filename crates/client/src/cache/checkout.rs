@@ -31,7 +31,7 @@ pub(super) fn make(
     revision: &str,
     call: &CallOptions<'_>,
 ) -> Result<Checkout, CacheError> {
-    let source = Source::parse(&record.kept.source_url, &inner.root)?;
+    let source = Source::of_entry(record, &inner.root)?;
     let Some(upstream) = source.upstream() else {
         return Err(CacheError::InvalidSource {
             source_url: record.kept.source_url.clone(),

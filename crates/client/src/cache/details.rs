@@ -49,7 +49,7 @@ fn ask(
     entry: &Entry,
     call: &CallOptions<'_>,
 ) -> Result<Option<Result<Upstream, String>>, CacheError> {
-    let source = Source::parse(&record.kept.source_url, &inner.root);
+    let source = Source::of_entry(record, &inner.root);
     let of = match source.as_ref().map(Source::upstream) {
         Ok(None) => return Ok(None),
         Ok(Some(upstream)) => upstream,

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use bstr::ByteSlice;
 use ring::digest;
 
+use super::record::EntryRecord;
 use super::root::Root;
 use super::{CacheError, CacheType};
 use crate::credentials::Credential;
@@ -65,6 +66,24 @@ impl Source {
                 refuse("the cache is inside it; choose a cache folder elsewhere")
             }
             _ => Ok(source),
+        }
+    }
+
+    /// The source of an entry, as it is now. It has to be the same one: where a link took the place of a directory, the files
+    /// of another would come under the entry's name.
+    pub(super) fn of_entry(record: &EntryRecord, root: &Root) -> Result<Source, CacheError> {
+        let text = &record.kept.source_url;
+        let source = Source::parse(text, root)?;
+        match source.key == record.source_key {
+            true => Ok(source),
+            false => Err(invalid(
+                text,
+                format!(
+                    "it leads to '{}' now, as where a symbolic link took its place, and that is another source: add that one, \
+                     or put back what was there",
+                    source.shown
+                ),
+            )),
         }
     }
 

@@ -107,6 +107,49 @@ fn a_directory_in_the_place_of_its_copy_stays() {
     assert_eq!(kept, b"the only one");
 }
 
+#[test]
+fn a_directory_whose_place_a_link_took_is_another_source() {
+    let world = World::new();
+    let plain = world.path("plain");
+    fs::create_dir(&plain).unwrap();
+    fs::write(plain.join("file"), "content").unwrap();
+    let work = init(&world.path("work"));
+    work.commit_file("code", "code\n");
+    world.with_history("bare");
+    let (cache, call) = (open(&world), CallOptions::default());
+    let by_url = format!("file://{}", world.path("bare.git").display());
+    for (folder, name, source) in [
+        ("plain", "plain", plain.to_str().unwrap()),
+        ("work", "work", work.dir.to_str().unwrap()),
+        ("bare.git", "bare", &by_url),
+    ] {
+        let before = add(&cache, source);
+        assert_eq!(before.name, name);
+        let (place, moved) = (world.path(folder), world.path(&format!("moved-{folder}")));
+        fs::rename(&place, &moved).unwrap();
+        symlink(&moved, &place).unwrap();
+        let told = cache.refresh(name, &call).unwrap_err().to_string();
+        let says = |what: &str| told.contains(what);
+        assert!(says("Invalid source") && says("symbolic link"), "{told}");
+        assert!(says(moved.to_str().unwrap()), "{told}");
+        let kept = cache.get(name).unwrap();
+        assert_eq!(
+            (kept.status, kept.error_message),
+            (CacheStatus::Error, Some(told))
+        );
+        assert!(cache.checkout(name, "HEAD", &call).is_err());
+        // The link is one more way to write where it leads.
+        let other = add(&cache, source);
+        assert_ne!(other.name, name);
+        assert_eq!(other.name, add(&cache, other.source_url.as_str()).name);
+        assert_eq!(files(&other.cache_path), files(&before.cache_path));
+        fs::remove_file(&place).unwrap();
+        fs::rename(&moved, &place).unwrap();
+        let again = cache.refresh(name, &call).unwrap();
+        assert_eq!(again.status, CacheStatus::Fresh);
+    }
+}
+
 /// With another number and another time of change for each file, as `cp -a` and archives make it.
 #[test]
 fn a_copy_of_a_cache_is_one() {
