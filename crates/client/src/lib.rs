@@ -29,6 +29,7 @@ mod egress;
 pub mod hosted;
 mod mirror;
 pub mod remote;
+mod retry_after;
 
 pub use bundle::{BundleHeader, bundle_export, bundle_import, read_bundle_header};
 pub use credentials::{

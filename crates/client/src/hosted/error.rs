@@ -127,7 +127,7 @@ impl ApiError {
 
     /// How long the server asks to wait.
     pub fn retry_after(&self) -> Option<Duration> {
-        super::retry::retry_after(self.headers.get(RETRY_AFTER)?.to_str().ok()?)
+        crate::retry_after::retry_after(self.headers.get(RETRY_AFTER)?.to_str().ok()?)
     }
 
     pub(super) fn new(

@@ -61,7 +61,6 @@ pub use events::{EventStream, HostedEvent};
 pub use files::{Download, FileConditions};
 pub use repo::{HostedRepo, RemoteKind, RemoteOptions};
 pub use retry::RetryPolicy;
-pub(crate) use retry::retry_after;
 pub use signature::{MAX_AGE_SECONDS, SignatureError, parse_signature, verify_signature};
 pub use upload::{CHUNK_BYTES, FileSource};
 pub use webhooks::Webhooks;

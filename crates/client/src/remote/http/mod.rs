@@ -23,7 +23,7 @@ use super::url::without_query;
 use super::{Links, RemoteError, RemoteOptions};
 use crate::credentials::{Credential, CredentialSource};
 use crate::egress::{Egress, EgressError};
-use crate::hosted::retry_after;
+use crate::retry_after::retry_after;
 use body::BodyWriter;
 pub(crate) use large_files::{LargeFile, TakeFile};
 
