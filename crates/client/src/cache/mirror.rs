@@ -31,7 +31,7 @@ use super::{CacheError, CacheStep, CallOptions};
 use crate::mirror::diff::{FoundRefs, RefTargets, edits};
 use crate::mirror::publish::{found_refs, publish_decided};
 use crate::mirror::{MirrorError, lacking};
-use crate::remote::{FetchConnection, FetchRequest, RemoteError, RemoteRefs};
+use crate::remote::{FetchConnection, FetchRequest, Remote, RemoteError, RemoteRefs, ServerMemory};
 
 /// Where a `HEAD` is kept that stands for no branch.
 pub(super) const DETACHED: &str = "refs/packhouse/head";
@@ -153,22 +153,7 @@ pub(super) fn update(
     let remote = inner.remote(upstream);
     let memory = known.as_ref().and_then(|record| record.server.as_ref());
     let failed = || CacheError::remote(inner.root.path());
-    let asked_first = match memory {
-        Some(memory) => remote.connect_as_before(memory, call),
-        None => remote.connect_to_fetch(call),
-    };
-    // The second time is the last one, and does not rely on what the server did before.
-    let connection = match asked_first {
-        Err(error) => match next_try(&error, memory.is_some()) {
-            Some(pause) if !upstream.url.is_ssh() => {
-                wait(pause, call)?;
-                remote.connect_to_fetch(call)
-            }
-            _ => Err(error),
-        },
-        asked => asked,
-    };
-    let connection = connection.map_err(failed())?;
+    let connection = ask(inner, &remote, memory, call)?;
     let server = connection.memory();
     let offered = Offered::of(connection.refs())?;
     let mut record = record_of(upstream, known.as_ref(), &asked, &offered);
@@ -187,6 +172,31 @@ pub(super) fn update(
     }
     inner.index.put_mirror(key, &record)?;
     Ok(record)
+}
+
+/// Asks a remote what it has: one that broke off or was too busy, once more.
+fn ask<'c>(
+    inner: &Inner,
+    remote: &Remote,
+    memory: Option<&ServerMemory>,
+    call: &'c CallOptions<'_>,
+) -> Result<FetchConnection<'c>, CacheError> {
+    let asked_first = match memory {
+        Some(memory) => remote.connect_as_before(memory, call),
+        None => remote.connect_to_fetch(call),
+    };
+    // The second time is the last one, and does not rely on what the server did before.
+    let connection = match asked_first {
+        Err(error) => match next_try(&error, memory.is_some()) {
+            Some(pause) if !remote.url().is_ssh() => {
+                wait(pause, call)?;
+                remote.connect_to_fetch(call)
+            }
+            _ => Err(error),
+        },
+        asked => asked,
+    };
+    connection.map_err(CacheError::remote(inner.root.path()))
 }
 
 /// After how long a remote is asked a second time; `None`: it is not. One that was asked `as_before` may only have changed.
@@ -291,10 +301,7 @@ pub(super) fn rebuild(
     {
         let key = &upstream.key;
         let _lock = FileLock::take(&inner.root.lock("mirror", key), Sharing::Exclusive, call)?;
-        let remote = inner.remote(upstream);
-        let connection = remote
-            .connect_to_fetch(call)
-            .map_err(CacheError::remote(inner.root.path()))?;
+        let connection = ask(inner, &inner.remote(upstream), None, call)?;
         let offered = Offered::of(connection.refs())?;
         let place = inner.root.mirror(key);
         make(inner, &place, connection, &offered, call)?;
@@ -324,9 +331,7 @@ pub(super) fn obtain(
         remote_options.ref_prefixes = vec![name.to_string()];
     }
     let remote = inner.remote_with(upstream, remote_options);
-    let connection = remote
-        .connect_to_fetch(call)
-        .map_err(CacheError::remote(inner.root.path()))?;
+    let connection = ask(inner, &remote, None, call)?;
     let id = match wanted {
         Wanted::Commit(id) => **id,
         Wanted::Ref(name) => match connection.refs().get(name) {
@@ -361,12 +366,8 @@ pub(super) fn ask_head(
 ) -> Result<RemoteHead, CacheError> {
     let known = inner.index.mirror(&upstream.key)?;
     let asked = Moment::now();
-    let remote = inner.remote(upstream);
-    let connection = match known.as_ref().and_then(|record| record.server.as_ref()) {
-        Some(memory) => remote.connect_to_fetch_again(memory, call),
-        None => remote.connect_to_fetch(call),
-    };
-    let connection = connection.map_err(CacheError::remote(inner.root.path()))?;
+    let memory = known.as_ref().and_then(|record| record.server.as_ref());
+    let connection = ask(inner, &inner.remote(upstream), memory, call)?;
     let offered = Offered::of(connection.refs())?;
     Ok(RemoteHead {
         asked,

@@ -139,6 +139,21 @@ fn a_busy_remote_is_left_alone_for_as_long_as_it_says() {
             assert!(begun.elapsed() >= Duration::from_secs(1));
         }
     }
+    // Of a copy that did not come, details ask without one.
+    let cache = Cache::open(config(&world.path("never"))).unwrap();
+    *site.next.lock().unwrap() = Some("404 None");
+    cache.add(&url, None, &call).unwrap_err();
+    for (after, asked) in [("3600", 1), ("1", 2)] {
+        *site.next.lock().unwrap() = Some(format!("503 Busy\r\nRetry-After: {after}").leak());
+        *site.asked.lock().unwrap() = 0;
+        let begun = Instant::now();
+        let found = cache.details("source", &call).unwrap().current.unwrap();
+        assert_eq!(found.is_ok(), asked == 2, "{found:?}");
+        assert_eq!(begun.elapsed() >= Duration::from_secs(1), asked == 2);
+        // The refs are a second request, if there is an answer.
+        let requests = *site.asked.lock().unwrap();
+        assert!(requests == 1 || (asked == 2 && requests == 3), "{requests}");
+    }
     // What does not pass is not asked about again.
     let cache = Cache::open(config(&world.path("other"))).unwrap();
     for answer in ["500 Broken", "501 Cannot", "404 None", "403 No"] {
