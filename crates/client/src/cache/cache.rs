@@ -12,7 +12,6 @@ use super::publish;
 use super::record::{EntryRecord, Kept};
 use super::served::Served;
 use super::source::Source;
-use super::spare;
 use super::staging::sweep;
 use super::state::{Found, count, entry_of, entry_seen, look};
 use super::update::{self, bring_up_to_date};
@@ -20,6 +19,7 @@ use super::{
     CacheConfig, CacheError, CacheStatus, CacheType, CallOptions, Checkout, Details, Entry,
     Overview, Stats,
 };
+use super::{seal, spare};
 use crate::egress::Egress;
 
 /// A cache of repositories and directories. Cheap to clone; every clone is the same cache.
@@ -41,6 +41,7 @@ impl Cache {
         sweep(&inner.root, inner.config.grace);
         checkout::sweep(&inner);
         spare::sweep(&inner);
+        seal::sweep(&inner);
         Ok(Cache {
             inner: Arc::new(inner),
         })

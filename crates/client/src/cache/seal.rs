@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::CacheError;
 use super::git_dir::{Given, Linked, PACKED_REFS, has_loose_refs, is_folder, write};
 use super::index_file::{are_there, digest_of, digits_of, read_index};
+use super::inner::Inner;
 use super::tree::{Files, relative};
 
 /// All repositories of a copy: its own first, then those of submodules.
@@ -168,6 +169,30 @@ impl Seal {
 /// Stands for the refs in a file of packed ones.
 pub(super) fn refs_digest(packed: &[u8]) -> String {
     digits_of(digest::digest(&digest::SHA256, packed).as_ref())
+}
+
+/// Removes seals and manifests of trees that no entry has, which processes left that ended before their time.
+pub(super) fn sweep(inner: &Inner) {
+    let manifests = inner.root.own("manifests");
+    // Listed before the records are read: each is written when its tree is in a record.
+    let files = fs::read_dir(&manifests).into_iter().flatten().flatten();
+    let names: Vec<_> = files.map(|file| file.file_name()).collect();
+    if names.is_empty() {
+        return;
+    }
+    let Ok((entries, _)) = inner.entries() else {
+        return;
+    };
+    let trees = entries
+        .iter()
+        .flat_map(|entry| entry.kept.tree.iter().chain(&entry.kept.next));
+    let known: HashSet<&str> = trees.map(|tree| tree.id.as_str()).collect();
+    for name in names.iter().filter_map(|name| name.to_str()) {
+        let id = name.strip_suffix(".seal").unwrap_or(name);
+        if !known.contains(id) {
+            let _ = fs::remove_file(manifests.join(name));
+        }
+    }
 }
 
 /// Where the seal of a tree is, beside its manifest.

@@ -15,7 +15,7 @@ use super::moment::Moment;
 use super::name::EntryName;
 use super::publish::{Old, publish, settle};
 use super::record::{EntryRecord, Identity, MirrorRecord, RemoteHead, TreeRecord};
-use super::seal::{Seal, seal_path};
+use super::seal::Seal;
 use super::source::{Place, Source, Upstream};
 use super::staging::{Staging, sweep};
 use super::state::{Found, entry_of, is_whole, tree_at};
@@ -251,25 +251,22 @@ fn of_repository(
     // The catalog notes the tree, and with it the mirrors, before these are given up.
     let _using = std::mem::take(&mut built.using);
     let shares_blocks = built.shares_blocks;
-    Seal(std::mem::take(&mut built.sealed)).write(&manifests, &id)?;
-    let sealed_at = seal_path(&manifests, &id);
+    let seal = Seal(std::mem::take(&mut built.sealed));
     let next = TreeRecord {
         commit: mirrored.head_commit.clone(),
         branch: mirrored.head_branch.clone(),
         refs: mirrored.refs.clone(),
-        ..tree_record(inner, &staging, id, built, manner)?
+        ..tree_record(inner, &staging, id.clone(), built, manner)?
     };
     // Where blocks can be shared, those of the tree at its place are.
     let old = match shares_blocks {
         true => Old::Read,
         false => Old::Spare,
     };
-    let published = make_room(inner, record, &next, call)
-        .and_then(|()| publish(inner, record, staging, next, old));
-    if published.is_err() {
-        let _ = std::fs::remove_file(sealed_at);
-    }
-    published?;
+    make_room(inner, record, &next, call)?;
+    publish(inner, record, staging, next, old)?;
+    // After the catalog knows the tree: what is of no tree that it knows is swept. One without a seal is made anew.
+    let _ = seal.write(&manifests, &id);
     record.kept.updated = Some(mirrored.asked);
     Ok(())
 }
@@ -375,12 +372,9 @@ fn of_folder(
         manifest,
     });
     let manifest = copy.copy(&listing, &tree, before.as_ref(), call)?;
-    let kept_at = manifest_path(&manifests, &id);
-    super::git_dir::write(&kept_at, &manifest.to_bytes())?;
-    if mirrored.is_some() {
-        Seal(std::mem::take(&mut built.sealed)).write(&manifests, &id)?;
-    }
-    let sealed_at = seal_path(&manifests, &id);
+    let seal = mirrored
+        .is_some()
+        .then(|| Seal(std::mem::take(&mut built.sealed)));
     notes.extend(listing.notes.iter().cloned());
     built.bytes = bytes_of(&listing);
     built.notes.extend(notes);
@@ -388,16 +382,14 @@ fn of_folder(
         commit,
         branch,
         refs: mirrored.map_or_else(String::new, |(_, found)| found.refs),
-        ..tree_record(inner, &staging, id, built, manner)?
+        ..tree_record(inner, &staging, id.clone(), built, manner)?
     };
-    let published = make_room(inner, record, &next, call)
-        .and_then(|()| publish(inner, record, staging, next, Old::Read));
-    if published.is_err() {
-        let _ = std::fs::remove_file(kept_at);
-        let _ = std::fs::remove_file(sealed_at);
-    }
+    make_room(inner, record, &next, call)?;
+    publish(inner, record, staging, next, Old::Read)?;
     drop(using);
-    published?;
+    // As the seal of a repository: without them all is copied the next time.
+    let _ = super::git_dir::write(&manifest_path(&manifests, &id), &manifest.to_bytes());
+    let _ = seal.map(|seal| seal.write(&manifests, &id));
     record.kept.updated = Some(asked);
     Ok(())
 }

@@ -129,3 +129,39 @@ fn a_full_disk_publishes_nothing_and_a_later_call_succeeds() {
     assert!(place.join("later").exists());
     check_tree(&place);
 }
+
+/// What is noted of a tree goes with it, also if a process ended before its time.
+#[test]
+fn seals_and_manifests_of_no_tree_are_swept() {
+    let world = World::new();
+    let source = world.with_history("source");
+    let plain = world.path("plain");
+    fs::create_dir(&plain).unwrap();
+    let cache = open(&world);
+    add(&cache, &path_of(&source));
+    add(&cache, plain.to_str().unwrap());
+    let manifests = cache.root().join(".packhouse/manifests");
+    let names = || {
+        let mut names: Vec<_> = fs::read_dir(&manifests)
+            .unwrap()
+            .map(|file| file.unwrap().file_name())
+            .collect();
+        names.sort();
+        names
+    };
+    let before = names();
+    assert_eq!(before.len(), 2);
+    let id = "0123456789abcdef0123456789abcdef";
+    for name in [id.to_owned(), format!("{id}.seal")] {
+        fs::write(manifests.join(name), "left").unwrap();
+    }
+    let cache = open(&world);
+    assert_eq!(names(), before);
+    // None is written for a copy that does not come.
+    fs::remove_dir_all(cache.root().join("plain")).unwrap();
+    fs::create_dir_all(cache.root().join("plain/theirs")).unwrap();
+    cache.refresh("plain", &CallOptions::default()).unwrap_err();
+    assert_eq!(names(), before);
+    cache.clear(&CallOptions::default()).unwrap();
+    assert!(names().is_empty());
+}

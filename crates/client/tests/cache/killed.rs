@@ -124,6 +124,12 @@ fn a_killed_process_leaves_nothing_that_is_fresh_and_not_complete() {
         }
         let staging = fs::read_dir(cache.root().join(".packhouse/staging")).unwrap();
         assert_eq!(staging.count(), 0, "round {round}");
+        // Two of each tree that an entry may have: one that it has, and one that was about to come.
+        let manifests = fs::read_dir(cache.root().join(".packhouse/manifests")).unwrap();
+        assert!(
+            manifests.count() <= 4 * cache.list().unwrap().len(),
+            "round {round}"
+        );
         for mirror in fs::read_dir(cache.root().join(".packhouse/mirrors")).unwrap() {
             Git::at(mirror.unwrap().path()).fsck();
         }
