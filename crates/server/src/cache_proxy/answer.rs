@@ -6,7 +6,7 @@ use futures::TryStreamExt;
 use http::header::{
     CACHE_CONTROL, CONTENT_TYPE, EXPIRES, LOCATION, PRAGMA, RETRY_AFTER, WARNING, WWW_AUTHENTICATE,
 };
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, StatusCode};
 use packhouse_api::{ErrorBody, ErrorCode};
 use packhouse_client::cache::ServedCopy;
 
@@ -80,6 +80,41 @@ pub(super) fn warn(response: &mut Response, copy: &ServedCopy) {
     if let Ok(value) = HeaderValue::try_from(text) {
         response.headers_mut().insert(WARNING, value);
     }
+}
+
+/// Why an upstream gives no answer of use.
+pub(super) enum Unreachable {
+    /// It is not there, or does not answer in time.
+    Silent(String, StatusCode),
+    /// It says that it does not work.
+    Failing(reqwest::Response),
+}
+
+/// What a caller reads for whom there is nothing while the upstream gives no answer of use.
+pub(super) fn unreachable(target: &Target, why: &Unreachable) -> Response {
+    let (status, what, after) = match why {
+        Unreachable::Silent(_, status) => (*status, "cannot be reached".to_owned(), None),
+        Unreachable::Failing(answer) => {
+            let status = answer.status();
+            // As this server itself works.
+            let as_gateway = match status {
+                StatusCode::INTERNAL_SERVER_ERROR => StatusCode::BAD_GATEWAY,
+                status => status,
+            };
+            let what = format!("answers with HTTP status {}", status.as_u16());
+            (as_gateway, what, answer.headers().get(RETRY_AFTER).cloned())
+        }
+    };
+    let words = format!(
+        "{} {what}, and there is no copy that this caller is known to be allowed to read",
+        target.url
+    );
+    let mut response = ApiError::new(ErrorCode::Unavailable, words).into_git_response();
+    *response.status_mut() = status;
+    if let Some(after) = after {
+        response.headers_mut().insert(RETRY_AFTER, after);
+    }
+    response
 }
 
 /// An upstream's answer, as it comes.

@@ -27,8 +27,8 @@ const PASSED_ON: [HeaderName; 4] = [AUTHORIZATION, USER_AGENT, ACCEPT, PROTOCOL]
 /// Why there is no answer.
 #[derive(Debug)]
 pub(super) enum NoAnswer {
-    /// The upstream cannot be reached.
-    Down(String),
+    /// The upstream cannot be reached, or does not answer in time.
+    Down(String, StatusCode),
     /// It may not be asked.
     Refused(ApiError),
 }
@@ -116,9 +116,16 @@ impl Upstreams {
                     }
                     cause = found.source();
                 }
-                Err(NoAnswer::Down(crate::error::chain(&error)))
+                let status = match error.is_timeout() {
+                    true => StatusCode::GATEWAY_TIMEOUT,
+                    false => StatusCode::BAD_GATEWAY,
+                };
+                Err(NoAnswer::Down(crate::error::chain(&error), status))
             }
-            Err(_) => Err(NoAnswer::Down("it does not answer".to_owned())),
+            Err(_) => Err(NoAnswer::Down(
+                "it does not answer".to_owned(),
+                StatusCode::GATEWAY_TIMEOUT,
+            )),
         }
     }
 }

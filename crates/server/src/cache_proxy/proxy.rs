@@ -9,7 +9,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::{Bytes, BytesMut};
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use packhouse_api::ErrorCode;
 use packhouse_client::Secret;
 use packhouse_client::cache::{
@@ -20,7 +20,9 @@ use packhouse_wire::{
 };
 
 use super::CacheProxyOptions;
-use super::answer::{Outcome, from_here, no_large_files, redirected, relayed, warn};
+use super::answer::{
+    Outcome, Unreachable, from_here, no_large_files, redirected, relayed, unreachable, warn,
+};
 use super::ask::{NoAnswer, Upstreams, is_down, is_refusal};
 use super::body::{Bodies, HeldBody};
 use super::metrics::ProxyMetrics;
@@ -185,6 +187,7 @@ impl Proxy {
                         format!("{} does not speak Git's smart protocol", call.target.url),
                     ));
                 }
+                self.trust.let_in(&call.caller);
                 let response = self.remember(&call, now, answer).await?;
                 return Ok((Outcome::Relayed, response));
             }
@@ -193,7 +196,7 @@ impl Proxy {
             }
             Ok(answer) => return self.pass_on(&call, answer).await,
             Err(NoAnswer::Refused(error)) => return Err(error),
-            Err(NoAnswer::Down(reason)) => Unreachable::Silent(reason),
+            Err(NoAnswer::Down(reason, status)) => Unreachable::Silent(reason, status),
         };
         self.without_upstream(call, None, why).await
     }
@@ -265,7 +268,7 @@ impl Proxy {
             }
             Ok(answer) => return self.pass_on(&call, answer).await,
             Err(NoAnswer::Refused(error)) => return Err(error),
-            Err(NoAnswer::Down(reason)) => Unreachable::Silent(reason),
+            Err(NoAnswer::Down(reason, status)) => Unreachable::Silent(reason, status),
         };
         self.without_upstream(call, Some((wish, body)), why).await
     }
@@ -275,6 +278,9 @@ impl Proxy {
         if is_refusal(answer.status()) {
             self.trust.forget(&call.caller);
             if call.authorization.is_none() {
+                if answer.status() == StatusCode::UNAUTHORIZED {
+                    self.trust.ask_who(call.caller.clone(), Instant::now());
+                }
                 let (served, url) = (self.served.clone(), call.target.url.clone());
                 let forgotten = blocking(move || served.forget_public(url.as_str())).await?;
                 forgotten.map_err(ApiError::internal)?;
@@ -391,8 +397,9 @@ impl Proxy {
         })
         .await?;
         let Ok(Some(copy)) = copy else {
-            if call.authorization.is_none() && asked.is_none() {
-                // Clients say who they are only when they are asked to, and the copy may be for this one.
+            let is_anonymous = call.authorization.is_none() && asked.is_none();
+            if is_anonymous && self.trust.asked_who(&call.caller, Instant::now()) {
+                // Clients say who they are only when they are asked to, and a copy may be for this one.
                 return Err(ApiError::new(
                     ErrorCode::Unauthorized,
                     format!(
@@ -401,16 +408,10 @@ impl Proxy {
                     ),
                 ));
             }
-            return match why {
-                Unreachable::Failing(answer) => Ok((Outcome::Relayed, relayed(answer))),
-                Unreachable::Silent(reason) => {
-                    tracing::warn!(url = %call.target.url, reason, "the upstream cannot be reached");
-                    Err(ApiError::unavailable(format!(
-                        "{} cannot be reached, and there is no copy that this caller is known to be allowed to read",
-                        call.target.url
-                    )))
-                }
-            };
+            if let Unreachable::Silent(reason, _) = &why {
+                tracing::warn!(url = %call.target.url, reason, "the upstream cannot be reached");
+            }
+            return Ok((Outcome::Refused, unreachable(&call.target, &why)));
         };
         tracing::warn!(url = %call.target.url, asked_at = %copy.asked_at(), "the upstream cannot be reached: its last state is served");
         let copy = Arc::new(copy);
@@ -437,14 +438,6 @@ fn offered() -> FetchOptions {
         object_info: false,
         ..FetchOptions::default()
     }
-}
-
-/// Why an upstream gives no answer of use.
-enum Unreachable {
-    /// It is not there.
-    Silent(String),
-    /// It says that it does not work.
-    Failing(reqwest::Response),
 }
 
 /// Finding a copy, on a thread that may block.

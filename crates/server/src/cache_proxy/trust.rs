@@ -18,6 +18,8 @@ pub(super) struct Trust {
     listed: Cache<CallerKey, (Instant, String)>,
     /// What the upstream said it can do (in version 2, so without refs), and when it was asked.
     answered: Cache<CallerKey, (Instant, Bytes)>,
+    /// When it asked a caller without credentials for some.
+    asked_who: Cache<CallerKey, Instant>,
 }
 
 impl Trust {
@@ -26,6 +28,7 @@ impl Trust {
             time,
             listed: Cache::new(CALLERS_MAX),
             answered: Cache::new(CALLERS_MAX),
+            asked_who: Cache::new(CALLERS_MAX),
         }
     }
 
@@ -51,6 +54,22 @@ impl Trust {
     pub(super) fn answered(&self, caller: &CallerKey, now: Instant) -> Option<Bytes> {
         let (asked, answer) = self.answered.get(caller)?;
         self.counts(asked, now).then_some(answer)
+    }
+
+    /// The upstream wanted to know who the caller is.
+    pub(super) fn ask_who(&self, caller: CallerKey, asked: Instant) {
+        self.asked_who.insert(caller, asked);
+    }
+
+    /// Whether it wanted to know, as far as that still counts.
+    pub(super) fn asked_who(&self, caller: &CallerKey, now: Instant) -> bool {
+        let asked = self.asked_who.get(caller);
+        asked.is_some_and(|asked| self.counts(asked, now))
+    }
+
+    /// The upstream let the caller in.
+    pub(super) fn let_in(&self, caller: &CallerKey) {
+        self.asked_who.remove(caller);
     }
 
     /// The upstream let the caller in no more.
@@ -103,6 +122,11 @@ mod tests {
         assert!(trust.answered(&one, later(59)).is_some());
         assert_eq!(trust.listed(&one, later(60)), None);
         assert_eq!(trust.answered(&one, later(60)), None);
+        trust.ask_who(one.clone(), asked);
+        assert!(trust.asked_who(&one, later(59)) && !trust.asked_who(&others[2], asked));
+        assert!(!trust.asked_who(&one, later(60)));
+        trust.let_in(&one);
+        assert!(!trust.asked_who(&one, asked));
         trust.forget(&one);
         assert_eq!(trust.listed(&one, asked), None);
         let never = Trust::new(Duration::ZERO);

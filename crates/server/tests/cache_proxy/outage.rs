@@ -80,10 +80,50 @@ async fn an_upstream_that_is_gone_is_named() {
     assert_eq!(clone.git(&["rev-parse", "HEAD"]).await, last);
     let refs = format!("{unknown}/info/refs?service=git-upload-pack");
     let got = proxy.get(&refs, Some(("a", "b"))).await;
-    assert_eq!(got.status, 503);
+    assert_eq!(got.status, 502);
     assert!(
         got.text().contains("other.git cannot be reached"),
         "{}",
         got.text()
     );
+    // Nobody asked who is asking, so that nobody is asked here.
+    let told = proxy.ls_remote_fails(&unknown).await;
+    assert!(told.contains("other.git cannot be reached"), "{told}");
+    assert!(!told.contains("Username"), "{told}");
+}
+
+#[tokio::test]
+async fn a_repository_that_was_never_here_is_told_of_in_an_outage() {
+    let (upstream, last) = upstream().await;
+    let proxy = ProxyServer::start().await;
+    let refs = format!("{}/info/refs?service=git-upload-pack", proxy.url(&upstream));
+    for (status, expected) in [(500, 502), (502, 502), (503, 503), (504, 504)] {
+        upstream.be(Mood::Fails(status));
+        for login in [None, Some(("a", "b"))] {
+            let got = proxy.get(&refs, login).await;
+            let expected = (expected, "refused", None);
+            assert_eq!(
+                (got.status, got.outcome.as_str(), got.challenge.clone()),
+                expected
+            );
+            let told = format!("site.git answers with HTTP status {status}");
+            assert!(got.text().contains(&told), "{}", got.text());
+            let got = proxy.post_want(&upstream, login, &last).await;
+            assert_eq!((got.status, got.has_pack()), (expected.0, false));
+        }
+        let told = proxy.ls_remote_fails(&proxy.url(&upstream)).await;
+        assert!(told.contains("answers with HTTP status"), "{told}");
+        assert!(!told.contains("Username"), "{told}");
+    }
+    // Where the upstream asked who is asking, it is asked here too.
+    upstream.wants("first", "right");
+    upstream.be(Mood::Fine);
+    assert_eq!(proxy.get(&refs, None).await.status, 401);
+    upstream.be(Mood::Fails(500));
+    assert_eq!(proxy.get(&refs, None).await.status, 401);
+    assert_eq!(proxy.get(&refs, Some(("first", "right"))).await.status, 502);
+    // Not any more once it lets everybody in.
+    upstream.wants_nobody();
+    upstream.be(Mood::Fine);
+    assert_eq!(proxy.get(&refs, None).await.status, 200);
 }
