@@ -12,6 +12,13 @@ from urllib.parse import urlsplit
 EXEC_PATH = subprocess.run(["git", "--exec-path"], capture_output=True, text=True).stdout.strip()
 
 
+def credentials(headers):
+    """User and password of a request; both are empty where it has none."""
+    given = base64.b64decode(headers.get("Authorization", "").partition(" ")[2]).decode()
+    user, _, password = given.partition(":")
+    return user, password
+
+
 class Site:
     """Bare repositories below a folder, at ``url``."""
 
@@ -23,6 +30,14 @@ class Site:
         self.asked = []  # (method, path, Git command) of each request that was let in
         self.bytes = 0  # of the answers
         self.headers = []  # of each request
+
+    def refusal(self, headers, path):
+        """What a request gets that is not let in: status, headers and body."""
+        if self.down:
+            return 503, [], b"down"
+        if self.password and credentials(headers)[1] != self.password:
+            return 401, [("WWW-Authenticate", 'Basic realm="git"')], b""
+        return None
 
     def fetches(self):
         """The requests that asked for objects."""
@@ -44,12 +59,10 @@ def _handler(site):
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             site.headers.append(self.headers)
             time.sleep(site.delay)
-            if site.down:
-                return self.send(503, [], b"down")
-            given = self.headers.get("Authorization", "").partition(" ")[2]
-            if site.password and base64.b64decode(given).decode().partition(":")[2] != site.password:
-                return self.send(401, [("WWW-Authenticate", 'Basic realm="git"')], b"")
             url = urlsplit(self.path)
+            refusal = site.refusal(self.headers, url.path)
+            if refusal:
+                return self.send(*refusal)
             command = "fetch" if b"command=fetch" in body or b"want " in body else "refs"
             site.asked.append((self.command, url.path, command))
             environment = {
@@ -93,11 +106,11 @@ def _handler(site):
 
 
 @contextlib.contextmanager
-def serving(folder):
+def serving(folder, make=Site):
     """A ``Site`` of the bare repositories below ``folder``."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
     server.daemon_threads = True
-    site = Site(folder, f"http://127.0.0.1:{server.server_port}")
+    site = make(folder, f"http://127.0.0.1:{server.server_port}")
     server.RequestHandlerClass = _handler(site)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()

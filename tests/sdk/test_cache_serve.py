@@ -1,19 +1,22 @@
 """`packhouse cache serve` as a build farm uses it: real `git` in front of it, a counting upstream with accounts behind it."""
 
 import base64
-import contextlib
 import json
 import os
 import signal
 import subprocess
+import sys
 import threading
-import zlib
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from binary import BINARY, START_SECONDS, STOP_SECONDS, clean_environment
+
+# What the tests of the package have behind their cache.
+sys.path.append(str(Path(__file__).parents[2] / "python" / "tests"))
+import git_http  # noqa: E402
 
 pytestmark = pytest.mark.once
 
@@ -34,83 +37,25 @@ def git(*args, check=True, cwd=None):
     return done
 
 
-class Upstream:
-    """Bare repositories behind `git http-backend`, each for its readers, whose password is their name backwards."""
+class Upstream(git_http.Site):
+    """Bare repositories, each for its readers, whose password is their name backwards."""
 
-    def __init__(self, folder):
-        self.folder = folder
-        self.fetches = []  # (user, repository) of each request for objects that was let in
+    def __init__(self, folder, url):
+        super().__init__(folder, url)
+        self.host = urlsplit(url).netloc
         self.users = []  # who asked, in the order of requests
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), self.handler())
-        self.server.daemon_threads = True
-        self.host = f"127.0.0.1:{self.server.server_port}"
-        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02})
-        self.thread.start()
+        self.broken = None  # the status of every answer
 
-    def close(self):
-        self.server.shutdown()
-        self.thread.join()
-        self.server.server_close()
-
-    def backend(self, method, url, headers, body):
-        environment = clean_environment() | {
-            "GIT_PROJECT_ROOT": str(self.folder), "GIT_HTTP_EXPORT_ALL": "1", "GIT_CONFIG_NOSYSTEM": "1",
-            "GIT_PROTOCOL": headers.get("Git-Protocol", ""), "PATH_INFO": url.path, "QUERY_STRING": url.query,
-            "REQUEST_METHOD": method, "CONTENT_TYPE": headers.get("Content-Type", ""),
-            "CONTENT_LENGTH": str(len(body)), "REMOTE_ADDR": "127.0.0.1",
-        }  # fmt: skip
-        done = subprocess.run(["git", "http-backend"], env=environment, input=body, capture_output=True, timeout=60)
-        head, _, answer = done.stdout.partition(b"\r\n\r\n")
-        fields = [line.partition(": ")[::2] for line in head.decode().split("\r\n") if line]
-        status = next((int(value[:3]) for name, value in fields if name == "Status"), 200)
-        return status, [(name, value) for name, value in fields if name != "Status"], answer
-
-    def handler(upstream):
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def body(self):
-                if self.headers.get("Transfer-Encoding") != "chunked":
-                    return self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                body = b""
-                while size := int(self.rfile.readline(), 16):
-                    body += self.rfile.read(size)
-                    self.rfile.readline()
-                self.rfile.readline()
-                return body
-
-            def answer(self):
-                body = self.body()
-                if self.headers.get("Content-Encoding") == "gzip":
-                    body = zlib.decompress(body, 31)
-                url = urlsplit(self.path)
-                repo = url.path.split("/")[1]
-                given = base64.b64decode(self.headers.get("Authorization", "").partition(" ")[2]).decode()
-                user, _, password = given.partition(":")
-                upstream.users.append(user)
-                if not user or password != user[::-1]:
-                    return self.send(401, [("WWW-Authenticate", 'Basic realm="upstream"')], b"")
-                if user not in READERS.get(repo, ()):
-                    return self.send(403, [("Content-Type", "text/plain")], b"not for you")
-                if b"command=fetch" in body or b"want " in body:
-                    upstream.fetches.append((user, repo))
-                self.send(*upstream.backend(self.command, url, self.headers, body))
-
-            do_GET = do_POST = answer
-
-            def send(self, status, headers, body):
-                self.send_response(status)
-                for name, value in headers:
-                    self.send_header(name, value)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                with contextlib.suppress(ConnectionError):
-                    self.wfile.write(body)
-
-            def log_message(self, *_):
-                pass
-
-        return Handler
+    def refusal(self, headers, path):
+        user, password = git_http.credentials(headers)
+        self.users.append(user)
+        if self.broken:
+            return self.broken, [("Content-Type", "text/html")], b"<p>broken</p>"
+        if not user or password != user[::-1]:
+            return 401, [("WWW-Authenticate", 'Basic realm="upstream"')], b""
+        if user not in READERS.get(path.split("/")[1], ()):
+            return 403, [("Content-Type", "text/plain")], b"not for you"
+        return None
 
 
 @pytest.fixture
@@ -123,9 +68,8 @@ def upstream(tmp_path):
         git("commit", "-q", "-m", f"Number {number}", cwd=work)
     for name in READERS:
         git("clone", "-q", "--bare", work, tmp_path / "upstream" / name)
-    running = Upstream(tmp_path / "upstream")
-    yield running
-    running.close()
+    with git_http.serving(tmp_path / "upstream", Upstream) as site:
+        yield site
 
 
 class Proxy:
@@ -176,7 +120,7 @@ def test_sixteen_cold_clones_are_one_fetch_of_the_upstream(upstream, proxy, tmp_
     with ThreadPoolExecutor(len(who)) as threads:
         for done in [threads.submit(proxy.clone, user, "one.git", f"clone-{n}") for n, user in enumerate(who)]:
             done.result()
-    assert len(upstream.fetches) == 1
+    assert len(upstream.fetches()) == 1
     tip = git("rev-parse", "main", cwd=tmp_path / "work").stdout
     for number in range(len(who)):
         clone = tmp_path / f"clone-{number}"
@@ -188,7 +132,7 @@ def test_sixteen_cold_clones_are_one_fetch_of_the_upstream(upstream, proxy, tmp_
 
 def test_nobody_is_served_what_only_another_may_read(upstream, proxy, tmp_path):
     proxy.clone("alice", "one.git", "of-alice")
-    before = list(upstream.fetches)
+    before = upstream.fetches()
     for user, told in (("bob", "403"), (None, "could not read Username"), ("mallory", "403")):
         refused = proxy.clone(user, "one.git", f"of-{user}", check=False)
         assert refused.returncode != 0 and told in refused.stderr, refused.stderr
@@ -199,10 +143,29 @@ def test_nobody_is_served_what_only_another_may_read(upstream, proxy, tmp_path):
     assert proxy.clone("alice", "two.git", "two-of-alice", check=False).returncode != 0
     # From the disk, as the upstream lets carol in.
     proxy.clone("carol", "one.git", "of-carol")
-    assert [fetch for fetch in upstream.fetches if fetch[1] == "one.git"] == before
+    assert [path for path in upstream.fetches() if "one.git" in path] == before
     for secret in ("ecila", "bob"[::-1], "lorac"):
         encoded = base64.b64encode(f"{secret[::-1]}:{secret}".encode())
         for parent, _, names in os.walk(tmp_path / "cache"):
             for name in names:
                 assert encoded not in open(os.path.join(parent, name), "rb").read()
         assert encoded.decode() not in proxy.log.read_text()
+
+
+def test_an_upstream_that_fails_is_said_to_and_nobody_is_asked_for_a_password(upstream, proxy):
+    for status, told in ((500, 502), (503, 503)):
+        upstream.broken = status
+        for user in (None, "alice"):
+            failed = proxy.clone(user, "one.git", "never", check=False)
+            assert failed.returncode != 0 and "Username" not in failed.stderr, failed.stderr
+            assert f"one.git answers with HTTP status {status}" in failed.stderr, failed.stderr
+            assert f"returned error: {told}" in failed.stderr, failed.stderr
+
+
+def test_an_upstream_that_is_gone_is_said_to_be(tmp_path):
+    with git_http.serving(tmp_path, Upstream) as upstream:
+        proxy = Proxy(tmp_path, upstream)
+    failed = proxy.clone(None, "one.git", "never", check=False)
+    assert proxy.close() == 0, proxy.log.read_text()
+    assert failed.returncode != 0 and "Username" not in failed.stderr, failed.stderr
+    assert "one.git cannot be reached" in failed.stderr and "returned error: 502" in failed.stderr, failed.stderr
