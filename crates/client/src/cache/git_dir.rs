@@ -23,6 +23,9 @@ const FILES_MAX: usize = 250;
 /// All refs of a `.git` that was just made.
 pub(super) const PACKED_REFS: &str = "packed-refs";
 
+/// Names the remote's default branch, in a file of its own.
+pub(super) const ORIGIN_HEAD: &str = "refs/remotes/origin/HEAD";
+
 /// Files below `objects`, with their lengths.
 pub(super) type Linked = Vec<(String, u64)>;
 
@@ -76,10 +79,9 @@ impl GitDir<'_> {
         write(&git.join(PACKED_REFS), &refs)?;
         write(&git.join(TOKEN), self.token.as_bytes())?;
         if let Some(name) = self.default_branch {
-            let origin = git.join("refs/remotes/origin");
-            make_folder(&origin)?;
+            make_folder(&git.join("refs/remotes/origin"))?;
             let head = format!("ref: refs/remotes/origin/{name}\n");
-            write(&origin.join("HEAD"), head.as_bytes())?;
+            write(&git.join(ORIGIN_HEAD), head.as_bytes())?;
         }
         // Last: without it Git sees no repository.
         write(&git.join("HEAD"), format!("{}\n", self.head()).as_bytes())?;
@@ -286,8 +288,9 @@ fn copy_whole(from: &Path, to: &Path) -> io::Result<()> {
 
 /// Whether there are refs in files of their own, which come before those that are packed: whoever fetches there makes some.
 pub(super) fn has_loose_refs(git: &Path) -> bool {
-    let head = git.join("refs/remotes/origin/HEAD");
-    let mut ahead = vec![git.join("refs/remotes"), git.join("refs/tags")];
+    let head = git.join(ORIGIN_HEAD);
+    let folders = ["refs/remotes", "refs/tags", "refs/replace"];
+    let mut ahead: Vec<_> = folders.map(|folder| git.join(folder)).into();
     while let Some(folder) = ahead.pop() {
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
             match entry.file_type().is_ok_and(|kind| kind.is_dir()) {

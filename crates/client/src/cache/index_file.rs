@@ -51,8 +51,13 @@ impl Stat {
 
     /// Whether both are of one content, as far as the time when it was written and its length tell.
     fn is_same_content(&self, other: &Stat) -> bool {
-        let of = |Stat(numbers): &Stat| (numbers[2], numbers[3], numbers[8]);
-        of(self) == of(other)
+        self.content() == other.content()
+    }
+
+    /// When the content was written, and its length.
+    fn content(&self) -> [u32; 3] {
+        let Stat(numbers) = self;
+        [numbers[2], numbers[3], numbers[8]]
     }
 }
 
@@ -64,6 +69,9 @@ pub(super) struct Indexed<'a> {
     pub(super) id: &'a [u8],
     pub(super) stat: Stat,
 }
+
+const FOLDER: u32 = EntryMode::Submodule as u32;
+const LINK: u32 = EntryMode::Symlink as u32;
 
 /// So much of an entry comes before its path.
 const FIXED_BYTES: usize = 62;
@@ -110,14 +118,22 @@ pub(super) fn read_index(bytes: &[u8]) -> Option<Vec<Indexed<'_>>> {
     Some(files)
 }
 
-/// Stands for what an index has, whatever its files say of themselves: path, mode and id of each.
-pub(super) fn digest_of<'a>(files: impl Iterator<Item = (&'a [u8], u32, &'a [u8])>) -> String {
+/// Stands for what an index has: path, mode and id of each file. Where the files were written with it, it stands for their
+/// lengths and times too: what Git wrote in their place since may be something else (a pointer of Git LFS, other ends of
+/// lines), though it is of the same id.
+pub(super) fn digest_of(files: &[Indexed<'_>], trust: Trust) -> String {
     let mut context = digest::Context::new(&digest::SHA256);
-    for (path, mode, id) in files {
-        context.update(&mode.to_be_bytes());
-        context.update(id);
-        context.update(path);
+    for file in files {
+        context.update(&file.mode.to_be_bytes());
+        context.update(file.id);
+        context.update(file.path);
         context.update(b"\0");
+        // What a folder says of itself changes with what is in it.
+        if trust == Trust::Files && file.mode != FOLDER {
+            for number in file.stat.content() {
+                context.update(&number.to_be_bytes());
+            }
+        }
     }
     digits_of(context.finish().as_ref())
 }
@@ -149,8 +165,6 @@ fn is_made_of_folders(tree: &Path, path: &[u8]) -> bool {
 }
 
 fn is_as(tree: &Path, file: &Indexed<'_>) -> bool {
-    const FOLDER: u32 = EntryMode::Submodule as u32;
-    const LINK: u32 = EntryMode::Symlink as u32;
     let Ok(found) = fs::symlink_metadata(local_path(tree, file.path.as_bstr())) else {
         return false;
     };
@@ -190,13 +204,13 @@ fn padded(len: usize) -> usize {
     (len / 8 + 1) * 8
 }
 
-/// Writes the index of the tree at `tree`. The entries are in Git's order.
+/// Writes the index of the tree at `tree`, and says what stands for it ([`digest_of`]). The entries are in Git's order.
 pub(super) fn write_index(
     index: &Path,
     tree: &Path,
     entries: &[IndexEntry],
     trust: Trust,
-) -> Result<(), CacheError> {
+) -> Result<String, CacheError> {
     let mut bytes = Vec::with_capacity(entries.len() * 96 + 32);
     bytes.extend_from_slice(b"DIRC");
     bytes.extend_from_slice(&2u32.to_be_bytes());
@@ -213,7 +227,8 @@ pub(super) fn write_index(
     }
     let sum = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, &bytes);
     bytes.extend_from_slice(sum.as_ref());
-    fs::write(index, bytes).map_err(CacheError::file(index))
+    fs::write(index, &bytes).map_err(CacheError::file(index))?;
+    Ok(digest_of(&read_index(&bytes).unwrap_or_default(), trust))
 }
 
 fn push(bytes: &mut Vec<u8>, entry: &IndexEntry, found: Option<&Metadata>) {

@@ -3,21 +3,30 @@
 //! A look reads, and follows no more than names that the cache chose; it is cheap enough to be taken while the remote thinks.
 //! What somebody added beside what was published (objects, files that are not tracked) changes nothing of that, and stays.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use bstr::ByteSlice;
+use bstr::{BString, ByteSlice};
+use packhouse_object::{ConfigItem, ConfigReading, read_config};
 use ring::digest;
 use serde::{Deserialize, Serialize};
 
 use super::CacheError;
-use super::git_dir::{Given, Linked, PACKED_REFS, has_loose_refs, is_folder, write};
-use super::index_file::{are_there, digest_of, digits_of, read_index};
+use super::git_dir::{Given, Linked, ORIGIN_HEAD, PACKED_REFS, has_loose_refs, is_folder, write};
+use super::index_file::{Trust, are_there, digest_of, digits_of, read_index};
 use super::inner::Inner;
+use super::record::id;
+use super::root::Root;
 use super::tree::{Files, relative};
+
+/// Says where the files are, if that is not the folder that a `.git` is in.
+const WORKTREE: &[u8] = b"core.worktree";
+
+/// What says, besides refs and objects, what the history of a repository is.
+const OTHER_HISTORY: [&str; 3] = ["shallow", "info/grafts", "objects/info/alternates"];
 
 /// All repositories of a copy: its own first, then those of submodules.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +37,13 @@ pub(super) struct Seal(pub(super) Vec<Sealed>);
 pub(super) struct Sealed {
     git: Vec<u8>,
     files: Vec<u8>,
+    /// The mirror whose files of objects it shares.
+    #[serde(deserialize_with = "id")]
+    mirror: String,
+    /// What its configuration says.
+    config: String,
+    /// What names the remote's default branch, if it has one.
+    origin_head: Option<String>,
     /// What `HEAD` says.
     head: String,
     /// Where that leads.
@@ -46,6 +62,7 @@ impl Sealed {
         top: &Path,
         git: &Path,
         tree: &Path,
+        mirror: &str,
         head: String,
         commit: Option<String>,
     ) -> Sealed {
@@ -56,12 +73,23 @@ impl Sealed {
         Sealed {
             git: below(git),
             files: below(tree),
+            mirror: mirror.to_owned(),
+            config: String::new(),
+            origin_head: None,
             head,
             commit,
             index: None,
             refs: String::new(),
             objects: Vec::new(),
         }
+    }
+
+    /// Notes how it is set up.
+    pub(super) fn look_at_config(&mut self, git: &Path) -> Result<(), CacheError> {
+        let path = git.join("config");
+        self.config = fs::read_to_string(&path).map_err(CacheError::file(&path))?;
+        self.origin_head = fs::read_to_string(git.join(ORIGIN_HEAD)).ok();
+        Ok(())
     }
 
     /// Notes what it was given.
@@ -78,7 +106,7 @@ impl Sealed {
         let [git, tree] = [&self.git, &self.files].map(|path| joined(top, path));
         is_folder(&git)
             && is_folder(&git.join("refs"))
-            && is_file(&git.join("config"))
+            && self.has_config(&git)
             && self.leads_to_commit(&git)
             && self.has_refs(&git)
             && self.is_found_from(top, &git, &tree)
@@ -92,12 +120,33 @@ impl Sealed {
             && commit_of(git, &self.head) == self.commit
     }
 
+    /// Whether its configuration says what it said, whatever else somebody set: and whether Git can read it at all.
+    fn has_config(&self, git: &Path) -> bool {
+        let path = git.join("config");
+        let Some(found) = fs::read(&path).ok().filter(|_| is_file(&path)) else {
+            return false;
+        };
+        if found == self.config.as_bytes() {
+            return true;
+        }
+        let (Some(ours), Some(found)) = (settings_of(self.config.as_bytes()), settings_of(&found))
+        else {
+            return false;
+        };
+        let leads_away = |settings: &Settings| settings.contains_key(WORKTREE.as_bstr());
+        ours.iter()
+            .all(|(key, value)| found.get(key) == Some(value))
+            && (leads_away(&ours) || !leads_away(&found))
+    }
+
     /// Whether its refs are those that it was given, and nothing else says what its history is.
     fn has_refs(&self, git: &Path) -> bool {
         let packed = fs::read(git.join(PACKED_REFS));
+        let head = || fs::read_to_string(git.join(ORIGIN_HEAD)).ok();
         packed.is_ok_and(|packed| refs_digest(&packed) == self.refs)
+            && (self.origin_head.is_none() || self.origin_head == head())
             && !has_loose_refs(git)
-            && !git.join("shallow").exists()
+            && !OTHER_HISTORY.iter().any(|name| git.join(name).exists())
     }
 
     /// A submodule's files say where its `.git` is.
@@ -125,8 +174,10 @@ impl Sealed {
         let Some(index) = &self.index else {
             return found.is_empty();
         };
-        let entries = found.iter().map(|file| (file.path, file.mode, file.id));
-        *index == digest_of(entries) && (files == Files::Elsewhere || are_there(tree, &found))
+        match files {
+            Files::Elsewhere => *index == digest_of(&found, Trust::Nothing),
+            Files::OfCommit => *index == digest_of(&found, Trust::Files) && are_there(tree, &found),
+        }
     }
 }
 
@@ -136,13 +187,21 @@ impl Seal {
         !self.0.is_empty() && self.0.iter().all(|sealed| sealed.holds(top, files))
     }
 
-    /// Whether files of a mirror's objects are not as long as they were when the copy got them.
-    pub(super) fn contradicts(&self, objects: &Path) -> bool {
-        let mut own = self.0.first().into_iter().flat_map(|own| &own.objects);
-        own.any(|(name, len)| {
-            let found = fs::symlink_metadata(objects.join(name));
-            found.is_ok_and(|found| found.len() != *len)
-        })
+    /// The mirrors of which files of objects are not as long as they were when the copy got them. Both have the same files:
+    /// what was written into one in the copy is in the mirror too.
+    pub(super) fn contradicted(&self, root: &Root) -> Vec<&str> {
+        let is_contradicted = |sealed: &&Sealed| {
+            let objects = root.mirror(&sealed.mirror).join("objects");
+            sealed.objects.iter().any(|(name, len)| {
+                let found = fs::symlink_metadata(objects.join(name));
+                found.is_ok_and(|found| found.len() != *len)
+            })
+        };
+        let contradicted = self.0.iter().filter(is_contradicted);
+        let mut keys: Vec<&str> = contradicted.map(|sealed| sealed.mirror.as_str()).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        keys
     }
 
     /// Notes what the copy's own repository has got since.
@@ -219,6 +278,25 @@ fn commit_of(git: &Path, head: &str) -> Option<String> {
         let id = line.strip_suffix(name.as_bytes())?.strip_suffix(b" ")?;
         id.to_str().ok().map(str::to_owned)
     })
+}
+
+/// Each setting of a configuration with its last value, which is the one that counts.
+type Settings = HashMap<BString, Option<BString>>;
+
+/// `None`: Git cannot read it.
+fn settings_of(text: &[u8]) -> Option<Settings> {
+    let (mut settings, mut section) = (HashMap::new(), BString::default());
+    let read = read_config(text, ConfigReading::File, &mut |_, item| {
+        match item {
+            ConfigItem::Section(name) => section = name.into(),
+            ConfigItem::Setting { key, value } => {
+                let key = [section.as_slice(), b".", key].concat();
+                settings.insert(key.into(), value.map(BString::from));
+            }
+        }
+        Ok(())
+    });
+    read.is_ok().then_some(settings)
 }
 
 fn joined(top: &Path, below: &[u8]) -> PathBuf {

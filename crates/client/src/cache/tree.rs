@@ -11,7 +11,7 @@ use packhouse_repo::store::{CopyOut, Snapshot, StoreError};
 
 use super::budget::Budget;
 use super::git_dir::{GitDir, Given, default_branch, make_folder};
-use super::index_file::{IndexEntry, Trust, digest_of, write_index};
+use super::index_file::{IndexEntry, Trust, write_index};
 use super::inner::Inner;
 use super::large_files::LargeFiles;
 use super::lock::{FileLock, Sharing};
@@ -180,8 +180,9 @@ fn build_all(
     };
     let head = git_dir.head();
     let commit = spec.commit.map(|commit| commit.to_string());
-    let mut sealed = Sealed::of(place.top, git, tree, head, commit);
+    let mut sealed = Sealed::of(place.top, git, tree, key, head, commit);
     sealed.give(git_dir.write(git)?);
+    sealed.look_at_config(git)?;
     let mut built = BuiltTree {
         mirrors: vec![key.clone()],
         ..BuiltTree::default()
@@ -192,18 +193,10 @@ fn build_all(
     };
     let snapshot = store.snapshot_at(commit, None, false).map_err(failed())?;
     let entries = entries_of(inner, &snapshot, place.budget)?;
-    let indexed = entries.iter().map(|entry| {
-        (
-            entry.path.as_slice(),
-            entry.mode as u32,
-            entry.id.as_bytes(),
-        )
-    });
-    sealed.index = Some(digest_of(indexed));
-    built.sealed.push(sealed);
     let index = git.join("index");
     if spec.files == Files::Elsewhere {
-        write_index(&index, tree, &entries, Trust::Nothing)?;
+        sealed.index = Some(write_index(&index, tree, &entries, Trust::Nothing)?);
+        built.sealed.push(sealed);
         return Ok(built);
     }
     let mut sizes = Vec::with_capacity(entries.len());
@@ -239,11 +232,15 @@ fn build_all(
         budget: place.budget,
     };
     let filled = large_files.fill_in(&entries, call)?;
-    write_index(&index, tree, &entries, Trust::Files)?;
+    sealed.index = Some(write_index(&index, tree, &entries, Trust::Files)?);
+    // Before those of its submodules.
+    built.sealed.push(sealed);
     built.bytes = filled.bytes + bytes_of(tree, &entries);
     built.notes.extend(filled.note());
     built.pointers_left = filled.left;
     submodules::add(inner, spec, place, &entries, &mut built, call)?;
+    // Submodules are named in it.
+    built.sealed[0].look_at_config(git)?;
     Ok(built)
 }
 

@@ -179,14 +179,8 @@ fn of_repository(
         (mirrored, is_intact)
     });
     let mut mirrored = mirrored?;
-    // Both have the same files of objects: what was written into one in the copy is in the mirror too.
-    let objects = inner.root.mirror(&upstream.key).join("objects");
-    let contradicts = || {
-        let seal = old_id.as_ref().and_then(|id| Seal::read(&manifests, id));
-        seal.is_some_and(|seal| seal.contradicts(&objects))
-    };
-    if !is_intact && contradicts() {
-        mirrored = mirror::rebuild(inner, upstream, call)?;
+    if !is_intact && let Some(newest) = mend_mirrors(inner, record, upstream, call)? {
+        mirrored = newest;
     }
     note_remote(record, &mirrored);
     let manner = inner.manner();
@@ -271,6 +265,40 @@ fn of_repository(
     Ok(())
 }
 
+/// Fetches mirrors again into whose files of objects somebody wrote by way of the entry's copy, those of its submodules too.
+/// Returns the new record of `upstream`'s, if it was one of them.
+fn mend_mirrors(
+    inner: &Inner,
+    record: &EntryRecord,
+    upstream: &Upstream,
+    call: &CallOptions<'_>,
+) -> Result<Option<MirrorRecord>, CacheError> {
+    let tree = record.kept.tree.as_ref();
+    let seal = tree.and_then(|tree| Seal::read(&inner.root.own("manifests"), &tree.id));
+    let mut own = None;
+    for key in seal.iter().flat_map(|seal| seal.contradicted(&inner.root)) {
+        if key == upstream.key {
+            own = Some(mirror::rebuild(inner, upstream, call)?);
+            continue;
+        }
+        let _using = inner.using(key, call)?;
+        let Some(known) = inner.index.mirror(key)? else {
+            continue;
+        };
+        let source = Source::parse(&known.url, &inner.root).ok();
+        let found = source.as_ref().and_then(Source::upstream);
+        if let Some(found) = found.filter(|found| found.key == key) {
+            let module = Upstream {
+                // As when it was made: its URL is an author's.
+                is_foreign: !found.url.is_same_server(&upstream.url),
+                ..found.clone()
+            };
+            mirror::rebuild(inner, &module, call)?;
+        }
+    }
+    Ok(own)
+}
+
 /// A directory, with the history of its repository if it is a working copy.
 fn of_folder(
     inner: &Inner,
@@ -282,13 +310,24 @@ fn of_folder(
 ) -> Result<(), CacheError> {
     let asked = Moment::now();
     let mut notes = Vec::new();
+    let (place, manifests) = (inner.root.tree(&record.name), inner.root.own("manifests"));
     let mut mirrored = None;
+    let mut is_intact = false;
     let mut using = None;
     if let Some(upstream) = git {
         using = Some(inner.using(&upstream.key, call)?);
         record.kept.mirror = Some(upstream.key.clone());
         match mirror::update(inner, upstream, arrived, call) {
-            Ok(found) => mirrored = Some((upstream, found)),
+            Ok(found) => {
+                let seal = record.kept.tree.as_ref();
+                let seal = seal.and_then(|tree| Seal::read(&manifests, &tree.id));
+                is_intact = seal.is_some_and(|seal| seal.holds(&place, Files::Elsewhere));
+                let newest = match is_intact {
+                    true => None,
+                    false => mend_mirrors(inner, record, upstream, call)?,
+                };
+                mirrored = Some((upstream, newest.unwrap_or(found)));
+            }
             Err(CacheError::Remote(error)) if error.is_shallow() => {
                 record.kept.mirror = None;
                 notes.push("its history is cut off, and was left out".to_owned());
@@ -324,7 +363,6 @@ fn of_folder(
     let listing = copy.list(call)?;
     let manner = format!("{} {gitignore} {:?}", inner.manner(), ignore.patterns);
     let before = good_tree(inner, record, &manner).cloned();
-    let manifests = inner.root.own("manifests");
     let manifest = before
         .as_ref()
         .and_then(|tree| read_manifest(&manifests, &tree.id));
@@ -337,13 +375,10 @@ fn of_folder(
     if let (Some(before), Some(manifest)) = (&before, &manifest)
         && (&before.commit, &before.branch) == (&commit, &branch)
         && listing.is_unchanged(manifest)
-        && manifest.is_complete(&inner.root.tree(&record.name))
+        && manifest.is_complete(&place)
         && match &mirrored {
             Some((upstream, mirrored)) => {
-                let seal = Seal::read(&manifests, &before.id);
-                seal.is_some_and(|seal| {
-                    seal.holds(&inner.root.tree(&record.name), Files::Elsewhere)
-                }) && shows_refs(inner, record, upstream, mirrored, call)?
+                is_intact && shows_refs(inner, record, upstream, mirrored, call)?
             }
             None => true,
         }
@@ -366,7 +401,6 @@ fn of_folder(
             BuiltTree::default()
         }
     };
-    let place = inner.root.tree(&record.name);
     let before = manifest.as_ref().map(|manifest| Before {
         tree: &place,
         manifest,

@@ -1,12 +1,15 @@
 //! What became of a copy between two refreshes: one that is not what was published any more is made anew.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
+use std::sync::Arc;
 
 use packhouse_client::cache::{Cache, CacheStatus, CallOptions};
 
 use super::remotes::submodules::nested;
+use super::remotes::{WithLfs, with_pointers};
 use super::{add, check_tree, files, open, path_of};
 use crate::git::{Git, init};
 use crate::world::World;
@@ -38,6 +41,23 @@ fn is_made_anew(cache: &Cache, name: &str, inside: &[&str], changes: &[Change<'_
     let before = number();
     cache.refresh(name, &call).unwrap();
     assert_eq!(number(), before, "nothing became of it");
+}
+
+/// Cuts off all files of objects, which the mirror has too.
+fn cut_off(objects: &Path) {
+    let mut folders = vec![objects.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
+            let file = fs::File::options().write(true).open(&path).unwrap();
+            file.set_len(10).unwrap();
+        }
+    }
 }
 
 fn a_repository(world: &World) -> String {
@@ -84,19 +104,7 @@ fn a_git_folder_that_lost_something_is_made_anew() {
             }),
             // The mirror has the same files.
             ("all of them cut off", &|copy| {
-                let mut folders = vec![copy.join(".git/objects")];
-                while let Some(folder) = folders.pop() {
-                    for entry in fs::read_dir(folder).unwrap() {
-                        let path = entry.unwrap().path();
-                        if path.is_dir() {
-                            folders.push(path);
-                            continue;
-                        }
-                        fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
-                        let file = fs::File::options().write(true).open(&path).unwrap();
-                        file.set_len(10).unwrap();
-                    }
-                }
+                cut_off(&copy.join(".git/objects"))
             }),
             ("HEAD", &|copy| {
                 fs::remove_file(copy.join(".git/HEAD")).unwrap()
@@ -107,8 +115,36 @@ fn a_git_folder_that_lost_something_is_made_anew() {
             ("packed refs", &|copy| {
                 fs::remove_file(copy.join(".git/packed-refs")).unwrap()
             }),
+            ("emptied HEAD", &|copy| {
+                fs::write(copy.join(".git/HEAD"), "").unwrap()
+            }),
             ("configuration", &|copy| {
                 fs::remove_file(copy.join(".git/config")).unwrap()
+            }),
+            ("emptied configuration", &|copy| {
+                fs::write(copy.join(".git/config"), "").unwrap();
+            }),
+            ("broken configuration", &|copy| {
+                let mut file = fs::File::options()
+                    .append(true)
+                    .open(copy.join(".git/config"))
+                    .unwrap();
+                file.write_all(b"[broken\n").unwrap();
+            }),
+            ("another remote", &|copy| {
+                Git::at(copy).run(&["remote", "set-url", "origin", "elsewhere"]);
+            }),
+            ("files elsewhere", &|copy| {
+                Git::at(copy).run(&["config", "core.worktree", "/nowhere"]);
+            }),
+            ("default branch of the remote", &|copy| {
+                fs::write(copy.join(".git/refs/remotes/origin/HEAD"), "").unwrap();
+            }),
+            ("objects elsewhere", &|copy| {
+                fs::write(copy.join(".git/objects/info/alternates"), "/nowhere\n").unwrap();
+            }),
+            ("replaced commit", &|copy| {
+                Git::at(copy).run(&["replace", "HEAD", "HEAD~1"]);
             }),
             ("index", &|copy| {
                 fs::remove_file(copy.join(".git/index")).unwrap()
@@ -217,6 +253,15 @@ fn changes_in_submodules_of_a_copy_are_noticed() {
                 let modules = copy.join(".git/modules/the/lib/modules/in");
                 fs::remove_dir_all(modules.join("objects")).unwrap();
             }),
+            ("objects cut off", &|copy| {
+                cut_off(&copy.join(".git/modules/the/lib/modules/in/objects"));
+            }),
+            ("configuration", &|copy| {
+                fs::write(copy.join(".git/modules/the/lib/config"), "").unwrap();
+            }),
+            ("which they are", &|copy| {
+                Git::at(copy).run(&["config", "--remove-section", "submodule.the/lib"]);
+            }),
             ("all of them", &|copy| {
                 fs::remove_dir_all(copy.join(".git/modules")).unwrap();
             }),
@@ -242,11 +287,39 @@ fn a_working_copy_of_this_machine_is_made_anew_too() {
             ("objects", &|copy| {
                 fs::remove_dir_all(copy.join(".git/objects")).unwrap();
             }),
+            ("objects cut off", &|copy| {
+                cut_off(&copy.join(".git/objects"))
+            }),
+            ("configuration", &|copy| {
+                fs::write(copy.join(".git/config"), "").unwrap();
+            }),
             ("commit", &|copy| {
                 Git::at(copy).run(&["commit", "-q", "--allow-empty", "-m", "mine"]);
             }),
         ],
     );
+}
+
+/// Index and files agree, with other content than was published.
+#[test]
+fn files_that_git_wrote_in_another_way_are_made_anew() {
+    let mut world = World::new();
+    with_pointers(&world, &[b"the content"]);
+    let site = Arc::new(WithLfs::new(&world, b"the content"));
+    let url = format!("{}big.git", world.serve(site));
+    let cache = open(&world);
+    add(&cache, &url);
+    add(&cache, &a_repository(&world));
+    let again = |settings: &'static [&'static str], path: &'static str| {
+        move |copy: &Path| {
+            fs::remove_file(copy.join(path)).unwrap();
+            Git::at(copy).run(&[settings, &["checkout", "-q", "--", path]].concat());
+            Git::at(copy).run(&["status"]);
+        }
+    };
+    is_made_anew(&cache, "big", &[""], &[("a pointer", &again(&[], "0.bin"))]);
+    let ends = again(&["-c", "core.autocrlf=true"], "file");
+    is_made_anew(&cache, "source", &[""], &[("ends of lines", &ends)]);
 }
 
 /// What is beside that which was published changes nothing of it.
