@@ -326,12 +326,16 @@ impl Cache {
         name: Option<&EntryName>,
     ) -> Result<EntryRecord, CacheError> {
         if let Some(name) = name {
-            return self
-                .reserve_name(source, name)?
-                .map_err(|taken| CacheError::NameTaken {
-                    name: name.to_string(),
-                    source_url: taken,
-                });
+            return self.reserve_name(source, name)?.map_err(|taken| {
+                match Source::parse(&taken, &self.inner.root) {
+                    // Whoever names both means that entry.
+                    Ok(now) if now.key == source.key => now.instead_of(&taken),
+                    _ => CacheError::NameTaken {
+                        name: name.to_string(),
+                        source_url: taken,
+                    },
+                }
+            });
         }
         let mut of_source = self.inner.index.entries_of(&source.key)?;
         if !of_source.is_empty() {

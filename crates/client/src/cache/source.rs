@@ -76,15 +76,18 @@ impl Source {
         let source = Source::parse(text, root)?;
         match source.key == record.source_key {
             true => Ok(source),
-            false => Err(invalid(
-                text,
-                format!(
-                    "it leads to '{}' now, as where a symbolic link took its place, and that is another source: add that one, \
-                     or put back what was there",
-                    source.shown
-                ),
-            )),
+            false => Err(source.instead_of(text)),
         }
+    }
+
+    /// Says that this is where the source of an entry leads, which was another one.
+    pub(super) fn instead_of(&self, text: &str) -> CacheError {
+        let reason = format!(
+            "it leads to '{}' now, as where a symbolic link took its place, and that is another source: add that one, or \
+             put back what was there",
+            self.shown
+        );
+        invalid(text, reason)
     }
 
     fn read(text: &str) -> Result<Source, CacheError> {

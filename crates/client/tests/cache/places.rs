@@ -129,6 +129,8 @@ fn a_directory_whose_place_a_link_took_is_another_source() {
         fs::rename(&place, &moved).unwrap();
         symlink(&moved, &place).unwrap();
         let told = cache.refresh(name, &call).unwrap_err().to_string();
+        let by_name = cache.add(source, Some(name), &call).unwrap_err();
+        assert_eq!(by_name.to_string(), told);
         let says = |what: &str| told.contains(what);
         assert!(says("Invalid source") && says("symbolic link"), "{told}");
         assert!(says(moved.to_str().unwrap()), "{told}");
