@@ -138,6 +138,20 @@ def test_an_entry_that_is_older_than_the_timeout_is_stale(manager, remote):
     assert [found.status for found in manager.list_cache_entries()] == ["fresh"]
 
 
+def test_a_folder_in_the_place_of_an_entry_is_handed_out_to_nobody(manager, remote):
+    entry = good(manager.cache_repository(remote.url))
+    shutil.rmtree(entry.cache_path)
+    entry.cache_path.mkdir()
+    (entry.cache_path / "theirs").write_text("theirs")
+    refused = manager.get_cached_repository("repo")
+    assert isinstance(refused, Exception) and "was not made by this cache" in str(refused)
+    assert str(entry.cache_path) in str(refused)
+    assert manager.config.get_entry("repo").status == "missing"
+    assert good(manager.get_cache_entry_details("repo"))["exists"] is False
+    assert isinstance(manager.refresh_cache_entry("repo"), Exception)
+    assert (entry.cache_path / "theirs").read_text() == "theirs"
+
+
 def test_an_entry_whose_files_are_gone_is_missing(manager, remote):
     entry = good(manager.cache_repository(remote.url))
     shutil.rmtree(entry.cache_path)

@@ -120,6 +120,8 @@ class GitCacheManager(Pieces):
                 if not entry.cache_path.is_dir():
                     entry.status = CacheStatus.MISSING
                     return CacheError(f"Cache path does not exist: {entry.cache_path}")
+                # Somebody's own folder may be there: the entry is missing then too.
+                self._known()
                 return error
 
         return self._valued(get)
@@ -284,7 +286,7 @@ class GitCacheManager(Pieces):
         return entry
 
     def _details(self, entry: GitCacheEntry, found: Dict[str, Any]) -> Dict[str, Any]:
-        exists = entry.cache_path.is_dir()
+        exists = bool(found.get("exists", entry.cache_path.is_dir()))
         size = entry.size_bytes
         details: Dict[str, Any] = {
             "name": entry.name,
