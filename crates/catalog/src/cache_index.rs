@@ -8,19 +8,22 @@
 //!   inherit a connection;
 //! - an entry's name is one whatever its case, so that no file system mixes two of them up;
 //! - entries that come, change and go are durable when their call returns; notes of when something was used or asked,
-//!   and mirrors, may be lost when power fails, never the file.
+//!   and mirrors, may be lost when power fails, never the file;
+//! - reading needs no room on the disk.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteRow, SqliteSynchronous,
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteLockingMode, SqliteRow,
+    SqliteSynchronous,
 };
 use sqlx::{Connection, Row, Sqlite, Transaction};
 
 use crate::CatalogError;
 use crate::dialect::is_busy;
+use crate::storage_full::is_storage_full;
 
 /// How long a call waits for another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -342,12 +345,32 @@ impl CacheIndex {
             .synchronous(synchronous)
             .busy_timeout(BUSY_TIMEOUT);
         let started = Instant::now();
+        let mut locking = SqliteLockingMode::Normal;
         loop {
+            let options = match locking {
+                SqliteLockingMode::Normal => options.clone(),
+                // Two that want the file alone would wait for each other: each gives it up at once and comes again.
+                SqliteLockingMode::Exclusive => options
+                    .clone()
+                    .locking_mode(locking)
+                    .busy_timeout(Duration::ZERO),
+            };
             match SqliteConnection::connect_with(&options).await {
                 Ok(conn) => return Ok(conn),
-                // SQLite does not wait for the lock it needs to make a new file a WAL one.
+                // SQLite does not wait for the lock it needs to make a new file a WAL one, or to have a file alone.
                 Err(error) if is_busy(&error) && started.elapsed() < BUSY_TIMEOUT => {
-                    std::thread::sleep(Duration::from_millis(5));
+                    let is_alone = matches!(locking, SqliteLockingMode::Exclusive);
+                    let jitter = started.elapsed().subsec_nanos() % 16;
+                    let pause_ms = if is_alone { 1 + u64::from(jitter) } else { 5 };
+                    locking = SqliteLockingMode::Normal;
+                    std::thread::sleep(Duration::from_millis(pause_ms));
+                }
+                // There is no room for the index of the log that processes share. Who has the file alone keeps that in
+                // memory.
+                Err(error)
+                    if matches!(locking, SqliteLockingMode::Normal) && is_storage_full(&error) =>
+                {
+                    locking = SqliteLockingMode::Exclusive;
                 }
                 Err(error) => return Err(self.unopened(error)),
             }

@@ -46,6 +46,15 @@ impl SmallDisk {
         file.set_len(filled - left).expect("a file can shrink");
     }
 
+    /// Takes what room came free since it was filled.
+    pub fn fill_up(&self) {
+        let mut file = File::options()
+            .append(true)
+            .open(self.filler())
+            .expect("the disk was filled");
+        while file.write_all(&[1; 512]).is_ok() {}
+    }
+
     /// Gives the room back.
     pub fn make_room(&self) {
         fs::remove_file(self.filler()).expect("the disk was filled");

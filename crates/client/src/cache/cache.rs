@@ -197,7 +197,9 @@ impl Cache {
         let lock = self.inner.root.lock("entry", &name.lock_key());
         let _lock = FileLock::take(&lock, Sharing::Exclusive, call)?;
         let record = self.record(name.as_str())?;
-        match publish::remove(&self.inner, &record)? {
+        let removed = publish::remove(&self.inner, &record)?;
+        self.inner.index.reserve.put_by();
+        match removed {
             true => Ok(()),
             false => Err(CacheError::InUse {
                 name: name.to_string(),

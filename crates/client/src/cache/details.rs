@@ -71,7 +71,11 @@ fn ask(
         summary: head.summary.clone(),
         checked_at: head.asked.timestamp(),
     };
-    keep(inner, record, head)?;
+    match keep(inner, record, head) {
+        // It is told all the same, and asked again the next time.
+        Err(CacheError::NoSpace { .. }) => {}
+        kept => kept?,
+    }
     Ok(Some(Ok(upstream)))
 }
 

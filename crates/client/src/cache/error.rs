@@ -102,7 +102,10 @@ pub enum CacheError {
         max_bytes: u64,
     },
     /// The disk is full.
-    #[error("no space left on the disk of '{}'; nothing was changed", path.display())]
+    #[error(
+        "no space left on the disk of '{}'; nothing was changed; make room there, or remove entries of the cache",
+        path.display()
+    )]
     NoSpace {
         /// What was being written.
         path: PathBuf,
@@ -124,7 +127,7 @@ pub enum CacheError {
     Store(Arc<StoreError>),
     /// The catalog of entries could not be read or written.
     #[error("the catalog of the cache failed: {}", with_reasons(.0))]
-    Catalog(#[from] CatalogError),
+    Catalog(CatalogError),
     /// A file could not be read or written.
     #[error("{}: {source}", path.display())]
     File {

@@ -9,6 +9,7 @@ use reqwest::Url;
 use super::flight::Flights;
 use super::lock::{FileLock, Sharing};
 use super::record::{EntryRecord, Index, Known};
+use super::reserve::Reserve;
 use super::root::Root;
 use super::settings::Settings;
 use super::source::{Source, Upstream};
@@ -48,7 +49,8 @@ impl Inner {
         let settings = Settings::of(&config)?;
         config.submodules = settings.submodules.unwrap_or(config.submodules);
         let root = Root::open(&config.root)?;
-        let index = Index::open(&root.index())?;
+        let index = Index::open(&root.index(), Reserve::at(root.own("reserve")))?;
+        index.reserve.put_by();
         Ok(Inner {
             root,
             index,

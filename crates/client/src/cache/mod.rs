@@ -44,6 +44,7 @@ mod name;
 mod progress;
 mod publish;
 mod record;
+mod reserve;
 mod room;
 mod root;
 mod seal;

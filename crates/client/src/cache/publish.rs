@@ -11,7 +11,7 @@
 //! looks which of the two trees is there.
 
 use std::fs;
-use std::io::{self, ErrorKind};
+use std::io;
 use std::path::Path;
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -142,11 +142,11 @@ fn remove_with(
     }
     let place = inner.root.tree(&record.name);
     let staging = match tree_at(inner, record) {
-        Found::Tree(_) => Some(take_away(inner, &place)?),
+        Found::Tree(_) => Staging::take(&inner.root, &place)?,
         // Whoever put something else there may still want it.
         Found::Nothing | Found::Unknown => None,
     };
-    inner.index.remove(&record.name)?;
+    let staging = forget(staging, || inner.index.remove(&record.name))?.1;
     for tree in record.kept.tree.iter().chain(&record.kept.next) {
         forget_manifest(inner, tree);
     }
@@ -159,22 +159,24 @@ fn remove_with(
 /// Removes a checkout with its files.
 pub(super) fn remove_checkout(inner: &Inner, id: &str) -> Result<bool, CacheError> {
     let place = inner.root.own("checkouts").join(id);
-    let staging = match fs::symlink_metadata(&place).is_ok() {
-        true => Some(take_away(inner, &place)?),
-        false => None,
-    };
-    let removed = inner.index.remove_checkout(id)?;
+    let staging = Staging::take(&inner.root, &place)?;
+    let was_there = staging.is_some();
+    let (removed, staging) = forget(staging, || inner.index.remove_checkout(id))?;
     drop(staging);
-    Ok(removed)
+    Ok(removed || was_there)
 }
 
-/// Moves what is at a place to where it is removed.
-fn take_away(inner: &Inner, place: &Path) -> Result<Staging, CacheError> {
-    let staging = Staging::new(&inner.root)?;
-    match fs::rename(place, staging.tree()) {
-        Ok(()) => Ok(staging),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(staging),
-        Err(error) => Err(CacheError::file(place)(error)),
+/// Takes out of the catalog what was taken away. Where the disk is too full even for that, the files go first.
+fn forget(
+    taken: Option<Staging>,
+    remove: impl Fn() -> Result<bool, CacheError>,
+) -> Result<(bool, Option<Staging>), CacheError> {
+    match remove() {
+        Err(CacheError::NoSpace { .. }) if taken.is_some() => {
+            drop(taken);
+            Ok((remove()?, None))
+        }
+        removed => Ok((removed?, taken)),
     }
 }
 

@@ -2,12 +2,13 @@
 
 use std::future::Future;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use packhouse_catalog::{
-    CacheContents, CacheEntryRow, CacheIndex, CacheItemRow, CacheItems, CacheOverview, CatalogError,
+    CacheContents, CacheEntryRow, CacheIndex, CacheItemRow, CacheItems, CacheOverview,
+    CatalogError, is_storage_full,
 };
 use packhouse_object::ForkPause;
 use serde::de::{DeserializeOwned, Error};
@@ -15,6 +16,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::moment::Moment;
 use super::name::EntryName;
+use super::reserve::Reserve;
 use super::{CacheError, CacheType};
 use crate::remote::ServerMemory;
 
@@ -251,11 +253,37 @@ pub(super) struct Known {
 
 /// The catalog of one cache. Each call opens it anew, and no fork of this process comes in between.
 #[derive(Clone, Debug)]
-pub(super) struct Index(CacheIndex);
+pub(super) struct Index {
+    catalog: CacheIndex,
+    path: PathBuf,
+    pub(super) reserve: Reserve,
+}
 
 impl Index {
-    pub(super) fn open(path: &Path) -> Result<Index, CacheError> {
-        wait(CacheIndex::open(path)).map(Index)
+    pub(super) fn open(path: &Path, reserve: Reserve) -> Result<Index, CacheError> {
+        Ok(Index {
+            catalog: wait(path, CacheIndex::open(path))?,
+            path: path.to_owned(),
+            reserve,
+        })
+    }
+
+    fn wait<T>(
+        &self,
+        call: impl Future<Output = Result<T, CatalogError>>,
+    ) -> Result<T, CacheError> {
+        wait(&self.path, call)
+    }
+
+    /// As [`Index::wait`], for what makes room: on a full disk it takes the room that was put by.
+    fn wait_for_removal<T, F: Future<Output = Result<T, CatalogError>>>(
+        &self,
+        call: impl Fn() -> F,
+    ) -> Result<T, CacheError> {
+        match self.wait(call()) {
+            Err(CacheError::NoSpace { .. }) if self.reserve.give() => self.wait(call()),
+            done => done,
+        }
     }
 
     pub(super) fn contents(&self) -> Result<Contents, CacheError> {
@@ -263,7 +291,7 @@ impl Index {
             entries,
             mirrors,
             checkouts,
-        } = wait(self.0.contents())?;
+        } = self.wait(self.catalog.contents())?;
         Ok(Contents {
             entries: entries
                 .into_iter()
@@ -281,7 +309,7 @@ impl Index {
             changes,
             entries,
             bytes,
-        } = wait(self.0.overview(changes))?;
+        } = self.wait(self.catalog.overview(changes))?;
         let entries = match (entries, known) {
             (None, Some(known)) => known.entries.clone(),
             (entries, _) => {
@@ -295,24 +323,24 @@ impl Index {
 
     /// What everything takes.
     pub(super) fn bytes(&self) -> Result<u64, CacheError> {
-        let bytes = wait(self.0.bytes())?;
+        let bytes = self.wait(self.catalog.bytes())?;
         Ok(u64::try_from(bytes).unwrap_or(0))
     }
 
     pub(super) fn entry(&self, name: &EntryName) -> Result<Option<EntryRecord>, CacheError> {
-        let found = wait(self.0.entry(name.as_str()))?;
+        let found = self.wait(self.catalog.entry(name.as_str()))?;
         found.map(EntryRecord::of).transpose()
     }
 
     /// The entries of a source, the oldest first.
     pub(super) fn entries_of(&self, source_key: &str) -> Result<Vec<EntryRecord>, CacheError> {
-        let found = wait(self.0.entries_of(source_key))?;
+        let found = self.wait(self.catalog.entries_of(source_key))?;
         found.into_iter().map(EntryRecord::of).collect()
     }
 
     /// `false`: the name is taken.
     pub(super) fn insert(&self, entry: &EntryRecord) -> Result<bool, CacheError> {
-        wait(self.0.insert_entry(&entry.row()))
+        self.wait(self.catalog.insert_entry(&entry.row()))
     }
 
     /// An error if the entry was removed.
@@ -326,7 +354,7 @@ impl Index {
     }
 
     fn write(&self, entry: &EntryRecord, durable: bool) -> Result<(), CacheError> {
-        match wait(self.0.update_entry(&entry.row(), durable))? {
+        match self.wait(self.catalog.update_entry(&entry.row(), durable))? {
             true => Ok(()),
             false => Err(CacheError::NotFound {
                 name: entry.name.to_string(),
@@ -334,16 +362,20 @@ impl Index {
         }
     }
 
+    /// Notes that an entry was used. Who reads one may go on where there is no room for that.
     pub(super) fn touch(&self, name: &EntryName, accessed_ms: i64) -> Result<(), CacheError> {
-        wait(self.0.touch_entry(name.as_str(), accessed_ms))
+        match self.wait(self.catalog.touch_entry(name.as_str(), accessed_ms)) {
+            Err(CacheError::NoSpace { .. }) => Ok(()),
+            noted => noted,
+        }
     }
 
     pub(super) fn remove(&self, name: &EntryName) -> Result<bool, CacheError> {
-        wait(self.0.remove_entry(name.as_str()))
+        self.wait_for_removal(|| self.catalog.remove_entry(name.as_str()))
     }
 
     pub(super) fn mirror(&self, key: &str) -> Result<Option<MirrorRecord>, CacheError> {
-        let found = wait(self.0.item(CacheItems::Mirrors, key))?;
+        let found = self.wait(self.catalog.item(CacheItems::Mirrors, key))?;
         found.map(|row| parsed(&row.record)).transpose()
     }
 
@@ -352,7 +384,7 @@ impl Index {
     }
 
     pub(super) fn remove_mirror(&self, key: &str) -> Result<bool, CacheError> {
-        wait(self.0.remove_item(CacheItems::Mirrors, key))
+        self.wait_for_removal(|| self.catalog.remove_item(CacheItems::Mirrors, key))
     }
 
     pub(super) fn put_checkout(&self, id: &str, record: &CheckoutRecord) -> Result<(), CacheError> {
@@ -360,7 +392,7 @@ impl Index {
     }
 
     pub(super) fn remove_checkout(&self, id: &str) -> Result<bool, CacheError> {
-        wait(self.0.remove_item(CacheItems::Checkouts, id))
+        self.wait_for_removal(|| self.catalog.remove_item(CacheItems::Checkouts, id))
     }
 
     fn put(
@@ -375,7 +407,7 @@ impl Index {
             bytes: signed(bytes),
             record: serde_json::to_string(record).unwrap_or_default(),
         };
-        wait(self.0.put_item(items, &row))
+        self.wait(self.catalog.put_item(items, &row))
     }
 }
 
@@ -389,9 +421,17 @@ fn items<T: DeserializeOwned>(rows: Vec<CacheItemRow>) -> Result<Vec<(String, T)
 
 /// Waits for a call of the catalog. A process that is forked off meanwhile would take SQLite's open files and locks for
 /// its own.
-fn wait<T>(call: impl Future<Output = Result<T, CatalogError>>) -> Result<T, CacheError> {
+fn wait<T>(
+    path: &Path,
+    call: impl Future<Output = Result<T, CatalogError>>,
+) -> Result<T, CacheError> {
     let _no_forks = ForkPause::hold();
-    Ok(futures::executor::block_on(call)?)
+    futures::executor::block_on(call).map_err(|error| match is_storage_full(&error) {
+        true => CacheError::NoSpace {
+            path: path.to_owned(),
+        },
+        false => CacheError::Catalog(error),
+    })
 }
 
 #[cfg(test)]

@@ -274,11 +274,7 @@ fn drop_mirror(inner: &Inner, key: &str) -> Result<(), CacheError> {
     if mirrors_of(&contents.entries, &contents).contains(key) || served_mark::is_there(inner, key) {
         return Ok(());
     }
-    let place = inner.root.mirror(key);
-    if fs::symlink_metadata(&place).is_ok() {
-        let staging = Staging::new(&inner.root)?;
-        fs::rename(&place, staging.tree()).map_err(CacheError::file(&place))?;
-    }
+    drop(Staging::take(&inner.root, &inner.root.mirror(key))?);
     inner.index.remove_mirror(key)?;
     Ok(())
 }

@@ -4,6 +4,7 @@
 //! <root>/<name>/                 the working tree of an entry
 //! <root>/.packhouse/             the engine's own, for its owner only:
 //!     index.sqlite3              entries, mirrors, checkouts
+//!     reserve                    room on the disk for removing what is here
 //!     locks/                     files that are locked
 //!     mirrors/<key>.git          bare repositories, one for each canonical URL
 //!     checkouts/<id>/<name>      working trees at a commit

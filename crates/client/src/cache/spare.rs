@@ -13,7 +13,7 @@ use super::CacheError;
 use super::inner::Inner;
 use super::moment::Moment;
 use super::record::{EntryRecord, Identity};
-use super::staging::{Retired, Staging, TREE};
+use super::staging::{Retired, Staging};
 
 /// A spare tree that nobody reads and nobody else has. Dropped, it is removed.
 pub(super) struct Spare {
@@ -114,11 +114,9 @@ pub(super) fn remove(inner: &Inner, entry_id: &str) {
 fn unread(inner: &Inner, place: &Path) -> Option<Spare> {
     // Most entries have none.
     fs::symlink_metadata(place).ok()?;
-    let staging = Staging::new(&inner.root).ok()?;
-    let folder = staging.path().join("spare");
-    fs::rename(place, &folder).ok()?;
+    let staging = Staging::take(&inner.root, place).ok()??;
     Some(Spare {
-        tree: folder.join(TREE),
+        tree: staging.tree(),
         _staging: staging,
     })
 }

@@ -71,6 +71,25 @@ pub(super) struct Staging {
 impl Staging {
     /// A new empty folder.
     pub(super) fn new(root: &Root) -> Result<Staging, CacheError> {
+        let made = Staging::without_folder(root)?;
+        DirBuilder::new()
+            .mode(0o700)
+            .create(&made.folder)
+            .map_err(CacheError::file(&made.folder))?;
+        Ok(made)
+    }
+
+    /// What is at `place`, moved away to be removed; `None` if nothing is there. A full disk has room for that.
+    pub(super) fn take(root: &Root, place: &Path) -> Result<Option<Staging>, CacheError> {
+        let made = Staging::without_folder(root)?;
+        match fs::rename(place, &made.folder) {
+            Ok(()) => Ok(Some(made)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(CacheError::file(place)(error)),
+        }
+    }
+
+    fn without_folder(root: &Root) -> Result<Staging, CacheError> {
         let staging = root.own("staging");
         loop {
             let id = uuid::Uuid::new_v4().simple().to_string();
@@ -82,18 +101,12 @@ impl Staging {
             if !lock.is_at(&lock_path) {
                 continue;
             }
-            let folder = staging.join(&id);
-            let made = Staging {
-                folder,
+            return Ok(Staging {
+                folder: staging.join(&id),
                 lock_path,
                 lock: Some(lock),
                 trash: root.own("trash").join(&id),
-            };
-            DirBuilder::new()
-                .mode(0o700)
-                .create(&made.folder)
-                .map_err(CacheError::file(&made.folder))?;
-            return Ok(made);
+            });
         }
     }
 
@@ -203,6 +216,7 @@ pub(super) fn remove_tree(path: &Path) -> std::io::Result<()> {
             make_writable(path);
             fs::remove_dir_all(path)
         }
+        Err(error) if error.kind() == ErrorKind::NotADirectory => fs::remove_file(path),
         // Somebody else is removing it too.
         Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => fs::remove_dir_all(path),
         Err(error) => Err(error),

@@ -2,6 +2,7 @@
 
 mod basics;
 mod crowds;
+mod full_disk;
 mod hostile;
 mod interrupted;
 mod killed;

@@ -283,7 +283,9 @@ fn failure(error: CacheError) -> CliError {
             "check the URL; a private repository looks the same without credentials"
         }
         CacheError::Full { .. } => "raise --max-size, or remove entries and checkouts",
-        CacheError::NoSpace { .. } => "make room on the disk, then try again",
+        CacheError::NoSpace { .. } => {
+            "make room on the disk, then try again; `packhouse cache remove` and `clear` work on a full one"
+        }
         CacheError::InUse { .. } => "try again when its reader is done",
         CacheError::Cancelled => "nothing half-written was left behind; call it again to go on",
         _ => "a copy that is there already stays as it is; try again later",
