@@ -115,7 +115,7 @@ impl Cache {
     }
 
     fn clear(&self, py: Python<'_>, cancel: &CancelToken) -> PyResult<()> {
-        run_watched(py, cancel, |call| self.0.clear(call))
+        run_watched(py, cancel, |call| self.0.clear(call).map(drop))
     }
 
     fn checkout<'py>(

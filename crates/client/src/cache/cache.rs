@@ -1,11 +1,13 @@
 //! A cache and its calls.
 
+use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::checkout;
 use super::details::details;
 use super::inner::Inner;
-use super::lock::{FileLock, Sharing};
+use super::lock::{FileLock, Sharing, holder};
 use super::moment::Moment;
 use super::name::{EntryName, candidates};
 use super::publish;
@@ -14,13 +16,17 @@ use super::served::Served;
 use super::source::Source;
 use super::staging::sweep;
 use super::state::{Found, count, entry_of, entry_seen, look};
+use super::trash::{self, Of};
 use super::update::{self, bring_up_to_date};
 use super::{
-    CacheConfig, CacheError, CacheStatus, CacheType, CallOptions, Checkout, Details, Entry,
-    Overview, Stats,
+    CacheConfig, CacheError, CacheStatus, CacheType, CallOptions, Checkout, Cleared, Details,
+    Entry, Overview, Stats, room,
 };
 use super::{seal, spare};
 use crate::egress::Egress;
+
+/// So long a removal waits for who is at work on the entry; others may be for as long as a remote lets them wait.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A cache of repositories and directories. Cheap to clone; every clone is the same cache.
 ///
@@ -189,35 +195,47 @@ impl Cache {
         Ok((Overview { entries, stats }, records))
     }
 
-    /// Removes an entry with its checkouts, and the history that no other entry needs.
+    /// Removes an entry with its checkouts, its trees that were replaced, and the history that no other entry needs.
+    ///
+    /// One that somebody has a lease of, or is bringing up to date and not done with in a moment, stays: the error says who.
     pub fn remove(&self, name: &str, call: &CallOptions<'_>) -> Result<(), CacheError> {
-        let name = EntryName::parse(name).map_err(|_| CacheError::NotFound {
-            name: name.to_owned(),
-        })?;
-        let lock = self.inner.root.lock("entry", &name.lock_key());
-        let _lock = FileLock::take(&lock, Sharing::Exclusive, call)?;
-        let record = self.record(name.as_str())?;
-        let removed = publish::remove(&self.inner, &record)?;
-        self.inner.index.reserve.put_by();
-        match removed {
-            true => Ok(()),
-            false => Err(CacheError::InUse {
-                name: name.to_string(),
-            }),
-        }
+        self.remove_until(name, Instant::now() + PATIENCE, call)
     }
 
-    /// Removes all entries. One that is in use stays, and is the error once all others are gone.
-    pub fn clear(&self, call: &CallOptions<'_>) -> Result<(), CacheError> {
+    /// Removes all entries, the replaced trees that nobody reads, and the histories that `packhouse cache serve` keeps.
+    ///
+    /// An entry that is in use stays, and is the error once all else is gone.
+    pub fn clear(&self, call: &CallOptions<'_>) -> Result<Cleared, CacheError> {
+        let mut done = Cleared::default();
         let mut in_use = None;
+        let mut busy = Vec::new();
         for record in self.inner.index.contents()?.entries {
-            match self.remove(record.name.as_str(), call) {
-                Ok(()) | Err(CacheError::NotFound { .. }) => {}
+            match self.remove_until(record.name.as_str(), Instant::now(), call) {
+                Ok(()) => done.removed += 1,
+                Err(CacheError::NotFound { .. }) => {}
+                Err(CacheError::InUse { .. }) => busy.push(record.name),
+                Err(error) => return Err(error),
+            }
+        }
+        // Who waits for one entry lets all others go first.
+        let end = Instant::now() + PATIENCE;
+        for name in busy {
+            match self.remove_until(name.as_str(), end, call) {
+                Ok(()) => done.removed += 1,
+                Err(CacheError::NotFound { .. }) => {}
                 Err(error @ CacheError::InUse { .. }) => in_use = Some(error),
                 Err(error) => return Err(error),
             }
         }
-        in_use.map_or(Ok(()), Err)
+        for key in room::release_served(&self.inner)? {
+            let url = self.inner.index.mirror(&key)?.map(|mirror| mirror.url);
+            let url = url.filter(|url| !url.is_empty()).unwrap_or(key);
+            done.in_use
+                .push(format!("the history of {url}: it is being served"));
+        }
+        done.in_use
+            .extend(trash::empty(&self.inner, Of::All, &|| Ok(false))?);
+        in_use.map_or(Ok(done), Err)
     }
 
     /// Keeps an entry from being removed or evicted, by this process or another, until the lease is dropped.
@@ -267,6 +285,42 @@ impl Cache {
             false => Err(CacheError::NotFound {
                 name: id.to_owned(),
             }),
+        }
+    }
+
+    fn remove_until(
+        &self,
+        name: &str,
+        end: Instant,
+        call: &CallOptions<'_>,
+    ) -> Result<(), CacheError> {
+        let not_found = || CacheError::NotFound {
+            name: name.to_owned(),
+        };
+        let name = EntryName::parse(name).map_err(|_| not_found())?;
+        let root = &self.inner.root;
+        let in_use = |lock: &Path, how: &str| CacheError::InUse {
+            name: name.to_string(),
+            by: match holder(lock) {
+                Some(pid) => format!("process {pid} {how}"),
+                None => format!("another process {how}"),
+            },
+        };
+        let lock = root.lock("entry", &name.lock_key());
+        let Some(_lock) = FileLock::take_until(&lock, Sharing::Exclusive, end, call)? else {
+            // What is not there is nobody's to wait for.
+            self.record(name.as_str())?;
+            return Err(in_use(&lock, "is bringing it up to date"));
+        };
+        let record = self.record(name.as_str())?;
+        let removed = publish::remove(&self.inner, &record)?;
+        self.inner.index.reserve.put_by();
+        match removed {
+            true => Ok(()),
+            false => Err(in_use(
+                &root.lock("lease", &record.kept.id),
+                "has a lease of it",
+            )),
         }
     }
 

@@ -151,7 +151,8 @@ pub struct Stats {
     pub missing_entries: u64,
     /// Those that could not be brought up to date.
     pub error_entries: u64,
-    /// What entries, their histories and checkouts take. A history that several share counts once.
+    /// What entries, their histories and checkouts take, with replaced trees that may still be read and histories that are
+    /// served. A history that several share counts once.
     pub total_size_bytes: u64,
     /// The most that they may.
     pub max_size_bytes: u64,
@@ -171,6 +172,15 @@ impl Stats {
     pub fn is_full(&self) -> bool {
         self.total_size_bytes >= self.max_size_bytes
     }
+}
+
+/// What became of everything in a cache.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cleared {
+    /// How many entries were removed.
+    pub removed: u64,
+    /// What else stays on the disk, and who uses it: replaced trees, and histories that are being served.
+    pub in_use: Vec<String>,
 }
 
 /// A working tree at a commit. It stays until it is removed, or its entry is.

@@ -110,11 +110,13 @@ pub enum CacheError {
         /// What was being written.
         path: PathBuf,
     },
-    /// The entry is in use, by a lease of this process or another.
-    #[error("'{name}' is in use")]
+    /// The entry is in use, by a lease or a call of this process or another.
+    #[error("'{name}' is in use: {by}")]
     InUse {
         /// The entry.
         name: String,
+        /// How, and by which process if that is known.
+        by: String,
     },
     /// A setting makes no sense.
     #[error("{reason}")]

@@ -13,7 +13,7 @@ use super::reserve::Reserve;
 use super::root::Root;
 use super::settings::Settings;
 use super::source::{Source, Upstream};
-use super::{CacheConfig, CacheError, CallOptions, Entry};
+use super::{CacheConfig, CacheError, CallOptions, Entry, trash};
 use crate::credentials::{Credential, CredentialSource};
 use crate::remote::{ExtraHeader, Links, Remote, RemoteOptions};
 
@@ -73,7 +73,12 @@ impl Inner {
         let (known, bytes) = self.index.overview(before.as_ref())?;
         let entries = known.entries.clone();
         *lock() = Some(known);
-        Ok((entries, bytes))
+        Ok((entries, bytes.saturating_add(trash::bytes(&self.root))))
+    }
+
+    /// What everything takes.
+    pub(super) fn bytes(&self) -> Result<u64, CacheError> {
+        Ok(self.index.bytes()?.saturating_add(trash::bytes(&self.root)))
     }
 
     fn process(&self) -> &InProcess {

@@ -7,7 +7,7 @@ use std::fs::{OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use packhouse_object::UnsharedFile;
 use rustix::fs::OFlags;
@@ -78,6 +78,24 @@ impl FileLock {
         }
     }
 
+    /// As [`FileLock::take`], and waits no longer than until `end`.
+    pub(super) fn take_until(
+        path: &Path,
+        sharing: Sharing,
+        end: Instant,
+        call: &CallOptions<'_>,
+    ) -> Result<Option<FileLock>, CacheError> {
+        loop {
+            let taken = FileLock::try_take(path, sharing)?;
+            if taken.is_some() || Instant::now() >= end {
+                return Ok(taken);
+            }
+            call.check()?;
+            call.step(CacheStep::Waiting, 0, None);
+            std::thread::sleep(PAUSES[1]);
+        }
+    }
+
     /// Whether the file at `path` is still the one that is locked.
     pub(super) fn is_at(&self, path: &Path) -> bool {
         use std::os::unix::fs::MetadataExt;
@@ -87,6 +105,22 @@ impl FileLock {
         std::fs::symlink_metadata(path)
             .is_ok_and(|there| (there.dev(), there.ino()) == (mine.dev(), mine.ino()))
     }
+}
+
+/// A process that has a lock on this file, where the system tells it.
+pub(super) fn holder(path: &Path) -> Option<u32> {
+    use std::os::unix::fs::MetadataExt;
+    let inode = std::fs::symlink_metadata(path).ok()?.ino().to_string();
+    let locks = std::fs::read_to_string("/proc/locks").ok()?;
+    // `1: FLOCK  ADVISORY  WRITE 1234 fe:01:5678 0 EOF`. Some file systems show another device there than elsewhere.
+    let of_line = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [_, "FLOCK", _, _, pid, place, ..] = words[..] else {
+            return None;
+        };
+        (place.rsplit(':').next()? == inode).then(|| pid.parse().ok())?
+    };
+    locks.lines().find_map(of_line).filter(|pid| *pid > 0)
 }
 
 fn forked(path: &Path) -> CacheError {
@@ -108,7 +142,10 @@ mod tests {
                 .unwrap()
                 .is_none()
         );
+        let me = cfg!(target_os = "linux").then(std::process::id);
+        assert_eq!(holder(&path), me);
         drop((shared, other));
+        assert_eq!(holder(&path), None);
         let alone = FileLock::try_take(&path, Sharing::Exclusive)
             .unwrap()
             .unwrap();

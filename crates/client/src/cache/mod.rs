@@ -43,6 +43,7 @@ mod moment;
 mod name;
 mod progress;
 mod publish;
+mod readers;
 mod record;
 mod reserve;
 mod room;
@@ -60,12 +61,15 @@ mod submodules;
 mod take_over;
 #[cfg(test)]
 mod test_world;
+mod trash;
 mod tree;
 mod update;
 
 pub use cache::{Cache, Lease};
 pub use config::{CacheConfig, GIT_SETTINGS, IgnoreRules};
-pub use entry::{CacheStatus, CacheType, Checkout, Details, Entry, Overview, Stats, Upstream};
+pub use entry::{
+    CacheStatus, CacheType, Checkout, Cleared, Details, Entry, Overview, Stats, Upstream,
+};
 pub use error::CacheError;
 pub use progress::{CacheProgress, CacheStep, CallOptions, CancelToken};
 pub use served::{CallerKey, Served, ServedCopy};

@@ -25,7 +25,8 @@ use super::record::{EntryRecord, TreeRecord};
 use super::seal::seal_path;
 use super::staging::Staging;
 use super::state::{Found, tree_at};
-use super::{CacheError, room, spare};
+use super::trash::Of;
+use super::{CacheError, room, spare, trash};
 
 /// What becomes of a tree that is replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +58,7 @@ pub(super) fn publish(
         true => {
             let aside = staging.path().join("old");
             if let Err(error) = exchange(&new, &place, &aside) {
-                keep_aside(staging, &aside, &record.kept.id);
+                keep_aside(staging, &aside, record);
                 return Err(error);
             }
         }
@@ -68,7 +69,7 @@ pub(super) fn publish(
         Old::Spare if is_there => spare::keep(inner, record, staging, next.bytes),
         // Somebody may have the entry's lease, however short the time is that others get.
         Old::Read if is_there => {
-            let _ = staging.retire(&Moment::now(), &record.kept.id);
+            let _ = staging.retire(&Moment::now(), &record.kept.id, record.tree_bytes);
         }
         _ => {}
     }
@@ -150,7 +151,10 @@ fn remove_with(
     for tree in record.kept.tree.iter().chain(&record.kept.next) {
         forget_manifest(inner, tree);
     }
-    spare::remove(inner, &record.kept.id);
+    spare::remove_unused(inner, &record.kept.id);
+    // Whoever has it removed wants the room.
+    let of_entry = Of::Entry(&record.kept.id);
+    trash::empty(inner, of_entry, &|| Ok(false))?;
     drop(staging);
     room::drop_mirrors(inner)?;
     Ok(true)
@@ -213,9 +217,9 @@ fn exchange(new: &Path, place: &Path, aside: &Path) -> Result<(), CacheError> {
 }
 
 /// Keeps what could not be put back to its place: with the staging folder the last good copy would be removed.
-fn keep_aside(staging: Staging, aside: &Path, entry_id: &str) {
+fn keep_aside(staging: Staging, aside: &Path, record: &EntryRecord) {
     if fs::symlink_metadata(aside).is_ok() {
-        let _ = staging.retire(&Moment::now(), entry_id);
+        let _ = staging.retire(&Moment::now(), &record.kept.id, record.tree_bytes);
     }
 }
 
@@ -251,7 +255,7 @@ mod tests {
     #[test]
     fn an_old_folder_that_cannot_be_put_back_either_is_not_removed() {
         let world = TestWorld::new();
-        let id = world.record().kept.id;
+        let record = world.record();
         let [there, gone] = ["there", "gone"].map(|name| {
             let staging = Staging::new(&world.inner.root).unwrap();
             let aside = staging.path().join("old");
@@ -261,7 +265,7 @@ mod tests {
             }
             let trash = world.inner.root.own("trash");
             let kept = trash.join(staging.path().file_name().unwrap());
-            keep_aside(staging, &aside, &id);
+            keep_aside(staging, &aside, &record);
             kept.join("old/file").exists()
         });
         assert!(there && !gone);

@@ -302,7 +302,7 @@ impl Index {
         })
     }
 
-    /// The entries, and what everything takes; what did not change since `known` is taken from there.
+    /// The entries, and what everything in it takes; what did not change since `known` is taken from there.
     pub(super) fn overview(&self, known: Option<&Known>) -> Result<(Known, u64), CacheError> {
         let changes = known.map(|known| known.changes);
         let CacheOverview {
@@ -321,7 +321,7 @@ impl Index {
         Ok((Known { changes, entries }, bytes))
     }
 
-    /// What everything takes.
+    /// What everything in it takes.
     pub(super) fn bytes(&self) -> Result<u64, CacheError> {
         let bytes = self.wait(self.catalog.bytes())?;
         Ok(u64::try_from(bytes).unwrap_or(0))

@@ -3,7 +3,9 @@
 //! What always holds:
 //! - sizes are those noted when a tree or mirror was made; nothing is measured again;
 //! - no entry is removed for something that would not fit even then;
-//! - an entry that is leased or has checkouts stays, and so do mirrors that are being read;
+//! - an entry that is leased or has checkouts stays, and so do mirrors that are being read, and replaced trees that somebody
+//!   uses;
+//! - what nobody needs goes first: mirrors without an entry, replaced trees, spare ones;
 //! - mirrors that are served make room for each other, and never cause an entry to go.
 
 use std::collections::BTreeSet;
@@ -18,10 +20,11 @@ use super::record::{Contents, EntryRecord};
 use super::served_mark;
 use super::spare;
 use super::staging::Staging;
-use super::{CacheError, CallOptions};
+use super::trash::Of;
+use super::{CacheError, CallOptions, trash};
 
-/// What everything takes.
-pub(super) fn total_bytes(contents: &Contents) -> u64 {
+/// What everything in the catalog takes.
+fn total_bytes(contents: &Contents) -> u64 {
     let of_entry = |entry: &EntryRecord| entry.tree_bytes.saturating_add(entry.kept.spare_bytes);
     let entries = contents.entries.iter().map(of_entry);
     let mirrors = contents.mirrors.iter().map(|(_, mirror)| mirror.bytes);
@@ -41,7 +44,7 @@ pub(super) fn make_room(
     call: &CallOptions<'_>,
 ) -> Result<(), CacheError> {
     let max_bytes = inner.config.max_bytes;
-    let needed = || Ok::<_, CacheError>(inner.index.bytes()?.saturating_add(more));
+    let needed = || Ok::<_, CacheError>(inner.bytes()?.saturating_add(more));
     let full = |needed_bytes| {
         Err(CacheError::Full {
             name: keep.to_string(),
@@ -52,8 +55,7 @@ pub(super) fn make_room(
     if needed()? <= max_bytes {
         return Ok(());
     }
-    drop_mirrors(inner)?;
-    drop_spares(inner, Some(keep), &needed)?;
+    drop_unneeded(inner, Some(keep), &needed)?;
     if needed()? <= max_bytes {
         return Ok(());
     }
@@ -91,12 +93,11 @@ pub(super) fn make_room(
 /// One for which the entries leave no room is let go of itself: it goes once it is not read any more.
 pub(super) fn make_room_for_mirror(inner: &Inner, key: &str) -> Result<(), CacheError> {
     let max_bytes = inner.config.max_bytes;
-    let needed = || inner.index.bytes();
+    let needed = || inner.bytes();
     if needed()? <= max_bytes {
         return Ok(());
     }
-    drop_mirrors(inner)?;
-    drop_spares(inner, None, &needed)?;
+    drop_unneeded(inner, None, &needed)?;
     if needed()? <= max_bytes {
         return Ok(());
     }
@@ -108,7 +109,8 @@ pub(super) fn make_room_for_mirror(inner: &Inner, key: &str) -> Result<(), Cache
         .iter()
         .filter(|(other, _)| other == key || of_entries.contains(other.as_str()));
     let mirror_bytes: u64 = with_it.map(|(_, mirror)| mirror.bytes).sum();
-    if total_bytes(&contents).saturating_add(mirror_bytes) > max_bytes {
+    let others = total_bytes(&contents).saturating_add(trash::bytes(&inner.root));
+    if others.saturating_add(mirror_bytes) > max_bytes {
         if !is_needed {
             served_mark::unmark(inner, key)?;
         }
@@ -135,7 +137,8 @@ fn stays(inner: &Inner, contents: &Contents, entry: &EntryRecord) -> Result<bool
     Ok(FileLock::try_take(&lease, Sharing::Exclusive)?.is_none())
 }
 
-/// What cannot be made room with: these entries, all checkouts, and the mirrors that they need or that are in use.
+/// What cannot be made room with: these entries, all checkouts, and the mirrors that they need or that are in use; replaced
+/// trees and spare ones, as those that could go have gone.
 fn bytes_that_stay(
     inner: &Inner,
     contents: &Contents,
@@ -144,8 +147,11 @@ fn bytes_that_stay(
     let needed = mirrors_of(staying.iter().copied(), contents);
     let trees = staying.iter().map(|entry| entry.tree_bytes);
     let checkouts = contents.checkouts.iter();
+    let spares = contents.entries.iter().map(|entry| entry.kept.spare_bytes);
     let mut bytes: u64 = trees
         .chain(checkouts.map(|(_, checkout)| checkout.bytes))
+        .chain(spares)
+        .chain([trash::bytes(&inner.root)])
         .sum();
     for (key, mirror) in &contents.mirrors {
         let using = inner.root.lock("use", key);
@@ -192,6 +198,26 @@ fn evict_served(
     Ok(())
 }
 
+/// Removes trees that were replaced and that nobody uses, as far as the cache takes more than it may.
+pub(super) fn trim(inner: &Inner) -> Result<(), CacheError> {
+    let is_enough = || Ok(inner.bytes()? <= inner.config.max_bytes);
+    if !is_enough()? {
+        trash::empty(inner, Of::All, &is_enough)?;
+    }
+    Ok(())
+}
+
+/// Removes what no entry needs and nobody uses, until there is room.
+fn drop_unneeded(
+    inner: &Inner,
+    keep: Option<&EntryName>,
+    needed: &dyn Fn() -> Result<u64, CacheError>,
+) -> Result<(), CacheError> {
+    drop_mirrors(inner)?;
+    trash::empty(inner, Of::All, &|| Ok(needed()? <= inner.config.max_bytes))?;
+    drop_spares(inner, keep, needed)
+}
+
 /// Removes trees that are kept for what the next ones have in common with them, until there is room. That of `keep` is
 /// left to whoever has its lock.
 fn drop_spares(
@@ -212,8 +238,9 @@ fn drop_spares(
         let Some(_lock) = FileLock::try_take(&lock, Sharing::Exclusive)? else {
             continue;
         };
-        if let Some(mut record) = inner.index.entry(&entry.name)? {
-            spare::let_go(inner, &mut record);
+        if let Some(mut record) = inner.index.entry(&entry.name)?
+            && spare::free(inner, &mut record)
+        {
             inner.index.update_times(&record)?;
         }
     }
@@ -231,6 +258,18 @@ fn evict(inner: &Inner, name: &EntryName) -> Result<(), CacheError> {
         publish::evict(inner, &record)?;
     }
     Ok(())
+}
+
+/// Lets go of all mirrors that are served and not being read. Returns the keys of those that are.
+pub(super) fn release_served(inner: &Inner) -> Result<Vec<String>, CacheError> {
+    let mut read = Vec::new();
+    for (_, key) in served_mark::oldest_first(inner) {
+        if !served_mark::release(inner, &key)? && served_mark::is_there(inner, &key) {
+            read.push(key);
+        }
+    }
+    drop_mirrors(inner)?;
+    Ok(read)
 }
 
 /// Removes mirrors that no entry and no checkout needs, and that nobody is using.
@@ -301,7 +340,8 @@ mod tests {
         drop_mirror(&world.inner, &key).unwrap();
         assert!(place.is_dir() && world.inner.index.mirror(&key).unwrap().is_some());
         served_mark::make(&world.inner, &key).unwrap();
-        world.cache.clear(&CallOptions::default()).unwrap();
+        let call = CallOptions::default();
+        world.cache.remove("remote", &call).unwrap();
         drop_mirror(&world.inner, &key).unwrap();
         assert!(place.is_dir());
         assert!(served_mark::release(&world.inner, &key).unwrap());

@@ -12,8 +12,10 @@ use std::path::{Path, PathBuf};
 use super::CacheError;
 use super::inner::Inner;
 use super::moment::Moment;
+use super::readers::Readers;
 use super::record::{EntryRecord, Identity};
-use super::staging::{Retired, Staging};
+use super::staging::Staging;
+use super::trash::{Of, Retired};
 
 /// A spare tree that nobody reads and nobody else has. Dropped, it is removed.
 pub(super) struct Spare {
@@ -57,19 +59,18 @@ pub(super) fn keep(inner: &Inner, record: &mut EntryRecord, staging: Staging, ne
         old.made.is_same_boot(&now) && Identity::of(&staging.tree()) == Some(old.identity)
     });
     let has_room = || {
-        let bytes = inner
-            .index
-            .bytes()
-            .map(|bytes| bytes.saturating_sub(counted));
+        let bytes = inner.bytes().map(|bytes| bytes.saturating_sub(counted));
         bytes.is_ok_and(|bytes| bytes.saturating_add(new_bytes) <= inner.config.max_bytes)
     };
     let id = &record.kept.id;
     if let Some(bytes) = old.map(|old| old.bytes).filter(|_| has_room())
-        && staging.retire_to(&place(inner, id), &now, id).is_ok()
+        && staging
+            .retire_to(&place(inner, id), &now, id, bytes)
+            .is_ok()
     {
         record.kept.spare_bytes = bytes;
     } else {
-        let _ = staging.retire(&now, id);
+        let _ = staging.retire(&now, id, record.tree_bytes);
     }
 }
 
@@ -77,6 +78,18 @@ pub(super) fn keep(inner: &Inner, record: &mut EntryRecord, staging: Staging, ne
 pub(super) fn let_go(inner: &Inner, record: &mut EntryRecord) {
     remove(inner, &record.kept.id);
     record.kept.spare_bytes = 0;
+}
+
+/// Removes an entry's spare tree to make room, unless somebody uses it: then it stays, and `false` says so. Its caller has
+/// the entry's lock.
+pub(super) fn free(inner: &Inner, record: &mut EntryRecord) -> bool {
+    let place = place(inner, &record.kept.id);
+    if is_used(inner, &place, Of::All) {
+        return false;
+    }
+    drop(unread(inner, &place));
+    record.kept.spare_bytes = 0;
+    true
 }
 
 /// Lets go of spare trees whose entries are gone.
@@ -108,6 +121,20 @@ pub(super) fn remove(inner: &Inner, entry_id: &str) {
     } else {
         drop(unread(inner, &place));
     }
+}
+
+/// As [`remove`], before the time of its readers is over, if nobody uses it. Its caller has the entry's lease.
+pub(super) fn remove_unused(inner: &Inner, entry_id: &str) {
+    let place = place(inner, entry_id);
+    match is_used(inner, &place, Of::Entry(entry_id)) {
+        true => remove(inner, entry_id),
+        false => drop(unread(inner, &place)),
+    }
+}
+
+fn is_used(inner: &Inner, place: &Path, of: Of<'_>) -> bool {
+    let used = |retired: Retired| retired.user(place, of, inner, &Readers::look());
+    Retired::read(place).and_then(used).is_some()
 }
 
 /// Moves a spare tree to where it is removed in the end.

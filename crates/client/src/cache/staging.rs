@@ -11,53 +11,14 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
-use super::CacheError;
 use super::lock::{FileLock, Sharing};
 use super::moment::Moment;
-use super::record::id;
 use super::root::Root;
+use super::trash::{Retired, SINCE, SINCE_BYTES};
+use super::{CacheError, trash};
 
-/// When a tree in the trash was put there.
-const SINCE: &str = "since.json";
-/// The room for that.
-const SINCE_BYTES: usize = 512;
 /// The tree in it.
-pub(super) const TREE: &str = "tree";
-
-/// A tree that was replaced.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Retired {
-    since: Moment,
-    /// Whose tree it was.
-    #[serde(deserialize_with = "id")]
-    entry_id: String,
-}
-
-impl Retired {
-    /// What is noted of the tree in a folder.
-    pub(super) fn read(folder: &Path) -> Option<Retired> {
-        serde_json::from_slice(&fs::read(folder.join(SINCE)).ok()?).ok()
-    }
-
-    /// Whether somebody may read it. Nobody reads what was there before the machine was started again.
-    pub(super) fn may_be_read(&self, root: &Root, grace: Duration, now: &Moment) -> bool {
-        let lease = root.lock("lease", &self.entry_id);
-        let is_leased = || {
-            matches!(
-                FileLock::try_take(&lease, Sharing::Exclusive),
-                Ok(None) | Err(_)
-            )
-        };
-        self.is_of_this_boot(now) && (!self.since.is_older_than(grace, now) || is_leased())
-    }
-
-    /// Whether what is in it can be relied on.
-    pub(super) fn is_of_this_boot(&self, now: &Moment) -> bool {
-        self.since.is_same_boot(now)
-    }
-}
+const TREE: &str = "tree";
 
 /// A folder of work under way. Dropped, it is removed with all that is in it.
 #[derive(Debug)]
@@ -129,8 +90,13 @@ impl Staging {
     }
 
     /// Keeps the tree in it for those who still read it, and as long as somebody has the lease of its entry.
-    pub(super) fn retire(&self, now: &Moment, entry_id: &str) -> Result<(), CacheError> {
-        self.retire_to(&self.trash, now, entry_id)
+    pub(super) fn retire(
+        &self,
+        now: &Moment,
+        entry_id: &str,
+        bytes: u64,
+    ) -> Result<(), CacheError> {
+        self.retire_to(&self.trash, now, entry_id, bytes)
     }
 
     /// As [`Staging::retire`], in a folder that is not there yet.
@@ -139,11 +105,13 @@ impl Staging {
         place: &Path,
         now: &Moment,
         entry_id: &str,
+        bytes: u64,
     ) -> Result<(), CacheError> {
         let since = self.folder.join(SINCE);
         let retired = Retired {
             since: now.clone(),
             entry_id: entry_id.to_owned(),
+            bytes,
         };
         let mut text = serde_json::to_vec(&retired).unwrap_or_default();
         text.resize(text.len().max(SINCE_BYTES), b' ');
@@ -193,18 +161,7 @@ pub(super) fn sweep(root: &Root, grace: Duration) {
             let _ = fs::remove_file(&lock_path);
         }
     }
-    let now = Moment::now();
-    for entry in fs::read_dir(root.own("trash"))
-        .into_iter()
-        .flatten()
-        .flatten()
-    {
-        let retired = Retired::read(&entry.path());
-        let keeps = retired.is_some_and(|retired| retired.may_be_read(root, grace, &now));
-        if !keeps {
-            let _ = remove_tree(&entry.path());
-        }
-    }
+    trash::sweep(root, grace);
 }
 
 /// Removes a folder with all that is in it, also folders that nobody may write into. Links are removed, not followed.
@@ -303,7 +260,7 @@ mod tests {
         .unwrap();
         let entry = "0123456789abcdef0123456789abcdef";
         let lease = root.lock("lease", entry);
-        staging.retire(&Moment::now(), entry).unwrap();
+        staging.retire(&Moment::now(), entry, 1).unwrap();
         drop(staging);
         assert!(names(&root.own("staging")).is_empty());
         sweep(&root, LONG);
@@ -327,7 +284,7 @@ mod tests {
         fs::create_dir(staging.tree()).unwrap();
         disk.fill(0);
         let entry = "0123456789abcdef0123456789abcdef";
-        staging.retire(&Moment::now(), entry).unwrap();
+        staging.retire(&Moment::now(), entry, 1).unwrap();
         drop(staging);
         sweep(&root, LONG);
         assert_eq!(names(&root.own("trash")).len(), 1);

@@ -63,6 +63,10 @@ pub(super) fn bring_up_to_date(
                 true => inner.index.update_times(&record)?,
                 false => inner.index.update(&record)?,
             }
+            if record.kept.tree != tree {
+                // The one that was replaced counts from here on. That it stays is no failure.
+                let _ = room::trim(inner);
+            }
             // While nobody else can put another tree there.
             Ok(entry_of(inner, &record, &Moment::now()))
         }
@@ -490,9 +494,9 @@ fn make_room(
     call: &CallOptions<'_>,
 ) -> Result<(), CacheError> {
     let more = next.bytes.saturating_sub(record.tree_bytes);
-    let needed = inner.index.bytes()?.saturating_add(more);
-    if record.kept.spare_bytes > 0 && needed > inner.config.max_bytes {
-        spare::let_go(inner, record);
+    let needed = inner.bytes()?.saturating_add(more);
+    if record.kept.spare_bytes > 0 && needed > inner.config.max_bytes && spare::free(inner, record)
+    {
         inner.index.update_times(record)?;
     }
     room::make_room(inner, &record.name, more, call)

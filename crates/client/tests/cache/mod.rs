@@ -12,6 +12,7 @@ mod refreshes;
 mod remotes;
 mod served;
 mod tampered;
+mod trash;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -11,7 +11,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use packhouse_client::SystemCredentials;
 use packhouse_client::cache::{
-    Cache, CacheConfig, CacheError, CacheStep, CallOptions, CancelToken,
+    Cache, CacheConfig, CacheError, CacheStep, CallOptions, CancelToken, Cleared,
 };
 
 use self::show::{Listed, Made, Numbers, Shown};
@@ -188,13 +188,17 @@ pub(crate) fn run(args: CacheArgs, ui: Ui, log_format: Option<LogFormat>) -> Res
             Ok(())
         }
         CacheCommand::Clear { .. } => {
-            let entries = cache.list().map_err(failure)?.len() as u64;
-            work(ui, "clearing the cache".to_owned(), |call| {
+            let cleared = work(ui, "clearing the cache".to_owned(), |call| {
                 cache.clear(call)
             })?;
-            ui.show(&serde_json::json!({ "removed": entries }), |out| {
-                let what = if entries == 1 { "entry" } else { "entries" };
-                writeln!(out, "removed {entries} {what}")
+            let Cleared { removed, in_use } = &cleared;
+            let shown = serde_json::json!({ "removed": removed, "in_use": in_use });
+            ui.show(&shown, |out| {
+                let what = if *removed == 1 { "entry" } else { "entries" };
+                writeln!(out, "removed {removed} {what}")?;
+                in_use
+                    .iter()
+                    .try_for_each(|what| writeln!(out, "still there: {what}"))
             })
         }
         CacheCommand::Details { name } => {
@@ -286,7 +290,9 @@ fn failure(error: CacheError) -> CliError {
         CacheError::NoSpace { .. } => {
             "make room on the disk, then try again; `packhouse cache remove` and `clear` work on a full one"
         }
-        CacheError::InUse { .. } => "try again when its reader is done",
+        CacheError::InUse { .. } => {
+            "try again when that process is done, or end it; entries that are not in use can be removed meanwhile"
+        }
         CacheError::Cancelled => "nothing half-written was left behind; call it again to go on",
         _ => "a copy that is there already stays as it is; try again later",
     };

@@ -1,0 +1,157 @@
+//! Trees that were replaced, which stay for those who still read them.
+//!
+//! What always holds:
+//! - one stays for the time that was promised (`grace`), and as long as somebody has the lease of its entry;
+//! - what it takes counts in what the cache takes. Where room is needed, or everything is to go, one that nobody uses goes
+//!   before its time: nobody has the lease, and no process is seen in it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::CacheError;
+use super::inner::Inner;
+use super::lock::{FileLock, Sharing, holder};
+use super::moment::Moment;
+use super::readers::{Reader, Readers};
+use super::record::id;
+use super::root::Root;
+use super::staging::{Staging, remove_tree};
+
+/// When a tree in the trash was put there.
+pub(super) const SINCE: &str = "since.json";
+/// The room for that.
+pub(super) const SINCE_BYTES: usize = 512;
+
+/// A tree that was replaced.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Retired {
+    pub(super) since: Moment,
+    /// Whose tree it was.
+    #[serde(deserialize_with = "id")]
+    pub(super) entry_id: String,
+    /// What it takes.
+    #[serde(default)]
+    pub(super) bytes: u64,
+}
+
+impl Retired {
+    /// What is noted of the tree in a folder.
+    pub(super) fn read(folder: &Path) -> Option<Retired> {
+        serde_json::from_slice(&fs::read(folder.join(SINCE)).ok()?).ok()
+    }
+
+    /// Whether somebody may read it. Nobody reads what was there before the machine was started again.
+    pub(super) fn may_be_read(&self, root: &Root, grace: Duration, now: &Moment) -> bool {
+        let is_recent = || !self.since.is_older_than(grace, now);
+        self.is_of_this_boot(now) && (is_recent() || self.is_leased(root))
+    }
+
+    /// Whether what is in it can be relied on.
+    pub(super) fn is_of_this_boot(&self, now: &Moment) -> bool {
+        self.since.is_same_boot(now)
+    }
+
+    /// Who uses the tree in this folder, as far as can be told; `readers` were looked for after it came there.
+    pub(super) fn user(
+        &self,
+        folder: &Path,
+        of: Of<'_>,
+        inner: &Inner,
+        readers: &Readers,
+    ) -> Option<String> {
+        let now = &Moment::now();
+        if !self.is_of_this_boot(now) {
+            return None;
+        }
+        if matches!(of, Of::All) && self.is_leased(&inner.root) {
+            let lease = inner.root.lock("lease", &self.entry_id);
+            return Some(match holder(&lease) {
+                Some(pid) => format!("its entry is leased by process {pid}"),
+                None => "its entry is leased".to_owned(),
+            });
+        }
+        match readers.of(folder) {
+            Reader::Nobody => None,
+            Reader::Process(pid) => Some(format!("process {pid} is in it")),
+            Reader::Unknown => (!self.since.is_older_than(inner.config.grace, now))
+                .then(|| "somebody may still read it".to_owned()),
+        }
+    }
+
+    fn is_leased(&self, root: &Root) -> bool {
+        let lease = root.lock("lease", &self.entry_id);
+        matches!(
+            FileLock::try_take(&lease, Sharing::Exclusive),
+            Ok(None) | Err(_)
+        )
+    }
+}
+
+/// Whose trees are to go.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Of<'a> {
+    All,
+    /// This one's, whose lease the caller has, so that nobody else does.
+    Entry(&'a str),
+}
+
+/// What all of it takes.
+pub(super) fn bytes(root: &Root) -> u64 {
+    let retired = folders(root).filter_map(|folder| Retired::read(&folder));
+    retired.fold(0, |sum, retired| sum.saturating_add(retired.bytes))
+}
+
+/// Removes trees that were replaced longer ago than `grace`.
+pub(super) fn sweep(root: &Root, grace: Duration) {
+    let now = Moment::now();
+    for folder in folders(root) {
+        let retired = Retired::read(&folder);
+        let keeps = retired.is_some_and(|retired| retired.may_be_read(root, grace, &now));
+        if !keeps {
+            let _ = remove_tree(&folder);
+        }
+    }
+}
+
+/// Removes trees that nobody uses, the oldest first, until it `is_enough`. Returns those that are used, and by whom.
+///
+/// One that cannot be removed now is left for another time.
+pub(super) fn empty(
+    inner: &Inner,
+    of: Of<'_>,
+    is_enough: &dyn Fn() -> Result<bool, CacheError>,
+) -> Result<Vec<String>, CacheError> {
+    let mut found: Vec<(PathBuf, Option<Retired>)> = folders(&inner.root)
+        .map(|folder| (folder.clone(), Retired::read(&folder)))
+        .filter(|(_, retired)| match (of, retired) {
+            (Of::Entry(id), retired) => retired.as_ref().is_some_and(|of| of.entry_id == id),
+            (Of::All, _) => true,
+        })
+        .collect();
+    if found.is_empty() {
+        return Ok(Vec::new());
+    }
+    found.sort_by_key(|(_, retired)| retired.as_ref().map_or(0, |retired| retired.since.wall_ms));
+    let readers = Readers::look();
+    let mut used = Vec::new();
+    for (folder, retired) in found {
+        if is_enough()? {
+            break;
+        }
+        let user = retired.and_then(|retired| retired.user(&folder, of, inner, &readers));
+        match user {
+            Some(user) => used.push(format!("{}: {user}", folder.display())),
+            None => drop(Staging::take(&inner.root, &folder)),
+        }
+    }
+    Ok(used)
+}
+
+fn folders(root: &Root) -> impl Iterator<Item = PathBuf> {
+    let folders = fs::read_dir(root.own("trash"));
+    let folders = folders.into_iter().flatten().flatten();
+    folders.map(|folder| folder.path())
+}
