@@ -108,10 +108,23 @@ impl CacheIndex {
         let index = CacheIndex {
             path: path.to_owned(),
         };
-        let mut conn = index.connect().await?;
+        let mut conn = index.connect_with(SqliteSynchronous::Normal, true).await?;
         let opened = index.migrate(&mut conn).await;
         close(conn, opened).await?;
         Ok(index)
+    }
+
+    /// Looks whether the file is whole: an error that [is damage](is_damaged) if it is not.
+    pub async fn check(&self) -> Result<(), CatalogError> {
+        let mut conn = self.connect().await?;
+        let told: Result<String, _> = sqlx::query_scalar("PRAGMA quick_check(1)")
+            .fetch_one(&mut conn)
+            .await;
+        let told = close(conn, told.map_err(failed)).await?;
+        match told.as_str() {
+            "ok" => Ok(()),
+            _ => Err(CatalogError::Damaged { reason: told }),
+        }
     }
 
     /// All of it.
@@ -326,21 +339,22 @@ impl CacheIndex {
 
     /// For reading, and for what may be lost.
     async fn connect(&self) -> Result<SqliteConnection, CatalogError> {
-        self.connect_with(SqliteSynchronous::Normal).await
+        self.connect_with(SqliteSynchronous::Normal, false).await
     }
 
     /// For what is not to be lost.
     async fn connect_durably(&self) -> Result<SqliteConnection, CatalogError> {
-        self.connect_with(SqliteSynchronous::Full).await
+        self.connect_with(SqliteSynchronous::Full, false).await
     }
 
     async fn connect_with(
         &self,
         synchronous: SqliteSynchronous,
+        may_make: bool,
     ) -> Result<SqliteConnection, CatalogError> {
         let options = SqliteConnectOptions::new()
             .filename(&self.path)
-            .create_if_missing(true)
+            .create_if_missing(may_make)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(synchronous)
             .busy_timeout(BUSY_TIMEOUT);
@@ -443,6 +457,21 @@ fn item(row: &SqliteRow) -> Result<CacheItemRow, sqlx::Error> {
         bytes: row.try_get("bytes")?,
         record: row.try_get("record")?,
     })
+}
+
+/// Whether an error is that a file of SQLite is damaged, or none.
+pub fn is_damaged(error: &CatalogError) -> bool {
+    const CORRUPT: u32 = 11;
+    const NO_DATABASE: u32 = 26;
+    let source = match error {
+        CatalogError::Damaged { .. } => return true,
+        CatalogError::Open { source, .. } | CatalogError::Database { source } => source,
+        _ => return false,
+    };
+    let code = source.as_database_error().and_then(|error| error.code());
+    let code = code.and_then(|code| code.parse::<u32>().ok());
+    // Extended codes have the plain one in their low byte.
+    code.is_some_and(|code| matches!(code & 0xff, CORRUPT | NO_DATABASE))
 }
 
 fn failed(error: sqlx::Error) -> CatalogError {

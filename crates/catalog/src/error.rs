@@ -46,6 +46,12 @@ pub enum CatalogError {
         #[source]
         source: Arc<sqlx::Error>,
     },
+    /// The file is not whole.
+    #[error("the catalog's file is damaged: {reason}")]
+    Damaged {
+        /// What SQLite found.
+        reason: String,
+    },
     /// `close` was called.
     #[error("the catalog is closed")]
     Closed,

@@ -54,7 +54,7 @@ mod writable;
 
 pub use audit::{AuditCursor, AuditEntry, AuditOf, AuditedChange, NewAuditEntry, Origin};
 pub use cache_index::{
-    CacheContents, CacheEntryRow, CacheIndex, CacheItemRow, CacheItems, CacheOverview,
+    CacheContents, CacheEntryRow, CacheIndex, CacheItemRow, CacheItems, CacheOverview, is_damaged,
 };
 pub use catalog::Catalog;
 pub use changes::{Change, Changes};

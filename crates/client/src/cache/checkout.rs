@@ -14,7 +14,7 @@ use super::record::{CheckoutRecord, EntryRecord};
 use super::source::{Source, Upstream};
 use super::staging::Staging;
 use super::tree::{Files, TreeSpec, build};
-use super::{CacheError, CallOptions, Checkout, publish, room};
+use super::{CacheError, CallOptions, Checkout, note, publish, room};
 
 /// A revision that was found.
 struct Revision {
@@ -79,6 +79,7 @@ pub(super) fn make(
     };
     // First the record: without it nobody would know of the folder.
     inner.index.put_checkout(&id, &made)?;
+    note::of_checkout(&inner.root, &id, &made, &staging);
     drop(built.using);
     let place = inner.root.own("checkouts").join(&id);
     fs::rename(staging.tree(), &place).map_err(CacheError::file(&place))?;

@@ -127,6 +127,12 @@ pub enum CacheError {
     /// A mirror or a working tree could not be read or written.
     #[error("{}", with_reasons(&**.0))]
     Store(Arc<StoreError>),
+    /// The catalog of entries is damaged.
+    #[error("the catalog of the cache, '{}', is damaged; whoever opens the cache next mends it", path.display())]
+    Damaged {
+        /// Its file.
+        path: PathBuf,
+    },
     /// The catalog of entries could not be read or written.
     #[error("the catalog of the cache failed: {}", with_reasons(.0))]
     Catalog(CatalogError),

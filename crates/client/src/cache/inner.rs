@@ -9,11 +9,10 @@ use reqwest::Url;
 use super::flight::Flights;
 use super::lock::{FileLock, Sharing};
 use super::record::{EntryRecord, Index, Known};
-use super::reserve::Reserve;
 use super::root::Root;
 use super::settings::Settings;
 use super::source::{Source, Upstream};
-use super::{CacheConfig, CacheError, CallOptions, Entry, trash};
+use super::{CacheConfig, CacheError, CallOptions, Entry, mend_index, trash};
 use crate::credentials::{Credential, CredentialSource};
 use crate::remote::{ExtraHeader, Links, Remote, RemoteOptions};
 
@@ -49,7 +48,7 @@ impl Inner {
         let settings = Settings::of(&config)?;
         config.submodules = settings.submodules.unwrap_or(config.submodules);
         let root = Root::open(&config.root)?;
-        let index = Index::open(&root.index(), Reserve::at(root.own("reserve")))?;
+        let index = mend_index::open(&root)?;
         index.reserve.put_by();
         Ok(Inner {
             root,

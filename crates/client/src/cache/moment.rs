@@ -30,6 +30,15 @@ impl Moment {
         }
     }
 
+    /// One of which nothing is known but that it was before all others.
+    pub(super) fn unknown() -> Moment {
+        Moment {
+            wall_ms: 0,
+            up_ms: 0,
+            boot: String::new(),
+        }
+    }
+
     /// As people write it.
     pub(super) fn timestamp(&self) -> Timestamp {
         Timestamp::from_millisecond(self.wall_ms).unwrap_or(Timestamp::MAX)

@@ -26,7 +26,7 @@ use super::seal::seal_path;
 use super::staging::Staging;
 use super::state::{Found, tree_at};
 use super::trash::Of;
-use super::{CacheError, room, spare, trash};
+use super::{CacheError, note, room, spare, trash};
 
 /// What becomes of a tree that is replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +53,7 @@ pub(super) fn publish(
     }
     record.kept.next = Some(next.clone());
     inner.index.update(record)?;
+    note::of_entry(&inner.root, record, &staging);
     let new = staging.tree();
     match is_there {
         true => {
@@ -148,6 +149,7 @@ fn remove_with(
         Found::Nothing | Found::Unknown => None,
     };
     let staging = forget(staging, || inner.index.remove(&record.name))?.1;
+    note::forget(&inner.root, &record.kept.id);
     for tree in record.kept.tree.iter().chain(&record.kept.next) {
         forget_manifest(inner, tree);
     }
@@ -166,6 +168,7 @@ pub(super) fn remove_checkout(inner: &Inner, id: &str) -> Result<bool, CacheErro
     let staging = Staging::take(&inner.root, &place)?;
     let was_there = staging.is_some();
     let (removed, staging) = forget(staging, || inner.index.remove_checkout(id))?;
+    note::forget(&inner.root, id);
     drop(staging);
     Ok(removed || was_there)
 }

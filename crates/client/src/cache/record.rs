@@ -8,7 +8,7 @@ use std::time::UNIX_EPOCH;
 
 use packhouse_catalog::{
     CacheContents, CacheEntryRow, CacheIndex, CacheItemRow, CacheItems, CacheOverview,
-    CatalogError, is_storage_full,
+    CatalogError, is_damaged, is_storage_full,
 };
 use packhouse_object::ForkPause;
 use serde::de::{DeserializeOwned, Error};
@@ -183,7 +183,7 @@ impl EntryRecord {
         }
     }
 
-    fn row(&self) -> CacheEntryRow {
+    pub(super) fn row(&self) -> CacheEntryRow {
         CacheEntryRow {
             name: self.name.to_string(),
             source_key: self.source_key.clone(),
@@ -193,7 +193,7 @@ impl EntryRecord {
         }
     }
 
-    fn of(row: CacheEntryRow) -> Result<EntryRecord, CacheError> {
+    pub(super) fn of(row: CacheEntryRow) -> Result<EntryRecord, CacheError> {
         let kept: Kept = parsed(&row.record)?;
         let bytes = u64::try_from(row.bytes).unwrap_or(0);
         Ok(EntryRecord {
@@ -222,7 +222,7 @@ fn damaged(reason: &dyn std::fmt::Display) -> CacheError {
 
 /// What is made here names a file or folder, and a catalog may be from an archive that somebody else made: a UUID, or a key of
 /// [`hashed`](super::source::hashed), and no way out of the cache.
-fn is_id(text: &str) -> bool {
+pub(super) fn is_id(text: &str) -> bool {
     let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
     matches!(text.len(), 32 | 40) && text.bytes().all(is_digit)
 }
@@ -266,6 +266,11 @@ impl Index {
             path: path.to_owned(),
             reserve,
         })
+    }
+
+    /// Looks whether its file is whole.
+    pub(super) fn check(&self) -> Result<(), CacheError> {
+        self.wait(self.catalog.check())
     }
 
     fn wait<T>(
@@ -426,11 +431,13 @@ fn wait<T>(
     call: impl Future<Output = Result<T, CatalogError>>,
 ) -> Result<T, CacheError> {
     let _no_forks = ForkPause::hold();
-    futures::executor::block_on(call).map_err(|error| match is_storage_full(&error) {
-        true => CacheError::NoSpace {
-            path: path.to_owned(),
-        },
-        false => CacheError::Catalog(error),
+    futures::executor::block_on(call).map_err(|error| {
+        let path = path.to_owned();
+        match error {
+            error if is_storage_full(&error) => CacheError::NoSpace { path },
+            error if is_damaged(&error) => CacheError::Damaged { path },
+            error => CacheError::Catalog(error),
+        }
     })
 }
 

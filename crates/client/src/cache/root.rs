@@ -8,6 +8,8 @@
 //!     locks/                     files that are locked
 //!     mirrors/<key>.git          bare repositories, one for each canonical URL
 //!     checkouts/<id>/<name>      working trees at a commit
+//!     notes/<id>                 what the catalog says of an entry with a copy, or of a checkout
+//!     damaged-<time>.sqlite3     a catalog that could not be read; the last three
 //!     manifests/<id>             what copies of directories were made of
 //!     served/<key>               a mirror that is served, and when it was last
 //!     staging/<id>/              what is under way; `staging/<id>.lock` is locked while its maker lives
@@ -30,11 +32,12 @@ use super::name::EntryName;
 /// The engine's own folder.
 pub(super) const OWN: &str = ".packhouse";
 
-const FOLDERS: [&str; 8] = [
+const FOLDERS: [&str; 9] = [
     "locks",
     "mirrors",
     "checkouts",
     "manifests",
+    "notes",
     "served",
     "spares",
     "staging",
@@ -42,7 +45,11 @@ const FOLDERS: [&str; 8] = [
 ];
 
 /// The catalog, and what SQLite keeps beside it.
-const INDEX_FILES: [&str; 4] = [
+const INDEX_FILES: [&str; 8] = [
+    "index.mended",
+    "index.mended-wal",
+    "index.mended-shm",
+    "index.mended-journal",
     "index.sqlite3",
     "index.sqlite3-wal",
     "index.sqlite3-shm",
@@ -73,6 +80,7 @@ impl Root {
         }
         refuse_links(&own.join("served"), 1)?;
         refuse_links(&own.join("spares"), 1)?;
+        refuse_links(&own.join("notes"), 1)?;
         refuse_links(&own.join("mirrors"), MIRROR_DEPTH)?;
         Ok(Root { path })
     }
@@ -169,6 +177,7 @@ mod tests {
             "mirrors/y.git/config",
             "served/x",
             "spares/x",
+            "notes/x",
         ] {
             let folder = tempfile::tempdir().unwrap();
             let root = Root::open(folder.path()).unwrap();

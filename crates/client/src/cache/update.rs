@@ -21,7 +21,7 @@ use super::staging::{Staging, sweep};
 use super::state::{Found, entry_of, is_whole, tree_at};
 use super::take_over::Older;
 use super::tree::{BuiltTree, Files, TreeSpec, build, show_refs, tracked};
-use super::{CacheError, CallOptions, Entry, room, spare};
+use super::{CacheError, CallOptions, Entry, note, room, spare};
 
 /// Makes the entry what its source is. On failure the entry says why, and keeps what it had.
 pub(super) fn bring_up_to_date(
@@ -59,6 +59,11 @@ pub(super) fn bring_up_to_date(
         Ok(()) => {
             record.kept.error = None;
             record.accessed_ms = Moment::now().wall_ms;
+            if !note::is_there(&inner.root, &record.kept.id) {
+                // It was made when there were no notes.
+                let _ = Staging::new(&inner.root)
+                    .map(|staging| note::of_entry(&inner.root, &record, &staging));
+            }
             match record.kept.tree == tree && error.is_none() {
                 true => inner.index.update_times(&record)?,
                 false => inner.index.update(&record)?,

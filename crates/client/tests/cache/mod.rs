@@ -7,6 +7,7 @@ mod hostile;
 mod interrupted;
 mod killed;
 mod limits;
+mod mended;
 mod places;
 mod refreshes;
 mod remotes;

@@ -287,6 +287,9 @@ fn failure(error: CacheError) -> CliError {
             "check the URL; a private repository looks the same without credentials"
         }
         CacheError::Full { .. } => "raise --max-size, or remove entries and checkouts",
+        CacheError::Damaged { .. } => {
+            "call it again: the catalog is mended when the cache is opened"
+        }
         CacheError::NoSpace { .. } => {
             "make room on the disk, then try again; `packhouse cache remove` and `clear` work on a full one"
         }

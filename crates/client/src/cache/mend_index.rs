@@ -1,0 +1,215 @@
+//! A catalog that is damaged or lost, made anew of what is on the disk.
+//!
+//! What always holds:
+//! - one process mends it; others wait for that, and find it whole;
+//! - the new catalog is complete before it takes the place of the old one. Who is killed before leaves the old one, which
+//!   the next one mends;
+//! - the old one is kept, as one of the last three;
+//! - an entry is taken over if the very tree that its note names is at its place, and a mirror if it can be read. Nothing
+//!   that is found is taken for newer than it is: the next refresh asks the remote.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use super::lock::{FileLock, Sharing};
+use super::moment::Moment;
+use super::note::{self, Noted};
+use super::record::{EntryRecord, Index, MirrorRecord, is_id};
+use super::reserve::Reserve;
+use super::root::Root;
+use super::source::Source;
+use super::state::{Found, tree_at};
+use super::trash::Retired;
+use super::{CacheError, CallOptions, mirror};
+
+/// So many damaged catalogs are kept.
+const KEPT: usize = 3;
+/// What SQLite has beside a file.
+const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
+
+/// Opens the catalog of a cache, mending it if need be.
+pub(super) fn open(root: &Root) -> Result<Index, CacheError> {
+    if let Some(index) = whole(root)? {
+        return Ok(index);
+    }
+    let lock = root.lock("index", "mend");
+    let _lock = FileLock::take(&lock, Sharing::Exclusive, &CallOptions::default())?;
+    // Somebody else may have mended it.
+    if let Some(index) = whole(root)? {
+        return Ok(index);
+    }
+    // On a full disk the room is needed for this.
+    reserve(root).give();
+    make(root)?;
+    Index::open(&root.index(), reserve(root))
+}
+
+fn reserve(root: &Root) -> Reserve {
+    Reserve::at(root.own("reserve"))
+}
+
+/// The catalog, unless it is damaged or lost.
+fn whole(root: &Root) -> Result<Option<Index>, CacheError> {
+    let found = fs::metadata(root.index());
+    let is_nothing = found.map_or_else(
+        |error| error.kind() == ErrorKind::NotFound,
+        |found| found.len() == 0,
+    );
+    if is_nothing && note::is_any(root) {
+        return Ok(None);
+    }
+    let opened = Index::open(&root.index(), reserve(root));
+    match opened.and_then(|index| index.check().map(|()| index)) {
+        Ok(index) => Ok(Some(index)),
+        Err(CacheError::Damaged { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn beside(file: &Path, end: &str) -> std::path::PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(end);
+    name.into()
+}
+
+/// Makes a new catalog and puts it in the place of the old one. Its caller has the lock for that.
+fn make(root: &Root) -> Result<(), CacheError> {
+    let (new, place) = (root.own("index.mended"), root.index());
+    for end in BESIDE.iter().chain(&[""]) {
+        remove(&beside(&new, end))?;
+    }
+    let index = Index::open(&new, reserve(root))?;
+    take_over(root, &index)?;
+    index.check()?;
+    if beside(&new, "-wal").exists() {
+        // What is in its log would be left behind.
+        return Err(CacheError::NoSpace { path: new });
+    }
+    let aside = root.own(&format!("damaged-{:015}.sqlite3", Moment::now().wall_ms));
+    // The log first: it would be taken for that of the new one.
+    rename(&beside(&place, "-wal"), &beside(&aside, "-wal"))?;
+    remove(&beside(&place, "-journal"))?;
+    remove(&beside(&place, "-shm"))?;
+    // By another name: at its place it stays until the new one comes there.
+    if fs::hard_link(&place, &aside).is_err() {
+        rename(&place, &aside)?;
+    }
+    rename(&new, &place)?;
+    drop_old(root);
+    Ok(())
+}
+
+fn remove(path: &Path) -> Result<(), CacheError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(CacheError::file(path)(error)),
+        _ => Ok(()),
+    }
+}
+
+fn rename(from: &Path, to: &Path) -> Result<(), CacheError> {
+    match fs::rename(from, to) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(CacheError::file(from)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Removes damaged catalogs but the last ones.
+fn drop_old(root: &Root) {
+    let own = fs::read_dir(root.own("")).into_iter().flatten().flatten();
+    let names = own.filter_map(|file| file.file_name().into_string().ok());
+    let mut names: Vec<String> = names.filter(|name| name.starts_with("damaged-")).collect();
+    // A log goes with its file, whose name is a part of its own.
+    let files = |name: &String| name.ends_with(".sqlite3");
+    names.sort();
+    let kept: Vec<String> = names
+        .iter()
+        .rev()
+        .filter(|name| files(name))
+        .take(KEPT)
+        .cloned()
+        .collect();
+    for name in names {
+        if !kept.iter().any(|kept| name.starts_with(kept)) {
+            let _ = fs::remove_file(root.own(&name));
+        }
+    }
+}
+
+/// Fills a new catalog with what is on the disk.
+fn take_over(root: &Root, index: &Index) -> Result<(), CacheError> {
+    let mut sources = HashMap::new();
+    for noted in note::all(root) {
+        match noted {
+            Noted::Entry(record) => {
+                if let Some(record) = settled(root, *record)
+                    && index.insert(&record)?
+                {
+                    sources.extend(record.kept.mirror.clone().map(|key| (key, record)));
+                }
+            }
+            Noted::Checkout(id, record) => {
+                let place = root.own("checkouts").join(&id);
+                if place.join(record.entry.as_str()).is_dir() {
+                    index.put_checkout(&id, &record)?;
+                }
+            }
+        }
+    }
+    for folder in fs::read_dir(root.own("mirrors"))
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
+        let name = folder.file_name();
+        let key = name.to_str().and_then(|name| name.strip_suffix(".git"));
+        if let Some(key) = key.filter(|key| is_id(key)) {
+            let record = mirror_record(root, key, sources.get(key));
+            index.put_mirror(key, &record)?;
+        }
+    }
+    Ok(())
+}
+
+/// An entry as its note and its folder say together; `None` if the folder is not that of the note.
+fn settled(root: &Root, mut record: EntryRecord) -> Option<EntryRecord> {
+    let Found::Tree(tree) = tree_at(&root.tree(&record.name), &record) else {
+        return None;
+    };
+    let tree = tree.clone();
+    let spare = Retired::read(&root.own("spares").join(&record.kept.id));
+    record.tree_bytes = tree.bytes;
+    record.kept.spare_bytes = spare.map_or(0, |spare| spare.bytes);
+    record.kept.tree = Some(tree);
+    record.kept.next = None;
+    record.kept.error = None;
+    record.kept.remote = None;
+    Some(record)
+}
+
+/// What is known of a mirror: as a tree that was made of it says, if its refs are still those.
+fn mirror_record(root: &Root, key: &str, of: Option<&EntryRecord>) -> MirrorRecord {
+    let place = root.mirror(key);
+    let upstream = of.and_then(|of| Source::parse(&of.kept.source_url, root).ok());
+    let upstream = upstream.as_ref().and_then(Source::upstream);
+    let tree = of.and_then(|of| of.kept.tree.as_ref());
+    // Before anything that is asked from now on.
+    let long_ago = tree.map_or_else(Moment::unknown, |tree| tree.made.clone());
+    let mut record = MirrorRecord {
+        url: upstream.map_or_else(String::new, |upstream| upstream.url.to_string()),
+        completed: long_ago.clone(),
+        asked: long_ago,
+        refs: tree.map_or_else(String::new, |tree| tree.refs.clone()),
+        head_commit: tree.and_then(|tree| tree.commit.clone()),
+        head_branch: tree.and_then(|tree| tree.branch.clone()),
+        bytes: mirror::size_of(&place),
+        server: None,
+    };
+    if !mirror::is_good(&place, &record) {
+        // No refs have this digest: the next one to ask brings what is new.
+        record.refs = String::new();
+        (record.head_commit, record.head_branch) = (None, None);
+    }
+    record
+}
