@@ -3,6 +3,7 @@
 //! Linux tells it of the processes of one's own user, and of all to root. Those of other machines, and of containers that
 //! this process does not see, are in no list: whoever has to be sure takes a lease.
 
+use std::cell::OnceCell;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -12,9 +13,10 @@ use bstr::ByteSlice;
 /// The folders that are looked for are in these, and have names that nothing else has.
 const PARENTS: [&str; 2] = ["trash/", "spares/"];
 
-/// The processes that are in a folder of these parents, with the path of what they have open there.
-#[derive(Debug)]
-pub(super) struct Readers(Option<Vec<(u32, Vec<u8>)>>);
+/// The processes that are in a folder of these parents, with the path of what they have open there. They are looked for when
+/// they are asked for first: who comes later is not seen, and nobody goes into a tree that was replaced before.
+#[derive(Debug, Default)]
+pub(super) struct Readers(OnceCell<Option<Vec<(u32, Vec<u8>)>>>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reader {
@@ -26,11 +28,9 @@ pub(super) enum Reader {
 }
 
 impl Readers {
-    /// Looks at all processes. Who comes later is not seen: nobody goes into a tree that has been replaced.
-    pub(super) fn look() -> Readers {
-        if fs::read_link("/proc/self/cwd").is_err() {
-            return Readers(None);
-        }
+    /// Looks at all processes, which takes some milliseconds. `None`: the system does not tell.
+    fn look() -> Option<Vec<(u32, Vec<u8>)>> {
+        fs::read_link("/proc/self/cwd").ok()?;
         let mut found = Vec::new();
         for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
             let name = entry.file_name();
@@ -58,12 +58,12 @@ impl Readers {
             let mounts = fs::read(process.join("mountinfo")).unwrap_or_default();
             mounts.lines().for_each(note);
         }
-        Readers(Some(found))
+        Some(found)
     }
 
     /// Who is in a folder.
     pub(super) fn of(&self, folder: &Path) -> Reader {
-        let Some(found) = &self.0 else {
+        let Some(found) = self.0.get_or_init(Readers::look) else {
             return Reader::Unknown;
         };
         let name = folder.file_name().unwrap_or_default().as_bytes();
@@ -90,13 +90,13 @@ mod tests {
         let id = uuid::Uuid::new_v4().simple().to_string();
         let folder = top.path().join("trash").join(id);
         fs::create_dir_all(folder.join("tree/sub")).unwrap();
-        assert_eq!(Readers::look().of(&folder), Reader::Nobody);
+        assert_eq!(Readers::default().of(&folder), Reader::Nobody);
         let inside = fs::File::open(folder.join("tree/sub")).unwrap();
         assert_eq!(
-            Readers::look().of(&folder),
+            Readers::default().of(&folder),
             Reader::Process(std::process::id())
         );
         drop(inside);
-        assert_eq!(Readers::look().of(&folder), Reader::Nobody);
+        assert_eq!(Readers::default().of(&folder), Reader::Nobody);
     }
 }

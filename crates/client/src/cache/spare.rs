@@ -133,7 +133,7 @@ pub(super) fn remove_unused(inner: &Inner, entry_id: &str) {
 }
 
 fn is_used(inner: &Inner, place: &Path, of: Of<'_>) -> bool {
-    let used = |retired: Retired| retired.user(place, of, inner, &Readers::look());
+    let used = |retired: Retired| retired.user(place, of, inner, &Readers::default());
     Retired::read(place).and_then(used).is_some()
 }
 

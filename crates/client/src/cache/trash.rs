@@ -54,7 +54,7 @@ impl Retired {
         self.since.is_same_boot(now)
     }
 
-    /// Who uses the tree in this folder, as far as can be told; `readers` were looked for after it came there.
+    /// Who uses the tree in this folder, as far as can be told. Whoever reads it longer than was promised needs a lease.
     pub(super) fn user(
         &self,
         folder: &Path,
@@ -73,11 +73,13 @@ impl Retired {
                 None => "its entry is leased".to_owned(),
             });
         }
+        if self.since.is_older_than(inner.config.grace, now) {
+            return None;
+        }
         match readers.of(folder) {
             Reader::Nobody => None,
             Reader::Process(pid) => Some(format!("process {pid} is in it")),
-            Reader::Unknown => (!self.since.is_older_than(inner.config.grace, now))
-                .then(|| "somebody may still read it".to_owned()),
+            Reader::Unknown => Some("somebody may still read it".to_owned()),
         }
     }
 
@@ -135,7 +137,7 @@ pub(super) fn empty(
         return Ok(Vec::new());
     }
     found.sort_by_key(|(_, retired)| retired.as_ref().map_or(0, |retired| retired.since.wall_ms));
-    let readers = Readers::look();
+    let readers = Readers::default();
     let mut used = Vec::new();
     for (folder, retired) in found {
         if is_enough()? {
