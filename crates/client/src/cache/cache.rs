@@ -121,7 +121,7 @@ impl Cache {
         loop {
             let seen = look(&self.inner, &record);
             if let Found::Tree(_) = seen.found {
-                self.inner.index.touch(&record.name, now.wall_ms)?;
+                self.inner.index.touch(&record.name, now.wall_ms);
                 let entry = entry_seen(&self.inner, &record, seen, &now);
                 return Ok(Entry {
                     last_accessed: now.timestamp(),

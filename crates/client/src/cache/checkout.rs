@@ -39,7 +39,7 @@ pub(super) fn make(
         });
     };
     let _using = inner.using(&upstream.key, call)?;
-    inner.index.touch(&record.name, Moment::now().wall_ms)?;
+    inner.index.touch(&record.name, Moment::now().wall_ms);
     let id = uuid::Uuid::new_v4().simple().to_string();
     let default_branch = record
         .kept

@@ -16,7 +16,10 @@ const PARENTS: [&str; 2] = ["trash/", "spares/"];
 /// The processes that are in a folder of these parents, with the path of what they have open there. They are looked for when
 /// they are asked for first: who comes later is not seen, and nobody goes into a tree that was replaced before.
 #[derive(Debug, Default)]
-pub(super) struct Readers(OnceCell<Option<Vec<(u32, Vec<u8>)>>>);
+pub(super) struct Readers(OnceCell<Option<Vec<Open>>>);
+
+/// A process, and the path of something that it has open.
+type Open = (u32, Vec<u8>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reader {
@@ -29,7 +32,7 @@ pub(super) enum Reader {
 
 impl Readers {
     /// Looks at all processes, which takes some milliseconds. `None`: the system does not tell.
-    fn look() -> Option<Vec<(u32, Vec<u8>)>> {
+    fn look() -> Option<Vec<Open>> {
         fs::read_link("/proc/self/cwd").ok()?;
         let mut found = Vec::new();
         for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {

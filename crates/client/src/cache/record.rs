@@ -367,12 +367,10 @@ impl Index {
         }
     }
 
-    /// Notes that an entry was used. Who reads one may go on where there is no room for that.
-    pub(super) fn touch(&self, name: &EntryName, accessed_ms: i64) -> Result<(), CacheError> {
-        match self.wait(self.catalog.touch_entry(name.as_str(), accessed_ms)) {
-            Err(CacheError::NoSpace { .. }) => Ok(()),
-            noted => noted,
-        }
+    /// Notes that an entry was used. Whoever reads one may go on where that cannot be noted, as on a full disk: what comes of
+    /// it is that the entry is evicted a little early.
+    pub(super) fn touch(&self, name: &EntryName, accessed_ms: i64) {
+        let _ = self.wait(self.catalog.touch_entry(name.as_str(), accessed_ms));
     }
 
     pub(super) fn remove(&self, name: &EntryName) -> Result<bool, CacheError> {
