@@ -86,6 +86,7 @@ def test_other_forms_of_storage_are_refused_in_one_sentence(store):
             store.git("config", *setting)
         for command in (["ls"], ["write", "a"], ["restore", "."], ["gc"], ["destroy", "-f"]):
             complaint = store.error(*command, input="a")
-            assert says in complaint and complaint.count("\n") == 1
+            sentence, hint = complaint.splitlines()
+            assert says in sentence and hint.startswith("hint: ")
         assert store.git("count-objects").startswith("0 objects") and not (store.repo / "gitstore.lock").exists()
         subprocess.run(["rm", "-r", store.repo], check=True)

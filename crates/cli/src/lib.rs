@@ -71,7 +71,7 @@ where
     }
     let cli = match parse(&args) {
         Ok(cli) => cli,
-        Err(error) => return usage(&error, args.get(1).is_some_and(|word| word == "store")),
+        Err(error) => return usage(&error, asks_for_store(&args)),
     };
     let ui = Ui {
         json: cli.global.json,
@@ -106,6 +106,13 @@ where
 
 fn parse(args: &[OsString]) -> Result<Cli, clap::Error> {
     Cli::from_arg_matches(&Cli::command().try_get_matches_from(args)?)
+}
+
+/// Whether the first word that is no option asks for `store`.
+fn asks_for_store(args: &[OsString]) -> bool {
+    let is_option = |word: &OsString| word.as_encoded_bytes().starts_with(b"-");
+    let first = args.iter().skip(1).find(|word| !is_option(word));
+    first.is_some_and(|word| word == "store")
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, CliError> {

@@ -349,6 +349,9 @@ impl Inner {
             () if self.layout.of_working_copy => {
                 "it has a working copy, whose files a write would leave behind"
             }
+            () if self.options.read_only && self.layout.is_protected() => {
+                "its folder of objects cannot be written by this user"
+            }
             () if self.options.read_only => "it was opened for reading",
             () if self.layout.shallow => "it is a shallow clone, whose history is not complete",
             () => return Ok(()),

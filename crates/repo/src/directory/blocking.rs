@@ -43,9 +43,7 @@ impl Directory {
         };
         let unknown = RefName::branch("main").expect("the name is valid");
         // A folder that may not be written can still be read.
-        let is_protected = !options.read_only
-            && rustix::fs::access(layout.objects(), rustix::fs::Access::WRITE_OK).is_err();
-        options.read_only |= is_protected;
+        options.read_only = options.read_only || layout.is_protected();
         Directory::open_any_head(layout, options, unknown)
     }
 

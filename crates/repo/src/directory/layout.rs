@@ -1,7 +1,7 @@
 //! Where the parts of a repository folder are, and whether it is stored in a way that is known here.
 
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use bstr::ByteSlice;
@@ -127,20 +127,23 @@ impl Layout {
     /// Looks at the folder `path`, which is a repository folder or, if accepted, a working copy that has one.
     pub(super) fn find(path: &Path, accept: Accept) -> Result<Layout, OpenError> {
         let path = fs::canonicalize(path).map_err(OpenError::io("open", path))?;
-        let git_dir = match (looks_like_git_dir(&path), path.join(".git")) {
+        let looks =
+            |path: &Path| looks_like_git_dir(path).map_err(OpenError::io("look into", path));
+        let git_dir = match (looks(&path)?, path.join(".git")) {
             (true, _) => path,
             (false, inner) if inner.exists() && accept == Accept::Bare => {
                 return Err(OpenError::WorkingCopy { path });
             }
             (false, inner) if inner.exists() => follow_git_file(&inner)?,
             _ => {
-                return Err(OpenError::NoRepository {
-                    path,
-                    reason: "it has no HEAD, objects and refs",
-                });
+                let reason = match path.is_dir() {
+                    true => "it has no HEAD, objects and refs",
+                    false => "it is no folder",
+                };
+                return Err(OpenError::NoRepository { path, reason });
             }
         };
-        if !looks_like_git_dir(&git_dir) {
+        if !looks(&git_dir)? {
             return Err(OpenError::NoRepository {
                 path: git_dir,
                 reason: "it has no HEAD, objects and refs",
@@ -195,6 +198,11 @@ impl Layout {
 
     pub(super) fn objects(&self) -> PathBuf {
         self.git_dir.join("objects")
+    }
+
+    /// Whether this process may not write there.
+    pub(super) fn is_protected(&self) -> bool {
+        rustix::fs::access(self.objects(), rustix::fs::Access::WRITE_OK).is_err()
     }
 
     /// Whom it is for; nothing is written where that is not known.
@@ -264,11 +272,19 @@ pub(crate) fn write_skeleton(path: &Path, head: &RefName) -> Result<(), OpenErro
     Ok(())
 }
 
-fn looks_like_git_dir(path: &Path) -> bool {
+/// An error if it cannot be told, as of a folder that is for others.
+fn looks_like_git_dir(path: &Path) -> io::Result<bool> {
+    let is = |found: io::Result<bool>| match found {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Ok(false)
+        }
+        found => found,
+    };
     // HEAD may be a symbolic link to a branch that does not exist yet.
-    path.join("HEAD").symlink_metadata().is_ok()
-        && path.join("objects").is_dir()
-        && path.join("refs").exists()
+    let head = path.join("HEAD").symlink_metadata();
+    Ok(is(head.map(|_| true))?
+        && is(path.join("objects").metadata().map(|found| found.is_dir()))?
+        && is(path.join("refs").try_exists())?)
 }
 
 /// `.git` of a working copy is the folder itself, or a file that says where it is.

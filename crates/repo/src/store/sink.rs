@@ -4,7 +4,7 @@
 //! one becomes a loose object at once, in pieces, hashed and stored on the way. What is never committed is removed.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 use bytes::Bytes;
@@ -15,13 +15,21 @@ use rayon::prelude::*;
 
 use super::spool::{MEMORY_BYTES_MAX, Spool, Spooled};
 use super::{Store, StoreError};
-use crate::directory::{Bring, StagedObject, is_there, stage, stage_stream, zlib_of};
+use crate::directory::{
+    Bring, DirectoryError, StagedObject, is_there, stage, stage_stream, zlib_of,
+};
 
 /// The most objects of one write that become loose; more become a pack.
 const LOOSE_OBJECTS_MAX: usize = 48;
 
 /// The most bytes that wait in memory.
 const PENDING_BYTES_MAX: usize = 8 << 20;
+
+/// What is said to have failed of a pack.
+const PACKING: &str = "write a pack in";
+
+/// How much is read at once.
+const PIECE_BYTES: usize = 64 << 10;
 
 /// The most objects that wait in memory to go into a pack.
 const PENDING_OBJECTS_MAX: usize = 4096;
@@ -116,7 +124,7 @@ impl BlobSink {
             Some(size) if size > MEMORY_BYTES_MAX as u64 => self.stage(size, data),
             _ => {
                 let mut spool = self.spool()?;
-                io::copy(data, &mut spool).map_err(StoreError::Source)?;
+                self.fill(&mut spool, data)?;
                 self.add_spooled(spool)
             }
         }
@@ -152,6 +160,46 @@ impl BlobSink {
         })
     }
 
+    /// Reads all of `data`. What cannot be read is its fault, what cannot be kept that of the repository's disk.
+    fn fill(&self, spool: &mut Spool, data: &mut dyn Read) -> Result<(), StoreError> {
+        let mut piece = vec![0; PIECE_BYTES];
+        loop {
+            match data.read(&mut piece) {
+                Ok(0) => return Ok(()),
+                Ok(len) => spool
+                    .write_all(&piece[..len])
+                    .map_err(self.in_quarantine("write a file in"))?,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(StoreError::Source(error)),
+            }
+        }
+    }
+
+    /// Says where on the repository's disk something failed.
+    fn in_quarantine(&self, action: &'static str) -> impl FnOnce(io::Error) -> StoreError + use<> {
+        let path = self.store.quarantine_dir().to_owned();
+        move |source| {
+            let failed = DirectoryError::Io {
+                action,
+                path,
+                source,
+            };
+            failed.into()
+        }
+    }
+
+    /// As [`BlobSink::in_quarantine`], of an object or a pack.
+    fn unwritten(
+        &self,
+        action: &'static str,
+    ) -> impl FnOnce(WritePackFileError) -> StoreError + use<> {
+        let failed = self.in_quarantine(action);
+        move |error| match error {
+            WritePackFileError::Io(source) => failed(source),
+            error => error.into(),
+        }
+    }
+
     /// Data of unknown size, to be given to [`BlobSink::add_spooled`].
     pub(super) fn spool(&self) -> Result<Spool, StoreError> {
         self.store.inner.directory.check_writable()?;
@@ -159,7 +207,8 @@ impl BlobSink {
     }
 
     pub(super) fn add_spooled(&mut self, spool: Spool) -> Result<ObjectId, StoreError> {
-        match spool.finish().map_err(WritePackFileError::Io)? {
+        let spooled = spool.finish();
+        match spooled.map_err(self.in_quarantine("write a file in"))? {
             Spooled::Memory(data) => self.add_bytes(data.into()),
             Spooled::File(mut file, size) => self.stage(size, &mut file),
         }
@@ -168,7 +217,8 @@ impl BlobSink {
     fn stage(&mut self, size: u64, data: &mut dyn Read) -> Result<ObjectId, StoreError> {
         let directory = &self.store.inner.directory;
         directory.check_writable()?;
-        let staged = stage_stream(&directory.objects_dir(), size, data, self.level())?;
+        let staged = stage_stream(&directory.objects_dir(), size, data, self.level());
+        let staged = staged.map_err(self.unwritten("write an object in"))?;
         let id = staged.id();
         if self.seen.insert(id) {
             self.staged.push(staged);
@@ -213,7 +263,8 @@ impl BlobSink {
     fn open_pack(&mut self) -> Result<(), StoreError> {
         if self.pack.is_none() {
             self.store.inner.directory.check_writable()?;
-            self.pack = Some(PackFileWriter::create(self.store.quarantine_dir())?);
+            let pack = PackFileWriter::create(self.store.quarantine_dir());
+            self.pack = Some(pack.map_err(self.unwritten(PACKING))?);
         }
         Ok(())
     }
@@ -227,7 +278,7 @@ impl BlobSink {
     }
 
     fn move_to_pack(&mut self) -> Result<(), StoreError> {
-        let level = self.level();
+        let (level, failed) = (self.level(), self.unwritten(PACKING));
         let pending = std::mem::take(&mut self.pending);
         self.pending_bytes = 0;
         let Some(pack) = &mut self.pack else {
@@ -240,10 +291,11 @@ impl BlobSink {
                 .collect::<io::Result<_>>()
         };
         let deflated: Vec<Vec<u8>> = on_processors(deflate_all).map_err(WritePackFileError::Io)?;
-        for (object, zlib) in pending.iter().zip(deflated) {
-            pack.add_zlib(object.kind, object.data.len() as u64, object.id, &zlib)?;
-        }
-        Ok(())
+        let mut all = pending.iter().zip(deflated);
+        let added = all.try_for_each(|(object, zlib)| {
+            pack.add_zlib(object.kind, object.data.len() as u64, object.id, &zlib)
+        });
+        added.map_err(failed)
     }
 
     /// Everything, with the trees and the commit that name it.
@@ -262,8 +314,9 @@ impl BlobSink {
         self.open_pack()?;
         self.pending = objects;
         self.flush()?;
+        let failed = self.unwritten(PACKING);
         let packs = match self.pack {
-            Some(pack) => vec![pack.finish()?],
+            Some(pack) => vec![pack.finish().map_err(failed)?],
             None => Vec::new(),
         };
         Ok(Bring {

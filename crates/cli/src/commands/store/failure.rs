@@ -1,11 +1,12 @@
-//! What a command on a store says when it fails: `Error: …`, and a hint where there is something to do about it.
+//! What a command on a store says when it fails: `Error: …`, and a hint what to do about it.
 
 use std::fmt::{self, Display};
 use std::io;
 use std::path::Path;
 
-use packhouse_repo::store::{StoreError, StoreErrorKind};
+use packhouse_repo::store::StoreError;
 
+use super::hint;
 use crate::error::{self, FAILURE, SUCCESS};
 use crate::signals;
 
@@ -18,7 +19,7 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// Something did not work.
+    /// Something did not work. Without a hint of its own it gets one that is always good.
     pub(crate) fn new(message: impl Into<String>) -> Failure {
         Failure {
             message: message.into(),
@@ -44,15 +45,12 @@ impl Failure {
 
     /// A local file could not be used.
     pub(crate) fn local(path: &Path, error: &io::Error) -> Failure {
-        match error.kind() {
-            io::ErrorKind::NotFound => {
-                Failure::new(format!("Local file not found: {}", path.display()))
-            }
-            io::ErrorKind::IsADirectory => {
-                Failure::new(format!("Is a directory: {}", path.display()))
-            }
-            _ => Failure::new(format!("{}: {error}", path.display())),
-        }
+        let failure = Failure::new(match error.kind() {
+            io::ErrorKind::NotFound => format!("Local file not found: {}", path.display()),
+            io::ErrorKind::IsADirectory => format!("Is a directory: {}", path.display()),
+            _ => format!("{}: {}", path.display(), error::plain(error)),
+        });
+        failure.hinted(error)
     }
 
     /// `doing` failed because of `source`, whose causes are told as well.
@@ -60,7 +58,17 @@ impl Failure {
         doing: impl Display,
         source: &(dyn std::error::Error + 'static),
     ) -> Failure {
-        Failure::new(format!("{doing}: {}", error::causes(source)))
+        let failure = Failure::new(format!("{doing}: {}", error::causes(source)));
+        match error::system(source) {
+            Some(error) => failure.hinted(error),
+            None => failure,
+        }
+    }
+
+    /// With what is to be done about an error of the system.
+    fn hinted(mut self, error: &io::Error) -> Failure {
+        self.hint = hint::of_system(error).map(str::to_owned);
+        self
     }
 
     /// The exit status: that of an interrupted command if a signal has asked it to stop.
@@ -79,44 +87,33 @@ impl Failure {
 
 impl Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Error: {}", self.message)?;
-        match &self.hint {
-            Some(hint) => write!(f, "\nhint: {hint}"),
-            None => Ok(()),
-        }
+        let hint = self.hint.as_deref().unwrap_or(hint::ANY);
+        write!(f, "Error: {}\nhint: {hint}", self.message)
     }
 }
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        match &error {
-            StoreError::NotFound { path } => Failure::new(format!("File not found: {path}")),
-            StoreError::IsADirectory { path } => Failure::new(format!("Is a directory: {path}")),
-            StoreError::NotADirectory { path } => Failure::new(format!("Not a directory: {path}")),
-            StoreError::NoSuchBranch { name } => Failure::new(format!("Branch not found: {name}")),
-            StoreError::NoSuchTag { name } => Failure::new(format!("Tag not found: {name}")),
-            StoreError::NeedsRecursive { path } => {
-                let named = match path.is_empty() {
-                    true => "the root".to_owned(),
-                    false => path.to_string(),
-                };
-                Failure::new(format!("{named} is a directory"))
-                    .hint("-R takes a folder with everything in it")
+        // Only standard output is written to by others for us.
+        let error = match error {
+            StoreError::Output(source) => return source.into(),
+            error => error,
+        };
+        let said = match &error {
+            StoreError::Local { path, source } => return Failure::local(path, source),
+            StoreError::NotFound { path } => format!("File not found: {path}"),
+            StoreError::IsADirectory { path } => format!("Is a directory: {path}"),
+            StoreError::NotADirectory { path } => format!("Not a directory: {path}"),
+            StoreError::NoSuchBranch { name } => format!("Branch not found: {name}"),
+            StoreError::NoSuchTag { name } => format!("Tag not found: {name}"),
+            StoreError::NoSuchNote { id } => format!("Note not found: {id}"),
+            StoreError::NeedsRecursive { path } if path.is_empty() => {
+                "the root is a directory".to_owned()
             }
-            StoreError::NoSuchNote { id } => Failure::new(format!("Note not found: {id}")),
-            StoreError::Open(_) => Failure::new(error::causes(&error)),
-            StoreError::Local { path, source } => Failure::local(path, source),
-            StoreError::Stale { .. } => {
-                Failure::new(error.to_string()).hint("someone else wrote to it; run it again")
-            }
-            _ => {
-                let failure = Failure::new(error::causes(&error));
-                match error.kind() {
-                    StoreErrorKind::Git => failure.hint("`git fsck` in the repository says more"),
-                    _ => failure,
-                }
-            }
-        }
+            StoreError::NeedsRecursive { path } => format!("{path} is a directory"),
+            _ => error::causes(&error),
+        };
+        Failure::new(said).hint(hint::of_store(&error))
     }
 }
 
@@ -135,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn failures_begin_with_error_and_may_end_with_a_hint() {
+    fn failures_begin_with_error_and_end_with_a_hint() {
         let failure = Failure::new("No such thing").hint("look elsewhere");
         assert_eq!(
             failure.to_string(),
@@ -143,7 +140,13 @@ mod tests {
         );
         let path = "a/b".into();
         let failure = Failure::from(StoreError::NotFound { path });
-        assert_eq!(failure.to_string(), "Error: File not found: a/b");
+        let said = failure.to_string();
+        assert!(
+            said.starts_with("Error: File not found: a/b\nhint: "),
+            "{said}"
+        );
+        let said = Failure::new("No such thing").to_string();
+        assert!(said.ends_with(hint::ANY), "{said}");
     }
 
     #[test]

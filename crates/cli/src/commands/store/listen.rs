@@ -34,7 +34,10 @@ impl ListenFlags {
         found
             .ok()
             .and_then(|mut found| found.next())
-            .ok_or_else(|| Failure::new(format!("'{}' is no address of this machine", self.host)))
+            .ok_or_else(|| {
+                Failure::new(format!("'{}' is no address of this machine", self.host))
+                    .hint("127.0.0.1 is this machine alone, 0.0.0.0 all of its addresses")
+            })
     }
 }
 

@@ -53,15 +53,16 @@ pub(crate) fn run(args: LogArgs, session: &Session) -> Result<(), Failure> {
     };
     if !place.path.is_empty() {
         if flags.path.is_some() {
-            return Err(Failure::new(
-                "Cannot use --path together with a path in the target",
-            ));
+            let why = "Cannot use --path together with a path in the target";
+            return Err(
+                Failure::new(why).hint("leave out --path, or end the target after the colon")
+            );
         }
         flags.path = Some(OsString::from_vec(std::mem::take(&mut place.path).into()));
     }
     let mut start = select::base(&store, &place, &args.branch, &flags)?;
     if let Some(back) = flags.back {
-        start = start.back(back)?;
+        start = select::back(start, back)?;
     }
     let branch = start.ref_name().map(str::to_owned);
     let mut list = List::new(session.format(args.format));

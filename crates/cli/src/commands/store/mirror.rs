@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use super::failure::Failure;
 use super::flags::{CreateFlag, DryRunFlag};
+use super::hint;
 use super::output::{self, Format, List};
 use super::session::{Missing, Session};
 
@@ -152,7 +153,24 @@ pub(crate) fn name_current(store: &Store, session: &Session) -> Result<(), Failu
 fn failed(error: MirrorError) -> Failure {
     match error {
         MirrorError::Store(error) => error.into(),
-        error => Failure::new(crate::error::causes(&error)),
+        MirrorError::File { path, source } => Failure::local(&path, &source),
+        error => {
+            let hint = match &error {
+                MirrorError::NoSuchRef { .. } => {
+                    "`branch list` and `tag list` show the refs there are"
+                }
+                MirrorError::BadBundle { .. } => "`backup NAME.bundle` writes one",
+                MirrorError::Rejected { .. } => {
+                    "ask whoever runs it, or choose other refs with --ref"
+                }
+                MirrorError::Remote(_) => {
+                    "check that a repository is there, and that you may use it"
+                }
+                _ => hint::ANY,
+            };
+            let of_system = crate::error::system(&error).and_then(hint::of_system);
+            Failure::new(crate::error::causes(&error)).hint(of_system.unwrap_or(hint))
+        }
     }
 }
 

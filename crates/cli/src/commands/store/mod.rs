@@ -1,12 +1,13 @@
 //! `packhouse store`: the embedded store on the command line. Called as `gitstore`, the program is this command alone.
 //!
 //! What always holds: results go to standard output, everything else to standard error; a command that has done what
-//! it was asked to says nothing; a failure is `Error: …` with exit status 1, a line that cannot be read has 2. Nothing
-//! here starts threads or reads settings before it must: commands answer at once.
+//! it was asked to says nothing; a failure is `Error: …` and a hint, with exit status 1, a line that cannot be read has
+//! 2. Nothing here starts threads or reads settings before it must: commands answer at once.
 
 mod changes;
 mod failure;
 mod flags;
+mod hint;
 mod listen;
 mod moment;
 mod output;

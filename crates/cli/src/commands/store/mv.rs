@@ -35,9 +35,8 @@ pub(crate) fn run(args: MvArgs, session: &Session) -> Result<(), Failure> {
         .split_last()
         .filter(|(_, sources)| !sources.is_empty())
     else {
-        return Err(Failure::new(
-            "mv requires at least two arguments (SRC... DEST)",
-        ));
+        let why = "mv requires at least two arguments (SRC... DEST)";
+        return Err(Failure::new(why).hint("as in `mv :old.txt :new.txt`"));
     };
     select::check(&places, &flags.branch, &SnapshotFlags::default())?;
     let store = session.open()?;

@@ -121,7 +121,8 @@ fn parse_rev(text: &[u8]) -> Result<(String, u64), Failure> {
         Ok(back) if steps.bytes().all(|byte| byte.is_ascii_digit()) => Ok((name, back)),
         _ => Err(Failure::new(format!(
             "What follows ~ in '{text}' must be a positive integer"
-        ))),
+        ))
+        .hint("main~2 is two commits before main; './' begins a local path with ~ and a colon")),
     }
 }
 

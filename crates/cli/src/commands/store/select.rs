@@ -35,7 +35,8 @@ pub(crate) fn check<'a>(
             return Err(Failure::new(format!(
                 "Cannot use --back together with ~N in '{}:'",
                 place.rev()
-            )));
+            ))
+            .hint("leave out one of them"));
         }
     }
     if several && flags.filters() {
@@ -102,14 +103,22 @@ pub(crate) fn base(
         (false, name) => name.as_deref(),
     };
     match name {
-        Some(name) => Ok(store.snapshot(name, place.back)?),
-        None => {
-            let tip = tip(store, &branch_name(store, branch)?)?;
-            match place.back {
-                0 => Ok(tip),
-                back => Ok(tip.back(back)?),
-            }
+        Some(name) => back(store.snapshot(name, 0)?, place.back),
+        None => back(tip(store, &branch_name(store, branch)?)?, place.back),
+    }
+}
+
+/// The commit `steps` before one.
+///
+/// # Errors
+///
+/// History is too short.
+pub(crate) fn back(snapshot: Snapshot, steps: u64) -> Result<Snapshot, Failure> {
+    match snapshot.back(steps) {
+        Err(error @ StoreError::Invalid { .. }) => {
+            Err(Failure::from(error).hint("`log` shows the commits there are"))
         }
+        found => Ok(found?),
     }
 }
 
@@ -123,15 +132,12 @@ pub(crate) fn filtered(snapshot: Snapshot, flags: &SnapshotFlags) -> Result<Snap
     let found = match filter.path.is_some() || filter.matching.is_some() || filter.before.is_some()
     {
         false => snapshot,
-        true => snapshot
-            .log(filter)?
-            .next()
-            .ok_or_else(|| Failure::new("No matching commits found"))??,
+        true => snapshot.log(filter)?.next().ok_or_else(|| {
+            Failure::new("No matching commits found")
+                .hint("`log` shows the commits, with their times and messages")
+        })??,
     };
-    match flags.back {
-        None | Some(0) => Ok(found),
-        Some(back) => Ok(found.back(back)?),
-    }
+    back(found, flags.back.unwrap_or(0))
 }
 
 /// The filters of the options, without `--ref` and `--back`.
@@ -225,7 +231,8 @@ pub(crate) fn writable_branch<'a>(
             Some(other) if *other != name => {
                 return Err(Failure::new(format!(
                     "All paths must be in the same branch, not in '{other}' and '{name}'"
-                )));
+                ))
+                .hint("run the command once for each branch"));
             }
             _ => found = Some(name),
         }

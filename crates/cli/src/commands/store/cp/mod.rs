@@ -90,8 +90,10 @@ pub(crate) fn run(args: CpArgs, session: &Session) -> Result<(), Failure> {
         .map(|path| Place::parse(path))
         .collect::<Result<Vec<_>, _>>()?;
     let dest = sources.pop().filter(|_| !sources.is_empty());
-    let dest =
-        dest.ok_or_else(|| Failure::new("cp requires at least two arguments (SRC... DEST)"))?;
+    let dest = dest.ok_or_else(|| {
+        Failure::new("cp requires at least two arguments (SRC... DEST)")
+            .hint("as in `cp site :www`, or `cp :www copy`")
+    })?;
     let (mut local, mut stored) = (Vec::new(), Vec::new());
     for source in sources {
         match source {
@@ -168,9 +170,10 @@ impl CpArgs {
 /// Refuses what is said of a commit where none is made: copies to disk.
 pub(crate) fn check_no_commit(flags: &CommitFlags) -> Result<(), Failure> {
     match flags.given() {
-        Some(flag) => Err(Failure::new(format!(
-            "{flag} only applies when writing to repo"
-        ))),
+        Some(flag) => Err(
+            Failure::new(format!("{flag} only applies when writing to repo"))
+                .hint(format!("leave out {flag}: a copy to disk makes no commit")),
+        ),
         None => Ok(()),
     }
 }

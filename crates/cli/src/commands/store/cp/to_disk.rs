@@ -171,7 +171,7 @@ fn pour_into(snapshot: &Snapshot, path: &BString, dest: &Path) -> Result<(), Fai
     if snapshot.stat(path)?.file_type == FileType::Link {
         let dest = dest.display();
         let why = format!("'{dest}' is no file: the link '{path}' cannot be written into it");
-        return Err(Failure::new(why));
+        return Err(Failure::new(why).hint("name a file that does not exist, or is a plain one"));
     }
     let mut content = snapshot.reader(path)?;
     let failed = |error: io::Error| Failure::local(dest, &error);
