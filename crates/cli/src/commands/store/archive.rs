@@ -3,16 +3,19 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::str::FromStr;
 
 use bstr::BStr;
 use clap::Args;
 use packhouse_repo::store::{ArchiveFormat, ArchiveIn, Store, StoreError};
+use serde::Serialize;
 
 use super::changes::{self, Counted, Shown};
 use super::failure::Failure;
 use super::flags::{BranchFlag, CommitFlags, CreateFlag, DryRunFlag, SnapshotFlags};
+use super::output::name_of;
 use super::ref_path::RefPath;
 use super::select;
 use super::session::{Missing, Session};
@@ -123,6 +126,14 @@ impl FromStr for Kind {
     }
 }
 
+/// An archive that was written.
+#[derive(Serialize)]
+struct Written {
+    file: String,
+    commit: String,
+    count: u64,
+}
+
 pub(crate) fn archive_out(args: OutArgs, session: &Session) -> Result<(), Failure> {
     write(&args.file, args.format.format, &args.common, session)
 }
@@ -172,6 +183,9 @@ fn write(
     session: &Session,
 ) -> Result<(), Failure> {
     let format = format_of(file, kind)?;
+    if file == "-" {
+        session.check_stdout_is_free("the archive", "name a file in place of '-'")?;
+    }
     let store = session.open()?;
     let snapshot = select::chosen(&store, &flags.branch, &flags.snapshot)?;
     let progress = session.progress("archiving");
@@ -184,8 +198,16 @@ fn write(
     } else {
         snapshot.archive_to_file("", Path::new(file), format, &progress)?
     };
+    drop(progress);
     session.tell(format_args!("Archived {count} file(s)"));
-    Ok(())
+    if file == "-" {
+        return Ok(());
+    }
+    session.report(&Written {
+        file: name_of(file.as_bytes()),
+        commit: snapshot.commit().to_string(),
+        count,
+    })
 }
 
 fn read(
@@ -204,12 +226,13 @@ fn read(
     let first = select::first_branch(&place, &flags.branch);
     let missing = Missing::of(flags.create, flags.dry_run);
     session.work(first, missing, |store| {
-        take_in(&mut input, format, flags, session, store)
+        take_in(&mut input, file, format, flags, session, store)
     })
 }
 
 fn take_in(
     input: &mut dyn Read,
+    file: &OsStr,
     format: ArchiveFormat,
     flags: &InFlags,
     session: &Session,
@@ -226,7 +249,10 @@ fn take_in(
         parents: select::parents(store, &flags.commit.parents)?,
         ..ArchiveIn::default()
     };
-    let taken = tip.archive_in(input, format, &options, &progress)?;
+    let taken = match tip.archive_in(input, format, &options, &progress) {
+        Err(StoreError::Source(error)) => return Err(unreadable(file, &error)),
+        taken => taken?,
+    };
     drop(progress);
     if !dry_run {
         changes::tag(session, store, &taken, &flags.commit.tag)?;
@@ -238,4 +264,13 @@ fn take_in(
         counted: Counted::Written,
     };
     changes::finish(session, &taken, &shown)
+}
+
+fn unreadable(file: &OsStr, error: &io::Error) -> Failure {
+    let named = match file == "-" {
+        true => "standard input".to_owned(),
+        false => file.display().to_string(),
+    };
+    Failure::because(format_args!("Could not read {named}"), error)
+        .hint("it must be a whole archive of this form; `archive_in --format` takes other forms")
 }

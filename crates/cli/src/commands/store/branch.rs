@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::failure::Failure;
 use super::flags::{NewRef, RefName, SnapshotFlags};
 use super::output::{self, FormatFlag};
+use super::ref_change::RefChange;
 use super::select;
 use super::session::Session;
 use crate::error::{FAILURE, SUCCESS};
@@ -79,6 +80,12 @@ struct Current<'a> {
     name: &'a str,
 }
 
+#[derive(Serialize)]
+struct Found<'a> {
+    branch: &'a str,
+    exists: bool,
+}
+
 pub(crate) fn run(args: BranchArgs, session: &Session) -> Result<u8, Failure> {
     let store = session.open()?;
     match args.command {
@@ -86,15 +93,17 @@ pub(crate) fn run(args: BranchArgs, session: &Session) -> Result<u8, Failure> {
         Some(BranchCommand::List(format)) => list(&store, session, format)?,
         Some(BranchCommand::Set(args)) => set(&store, session, &args)?,
         Some(BranchCommand::Exists(args)) => {
-            return Ok(match store.branches().contains(&args.name)? {
+            let exists = store.branches().contains(&args.name)?;
+            session.report(&Found {
+                branch: &args.name,
+                exists,
+            })?;
+            return Ok(match exists {
                 true => SUCCESS,
                 false => FAILURE,
             });
         }
-        Some(BranchCommand::Delete(args)) => {
-            store.branches().delete(&args.name)?;
-            session.tell(format_args!("Deleted branch {}", args.name));
-        }
+        Some(BranchCommand::Delete(args)) => delete(&store, session, &args.name)?,
         Some(BranchCommand::Hash(args)) => hash(&store, session, &args)?,
         Some(BranchCommand::Current(args)) => current(&store, session, &args)?,
     }
@@ -107,6 +116,15 @@ fn list(store: &Store, session: &Session, format: FormatFlag) -> Result<(), Fail
     output::names(session.format(format), &names)
 }
 
+fn delete(store: &Store, session: &Session, name: &str) -> Result<(), Failure> {
+    let branches = store.branches();
+    let _turn = store.exclusive()?;
+    let gone = RefChange::of(&branches, name);
+    branches.delete(name)?;
+    session.tell(format_args!("Deleted branch {name}"));
+    session.report(&gone)
+}
+
 fn set(store: &Store, session: &Session, args: &SetArgs) -> Result<(), Failure> {
     let NewRef {
         name,
@@ -115,6 +133,9 @@ fn set(store: &Store, session: &Session, args: &SetArgs) -> Result<(), Failure> 
         force,
     } = &args.new;
     let branches = store.branches();
+    // What is replaced is what is found here.
+    let _turn = store.exclusive()?;
+    let change = RefChange::of(&branches, name);
     let exists = branches.contains(name)?;
     let is_first = branches.is_empty()?;
     if args.empty && (snapshot.any() || source.branch.is_some() || args.squash || args.append) {
@@ -133,8 +154,8 @@ fn set(store: &Store, session: &Session, args: &SetArgs) -> Result<(), Failure> 
             Failure::new(format!("Branch already exists: {}", name)).hint("--force moves it")
         );
     }
-    if args.empty {
-        branches.set_empty(name)?;
+    let now = if args.empty {
+        branches.set_empty(name)?
     } else {
         let chosen = select::chosen(store, source, snapshot)?;
         let target = match (args.append, args.squash) {
@@ -142,14 +163,14 @@ fn set(store: &Store, session: &Session, args: &SetArgs) -> Result<(), Failure> 
             (false, true) => chosen.squash(None, None)?,
             (false, false) => chosen,
         };
-        branches.set(name, &target)?;
-    }
+        branches.set(name, &target)?
+    };
     if is_first && branches.current_name()?.is_none() {
         // Whoever clones gets the branch that `HEAD` names.
         branches.set_current(name)?;
     }
-    session.tell(format_args!("Set branch {}", name));
-    Ok(())
+    session.tell(format_args!("Set branch {name}"));
+    session.report(&change.to(&now))
 }
 
 fn hash(store: &Store, session: &Session, args: &HashArgs) -> Result<(), Failure> {
@@ -168,7 +189,7 @@ fn current(store: &Store, session: &Session, args: &CurrentArgs) -> Result<(), F
     if let Some(name) = &args.branch {
         store.branches().set_current(name)?;
         session.tell(format_args!("Current branch set to {name}"));
-        return Ok(());
+        return session.report(&Current { name });
     }
     let branches = store.branches();
     let name = match branches.current_name()? {

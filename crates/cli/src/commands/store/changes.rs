@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use bstr::{BStr, BString};
-use packhouse_repo::store::{ChangeKind, ChangeReport, FileEntry, Snapshot, Store};
+use packhouse_repo::store::{ChangeError, ChangeKind, ChangeReport, FileEntry, Snapshot, Store};
 use serde::Serialize;
 
 use super::failure::Failure;
@@ -14,7 +14,7 @@ use crate::error::FAILURE;
 
 /// What a write did, in our own JSON form.
 #[derive(Serialize)]
-struct Written {
+struct Written<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     branch: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -23,6 +23,18 @@ struct Written {
     add: Vec<String>,
     update: Vec<String>,
     delete: Vec<String>,
+    /// What could not be done, where the command went on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<Problem<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<Problem<'a>>,
+}
+
+/// What was not done as asked, and why.
+#[derive(Serialize)]
+struct Problem<'a> {
+    path: String,
+    error: &'a str,
 }
 
 /// How paths of a report are shown.
@@ -93,7 +105,11 @@ fn finish_with(
     let nothing = ChangeReport::default();
     let report = snapshot.changes().unwrap_or(&nothing);
     for warning in &report.warnings {
-        warn(format_args!("WARNING: {}: {}", warning.path, warning.error));
+        warn(format_args!(
+            "WARNING: {}: {}",
+            warning.path,
+            reason(warning)
+        ));
     }
     if session.json() {
         let written = Written {
@@ -105,6 +121,8 @@ fn finish_with(
             add: paths(&report.add),
             update: paths(&report.update),
             delete: paths(&report.delete),
+            errors: problems(&report.errors),
+            warnings: problems(&report.warnings),
         };
         output::value(Format::Json, &written, |_| Ok(()))?;
     } else if shown.dry_run {
@@ -118,6 +136,22 @@ fn finish_with(
 
 fn paths(entries: &[FileEntry]) -> Vec<String> {
     entries.iter().map(|entry| name_of(&entry.path)).collect()
+}
+
+fn problems(found: &[ChangeError]) -> Vec<Problem<'_>> {
+    let found = found.iter();
+    found
+        .map(|problem| Problem {
+            path: name_of(&problem.path),
+            error: reason(problem),
+        })
+        .collect()
+}
+
+/// Why something was not done, without the path, which stands before it.
+pub(crate) fn reason(problem: &ChangeError) -> &str {
+    let named = format!("{}: ", problem.path);
+    problem.error.strip_prefix(&named).unwrap_or(&problem.error)
 }
 
 fn lines(report: &ChangeReport, before: &BStr) -> Result<(), Failure> {
@@ -138,7 +172,7 @@ fn lines(report: &ChangeReport, before: &BStr) -> Result<(), Failure> {
 
 fn complain(report: &ChangeReport) -> Result<(), Failure> {
     for error in &report.errors {
-        warn(format_args!("ERROR: {}: {}", error.path, error.error));
+        warn(format_args!("ERROR: {}: {}", error.path, reason(error)));
     }
     match report.errors.is_empty() {
         true => Ok(()),
@@ -188,9 +222,7 @@ pub(crate) fn check_tag(store: &Store, flags: &TagFlags) -> Result<(), Failure> 
     };
     store.tags().check_name(name)?;
     match !flags.force_tag && store.tags().contains(name)? {
-        true => {
-            Err(Failure::new(format!("Tag already exists: {name}")).hint("--force-tag replaces it"))
-        }
+        true => Err(tag_exists(name, "--force-tag")),
         false => Ok(()),
     }
 }
@@ -209,12 +241,12 @@ pub(crate) fn tag(
     let Some(name) = &flags.tag else {
         return Ok(());
     };
-    set_tag(store, name, snapshot, flags.force_tag)?;
+    set_tag(store, name, snapshot, "--force-tag", flags.force_tag)?;
     session.tell(format_args!("Set tag {name}"));
     Ok(())
 }
 
-/// Makes a tag, in place of an old one if forced to.
+/// Makes a tag, in place of an old one if forced to by `flag`.
 ///
 /// # Errors
 ///
@@ -223,17 +255,22 @@ pub(crate) fn set_tag(
     store: &Store,
     name: &str,
     snapshot: &Snapshot,
+    flag: &str,
     force: bool,
 ) -> Result<(), Failure> {
     let tags = store.tags();
     if tags.contains(name)? {
         if !force {
-            return Err(Failure::new(format!("Tag already exists: {name}")));
+            return Err(tag_exists(name, flag));
         }
         tags.delete(name)?;
     }
     tags.set(name, snapshot)?;
     Ok(())
+}
+
+fn tag_exists(name: &str, flag: &str) -> Failure {
+    Failure::new(format!("Tag already exists: {name}")).hint(format!("{flag} replaces it"))
 }
 
 #[cfg(test)]

@@ -3,14 +3,17 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Seek};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use clap::Args;
 use packhouse_object::{ObjectHasher, ObjectId, ObjectKind};
-use packhouse_repo::store::{FileType, Store};
+use packhouse_repo::store::{FileType, Store, StoreError};
+use serde::Serialize;
 
 use super::failure::Failure;
 use super::flags::{BranchFlag, SnapshotFlags};
+use super::output::name_of;
 use super::ref_path::{Place, RefPath};
 use super::select;
 use super::session::Session;
@@ -33,6 +36,19 @@ pub(crate) struct CmpArgs {
     snapshot: SnapshotFlags,
 }
 
+#[derive(Serialize)]
+struct Compared {
+    equal: bool,
+    files: Vec<Hashed>,
+}
+
+#[derive(Serialize)]
+struct Hashed {
+    /// As it was given.
+    path: String,
+    hash: String,
+}
+
 pub(crate) fn run(args: CmpArgs, session: &Session) -> Result<u8, Failure> {
     let places = [Place::parse(&args.first)?, Place::parse(&args.second)?];
     let stored = || {
@@ -46,7 +62,7 @@ pub(crate) fn run(args: CmpArgs, session: &Session) -> Result<u8, Failure> {
         Some(_) => Some(session.open()?),
         None => None,
     };
-    let mut ids = Vec::new();
+    let mut files = Vec::new();
     for (place, name) in places.iter().zip([&args.first, &args.second]) {
         let id = match (place, &store) {
             (Place::Stored(place), Some(store)) => of_stored(store, place, &args)?,
@@ -54,16 +70,24 @@ pub(crate) fn run(args: CmpArgs, session: &Session) -> Result<u8, Failure> {
             (Place::Stored(_), None) => unreachable!("opened for a stored file"),
         };
         session.tell(format_args!("{id}  {}", name.display()));
-        ids.push(id);
+        files.push(Hashed {
+            path: name_of(name.as_bytes()),
+            hash: id.to_string(),
+        });
     }
-    Ok(if ids[0] == ids[1] { SUCCESS } else { FAILURE })
+    let equal = files[0].hash == files[1].hash;
+    session.report(&Compared { equal, files })?;
+    Ok(if equal { SUCCESS } else { FAILURE })
 }
 
 fn of_stored(store: &Store, place: &RefPath, args: &CmpArgs) -> Result<ObjectId, Failure> {
     let snapshot = select::snapshot(store, place, &args.branch, &args.snapshot)?;
     let stat = snapshot.stat(&place.path)?;
     match stat.file_type {
-        FileType::Tree => Err(Failure::new(format!("Is a directory: {}", place.path))),
+        FileType::Tree => Err(StoreError::IsADirectory {
+            path: place.path.clone(),
+        }
+        .into()),
         _ => Ok(stat.id),
     }
 }
@@ -74,7 +98,7 @@ fn of_local(path: &Path) -> Result<ObjectId, Failure> {
     let mut file = File::open(path).map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;
     if metadata.is_dir() {
-        return Err(Failure::new(format!("Is a directory: {}", path.display())));
+        return Err(failed(io::ErrorKind::IsADirectory.into()));
     }
     let size = if metadata.is_file() {
         metadata.len()
@@ -96,7 +120,8 @@ fn of_local(path: &Path) -> Result<ObjectId, Failure> {
             return Err(Failure::new(format!(
                 "{} became shorter while it was read",
                 path.display()
-            )));
+            ))
+            .hint("run it again when nobody writes to it"));
         }
         hasher.update(&piece[..len]);
         left -= len as u64;

@@ -9,8 +9,10 @@ use std::path::Path;
 use clap::Args;
 use packhouse_repo::store::{Store, StoreErrorKind};
 use packhouse_repo::under_way::{FolderUnderWay, Kind, remove_left_behind};
+use serde::Serialize;
 
 use super::failure::Failure;
+use super::output::name_of;
 use super::session::Session;
 
 /// Remove the repository
@@ -19,6 +21,13 @@ pub(crate) struct DestroyArgs {
     /// Also if it holds files, history, tags, notes, or what no repository has
     #[arg(short, long)]
     force: bool,
+}
+
+/// What was removed.
+#[derive(Serialize)]
+struct Destroyed {
+    repository: String,
+    destroyed: bool,
 }
 
 /// What git and stores keep in a repository; anything else is somebody's.
@@ -71,7 +80,10 @@ pub(crate) fn run(args: DestroyArgs, session: &Session) -> Result<(), Failure> {
         fs::remove_file(&named).map_err(|error| Failure::local(&named, &error))?;
     }
     session.tell(format_args!("Destroyed {}", path.display()));
-    Ok(())
+    session.report(&Destroyed {
+        repository: name_of(path.as_os_str().as_bytes()),
+        destroyed: true,
+    })
 }
 
 /// Removes a repository. It leaves its place in one step and for good before anything of it is removed, so that a crash

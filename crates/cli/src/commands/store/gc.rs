@@ -5,7 +5,6 @@ use packhouse_repo::store::GcOptions;
 use serde::Serialize;
 
 use super::failure::Failure;
-use super::output::{self, Format};
 use super::session::Session;
 
 /// Put everything in use into one pack, and remove what nobody has named for two weeks
@@ -44,7 +43,7 @@ pub(crate) fn gc(GcArgs {}: GcArgs, session: &Session) -> Result<(), Failure> {
         loose_removed: report.loose_removed,
         packs_removed: report.packs_removed,
     };
-    show(session, &cleaned)
+    session.report(&cleaned)
 }
 
 pub(crate) fn pack(PackArgs {}: PackArgs, session: &Session) -> Result<(), Failure> {
@@ -53,12 +52,5 @@ pub(crate) fn pack(PackArgs {}: PackArgs, session: &Session) -> Result<(), Failu
     let packed = store.pack(&progress)?;
     drop(progress);
     session.tell(format_args!("Packed {packed} object(s)"));
-    show(session, &Packed { packed })
-}
-
-fn show<T: Serialize>(session: &Session, done: &T) -> Result<(), Failure> {
-    match session.json() {
-        true => output::value(Format::Json, done, |_| Ok(())),
-        false => Ok(()),
-    }
+    session.report(&Packed { packed })
 }

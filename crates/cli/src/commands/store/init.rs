@@ -2,15 +2,18 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use clap::Args;
 use packhouse_repo::store::{Create, Store, StoreOptions};
 use packhouse_repo::under_way::{FolderUnderWay, Kind, remove_left_behind};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
+use serde::Serialize;
 
 use super::destroy::foreign;
 use super::failure::Failure;
+use super::output::name_of;
 use super::session::Session;
 
 /// Make a repository with one branch
@@ -26,26 +29,88 @@ pub(crate) struct InitArgs {
     force: bool,
 }
 
+/// What was made.
+#[derive(Serialize)]
+struct Made {
+    repository: String,
+    branch: String,
+    commit: String,
+    /// Whether another was there.
+    replaced: bool,
+}
+
 pub(crate) fn run(args: InitArgs, session: &Session) -> Result<(), Failure> {
     let path = session.path()?;
-    let options = StoreOptions {
-        create: Create::New {
-            branch: Some(args.branch),
-        },
-        ..StoreOptions::default()
-    };
-    if !path.exists() {
-        Store::open(&path, options)?;
+    let branch = Some(args.branch.clone());
+    let replaced = !is_free(&path)?;
+    if !replaced {
+        make(&path, branch)?;
     } else if args.force {
-        replace(&path, options)?;
+        replace(&path, new(branch))?;
     } else {
-        return Err(
-            Failure::new(format!("Repository already exists: {}", path.display()))
-                .hint("--force removes it and makes a new one"),
-        );
+        return Err(already_there(&path));
     }
     session.tell(format_args!("Initialized {}", path.display()));
+    if !session.json() {
+        return Ok(());
+    }
+    let store = Store::open(&path, StoreOptions::default())?;
+    session.report(&Made {
+        repository: name_of(store.path().as_os_str().as_bytes()),
+        commit: store.branches().get(&args.branch)?.commit().to_string(),
+        branch: args.branch,
+        replaced,
+    })
+}
+
+/// Whether nothing is at `path`, or an empty folder, which is as good.
+fn is_free(path: &Path) -> Result<bool, Failure> {
+    match fs::read_dir(path) {
+        Ok(mut entries) => Ok(entries.next().is_none()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        // What is no folder is refused as what it is.
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => Ok(false),
+        Err(error) => Err(Failure::local(path, &error)),
+    }
+}
+
+fn make(path: &Path, branch: Option<String>) -> Result<(), Failure> {
+    let create = Create::IfMissing { branch };
+    let options = StoreOptions {
+        create,
+        ..StoreOptions::default()
+    };
+    let (_, made) = Store::open_provisionally(path, options)?;
+    if !made.is_new() {
+        // Someone else was faster.
+        return Err(already_there(path));
+    }
+    made.keep();
     Ok(())
+}
+
+fn new(branch: Option<String>) -> StoreOptions {
+    StoreOptions {
+        create: Create::New { branch },
+        ..StoreOptions::default()
+    }
+}
+
+/// Something is at `path`: a repository, or what it is no place for.
+fn already_there(path: &Path) -> Failure {
+    match Store::open(path, StoreOptions::default()) {
+        Err(error) => {
+            Failure::from(error).hint("name a folder that is empty or does not exist yet")
+        }
+        Ok(store) if store.is_of_working_copy() => {
+            let path = path.display();
+            Failure::new(format!("A working copy is there already: {path}")).hint(
+                "name another folder for the repository: one that is empty or does not exist yet",
+            )
+        }
+        Ok(_) => Failure::new(format!("Repository already exists: {}", path.display()))
+            .hint("--force removes it and makes a new one"),
+    }
 }
 
 /// Puts a new repository in the place of one. The old one goes when the new one is made.
@@ -118,11 +183,7 @@ mod tests {
     use super::*;
 
     fn new() -> StoreOptions {
-        let branch = Some("main".to_owned());
-        StoreOptions {
-            create: Create::New { branch },
-            ..StoreOptions::default()
-        }
+        super::new(Some("main".to_owned()))
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod hint;
 mod listen;
 mod moment;
 mod output;
+mod ref_change;
 mod ref_path;
 mod select;
 mod session;

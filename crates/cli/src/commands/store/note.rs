@@ -4,7 +4,8 @@ use std::ffi::OsString;
 use std::io::Write as _;
 
 use clap::{Args, Subcommand};
-use packhouse_repo::store::Store;
+use packhouse_repo::store::{Notes, Store, StoreErrorKind};
+use serde::Serialize;
 
 use super::failure::Failure;
 use super::flags::{BranchFlag, SnapshotFlags};
@@ -63,6 +64,15 @@ enum NoteCommand {
     },
 }
 
+/// What was done to a note.
+#[derive(Serialize)]
+struct Changed<'a> {
+    namespace: &'a str,
+    commit: &'a str,
+    note: Option<&'a str>,
+    old_note: Option<String>,
+}
+
 pub(crate) fn run(args: NoteArgs, session: &Session) -> Result<(), Failure> {
     let store = session.open()?;
     let notes = store.notes(&args.namespace)?;
@@ -70,25 +80,55 @@ pub(crate) fn run(args: NoteArgs, session: &Session) -> Result<(), Failure> {
         NoteCommand::Get { target } => get(&store, session, &args.namespace, target),
         NoteCommand::GetCurrent => get(&store, session, &args.namespace, None),
         NoteCommand::Set { mut words } => {
-            let text = words.pop().unwrap_or_default();
-            let key = key(&store, words.pop())?;
-            notes.set(&key, &text_of(text)?)?;
-            session.tell(format_args!("Set note on {key}"));
-            Ok(())
+            let text = text_of(words.pop().unwrap_or_default())?;
+            change(&store, session, &args.namespace, words.pop(), Some(&text))
         }
         NoteCommand::SetCurrent { text } => {
-            let key = key(&store, None)?;
-            notes.set(&key, &text_of(text)?)?;
-            session.tell(format_args!("Set note on {key}"));
-            Ok(())
+            let text = text_of(text)?;
+            change(&store, session, &args.namespace, None, Some(&text))
         }
-        NoteCommand::Delete { target } => {
-            let key = key(&store, target)?;
-            notes.delete(&key)?;
-            session.tell(format_args!("Deleted note on {key}"));
-            Ok(())
-        }
+        NoteCommand::Delete { target } => change(&store, session, &args.namespace, target, None),
         NoteCommand::List { format } => output::names(session.format(format), &notes.keys()?),
+    }
+}
+
+/// Writes the note on a commit, or deletes it.
+fn change(
+    store: &Store,
+    session: &Session,
+    namespace: &str,
+    target: Option<OsString>,
+    note: Option<&str>,
+) -> Result<(), Failure> {
+    let notes = store.notes(namespace)?;
+    let key = key(store, target)?;
+    let _turn = store.exclusive()?;
+    let changed = Changed {
+        namespace,
+        commit: &key,
+        note,
+        old_note: there(&notes, &key)?,
+    };
+    match note {
+        Some(text) => notes.set(&key, text)?,
+        None => notes.delete(&key)?,
+    }
+    let done = match note {
+        Some(_) => "Set",
+        None => "Deleted",
+    };
+    session.tell(format_args!("{done} note on {key}"));
+    session.report(&changed)
+}
+
+/// The note that is there. One that is no text can be replaced and deleted all the same.
+fn there(notes: &Notes, key: &str) -> Result<Option<String>, Failure> {
+    match notes.get(key) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if matches!(error.kind(), StoreErrorKind::Key | StoreErrorKind::Value) => {
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -124,7 +164,8 @@ fn key(store: &Store, target: Option<OsString>) -> Result<String, Failure> {
         return Err(Failure::new(format!(
             "'{}' names a file; notes are on commits",
             target.display()
-        )));
+        ))
+        .hint("end it after the colon, or name a branch, a tag or a whole commit id"));
     }
     let (branch, flags) = (BranchFlag::default(), SnapshotFlags::default());
     Ok(select::base(store, &place, &branch, &flags)?
@@ -133,6 +174,8 @@ fn key(store: &Store, target: Option<OsString>) -> Result<String, Failure> {
 }
 
 fn text_of(text: OsString) -> Result<String, Failure> {
-    text.into_string()
-        .map_err(|_| Failure::new("The text of a note must be UTF-8"))
+    text.into_string().map_err(|_| {
+        Failure::new("The text of a note must be UTF-8")
+            .hint("keep other data in a file, with `write`")
+    })
 }

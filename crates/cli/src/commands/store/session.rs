@@ -10,10 +10,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use packhouse_repo::ref_text;
 use packhouse_repo::store::{Create, Store, StoreOptions};
+use serde::Serialize;
 
 use super::failure::Failure;
 use super::flags::{CreateFlag, DryRunFlag};
-use super::output::{Format, FormatFlag};
+use super::output::{self, Format, FormatFlag};
 use crate::ui::{Progress, Ui};
 
 /// Where the repository is named if no option does; the first that is set counts.
@@ -66,7 +67,9 @@ impl Session {
             .clone()
             .or_else(of_environment)
             .ok_or_else(|| {
-                Failure::new("No repository specified. Use --repo or set GITSTORE_REPO.")
+                Failure::new("No repository specified. Use --repo or set GITSTORE_REPO.").hint(
+                    "`-r data.git`, before the command or after it, names the folder data.git",
+                )
             })
     }
 
@@ -77,7 +80,8 @@ impl Session {
     /// It does not, or cannot be opened.
     pub(crate) fn open(&self) -> Result<Store, Failure> {
         let path = self.path()?;
-        if !path.exists() {
+        let is_there = path.try_exists();
+        if !is_there.map_err(|error| Failure::local(&path, &error))? {
             return Err(
                 Failure::new(format!("Repository not found: {}", path.display()))
                     .hint("make one with `init`, or let a command that writes make it"),
@@ -222,6 +226,33 @@ impl Session {
     /// Whether results are wanted in our own JSON form.
     pub(crate) fn json(&self) -> bool {
         self.ui.json
+    }
+
+    /// Checks that standard output is not wanted for JSON, where it gets the bytes of `what`.
+    ///
+    /// # Errors
+    ///
+    /// It is wanted for both.
+    pub(crate) fn check_stdout_is_free(&self, what: &str, instead: &str) -> Result<(), Failure> {
+        match self.json() {
+            true => Err(
+                Failure::new(format!("Standard output cannot take both JSON and {what}"))
+                    .hint(format!("leave out --json, or {instead}")),
+            ),
+            false => Ok(()),
+        }
+    }
+
+    /// Shows what a command did that says nothing if all went well: its value, if one is wanted.
+    ///
+    /// # Errors
+    ///
+    /// It could not be written.
+    pub(crate) fn report<T: Serialize>(&self, done: &T) -> Result<(), Failure> {
+        match self.json() {
+            true => output::value(Format::Json, done, |_| Ok(())),
+            false => Ok(()),
+        }
     }
 
     /// The form of a result.

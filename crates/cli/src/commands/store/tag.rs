@@ -8,6 +8,7 @@ use super::changes;
 use super::failure::Failure;
 use super::flags::{NewRef, RefName};
 use super::output::{self, FormatFlag};
+use super::ref_change::RefChange;
 use super::select;
 use super::session::Session;
 use crate::error::{FAILURE, SUCCESS};
@@ -47,6 +48,12 @@ struct Tagged<'a> {
     hash: String,
 }
 
+#[derive(Serialize)]
+struct Found<'a> {
+    tag: &'a str,
+    exists: bool,
+}
+
 pub(crate) fn run(args: TagArgs, session: &Session) -> Result<u8, Failure> {
     let store = session.open()?;
     match args.command {
@@ -54,18 +61,30 @@ pub(crate) fn run(args: TagArgs, session: &Session) -> Result<u8, Failure> {
         Some(TagCommand::List(format)) => list(&store, session, format)?,
         Some(TagCommand::Set(args)) => {
             let source = select::chosen(&store, &args.source, &args.snapshot)?;
-            changes::set_tag(&store, &args.name, &source, args.force)?;
+            let _turn = store.exclusive()?;
+            let change = RefChange::of(&store.tags(), &args.name);
+            changes::set_tag(&store, &args.name, &source, "--force", args.force)?;
             session.tell(format_args!("Set tag {}", args.name));
+            session.report(&change.to(&source))?;
         }
         Some(TagCommand::Exists(args)) => {
-            return Ok(match store.tags().contains(&args.name)? {
+            let exists = store.tags().contains(&args.name)?;
+            session.report(&Found {
+                tag: &args.name,
+                exists,
+            })?;
+            return Ok(match exists {
                 true => SUCCESS,
                 false => FAILURE,
             });
         }
         Some(TagCommand::Delete(args)) => {
-            store.tags().delete(&args.name)?;
+            let tags = store.tags();
+            let _turn = store.exclusive()?;
+            let gone = RefChange::of(&tags, &args.name);
+            tags.delete(&args.name)?;
             session.tell(format_args!("Deleted tag {}", args.name));
+            session.report(&gone)?;
         }
         Some(TagCommand::Hash(args)) => hash(&store, session, &args)?,
     }

@@ -3,12 +3,12 @@
 use bstr::ByteSlice;
 use clap::Args;
 use packhouse_repo::store::{Snapshot, StoreError};
-use serde::Serialize;
 
 use super::failure::Failure;
 use super::flags::BranchFlag;
 use super::log::short;
 use super::output::{self, Format, text_of};
+use super::ref_change::RefChange;
 use super::select;
 use super::session::Session;
 
@@ -32,34 +32,33 @@ pub(crate) struct RedoArgs {
     branch: BranchFlag,
 }
 
-#[derive(Serialize)]
-struct Moved {
-    branch: String,
-    commit: String,
-    message: String,
-}
-
 pub(crate) fn undo(args: UndoArgs, session: &Session) -> Result<(), Failure> {
-    walk(session, &args.branch, |tip| tip.undo(args.steps))
+    let hint = "`log` shows the commits there are";
+    walk(session, &args.branch, |tip| tip.undo(args.steps), hint)
 }
 
 pub(crate) fn redo(args: RedoArgs, session: &Session) -> Result<(), Failure> {
-    walk(session, &args.branch, |tip| tip.redo(args.steps))
+    let hint = "`reflog` shows the moves there were";
+    walk(session, &args.branch, |tip| tip.redo(args.steps), hint)
 }
 
 fn walk(
     session: &Session,
     branch: &BranchFlag,
     step: impl FnOnce(&Snapshot) -> Result<Snapshot, StoreError>,
+    hint: &str,
 ) -> Result<(), Failure> {
     let store = session.open()?;
     let branch = select::branch_name(&store, branch)?;
-    let now = step(&select::tip(&store, &branch)?)?;
-    let moved = Moved {
-        branch,
-        commit: now.commit().to_string(),
-        message: text_of(now.message()),
+    // What it moves from is what is found here.
+    let _turn = store.exclusive()?;
+    let tip = select::tip(&store, &branch)?;
+    let change = RefChange::of(&store.branches(), &branch);
+    let now = match step(&tip) {
+        Err(error @ StoreError::Invalid { .. }) => return Err(Failure::from(error).hint(hint)),
+        now => now?,
     };
+    let moved = change.to(&now).saying(text_of(now.message()));
     let format = if session.json() {
         Format::Json
     } else {

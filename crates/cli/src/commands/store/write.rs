@@ -45,6 +45,9 @@ pub(crate) fn run(args: WriteArgs, session: &Session) -> Result<(), Failure> {
     let place = RefPath::parse(&args.path)?;
     select::check([&place], &args.branch, &SnapshotFlags::default())?;
     let path = normalize_file(&place.path)?;
+    if args.passthrough {
+        session.check_stdout_is_free("a copy of the input", "leave out --passthrough")?;
+    }
     let first = select::first_branch(&place, &args.branch);
     let missing = Missing::of(args.create, DryRunFlag::default());
     session.work(first, missing, |store| {
@@ -99,14 +102,17 @@ impl Target<'_> {
     fn write(&self, mut input: impl Read) -> Result<Snapshot, Failure> {
         let mut head = Vec::new();
         let kept = input.by_ref().take(KEPT_BYTES + 1).read_to_end(&mut head);
-        kept.map_err(StoreError::Source)?;
+        kept.map_err(unreadable)?;
         if head.len() as u64 <= KEPT_BYTES {
             return Ok(self.write_again(head)?);
         }
         // The input can be read once only, so that it is stored before the branch is looked at.
         let mut edits = Edits::new(self.store);
         let mut input = UntilStopped::new(Cursor::new(head).chain(input));
-        let id: ObjectId = edits.sink.add_reader(&mut input, None)?;
+        let id: ObjectId = match edits.sink.add_reader(&mut input, None) {
+            Err(StoreError::Source(error)) => return Err(unreadable(error)),
+            id => id?,
+        };
         edits.set(self.path, FileType::Blob, id)?;
         Ok(self.commit(edits)?)
     }
@@ -133,6 +139,11 @@ impl Target<'_> {
         let tip = self.store.branches().get(self.branch)?;
         tip.commit_edits(edits, self.options.clone())
     }
+}
+
+fn unreadable(error: io::Error) -> Failure {
+    Failure::because("Could not read standard input", &error)
+        .hint("give it a file (`< FILE`), or the output of a command (`COMMAND |`)")
 }
 
 /// Reads, and shows what it has read.

@@ -9,6 +9,7 @@ mod inodes;
 use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -18,17 +19,18 @@ use std::time::Duration;
 
 use clap::Args;
 use fuser::{Config, MountOption, Session as FuseSession, SessionACL};
+use serde::Serialize;
 
 use self::filesystem::Files;
 use super::failure::Failure;
 use super::flags::{BranchFlag, SnapshotFlags};
-use super::output;
+use super::output::{self, name_of};
 use super::select;
 use super::session::{Session, warn};
 use crate::error::{FAILURE, SUCCESS};
 use crate::signals;
 
-/// What the process in the background says when the folder is there.
+/// What the process in the background says when the folder is there, before the commit.
 const READY: &str = "mounted";
 
 /// Threads that answer the kernel.
@@ -65,14 +67,20 @@ pub(crate) struct MountArgs {
     announce: bool,
 }
 
+/// What was mounted.
+#[derive(Serialize)]
+struct Mounted {
+    mountpoint: String,
+    commit: String,
+}
+
 pub(crate) fn run(args: MountArgs, session: &Session) -> Result<u8, Failure> {
-    let metadata =
-        fs::metadata(&args.mountpoint).map_err(|error| Failure::local(&args.mountpoint, &error))?;
+    const HINT: &str = "name an empty folder; `mkdir` makes one";
+    let failed = |error| Failure::local(&args.mountpoint, &error).hint(HINT);
+    let metadata = fs::metadata(&args.mountpoint).map_err(failed)?;
     if !metadata.is_dir() {
-        return Err(Failure::new(format!(
-            "Not a directory: {}",
-            args.mountpoint.display()
-        )));
+        let why = format!("Not a directory: {}", args.mountpoint.display());
+        return Err(Failure::new(why).hint(HINT));
     }
     if !Path::new("/dev/fuse").exists() && cfg!(target_os = "linux") {
         return Err(Failure::new("Cannot mount: this system has no /dev/fuse")
@@ -85,6 +93,7 @@ pub(crate) fn run(args: MountArgs, session: &Session) -> Result<u8, Failure> {
     }
     // Files belong to whoever mounts them.
     let owner = fs::metadata("/proc/self").unwrap_or(metadata);
+    let commit = snapshot.commit().to_string();
     let files = Files::new(snapshot, (owner.uid(), owner.gid()), args.debug);
     let mut config = Config::default();
     config.mount_options = vec![
@@ -108,8 +117,10 @@ pub(crate) fn run(args: MountArgs, session: &Session) -> Result<u8, Failure> {
     session.tell(format_args!("Mounted {}", args.mountpoint.display()));
     if args.announce {
         let mut out = output::stdout();
-        writeln!(out, "{READY}")?;
+        writeln!(out, "{READY} {commit}")?;
         out.flush()?;
+    } else {
+        session.report(&mounted(&args.mountpoint, &commit))?;
     }
     signals::stop_in_order();
     let mut unmounter = fuse.unmount_callable();
@@ -124,6 +135,13 @@ pub(crate) fn run(args: MountArgs, session: &Session) -> Result<u8, Failure> {
     fuse.run()
         .map_err(|error| Failure::because("The mount broke off", &error))?;
     Ok(SUCCESS)
+}
+
+fn mounted(mountpoint: &Path, commit: &str) -> Mounted {
+    Mounted {
+        mountpoint: name_of(mountpoint.as_os_str().as_bytes()),
+        commit: commit.to_owned(),
+    }
 }
 
 /// Runs the same command again, as a process that stays, and returns once the folder is there.
@@ -148,8 +166,9 @@ fn in_background(mountpoint: &Path, session: &Session) -> Result<u8, Failure> {
     if let Some(out) = process.stdout.take() {
         BufReader::new(out).read_line(&mut line).map_err(failed)?;
     }
-    if line.trim_end() == READY {
+    if let Some(commit) = line.trim_end().strip_prefix(READY) {
         session.tell(format_args!("Mounted {}", mountpoint.display()));
+        session.report(&mounted(mountpoint, commit.trim_start()))?;
         return Ok(SUCCESS);
     }
     let mut said = String::new();

@@ -46,7 +46,9 @@ pub(super) fn run(job: &Job<'_>, session: &Session, debounce: Duration) -> Resul
 }
 
 fn unwatchable(local: &Path, error: &notify::Error) -> Failure {
-    Failure::because(format_args!("Could not watch {}", local.display()), error)
+    let doing = format_args!("Could not watch {}", local.display());
+    Failure::because(doing, error)
+        .hint("name a folder; `fs.inotify.max_user_watches` limits how many folders can be watched")
 }
 
 /// Device and number of a folder.
@@ -136,7 +138,8 @@ impl Watch<'_> {
             Err(RecvTimeoutError::Disconnected) => Err(Failure::new(format!(
                 "{} can no longer be watched",
                 self.local.display()
-            ))),
+            ))
+            .hint("run it again")),
         }
     }
 
@@ -175,7 +178,11 @@ fn cycle(job: &Job<'_>, session: &Session) -> Result<(), Failure> {
         Ok(synced) => {
             let report = synced.changes();
             for error in report.map_or(&[][..], |report| &report.errors) {
-                warn(format_args!("ERROR: {}: {}", error.path, error.error));
+                warn(format_args!(
+                    "ERROR: {}: {}",
+                    error.path,
+                    changes::reason(error)
+                ));
             }
             let (summary, commit) = (changes::summary(report), short(&synced));
             let value =
