@@ -40,21 +40,30 @@ pub(crate) fn of_system(error: &io::Error) -> Option<&'static str> {
 
 /// About what a store says.
 pub(crate) fn of_store(error: &StoreError) -> Cow<'static, str> {
-    if let StoreError::NoSuchRef { name } = error {
-        return format!(
+    match error {
+        StoreError::NotFound { path } | StoreError::SourceNotFound { path } => format!(
+            "`ls -R` lists the files there are; if '{path}' is a branch, tag or commit, write '{path}:'"
+        )
+        .into(),
+        StoreError::NoSuchRef { name } => of_unknown(name).into(),
+        _ => Cow::Borrowed(of_kind(error)),
+    }
+}
+
+fn of_unknown(name: &str) -> String {
+    match name.rsplit_once('~') {
+        Some((name, steps)) => format!(
+            "to walk back from '{name}' here, give its name alone and `--back {steps}`; '~' is for paths: '{name}~{steps}:'"
+        ),
+        None => format!(
             "`branch list`, `tag list` and `log` show what there is; ':{name}' is a path in the current branch, './{name}' \
              a local one, also with a colon in it"
-        )
-        .into();
+        ),
     }
-    Cow::Borrowed(of_kind(error))
 }
 
 fn of_kind(error: &StoreError) -> &'static str {
     match error {
-        StoreError::NotFound { .. } | StoreError::SourceNotFound { .. } => {
-            "`ls -R` lists the files there are; `ref:path` names one in another branch, tag or commit"
-        }
         StoreError::IsADirectory { .. } => "name a file; `ls` lists those of a folder",
         StoreError::NotADirectory { .. } | StoreError::SourceNotADirectory { .. } => {
             "name a folder; `ls` shows what is there"

@@ -18,7 +18,8 @@ use super::session::Session;
 
 /// Make a repository with one branch
 ///
-/// Commands that write make a missing repository themselves, so that this is seldom needed.
+/// What brings files in (`write`, `cp`, `sync`, `archive_in`, `restore`) makes a missing repository itself, so that this
+/// is seldom needed.
 #[derive(Args, Debug)]
 pub(crate) struct InitArgs {
     /// The first branch

@@ -84,7 +84,7 @@ impl Session {
         if !is_there.map_err(|error| Failure::local(&path, &error))? {
             return Err(
                 Failure::new(format!("Repository not found: {}", path.display()))
-                    .hint("make one with `init`, or let a command that writes make it"),
+                    .hint("`init` makes one, and so do `write`, `cp`, `sync` and `archive_in`"),
             );
         }
         Ok(Store::open(path, StoreOptions::default())?)
