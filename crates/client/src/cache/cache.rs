@@ -119,7 +119,7 @@ impl Cache {
         let mut record = self.record(name)?;
         let mut may_wait = true;
         loop {
-            let seen = look(&self.inner, &record);
+            let seen = look(&self.inner.root, &record);
             if let Found::Tree(_) = seen.found {
                 self.inner.index.touch(&record.name, now.wall_ms);
                 let entry = entry_seen(&self.inner, &record, seen, &now);

@@ -21,7 +21,7 @@ pub(super) fn details(
     call: &CallOptions<'_>,
 ) -> Result<Details, CacheError> {
     let now = Moment::now();
-    let seen = look(inner, &record);
+    let seen = look(&inner.root, &record);
     let entry = entry_seen(inner, &record, seen, &now);
     let exists = matches!(seen.found, Found::Tree(_));
     let is_stale = match (entry.status, &record.kept.updated) {

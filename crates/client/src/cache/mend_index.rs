@@ -174,7 +174,7 @@ fn take_over(root: &Root, index: &Index) -> Result<(), CacheError> {
 
 /// An entry as its note and its folder say together; `None` if the folder is not that of the note.
 fn settled(root: &Root, mut record: EntryRecord) -> Option<EntryRecord> {
-    let Found::Tree(tree) = tree_at(&root.tree(&record.name), &record) else {
+    let Found::Tree(tree) = tree_at(root, &record) else {
         return None;
     };
     let tree = tree.clone();

@@ -47,7 +47,7 @@ pub(super) fn publish(
 ) -> Result<(), CacheError> {
     settle(inner, record);
     let place = inner.root.tree(&record.name);
-    let is_there = matches!(tree_at(inner, record), Found::Tree(_));
+    let is_there = matches!(tree_at(&inner.root, record), Found::Tree(_));
     if !is_there && fs::symlink_metadata(&place).is_ok() {
         return Err(CacheError::Occupied { path: place });
     }
@@ -90,7 +90,7 @@ pub(super) fn settle(inner: &Inner, record: &mut EntryRecord) {
         return;
     };
     let is_there = matches!(
-        tree_at(inner, record),
+        tree_at(&inner.root, record),
         Found::Tree(found) if *found == next
     );
     record.kept.next = None;
@@ -143,7 +143,7 @@ fn remove_with(
         remove_checkout(inner, id)?;
     }
     let place = inner.root.tree(&record.name);
-    let staging = match tree_at(inner, record) {
+    let staging = match tree_at(&inner.root, record) {
         Found::Tree(_) => Staging::take(&inner.root, &place)?,
         // Whoever put something else there may still want it.
         Found::Nothing | Found::Unknown => None,

@@ -8,6 +8,7 @@ use super::git_dir::TOKEN;
 use super::inner::Inner;
 use super::moment::Moment;
 use super::record::{EntryRecord, Identity, TreeRecord};
+use super::root::Root;
 use super::{CacheStatus, Entry, Stats};
 
 /// What is at the place of an entry's tree.
@@ -29,11 +30,11 @@ pub(super) struct Look<'a> {
 }
 
 /// Looks at the place of an entry.
-pub(super) fn look<'a>(inner: &Inner, record: &'a EntryRecord) -> Look<'a> {
-    let place = inner.root.tree(&record.name);
+pub(super) fn look<'a>(root: &Root, record: &'a EntryRecord) -> Look<'a> {
+    let place = root.tree(&record.name);
     let folder = Identity::of(&place);
     let found = match folder {
-        Some(folder) => tree_of(inner, folder, &place, record),
+        Some(folder) => tree_of(root, folder, &place, record),
         None if fs::symlink_metadata(&place).is_ok() => Found::Unknown,
         None => Found::Nothing,
     };
@@ -41,12 +42,12 @@ pub(super) fn look<'a>(inner: &Inner, record: &'a EntryRecord) -> Look<'a> {
 }
 
 /// Which tree is at its place. After a kill it may be the one that was about to be put there.
-pub(super) fn tree_at<'a>(inner: &Inner, record: &'a EntryRecord) -> Found<'a> {
-    look(inner, record).found
+pub(super) fn tree_at<'a>(root: &Root, record: &'a EntryRecord) -> Found<'a> {
+    look(root, record).found
 }
 
 fn tree_of<'a>(
-    inner: &Inner,
+    root: &Root,
     identity: Identity,
     place: &Path,
     record: &'a EntryRecord,
@@ -56,7 +57,7 @@ fn tree_of<'a>(
         return Found::Tree(tree);
     }
     let token = fs::read(place.join(".git").join(TOKEN)).unwrap_or_default();
-    let manifests = inner.root.own("manifests");
+    let manifests = root.own("manifests");
     let is_copy =
         |tree: &&TreeRecord| tree.id.as_bytes() == token || came_along(&manifests, &tree.id, place);
     recorded().find(is_copy).map_or(Found::Unknown, Found::Tree)
@@ -74,7 +75,7 @@ fn is_whole_in(tree: &TreeRecord, folder: Option<Identity>, now: &Moment) -> boo
 
 /// An entry as it is now.
 pub(super) fn entry_of(inner: &Inner, record: &EntryRecord, now: &Moment) -> Entry {
-    entry_seen(inner, record, look(inner, record), now)
+    entry_seen(inner, record, look(&inner.root, record), now)
 }
 
 /// As [`entry_of`], with what was seen at its place.

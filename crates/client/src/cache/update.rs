@@ -43,7 +43,7 @@ pub(super) fn bring_up_to_date(
     let (tree, error) = (record.kept.tree.clone(), record.kept.error.clone());
     settle(inner, &mut record);
     record.kept.source_url.clone_from(&source.shown);
-    let is_taken = tree_at(inner, &record) == Found::Unknown;
+    let is_taken = tree_at(&inner.root, &record) == Found::Unknown;
     let done = match &source.place {
         // Nothing can take its place.
         _ if is_taken => Err(CacheError::Occupied {
@@ -120,7 +120,7 @@ pub(super) fn note_failure(
 /// The tree that is at its place, if it is whole and made in this manner.
 fn good_tree<'a>(inner: &Inner, record: &'a EntryRecord, manner: &str) -> Option<&'a TreeRecord> {
     let place = inner.root.tree(&record.name);
-    let Found::Tree(tree) = tree_at(inner, record) else {
+    let Found::Tree(tree) = tree_at(&inner.root, record) else {
         return None;
     };
     (tree.manner == manner && is_whole(tree, &place, &Moment::now())).then_some(tree)
@@ -222,7 +222,7 @@ fn of_repository(
         .iter()
         .map(|spare| Older::unread(spare.tree()))
         .collect();
-    if matches!(tree_at(inner, record), Found::Tree(tree) if is_whole(tree, &place, &Moment::now()))
+    if matches!(tree_at(&inner.root, record), Found::Tree(tree) if is_whole(tree, &place, &Moment::now()))
     {
         older.push(Older::read_by_others(&place));
     }
