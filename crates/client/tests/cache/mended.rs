@@ -44,8 +44,10 @@ fn names(cache: &Cache) -> Vec<String> {
 
 const GARBAGE: [u8; 9000] = [0xa5; 9000];
 
-/// Ways in which a file is damaged.
-fn damages() -> [(&'static str, fn(&Path)); 7] {
+/// A way in which a file is damaged.
+type Damage = (&'static str, fn(&Path));
+
+fn damages() -> [Damage; 7] {
     [
         ("no bytes", |index| fs::write(index, "").unwrap()),
         ("zeros", |index| fs::write(index, [0; 8192]).unwrap()),
