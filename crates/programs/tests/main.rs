@@ -14,6 +14,7 @@ mod lookups;
 mod pushes;
 mod shallow;
 mod signed;
+mod soak;
 mod working_copies;
 
 use packhouse_testkit::git;

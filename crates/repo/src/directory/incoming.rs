@@ -3,6 +3,7 @@
 //! They are in a folder of their own among the repository's objects, as `git receive-pack` makes one, so that hooks can
 //! look at them with `git`. What is not made part of the repository is removed with the folder.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use tempfile::TempDir;
 use super::durable::{create_folders, sync_folder};
 use super::error::DirectoryError;
 use super::layout::ObjectsDir;
+use super::loose_write::in_folder;
 use super::store::reverse_index;
 
 /// What the folder is called before six random letters: `git gc` removes such folders when they are old.
@@ -155,14 +157,20 @@ impl IncomingObjects {
                 .publish(packs.iter().map(PathBuf::as_path), &folder)
                 .map_err(DirectoryError::io("protect files for", &folder))?;
             for file in &packs {
-                rename_into(file, &folder)?;
+                let renamed = rename_into(file, &folder);
+                renamed.map_err(DirectoryError::io("make", &folder.join(name_of(file))))?;
             }
             changed.push(folder);
         }
         changed.push(self.objects.path.clone());
-        changed
-            .iter()
-            .try_for_each(|folder| sync_folder(folder).map_err(DirectoryError::io("sync", folder)))
+        // A folder that is gone again had its objects packed meanwhile; the folder above it says so, and comes last.
+        changed.iter().try_for_each(|folder| {
+            match sync_folder(folder) {
+                Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+                synced => synced,
+            }
+            .map_err(DirectoryError::io("sync", folder))
+        })
     }
 
     fn keep_loose(&self, from: &Path, to: &Path) -> Result<(), DirectoryError> {
@@ -170,12 +178,23 @@ impl IncomingObjects {
         if files.is_empty() {
             return Ok(());
         }
+        // While they get there, `git prune-packed` may find the folder empty, time and again, and remove it.
         let sharing = self.objects.sharing;
-        create_folders(&self.objects.path, to, sharing).map_err(DirectoryError::io("make", to))?;
-        sharing
-            .publish(files.iter().map(PathBuf::as_path), to)
-            .map_err(DirectoryError::io("protect files for", to))?;
-        files.iter().try_for_each(|file| rename_into(file, to))
+        in_folder(to, sharing, || {
+            sharing.publish(files.iter().map(PathBuf::as_path), to)
+        })
+        .map_err(DirectoryError::io("protect files for", to))?;
+        for file in &files {
+            let renamed = in_folder(to, sharing, || match rename_into(file, to) {
+                // Somebody has removed what was to be moved: no folder helps.
+                Err(error) if error.kind() == ErrorKind::NotFound && !file.exists() => {
+                    Err(io::Error::other(error))
+                }
+                renamed => renamed,
+            });
+            renamed.map_err(DirectoryError::io("make", &to.join(name_of(file))))?;
+        }
+        Ok(())
     }
 }
 
@@ -188,14 +207,65 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>, DirectoryError> {
     read().map_err(DirectoryError::io("list", folder))
 }
 
-fn rename_into(file: &Path, folder: &Path) -> Result<(), DirectoryError> {
-    let Some(name) = file.file_name() else {
-        return Ok(());
-    };
-    let place = folder.join(name);
-    match fs::rename(file, &place) {
+fn name_of(file: &Path) -> &OsStr {
+    file.file_name().unwrap_or_default()
+}
+
+fn rename_into(file: &Path, folder: &Path) -> io::Result<()> {
+    match fs::rename(file, folder.join(name_of(file))) {
         // What is there under this name is the same.
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-        renamed => renamed.map_err(DirectoryError::io("make", &place)),
+        renamed => renamed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use packhouse_object::ObjectKind;
+
+    use super::super::permissions::Sharing;
+    use super::*;
+
+    #[test]
+    fn objects_get_to_their_places_while_others_remove_empty_folders() {
+        let folder = tempfile::tempdir().unwrap();
+        let objects = ObjectsDir {
+            path: folder.path().to_owned(),
+            sharing: Sharing::Umask,
+            reverse_indexes: false,
+        };
+        let is_done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                // As `git prune-packed` does, which leaves what is not packed.
+                while !is_done.load(Ordering::Relaxed) {
+                    for entry in fs::read_dir(folder.path()).unwrap().flatten() {
+                        if entry.file_name().len() == 2 {
+                            let _ = fs::remove_dir(entry.path());
+                        }
+                    }
+                }
+            });
+            let mut kept = Vec::new();
+            for number in 0..200 {
+                let text = format!("{number}\n").into_bytes();
+                let object = NewObject::new(ObjectKind::Blob, text).unwrap();
+                let incoming = IncomingObjects::new(objects.clone()).unwrap();
+                let written =
+                    LooseStore::open(incoming.path()).write_all(std::slice::from_ref(&object));
+                written.unwrap();
+                let result = incoming.keep();
+                if result.is_err() {
+                    is_done.store(true, Ordering::Relaxed);
+                }
+                result.unwrap();
+                kept.push(object.id);
+            }
+            is_done.store(true, Ordering::Relaxed);
+            let loose = LooseStore::open(folder.path());
+            assert!(kept.iter().all(|id| loose.contains(id).unwrap()));
+        });
     }
 }

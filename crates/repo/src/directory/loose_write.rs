@@ -183,7 +183,7 @@ pub(super) fn place_of(objects: &Path, id: &ObjectId) -> (PathBuf, PathBuf) {
 }
 
 /// Does something that needs a folder, making the folder if it is not there. Returns whether it was made.
-fn in_folder<T>(
+pub(super) fn in_folder<T>(
     folder: &Path,
     sharing: Sharing,
     mut work: impl FnMut() -> io::Result<T>,
