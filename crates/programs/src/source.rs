@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use packhouse_object::{Database, ObjectId, RefName};
-use packhouse_repo::directory::{Served, ServedHead};
+use packhouse_repo::directory::{Served, ServedHead, StandsFor};
 use packhouse_repo::{RepoError, View};
 use packhouse_wire::{HiddenRefs, RefLine, Source};
 
@@ -28,6 +28,8 @@ impl ServedSource {
         let view = repository.view()?;
         let (head, detached) = match prefix.is_empty() {
             true => match repository.head()? {
+                // Of a branch that is damaged nobody can say that it is not there.
+                ServedHead::Branch(name) if is_broken(repository, &view, &name)? => (None, None),
                 ServedHead::Branch(name) => (Some(name), None),
                 ServedHead::Detached(id) => (None, Some(id)),
                 ServedHead::Broken => (None, None),
@@ -58,6 +60,13 @@ impl ServedSource {
         RefName::parse([&self.prefix[..], name].concat()).ok()
     }
 
+    /// Whether a client's name is that of a ref of which nobody can tell where it points.
+    pub(crate) fn is_broken(&self, repository: &Served, name: &RefName) -> bool {
+        // Where that cannot be found out it is, so that no answer says that all is well.
+        let stored = self.stored(name.as_bytes());
+        stored.is_some_and(|stored| is_broken(repository, &self.view, &stored).unwrap_or(true))
+    }
+
     /// What a name in the store is called by clients; `None`: it is not in their namespace.
     pub(crate) fn shown_as<'n>(&self, stored: &'n RefName) -> Option<&'n [u8]> {
         stored.as_bytes().strip_prefix(&self.prefix[..])
@@ -78,6 +87,16 @@ impl ServedSource {
     pub(crate) fn view(&self) -> &View {
         &self.view
     }
+}
+
+/// Whether a ref is there, and nobody can tell where it points: its file is damaged, or it is symbolic and leads round in a
+/// circle, or to what is no ref.
+fn is_broken(repository: &Served, view: &View, name: &RefName) -> Result<bool, RepoError> {
+    Ok(match repository.stands_for(name)? {
+        StandsFor::Nothing => true,
+        StandsFor::Itself => view.is_valueless(name.as_bytes()),
+        StandsFor::Other(target) => view.is_valueless(target.as_bytes()),
+    })
 }
 
 /// The `HEAD` of a namespace: a symbolic ref, or one that names an object.
@@ -126,6 +145,28 @@ impl Source for ServedSource {
                     name,
                     id: entry.target,
                     peeled: entry.peeled,
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn visit_listed(
+        &self,
+        prefix: &[u8],
+        visitor: &mut dyn FnMut(RefLine<'_>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let stored = [&self.prefix[..], prefix].concat();
+        for (full, entry) in self.view.listed(&stored) {
+            let name = &full[self.prefix.len()..];
+            if name.starts_with(b"refs/") && !self.hidden.is_hidden(name, full) {
+                visitor(match entry {
+                    Some(entry) => RefLine {
+                        name,
+                        id: entry.target,
+                        peeled: entry.peeled,
+                    },
+                    None => RefLine::valueless(name),
                 })?;
             }
         }

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod aliases;
+mod damage;
 mod doors;
 mod faults;
 mod fetches;

@@ -10,7 +10,7 @@ use bstr::BString;
 use packhouse_object::{Database, EPHEMERAL_PREFIX, ObjectId, ObjectKind, ReadError, RefName};
 
 use crate::change::Change;
-use crate::refs::Refs;
+use crate::refs::{Ref, Refs};
 use crate::revision;
 
 /// One of the two sets of branch names of a repository.
@@ -51,6 +51,7 @@ pub struct View {
     pub(crate) symbolic: Arc<BTreeMap<RefName, RefName>>,
     pub(crate) shallow: Arc<[ObjectId]>,
     pub(crate) damaged: Arc<[BString]>,
+    pub(crate) valueless: Arc<[BString]>,
 }
 
 impl View {
@@ -63,6 +64,7 @@ impl View {
             symbolic: Arc::default(),
             shallow: Arc::default(),
             damaged: Arc::default(),
+            valueless: Arc::default(),
         }
     }
 
@@ -105,6 +107,39 @@ impl View {
     /// not gone either. Only repositories in a folder can have any.
     pub fn damaged_refs(&self) -> &[BString] {
         &self.damaged
+    }
+
+    /// Every ref that Git lists whose name starts with `prefix`, in byte order: those of [`View::refs`], and, without a
+    /// value, those that are on disk while nobody knows where they point or whose names are not valid. Who leaves the latter
+    /// out tells others that they were deleted.
+    pub fn listed<'a>(
+        &'a self,
+        prefix: &'a [u8],
+    ) -> impl Iterator<Item = (&'a [u8], Option<&'a Ref>)> {
+        let from = self.valueless.partition_point(|name| &name[..] < prefix);
+        let valueless = self.valueless[from..].iter();
+        let mut valueless = valueless
+            .take_while(move |name| name.starts_with(prefix))
+            .peekable();
+        let mut refs = self.refs.prefixed(prefix).peekable();
+        std::iter::from_fn(move || {
+            let is_next = match (valueless.peek(), refs.peek()) {
+                (Some(name), Some((other, _))) => &name[..] < other.as_bytes(),
+                (name, _) => name.is_some(),
+            };
+            match is_next {
+                true => valueless.next().map(|name| (&name[..], None)),
+                false => refs
+                    .next()
+                    .map(|(name, value)| (name.as_bytes(), Some(value))),
+            }
+        })
+    }
+
+    /// Whether a ref of this name is listed without a value.
+    pub fn is_valueless(&self, name: &[u8]) -> bool {
+        let found = self.valueless.binary_search_by(|other| other[..].cmp(name));
+        found.is_ok()
     }
 
     /// The branch `HEAD` points to; it may not exist yet.
@@ -207,6 +242,7 @@ impl View {
             symbolic: self.symbolic.clone(),
             shallow: self.shallow.clone(),
             damaged: self.damaged.clone(),
+            valueless: self.valueless.clone(),
         })
     }
 }

@@ -112,7 +112,7 @@ fn advertise_refs(
     if let Some(id) = shown.head_id() {
         lines.write(id, b"HEAD", b"")?;
     }
-    shown.visit(b"", &mut |line: RefLine<'_>| {
+    shown.visit_listed(b"", &mut |line: RefLine<'_>| {
         lines.write(line.id, line.name, b"")?;
         match line.peeled {
             Some(peeled) => lines.write(peeled, line.name, b"^{}"),

@@ -31,7 +31,7 @@ pub(crate) fn ls_refs(
     let request = parse(arguments)?;
     write_head(&request, shown, out)?;
     for prefix in prefix_ranges(request.prefixes.clone()) {
-        shown.visit(&prefix, &mut |line| {
+        shown.visit_listed(&prefix, &mut |line| {
             let target = match request.symrefs {
                 true => shown.symbolic_target(line.name),
                 false => None,

@@ -80,7 +80,7 @@ pub(crate) fn offer_push(
     let mut lines = RefLines::new(out, offer.capabilities()?);
     let mut seen = IdSet::default();
     let gather = !offer.haves.is_empty();
-    source.visit(b"", &mut |line| {
+    source.visit_listed(b"", &mut |line| {
         if gather {
             seen.insert(line.id);
         }

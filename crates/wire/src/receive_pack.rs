@@ -348,6 +348,7 @@ fn judge_one(command: &RefCommand, repeated: bool, sink: &dyn Sink) -> Verdict {
     if command.new.is_none() {
         let known = command.old.is_some_and(|old| sink.contains(old));
         match (sink.find(name.as_bytes()), command.old) {
+            (None, _) if sink.is_broken(&name) => {}
             (None, _) if !known => return Verdict::NothingToDo,
             (None, _) => {
                 let detail =

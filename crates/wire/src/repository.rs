@@ -49,7 +49,8 @@ impl Source for ViewSource {
     /// The default branch. The ephemeral namespace has no `HEAD` of its own: there it is the branch of the
     /// same name, so that a clone checks it out where it exists.
     fn head(&self) -> Option<RefName> {
-        Some(self.view.head().clone())
+        let head = self.view.head();
+        (!self.view.is_valueless(head.as_bytes())).then(|| head.clone())
     }
 
     fn find(&self, name: &[u8]) -> Option<ObjectId> {
@@ -70,6 +71,29 @@ impl Source for ViewSource {
                     name,
                     id: entry.target,
                     peeled: entry.peeled,
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn visit_listed(
+        &self,
+        prefix: &[u8],
+        visitor: &mut dyn FnMut(RefLine<'_>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let before = self.namespace.prefix().as_bytes();
+        let stored_prefix = [before, prefix].concat();
+        for (name, entry) in self.view.listed(&stored_prefix) {
+            let name = &name[before.len()..];
+            if !is_hidden(name) {
+                visitor(match entry {
+                    Some(entry) => RefLine {
+                        name,
+                        id: entry.target,
+                        peeled: entry.peeled,
+                    },
+                    None => RefLine::valueless(name),
                 })?;
             }
         }

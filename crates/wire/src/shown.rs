@@ -75,6 +75,19 @@ impl<'a> Shown<'a> {
             })
     }
 
+    /// As [`Shown::visit`], with the refs of which nobody knows where they point, and the null id for them.
+    pub(crate) fn visit_listed(
+        &self,
+        prefix: &[u8],
+        visitor: &mut dyn FnMut(RefLine<'_>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        self.source
+            .visit_listed(prefix, &mut |line| match self.hides(line.name) {
+                true => Ok(()),
+                false => visitor(line),
+            })
+    }
+
     /// What all refs name, `HEAD` included; the hidden ones too if `with_hidden`.
     pub(crate) fn tips(&self, with_hidden: bool) -> IdSet {
         let mut tips = IdSet::default();

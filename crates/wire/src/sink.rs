@@ -149,6 +149,13 @@ pub trait Sink {
     /// Where a ref is now, as the client sees it. Only for what is told to a person: `publish` decides.
     fn find(&self, name: &[u8]) -> Option<ObjectId>;
 
+    /// Whether there is a ref of this name that [`Sink::find`] does not find since nobody can tell where it points. `publish`
+    /// decides about its deletion too, and must not call it done while the ref stays.
+    fn is_broken(&self, name: &RefName) -> bool {
+        let _ = name;
+        false
+    }
+
     /// Whether an object of this id is in the repository already.
     fn contains(&self, id: ObjectId) -> bool;
 

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use packhouse_object::{Database, ObjectId, RefName};
+use packhouse_object::{Database, HashKind, ObjectId, RefName};
 
 /// A ref as it is advertised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +13,17 @@ pub struct RefLine<'a> {
     pub id: ObjectId,
     /// What an annotated tag finally points to; `None` where `id` is no tag object.
     pub peeled: Option<ObjectId>,
+}
+
+impl<'a> RefLine<'a> {
+    /// The line of a ref of which nobody knows where it points.
+    pub fn valueless(name: &'a [u8]) -> RefLine<'a> {
+        RefLine {
+            name,
+            id: ObjectId::null(HashKind::Sha1),
+            peeled: None,
+        }
+    }
 }
 
 /// Refs and objects of one repository at one moment, as one kind of client sees them.
@@ -37,6 +48,16 @@ pub trait Source: Send + Sync {
         prefix: &[u8],
         visitor: &mut dyn FnMut(RefLine<'_>) -> io::Result<()>,
     ) -> io::Result<()>;
+
+    /// As [`Source::visit`], for who tells others which refs there are: with those of which nobody knows where they point, and
+    /// the null id for them, as git does. Without them they would count as deleted.
+    fn visit_listed(
+        &self,
+        prefix: &[u8],
+        visitor: &mut dyn FnMut(RefLine<'_>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        self.visit(prefix, visitor)
+    }
 
     /// The ref that a symbolic ref other than `HEAD` stands for; `None` for others, and where clients cannot name that.
     fn symbolic_target(&self, name: &[u8]) -> Option<RefName> {

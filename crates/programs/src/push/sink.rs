@@ -112,6 +112,10 @@ impl Sink for DirectorySink {
         self.source.find(name)
     }
 
+    fn is_broken(&self, name: &RefName) -> bool {
+        self.source.is_broken(&self.place.repository, name)
+    }
+
     fn contains(&self, id: ObjectId) -> bool {
         // What cannot be read is not there for this purpose, which is the choice of a message.
         self.database.contains(&id).unwrap_or(false)

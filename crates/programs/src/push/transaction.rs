@@ -1,6 +1,8 @@
 //! Moving refs in one transaction, on which the `reference-transaction` hook has a say, and whoever has changed files
 //! that would go with them.
 
+use std::path::Path;
+
 use packhouse_object::{ObjectId, RefName};
 use packhouse_repo::directory::{DirectoryError, RefsMoved};
 use packhouse_repo::{RefEdit, RepoError};
@@ -71,6 +73,9 @@ impl DirectorySink {
                 Err(stale(&name, expected.and_then(|edit| edit.old), found))
             }
             (Ok(_), _) => Err("ref updates aborted by hook".to_owned()),
+            (Err(RepoError::Directory(DirectoryError::Damaged { path, reason })), _) => {
+                Err(self.broken(&edits, &path, &reason))
+            }
             (Err(RepoError::Directory(error)), _) => match refusal(&error) {
                 Some(text) => Err(text),
                 None => return Err(RepoError::Directory(error).into()),
@@ -84,6 +89,23 @@ impl DirectorySink {
             let _ = self.ask_about(&edits, "aborted", messages);
         }
         Ok(ended.map_or(Ended::Refused, Ended::Stuck))
+    }
+
+    /// What is told of a file that is damaged: in git's words if it is a ref's, which one of these edits is about.
+    fn broken(&self, edits: &[RefEdit], path: &Path, reason: &str) -> String {
+        let name = path.strip_prefix(self.place.repository.git_dir());
+        let name = name.ok().and_then(Path::to_str);
+        let Some(name) = name.filter(|name| name.starts_with("refs/")) else {
+            return format!("`{}` is damaged: {reason}", path.display());
+        };
+        let own = edits
+            .iter()
+            .find(|edit| edit.name.as_bytes() == name.as_bytes());
+        let edit = own.or(edits.first());
+        let edited = edit.map_or(name.to_owned(), |edit| edit.name.to_string());
+        format!(
+            "cannot lock ref '{edited}': unable to resolve reference '{name}': reference broken"
+        )
     }
 
     fn ask_about(
@@ -138,9 +160,9 @@ fn refusal(error: &DirectoryError) -> Option<String> {
         DirectoryError::NameConflict { name, existing } => Some(format!(
             "cannot lock ref '{name}': '{existing}' exists; cannot create '{name}'"
         )),
-        DirectoryError::Locked { .. }
-        | DirectoryError::EditedTwice { .. }
-        | DirectoryError::Damaged { .. } => Some(error.to_string()),
+        DirectoryError::Locked { .. } | DirectoryError::EditedTwice { .. } => {
+            Some(error.to_string())
+        }
         _ => None,
     }
 }

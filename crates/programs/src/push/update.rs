@@ -153,6 +153,16 @@ pub(super) fn check(
             return Err("non-fast-forward".into());
         }
     }
+    if command.new.is_none() && place.repository.target(stored).is_err() {
+        let is_known = match command.old {
+            Some(old) => database.contains(&old)?,
+            None => false,
+        };
+        if !is_known {
+            // What git says before it finds that the ref is there after all.
+            say(messages, "warning: deleting a non-existent ref\n");
+        }
+    }
     let call = HookCall {
         name: "update",
         arguments: vec![

@@ -232,6 +232,7 @@ impl Inner {
         view.symbolic = map.symbolic.clone();
         view.shallow = shallow.into();
         view.damaged = map.damaged.clone();
+        view.valueless = map.valueless.clone();
         let view = Arc::new(view);
         for skipped in map
             .skipped

@@ -33,6 +33,8 @@ pub(super) struct RefMap {
     pub(super) skipped: Vec<SkippedRef>,
     /// Those of them whose files name nothing, in the order of their names.
     pub(super) damaged: Arc<[BString]>,
+    /// Those of them that Git lists without a value, in the order of their names: symbolic ones that lead nowhere it leaves out.
+    pub(super) valueless: Arc<[BString]>,
     /// Refs that stand for other refs, with the refs they lead to. They are in `refs`, with the targets of those.
     pub(super) symbolic: Arc<BTreeMap<RefName, RefName>>,
 }
@@ -85,6 +87,8 @@ impl RefMap {
         let mut damaged = Vec::new();
         map.refs = map.of_packed.clone();
         map.skipped = map.skipped_of_packed.clone();
+        let names = map.skipped.iter().map(|skipped| skipped.name.clone());
+        let mut valueless: Vec<BString> = names.collect();
         for (name, raw) in &state.loose {
             let mut skip = |reason: &str| {
                 map.skipped.push(SkippedRef {
@@ -96,6 +100,7 @@ impl RefMap {
                 Ok(parsed) => parsed,
                 Err(error) => {
                     skip(&error.to_string());
+                    valueless.push(name.clone());
                     continue;
                 }
             };
@@ -117,12 +122,16 @@ impl RefMap {
                 RawRef::Symbolic(_) => symbolic.push(parsed),
                 RawRef::Broken => {
                     skip("its file does not name an object");
+                    valueless.push(name.clone());
                     // The file hides what `packed-refs` may say.
                     map.refs.remove(&parsed);
                 }
             }
         }
         map.damaged = damaged.into();
+        valueless.sort_unstable();
+        valueless.dedup();
+        map.valueless = valueless.into();
         map.resolve_symbolic(state, symbolic);
         Ok(map)
     }
