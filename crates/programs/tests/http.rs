@@ -91,6 +91,7 @@ fn site(world: &World, user: Option<&'static str>) -> Responder {
 #[test]
 fn clones_and_pushes_by_those_who_are_known() {
     let world = World::new();
+    world.set("core.logAllRefUpdates", "true");
     let work = world.work();
     let known = site(&world, Some("ada"));
     let unknown = site(&world, None);

@@ -13,6 +13,7 @@ mod hooks;
 mod http;
 mod lookups;
 mod pushes;
+mod reflogs;
 mod shallow;
 mod signed;
 mod soak;

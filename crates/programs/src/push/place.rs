@@ -65,14 +65,15 @@ impl PushPlace {
         })
     }
 
-    /// The repository in the folder `path`, for a server of its own: whoever started that answers for whose it is, and
-    /// offers its clients what [`ReceiveOptions::default`] does. Pushes are noted as made by `who`. Namespaces are hidden.
+    /// The repository of a store in the folder `path`, for a server of its own: whoever started that answers for whose it is,
+    /// and offers its clients what [`ReceiveOptions::default`] does. Pushes are noted as made by `who`, in reflogs of
+    /// branches whatever the settings say. Namespaces are hidden.
     pub fn open(
         path: &Path,
         environment: &Environment,
         who: String,
     ) -> Result<PushPlace, ProgramError> {
-        let repository = Served::open(path)?;
+        let repository = Served::open(path)?.of_store();
         let config = Config::load(environment, &repository)?;
         let mut place = PushPlace::new(repository, &config, environment, who, None)?;
         place.hidden = place.hidden.and(b"refs/namespaces");

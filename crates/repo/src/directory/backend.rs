@@ -74,8 +74,18 @@ impl Directory {
 
     /// Opens for reading only, whatever `HEAD` says.
     pub(super) fn open_source(layout: Layout, detached_head: RefName) -> Directory {
+        Directory::open_served(layout, detached_head, false)
+    }
+
+    /// Opens for others to read, whatever `HEAD` says, and for moves of refs that are made without [`Inner::publish`].
+    pub(super) fn open_served(
+        layout: Layout,
+        detached_head: RefName,
+        log_branches: bool,
+    ) -> Directory {
         let options = DirectoryOptions {
             read_only: true,
+            log_branches,
             ..DirectoryOptions::default()
         };
         let quarantine = Quarantine::unused(layout.objects());

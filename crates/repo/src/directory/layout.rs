@@ -79,8 +79,8 @@ pub(crate) struct ObjectsDir {
 /// The setting `core.logAllRefUpdates`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogRefs {
-    /// Not set, or false: what a bare repository does.
-    Default,
+    /// Not set in a bare repository, or false: of no ref. Logs that are there are kept up.
+    Existing,
     /// True: branches, remote branches, notes and `HEAD`.
     Branches,
     /// Every ref.
@@ -94,7 +94,7 @@ impl LogRefs {
             (Some(text), _) if text.eq_ignore_ascii_case("always") => LogRefs::Always,
             (_, Some(true)) => LogRefs::Branches,
             (None, None) if of_working_copy => LogRefs::Branches,
-            _ => LogRefs::Default,
+            _ => LogRefs::Existing,
         }
     }
 }

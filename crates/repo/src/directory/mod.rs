@@ -90,6 +90,8 @@ pub struct DirectoryOptions {
     /// Whether what is written survives power loss once it is answered. Without it moves of single refs and reflogs may
     /// be lost or damaged then.
     pub durable: bool,
+    /// Whether branches get reflogs whatever `core.logAllRefUpdates` says: what is undone and done again goes by them.
+    pub log_branches: bool,
     /// How long a lock that another process holds is waited for.
     pub lock_timeout: Duration,
     /// The most objects that one write stores as loose files; more become a pack.
@@ -101,11 +103,12 @@ pub struct DirectoryOptions {
 }
 
 impl Default for DirectoryOptions {
-    /// Read and write durably, five seconds of patience, up to 32 loose files and 1 MiB, 32 MiB of cache of its own.
+    /// Read and write durably, logging branches, five seconds of patience, up to 32 loose files and 1 MiB, 32 MiB of cache of its own.
     fn default() -> Self {
         DirectoryOptions {
             read_only: false,
             durable: true,
+            log_branches: true,
             lock_timeout: Duration::from_secs(5),
             loose_objects: 32,
             loose_bytes: 1 << 20,

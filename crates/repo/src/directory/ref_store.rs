@@ -71,7 +71,12 @@ impl RefStore {
         RefStore {
             git_dir: layout.git_dir.clone(),
             sharing: layout.sharing(),
-            logs: RefLogs::new(layout.git_dir.clone(), layout.log_refs, layout.sharing()),
+            logs: RefLogs::new(
+                layout.git_dir.clone(),
+                layout.log_refs,
+                options.log_branches,
+                layout.sharing(),
+            ),
             lock_timeout: options.lock_timeout,
             durable: options.durable,
             packed: ProcessLocal::new(),

@@ -12,7 +12,7 @@ use bstr::BStr;
 use packhouse_object::{Database, IdSet, ObjectId, RefName};
 
 use super::alternates::object_folders;
-use super::backend::{Directory, now_ms};
+use super::backend::{Directory, Inner, now_ms};
 use super::error::{DirectoryError, OpenError};
 use super::incoming::IncomingObjects;
 use super::layout::{Accept, Layout, ServedSettings, config_value};
@@ -83,19 +83,28 @@ impl Served {
     /// Reftables, SHA-256 objects, partial clones and the further working copies of a repository are refused.
     pub fn open(path: &Path) -> Result<Served, OpenError> {
         let layout = Layout::find(path, Accept::WorkingCopies)?;
-        Ok(Served::of_layout(layout))
+        Ok(Served::of_layout(layout, false))
     }
 
-    fn of_layout(layout: Layout) -> Served {
+    fn of_layout(layout: Layout, log_branches: bool) -> Served {
         let unknown = RefName::branch("main").expect("the name is valid");
         Served {
-            directory: Directory::open_source(layout, unknown),
+            directory: Directory::open_served(layout, unknown, log_branches),
         }
+    }
+
+    /// The same repository as the one of a store, whose branches are logged whatever the settings say: undoing goes by that.
+    /// What is open is opened anew.
+    pub fn of_store(&self) -> Served {
+        Served::of_layout(self.directory.inner.layout.clone(), true)
     }
 
     /// The same repository, read and written as `settings` say and not as its own file does. What is open is opened anew.
     pub fn with_settings(&self, settings: ServedSettings) -> Served {
-        Served::of_layout(self.directory.inner.layout.with_settings(settings))
+        let Inner {
+            layout, options, ..
+        } = &*self.directory.inner;
+        Served::of_layout(layout.with_settings(settings), options.log_branches)
     }
 
     /// The repository's folder, without symbolic links.

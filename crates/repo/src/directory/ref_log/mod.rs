@@ -34,6 +34,8 @@ use repair::repair;
 pub(super) struct RefLogs {
     git_dir: PathBuf,
     create: LogRefs,
+    /// Whether branches are logged whatever `create` says.
+    branches: bool,
     /// Whom logs are for that are made.
     sharing: Sharing,
     /// The log that was appended to last, how long it was then, and where its last line leads. If it is as long
@@ -67,25 +69,37 @@ impl Appended {
 }
 
 impl RefLogs {
-    pub(super) fn new(git_dir: PathBuf, create: LogRefs, sharing: Sharing) -> RefLogs {
+    pub(super) fn new(
+        git_dir: PathBuf,
+        create: LogRefs,
+        branches: bool,
+        sharing: Sharing,
+    ) -> RefLogs {
         RefLogs {
             git_dir,
             create,
+            branches,
             sharing,
             last: ProcessLocal::new(),
         }
     }
 
-    /// Whether moves of a ref without a log start one. Branches are logged whatever the config says.
+    /// Whether moves of a ref without a log start one.
     fn starts_log(&self, name: &BStr) -> bool {
-        let tail = name
-            .strip_prefix(packhouse_object::EPHEMERAL_PREFIX.as_bytes())
-            .unwrap_or(name);
+        // Git logs nothing of other namespaces by itself; stores want to undo there too.
+        let tail = match self.branches {
+            true => name
+                .strip_prefix(packhouse_object::EPHEMERAL_PREFIX.as_bytes())
+                .unwrap_or(name),
+            false => name,
+        };
+        let is_branch = tail.starts_with(b"refs/heads/");
         match self.create {
-            _ if tail.starts_with(b"refs/heads/") => true,
-            LogRefs::Default => false,
+            _ if is_branch && self.branches => true,
+            LogRefs::Existing => false,
             LogRefs::Branches => {
                 name == "HEAD"
+                    || is_branch
                     || tail.starts_with(b"refs/remotes/")
                     || tail.starts_with(b"refs/notes/")
             }
@@ -246,10 +260,40 @@ mod tests {
         }
     }
 
+    fn logs_in(folder: &Path, create: LogRefs) -> RefLogs {
+        RefLogs::new(folder.to_owned(), create, true, Sharing::Umask)
+    }
+
+    #[test]
+    fn logs_are_started_as_git_does_or_as_stores_need_them() {
+        let names = [
+            "HEAD",
+            "refs/heads/a",
+            "refs/notes/a",
+            "refs/tags/a",
+            "refs/namespaces/ephemeral/refs/heads/a",
+        ];
+        for (create, branches, expected) in [
+            (
+                LogRefs::Existing,
+                false,
+                [false, false, false, false, false],
+            ),
+            (LogRefs::Existing, true, [false, true, false, false, true]),
+            (LogRefs::Branches, false, [true, true, true, false, false]),
+            (LogRefs::Branches, true, [true, true, true, false, true]),
+            (LogRefs::Always, false, [true; 5]),
+        ] {
+            let logs = RefLogs::new(PathBuf::new(), create, branches, Sharing::Umask);
+            let started = names.map(|name| logs.starts_log(name.into()));
+            assert_eq!(started, expected, "{create:?} {branches}");
+        }
+    }
+
     #[test]
     fn lines_come_back_in_pages() {
         let folder = tempfile::tempdir().unwrap();
-        let logs = RefLogs::new(folder.path().to_owned(), LogRefs::Default, Sharing::Umask);
+        let logs = logs_in(folder.path(), LogRefs::Existing);
         let (a, b, tag) = (
             "refs/heads/x/a".into(),
             "refs/heads/b".into(),
@@ -299,7 +343,7 @@ mod tests {
     #[test]
     fn a_log_that_a_crash_has_torn_is_joined_again() {
         let folder = tempfile::tempdir().unwrap();
-        let logs = RefLogs::new(folder.path().to_owned(), LogRefs::Default, Sharing::Umask);
+        let logs = logs_in(folder.path(), LogRefs::Existing);
         let name = BStr::new("refs/heads/a");
         logs.append(name, &[moved(None, Some(id('1')), 0)]).unwrap();
         // Logged, but the ref stayed where it was; and half of a line after it.
@@ -334,7 +378,7 @@ mod tests {
     #[test]
     fn logs_of_refs_that_are_gone_make_way() {
         let folder = tempfile::tempdir().unwrap();
-        let logs = RefLogs::new(folder.path().to_owned(), LogRefs::Branches, Sharing::Umask);
+        let logs = logs_in(folder.path(), LogRefs::Branches);
         let (short, long) = (BStr::new("refs/heads/a"), BStr::new("refs/heads/a/b"));
         logs.append(short, &[moved(None, Some(id('1')), 0)])
             .unwrap();
