@@ -360,7 +360,7 @@ pub(crate) fn follow_tags(
     let (last, _) = db.peel(id)?;
     let mut at = id;
     loop {
-        let header = db.header(&at)?.ok_or(ReadError::NotFound { id: at })?;
+        let header = db.header(&at)?.ok_or_else(|| db.not_found(at))?;
         visit(at, header.kind);
         if at == last {
             return Ok(());

@@ -69,7 +69,7 @@ pub use commit_graph::{
 pub use commit_text::commit_text;
 pub use config_text::{BadConfigLine, ConfigItem, ConfigReading, read_config};
 pub use count::{CountLimits, Counted, ObjectFilter, Wanted, count_limited};
-pub use database::{Database, MissedObject};
+pub use database::{DamagedPack, Database, MissedObject};
 pub use decode_error::DecodeError;
 pub use diff_trees::{TreeChange, diff_trees};
 pub use edit_tree::{EditTreeError, PathEdit, edit_tree};

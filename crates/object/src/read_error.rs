@@ -1,5 +1,7 @@
 //! Why an object could not be read.
 
+use std::path::PathBuf;
+
 use crate::loose::LooseError;
 use crate::{DecodeError, ObjectId, ObjectKind, PackError, oid};
 
@@ -12,6 +14,16 @@ pub enum ReadError {
     NotFound {
         /// The object.
         id: ObjectId,
+    },
+    /// No layer of the database has it, and a pack that is damaged may have.
+    #[error("object {id} is missing, and may have been in pack `{}`, which is damaged: {reason}", pack.display())]
+    PerhapsInDamaged {
+        /// The object.
+        id: ObjectId,
+        /// A pack that could not be opened, or its index.
+        pack: PathBuf,
+        /// What is wrong with it.
+        reason: String,
     },
     /// It is something else.
     #[error("object {id} is a {found}, not a {expected}")]
@@ -91,6 +103,14 @@ pub enum ReadError {
 }
 
 impl ReadError {
+    /// Whether the object is not here, for whatever reason.
+    pub fn is_not_found(&self) -> bool {
+        matches!(
+            self,
+            ReadError::NotFound { .. } | ReadError::PerhapsInDamaged { .. }
+        )
+    }
+
     /// The error for an object whose bytes cannot be understood.
     pub fn decode(id: impl Into<ObjectId>, source: DecodeError) -> ReadError {
         ReadError::Decode {

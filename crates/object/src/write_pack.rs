@@ -340,14 +340,14 @@ fn whole(
     id: ObjectId,
     check: Check,
 ) -> Result<(ObjectKind, u64, Content), WritePackError> {
-    let missing = ReadError::NotFound { id };
+    let missing = || db.not_found(id);
     let header = db.header(&id)?;
     if header.is_some_and(|header| header.size > WHOLE_BYTES) {
-        let stream = db.stream(&id)?.ok_or(missing)?;
+        let stream = db.stream(&id)?.ok_or_else(missing)?;
         let (kind, size) = (stream.kind, stream.size);
         return Ok((kind, size, Content::Deflated(stream, check)));
     }
-    let object = db.read(&id)?.ok_or(missing)?;
+    let object = db.read(&id)?.ok_or_else(missing)?;
     if check == Check::Hash && hash_object(object.kind, &object.data) != Ok(id) {
         return Err(ReadError::Mismatch { id }.into());
     }

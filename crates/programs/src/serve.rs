@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use packhouse_object::DamagedPack;
 use packhouse_repo::directory::Served;
 use packhouse_wire::{
     HiddenRefs, Version, receive_pack_connection, receive_pack_offer, upload_pack_connection,
@@ -69,6 +70,7 @@ pub(crate) fn fetch_from(
 ) -> Result<(), ProgramError> {
     let config = Config::load(environment, repository)?;
     let repository = &configured(repository, &config)?;
+    warn_of_damage(repository)?;
     let prefix = namespace::prefix(environment)?;
     let options = fetch_options(&config)?;
     // What is hidden is a matter of the options: some objects may be wanted because hidden refs name them.
@@ -106,6 +108,7 @@ pub(crate) fn push_to(
 ) -> Result<(), ProgramError> {
     let config = Config::load(environment, &repository)?;
     let repository = configured(&repository, &config)?;
+    warn_of_damage(&repository)?;
     let who = identity::committer(environment, &config);
     let nonce = Nonce::new(&config, &call.dir, call.mode == Mode::Connection)?;
     let place = PushPlace::new(repository, &config, environment, who, nonce)?;
@@ -125,6 +128,29 @@ pub(crate) fn push_to(
         }
     };
     answered.map(drop).map_err(ProgramError::Wire)
+}
+
+/// Tells whoever reads standard error of the packs that are done without, as git does.
+fn warn_of_damage(repository: &Served) -> Result<(), ProgramError> {
+    let database = repository.database()?;
+    for pack in database.damaged_packs() {
+        // Nobody is left to tell if that is closed.
+        let _ = writeln!(std::io::stderr(), "error: {}", words_for(pack));
+    }
+    Ok(())
+}
+
+/// Git's words where it has some.
+fn words_for(pack: &DamagedPack) -> String {
+    let path = pack.path.display();
+    let is_index = pack.path.extension().is_some_and(|kind| kind == "idx");
+    match (is_index, pack.reason.as_str()) {
+        (true, "it is cut short") => format!("index file {path} is too small"),
+        (true, reason) => format!("index file {path} is damaged: {reason}"),
+        (false, "it is cut short") => format!("file {path} is far too short to be a packfile"),
+        (false, "it does not begin like a pack") => format!("file {path} is not a GIT packfile"),
+        (false, reason) => format!("packfile {path} is damaged: {reason}"),
+    }
 }
 
 fn patient(input: Input, call: &ProgramCall) -> Input {

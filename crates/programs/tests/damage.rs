@@ -1,4 +1,4 @@
-//! Refs that are damaged: what clients are told of them, and what stays.
+//! Refs and packs that are damaged: what clients are told of them, and what stays.
 
 use std::fs;
 use std::io::Write;
@@ -274,6 +274,123 @@ fn mirrors_keep_what_is_damaged_at_their_source() {
             work.run(&["push", "-q", &world.url("ours"), "main:another"]);
             let refs = fs::read_dir(world.path("ours/refs/heads")).unwrap();
             assert_eq!(refs.count(), 3, "{what} {version}");
+        }
+    }
+}
+
+/// A pack beside the others, by what stands in its index and itself.
+fn add_pack(dir: &Path, idx: &[u8], pack: &[u8]) {
+    let name = dir.join(format!("objects/pack/pack-{}", "1".repeat(40)));
+    fs::write(name.with_extension("pack"), pack).unwrap();
+    fs::write(name.with_extension("idx"), idx).unwrap();
+}
+
+/// The index of the one pack that is there.
+fn own_index(dir: &Path) -> std::path::PathBuf {
+    let files = fs::read_dir(dir.join("objects/pack")).unwrap();
+    let mut paths = files.map(|file| file.unwrap().path());
+    paths
+        .find(|path| path.extension().is_some_and(|kind| kind == "idx"))
+        .unwrap()
+}
+
+/// In place of a file that others may share.
+fn replace(path: &Path, content: &[u8]) {
+    fs::remove_file(path).unwrap();
+    fs::write(path, content).unwrap();
+}
+
+/// What is done to the packs of a repository that has one, and whether all its objects can be found after that.
+const PACK_DAMAGES: [(&str, Damage, bool); 7] = [
+    ("empty", |dir, _| add_pack(dir, b"", b""), true),
+    (
+        "zeros",
+        |dir, _| add_pack(dir, &[0; 2000], &[0; 2000]),
+        true,
+    ),
+    (
+        "no pack",
+        |dir, _| add_pack(dir, &fs::read(own_index(dir)).unwrap(), &[0; 100]),
+        true,
+    ),
+    (
+        "an empty pack",
+        |dir, _| add_pack(dir, &fs::read(own_index(dir)).unwrap(), b""),
+        true,
+    ),
+    (
+        "its own index",
+        |dir, _| replace(&own_index(dir), b""),
+        false,
+    ),
+    (
+        "its own pack",
+        |dir, _| replace(&own_index(dir).with_extension("pack"), b""),
+        false,
+    ),
+    (
+        "that of an alternate",
+        |dir, _| {
+            let lender = dir.with_extension("lender");
+            let git = Git::at(dir);
+            git.run(&[
+                "clone",
+                "-q",
+                "--bare",
+                "--no-local",
+                ".",
+                lender.to_str().unwrap(),
+            ]);
+            git.run(&["-C", lender.to_str().unwrap(), "repack", "-adq"]);
+            replace(&own_index(&lender), b"");
+            let objects = format!("{}\n", lender.join("objects").display());
+            fs::write(dir.join("objects/info/alternates"), objects).unwrap();
+        },
+        true,
+    ),
+];
+
+#[test]
+fn other_objects_are_served_beside_a_damaged_pack() {
+    for (what, damage, is_whole) in PACK_DAMAGES {
+        let world = World::new();
+        let work = world.work();
+        world.push(&work, &["URL", "main", "main:keep"]);
+        for name in BOTH {
+            let inside = world.inside(name);
+            inside.run(&["config", "gc.auto", "0"]);
+            inside.run(&["config", "receive.autogc", "false"]);
+            inside.run(&["repack", "-adq"]);
+            damage(&world.path(name), "");
+        }
+        let root = world.root();
+        let listed = BOTH.map(|name| root.run(&["ls-remote", &world.url(name)]));
+        assert_eq!(listed[0], listed[1], "{what}");
+        for version in ["0", "2"] {
+            let cloned = BOTH.map(|name| {
+                let setting = format!("protocol.version={version}");
+                let to = format!("{name}.{version}");
+                root.try_run(&["-c", &setting, "clone", "-q", &world.url(name), &to])
+            });
+            assert_eq!(cloned[0].ok, is_whole, "{what} {version}: {cloned:?}");
+            assert_eq!(cloned[1].ok, is_whole, "{what} {version}: {cloned:?}");
+            if !is_whole {
+                let said = "not our ref";
+                assert!(
+                    cloned.iter().all(|one| one.stderr.contains(said)),
+                    "{what}: {cloned:?}"
+                );
+            }
+        }
+        work.commit_file("a", "three\n");
+        let pushed = BOTH.map(|name| work.try_run(&["push", "-q", &world.url(name), "main"]));
+        assert_eq!(pushed[0].ok, pushed[1].ok, "{what}: {pushed:?}");
+        assert_eq!(pushed[0].ok, is_whole, "{what}: {pushed:?}");
+        // Nothing was removed.
+        for name in BOTH {
+            let path = world.path(name);
+            let refs = Git::at(&path).refs();
+            assert!(refs.contains("refs/heads/keep"), "{what} {name}: {refs}");
         }
     }
 }

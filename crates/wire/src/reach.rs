@@ -134,7 +134,8 @@ fn links(
     match db.commit_links(id) {
         Ok((_, _, time)) if cut.contains(&id) => Ok(Some((Vec::new(), time))),
         Ok((_, parents, time)) => Ok(Some((parents, time))),
-        Err(ReadError::NotFound { .. } | ReadError::WrongKind { .. }) => Ok(None),
+        Err(ReadError::WrongKind { .. }) => Ok(None),
+        Err(error) if error.is_not_found() => Ok(None),
         Err(error) => Err(error),
     }
 }

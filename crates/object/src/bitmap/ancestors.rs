@@ -70,7 +70,8 @@ fn unreached(
 fn if_here<T>(read: Result<T, ReadError>) -> Result<Option<T>, ReadError> {
     match read {
         Ok(read) => Ok(Some(read)),
-        Err(ReadError::NotFound { .. } | ReadError::WrongKind { .. }) => Ok(None),
+        Err(ReadError::WrongKind { .. }) => Ok(None),
+        Err(error) if error.is_not_found() => Ok(None),
         Err(error) => Err(error),
     }
 }

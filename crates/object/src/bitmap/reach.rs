@@ -63,7 +63,7 @@ impl Reached {
         for start in starts {
             let mut id = *start;
             while !self.has(&id) {
-                let kind = db.header(&id)?.ok_or(ReadError::NotFound { id })?.kind;
+                let kind = db.header(&id)?.ok_or_else(|| db.not_found(id))?.kind;
                 match kind {
                     ObjectKind::Commit => {
                         let commit = graph.number(id)?;

@@ -138,7 +138,7 @@ impl ObjectFilter {
             Some(limit) => {
                 let mut kept = Vec::with_capacity(blobs.len());
                 for id in blobs.iter().copied() {
-                    let header = db.header(&id)?.ok_or(ReadError::NotFound { id })?;
+                    let header = db.header(&id)?.ok_or_else(|| db.not_found(id))?;
                     if header.size < limit {
                         kept.push(id);
                     }

@@ -4,6 +4,7 @@ mod multi;
 mod typed;
 
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -41,6 +42,8 @@ struct Layers {
     multi: Arc<Multi>,
     loose: Arc<[LooseStore]>,
     missed: Option<Arc<dyn MissedObject>>,
+    /// Packs that are there and are done without.
+    damaged: Arc<[DamagedPack]>,
     graphs: Option<Arc<CommitGraphs>>,
     /// The pack that had the last object: its neighbours are mostly there too.
     last_pack: AtomicUsize,
@@ -51,6 +54,28 @@ struct Layers {
 pub trait MissedObject: Send + Sync {
     /// The objects that are there now, in a database that does not ask again; `None` if nothing changed.
     fn look_again(&self) -> Result<Option<Database>, ReadError>;
+}
+
+/// A pack that cannot be opened: nobody knows what is in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DamagedPack {
+    /// The pack, or its index.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+impl DamagedPack {
+    /// The pack that could not be opened for this reason; `None` if the reason is not in what the files hold.
+    pub fn of(error: &PackError) -> Option<DamagedPack> {
+        let (path, reason) = match error {
+            PackError::Index { path, source } => (path, source.to_string()),
+            PackError::Damaged { path, reason } => (path, (*reason).to_owned()),
+            _ => return None,
+        };
+        let path = path.clone();
+        Some(DamagedPack { path, reason })
+    }
 }
 
 /// Shared between a database and those made from it; adding to it costs what is added.
@@ -69,6 +94,7 @@ impl Database {
             multi: Arc::default(),
             loose: Arc::new([]),
             missed: None,
+            damaged: Arc::new([]),
             graphs: None,
             last_pack: AtomicUsize::new(0),
         }))
@@ -132,6 +158,33 @@ impl Database {
             missed: Some(missed),
             ..self.0.share()
         }))
+    }
+
+    /// This database, which has to do without some packs. What is missed may be in them, and errors say so. Nothing that is
+    /// here may be removed because it seems to be of no use.
+    pub fn with_damaged_packs(&self, damaged: Vec<DamagedPack>) -> Database {
+        Database(Arc::new(Layers {
+            damaged: damaged.into(),
+            ..self.0.share()
+        }))
+    }
+
+    /// The packs that it has to do without.
+    pub fn damaged_packs(&self) -> &[DamagedPack] {
+        &self.0.damaged
+    }
+
+    /// The error for an object that has to be here and is not.
+    pub fn not_found(&self, id: impl AsRef<oid>) -> ReadError {
+        let id = id.as_ref().to_owned();
+        match self.0.damaged.first() {
+            None => ReadError::NotFound { id },
+            Some(pack) => ReadError::PerhapsInDamaged {
+                id,
+                pack: pack.path.clone(),
+                reason: pack.reason.clone(),
+            },
+        }
     }
 
     /// This database, with what files beside its objects know of its commits.
@@ -395,6 +448,7 @@ impl Layers {
             multi: Arc::clone(&self.multi),
             loose: Arc::clone(&self.loose),
             missed: self.missed.clone(),
+            damaged: Arc::clone(&self.damaged),
             graphs: self.graphs.clone(),
             last_pack: AtomicUsize::new(0),
         }

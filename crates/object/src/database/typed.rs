@@ -16,7 +16,7 @@ impl Database {
     /// The bytes of an object that must be here and of this kind.
     pub fn bytes_of(&self, id: impl AsRef<oid>, expected: ObjectKind) -> Result<Bytes, ReadError> {
         let id = id.as_ref();
-        of_kind(id, self.read(id)?, expected)
+        self.of_kind(id, self.read(id)?, expected)
     }
 
     /// As [`Database::bytes_of`], for an object that is hardly asked for again: it takes no room in the cache.
@@ -26,7 +26,24 @@ impl Database {
         expected: ObjectKind,
     ) -> Result<Bytes, ReadError> {
         let id = id.as_ref();
-        of_kind(id, self.read_and_keep(id, false)?, expected)
+        self.of_kind(id, self.read_and_keep(id, false)?, expected)
+    }
+
+    fn of_kind(
+        &self,
+        id: &oid,
+        object: Option<Object>,
+        expected: ObjectKind,
+    ) -> Result<Bytes, ReadError> {
+        match object {
+            None => Err(self.not_found(id)),
+            Some(object) if object.kind == expected => Ok(object.data),
+            Some(Object { kind: found, .. }) => Err(ReadError::WrongKind {
+                id: id.to_owned(),
+                expected,
+                found,
+            }),
+        }
     }
 
     /// A commit, which must be here.
@@ -58,7 +75,7 @@ impl Database {
         if let Some(links) = graphs.and_then(|graphs| graphs.links(id)) {
             return Ok(links);
         }
-        let data = of_kind(id, self.read_and_keep(id, keep)?, ObjectKind::Commit)?;
+        let data = self.of_kind(id, self.read_and_keep(id, keep)?, ObjectKind::Commit)?;
         commit_links(&data).map_err(|source| ReadError::decode(id, source))
     }
 
@@ -95,7 +112,7 @@ impl Database {
         let outermost = id.as_ref().to_owned();
         let mut at = outermost;
         for _ in 0..MAX_TAG_DEPTH {
-            let header = self.header(&at)?.ok_or(ReadError::NotFound { id: at })?;
+            let header = self.header(&at)?.ok_or_else(|| self.not_found(at))?;
             if header.kind != ObjectKind::Tag {
                 return Ok((at, header.kind));
             }
@@ -120,18 +137,5 @@ impl Database {
                 found,
             }),
         }
-    }
-}
-
-fn of_kind(id: &oid, object: Option<Object>, expected: ObjectKind) -> Result<Bytes, ReadError> {
-    let id = id.to_owned();
-    match object {
-        None => Err(ReadError::NotFound { id }),
-        Some(object) if object.kind == expected => Ok(object.data),
-        Some(Object { kind: found, .. }) => Err(ReadError::WrongKind {
-            id,
-            expected,
-            found,
-        }),
     }
 }

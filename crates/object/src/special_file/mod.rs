@@ -75,7 +75,9 @@ impl SpecialFile {
         id: ObjectId,
         judge: &mut Judge<'_>,
     ) -> Result<Result<(), SpecialFileError>, ReadError> {
-        let mut blob = database.stream(&id)?.ok_or(ReadError::NotFound { id })?;
+        let mut blob = database
+            .stream(&id)?
+            .ok_or_else(|| database.not_found(id))?;
         if blob.kind != ObjectKind::Blob {
             return Err(ReadError::WrongKind {
                 id,

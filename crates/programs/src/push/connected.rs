@@ -36,7 +36,7 @@ pub(super) fn is_connected(
         }
     };
     let counted = match counted {
-        Err(ReadError::NotFound { .. }) => return Ok(false),
+        Err(error) if error.is_not_found() => return Ok(false),
         counted => counted?,
     };
     // What bitmaps say is reached is in the packs that they are about.

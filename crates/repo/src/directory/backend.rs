@@ -12,7 +12,7 @@ use super::DirectoryOptions;
 use super::beside_gc::Stored;
 use super::error::{DirectoryError, OpenError};
 use super::layout::{Layout, ObjectsDir};
-use super::object_folders::ObjectFolders;
+use super::object_folders::{Damage, ObjectFolders};
 use super::quarantine::Quarantine;
 use super::ref_locks::Symbolic;
 use super::ref_map::{RefMap, SkippedRef};
@@ -69,12 +69,18 @@ impl Directory {
             true => Quarantine::unused(layout.objects()),
             false => Quarantine::prepare(&layout.objects_dir())?,
         };
-        Ok(Directory::new(layout, options, quarantine, None))
+        Ok(Directory::new(
+            layout,
+            options,
+            quarantine,
+            None,
+            Damage::Refused,
+        ))
     }
 
     /// Opens for reading only, whatever `HEAD` says.
     pub(super) fn open_source(layout: Layout, detached_head: RefName) -> Directory {
-        Directory::open_served(layout, detached_head, false)
+        Directory::open_served(layout, detached_head, false, Damage::Refused)
     }
 
     /// Opens for others to read, whatever `HEAD` says, and for moves of refs that are made without [`Inner::publish`].
@@ -82,6 +88,7 @@ impl Directory {
         layout: Layout,
         detached_head: RefName,
         log_branches: bool,
+        damage: Damage,
     ) -> Directory {
         let options = DirectoryOptions {
             read_only: true,
@@ -89,7 +96,7 @@ impl Directory {
             ..DirectoryOptions::default()
         };
         let quarantine = Quarantine::unused(layout.objects());
-        Directory::new(layout, options, quarantine, Some(detached_head))
+        Directory::new(layout, options, quarantine, Some(detached_head), damage)
     }
 
     /// Opens for reading and writing, whatever `HEAD` says.
@@ -107,6 +114,7 @@ impl Directory {
             options,
             quarantine,
             Some(detached_head),
+            Damage::Refused,
         ))
     }
 
@@ -115,9 +123,15 @@ impl Directory {
         options: DirectoryOptions,
         quarantine: Quarantine,
         detached_head: Option<RefName>,
+        damage: Damage,
     ) -> Directory {
         let refs = RefStore::new(&layout, &options);
-        let objects = ObjectFolders::new(layout.objects(), options.cache.clone(), layout.summaries);
+        let objects = ObjectFolders::new(
+            layout.objects(),
+            options.cache.clone(),
+            layout.summaries,
+            damage,
+        );
         Directory {
             inner: Arc::new(Inner {
                 layout,

@@ -3,7 +3,8 @@
 //! What always holds:
 //! - packs that are open stay readable when another process replaces them;
 //! - an object that a ref named when it was read is found, even if `git gc` moves it from a loose
-//!   file into a pack at that moment: a miss looks at the folders again before it is believed.
+//!   file into a pack at that moment: a miss looks at the folders again before it is believed;
+//! - a pack that is damaged is done without by those alone who remove nothing: others are refused, with its name.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -16,8 +17,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use packhouse_object::{
-    CommitGraphs, Database, LooseStore, MissedObject, MultiPack, NewObject, Object, ObjectCache,
-    Pack, PackError, ProcessLocal, ReadError,
+    CommitGraphs, DamagedPack, Database, LooseStore, MissedObject, MultiPack, NewObject, Object,
+    ObjectCache, Pack, PackError, ProcessLocal, ReadError,
 };
 
 use super::alternates::object_folders;
@@ -36,6 +37,7 @@ pub(super) struct ObjectFolders {
     objects: PathBuf,
     cache: Arc<ObjectCache>,
     summaries: Summaries,
+    damage: Damage,
     /// No other repository that is open has the same number, so cached objects never show up elsewhere.
     scope: u64,
     listed: ProcessLocal<Mutex<Listed>>,
@@ -58,6 +60,8 @@ struct Folder {
     /// When `objects/pack` had changed last, if that time can be trusted.
     stamp: Option<Stamp>,
     packs: Vec<(OsString, Arc<Pack>)>,
+    /// Packs that cannot be opened.
+    damaged: Vec<DamagedPack>,
     multi: Option<Arc<MultiPack>>,
 }
 
@@ -65,6 +69,15 @@ type Stamp = (u64, u64, i64, i64);
 
 /// Folders whose commit graphs may be used, with those of their files that there are.
 type GraphStamps = Vec<(PathBuf, Vec<Stamp>)>;
+
+/// What becomes of a folder with a pack that is damaged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Damage {
+    /// It cannot be read, so that nobody removes objects since what needs them was not seen.
+    Refused,
+    /// Its other objects can, as with Git.
+    PassedOver,
+}
 
 /// How a folder is listed whose packs may be replaced meanwhile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +94,7 @@ impl ObjectFolders {
         objects: PathBuf,
         cache: Arc<ObjectCache>,
         summaries: Summaries,
+        damage: Damage,
     ) -> Arc<ObjectFolders> {
         static NEXT_SCOPE: AtomicU64 = AtomicU64::new(1 << 62);
         let scope = NEXT_SCOPE.fetch_add(1, Ordering::Relaxed);
@@ -88,6 +102,7 @@ impl ObjectFolders {
             objects,
             cache,
             summaries,
+            damage,
             scope,
             listed: ProcessLocal::new(),
         })
@@ -128,6 +143,7 @@ impl ObjectFolders {
                             objects,
                             stamp: None,
                             packs: Vec::new(),
+                            damaged: Vec::new(),
                             multi: None,
                         },
                     },
@@ -135,7 +151,7 @@ impl ObjectFolders {
                 .collect();
         }
         for folder in &mut listed.folders {
-            changed |= folder.refresh(self.summaries, listing)?;
+            changed |= folder.refresh(self.summaries, self.damage, listing)?;
         }
         if changed {
             let packs = listed
@@ -150,6 +166,8 @@ impl ObjectFolders {
                 .iter()
                 .map(|folder| LooseStore::open(&folder.objects))
                 .collect();
+            let damaged = listed.folders.iter();
+            let damaged = damaged.flat_map(|folder| folder.damaged.clone()).collect();
             let stamps = match self.summaries.commit_graphs {
                 true => graph_stamps(&listed.folders),
                 false => GraphStamps::new(),
@@ -170,6 +188,7 @@ impl ObjectFolders {
                     .with_packs(packs)
                     .with_multi_packs(multi)
                     .with_loose(loose)
+                    .with_damaged_packs(damaged)
                     .with_commit_graphs(graphs.clone()),
             );
             listed.graphs = Some((stamps, graphs));
@@ -185,12 +204,19 @@ impl ObjectFolders {
 
 impl Folder {
     /// Lists the packs if they may have changed. Returns whether they have.
-    fn refresh(&mut self, summaries: Summaries, listing: Listing) -> Result<bool, RepoError> {
+    fn refresh(
+        &mut self,
+        summaries: Summaries,
+        damage: Damage,
+        listing: Listing,
+    ) -> Result<bool, RepoError> {
         let folder = self.objects.join("pack");
         let mut attempts = 1;
         loop {
             let stamp = stamp(&folder).map_err(|error| RepoError::io("look at", &folder, error))?;
-            if stamp.is_some() && stamp == self.stamp {
+            // What is damaged may be put right without a trace in the folder; not every miss looks for that.
+            let is_whole = self.damaged.is_empty() || listing == Listing::UntilItHolds;
+            if stamp.is_some() && stamp == self.stamp && is_whole {
                 return Ok(false);
             }
             let list = || pack_names(&folder);
@@ -199,14 +225,20 @@ impl Folder {
                 Listing::UntilItHolds => until_it_holds(list),
             };
             let names = names.map_err(|error| RepoError::io("list", &folder, error))?;
-            match self.open_packs(&folder, &names) {
+            // What is damaged may be half of what is being written.
+            let passes_over = damage == Damage::PassedOver && attempts > 1;
+            match self.open_packs(&folder, &names, passes_over) {
                 // A pack vanished: what took its place was there before, so it is in a new list.
                 Err(RepoError::Pack(PackError::Io { source, .. }))
                     if source.kind() == ErrorKind::NotFound && attempts < LIST_ATTEMPTS =>
                 {
                     attempts += 1
                 }
-                Err(RepoError::Pack(PackError::Damaged { .. })) if attempts < 2 => attempts += 1,
+                Err(RepoError::Pack(PackError::Damaged { .. } | PackError::Index { .. }))
+                    if attempts < 2 =>
+                {
+                    attempts += 1
+                }
                 Err(error) => return Err(error),
                 Ok(changed) => {
                     self.stamp = stamp;
@@ -235,7 +267,13 @@ impl Folder {
         true
     }
 
-    fn open_packs(&mut self, folder: &Path, names: &[OsString]) -> Result<bool, RepoError> {
+    fn open_packs(
+        &mut self,
+        folder: &Path,
+        names: &[OsString],
+        passes_over: bool,
+    ) -> Result<bool, RepoError> {
+        let mut damaged = Vec::new();
         let mut packs = Vec::with_capacity(names.len());
         for name in names {
             let open = self
@@ -247,17 +285,31 @@ impl Folder {
                 Some(pack) => pack,
                 None => {
                     let idx = folder.join(name);
-                    Arc::new(Pack::open(&idx.with_extension("pack"), &idx)?)
+                    match Pack::open(&idx.with_extension("pack"), &idx) {
+                        Ok(pack) => Arc::new(pack),
+                        Err(error) => match DamagedPack::of(&error).filter(|_| passes_over) {
+                            None => return Err(error.into()),
+                            Some(pack) => {
+                                damaged.push(pack);
+                                continue;
+                            }
+                        },
+                    }
                 }
             };
             packs.push((name.clone(), pack));
         }
+        for pack in damaged.iter().filter(|pack| !self.damaged.contains(pack)) {
+            tracing::warn!(pack = %pack.path.display(), reason = pack.reason, "pack is damaged, and is passed over");
+        }
+        let is_as_damaged = damaged == self.damaged;
+        self.damaged = damaged;
         let changed = !packs
             .iter()
             .map(|(name, _)| name)
             .eq(self.packs.iter().map(|(name, _)| name));
         self.packs = packs;
-        Ok(changed)
+        Ok(changed || !is_as_damaged)
     }
 }
 

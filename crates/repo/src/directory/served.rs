@@ -17,6 +17,7 @@ use super::error::{DirectoryError, OpenError};
 use super::incoming::IncomingObjects;
 use super::layout::{Accept, Layout, ServedSettings, config_value};
 use super::loose_refs::RawRef;
+use super::object_folders::Damage;
 use super::ref_locks::Symbolic;
 use super::ref_store::{Head, SYMBOLIC_DEPTH_MAX};
 use super::shallow_file::{add_shallow, read_shallow};
@@ -89,7 +90,7 @@ impl Served {
     fn of_layout(layout: Layout, log_branches: bool) -> Served {
         let unknown = RefName::branch("main").expect("the name is valid");
         Served {
-            directory: Directory::open_served(layout, unknown, log_branches),
+            directory: Directory::open_served(layout, unknown, log_branches, Damage::PassedOver),
         }
     }
 
@@ -137,7 +138,7 @@ impl Served {
         self.directory.read_view()
     }
 
-    /// The objects that are there now.
+    /// The objects that are there now. Packs that are damaged are done without, as by Git.
     pub fn database(&self) -> Result<Database, RepoError> {
         self.directory.database()
     }

@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use packhouse_repo::directory::{DirectoryError, DirectoryOptions, OpenError, init, open};
+use packhouse_object::ObjectId;
+use packhouse_repo::directory::{DirectoryError, DirectoryOptions, OpenError, Served, init, open};
 use packhouse_repo::{RepoError, fsck};
 
 use crate::bare::{empty, main_branch};
@@ -152,4 +153,42 @@ async fn damaged_refs_do_not_hide_the_others() {
             .is_err()
     );
     commit_on(&repository, &main_branch(), "two").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_pack_is_named_and_only_programs_that_remove_nothing_go_on() {
+    let (_folder, path, repository) = empty();
+    let first = commit_on(&repository, &main_branch(), "one").await.unwrap();
+    let name = format!("objects/pack/pack-{}", "1".repeat(40));
+    fs::create_dir_all(path.join("objects/pack")).unwrap();
+    for part in ["pack", "idx"] {
+        fs::write(path.join(&name).with_extension(part), [0u8; 2000]).unwrap();
+    }
+    let idx = fs::canonicalize(path.join(name).with_extension("idx")).unwrap();
+
+    let strict = open(&path, DirectoryOptions::default()).unwrap();
+    let error = strict.view().await.unwrap_err().to_string();
+    assert!(error.contains(idx.to_str().unwrap()), "{error}");
+
+    let served = Served::open(&path).unwrap();
+    let view = served.view().unwrap();
+    let database = view.database();
+    let damaged: Vec<_> = database
+        .damaged_packs()
+        .iter()
+        .map(|pack| pack.path.clone())
+        .collect();
+    assert_eq!(damaged, std::slice::from_ref(&idx));
+    assert!(database.commit(first).is_ok());
+    let missing = ObjectId::from_hex("2".repeat(40).as_bytes()).unwrap();
+    assert!(!database.contains(&missing).unwrap());
+    let error = database.commit(missing).unwrap_err();
+    assert!(error.is_not_found());
+    assert!(error.to_string().contains(idx.to_str().unwrap()), "{error}");
+
+    // It is looked at again: somebody may have put it right.
+    for part in ["pack", "idx"] {
+        fs::remove_file(idx.with_extension(part)).unwrap();
+    }
+    assert!(served.database().unwrap().damaged_packs().is_empty());
 }
