@@ -1,7 +1,11 @@
 //! The environment a program is called with.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+
+use bstr::{BStr, ByteSlice};
 
 /// Variables by their names.
 #[derive(Clone, Debug, Default)]
@@ -18,9 +22,14 @@ impl Environment {
         self.0.get(OsStr::new(name)).map(OsString::as_os_str)
     }
 
-    /// The value as text; one that is no text counts as none.
-    pub fn text(&self, name: &str) -> Option<&str> {
-        self.get(name)?.to_str()
+    /// The value as Git sees it: whatever bytes it has, it is set.
+    pub fn bytes(&self, name: &str) -> Option<&BStr> {
+        Some(self.get(name)?.as_bytes().as_bstr())
+    }
+
+    /// The value for people to read, with a sign in the place of what is no text.
+    pub fn shown(&self, name: &str) -> Option<Cow<'_, str>> {
+        Some(self.get(name)?.to_string_lossy())
     }
 
     /// All variables.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use bstr::ByteSlice;
 use packhouse_repo::directory::Served;
 
-use crate::config::{Config, home, interpolated, is_true};
+use crate::config::{Config, expanded, home, interpolated, variable_flag};
 use crate::environment::Environment;
 use crate::error::ProgramError;
 
@@ -26,10 +26,8 @@ pub(crate) fn find(
     let place = match strict {
         true => dir.to_owned(),
         false => {
-            let name = interpolated(
-                dir.as_os_str().as_bytes().into(),
-                home(environment).as_deref(),
-            );
+            let name = dir.as_os_str().as_bytes().as_bstr();
+            let name = expanded(name, home(environment).as_deref()).ok_or_else(missing)?;
             SUFFIXES
                 .iter()
                 .map(|suffix| with_suffix(&name, suffix))
@@ -41,6 +39,12 @@ pub(crate) fn find(
     let target = git_file(&place).unwrap_or(place);
     if !is_git_dir(&target) {
         return Err(missing());
+    }
+    if let Some(shared) = shared_folder(&target) {
+        return Err(ProgramError::Linked {
+            path: dir.to_owned(),
+            shared: fs::canonicalize(&shared).unwrap_or(shared),
+        });
     }
     Ok(Served::open(&target)?)
 }
@@ -64,9 +68,17 @@ fn is_repository(place: &Path) -> bool {
 }
 
 fn is_git_dir(place: &Path) -> bool {
+    let shared = shared_folder(place);
+    let shared = shared.as_deref().unwrap_or(place);
     place.join("HEAD").symlink_metadata().is_ok()
-        && place.join("objects").is_dir()
-        && place.join("refs").exists()
+        && shared.join("objects").is_dir()
+        && shared.join("refs").exists()
+}
+
+/// The folder whose objects and refs those of `place` are, where that is the folder of a linked working copy.
+fn shared_folder(place: &Path) -> Option<PathBuf> {
+    let text = fs::read(place.join("commondir")).ok()?;
+    Some(place.join(text.trim_end().to_path().ok()?))
 }
 
 /// Where a `.git` that is a file says that the repository is.
@@ -82,9 +94,7 @@ fn git_file(place: &Path) -> Option<PathBuf> {
 /// Refuses what belongs to another user, whose hooks and settings would run as this one, unless `safe.directory` says
 /// that it may be used.
 fn check_owner(place: &Path, environment: &Environment) -> Result<(), ProgramError> {
-    let assumed = environment
-        .text("GIT_TEST_ASSUME_DIFFERENT_OWNER")
-        .is_some_and(is_true);
+    let assumed = variable_flag(environment, "GIT_TEST_ASSUME_DIFFERENT_OWNER")?;
     let target = git_file(place);
     let own = |path: &Path| is_own(path, environment);
     if !assumed && own(place) && target.as_deref().is_none_or(own) {
@@ -119,7 +129,7 @@ fn is_own(path: &Path, environment: &Environment) -> bool {
         return file.uid() == me;
     }
     let before_sudo = environment
-        .text("SUDO_UID")
+        .shown("SUDO_UID")
         .and_then(|uid| uid.parse().ok());
     before_sudo == Some(file.uid())
 }

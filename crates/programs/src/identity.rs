@@ -1,5 +1,6 @@
 //! Who moves refs, for the reflog.
 
+use std::borrow::Cow;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::config::Config;
@@ -14,19 +15,19 @@ pub(crate) fn committer(environment: &Environment, config: &Config) -> String {
             .filter(|value| !value.is_empty())
     };
     let user = || {
-        let known = environment.text("LOGNAME").or(environment.text("USER"));
-        known.unwrap_or("git").to_owned()
+        let known = environment.shown("LOGNAME").or(environment.shown("USER"));
+        known.map_or_else(|| "git".to_owned(), Cow::into_owned)
     };
     let name = environment
-        .text("GIT_COMMITTER_NAME")
-        .map(str::to_owned)
+        .shown("GIT_COMMITTER_NAME")
+        .map(Cow::into_owned)
         .or_else(|| setting("committer.name"))
         .or_else(|| setting("user.name"))
         .unwrap_or_else(user);
     let address = environment
-        .text("GIT_COMMITTER_EMAIL")
-        .or(environment.text("EMAIL"))
-        .map(str::to_owned)
+        .shown("GIT_COMMITTER_EMAIL")
+        .or(environment.shown("EMAIL"))
+        .map(Cow::into_owned)
         .or_else(|| setting("committer.email"))
         .or_else(|| setting("user.email"))
         .unwrap_or_else(|| format!("{}@localhost", user()));

@@ -11,7 +11,7 @@ use packhouse_wire::{
     upload_pack_offer,
 };
 
-use crate::config::Config;
+use crate::config::{Config, path_setting};
 use crate::environment::Environment;
 use crate::error::ProgramError;
 use crate::fetch_settings::fetch_options;
@@ -162,7 +162,7 @@ fn patient(input: Input, call: &ProgramCall) -> Input {
 
 /// The version that the client asks for.
 pub(crate) fn version(environment: &Environment, config: &Config) -> Result<Version, ProgramError> {
-    let asked = Version::from_header(environment.text("GIT_PROTOCOL"));
+    let asked = Version::from_header(environment.shown("GIT_PROTOCOL").as_deref());
     let advertised = config.flag("uploadpack.advertiseversion2")?;
     Ok(match (asked, advertised) {
         (Version::V2, Some(false)) => Version::V0,
@@ -193,15 +193,21 @@ pub(crate) fn keepalive(seconds: i64) -> Duration {
 }
 
 /// The folder in which a repository's hooks are.
-pub(crate) fn hooks_folder(git_dir: &Path, config: &Config, environment: &Environment) -> PathBuf {
-    match config
-        .text("core.hookspath")
-        .filter(|path| !path.is_empty())
-    {
-        Some(path) => {
-            let home = crate::config::home(environment);
-            git_dir.join(crate::config::interpolated(path, home.as_deref()))
-        }
-        None => git_dir.join("hooks"),
-    }
+pub(crate) fn hooks_folder(
+    git_dir: &Path,
+    config: &Config,
+    environment: &Environment,
+) -> Result<PathBuf, ProgramError> {
+    Ok(
+        match config
+            .text("core.hookspath")
+            .filter(|path| !path.is_empty())
+        {
+            Some(path) => {
+                let home = crate::config::home(environment);
+                git_dir.join(path_setting(path, home.as_deref())?)
+            }
+            None => git_dir.join("hooks"),
+        },
+    )
 }

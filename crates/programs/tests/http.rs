@@ -218,6 +218,31 @@ fn answers_and_refusals_are_gits() {
             "/info/refs",
             vec![get, all, ("QUERY_STRING", "service=upload-pack")],
         ),
+        (
+            "/info/refs",
+            vec![get, all, ("QUERY_STRING", "service=git%2Dupload-pack")],
+        ),
+        (
+            "/info/refs",
+            vec![
+                get,
+                all,
+                ("QUERY_STRING", "service=none&a&service=git-upload-pack"),
+            ],
+        ),
+        (
+            "/info/refs",
+            vec![get, all, service, ("GIT_NAMESPACE", "a b")],
+        ),
+        (
+            "/HEAD",
+            vec![get, all, ("GIT_HTTP_MAX_REQUEST_BUFFER", "10x")],
+        ),
+        ("/HEAD", vec![get, all, ("GIT_HTTP_MAX_REQUEST_BUFFER", "")]),
+        (
+            "/HEAD",
+            vec![get, all, ("GIT_HTTP_MAX_REQUEST_BUFFER", "0x10k")],
+        ),
         ("/info/refs", vec![post, all, service]),
         (
             "/info/refs",
@@ -266,6 +291,8 @@ fn answers_and_refusals_are_gits() {
         "http.getanyfile=false",
         "http.uploadpack=false",
         "http.receivepack=true",
+        "http.uploadpack=maybe",
+        "http.maxrequestbuffer=some",
     ] {
         if let Some((name, value)) = setting.split_once('=') {
             world.set(name, value);
@@ -292,6 +319,55 @@ fn answers_and_refusals_are_gits() {
         }
         if let Some((name, _)) = setting.split_once('=') {
             world.unset(name);
+        }
+    }
+}
+
+#[test]
+fn a_fetch_may_be_as_large_as_git_lets_it_be() {
+    let world = World::new();
+    let work = world.work();
+    let main = work.run(&["rev-parse", "main"]);
+    let line = |text: String| format!("{:04x}{text}", text.len() + 4);
+    let want = line(format!("want {main} no-progress\n"));
+    // Larger than the least that git makes room for.
+    let wants = line(format!("want {main}\n")).repeat(300);
+    let body = format!("{want}{wants}0000{}", line("done\n".to_owned()));
+    let length = body.len().to_string();
+    for name in BOTH {
+        work.run(&["push", "-q", world.path(name).to_str().unwrap(), "main"]);
+    }
+    for (setting, variable, fits) in [
+        (None, None, true),
+        (None, Some("10m"), true),
+        (None, Some("0x10k"), true),
+        (None, Some("9000"), false),
+        (Some("9000"), None, false),
+        (Some("9k"), Some("1g"), true),
+        (Some("1m"), Some("9000"), false),
+    ] {
+        if let Some(value) = setting {
+            world.set("http.maxRequestBuffer", value);
+        }
+        for name in BOTH {
+            let info = format!("/{name}/git-upload-pack");
+            let mut given = vec![
+                ("REQUEST_METHOD", "POST"),
+                ("PATH_INFO", info.as_str()),
+                ("GIT_HTTP_EXPORT_ALL", "1"),
+                ("CONTENT_TYPE", "application/x-git-upload-pack-request"),
+                ("CONTENT_LENGTH", length.as_str()),
+            ];
+            given.extend(variable.map(|value| ("GIT_HTTP_MAX_REQUEST_BUFFER", value)));
+            let (answer, log) = run(name == "ours", &world.path(""), &given, body.as_bytes());
+            let has_pack = answer.windows(4).any(|window| window == b"PACK");
+            assert_eq!(has_pack, fits, "{name} {setting:?} {variable:?} {log}");
+            if name == "ours" && !fits {
+                assert!(answer.starts_with(b"Status: 500"), "{setting:?} {log}");
+            }
+        }
+        if setting.is_some() {
+            world.unset("http.maxRequestBuffer");
         }
     }
 }

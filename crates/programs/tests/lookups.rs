@@ -92,6 +92,44 @@ fn a_repository_of_somebody_else_is_refused_until_it_is_said_to_be_safe() {
 }
 
 #[test]
+fn homes_are_found_by_the_names_of_their_users() {
+    let tmp = TempDir::new().unwrap();
+    init_bare(&tmp.path().join("bare.git"));
+    let home = ("HOME", tmp.path().to_str().unwrap());
+    for (dir, is_there) in [
+        ("~/bare", true),
+        ("~/none", false),
+        ("~nobody-of-this-name/bare", false),
+    ] {
+        for strict in [false, true] {
+            let ours = look(Path::new(dir), strict, &environment(&[home]));
+            let (ok, said) = git_looks(Path::new(dir), strict, &[home]);
+            assert_eq!(ours.is_ok(), ok, "{dir} {strict} {said}");
+            assert_eq!(ok, is_there && !strict, "{dir} {strict}");
+        }
+    }
+}
+
+#[test]
+fn a_linked_working_copy_is_told_from_what_is_no_repository() {
+    let tmp = TempDir::new().unwrap();
+    let main = init(&tmp.path().join("main"));
+    main.commit_file("a", "a\n");
+    let linked = tmp.path().join("linked");
+    main.run(&["worktree", "add", "-q", linked.to_str().unwrap()]);
+    let shared = std::fs::canonicalize(tmp.path()).unwrap().join("main/.git");
+    for dir in [linked, tmp.path().join("main/.git/worktrees/linked")] {
+        let error = look(&dir, false, &environment(&[])).unwrap_err();
+        let expected = format!(
+            "'{}' is a linked working copy, which is not served by itself; its repository is '{}'",
+            dir.display(),
+            shared.display()
+        );
+        assert_eq!(error.to_string(), expected);
+    }
+}
+
+#[test]
 fn what_is_stored_in_another_way_is_refused_in_one_sentence() {
     let tmp = TempDir::new().unwrap();
     let dir = tmp.path().join("a.git");

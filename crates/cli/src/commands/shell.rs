@@ -1,5 +1,8 @@
 //! `packhouse shell`: what a key in `authorized_keys` may run.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+
 use clap::Args;
 use packhouse_programs::{Mode, ProgramCall, restricted_command};
 use packhouse_wire::Service;
@@ -22,7 +25,7 @@ pub(crate) struct ShellArgs {
         value_name = "COMMAND",
         hide_env_values = true
     )]
-    command: Option<String>,
+    command: Option<OsString>,
 }
 
 pub(crate) fn run(args: ShellArgs) -> u8 {
@@ -30,8 +33,9 @@ pub(crate) fn run(args: ShellArgs) -> u8 {
         crate::complain("fatal: this account is for fetches and pushes; it has no shell");
         return FATAL;
     };
-    let Some(allowed) = restricted_command(&command) else {
-        let shown = command.escape_debug();
+    let Some(allowed) = restricted_command(command.as_bytes()) else {
+        let shown = command.to_string_lossy();
+        let shown = shown.escape_debug();
         crate::complain(&format!("fatal: unrecognized command '{shown}'"));
         return FATAL;
     };

@@ -3,14 +3,20 @@
 //! A file that `include.path` or `includeIf` names is read where it is named.
 
 mod condition;
+mod number;
 mod parameters;
 mod read;
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use bstr::{BStr, BString, ByteSlice};
+use nix::unistd::User;
 use packhouse_repo::directory::Served;
 
+pub(crate) use self::number::number;
+use self::number::truth;
 use self::read::Reading;
 use crate::environment::Environment;
 use crate::error::ProgramError;
@@ -114,16 +120,7 @@ impl Config {
             return Ok(None);
         };
         let value = value.unwrap_or_default();
-        let text = value.to_str_lossy();
-        let text = text.trim();
-        let (digits, unit) = match text.as_bytes().last().map(u8::to_ascii_lowercase) {
-            Some(b'k') => (&text[..text.len() - 1], 1 << 10),
-            Some(b'm') => (&text[..text.len() - 1], 1 << 20),
-            Some(b'g') => (&text[..text.len() - 1], 1 << 30),
-            _ => (text, 1),
-        };
-        let number = digits.parse::<i64>().ok();
-        match number.and_then(|number| number.checked_mul(unit)) {
+        match number(value) {
             Some(number) => Ok(Some(number)),
             None => Err(ProgramError::Config(format!(
                 "bad numeric config value '{value}' for '{name}': invalid unit"
@@ -132,35 +129,61 @@ impl Config {
     }
 }
 
-fn truth(value: &BStr) -> Option<bool> {
-    let text = value.to_str().ok()?;
-    match text.to_ascii_lowercase().as_str() {
-        "true" | "yes" | "on" => Some(true),
-        "false" | "no" | "off" | "" => Some(false),
-        number => number.parse::<i64>().ok().map(|number| number != 0),
-    }
+/// Whether a variable of the environment is true; one that is not set is not.
+pub(crate) fn variable_flag(environment: &Environment, name: &str) -> Result<bool, ProgramError> {
+    let Some(value) = environment.bytes(name) else {
+        return Ok(false);
+    };
+    truth(value).ok_or_else(|| {
+        ProgramError::Config(format!(
+            "bad boolean environment value '{value}' for '{name}'"
+        ))
+    })
 }
 
-/// Whether a variable of the environment is true, as Git reads them.
-pub(crate) fn is_true(text: &str) -> bool {
-    truth(BStr::new(text)) == Some(true)
+/// A number in the environment, if the variable is set.
+pub(crate) fn variable_number(
+    environment: &Environment,
+    name: &str,
+) -> Result<Option<i64>, ProgramError> {
+    let Some(value) = environment.present(name) else {
+        return Ok(None);
+    };
+    match number(value.as_bytes().as_bstr()) {
+        Some(number) => Ok(Some(number)),
+        None => Err(ProgramError::Config(format!("failed to parse {name}"))),
+    }
 }
 
 pub(crate) fn home(environment: &Environment) -> Option<PathBuf> {
     environment.get("HOME").map(PathBuf::from)
 }
 
-/// A path as settings have it, where `~/` is the user's home.
+/// A path as settings have it, where `~` is the user's home and `~name` that of another user. What is not known stays.
 pub(crate) fn interpolated(path: &BStr, home: Option<&Path>) -> PathBuf {
     expanded(path, home).unwrap_or_else(|| path.to_path_lossy().into_owned())
 }
 
 /// The same, if it is known where that is.
-fn expanded(path: &BStr, home: Option<&Path>) -> Option<PathBuf> {
-    match path.strip_prefix(b"~/") {
-        Some(rest) => Some(home?.join(rest.to_path_lossy())),
-        None => Some(path.to_path_lossy().into_owned()),
+pub(crate) fn expanded(path: &BStr, home: Option<&Path>) -> Option<PathBuf> {
+    let Some(rest) = path.strip_prefix(b"~") else {
+        return Some(path.to_path_lossy().into_owned());
+    };
+    let end = rest.find_byte(b'/').unwrap_or(rest.len());
+    let (name, rest) = rest.split_at(end);
+    let mut whole = match name {
+        b"" => home?.to_owned(),
+        name => User::from_name(name.to_str().ok()?).ok()??.dir,
     }
+    .into_os_string();
+    whole.push(OsStr::from_bytes(rest));
+    Some(whole.into())
+}
+
+/// The same, or why it is not known.
+pub(crate) fn path_setting(path: &BStr, home: Option<&Path>) -> Result<PathBuf, ProgramError> {
+    expanded(path, home)
+        .ok_or_else(|| ProgramError::Config(format!("failed to expand user dir in: '{path}'")))
 }
 
 #[cfg(test)]

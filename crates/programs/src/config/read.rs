@@ -9,7 +9,7 @@ use packhouse_object::{ConfigItem, ConfigReading, read_config};
 use packhouse_repo::directory::Served;
 
 use super::parameters::parameters;
-use super::{Config, expanded, home, is_true};
+use super::{Config, expanded, home, variable_flag};
 use crate::environment::Environment;
 use crate::error::ProgramError;
 
@@ -89,7 +89,7 @@ impl<'e> Reading<'e> {
 
     fn read_users(&mut self) -> Result<(), ProgramError> {
         let environment = self.environment;
-        if !environment.text("GIT_CONFIG_NOSYSTEM").is_some_and(is_true) {
+        if !variable_flag(environment, "GIT_CONFIG_NOSYSTEM")? {
             let path = environment.present("GIT_CONFIG_SYSTEM");
             let path = path.unwrap_or("/etc/gitconfig".as_ref());
             // Git is lenient here while it finds out whether it may use the repository at all.
@@ -170,9 +170,9 @@ impl<'e> Reading<'e> {
     /// `GIT_CONFIG_COUNT` and its like, and, which has more weight, what `git -c` passes on.
     fn read_call(&mut self) -> Result<(), ProgramError> {
         let environment = self.environment;
-        let count = environment.text("GIT_CONFIG_COUNT").unwrap_or("0");
+        let count = environment.shown("GIT_CONFIG_COUNT");
         let count: u32 = count
-            .parse()
+            .map_or(Ok(0), |count| count.parse())
             .map_err(|_| ProgramError::Config("bogus count in GIT_CONFIG_COUNT".to_owned()))?;
         for number in 0..count {
             let missing = |what: &str, name: &str| {
@@ -180,7 +180,7 @@ impl<'e> Reading<'e> {
             };
             let name = format!("GIT_CONFIG_KEY_{number}");
             let key = environment
-                .text(&name)
+                .bytes(&name)
                 .ok_or_else(|| missing("key", &name))?;
             let name = format!("GIT_CONFIG_VALUE_{number}");
             let value = environment
@@ -188,9 +188,9 @@ impl<'e> Reading<'e> {
                 .ok_or_else(|| missing("value", &name))?;
             self.take(called(key), Some(value.as_encoded_bytes().into()), CALL)?;
         }
-        if let Some(text) = environment.text("GIT_CONFIG_PARAMETERS") {
+        if let Some(text) = environment.bytes("GIT_CONFIG_PARAMETERS") {
             for (name, value) in parameters(text)? {
-                self.take(called(&name), value, CALL)?;
+                self.take(called(name.as_bstr()), value, CALL)?;
             }
         }
         Ok(())
@@ -304,13 +304,12 @@ fn is_remote_url(name: &BStr) -> bool {
 }
 
 /// The name of a setting as it is known by: section and key in lower case, what stands between them as it is.
-fn called(name: &str) -> BString {
-    let (section, rest) = name.split_once('.').unwrap_or((name, ""));
-    let (middle, key) = match rest.rsplit_once('.') {
-        Some((middle, key)) => (format!(".{middle}"), key),
-        None => (String::new(), rest),
-    };
+fn called(name: &BStr) -> BString {
+    let (section, rest) = name.split_once_str(".").unwrap_or((name, b""));
     let section = section.to_ascii_lowercase();
-    let key = key.to_ascii_lowercase();
-    format!("{section}{middle}.{key}").into()
+    let name = match rest.rsplit_once_str(".") {
+        Some((middle, key)) => [&section[..], middle, &key.to_ascii_lowercase()].join(&b'.'),
+        None => [&section[..], &rest.to_ascii_lowercase()].join(&b'.'),
+    };
+    name.into()
 }

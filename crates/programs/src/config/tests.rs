@@ -212,3 +212,97 @@ fn what_depends_on_urls_sets_none() {
     let (ours, gits) = both(&repository(&folder, text), &[], "x.y");
     assert!(gits.unwrap_err().contains(&ours.unwrap_err()));
 }
+
+#[test]
+fn homes_stand_where_git_has_them() {
+    let tmp = tempfile::tempdir().unwrap();
+    let folder = fs::canonicalize(tmp.path()).unwrap();
+    let me = User::from_uid(nix::unistd::geteuid())
+        .unwrap()
+        .unwrap()
+        .name;
+    for (path, is_known) in [
+        ("~/a", true),
+        ("~", true),
+        ("a/~/b", true),
+        (format!("~{me}/a").as_str(), true),
+        (format!("~{me}").as_str(), true),
+        ("~nobody-of-this-name/a", false),
+    ] {
+        let said = command()
+            .args(["config", "--file"])
+            .arg(folder.join("config"))
+            .args(["--type=path", "--default", path, "x.y"])
+            .env("HOME", "/home/of/mine")
+            .output()
+            .unwrap();
+        let ours = path_setting(path.into(), Some(Path::new("/home/of/mine")));
+        assert_eq!(ours.is_ok(), is_known, "{path}");
+        match ours {
+            Ok(ours) => {
+                let gits = String::from_utf8(said.stdout).unwrap();
+                assert_eq!(ours.display().to_string(), gits.trim_end(), "{path}");
+            }
+            Err(error) => {
+                let gits = String::from_utf8(said.stderr).unwrap();
+                assert!(gits.contains(&error.to_string()), "{gits}");
+            }
+        }
+    }
+}
+
+#[test]
+fn numbers_and_truths_are_gits() {
+    let tmp = tempfile::tempdir().unwrap();
+    let folder = fs::canonicalize(tmp.path()).unwrap();
+    let mut read = 0;
+    for value in [
+        "1", "0", "-1", "+2", "1k", "2M", "1g", "0x10", "0X1f", "010", "08", "0x", "-0x10", "k",
+        "1kk", "1 k", "", "x", "+-1", "--1", "0x-1", "yes", "on", "maybe", "1_0",
+    ] {
+        let text = format!("[x]\n\ty = \"{value}\"\n");
+        let repository = repository(&folder, &text);
+        let config = Config::load(&environment(&[]), &repository).unwrap();
+        let ask = |kind: &str| {
+            let said = command()
+                .arg("--git-dir")
+                .arg(&folder)
+                .args(["config", kind, "x.y"])
+                .output()
+                .unwrap();
+            let text = String::from_utf8(said.stdout).unwrap();
+            said.status.success().then(|| text.trim_end().to_owned())
+        };
+        let number = config.number("x.y").ok().flatten();
+        let number = number.map(|number| number.to_string());
+        assert_eq!(number, ask("--int"), "{value}");
+        let truth = config.flag("x.y").ok().flatten();
+        let truth = truth.map(|truth| truth.to_string());
+        assert_eq!(truth, ask("--bool"), "{value}");
+        read += u32::from(number.is_some());
+    }
+    assert_eq!(read, 11);
+}
+
+#[test]
+fn settings_of_the_call_may_have_any_bytes() {
+    use std::os::unix::ffi::OsStrExt;
+    let tmp = tempfile::tempdir().unwrap();
+    let folder = fs::canonicalize(tmp.path()).unwrap();
+    let repository = repository(&folder, "[x]\n\ty = 0\n");
+    let bytes = OsStr::from_bytes;
+    let mut environment = environment(&[("GIT_CONFIG_COUNT", "1")]);
+    environment.set("GIT_CONFIG_KEY_0", bytes(b"A.\xe9.B"));
+    environment.set("GIT_CONFIG_VALUE_0", bytes(b"\xe8"));
+    environment.set("GIT_CONFIG_PARAMETERS", bytes(b"'x.y'='\xff' 'x.z=\xfe'"));
+    let config = Config::load(&environment, &repository).unwrap();
+    assert_eq!(config.text("x.y"), Some(BStr::new(b"\xff")));
+    assert_eq!(config.text("x.z"), Some(BStr::new(b"\xfe")));
+    let found = config.below("a.").next().unwrap();
+    assert_eq!(found, (BStr::new(b"\xe9.b"), Some(BStr::new(b"\xe8"))));
+    for name in ["GIT_CONFIG_COUNT", "GIT_CONFIG_NOSYSTEM"] {
+        let mut environment = environment.clone();
+        environment.set(name, bytes(b"\xff"));
+        assert!(Config::load(&environment, &repository).is_err(), "{name}");
+    }
+}

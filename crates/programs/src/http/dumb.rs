@@ -3,33 +3,21 @@
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
 
+use packhouse_repo::RepoError;
 use packhouse_wire::{HiddenRefs, Source};
 
 use super::Prepared;
 use super::answer::{Answer, Refusal};
 use super::route::{FileKind, RepositoryFile};
-use crate::environment::Environment;
 use crate::error::{ProgramError, with_causes};
-use crate::namespace;
 use crate::source::ServedSource;
 
-fn check(prepared: &Prepared) -> Result<(), Refusal> {
-    match prepared.config.flag("http.getanyfile") {
-        Ok(Some(false)) => Err(Refusal::forbidden(
-            "Unsupported service: getanyfile".to_owned(),
-        )),
-        Ok(_) => Ok(()),
-        Err(error) => Err(Refusal::broken(with_causes(&error))),
-    }
-}
-
 /// Every ref, and what tags finally name.
-pub(super) fn info_refs(prepared: &Prepared, environment: &Environment) -> Result<Answer, Refusal> {
-    check(prepared)?;
+pub(super) fn info_refs(prepared: &Prepared) -> Result<Answer, Refusal> {
+    prepared.settings.allow_files()?;
     let text = || -> Result<Vec<u8>, ProgramError> {
-        let prefix = namespace::prefix(environment)?;
         // Who could get any file could read every ref.
-        let source = ServedSource::new(&prepared.repository, prefix, HiddenRefs::default())?;
+        let source = source(prepared)?;
         let mut text = Vec::new();
         let visited = source.visit(b"", &mut |line| {
             write!(text, "{}\t", line.id)?;
@@ -56,16 +44,12 @@ pub(super) fn info_refs(prepared: &Prepared, environment: &Environment) -> Resul
 }
 
 /// A file as it is on disk, or the list of packs.
-pub(super) fn file(
-    prepared: &Prepared,
-    file: &RepositoryFile,
-    environment: &Environment,
-) -> Result<Answer, Refusal> {
-    check(prepared)?;
+pub(super) fn file(prepared: &Prepared, file: &RepositoryFile) -> Result<Answer, Refusal> {
+    prepared.settings.allow_files()?;
     let mut answer = Answer::default();
     let content_type = match file.kind {
         FileKind::Head => {
-            answer.text("text/plain", head(prepared, environment)?);
+            answer.text("text/plain", head(prepared)?);
             return Ok(answer);
         }
         FileKind::PackList => {
@@ -103,17 +87,8 @@ pub(super) fn file(
 }
 
 /// The branch of `HEAD` if it is there, or what it names without one.
-fn head(prepared: &Prepared, environment: &Environment) -> Result<Vec<u8>, Refusal> {
-    let source = || -> Result<ServedSource, ProgramError> {
-        let prefix = namespace::prefix(environment)?;
-        let repository = &prepared.repository;
-        Ok(ServedSource::new(
-            repository,
-            prefix,
-            HiddenRefs::default(),
-        )?)
-    };
-    let source = source().map_err(|error| Refusal::broken(with_causes(&error)))?;
+fn head(prepared: &Prepared) -> Result<Vec<u8>, Refusal> {
+    let source = source(prepared).map_err(|error| Refusal::broken(with_causes(&error)))?;
     Ok(match (source.head(), source.detached_head()) {
         (Some(branch), _) if source.find(branch.as_bytes()).is_some() => {
             [b"ref: ", branch.as_bytes(), b"\n"].concat()
@@ -121,6 +96,11 @@ fn head(prepared: &Prepared, environment: &Environment) -> Result<Vec<u8>, Refus
         (None, Some(id)) => format!("{id}\n").into_bytes(),
         _ => Vec::new(),
     })
+}
+
+fn source(prepared: &Prepared) -> Result<ServedSource, RepoError> {
+    let (repository, prefix) = (&prepared.repository, prepared.prefix.clone());
+    ServedSource::new(repository, prefix, HiddenRefs::default())
 }
 
 fn pack_list(prepared: &Prepared) -> Result<Vec<u8>, Refusal> {

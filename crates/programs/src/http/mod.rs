@@ -5,8 +5,10 @@
 mod answer;
 mod body;
 mod dumb;
+mod query;
 mod route;
 mod service;
+mod settings;
 
 use std::ffi::OsString;
 use std::io::{Read, Write};
@@ -17,8 +19,10 @@ use crate::config::Config;
 use crate::environment::Environment;
 use crate::error::{ProgramError, with_causes};
 use crate::find::find;
+use crate::namespace;
 use answer::{Answer, Refusal};
 use route::{Route, Target};
+use settings::HttpSettings;
 
 /// What stands in a repository that may be served without `GIT_HTTP_EXPORT_ALL`.
 const EXPORT_OK: &str = "git-daemon-export-ok";
@@ -42,8 +46,9 @@ pub fn http_backend(
     let answer = match prepare(&environment) {
         Ok(prepared) => match prepared.target {
             Target::Service(service) => {
-                match service::check(service, &prepared.config, &environment) {
-                    Ok(()) => {
+                let settings = &prepared.settings;
+                match service::request(service, settings, &environment, input) {
+                    Ok(input) => {
                         let answered =
                             service::serve(service, prepared.repository, &environment, input, out);
                         return answered;
@@ -52,17 +57,19 @@ pub fn http_backend(
                 }
             }
             Target::InfoRefs => match service::asked(&environment) {
-                Some(name) => match service::advertised(&name, &prepared.config, &environment) {
+                Some(name) => match service::advertised(name.as_ref(), &prepared.settings) {
                     Ok(service) => {
                         return service::advertise(service, prepared.repository, &environment, out);
                     }
                     Err(refusal) => refusal.into_answer(log),
                 },
-                None => dumb::info_refs(&prepared, &environment)
-                    .unwrap_or_else(|refusal| refusal.into_answer(log)),
+                None => {
+                    dumb::info_refs(&prepared).unwrap_or_else(|refusal| refusal.into_answer(log))
+                }
             },
-            Target::File(ref file) => dumb::file(&prepared, file, &environment)
-                .unwrap_or_else(|refusal| refusal.into_answer(log)),
+            Target::File(ref file) => {
+                dumb::file(&prepared, file).unwrap_or_else(|refusal| refusal.into_answer(log))
+            }
         },
         Err(refusal) => refusal.into_answer(log),
     };
@@ -74,7 +81,9 @@ pub fn http_backend(
 /// A request whose repository was found.
 struct Prepared {
     repository: packhouse_repo::directory::Served,
-    config: Config,
+    /// Where the refs of the request's namespace are.
+    prefix: Vec<u8>,
+    settings: HttpSettings,
     target: Target,
 }
 
@@ -106,8 +115,9 @@ fn prepare(environment: &Environment) -> Result<Prepared, Refusal> {
                 shown(&dir)
             )));
         }
-        found => found.map_err(|error| Refusal::broken(with_causes(&error)))?,
+        found => found.map_err(broken)?,
     };
+    let prefix = namespace::prefix(environment).map_err(broken)?;
     let may_be_served = environment.present("GIT_HTTP_EXPORT_ALL").is_some()
         || repository.git_dir().join(EXPORT_OK).exists();
     if !may_be_served {
@@ -116,13 +126,18 @@ fn prepare(environment: &Environment) -> Result<Prepared, Refusal> {
             shown(&dir)
         )));
     }
-    let config = Config::load(environment, &repository)
-        .map_err(|error| Refusal::broken(with_causes(&error)))?;
+    let config = Config::load(environment, &repository).map_err(broken)?;
+    let settings = HttpSettings::read(&config, environment).map_err(broken)?;
     Ok(Prepared {
         repository,
-        config,
+        prefix,
+        settings,
         target,
     })
+}
+
+fn broken(error: ProgramError) -> Refusal {
+    Refusal::broken(with_causes(&error))
 }
 
 /// The path on disk that the request names, repository and what is wanted of it.

@@ -2,70 +2,55 @@
 
 use std::io::Write;
 
+use bstr::{BStr, BString, ByteSlice};
 use packhouse_repo::directory::Served;
 use packhouse_wire::pktline::PacketWriter;
 use packhouse_wire::{Service, Version};
 
 use super::answer::Refusal;
-use super::{begin, body};
+use super::query::parameter;
+use super::settings::HttpSettings;
+use super::{begin, body, broken};
 use crate::config::Config;
 use crate::environment::Environment;
-use crate::error::{ProgramError, with_causes};
+use crate::error::ProgramError;
 use crate::serve::{Input, Mode, ProgramCall, fetch_from, push_to, version};
 
 /// The program that the query names.
-pub(super) fn asked(environment: &Environment) -> Option<String> {
-    let query = environment.text("QUERY_STRING")?;
-    query
-        .split('&')
-        .find_map(|pair| pair.strip_prefix("service="))
-        .map(str::to_owned)
+pub(super) fn asked(environment: &Environment) -> Option<BString> {
+    let query = environment.bytes("QUERY_STRING")?;
+    parameter(query, b"service").map(BString::from)
 }
 
 /// The program of this name, if it is there for this caller.
-pub(super) fn advertised(
-    name: &str,
-    config: &Config,
-    environment: &Environment,
-) -> Result<Service, Refusal> {
-    let service = Service::parse(name)
-        .ok_or_else(|| Refusal::forbidden(format!("Unsupported service: '{name}'")))?;
-    allowed(service, config, environment)?;
+pub(super) fn advertised(name: &BStr, settings: &HttpSettings) -> Result<Service, Refusal> {
+    let known = name.to_str().ok().and_then(Service::parse);
+    let service =
+        known.ok_or_else(|| Refusal::forbidden(format!("Unsupported service: '{name}'")))?;
+    settings.allow(service)?;
     Ok(service)
 }
 
-/// Whether a request may be made of a program.
-pub(super) fn check(
+/// What a program is to read, if the request may be made of it.
+///
+/// It is made out before the answer begins, so that what is wrong with it can be told.
+pub(super) fn request(
     service: Service,
-    config: &Config,
+    settings: &HttpSettings,
     environment: &Environment,
-) -> Result<(), Refusal> {
-    allowed(service, config, environment)?;
+    input: Input,
+) -> Result<Input, Refusal> {
+    settings.allow(service)?;
     let expected = format!("application/x-{}-request", service.as_str());
-    let found = environment.text("CONTENT_TYPE").unwrap_or_default();
-    match found == expected {
-        true => Ok(()),
-        false => Err(Refusal::wrong_type(&expected, found)),
+    let found = environment.shown("CONTENT_TYPE").unwrap_or_default();
+    if found != expected {
+        return Err(Refusal::wrong_type(&expected, &found));
     }
-}
-
-fn allowed(service: Service, config: &Config, environment: &Environment) -> Result<(), Refusal> {
-    let (setting, name) = match service {
-        Service::UploadPack => ("http.uploadpack", "upload-pack"),
-        Service::ReceivePack => ("http.receivepack", "receive-pack"),
-    };
-    let is_set = config
-        .flag(setting)
-        .map_err(|error| Refusal::broken(with_causes(&error)))?;
-    // Pushes are for callers that the web server knows, if nothing else is said.
-    let is_allowed = is_set.unwrap_or_else(|| match service {
-        Service::UploadPack => true,
-        Service::ReceivePack => environment.get("REMOTE_USER").is_some(),
+    let body = body::body(environment, input).and_then(|body| match service {
+        Service::UploadPack => body::whole(settings.max_request_bytes, body),
+        Service::ReceivePack => Ok(body),
     });
-    match is_allowed {
-        true => Ok(()),
-        false => Err(Refusal::forbidden(format!("Service not enabled: '{name}'"))),
-    }
+    body.map_err(broken)
 }
 
 /// Answers what a conversation begins with.
@@ -108,10 +93,6 @@ pub(super) fn serve(
 ) -> Result<(), ProgramError> {
     let content_type = format!("application/x-{}-result", service.as_str());
     begin(&[("Content-Type", content_type.as_str())], out)?;
-    let mut input = body::body(environment, input)?;
-    if service == Service::UploadPack {
-        input = body::whole(environment, input)?;
-    }
     let environment = as_caller(environment);
     run(
         service,
@@ -126,16 +107,16 @@ pub(super) fn serve(
 /// Who the web server says is calling moves the refs.
 fn as_caller(environment: &Environment) -> Environment {
     let mut environment = environment.clone();
-    let user = environment
-        .text("REMOTE_USER")
-        .unwrap_or("anonymous")
-        .to_owned();
-    let address = environment
-        .text("REMOTE_ADDR")
-        .unwrap_or("(none)")
-        .to_owned();
+    let or = |name: &str, otherwise: &str| {
+        let value = environment.get(name);
+        value.unwrap_or(otherwise.as_ref()).to_owned()
+    };
+    let (user, address) = (or("REMOTE_USER", "anonymous"), or("REMOTE_ADDR", "(none)"));
     if environment.present("GIT_COMMITTER_EMAIL").is_none() {
-        environment.set("GIT_COMMITTER_EMAIL", format!("{user}@http.{address}"));
+        let mut email = user.clone();
+        email.push("@http.");
+        email.push(address);
+        environment.set("GIT_COMMITTER_EMAIL", email);
     }
     if environment.present("GIT_COMMITTER_NAME").is_none() {
         environment.set("GIT_COMMITTER_NAME", user);

@@ -7,7 +7,7 @@ use bstr::{BStr, ByteSlice};
 use packhouse_object::ObjectId;
 use packhouse_object::check::{ObjectRules, Severity};
 
-use crate::config::{Config, interpolated};
+use crate::config::{Config, path_setting};
 use crate::error::ProgramError;
 
 const PREFIX: &str = "receive.fsck.";
@@ -27,7 +27,7 @@ pub(super) fn object_rules(
         let value = value
             .ok_or_else(|| ProgramError::Config(format!("missing value for '{PREFIX}{rule}'")))?;
         if rule == "skiplist" {
-            read_list(&git_dir.join(interpolated(value, home)), &mut rules)?;
+            read_list(&git_dir.join(path_setting(value, home)?), &mut rules)?;
         } else if ObjectRules::knows(&rule) {
             rules.set(&rule, severity(value)?);
         }

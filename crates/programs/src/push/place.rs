@@ -48,7 +48,7 @@ impl PushPlace {
         nonce: Option<Nonce>,
     ) -> Result<PushPlace, ProgramError> {
         let git_dir = repository.git_dir().to_owned();
-        let folder = hooks_folder(&git_dir, config, environment);
+        let folder = hooks_folder(&git_dir, config, environment)?;
         let mut settings = PushSettings::read(config)?;
         settings.limits.rules = object_rules(config, &git_dir, home(environment).as_deref())?;
         Ok(PushPlace {
