@@ -42,6 +42,8 @@ pub struct ProgramCall {
     pub strict: bool,
     /// How long the client may be silent.
     pub timeout: Option<Duration>,
+    /// Whether the client of a push is not told how far the work is, whatever it asks for.
+    pub quiet: bool,
     /// What of the conversation is wanted.
     pub mode: Mode,
 }
@@ -113,7 +115,8 @@ pub(crate) fn push_to(
     let nonce = Nonce::new(&config, &call.dir, call.mode == Mode::Connection)?;
     let place = PushPlace::new(repository, &config, environment, who, nonce)?;
     let source = place.source()?;
-    let options = place.options_for(&source)?;
+    let mut options = place.options_for(&source)?;
+    options.quiet = call.quiet;
     let version = version(environment, &config)?;
     let mut input = patient(input, call);
     let answered = match call.mode {

@@ -277,6 +277,7 @@ fn serve(stream: TcpStream, root: &Path, more: &[(String, String)]) {
             dir,
             strict: false,
             timeout: None,
+            quiet: false,
             mode: Mode::Connection,
         };
         let environment = environment(&more);

@@ -155,6 +155,7 @@ fn settings_of_bundles_are_told_where_they_are_to_be() {
             dir: world.path("ours"),
             strict: false,
             timeout: None,
+            quiet: false,
             mode,
         };
         let environment = environment(&[("GIT_PROTOCOL", "version=2")]);

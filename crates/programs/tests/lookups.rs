@@ -13,6 +13,7 @@ fn look(dir: &Path, strict: bool, environment: &Environment) -> Result<Vec<u8>, 
         dir: dir.to_owned(),
         strict,
         timeout: None,
+        quiet: false,
         mode: Mode::Advertise,
     };
     let mut out = Vec::new();

@@ -345,6 +345,7 @@ fn objects_that_were_lost_are_missed() {
         dir: world.path("ours"),
         strict: true,
         timeout: None,
+        quiet: false,
         mode: packhouse_programs::Mode::StatelessRpc,
     };
     let mut out = Vec::new();

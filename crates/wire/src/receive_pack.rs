@@ -25,6 +25,8 @@ pub struct ReceiveOptions {
     pub keepalive: Duration,
     /// The most bytes that the commands of one push may take.
     pub max_command_bytes: usize,
+    /// Whether no client is told how far the work is; else it is one that asks for quiet.
+    pub quiet: bool,
     /// What a client may ask for beside what every client may.
     pub offer: PushOffer,
     /// Set from outside to end the work; a broken output ends it too.
@@ -36,6 +38,7 @@ impl Default for ReceiveOptions {
         ReceiveOptions {
             keepalive: Duration::from_secs(5),
             max_command_bytes: 64 << 20,
+            quiet: false,
             offer: PushOffer::default(),
             cancelled: Arc::default(),
         }
@@ -82,7 +85,8 @@ pub fn receive_pack(
     sink.begin(&request);
     let unpacked = match request.has_pack() {
         true => {
-            let progress = ReceiveProgress::new(&sideband, options, !request.quiet);
+            let is_shown = !(request.quiet || options.quiet);
+            let progress = ReceiveProgress::new(&sideband, options, is_shown);
             let unpacked = sink.unpack(reader.rest(), &request.shallow, &progress);
             progress.show_warnings();
             unpacked

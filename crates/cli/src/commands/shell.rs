@@ -47,6 +47,7 @@ pub(crate) fn run(args: ShellArgs) -> u8 {
         dir: allowed.dir,
         strict: false,
         timeout: None,
+        quiet: false,
         mode: Mode::Connection,
     };
     let environment = program::environment();

@@ -136,6 +136,7 @@ fn run(
         dir: repository.git_dir().to_owned(),
         strict: true,
         timeout: None,
+        quiet: false,
         mode,
     };
     match service {
