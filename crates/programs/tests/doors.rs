@@ -140,6 +140,17 @@ impl World {
 
     /// Writes a hook into both, which finds the folder for what it notes in `$NOTES`.
     pub(crate) fn hook(&self, name: &str, script: &str) {
+        self.hook_of(name, &|notes| {
+            format!("#!/bin/sh\nNOTES={}\n{script}\n", notes.display())
+        });
+    }
+
+    /// Writes a hook of exactly this text into both.
+    pub(crate) fn program(&self, name: &str, text: &str) {
+        self.hook_of(name, &|_| text.to_owned());
+    }
+
+    fn hook_of(&self, name: &str, text: &dyn Fn(&Path) -> String) {
         for repository in BOTH {
             let notes = self.path(&format!("{repository}.notes"));
             fs::create_dir_all(&notes).unwrap();
@@ -149,8 +160,7 @@ impl World {
             let folder = Path::new(&git_dir).join("hooks");
             fs::create_dir_all(&folder).unwrap();
             let path = folder.join(name);
-            let text = format!("#!/bin/sh\nNOTES={}\n{script}\n", notes.display());
-            fs::write(&path, text).unwrap();
+            fs::write(&path, text(&notes)).unwrap();
             fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         }
     }

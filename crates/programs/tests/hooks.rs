@@ -100,6 +100,10 @@ fn what_hooks_say_is_shown_and_what_they_decline_is_not_done() {
         assert!(stderr.iter().any(|seen| seen == line), "{line} {stderr:?}");
     }
     assert!(!world.push(&work, &["URL", "main:bad", "main:x"]).0);
+    let together = ["--atomic", "URL", "main:bad", "main:x"];
+    let (_, stdout, _) = world.push(&work, &together);
+    let declined = |line: &&String| line.contains("(pre-receive hook declined)");
+    assert_eq!(stdout.iter().filter(declined).count(), 2, "{stdout:?}");
     assert!(!world.push(&work, &["URL", "main:worse", "main:y"]).0);
     assert!(
         !world
@@ -114,6 +118,30 @@ fn what_hooks_say_is_shown_and_what_they_decline_is_not_done() {
         refs.contains("refs/heads/y") && !refs.contains("worse") && !refs.contains("w1"),
         "{refs}"
     );
+}
+
+#[test]
+fn a_hook_that_cannot_be_started_declines() {
+    let world = World::new();
+    let work = world.work();
+    let broken = "#!/no/such/interpreter\n";
+    for name in ["post-receive", "post-update"] {
+        world.program(name, broken);
+    }
+    assert!(world.push(&work, &["URL", "other"]).0);
+    for (name, reason) in [
+        ("update", "(hook declined)"),
+        ("pre-receive", "(pre-receive hook declined)"),
+    ] {
+        world.program(name, broken);
+        for how in ["--no-atomic", "--atomic"] {
+            let (_, stdout, _) = world.push(&work, &[how, "URL", "main", "main:x"]);
+            assert!(
+                stdout.iter().any(|line| line.contains(reason)),
+                "{stdout:?}"
+            );
+        }
+    }
 }
 
 #[test]

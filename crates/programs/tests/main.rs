@@ -12,6 +12,7 @@ mod fetches;
 mod hooks;
 mod http;
 mod lookups;
+mod proc_receive;
 mod pushes;
 mod reflogs;
 mod shallow;

@@ -252,9 +252,16 @@ fn update_refs(request: &ReceiveRequest, sink: &mut dyn Sink, messages: &dyn Mes
         },
     };
     let mut published = published.into_iter();
+    let others = match failure {
+        None if request.atomic => sink.told_of_others(),
+        _ => None,
+    };
     let statuses = verdicts.into_iter().map(|verdict| match verdict {
         Verdict::Rejected(status) => status,
-        Verdict::NothingToDo => CommandStatus::Ok,
+        Verdict::NothingToDo => match others {
+            Some(reason) => CommandStatus::rejected(reason),
+            None => CommandStatus::Ok,
+        },
         Verdict::Try(_) if request.atomic && refused => CommandStatus::rejected(VICTIM),
         Verdict::Try(_) => published
             .next()
@@ -264,7 +271,7 @@ fn update_refs(request: &ReceiveRequest, sink: &mut dyn Sink, messages: &dyn Mes
     // Of refs that may have moved none is a victim of another.
     let is_unconfirmed = failure.as_ref().is_some_and(SinkError::is_unconfirmed);
     Updated {
-        statuses: if request.atomic && !is_unconfirmed {
+        statuses: if request.atomic && !is_unconfirmed && others.is_none() {
             all_or_none(statuses)
         } else {
             statuses

@@ -177,6 +177,12 @@ pub trait Sink {
         messages: &dyn Messages,
     ) -> Result<Vec<CommandStatus>, SinkError>;
 
+    /// What refs of an atomic push are told that nothing was held against, once `publish` refused it and told each of
+    /// the others what it is to read. `None`: it was not refused, or what is told of each has still to be settled.
+    fn told_of_others(&self) -> Option<&str> {
+        None
+    }
+
     /// The push is over, and its client has been told how each ref fared.
     fn finish(&mut self, messages: &dyn Messages) {
         let _ = messages;

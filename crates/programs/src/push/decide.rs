@@ -13,7 +13,7 @@ use super::certificate;
 use super::connected::{is_connected, leads_to_cut};
 use super::hook_line::HookLine;
 use super::place::option_variables;
-use super::proc_receive::{self, Report};
+use super::proc_receive::{self, Heard, Report};
 use super::sink::DirectorySink;
 use super::transaction::Ended;
 use super::update::{FAILED, Planned, Refusal, check, hook_failed, say_error};
@@ -25,6 +25,12 @@ const TRANSACTION: &str = "atomic transaction failed";
 
 /// The reason of every other ref when one of an atomic push may not move.
 const VICTIM: &str = "atomic push failure";
+
+/// The reason of every ref that the hook which sees them all says no to.
+const DECLINED: &str = "pre-receive hook declined";
+
+/// The reason of what the hook for special refs was to do, when it fails.
+const HOOK_FAILED: &str = "fail to run proc-receive hook";
 
 /// What becomes of a command, while that is found out: nothing is decided, it fares like another one, whose ref its own
 /// stands for, it is refused, or a hook has done it.
@@ -122,12 +128,14 @@ impl DirectorySink {
         let lines: Vec<HookLine> = commands.iter().map(HookLine::of).collect();
         if !self.run_on_all("pre-receive", &lines, &quarantine, messages)? {
             for verdict in &mut verdicts {
-                verdict.refuse_if_open("pre-receive hook declined");
+                verdict.refuse_if_open(DECLINED);
             }
+            self.victims = Some(DECLINED);
             return Ok(verdicts);
         }
         // What nobody may use stays out: objects that are here count as complete when the next push is looked at.
         if !verdicts.iter().any(Verdict::is_open) {
+            self.victims = Some(VICTIM);
             return Ok(verdicts);
         }
         if let Some(incoming) = self.incoming.take() {
@@ -150,7 +158,7 @@ impl DirectorySink {
 
     /// Has the hook do what is its own.
     fn run_proc_receive(
-        &self,
+        &mut self,
         commands: &[Command],
         verdicts: &mut [Verdict],
         atomic: bool,
@@ -162,26 +170,30 @@ impl DirectorySink {
         if places.is_empty() {
             return Ok(());
         }
-        let meant: Vec<&Command> = places.iter().map(|at| &commands[*at]).collect();
         let hooks = &self.place.hooks;
         let options = self.takes_options.then_some(&self.options[..]);
-        let (reports, went_well) =
-            proc_receive::run(hooks, &meant, atomic, options, messages).map_err(hook_failed)?;
+        let heard = proc_receive::run(hooks, commands, &places, atomic, options, messages);
+        let Heard {
+            reports,
+            is_whole,
+            went_well,
+        } = heard.map_err(hook_failed)?;
         for (at, report) in places.into_iter().zip(reports) {
             verdicts[at] = match report {
                 Report::Done(done) => Verdict::Done(done),
                 Report::Refused(reason) => Verdict::Refused(reason.into()),
                 Report::Ordinary => continue,
-                Report::None if went_well => {
+                Report::None if is_whole => {
                     Verdict::Refused("proc-receive failed to report status".into())
                 }
-                Report::None => Verdict::Refused("fail to run proc-receive hook".into()),
+                Report::None => Verdict::Refused(HOOK_FAILED.into()),
             };
         }
         if !went_well && atomic {
             for verdict in verdicts {
-                verdict.refuse_if_open("fail to run proc-receive hook");
+                verdict.refuse_if_open(HOOK_FAILED);
             }
+            self.victims = Some(HOOK_FAILED);
         }
         Ok(())
     }
@@ -219,54 +231,74 @@ impl DirectorySink {
     }
 
     fn move_together(
-        &self,
+        &mut self,
         commands: &[Command],
         verdicts: &mut [Verdict],
         current: Option<&RefName>,
         messages: &dyn Messages,
     ) -> Result<(), ProgramError> {
-        let mut planned = Vec::with_capacity(commands.len());
-        // Whose each of them is.
-        let mut places = Vec::with_capacity(commands.len());
-        let mut reason = verdicts
-            .iter()
-            .any(|verdict| matches!(verdict, Verdict::Refused(_)))
-            .then_some(VICTIM);
-        if reason.is_none() {
-            for (at, command) in commands.iter().enumerate() {
-                if !verdicts[at].is_open() {
-                    continue;
-                }
-                match self.check(command, current, messages) {
-                    Ok(one) => {
-                        planned.push(one);
-                        places.push(at);
-                    }
-                    Err(Refusal::Failure(error)) => return Err(error),
-                    Err(Refusal::Reason(why)) => {
-                        verdicts[at].refuse_if_open(why);
-                        reason = Some(VICTIM);
-                        break;
-                    }
-                }
-            }
-        }
-        if reason.is_none() {
-            match self.move_refs(&planned, messages)? {
-                Ended::Moved => {}
-                Ended::Refused => reason = Some(TRANSACTION),
-                Ended::Stuck(Stuck { at, reason: why }) => {
-                    verdicts[places[at]].refuse_if_open(why);
-                    reason = Some(VICTIM);
-                }
-            }
-        }
-        if let Some(reason) = reason {
+        let is_refused = |verdict: &Verdict| matches!(verdict, Verdict::Refused(_));
+        if verdicts.iter().any(is_refused) {
             for verdict in verdicts {
-                verdict.refuse_if_open(reason);
+                verdict.refuse_if_open(VICTIM);
+            }
+            self.victims.get_or_insert(VICTIM);
+            return Ok(());
+        }
+        if let Some(reason) = self.try_together(commands, verdicts, current, messages)? {
+            self.victims = Some(reason);
+            // A hook may have done what it was to do: git says this of its refs too.
+            for verdict in verdicts {
+                if matches!(verdict, Verdict::Open | Verdict::Done(_)) {
+                    *verdict = Verdict::Refused(reason.into());
+                }
             }
         }
         Ok(())
+    }
+
+    /// Moves all that are open in one transaction. If that cannot be, those it fails for are refused, and the reason of
+    /// the others is returned.
+    fn try_together(
+        &self,
+        commands: &[Command],
+        verdicts: &mut [Verdict],
+        current: Option<&RefName>,
+        messages: &dyn Messages,
+    ) -> Result<Option<&'static str>, ProgramError> {
+        let mut planned = Vec::with_capacity(commands.len());
+        // Whose each of them is.
+        let mut places = Vec::with_capacity(commands.len());
+        let mut may_move = true;
+        for (at, command) in commands.iter().enumerate() {
+            if !verdicts[at].is_open() {
+                continue;
+            }
+            match self.check(command, current, messages) {
+                Ok(one) => {
+                    planned.push(one);
+                    places.push(at);
+                }
+                Err(Refusal::Failure(error)) => return Err(error),
+                // Git finds out when it has looked at all of them.
+                Err(Refusal::Reason(FAILED)) => may_move = false,
+                Err(Refusal::Reason(why)) => {
+                    verdicts[at].refuse_if_open(why);
+                    return Ok(Some(VICTIM));
+                }
+            }
+        }
+        if !may_move {
+            return Ok(Some(TRANSACTION));
+        }
+        Ok(match self.move_refs(&planned, messages)? {
+            Ended::Moved => None,
+            Ended::Refused => Some(TRANSACTION),
+            Ended::Stuck(Stuck { at, reason }) => {
+                verdicts[places[at]].refuse_if_open(reason);
+                Some(VICTIM)
+            }
+        })
     }
 
     fn check(

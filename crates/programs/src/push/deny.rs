@@ -1,7 +1,5 @@
 //! What is done about a push that is better not made.
 
-use bstr::BStr;
-
 use crate::config::Config;
 use crate::error::ProgramError;
 
@@ -32,7 +30,7 @@ impl Deny {
             _ if word("warn") => Deny::Warn,
             _ if word("refuse") => Deny::Refuse,
             _ if word("updateinstead") => Deny::UpdateInstead,
-            value if value == BStr::new("") => Deny::Refuse,
+            // No value at all is yes, an empty one no.
             _ => match config.flag(name)? {
                 Some(false) => Deny::Ignore,
                 _ => Deny::Refuse,

@@ -58,12 +58,19 @@ impl Hooks {
         is_executable.then_some(path)
     }
 
-    /// Runs a hook if there is one, and shows the client what it says. Returns whether it agreed.
+    /// Runs a hook if there is one, and shows the client what it says. Returns whether it agreed; one that cannot be
+    /// started does not.
     pub(super) fn run(&self, call: HookCall<'_>, messages: &dyn Messages) -> io::Result<bool> {
         let Some(path) = self.find(call.name) else {
             return Ok(true);
         };
-        self.run_program(&path, call, messages)
+        match self.run_program(&path, call, messages)? {
+            Ok(agreed) => Ok(agreed),
+            Err(error) => {
+                not_started(&path, &error);
+                Ok(false)
+            }
+        }
     }
 
     /// A command with what hooks have around them.
@@ -77,16 +84,16 @@ impl Hooks {
         command
     }
 
-    /// Runs another program in the place of a hook.
+    /// Runs another program in the place of a hook. Returns whether it agreed, or why it could not be started.
     pub(super) fn run_program(
         &self,
         program: &Path,
         call: HookCall<'_>,
         messages: &dyn Messages,
-    ) -> io::Result<bool> {
+    ) -> io::Result<io::Result<bool>> {
         let mut command = self.command(program);
         command.args(&call.arguments);
-        match run(command, &call, messages) {
+        match run(command, &call, messages)? {
             // A script without a first line that says what runs it.
             Err(error)
                 if error.raw_os_error() == Some(rustix::io::Errno::NOEXEC.raw_os_error()) =>
@@ -95,12 +102,23 @@ impl Hooks {
                 shell.arg(program).args(&call.arguments);
                 run(shell, &call, messages)
             }
-            done => done,
+            done => Ok(done),
         }
     }
 }
 
-fn run(mut command: Command, call: &HookCall<'_>, messages: &dyn Messages) -> io::Result<bool> {
+/// Says on standard error that a program could not be started: that is the host's to know.
+pub(super) fn not_started(program: &Path, error: &io::Error) {
+    let text = format!("error: cannot run {}: {error}\n", program.display());
+    // Nobody is left to tell if that is closed.
+    let _ = io::stderr().write_all(text.as_bytes());
+}
+
+fn run(
+    mut command: Command,
+    call: &HookCall<'_>,
+    messages: &dyn Messages,
+) -> io::Result<io::Result<bool>> {
     command.envs(call.variables.iter().map(|(name, value)| (name, value)));
     command.stdin(match call.input {
         Some(_) => Stdio::piped(),
@@ -118,14 +136,18 @@ fn run(mut command: Command, call: &HookCall<'_>, messages: &dyn Messages) -> io
             None
         }
     };
-    let mut child = command.spawn()?;
+    let started = command.spawn();
     // It holds the other end of what is read.
     drop(command);
+    let mut child = match started {
+        Ok(child) => child,
+        Err(error) => return Ok(Err(error)),
+    };
     let input = call.input.as_deref();
     let relayed = relay(&mut child, input, said, messages);
     let status = child.wait()?;
     relayed?;
-    Ok(status.success())
+    Ok(Ok(status.success()))
 }
 
 fn relay(
@@ -144,11 +166,22 @@ fn relay(
             },
             _ => Ok(()),
         });
+        let read = show(said, messages);
+        let fed = feeding
+            .join()
+            .unwrap_or_else(|_| Err(ErrorKind::Other.into()));
+        read.and(fed)
+    })
+}
+
+/// Shows the client what is said until nobody can say more, and keeps the connection alive meanwhile.
+pub(super) fn show(said: Option<io::PipeReader>, messages: &dyn Messages) -> io::Result<()> {
+    let Some(mut said) = said else {
+        return Ok(());
+    };
+    thread::scope(|scope| {
         let (send, pieces) = sync_channel::<Vec<u8>>(4);
         let reading = scope.spawn(move || -> io::Result<()> {
-            let Some(mut said) = said else {
-                return Ok(());
-            };
             loop {
                 let mut piece = vec![0; 8 << 10];
                 let count = match said.read(&mut piece) {
@@ -168,12 +201,7 @@ fn relay(
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }
-        let read = reading
-            .join()
-            .unwrap_or_else(|_| Err(ErrorKind::Other.into()));
-        let fed = feeding
-            .join()
-            .unwrap_or_else(|_| Err(ErrorKind::Other.into()));
-        read.and(fed)
+        let read = reading.join();
+        read.unwrap_or_else(|_| Err(ErrorKind::Other.into()))
     })
 }

@@ -2,7 +2,7 @@
 //!
 //! Which refs, `receive.procReceiveRefs` says. The hook speaks pkt-lines: it is given the commands, and reports on each.
 
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::thread;
 
@@ -10,7 +10,7 @@ use bstr::{BStr, ByteSlice};
 use packhouse_wire::pktline::{Packet, PacketReader, PacketWriter};
 use packhouse_wire::{Command, Messages, RefReport, parse_id};
 
-use super::hooks::Hooks;
+use super::hooks::{Hooks, not_started, show};
 use super::update::{id_text, say_error};
 
 /// The most lines of a report.
@@ -84,18 +84,41 @@ pub(super) enum Report {
     Ordinary,
 }
 
-/// Runs the hook on commands; returns its report on each, and whether it kept to the protocol.
+/// What came of a call of the hook.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Heard {
+    /// Its report on each command that is its own.
+    pub(super) reports: Vec<Report>,
+    /// Whether it came as far as reporting.
+    pub(super) is_whole: bool,
+    /// Whether it kept to the protocol, refused nothing and left nothing out.
+    pub(super) went_well: bool,
+}
+
+/// A conversation with the hook: its commands are those at `places`.
+#[derive(Debug)]
+struct Conversation<'c> {
+    commands: &'c [Command],
+    places: &'c [usize],
+    reports: Vec<Report>,
+    is_whole: bool,
+    /// What is wrong with what it says, a line for each fault.
+    complaints: Vec<String>,
+}
+
+/// Runs the hook on the commands at `places`.
 pub(super) fn run(
     hooks: &Hooks,
-    commands: &[&Command],
+    commands: &[Command],
+    places: &[usize],
     atomic: bool,
     options: Option<&[Vec<u8>]>,
     messages: &dyn Messages,
-) -> io::Result<(Vec<Report>, bool)> {
-    let mut reports = vec![Report::None; commands.len()];
+) -> io::Result<Heard> {
+    let mut conversation = Conversation::new(commands, places);
     let Some(program) = hooks.find(NAME) else {
         say_error(messages, "cannot find hook 'proc-receive'");
-        return Ok((reports, false));
+        return Ok(conversation.end(false));
     };
     let mut command = hooks.command(&program);
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -107,210 +130,265 @@ pub(super) fn run(
         }
         false => None,
     };
-    let mut child = command.spawn()?;
+    let started = command.spawn();
+    // It holds the other end of what is read.
     drop(command);
-    let spoken = thread::scope(|scope| -> io::Result<bool> {
-        let (sending, messages_of_hook) = std::sync::mpsc::channel::<Vec<u8>>();
-        let reading = scope.spawn(move || {
-            let Some(mut said) = said else {
-                return;
-            };
-            let mut piece = vec![0; 8 << 10];
-            loop {
-                match said.read(&mut piece) {
-                    Ok(0) => return,
-                    Ok(count) if sending.send(piece[..count].to_vec()).is_ok() => {}
-                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                    _ => return,
-                }
-            }
-        });
-        let streams = streams(&mut child);
-        let conversing = scope.spawn(|| match streams {
-            Some((input, output)) => {
-                converse(input, output, commands, atomic, options, &mut reports)
-            }
-            None => Ok(vec!["proc-receive has no streams".to_owned()]),
-        });
-        for piece in messages_of_hook {
-            messages.show(&piece);
+    let mut child = match started {
+        Ok(child) => child,
+        Err(error) => {
+            not_started(&program, &error);
+            return Ok(conversation.end(false));
         }
-        let _ = reading.join();
-        let complaints = conversing
-            .join()
-            .unwrap_or_else(|_| Err(ErrorKind::Other.into()));
-        match complaints {
-            Ok(complaints) => {
-                for complaint in &complaints {
-                    say_error(messages, complaint);
-                }
-                Ok(complaints.is_empty())
-            }
-            Err(error) => {
-                say_error(messages, &format!("proc-receive: {error}"));
-                Ok(false)
-            }
-        }
-    })?;
+    };
+    let streams = streams(&mut child);
+    let spoken = thread::scope(|scope| {
+        let talk = &mut conversation;
+        let conversing = scope.spawn(move || match streams {
+            Some((input, output)) => talk.hold(input, output, atomic, options),
+            None => Err(ErrorKind::BrokenPipe.into()),
+        });
+        let shown = show(said, messages);
+        let spoken = conversing.join();
+        shown.and(spoken.unwrap_or_else(|_| Err(ErrorKind::Other.into())))
+    });
+    if let Err(error) = spoken {
+        conversation
+            .complaints
+            .push(format!("proc-receive: {error}"));
+    }
+    if !conversation.complaints.is_empty() {
+        say_error(messages, &conversation.complaints.join("\n"));
+    }
     let status = child.wait()?;
-    Ok((reports, spoken && status.success()))
+    Ok(conversation.end(status.success()))
 }
 
 fn streams(child: &mut Child) -> Option<(ChildStdin, ChildStdout)> {
     Some((child.stdin.take()?, child.stdout.take()?))
 }
 
-/// Speaks with the hook. Returns what is wrong with what it says.
-fn converse(
-    mut input: ChildStdin,
-    output: ChildStdout,
-    commands: &[&Command],
-    atomic: bool,
-    options: Option<&[Vec<u8>]>,
-    reports: &mut [Report],
-) -> io::Result<Vec<String>> {
-    let mut answers = PacketReader::new(output);
-    let mut lines = PacketWriter::new(&mut input);
-    let mut words = String::new();
-    if atomic {
-        words.push_str(" atomic");
+impl<'c> Conversation<'c> {
+    fn new(commands: &'c [Command], places: &'c [usize]) -> Conversation<'c> {
+        Conversation {
+            commands,
+            places,
+            reports: vec![Report::None; places.len()],
+            is_whole: false,
+            complaints: Vec::new(),
+        }
     }
-    if options.is_some() {
-        words.push_str(" push-options");
+
+    fn end(self, ended_well: bool) -> Heard {
+        let mut reports = self.reports.iter();
+        let all_well = reports.all(|report| !matches!(report, Report::None | Report::Refused(_)));
+        Heard {
+            is_whole: self.is_whole,
+            went_well: ended_well && self.is_whole && self.complaints.is_empty() && all_well,
+            reports: self.reports,
+        }
     }
-    match words.is_empty() {
-        true => lines.text(format_args!("version=1\n"))?,
-        false => lines.text(format_args!("version=1\0{}\n", words.trim_start()))?,
+
+    /// Speaks with the hook. An error is one of this side; what is wrong with the other one is a complaint.
+    fn hold(
+        &mut self,
+        mut input: ChildStdin,
+        output: ChildStdout,
+        atomic: bool,
+        options: Option<&[Vec<u8>]>,
+    ) -> io::Result<()> {
+        let mut answers = PacketReader::new(output);
+        let Some((version, takes_options)) = greet(&mut input, &mut answers, atomic, options)
+        else {
+            self.complain("fail to negotiate version with proc-receive hook");
+            return Ok(());
+        };
+        // One that does not say means the first.
+        if version > 1 {
+            self.complain(format!("proc-receive version '{version}' is not supported"));
+            return Ok(());
+        }
+        if self.send_commands(&mut input).is_err() {
+            self.complain("fail to write commands to proc-receive hook");
+            return Ok(());
+        }
+        if takes_options && send_options(&mut input, options.unwrap_or_default()).is_err() {
+            self.complain("fail to write push-options to proc-receive hook");
+            return Ok(());
+        }
+        // A hook that reads to the end gets there.
+        drop(input);
+        self.read_report(&mut answers);
+        Ok(())
     }
-    lines.flush()?;
-    lines.send()?;
-    let takes_options = match read_version(&mut answers)? {
-        Ok(takes_options) => takes_options,
-        Err(complaint) => return Ok(vec![complaint]),
-    };
-    for Command { name, old, new } in commands {
-        let ids = format!("{} {} ", id_text(*old), id_text(*new));
-        lines.data(&[ids.as_bytes(), name.as_bytes()])?;
+
+    fn complain(&mut self, text: impl Into<String>) {
+        self.complaints.push(text.into());
     }
-    lines.flush()?;
-    if let (Some(options), true) = (options, takes_options) {
-        for option in options {
-            lines.data(&[option])?;
+
+    fn send_commands(&self, input: &mut ChildStdin) -> io::Result<()> {
+        let mut lines = PacketWriter::new(input);
+        for at in self.places {
+            let Command { name, old, new } = &self.commands[*at];
+            let ids = format!("{} {} ", id_text(*old), id_text(*new));
+            lines.data(&[ids.as_bytes(), name.as_bytes()])?;
         }
         lines.flush()?;
+        lines.send()
     }
-    lines.send()?;
-    drop(lines);
-    drop(input);
-    read_report(&mut answers, commands, reports)
+
+    fn read_report(&mut self, answers: &mut PacketReader<'_>) {
+        let mut current: Option<usize> = None;
+        let mut is_new = false;
+        let mut is_lost = false;
+        for number in 0..MAX_LINES {
+            let line = match answers.require() {
+                Ok(Packet::Data(line)) => line,
+                Ok(_) => {
+                    self.is_whole = true;
+                    return;
+                }
+                Err(_) if number == 0 => {
+                    self.complain("proc-receive exited abnormally");
+                    return;
+                }
+                // As git has it, it ends where its output does.
+                Err(_) => {
+                    self.is_whole = true;
+                    return;
+                }
+            };
+            let line = line.strip_suffix(b"\n").unwrap_or(line);
+            let Some((head, rest)) = line.split_once_str(" ") else {
+                let line = line.as_bstr();
+                self.complain(format!(
+                    "proc-receive reported incomplete status line: '{line}'"
+                ));
+                continue;
+            };
+            if head == b"option" {
+                match current {
+                    Some(at) => self.take_option(at, rest, std::mem::take(&mut is_new)),
+                    None if !std::mem::replace(&mut is_lost, true) => self.complain(
+                        "proc-receive reported 'option' without a matching 'ok/ng' directive",
+                    ),
+                    None => {}
+                }
+                continue;
+            }
+            let (name, why) = match rest.split_once_str(" ") {
+                Some((name, why)) => (name, Some(why)),
+                None => (rest, None),
+            };
+            current = self.take_status(head, name, why);
+            is_new = true;
+        }
+        self.complain("proc-receive reported too much");
+    }
+
+    fn take_option(&mut self, at: usize, option: &[u8], is_new: bool) {
+        let (key, value) = option.split_once_str(" ").unwrap_or((option, b""));
+        if key == b"fall-through" {
+            self.reports[at] = Report::Ordinary;
+            return;
+        }
+        let Report::Done(done) = &mut self.reports[at] else {
+            return;
+        };
+        if is_new || done.is_empty() {
+            done.push(RefReport::default());
+        }
+        let Some(report) = done.last_mut() else {
+            return;
+        };
+        match key {
+            b"refname" => report.name = Some(value.to_vec()),
+            b"old-oid" => report.old = parse_id(value),
+            b"new-oid" => report.new = parse_id(value),
+            b"forced-update" => report.forced = true,
+            _ => {}
+        }
+    }
+
+    /// Takes a status; returns which of the commands at `places` options may follow for.
+    fn take_status(&mut self, head: &[u8], name: &[u8], why: Option<&[u8]>) -> Option<usize> {
+        let shown = name.as_bstr();
+        if head != b"ok" && head != b"ng" {
+            let head = head.as_bstr();
+            self.complain(format!(
+                "proc-receive reported bad status '{head}' on ref '{shown}'"
+            ));
+            return None;
+        }
+        let named = |command: &Command| command.name.as_bytes() == name;
+        let Some(found) = self.commands.iter().position(named) else {
+            self.complain(format!(
+                "proc-receive reported status on unknown ref: {shown}"
+            ));
+            return None;
+        };
+        let own = self.places.iter().position(|at| *at == found);
+        let own = own.filter(|own| self.reports[*own] != Report::Ordinary);
+        let Some(own) = own else {
+            self.complain(format!(
+                "proc-receive reported status on unexpected ref: {shown}"
+            ));
+            return None;
+        };
+        if head == b"ng" {
+            let why = why.unwrap_or(b"failed").to_str_lossy();
+            self.reports[own] = Report::Refused(why.into_owned());
+            return None;
+        }
+        // What it has refused stays refused.
+        if self.reports[own] == Report::None {
+            self.reports[own] = Report::Done(Vec::new());
+        }
+        Some(own)
+    }
 }
 
-/// Whether the hook takes push options; or what is wrong with its answer.
-fn read_version(answers: &mut PacketReader<'_>) -> io::Result<Result<bool, String>> {
+/// The version that the hook speaks, 0 if it does not say, and whether it takes push options. `None`: it does not answer.
+fn greet(
+    input: &mut ChildStdin,
+    answers: &mut PacketReader<'_>,
+    atomic: bool,
+    options: Option<&[Vec<u8>]>,
+) -> Option<(u64, bool)> {
+    let mut words = Vec::new();
+    words.extend(atomic.then_some("atomic"));
+    words.extend(options.map(|_| "push-options"));
+    send_greeting(input, &words.join(" ")).ok()?;
     let mut version = 0;
     let mut takes_options = false;
-    while let Packet::Data(line) = answers.require().map_err(io::Error::other)? {
+    while let Packet::Data(line) = answers.require().ok()? {
         if let Some(rest) = line.strip_prefix(b"version=") {
             let mut parts = rest.splitn(2, |byte| *byte == 0);
-            let number = parts.next().unwrap_or_default().trim();
-            version = number
-                .to_str()
-                .ok()
-                .and_then(|text| text.parse().ok())
-                .unwrap_or(0);
+            let number = parts.next().unwrap_or_default().trim().to_str();
+            version = number.ok().and_then(|text| text.parse().ok()).unwrap_or(0);
             let words = parts.next().unwrap_or_default();
             takes_options |= words.fields().any(|word| word == b"push-options");
         }
     }
-    Ok(match version {
-        // One that does not say means the first.
-        0 | 1 => Ok(takes_options),
-        other => Err(format!("proc-receive version '{other}' is not supported")),
-    })
+    Some((version, takes_options))
 }
 
-fn read_report(
-    answers: &mut PacketReader<'_>,
-    commands: &[&Command],
-    reports: &mut [Report],
-) -> io::Result<Vec<String>> {
-    let mut complaints = Vec::new();
-    let mut current: Option<usize> = None;
-    let mut is_new = false;
-    for _ in 0..MAX_LINES {
-        let Packet::Data(line) = answers.require().map_err(io::Error::other)? else {
-            return Ok(complaints);
-        };
-        let line = line.strip_suffix(b"\n").unwrap_or(line);
-        let (head, rest) = line.split_once_str(" ").unwrap_or((line, b""));
-        let name = rest.split_once_str(" ").map_or(rest, |(name, _)| name);
-        let shown = name.as_bstr();
-        match head {
-            b"option" => {
-                let (key, value) = rest.split_once_str(" ").unwrap_or((rest, b""));
-                let Some(at) = current else {
-                    let text =
-                        "proc-receive reported 'option' without a matching 'ok/ng' directive";
-                    complaints.push(text.to_owned());
-                    continue;
-                };
-                if key == b"fall-through" {
-                    reports[at] = Report::Ordinary;
-                    current = None;
-                    continue;
-                }
-                let Report::Done(done) = &mut reports[at] else {
-                    continue;
-                };
-                if std::mem::take(&mut is_new) || done.is_empty() {
-                    done.push(RefReport::default());
-                }
-                let Some(report) = done.last_mut() else {
-                    continue;
-                };
-                match key {
-                    b"refname" => report.name = Some(value.to_vec()),
-                    b"old-oid" => report.old = parse_id(value),
-                    b"new-oid" => report.new = parse_id(value),
-                    b"forced-update" => report.forced = true,
-                    _ => {}
-                }
-            }
-            b"ok" | b"ng" => {
-                let found = commands
-                    .iter()
-                    .position(|command| command.name.as_bytes() == name);
-                let Some(at) = found else {
-                    complaints.push(format!(
-                        "proc-receive reported status on unknown ref: {shown}"
-                    ));
-                    current = None;
-                    continue;
-                };
-                current = Some(at);
-                is_new = true;
-                if head == b"ok" {
-                    if !matches!(reports[at], Report::Done(_)) {
-                        reports[at] = Report::Done(Vec::new());
-                    }
-                } else {
-                    let why = rest
-                        .split_once_str(" ")
-                        .map_or(&b"failed"[..], |(_, why)| why);
-                    reports[at] = Report::Refused(why.to_str_lossy().into_owned());
-                    current = None;
-                }
-            }
-            _ => {
-                let line = line.as_bstr();
-                complaints.push(format!(
-                    "proc-receive reported incomplete status line: '{line}'"
-                ));
-            }
-        }
+fn send_greeting(input: &mut ChildStdin, words: &str) -> io::Result<()> {
+    let mut lines = PacketWriter::new(input);
+    match words.is_empty() {
+        true => lines.text(format_args!("version=1\n"))?,
+        false => lines.text(format_args!("version=1\0{words}\n"))?,
     }
-    complaints.push("proc-receive reported too much".to_owned());
-    Ok(complaints)
+    lines.flush()?;
+    lines.send()
+}
+
+fn send_options(input: &mut ChildStdin, options: &[Vec<u8>]) -> io::Result<()> {
+    let mut lines = PacketWriter::new(input);
+    for option in options {
+        lines.data(&[option])?;
+    }
+    lines.flush()?;
+    lines.send()
 }
 
 #[cfg(test)]
@@ -366,14 +444,14 @@ mod tests {
             old: None,
             new: None,
         });
-        let commands: Vec<&Command> = commands.iter().collect();
-        let mut reports = vec![Report::None; 3];
-        let mut reader = PacketReader::new(&bytes[..]);
-        let complaints = read_report(&mut reader, &commands, &mut reports).unwrap();
+        let mut conversation = Conversation::new(&commands, &[0, 1, 2]);
+        conversation.read_report(&mut PacketReader::new(&bytes[..]));
         assert_eq!(
-            complaints,
+            conversation.complaints,
             ["proc-receive reported status on unknown ref: refs/for/none"]
         );
+        assert!(conversation.is_whole);
+        let reports = &conversation.reports;
         let Report::Done(done) = &reports[0] else {
             panic!("{reports:?}");
         };

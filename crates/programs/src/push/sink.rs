@@ -35,6 +35,8 @@ pub struct DirectorySink {
     pub(super) certificate: Option<packhouse_wire::PushCertificate>,
     /// What hooks that see the whole push are told beside it.
     pub(super) variables: Vec<(String, OsString)>,
+    /// What refs of an atomic push that was refused are told if nothing else is held against them.
+    pub(super) victims: Option<&'static str>,
     moved: Vec<HookLine>,
 }
 
@@ -50,6 +52,7 @@ impl DirectorySink {
             takes_options: false,
             certificate: None,
             variables: Vec::new(),
+            victims: None,
             moved: Vec::new(),
         })
     }
@@ -176,6 +179,10 @@ impl Sink for DirectorySink {
             });
         }
         Ok(statuses)
+    }
+
+    fn told_of_others(&self) -> Option<&str> {
+        self.victims
     }
 
     fn finish(&mut self, messages: &dyn Messages) {
