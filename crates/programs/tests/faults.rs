@@ -63,6 +63,42 @@ fn rules_are_as_strict_as_the_settings_say() {
 }
 
 #[test]
+fn old_histories_pass_where_nobody_is_told_to_look() {
+    let world = World::new();
+    let work = world.work();
+    let commit = faulty(&work);
+    let tree = work.feed(&["mktree"], b"");
+    let bad_path = format!("040000 tree {tree}\t.git\n");
+    let bad_tree = work.feed(&["mktree"], bad_path.as_bytes());
+    let bad_tree = work.run(&["commit-tree", "-m", "x", &bad_tree]);
+    for (settings, passes) in [
+        (&[][..], true),
+        (&[("receive.fsckObjects", "false")][..], true),
+        (&[("transfer.fsckObjects", "true")][..], false),
+        (
+            &[
+                ("transfer.fsckObjects", "true"),
+                ("receive.fsckObjects", "false"),
+            ][..],
+            true,
+        ),
+    ] {
+        for (name, value) in settings {
+            world.set(name, value);
+        }
+        for outcome in pushed(&world, &work, &commit) {
+            assert_eq!(outcome.ok, passes, "{settings:?}: {outcome:?}");
+        }
+        // What would do harm where it is checked out never passes here.
+        let [ours, _] = pushed(&world, &work, &bad_tree);
+        assert!(ours.stderr.contains("hasDotgit"), "{ours:?}");
+        for (name, _) in settings {
+            world.unset(name);
+        }
+    }
+}
+
+#[test]
 fn objects_of_the_list_may_break_every_rule() {
     let world = World::new();
     let work = world.work();

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use packhouse_object::check::{ObjectRules, Severity};
+use packhouse_object::check::ObjectRules;
 
 use super::{CacheConfig, CacheError};
 use crate::credentials::Secret;
@@ -10,27 +10,6 @@ use crate::remote::{ExtraHeader, Proxy, RemoteOptions, SshCommand};
 
 /// Sections that working trees get.
 const SECTIONS: [&str; 5] = ["user", "author", "committer", "pull", "push"];
-
-/// Rules of objects that old histories break, and that nothing hangs on: how persons and times are written, and modes with a
-/// zero in front. `git clone` takes such objects too. All else that `git fsck` calls an error is refused, names of files
-/// above all.
-const HARMLESS: [&str; 15] = [
-    "baddate",
-    "baddateoverflow",
-    "bademail",
-    "badname",
-    "badtimezone",
-    "missingauthor",
-    "missingcommitter",
-    "missingemail",
-    "missingnamebeforeemail",
-    "missingspacebeforedate",
-    "missingspacebeforeemail",
-    "multipleauthors",
-    "nulincommit",
-    "zeropaddeddate",
-    "zeropaddedfilemode",
-];
 
 /// What the settings come to.
 #[derive(Clone, Debug)]
@@ -58,9 +37,7 @@ impl Settings {
         }
         let rules = &mut settings.remote.limits.rules;
         if *rules == ObjectRules::default() {
-            for rule in HARMLESS {
-                rules.set(rule, Severity::Ignore);
-            }
+            rules.let_old_histories_pass();
         }
         settings.remote.ref_prefixes = ["HEAD", "refs/heads/", "refs/tags/"]
             .map(str::to_owned)

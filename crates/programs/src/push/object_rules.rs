@@ -35,6 +35,20 @@ pub(super) fn object_rules(
     Ok(rules)
 }
 
+/// Lets objects of old histories pass unless `receive.fsckObjects`, or else `transfer.fsckObjects`, is true, or the rule is
+/// set. What could do harm where it is checked out is refused all the same.
+pub(super) fn let_old_histories_pass(
+    config: &Config,
+    rules: &mut ObjectRules,
+) -> Result<(), ProgramError> {
+    let own = config.flag("receive.fsckobjects")?;
+    let looks = own.or(config.flag("transfer.fsckobjects")?);
+    if looks != Some(true) {
+        rules.let_old_histories_pass();
+    }
+    Ok(())
+}
+
 fn severity(value: &BStr) -> Result<Severity, ProgramError> {
     match value.to_ascii_lowercase().as_slice() {
         b"error" => Ok(Severity::Error),

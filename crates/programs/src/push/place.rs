@@ -12,7 +12,7 @@ use super::certificate::Signatures;
 use super::haves;
 use super::hooks::Hooks;
 use super::nonce::Nonce;
-use super::object_rules::object_rules;
+use super::object_rules::{let_old_histories_pass, object_rules};
 use super::proc_receive::ProcReceiveRefs;
 use super::settings::PushSettings;
 use super::sink::DirectorySink;
@@ -63,6 +63,15 @@ impl PushPlace {
             nonce,
             repository,
         })
+    }
+
+    /// Takes what git takes of old histories, if the configuration leaves that to git.
+    pub(crate) fn taking_old_histories(
+        mut self,
+        config: &Config,
+    ) -> Result<PushPlace, ProgramError> {
+        let_old_histories_pass(config, &mut self.settings.limits.rules)?;
+        Ok(self)
     }
 
     /// The repository of a store in the folder `path`, for a server of its own: whoever started that answers for whose it is,

@@ -63,6 +63,27 @@ const RULES: [&str; 33] = [
     "zeropaddedfilemode",
 ];
 
+/// Rules of objects that old histories break, and that nothing hangs on: how persons and times are written, and modes with a
+/// zero in front. `git clone` takes such objects too. All else that `git fsck` calls an error is refused, names of files
+/// above all.
+const HARMLESS: [&str; 15] = [
+    "baddate",
+    "baddateoverflow",
+    "bademail",
+    "badname",
+    "badtimezone",
+    "missingauthor",
+    "missingcommitter",
+    "missingemail",
+    "missingnamebeforeemail",
+    "missingspacebeforedate",
+    "missingspacebeforeemail",
+    "multipleauthors",
+    "nulincommit",
+    "zeropaddeddate",
+    "zeropaddedfilemode",
+];
+
 /// Names that break both of two rules are told by the first.
 const DOTS: [&str; 2] = ["hasdot", "hasdotdot"];
 
@@ -77,6 +98,16 @@ impl ObjectRules {
         Arc::make_mut(&mut self.severities).insert(rule.to_ascii_lowercase(), severity);
     }
 
+    /// Lets objects pass whose dates, persons and modes old programs wrote in ways of their own, but for the rules of
+    /// which something is said.
+    pub fn let_old_histories_pass(&mut self) {
+        let severities = Arc::make_mut(&mut self.severities);
+        for rule in HARMLESS {
+            let severity = severities.entry(rule.to_owned());
+            severity.or_insert(Severity::Ignore);
+        }
+    }
+
     /// Takes an object whatever rules it breaks.
     pub fn skip(&mut self, id: ObjectId) {
         Arc::make_mut(&mut self.skipped).insert(id);
@@ -85,6 +116,13 @@ impl ObjectRules {
     /// Whether no rule may be broken by any object.
     pub(crate) fn are_strict(&self) -> bool {
         self.severities.is_empty() && self.skipped.is_empty()
+    }
+
+    /// Whether all objects are judged alike, and nobody is told of what is let through: then what passed in one object
+    /// passes in the next.
+    pub(crate) fn are_even(&self) -> bool {
+        let is_told = |severity: &Severity| *severity == Severity::Warn;
+        self.skipped.is_empty() && !self.severities.values().any(is_told)
     }
 
     /// Whether an object is taken despite a fault, whose text begins with the rule; `progress` is told of it if somebody
