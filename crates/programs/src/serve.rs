@@ -202,16 +202,10 @@ pub(crate) fn hooks_folder(
     config: &Config,
     environment: &Environment,
 ) -> Result<PathBuf, ProgramError> {
-    Ok(
-        match config
-            .text("core.hookspath")
-            .filter(|path| !path.is_empty())
-        {
-            Some(path) => {
-                let home = crate::config::home(environment);
-                git_dir.join(path_setting(path, home.as_deref())?)
-            }
-            None => git_dir.join("hooks"),
-        },
-    )
+    let set = config.text("core.hookspath");
+    let Some(path) = set.filter(|path| !path.is_empty()) else {
+        return Ok(git_dir.join("hooks"));
+    };
+    let home = crate::config::home(environment);
+    Ok(git_dir.join(path_setting(path, home.as_deref())?))
 }
