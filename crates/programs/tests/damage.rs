@@ -26,6 +26,7 @@ fn answer(
                 dir,
                 strict: false,
                 timeout: None,
+                quiet: false,
                 mode,
             };
             let environment = environment(&[("GIT_PROTOCOL", version)]);
