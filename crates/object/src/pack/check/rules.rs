@@ -179,6 +179,11 @@ mod tests {
     }
 
     #[test]
+    fn rules_that_old_histories_may_break_are_rules() {
+        assert!(HARMLESS.iter().all(|rule| ObjectRules::knows(rule)));
+    }
+
+    #[test]
     fn only_what_was_named_may_be_broken() {
         let id = |digit: u8| ObjectId::from_hex(&[digit; 40]).unwrap();
         let heard = Heard::default();
