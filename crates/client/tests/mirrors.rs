@@ -80,6 +80,23 @@ fn a_ref_that_cannot_be_read_is_not_deleted_at_the_target() {
     );
 }
 
+/// Git lists it with a null id.
+#[test]
+fn a_ref_that_cannot_be_read_at_a_server_is_not_deleted_here() {
+    let mut world = World::new();
+    let (store, source) = filled(&world);
+    let git = git_of(&store);
+    let before = git.refs();
+    std::fs::write(source.dir.join("refs/heads/side"), "").unwrap();
+    for way in WAYS {
+        let url = world.url("source", way);
+        let refused = restore(&store, &url, &world.options(way)).unwrap_err();
+        let refused = refused.to_string();
+        assert!(refused.contains("`refs/heads/side`"), "{way:?}: {refused}");
+        assert_eq!(git.refs(), before, "{way:?}");
+    }
+}
+
 /// The store may have the last good copy of it.
 #[test]
 fn a_ref_that_cannot_be_read_at_the_source_is_not_deleted_here() {

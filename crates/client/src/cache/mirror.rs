@@ -14,6 +14,7 @@ use std::error::Error;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use packhouse_object::{ObjectId, ObjectKind, RefName};
@@ -61,6 +62,8 @@ pub(super) struct Offered {
 
 impl Offered {
     pub(super) fn of(refs: &RemoteRefs) -> Result<Offered, CacheError> {
+        refs.check_whole()
+            .map_err(|error| CacheError::Remote(Arc::new(error)))?;
         let mut targets: RefTargets = refs
             .refs
             .iter()

@@ -102,6 +102,14 @@ pub enum RemoteError {
         /// The words.
         message: String,
     },
+    /// A ref of the other side is there and names nothing. It is not gone.
+    #[error(
+        "ref `{name}` of the remote is damaged: it names no object; it has to be put right there, or removed"
+    )]
+    DamagedRef {
+        /// The ref.
+        name: String,
+    },
     /// The other side lacks something that is needed.
     #[error("'{url}' does not support {feature}")]
     Unsupported {

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use bstr::{BStr, BString};
 use packhouse_object::{ObjectId, RefName};
+use packhouse_repo::ref_text;
+
+use super::RemoteError;
 
 /// One ref of a remote.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +30,7 @@ pub struct RemoteRefs {
     pub head_ref: Option<RefName>,
     /// Those of `refs` that stand for other refs, with what they lead to. Only a folder of this machine tells.
     pub symbolic: BTreeMap<RefName, RefName>,
-    /// Refs that are there and name nothing, which are not gone. Only a folder of this machine tells.
+    /// Refs that are there and name nothing, which are not gone: Git lists them with a null id.
     pub damaged: Vec<BString>,
     /// Names that no repository of ours can have. They are left out.
     pub skipped: Vec<BString>,
@@ -40,8 +43,24 @@ impl RemoteRefs {
         found.ok().map(|at| &self.refs[at])
     }
 
+    /// Fails if a ref is damaged: who makes something the same as these refs would take it for one that is gone.
+    pub fn check_whole(&self) -> Result<(), RemoteError> {
+        match self.damaged.first() {
+            None => Ok(()),
+            Some(name) => Err(RemoteError::DamagedRef {
+                name: ref_text(name),
+            }),
+        }
+    }
+
     /// Takes one more line of the remote's list.
     pub(crate) fn add(&mut self, name: &BStr, target: ObjectId, peeled: Option<ObjectId>) {
+        if target.is_null() {
+            if name != "HEAD" {
+                self.damaged.push(name.to_owned());
+            }
+            return;
+        }
         if name == "HEAD" {
             self.head = Some(target);
             return;

@@ -9,7 +9,7 @@ use packhouse_client::cache::{CacheStatus, CallOptions};
 use super::Noting;
 use crate::cache::{add, check_tree, open, path_of};
 use crate::git::Git;
-use crate::world::World;
+use crate::world::{Way, World};
 
 #[test]
 fn an_unchanged_repository_takes_one_request_and_no_object() {
@@ -38,6 +38,30 @@ fn an_unchanged_repository_takes_one_request_and_no_object() {
         .checkout("source", &old, &CallOptions::default())
         .unwrap();
     assert!(site.take().is_empty());
+}
+
+/// What is here may be its last good copy.
+#[test]
+fn a_ref_that_is_damaged_at_the_remote_is_not_taken_for_one_that_is_gone() {
+    let mut world = World::new();
+    let source = world.with_history("source");
+    let cache = open(&world);
+    let call = CallOptions::default();
+    for way in [Way::Path, Way::Http, Way::OldHttp, Way::OurHttp] {
+        let url = world.url("source", way);
+        let copy = add(&cache, &url);
+        let side = source.dir.join("refs/heads/side");
+        // It is packed too, which does not count beside a file.
+        fs::create_dir_all(side.parent().unwrap()).unwrap();
+        fs::write(&side, "").unwrap();
+        let error = cache.refresh(&copy.name, &call).unwrap_err().to_string();
+        assert!(error.contains("`refs/heads/side`"), "{way:?}: {error}");
+        let copied = Git::at(copy.cache_path.clone());
+        assert!(copied.refs().contains("refs/remotes/origin/side"));
+        fs::remove_file(&side).unwrap();
+        assert_eq!(add(&cache, &url).status, CacheStatus::Fresh);
+        cache.remove(&copy.name, &call).unwrap();
+    }
 }
 
 /// Weakness 11: histories that were rewritten, branches renamed, refs deleted.
