@@ -34,11 +34,12 @@ pub(super) fn take(inner: &Inner, record: &mut EntryRecord) -> Result<Option<Spa
     let place = place(inner, &record.kept.id);
     let now = Moment::now();
     let is_usable = match Retired::read(&place) {
-        Some(retired) if retired.may_be_read(&inner.root, inner.config.grace, &now) => {
+        Ok(Some(retired)) if retired.may_be_read(&inner.root, inner.config.grace, &now) => {
             return Ok(None);
         }
-        Some(retired) => retired.is_of_this_boot(&now),
-        None => false,
+        Ok(Some(retired)) => retired.is_of_this_boot(&now),
+        Ok(None) => false,
+        Err(_) => return Ok(None),
     };
     let Some(spare) = unread(inner, &place) else {
         return Ok(None);
@@ -113,7 +114,9 @@ pub(super) fn sweep(inner: &Inner) {
 /// Removes the spare tree of an entry; those who may still read it keep it for that time.
 pub(super) fn remove(inner: &Inner, entry_id: &str) {
     let place = place(inner, entry_id);
-    let retired = Retired::read(&place);
+    let Ok(retired) = Retired::read(&place) else {
+        return;
+    };
     let now = Moment::now();
     if retired.is_some_and(|retired| retired.may_be_read(&inner.root, inner.config.grace, &now)) {
         let id = uuid::Uuid::new_v4().simple().to_string();
@@ -134,7 +137,7 @@ pub(super) fn remove_unused(inner: &Inner, entry_id: &str) {
 
 fn is_used(inner: &Inner, place: &Path, of: Of<'_>) -> bool {
     let used = |retired: Retired| retired.user(place, of, inner, &Readers::default());
-    Retired::read(place).and_then(used).is_some()
+    Retired::read(place).map_or(true, |retired| retired.and_then(used).is_some())
 }
 
 /// Moves a spare tree to where it is removed in the end.

@@ -6,6 +6,7 @@
 //!   before its time: nobody has the lease, and no process is seen in it.
 
 use std::fs;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -38,9 +39,15 @@ pub(super) struct Retired {
 }
 
 impl Retired {
-    /// What is noted of the tree in a folder.
-    pub(super) fn read(folder: &Path) -> Option<Retired> {
-        serde_json::from_slice(&fs::read(folder.join(SINCE)).ok()?).ok()
+    /// What is noted of the tree in a folder; `None` if there is no note, or none that can be understood.
+    ///
+    /// A note that cannot be read now says nothing about who reads the tree.
+    pub(super) fn read(folder: &Path) -> io::Result<Option<Retired>> {
+        match fs::read(folder.join(SINCE)) {
+            Ok(text) => Ok(serde_json::from_slice(&text).ok()),
+            Err(error) if is_nothing(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Whether somebody may read it. Nobody reads what was there before the machine was started again.
@@ -92,6 +99,11 @@ impl Retired {
     }
 }
 
+/// Whether there is no file of this name, as in what somebody put into the trash that is no folder.
+fn is_nothing(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+}
+
 /// Whose trees are to go.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Of<'a> {
@@ -102,7 +114,7 @@ pub(super) enum Of<'a> {
 
 /// What all of it takes.
 pub(super) fn bytes(root: &Root) -> u64 {
-    let retired = folders(root).filter_map(|folder| Retired::read(&folder));
+    let retired = folders(root).filter_map(|folder| Retired::read(&folder).ok().flatten());
     retired.fold(0, |sum, retired| sum.saturating_add(retired.bytes))
 }
 
@@ -110,7 +122,9 @@ pub(super) fn bytes(root: &Root) -> u64 {
 pub(super) fn sweep(root: &Root, grace: Duration) {
     let now = Moment::now();
     for folder in folders(root) {
-        let retired = Retired::read(&folder);
+        let Ok(retired) = Retired::read(&folder) else {
+            continue;
+        };
         let keeps = retired.is_some_and(|retired| retired.may_be_read(root, grace, &now));
         if !keeps {
             let _ = remove_tree(&folder);
@@ -127,7 +141,7 @@ pub(super) fn empty(
     is_enough: &dyn Fn() -> Result<bool, CacheError>,
 ) -> Result<Vec<String>, CacheError> {
     let mut found: Vec<(PathBuf, Option<Retired>)> = folders(&inner.root)
-        .map(|folder| (folder.clone(), Retired::read(&folder)))
+        .filter_map(|folder| Retired::read(&folder).ok().map(|retired| (folder, retired)))
         .filter(|(_, retired)| match (of, retired) {
             (Of::Entry(id), retired) => retired.as_ref().is_some_and(|of| of.entry_id == id),
             (Of::All, _) => true,
