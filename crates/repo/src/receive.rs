@@ -158,6 +158,10 @@ impl Repository {
             .await;
         match decided {
             Ok((statuses, _)) => Ok(statuses),
+            // It was there when the push was found complete.
+            Err(PublishError::Refused(ReadError::NotFound { id })) => {
+                Err(RepoError::Vanished { id })
+            }
             Err(PublishError::Refused(error)) => Err(error.into()),
             Err(PublishError::Repo(error)) => Err(error),
         }
