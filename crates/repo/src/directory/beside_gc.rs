@@ -6,7 +6,8 @@
 //! the ref, and the one at work does not know the packs. A kill between the two can do no more than it could to `git`.
 //!
 //! Collections that keep what is young, as they do unless they are told otherwise, change nothing. What removes objects
-//! without the lock of `git gc`, as `git prune` by itself, cannot be seen.
+//! without the lock of `git gc`, as `git prune` by itself, cannot be seen, nor can a `gc.pruneExpire` of the user or the
+//! system, or what a machine of another name has been at for over an hour.
 
 use std::fs;
 use std::path::Path;
@@ -103,7 +104,9 @@ fn may_lose_young(git_dir: &Path) -> bool {
         None => false,
         Some(Collector::Unknown) => true,
         Some(Collector::Command(arguments)) => {
-            let configured = config_value(git_dir, "gc", "pruneExpire").ok().flatten();
+            let Ok(configured) = config_value(git_dir, "gc", "pruneExpire") else {
+                return true;
+            };
             arguments
                 .iter()
                 .filter_map(|argument| expiry_of(argument))
@@ -115,10 +118,11 @@ fn may_lose_young(git_dir: &Path) -> bool {
 
 /// The age that an argument of `git gc` sets.
 fn expiry_of(argument: &str) -> Option<&str> {
-    if let Some(expiry) = argument.strip_prefix("--prune=") {
+    let (key, expiry) = argument.split_once('=')?;
+    // Git takes options that are cut short.
+    if key.starts_with("--pr") {
         return Some(expiry);
     }
-    let (key, expiry) = argument.split_once('=')?;
     key.eq_ignore_ascii_case("gc.pruneExpire").then_some(expiry)
 }
 
@@ -147,6 +151,7 @@ mod tests {
             assert!(!keeps_an_hour(expiry), "{expiry}");
         }
         assert_eq!(expiry_of("--prune=now"), Some("now"));
+        assert_eq!(expiry_of("--pru=now"), Some("now"));
         assert_eq!(expiry_of("gc.PruneExpire=now"), Some("now"));
         assert_eq!(expiry_of("--prune"), None);
         assert_eq!(expiry_of("gc.reflogExpire=now"), None);

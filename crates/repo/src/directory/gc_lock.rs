@@ -18,6 +18,9 @@ use super::patience::Patience;
 /// A lock older than this is forgotten, as in Git.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(12 * 3600);
 
+/// So long one of which nothing is known may be at whatever it was told to do.
+const LATELY: Duration = Duration::from_secs(3600);
+
 /// The lock of the lock is older than this only if its maker is gone.
 const ABANDONED_AFTER: Duration = Duration::from_secs(3);
 
@@ -98,14 +101,18 @@ fn is_held(path: &Path, boot: fn() -> Option<Boot>) -> bool {
 pub(super) enum Collector {
     /// A program of this machine, by its command line.
     Command(Vec<String>),
-    /// One of which nothing more is known.
+    /// One of which nothing more is known, and that began lately.
     Unknown,
 }
 
 /// Who holds the lock of the repository, if anybody does. In most cases this is one look at the folder.
 pub(super) fn collector(git_dir: &Path) -> Option<Collector> {
     let path = git_dir.join("gc.pid");
-    let text = fs::read_to_string(&path).ok()?;
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return None,
+        Err(_) => return Some(Collector::Unknown),
+    };
     if !is_held(&path, Boot::of_this_system) {
         return None;
     }
@@ -117,7 +124,12 @@ pub(super) fn collector(git_dir: &Path) -> Option<Collector> {
         // That of a process that is ending is empty.
         (!line.is_empty()).then(|| arguments.collect())
     });
-    Some(arguments.map_or(Collector::Unknown, Collector::Command))
+    Some(match arguments {
+        Some(arguments) => Collector::Command(arguments),
+        // What a machine that is gone left would make each write pay for hours.
+        None if age_of(&path) > Some(LATELY) => Collector::Command(Vec::new()),
+        None => Collector::Unknown,
+    })
 }
 
 fn age_of(path: &Path) -> Option<Duration> {

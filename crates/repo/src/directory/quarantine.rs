@@ -3,7 +3,7 @@
 //! Each process has one of its own for each repository it has open, among the objects, made when it is needed first. What
 //! a process that was killed left goes when the repository is opened next.
 
-use std::fs;
+use std::fs::{self, DirEntry};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -14,8 +14,16 @@ use super::error::OpenError;
 use super::layout::ObjectsDir;
 use crate::under_way::{FolderUnderWay, Kind, remove_left_behind};
 
-/// Files in nobody's folder that are older than this were left by a process of a version that had none.
+/// Nothing is under way for longer than this.
 const LEFT_BEHIND: Duration = Duration::from_secs(24 * 3600);
+
+fn is_left_behind(entry: &DirEntry) -> bool {
+    let modified = entry.metadata().and_then(|metadata| metadata.modified());
+    let age = modified
+        .ok()
+        .and_then(|modified| SystemTime::now().duration_since(modified).ok());
+    age.is_some_and(|age| age > LEFT_BEHIND)
+}
 
 /// Where files under way are.
 pub(super) struct Quarantine {
@@ -43,13 +51,14 @@ impl Quarantine {
             .map_err(OpenError::io("list", &shared))?
             .flatten()
         {
-            let modified = entry.metadata().and_then(|metadata| metadata.modified());
-            let age = modified
-                .ok()
-                .and_then(|modified| SystemTime::now().duration_since(modified).ok());
-            if age.is_some_and(|age| age > LEFT_BEHIND) {
+            if is_left_behind(&entry) {
                 // Not a folder. Another process may be cleaning up too, so a failure means nothing.
                 let _ = fs::remove_file(entry.path());
+            }
+            // The folder of another machine, or of this one before it was started again: its files alone tell their age.
+            let within = fs::read_dir(entry.path()).into_iter().flatten().flatten();
+            for file in within.filter(is_left_behind) {
+                let _ = fs::remove_file(file.path());
             }
         }
         let own = Some(ProcessLocal::new());

@@ -247,14 +247,15 @@ impl BlobSink {
         if self.pack.is_none() {
             self.broken = true;
             let (objects, storing) = (directory.objects_dir(), self.store.storing());
-            for object in std::mem::take(&mut self.pending) {
-                if !storing.durable && is_there(&objects, &object) {
-                    continue;
-                }
-                let level = storing.level;
-                self.staged.push(stage(&objects, &object, level)?);
+            let (there, new): (Vec<_>, Vec<_>) = std::mem::take(&mut self.pending)
+                .into_iter()
+                .partition(|object| !storing.durable && is_there(&objects, object));
+            for object in new {
+                self.staged.push(stage(&objects, &object, storing.level)?);
             }
-            self.pending_bytes = 0;
+            // A collection may still remove those that nothing leads to: they are looked at again by who moves the ref.
+            self.pending_bytes = there.iter().map(|object| object.data.len()).sum();
+            self.pending = there;
             self.broken = false;
         }
         Ok(())
