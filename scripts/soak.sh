@@ -4,7 +4,7 @@
 # the release build.
 #
 # With SOAK_EVENTS, it first has that many events delivered by webhooks on each database, to a receiver that refuses one in
-# five, by a server that is killed now and then: SOAK_EVENTS=1000000 SOAK_MINUTES=0 make soak takes an hour or two for each of
+# five, by a server that is killed now and then: SOAK_EVENTS=1000000 SOAK_MINUTES=0 make soak takes an hour or so for each of
 # the two databases, on two cores, and fails when nothing is delivered for two minutes.
 set -euo pipefail
 # shellcheck source=scripts/env.sh
