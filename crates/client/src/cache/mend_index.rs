@@ -9,9 +9,9 @@
 //!   that is found is taken for newer than it is: the next refresh asks the remote.
 
 use std::collections::HashMap;
-use std::fs;
+use std::fs::{self, File};
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::lock::{FileLock, Sharing};
 use super::moment::Moment;
@@ -52,6 +52,10 @@ fn reserve(root: &Root) -> Reserve {
 
 /// The catalog, unless it is damaged or lost.
 fn whole(root: &Root) -> Result<Option<Index>, CacheError> {
+    if fs::symlink_metadata(under_way(root)).is_ok() {
+        // Without its log, the old one may look whole.
+        return Ok(None);
+    }
     let found = fs::metadata(root.index());
     let is_nothing = found.map_or_else(
         |error| error.kind() == ErrorKind::NotFound,
@@ -68,7 +72,12 @@ fn whole(root: &Root) -> Result<Option<Index>, CacheError> {
     }
 }
 
-fn beside(file: &Path, end: &str) -> std::path::PathBuf {
+/// There from before the old catalog is taken apart until the new one is in its place.
+fn under_way(root: &Root) -> PathBuf {
+    root.own("index.mending")
+}
+
+fn beside(file: &Path, end: &str) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
     name.push(end);
     name.into()
@@ -88,6 +97,8 @@ fn make(root: &Root) -> Result<(), CacheError> {
         return Err(CacheError::NoSpace { path: new });
     }
     let aside = root.own(&format!("damaged-{:015}.sqlite3", Moment::now().wall_ms));
+    let under_way = under_way(root);
+    File::create(&under_way).map_err(CacheError::file(&under_way))?;
     // The log first: it would be taken for that of the new one.
     rename(&beside(&place, "-wal"), &beside(&aside, "-wal"))?;
     remove(&beside(&place, "-journal"))?;
@@ -97,6 +108,7 @@ fn make(root: &Root) -> Result<(), CacheError> {
         rename(&place, &aside)?;
     }
     rename(&new, &place)?;
+    remove(&under_way)?;
     drop_old(root);
     Ok(())
 }

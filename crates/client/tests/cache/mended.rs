@@ -70,6 +70,24 @@ fn damages() -> [Damage; 7] {
     ]
 }
 
+/// As a kill leaves it: its log is away, and without that it is a whole catalog of before.
+#[test]
+fn a_catalog_that_was_taken_apart_is_not_taken_for_whole() {
+    let world = World::new();
+    let root = world.path("cache");
+    drop(Cache::open(config(&root)).unwrap());
+    let before = fs::read(index(&root)).unwrap();
+    drop(filled(&world, &root));
+    let own = root.join(".packhouse");
+    let _ = fs::remove_file(own.join("index.sqlite3-wal"));
+    fs::write(index(&root), before).unwrap();
+    fs::write(own.join("index.mending"), "").unwrap();
+    let cache = open(&world);
+    assert_eq!(names(&cache), ["plain", "source"]);
+    assert!(!own.join("index.mending").exists());
+    assert_eq!(kept(&cache), 1);
+}
+
 #[test]
 fn a_catalog_that_is_damaged_or_lost_is_made_anew() {
     let world = World::new();
