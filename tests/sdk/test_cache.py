@@ -53,7 +53,7 @@ async def test_a_private_repository_of_ours_is_cached_and_the_token_kept_nowhere
     assert details["exists"] is True and token not in json.dumps(details)
     assert mentions(tmp_path, token) == []
     run("cache", "remove", "--checkout", made["id"], *root)
-    assert json.loads(run("cache", "clear", "--yes", "--json", *root).stdout) == {"removed": 1}
+    assert json.loads(run("cache", "clear", "--yes", "--json", *root).stdout) == {"removed": 1, "in_use": []}
     assert json.loads(run("cache", "stats", "--json", *root).stdout)["total_size_bytes"] == 0
 
 
