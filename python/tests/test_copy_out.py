@@ -172,6 +172,8 @@ INTERRUPTED = """
 import os, signal, sys
 from packhouse.store import GitStore
 
+# A shell that runs the tests in the background has it ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 fs = GitStore.open(sys.argv[1]).branches["main"]
 
 
