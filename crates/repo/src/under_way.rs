@@ -296,7 +296,7 @@ fn is_of_kind(path: &Path, kind: Kind) -> bool {
 }
 
 /// Whether `path` still names the open file: somebody else may have removed it just before.
-fn is_same_file(file: &File, path: &Path) -> bool {
+pub(crate) fn is_same_file(file: &File, path: &Path) -> bool {
     match (file.metadata(), fs::symlink_metadata(path)) {
         (Ok(open), Ok(named)) => (open.dev(), open.ino()) == (named.dev(), named.ino()),
         _ => false,

@@ -10,7 +10,6 @@
 
 use std::fs::{self, DirEntry, File, TryLockError};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Weak;
 use std::time::{Duration, SystemTime};
@@ -18,6 +17,7 @@ use std::time::{Duration, SystemTime};
 use parking_lot::Mutex;
 
 use crate::hosted::Engine;
+use crate::under_way::is_same_file;
 
 const LOCK_ENDING: &str = "lock";
 /// A file that is in nobody's folder is of a version that had none; nobody writes to one for so long without a byte.
@@ -219,14 +219,6 @@ fn remove_loose(path: &Path, now: SystemTime) -> io::Result<bool> {
         return Ok(true);
     }
     Ok(false)
-}
-
-/// Whether `path` still names the file that is open as `file`.
-fn is_same_file(file: &File, path: &Path) -> bool {
-    match (file.metadata(), fs::symlink_metadata(path)) {
-        (Ok(open), Ok(named)) => (open.dev(), open.ino()) == (named.dev(), named.ino()),
-        _ => false,
-    }
 }
 
 #[cfg(test)]
