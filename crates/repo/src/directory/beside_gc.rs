@@ -40,6 +40,10 @@ impl Stored {
         self.packs.extend(other.packs);
     }
 
+    fn is_empty(&self) -> bool {
+        self.staged.is_empty() && self.found.is_empty() && self.packs.is_empty()
+    }
+
     fn ids(&self) -> impl Iterator<Item = ObjectId> {
         let staged = self.staged.iter().map(StagedObject::id);
         staged.chain(self.found.iter().map(|object| object.id))
@@ -49,6 +53,10 @@ impl Stored {
 impl Inner {
     /// Makes sure that what was stored for a ref is there, now that the ref has moved, and stays there.
     pub(super) fn secure(&self, stored: &Stored) -> Result<(), RepoError> {
+        // Most refs that move without objects do so without a collection, too.
+        if stored.is_empty() {
+            return Ok(());
+        }
         // In this order: what ended before the first look has removed what it removes before the second.
         if may_lose_young(&self.layout.git_dir) || !self.has_all(stored)? {
             self.store_again(stored)?;
