@@ -160,14 +160,7 @@ impl Source for ServedSource {
         for (full, entry) in self.view.listed(&stored) {
             let name = &full[self.prefix.len()..];
             if name.starts_with(b"refs/") && !self.hidden.is_hidden(name, full) {
-                visitor(match entry {
-                    Some(entry) => RefLine {
-                        name,
-                        id: entry.target,
-                        peeled: entry.peeled,
-                    },
-                    None => RefLine::valueless(name),
-                })?;
+                visitor(RefLine::listed(name, entry))?;
             }
         }
         Ok(())

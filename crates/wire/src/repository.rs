@@ -87,14 +87,7 @@ impl Source for ViewSource {
         for (name, entry) in self.view.listed(&stored_prefix) {
             let name = &name[before.len()..];
             if !is_hidden(name) {
-                visitor(match entry {
-                    Some(entry) => RefLine {
-                        name,
-                        id: entry.target,
-                        peeled: entry.peeled,
-                    },
-                    None => RefLine::valueless(name),
-                })?;
+                visitor(RefLine::listed(name, entry))?;
             }
         }
         Ok(())
