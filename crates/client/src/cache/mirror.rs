@@ -62,7 +62,7 @@ pub(super) struct Offered {
 
 impl Offered {
     pub(super) fn of(refs: &RemoteRefs) -> Result<Offered, CacheError> {
-        refs.check_whole()
+        refs.check_whole(is_mirrored)
             .map_err(|error| CacheError::Remote(Arc::new(error)))?;
         let mut targets: RefTargets = refs
             .refs

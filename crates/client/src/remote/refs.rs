@@ -43,9 +43,11 @@ impl RemoteRefs {
         found.ok().map(|at| &self.refs[at])
     }
 
-    /// Fails if a ref is damaged: who makes something the same as these refs would take it for one that is gone.
-    pub fn check_whole(&self) -> Result<(), RemoteError> {
-        match self.damaged.first() {
+    /// Fails if a ref that `counts` is damaged: who makes something the same as those would take it for one that is gone.
+    pub fn check_whole(&self, counts: impl Fn(&RefName) -> bool) -> Result<(), RemoteError> {
+        let is_missed =
+            |name: &&BString| RefName::parse(BStr::new(*name)).is_ok_and(|name| counts(&name));
+        match self.damaged.iter().find(is_missed) {
             None => Ok(()),
             Some(name) => Err(RemoteError::DamagedRef {
                 name: ref_text(name),

@@ -404,7 +404,7 @@ fn fetch(
 ) -> Result<Fetched, SyncError> {
     let connection = remote.connect_to_fetch(progress)?;
     let refs = connection.refs();
-    refs.check_whole()?;
+    refs.check_whole(is_followed)?;
     let offered = followed(refs);
     let head = refs.head_ref.clone();
     let mut wants = Vec::new();

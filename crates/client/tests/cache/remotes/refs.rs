@@ -59,6 +59,10 @@ fn a_ref_that_is_damaged_at_the_remote_is_not_taken_for_one_that_is_gone() {
         let copied = Git::at(copy.cache_path.clone());
         assert!(copied.refs().contains("refs/remotes/origin/side"));
         fs::remove_file(&side).unwrap();
+        // One that is not in the cache cannot be lost there.
+        let pull = source.dir.join("refs/pull/1/head");
+        fs::create_dir_all(pull.parent().unwrap()).unwrap();
+        fs::write(&pull, "").unwrap();
         assert_eq!(add(&cache, &url).status, CacheStatus::Fresh);
         cache.remove(&copy.name, &call).unwrap();
     }
