@@ -84,10 +84,16 @@ async fn a_write_of_a_group_that_fails_fails_alone() {
     let repo = new_repo(&node, org, "r").await;
     put(&repo, "main", "start", "0").await;
 
-    // The first write holds up the lane until the others are queued, so that they make one group.
+    // The first write holds up the lane until the others are queued, so that they make one group. They are queued once
+    // it is being prepared: what is queued before that may be taken into its group.
     let (go, gate) = std::sync::mpsc::channel::<()>();
     let gate = std::sync::Mutex::new(gate);
+    let (prepared, is_prepared) = tokio::sync::oneshot::channel::<()>();
+    let mut prepared = Some(prepared);
     let holding = repo.publish("test", Vec::new(), move |_| {
+        if let Some(prepared) = prepared.take() {
+            prepared.send(()).unwrap();
+        }
         gate.lock().unwrap().recv().unwrap();
         Ok::<_, ()>((Change::default(), ()))
     });
@@ -113,15 +119,18 @@ async fn a_write_of_a_group_that_fails_fails_alone() {
             .load(std::sync::atomic::Ordering::Relaxed)
     };
     let before = groups(&node);
-    let (_, first, deep, second, shallow, ()) = tokio::join!(
-        biased;
-        holding,
-        repo.commit(request("main", "first", "1")),
-        bad(100),
-        repo.commit(request("main", "second", "2")),
-        bad(10),
-        async { go.send(()).unwrap() },
-    );
+    let others = async {
+        is_prepared.await.unwrap();
+        tokio::join!(
+            biased;
+            repo.commit(request("main", "first", "1")),
+            bad(100),
+            repo.commit(request("main", "second", "2")),
+            bad(10),
+            async { go.send(()).unwrap() },
+        )
+    };
+    let (_, (first, deep, second, shallow, ())) = tokio::join!(holding, others);
     let (first, second) = (first.unwrap(), second.unwrap());
     assert_eq!(second.old, Some(first.commit));
     assert!(
