@@ -41,12 +41,11 @@ impl Stored {
     }
 
     fn is_empty(&self) -> bool {
-        self.staged.is_empty() && self.found.is_empty() && self.packs.is_empty()
+        !self.has_loose() && self.packs.is_empty()
     }
 
-    fn ids(&self) -> impl Iterator<Item = ObjectId> {
-        let staged = self.staged.iter().map(StagedObject::id);
-        staged.chain(self.found.iter().map(|object| object.id))
+    fn has_loose(&self) -> bool {
+        !self.staged.is_empty() || !self.found.is_empty()
     }
 }
 
@@ -58,10 +57,15 @@ impl Inner {
             return Ok(());
         }
         // In this order: what ended before the first look has removed what it removes before the second.
-        if may_lose_young(&self.layout.git_dir) || !self.has_all(stored)? {
-            self.store_again(stored)?;
+        let secured = match may_lose_young(&self.layout.git_dir) {
+            true => Ok(false),
+            false => self.has_all(stored),
         }
-        Ok(())
+        .and_then(|is_safe| match is_safe {
+            true => Ok(()),
+            false => Ok(self.store_again(stored)?),
+        });
+        secured.map_err(|error| DirectoryError::AtRisk(Box::new(error)).into())
     }
 
     fn has_all(&self, stored: &Stored) -> Result<bool, RepoError> {
@@ -70,7 +74,11 @@ impl Inner {
         }
         let objects = self.layout.objects();
         let is_file = |id: &ObjectId| fs::symlink_metadata(place_of(&objects, id).1).is_ok();
-        let moved: Vec<ObjectId> = stored.ids().filter(|id| !is_file(id)).collect();
+        let staged = stored.staged.iter();
+        let staged = staged.filter(|staged| !staged.is_there());
+        let found = stored.found.iter().map(|object| object.id);
+        let found = found.filter(|id| !is_file(id));
+        let moved: Vec<ObjectId> = staged.map(StagedObject::id).chain(found).collect();
         if moved.is_empty() {
             return Ok(true);
         }
@@ -89,7 +97,7 @@ impl Inner {
         for pack in &stored.packs {
             pack.place_again(&objects, quarantine)?;
         }
-        if stored.ids().next().is_none() {
+        if !stored.has_loose() {
             return Ok(());
         }
         let failed = DirectoryError::WritePack;

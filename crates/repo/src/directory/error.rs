@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use packhouse_object::{LooseError, ObjectId, WritePackFileError};
 
+use crate::error::RepoError;
+
 /// A folder could not be opened, or made, as a repository.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -145,6 +147,11 @@ pub enum DirectoryError {
         /// Why.
         reason: &'static str,
     },
+    /// A ref moved while objects that no ref led to before were removed, and what it needs could not be stored once more.
+    #[error(
+        "the ref moved, but what it names may be removed by the `git gc --prune=now` that is or was at work, and could not be stored once more; run `git fsck`, and write it again"
+    )]
+    AtRisk(#[source] Box<RepoError>),
     /// Objects could not be written as a pack.
     #[error("could not store objects as a pack")]
     WritePack(#[source] WritePackFileError),

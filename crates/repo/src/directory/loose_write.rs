@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, ErrorKind, Read};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -43,13 +43,48 @@ pub(crate) struct StagedObject {
     file: Arc<File>,
     /// Whether the object's folder was made for it.
     made_folder: bool,
-    placed: bool,
+    placed: Option<Placed>,
+}
+
+/// A file that has got its name.
+#[derive(Debug)]
+struct Placed {
+    path: PathBuf,
+    /// How many names it had then, and when that was changed last, if that could be asked.
+    names: Option<Names>,
+}
+
+/// What the system says of the names of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Names {
+    count: u64,
+    changed: (i64, i64),
+}
+
+impl Names {
+    fn of(file: &File) -> Option<Names> {
+        let found = file.metadata().ok()?;
+        Some(Names {
+            count: found.nlink(),
+            changed: (found.ctime(), found.ctime_nsec()),
+        })
+    }
 }
 
 impl StagedObject {
     /// The object.
     pub(crate) fn id(&self) -> ObjectId {
         self.id
+    }
+
+    /// Whether its file has the name it was given still.
+    pub(super) fn is_there(&self) -> bool {
+        let Some(placed) = &self.placed else {
+            return false;
+        };
+        // Asking the open file takes a tenth of looking its name up. Nobody who links or unlinks it leaves this as it was.
+        let unchanged = placed.names.is_some() && placed.names == Names::of(&self.file);
+        unchanged || fs::symlink_metadata(&placed.path).is_ok()
     }
 
     /// The object's kind, its size in bytes, and its content, also where somebody removed the file.
@@ -87,7 +122,8 @@ impl StagedObject {
             .map_err(DirectoryError::io("make", &path))?;
             self.made_folder |= made;
             if is_placed {
-                self.placed = true;
+                let names = Names::of(&self.file).filter(|names| names.count > 0);
+                self.placed = Some(Placed { path, names });
                 return Ok((folder, self.made_folder));
             }
             self.stage_again(&folder, objects.sharing, durable)?;
@@ -205,7 +241,7 @@ pub(super) fn in_folder<T>(
 
 impl Drop for StagedObject {
     fn drop(&mut self) {
-        if !self.placed {
+        if self.placed.is_none() {
             // `git prune` removes what is left.
             let _ = fs::remove_file(&self.temporary);
         }
@@ -241,7 +277,7 @@ pub(crate) fn stage(
         temporary,
         file: Arc::new(file),
         made_folder,
-        placed: false,
+        placed: None,
     };
     let level = level.or_else(|| is_better_stored(object).then_some(0));
     let header = format!("{} {}\0", object.kind, object.data.len());
@@ -294,7 +330,7 @@ pub(crate) fn stage_stream(
         temporary,
         file: Arc::new(file),
         made_folder: false,
-        placed: false,
+        placed: None,
     };
     let file = staged.file.clone();
     let file = &*file;
@@ -449,6 +485,30 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn whether_an_object_has_its_name_is_known_whatever_links_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let objects = ObjectsDir {
+            path: folder.path().to_owned(),
+            sharing: Sharing::Umask,
+            reverse_indexes: false,
+        };
+        let object = NewObject::new(ObjectKind::Blob, &b"x"[..]).unwrap();
+        let (_, path) = place_of(&objects.path, &object.id);
+        let second = folder.path().join("second");
+        let mut staged = stage(&objects, &object, None).unwrap();
+        assert!(!staged.is_there());
+        staged.place(&objects, false).unwrap();
+        assert!(staged.is_there());
+        // As `git clone --local` links it, and a collection then removes it.
+        fs::hard_link(&path, &second).unwrap();
+        assert!(staged.is_there());
+        fs::remove_file(&path).unwrap();
+        assert!(!staged.is_there());
+        fs::remove_file(&second).unwrap();
+        assert!(!staged.is_there());
     }
 
     #[test]

@@ -15,10 +15,11 @@ use super::beside_gc::Stored;
 use super::durable::sync_folder;
 use super::error::DirectoryError;
 use super::layout::ObjectsDir;
-use super::loose_write::{FromStart, StagedObject, place_all, stage};
+use super::loose_write::{FromStart, StagedObject, place_all, place_of, stage};
 use super::quarantine::Quarantine;
 use super::side_by_side::{Job, sync_side_by_side};
 use crate::error::RepoError;
+use crate::under_way::is_same_file;
 
 /// Stores objects as loose files or, if they are many or large, as one pack.
 pub(super) fn store_objects(
@@ -60,15 +61,15 @@ pub(super) fn store_objects(
 /// Makes a loose object that another process wrote as good as new: durable, and too young for `git prune`.
 /// Returns whether it is there.
 fn freshen(objects: &Path, id: &ObjectId) -> Result<bool, DirectoryError> {
-    let hex = id.to_string();
-    let folder = objects.join(&hex[..2]);
-    let path = folder.join(&hex[2..]);
+    let (folder, path) = place_of(objects, id);
     let file = match File::open(&path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
         file => file.map_err(DirectoryError::io("open", &path))?,
     };
-    // Only the owner may do this; a file of somebody else's is as old as it is.
-    let _ = file.set_modified(SystemTime::now());
+    // Only the owner may do this. A file of somebody else's stays as old as it is, so it is written anew, as git does.
+    if file.set_modified(SystemTime::now()).is_err() {
+        return Ok(false);
+    }
     let synced = file
         .sync_all()
         .and_then(|()| sync_folder(&folder))
@@ -126,7 +127,7 @@ impl PlacedPack {
         suffixes.all(|suffix| fs::symlink_metadata(self.name.with_extension(suffix)).is_ok())
     }
 
-    /// Places a copy of it, under a name that nobody knows.
+    /// Gives it a second name that nobody knows: to its own files where they are there, to copies of them where not.
     pub(super) fn place_again(
         &self,
         objects: &ObjectsDir,
@@ -137,14 +138,29 @@ impl PlacedPack {
             .name
             .with_file_name(format!("pack-{long:032x}{short:08x}"));
         let copy = |(file, suffix): &(Arc<File>, &'static str)| {
-            let mut copy = NamedTempFile::new_in(quarantine)?;
-            io::copy(&mut FromStart::of(file), copy.as_file_mut())?;
-            copy.as_file().sync_all()?;
-            Ok((copy.into_temp_path(), *suffix))
+            let path = match self.link(file, suffix, quarantine) {
+                Some(linked) => linked,
+                None => {
+                    let mut copy = NamedTempFile::new_in(quarantine)?;
+                    io::copy(&mut FromStart::of(file), copy.as_file_mut())?;
+                    copy.as_file().sync_all()?;
+                    copy.into_temp_path()
+                }
+            };
+            Ok((path, *suffix))
         };
         let copies = self.files.iter().map(copy).collect::<io::Result<_>>();
         let copies = copies.map_err(DirectoryError::io("write the files of", &name))?;
         place_files(copies, &name, objects)
+    }
+
+    /// A second name of one of its files, if the file has its first one still.
+    fn link(&self, file: &File, suffix: &str, folder: &Path) -> Option<TempPath> {
+        let path = self.name.with_extension(suffix);
+        let link = |second: &Path| fs::hard_link(&path, second);
+        // Without the name, or without hard links, there is a copy.
+        let linked = tempfile::Builder::new().make_in(folder, link).ok()?;
+        is_same_file(file, linked.path()).then(|| linked.into_temp_path())
     }
 }
 

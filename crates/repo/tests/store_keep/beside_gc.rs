@@ -1,9 +1,12 @@
 //! Writes while `git gc --prune=now` runs again and again: it removes what is young, too.
 
+use std::error::Error;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use packhouse_repo::store::{Durability, Store, StoreOptions, WriteOptions};
+use packhouse_repo::store::{Batch, Durability, Store, StoreOptions, WriteOptions};
 
 use super::place::{Place, write};
 
@@ -51,6 +54,16 @@ fn small_writes_are_there_and_stay_there() {
     }
 }
 
+/// More files than are stored as such.
+fn write_many(batch: &mut Batch, round: usize) {
+    for number in 0..80 {
+        let text = format!("{round} {number}");
+        batch
+            .write(format!("b/{number}"), text.as_bytes(), None)
+            .unwrap();
+    }
+}
+
 #[test]
 fn packed_refs_notes_batches_and_large_files_too() {
     let place = Place::new();
@@ -62,13 +75,7 @@ fn packed_refs_notes_batches_and_large_files_too() {
     collecting(&place, || {
         while Instant::now() < until {
             let mut batch = snapshot.batch(Default::default()).unwrap();
-            // More than are stored as files.
-            for number in 0..80 {
-                let text = format!("{rounds} {number}");
-                batch
-                    .write(format!("b/{number}"), text.as_bytes(), None)
-                    .unwrap();
-            }
+            write_many(&mut batch, rounds);
             snapshot = batch.commit().unwrap();
             let mut content = large.clone();
             content.extend(format!("{rounds}").into_bytes());
@@ -87,4 +94,53 @@ fn packed_refs_notes_batches_and_large_files_too() {
     assert_eq!(count.parse::<usize>().unwrap(), 2 * rounds + 1);
     let count = place.git(&["rev-list", "--count", "refs/notes/commits"]);
     assert_eq!(count.parse::<usize>().unwrap(), rounds);
+}
+
+/// A collection of another machine, of which nothing more is known.
+fn begin_elsewhere(place: &Place) {
+    fs::write(place.path().join("gc.pid"), "1 elsewhere").unwrap();
+}
+
+#[test]
+fn a_pack_gets_a_second_name_and_is_not_copied() {
+    let place = Place::new();
+    let snapshot = place.main();
+    begin_elsewhere(&place);
+    let mut batch = snapshot.batch(Default::default()).unwrap();
+    write_many(&mut batch, 0);
+    batch.commit().unwrap();
+    let packs = fs::read_dir(place.path().join("objects/pack")).unwrap();
+    let packs: Vec<_> = packs
+        .map(|entry| entry.unwrap())
+        .filter(|entry| entry.path().extension().is_some_and(|end| end == "pack"))
+        .map(|entry| entry.metadata().unwrap())
+        .collect();
+    let twice: Vec<_> = packs.iter().filter(|pack| pack.nlink() == 2).collect();
+    assert_eq!(twice.len(), 2, "{packs:?}");
+    assert_eq!(twice[0].ino(), twice[1].ino());
+    place.fsck();
+}
+
+#[test]
+fn a_write_that_cannot_be_secured_says_that_the_ref_moved() {
+    let place = Place::new();
+    let snapshot = place.main();
+    begin_elsewhere(&place);
+    let packs = place.path().join("objects/pack");
+    fs::remove_dir_all(&packs).unwrap();
+    fs::write(&packs, "in the way").unwrap();
+    let failed = snapshot.write("f", b"content", &WriteOptions::default());
+    let failed = failed.unwrap_err();
+    let mut words = String::new();
+    let mut at: Option<&dyn Error> = Some(&failed);
+    while let Some(error) = at {
+        words += &format!("{error}\n");
+        at = error.source();
+    }
+    assert!(words.contains("the ref moved"), "{words}");
+    assert!(words.contains("objects/pack"), "{words}");
+    fs::remove_file(&packs).unwrap();
+    fs::create_dir(&packs).unwrap();
+    place.fsck();
+    assert_eq!(place.git(&["show", "main:f"]), "content");
 }
