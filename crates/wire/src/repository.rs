@@ -115,6 +115,20 @@ impl Source for ViewSource {
     }
 }
 
+impl<'a> RefLine<'a> {
+    /// The line of a ref as [`View::listed`] has it.
+    pub fn listed(name: &'a [u8], entry: Option<&repo::Ref>) -> RefLine<'a> {
+        match entry {
+            Some(entry) => RefLine {
+                name,
+                id: entry.target,
+                peeled: entry.peeled,
+            },
+            None => RefLine::valueless(name),
+        }
+    }
+}
+
 /// Names that no client of either namespace sees or sets.
 fn is_hidden(name: &[u8]) -> bool {
     name.starts_with(NAMESPACES)

@@ -3,7 +3,6 @@
 use std::io;
 
 use packhouse_object::{Database, HashKind, ObjectId, RefName};
-use packhouse_repo::Ref;
 
 /// A ref as it is advertised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,18 +16,6 @@ pub struct RefLine<'a> {
 }
 
 impl<'a> RefLine<'a> {
-    /// The line of a ref as [`View::listed`](packhouse_repo::View::listed) has it.
-    pub fn listed(name: &'a [u8], entry: Option<&Ref>) -> RefLine<'a> {
-        match entry {
-            Some(entry) => RefLine {
-                name,
-                id: entry.target,
-                peeled: entry.peeled,
-            },
-            None => RefLine::valueless(name),
-        }
-    }
-
     /// The line of a ref of which nobody knows where it points.
     pub fn valueless(name: &'a [u8]) -> RefLine<'a> {
         RefLine {
