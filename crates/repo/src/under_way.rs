@@ -5,6 +5,10 @@
 //! any more, where one machine decides who has it: its name says which machine that is, since which start of it, as on a
 //! network's file system others may not see the lock. What has no such name is not looked at.
 
+mod in_folder;
+
+pub(crate) use in_folder::{NewEntry, remove_if_left, remove_left_in};
+
 use std::ffi::OsStr;
 use std::fs::{self, File, Permissions, TryLockError};
 use std::io::{self, ErrorKind};
@@ -33,10 +37,12 @@ pub enum Kind {
     Export,
     /// What one process receives and writes for a store.
     Incoming,
+    /// A file or link of a copy to disk.
+    Copy,
 }
 
 /// All of them.
-const KINDS: [Kind; 7] = [
+const KINDS: [Kind; 8] = [
     Kind::NewStore,
     Kind::OldStore,
     Kind::Backup,
@@ -44,14 +50,17 @@ const KINDS: [Kind; 7] = [
     Kind::Archive,
     Kind::Export,
     Kind::Incoming,
+    Kind::Copy,
 ];
 
 /// Names end in so many letters and digits.
 const RANDOM_CHARS: usize = 6;
 /// So many digits before them stand for the running system.
 const SYSTEM_CHARS: usize = 12;
+/// Stands in their place where it is not known.
+const UNKNOWN: &str = "unknown";
 /// Between the two.
-const DASH: &[u8] = b"-";
+const DASH: u8 = b'-';
 
 /// Stands for this machine since it was started (`random(4)`).
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
@@ -68,6 +77,9 @@ const TRIES: u32 = 100;
 const MANY_ENTRIES: usize = 1000;
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
+/// Nor are more than so many looked at: what a command costs is not to grow with what else is in a folder.
+const LOOKED_THROUGH_MAX: usize = 20_000;
+
 impl Kind {
     fn prefix(self) -> &'static str {
         match self {
@@ -78,12 +90,13 @@ impl Kind {
             Kind::Archive => ".packhouse-archive-",
             Kind::Export => ".packhouse-export-",
             Kind::Incoming => ".packhouse-incoming-",
+            Kind::Copy => ".packhouse-copy-",
         }
     }
 
     /// What names begin with on this machine.
     fn beginning(self) -> String {
-        let system = SYSTEM.as_deref().unwrap_or("unknown");
+        let system = SYSTEM.as_deref().unwrap_or(UNKNOWN);
         format!("{}{system}-", self.prefix())
     }
 }
@@ -212,7 +225,8 @@ fn is_claimed(lock: &File, path: &Path) -> bool {
     }
 }
 
-/// Removes what writers in `parent` left that are gone. What cannot be removed now is left to the next time.
+/// Removes what writers in `parent` left that are gone; of a huge folder only the first names are looked at. What cannot be
+/// removed now is left to the next time.
 pub fn remove_left_behind(parent: &Path) {
     static LOOKED_THROUGH: Mutex<Option<(PathBuf, Instant)>> = Mutex::new(None);
     let looked_through = || {
@@ -229,7 +243,7 @@ pub fn remove_left_behind(parent: &Path) {
         return;
     };
     let mut count = 0;
-    for entry in entries.flatten() {
+    for entry in entries.flatten().take(LOOKED_THROUGH_MAX) {
         count += 1;
         if is_of_this_system(&entry.file_name()) {
             // Nothing depends on it: what is made now has a name of its own.
@@ -241,17 +255,31 @@ pub fn remove_left_behind(parent: &Path) {
     }
 }
 
-fn is_of_this_system(name: &OsStr) -> bool {
+/// Whether this is the name of something under way, on whatever machine, and since whichever start of it. What has such a
+/// name is nobody's content.
+pub fn is_under_way(name: &OsStr) -> bool {
+    is_name(name.as_bytes(), |system| {
+        let is_system = system.len() == SYSTEM_CHARS && system.iter().all(u8::is_ascii_hexdigit);
+        is_system || system == UNKNOWN.as_bytes()
+    })
+}
+
+/// Whether this is the name of something that was under way on this machine since it was started.
+pub(crate) fn is_of_this_system(name: &OsStr) -> bool {
     let Some(system) = SYSTEM.as_deref() else {
         return false;
     };
-    let of_kind = |kind: Kind| {
-        let rest = name.as_bytes().strip_prefix(kind.prefix().as_bytes())?;
-        rest.strip_prefix(system.as_bytes())?.strip_prefix(DASH)
-    };
-    let random = KINDS.into_iter().find_map(of_kind);
-    random.is_some_and(|random| {
-        random.len() == RANDOM_CHARS && random.iter().all(u8::is_ascii_alphanumeric)
+    is_name(name.as_bytes(), |found| found == system.as_bytes())
+}
+
+/// Whether a name has the form of one of a kind, for a system like this.
+fn is_name(name: &[u8], is_system: impl Fn(&[u8]) -> bool) -> bool {
+    let of_kind = |kind: Kind| name.strip_prefix(kind.prefix().as_bytes());
+    let rest = KINDS.into_iter().find_map(of_kind);
+    let parts = rest.and_then(|rest| rest.split_at_checked(rest.len().checked_sub(RANDOM_CHARS)?));
+    parts.is_some_and(|(before, random)| {
+        random.iter().all(u8::is_ascii_alphanumeric)
+            && before.strip_suffix(&[DASH]).is_some_and(is_system)
     })
 }
 
@@ -320,7 +348,7 @@ mod tests {
     fn left(parent: &Path, kind: Kind, random: &str) -> PathBuf {
         let path = parent.join(kind.beginning() + random);
         match kind {
-            Kind::Bundle | Kind::Archive => fs::write(&path, "half").unwrap(),
+            Kind::Bundle | Kind::Archive | Kind::Copy => fs::write(&path, "half").unwrap(),
             Kind::Incoming => {
                 fs::create_dir(&path).unwrap();
                 fs::write(path.join(".tmpabc.pack"), "half").unwrap();

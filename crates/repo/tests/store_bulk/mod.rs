@@ -7,6 +7,7 @@ mod dry_runs;
 mod excludes;
 mod giving_way;
 mod globs;
+mod left_behind;
 mod no_ops;
 mod races;
 mod roundtrip;

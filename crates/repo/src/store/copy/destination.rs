@@ -17,6 +17,7 @@ use rustix::io::Errno;
 use super::FolderId;
 use crate::store::path::check_to_disk;
 use crate::store::{FileType, StoreError};
+use crate::under_way::{self, NewEntry, remove_if_left};
 
 /// How often a step is tried again while someone else changes the same place.
 const TRIES: usize = 16;
@@ -260,7 +261,8 @@ impl Destination {
             check_to_disk(path, name, file_type)?;
         }
         let mut content = content;
-        if self.in_place {
+        // A link is whole as soon as it is there.
+        if self.in_place || matches!(content, Content::Link(_)) {
             match make_in_place(folder, name, &mut content, seconds) {
                 Err(NotMade::Taken) => {}
                 Err(NotMade::Failed(error)) => return Err(failed(error)),
@@ -268,43 +270,35 @@ impl Destination {
                 Ok(()) => return Ok(()),
             }
         }
-        let temporary = format!(".packhouse-{:016x}", rand::random::<u64>());
-        let made = match content {
+        let mut made = match content {
             Content::File { executable, write } => {
                 let old = old_file(folder, name).map_err(failed)?;
-                make_file(folder, &temporary, old, executable)
-                    .map_err(failed)
-                    .and_then(|mut file| {
-                        write(&mut file)?;
-                        rustix::fs::futimens(&file, &times(seconds)).map_err(failed)
-                    })
+                let mut made = make_file(folder, old, executable).map_err(failed)?;
+                if let Some(file) = made.as_file() {
+                    write(file)?;
+                    rustix::fs::futimens(file, &times(seconds)).map_err(failed)?;
+                }
+                made
             }
-            Content::Link(target) => rustix::fs::symlinkat(target, folder, temporary.as_str())
-                .and_then(|()| {
-                    let flags = AtFlags::SYMLINK_NOFOLLOW;
-                    rustix::fs::utimensat(folder, temporary.as_str(), &times(seconds), flags)
-                })
-                .map_err(failed),
+            Content::Link(target) => {
+                NewEntry::link(under_way::Kind::Copy, folder, target, &times(seconds))
+                    .map_err(failed)?
+            }
         };
-        let moved = made.and_then(|()| self.put_in_place(folder, &temporary, path));
-        if moved.is_err() {
-            // Best effort: the error says more than a left-over would.
-            let _ = rustix::fs::unlinkat(folder, temporary.as_str(), AtFlags::empty());
-        }
-        moved
+        self.put_in_place(folder, &mut made, path)
     }
 
     fn put_in_place(
         &self,
         folder: &OwnedFd,
-        temporary: &str,
+        made: &mut NewEntry<'_>,
         path: &BStr,
     ) -> Result<(), StoreError> {
         let name = split(path).1;
         let failed = |error: Errno| StoreError::local(self.local_path(path))(error.into());
         let mut last = Errno::BUSY;
         for _ in 0..TRIES {
-            last = match rustix::fs::renameat(folder, temporary, folder, name) {
+            last = match made.move_to(name) {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
@@ -320,6 +314,14 @@ impl Destination {
             }
         }
         Err(failed(last))
+    }
+
+    /// Removes what is under way at a path if whoever made it is gone. What cannot be removed stays.
+    pub(super) fn remove_if_left(&self, path: &[u8]) {
+        let (parent, name) = split(path);
+        if let Ok(folder) = self.folder(parent) {
+            remove_if_left(under_way::Kind::Copy, &folder, name);
+        }
     }
 
     /// Whether a file or link is at a path, following no link.
@@ -475,23 +477,19 @@ fn old_file(folder: &OwnedFd, name: &[u8]) -> Result<Option<Old>, Errno> {
 /// Makes a file to be written, which is to take the place of `old`. If it can have the owner of that, it has its group and
 /// permissions too. Otherwise it is made as any new file: permissions that were meant for one owner mean something else
 /// for another.
-fn make_file(
-    folder: &OwnedFd,
-    temporary: &str,
-    old: Option<Old>,
-    executable: bool,
-) -> Result<File, Errno> {
-    let open = |mode| create(folder, temporary.as_bytes(), mode);
+fn make_file(folder: &OwnedFd, old: Option<Old>, executable: bool) -> Result<NewEntry<'_>, Errno> {
+    let make = |mode| NewEntry::file(under_way::Kind::Copy, folder, mode);
     if let Some(old) = old {
         let mode = kept(old.mode, executable);
         // Nobody else's until it is clear whose it is.
-        let file = open(mode & 0o700)?;
-        if take_after(&file, old, mode)? {
-            return Ok(file);
+        let mut made = make(mode & 0o700)?;
+        if let Some(file) = made.as_file()
+            && take_after(file, old, mode)?
+        {
+            return Ok(made);
         }
-        rustix::fs::unlinkat(folder, temporary, AtFlags::empty())?;
     }
-    open(new_mode(executable))
+    make(new_mode(executable))
 }
 
 /// A file that was not there.

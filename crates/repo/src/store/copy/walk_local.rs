@@ -1,5 +1,6 @@
 //! Walking a local folder: every file and link in it, links to folders being links unless they are followed.
 
+use std::ffi::OsStr;
 use std::fs::{self, DirEntry};
 use std::io::{self, ErrorKind};
 use std::os::unix::ffi::OsStrExt;
@@ -23,6 +24,8 @@ pub(super) struct WalkOptions<'a> {
     pub(super) exclude: Option<&'a ExcludeFilter>,
     /// The store's own folder, which is never entered.
     pub(super) kept_out: FolderId,
+    /// Which names are passed over, since nobody meant what has them to be there.
+    pub(super) passed_over: fn(&OsStr) -> bool,
 }
 
 /// What a walk came by, in no particular order.
@@ -35,6 +38,8 @@ pub(super) struct Walked {
     pub(super) errors: Vec<(PathBuf, io::Error)>,
     /// The store itself was come by and left out.
     pub(super) left_out: Vec<PathBuf>,
+    /// What was passed over for its name, by its path from where the walk began.
+    pub(super) passed_over: Vec<BString>,
 }
 
 /// One file, by its path from where the walk began.
@@ -102,8 +107,13 @@ pub(super) fn walk_local(root: &Path, options: &WalkOptions<'_>) -> Walked {
         for (folder, entered) in entered {
             match entered {
                 Ok(Entered::Store) => walked.left_out.push(folder.local),
-                Ok(Entered::Folder { files, folders }) => {
+                Ok(Entered::Folder {
+                    files,
+                    folders,
+                    passed_over,
+                }) => {
                     walked.files.extend(files);
+                    walked.passed_over.extend(passed_over);
                     let paths = folders.iter().map(|folder| folder.path.clone());
                     walked.folders.extend(paths);
                     ahead.extend(folders);
@@ -131,18 +141,23 @@ enum Entered {
     Folder {
         files: Vec<WalkedFile>,
         folders: Vec<Ahead>,
+        passed_over: Vec<BString>,
     },
 }
 
 fn enter(folder: &mut Ahead, options: &WalkOptions<'_>) -> io::Result<Entered> {
-    let (mut files, mut folders) = (Vec::new(), Vec::new());
+    let (mut files, mut folders, mut passed_over) = (Vec::new(), Vec::new(), Vec::new());
     let id = FolderId::of(&folder.local)?;
     if id == options.kept_out {
         return Ok(Entered::Store);
     }
     if options.follow {
         if Above::holds(&folder.above, id) {
-            return Ok(Entered::Folder { files, folders });
+            return Ok(Entered::Folder {
+                files,
+                folders,
+                passed_over,
+            });
         }
         folder.above = Some(Arc::new(Above {
             id,
@@ -151,7 +166,12 @@ fn enter(folder: &mut Ahead, options: &WalkOptions<'_>) -> io::Result<Entered> {
     }
     for entry in fs::read_dir(&folder.local)? {
         let entry = entry?;
-        let path = join(&folder.path, entry.file_name().as_bytes());
+        let name = entry.file_name();
+        let path = join(&folder.path, name.as_bytes());
+        if (options.passed_over)(&name) {
+            passed_over.push(path);
+            continue;
+        }
         let kind = kind_of(&entry, options.follow)?;
         let excluded = |is_dir| {
             let exclude = options.exclude;
@@ -183,7 +203,11 @@ fn enter(folder: &mut Ahead, options: &WalkOptions<'_>) -> io::Result<Entered> {
             _ => {}
         }
     }
-    Ok(Entered::Folder { files, folders })
+    Ok(Entered::Folder {
+        files,
+        folders,
+        passed_over,
+    })
 }
 
 /// What an entry is; `None` for a folder. A dangling link is a file when links are followed, which cannot be read.

@@ -11,6 +11,7 @@ use bstr::{BStr, BString, ByteSlice};
 use packhouse_repo::store::{
     CommitOptions, CopyIn, Edits, FileType, NewContent, Snapshot, Store, disk_glob, join,
 };
+use packhouse_repo::under_way::is_under_way;
 
 use super::{CpArgs, basename, delete_needs_a_folder, has_pivot};
 use crate::commands::store::changes::{self, Counted, Shown};
@@ -121,6 +122,13 @@ fn copy_one(
     dest: &RefPath,
 ) -> Result<(), Failure> {
     let name = basename(source);
+    if is_under_way(OsStr::from_bytes(&name)) {
+        let why = format!(
+            "{} is under way, or was left by a command that was killed",
+            source.display()
+        );
+        return Err(Failure::new(why).hint("run that command again, or give the file another name"));
+    }
     let folder = dest.path.trim_end_with(|char| char == '/');
     let is_folder = dest.path.is_empty() || dest.path.ends_with(b"/") || tip.is_dir(folder)?;
     let path = match is_folder {

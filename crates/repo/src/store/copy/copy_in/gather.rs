@@ -14,6 +14,10 @@ use crate::store::copy::source::{Kind, LocalSource, below, last_name, resolve_lo
 use crate::store::copy::walk_local::{LocalKind, WalkOptions, walk_local};
 use crate::store::path::{check_new_name, join};
 use crate::store::{ChangeError, FileType, StoreError};
+use crate::under_way::is_under_way;
+
+/// Why what a writer makes, or left when it was killed, is not copied.
+const UNDER_WAY: &str = "under way, or left by a command that was killed: skipping";
 
 impl Copy<'_> {
     /// Every file and where it goes, each place once, sorted by place.
@@ -53,6 +57,10 @@ impl Copy<'_> {
     ) -> Result<(), StoreError> {
         if source.kind == Kind::File {
             let name = last_name(&source.path);
+            if is_under_way(OsStr::from_bytes(name)) {
+                self.warn(&source.path, UNDER_WAY.to_owned());
+                return Ok(());
+            }
             let exclude = self.options.exclude.as_ref();
             if !exclude.is_some_and(|exclude| exclude.is_excluded(name, false)) {
                 pairs.push(Pair {
@@ -77,6 +85,7 @@ impl Copy<'_> {
                     .filter(|exclude| exclude.active()),
                 kept_out: FolderId::of(self.snapshot.store().path())
                     .map_err(StoreError::local(self.snapshot.store().path()))?,
+                passed_over: is_under_way,
             },
         );
         for (folder, error) in walked.errors {
@@ -87,6 +96,10 @@ impl Copy<'_> {
         }
         for folder in walked.left_out {
             self.warn(&folder, "the store itself is not copied".to_owned());
+        }
+        for path in walked.passed_over {
+            let local = source.path.join(OsStr::from_bytes(&path));
+            self.warn(&local, UNDER_WAY.to_owned());
         }
         for file in walked.files {
             let local = source.path.join(OsStr::from_bytes(&file.path));

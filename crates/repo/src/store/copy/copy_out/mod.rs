@@ -285,8 +285,12 @@ impl<'a> Copy<'a> {
         let Plan {
             writes,
             mut deletes,
+            under_way,
             ..
         } = plan;
+        for path in &under_way {
+            destination.remove_if_left(path);
+        }
         let mut deleted = Vec::new();
         if !deletes.is_empty() && one_name_is_another(destination, &writes) {
             // The new file would be under the old name, and be deleted with it.

@@ -13,6 +13,7 @@ use crate::store::copy::overlap::{Pair, above};
 use crate::store::copy::stat_cache::StatCache;
 use crate::store::copy::walk_local::{WalkOptions, Walked, walk_local};
 use crate::store::{NoProgress, StoreError};
+use crate::under_way::is_of_this_system;
 
 /// What is to be done.
 #[derive(Default)]
@@ -22,6 +23,8 @@ pub(super) struct Plan {
     pub(super) deletes: Vec<BString>,
     /// Folders that may be empty afterwards, each behind those above it.
     pub(super) folders: Vec<BString>,
+    /// What copies have under way, or left when they were killed.
+    pub(super) under_way: Vec<BString>,
     /// How many files can stay as they are.
     pub(super) unchanged: usize,
 }
@@ -112,6 +115,7 @@ impl Copy<'_> {
                 plan.writes.extend(fine.map(|_| write));
             }
         }
+        plan.under_way = walked.passed_over;
         plan.deletes = walked.files.into_iter().map(|file| file.path).collect();
         plan.deletes.retain(|path| !sources.contains(path));
         plan.deletes.sort_unstable();
@@ -135,6 +139,8 @@ impl Copy<'_> {
                 follow: false,
                 exclude: None,
                 kept_out: self.store.id(),
+                // What is there of others is in no source, as any file.
+                passed_over: is_of_this_system,
             },
         );
         for (folder, error) in std::mem::take(&mut walked.errors) {

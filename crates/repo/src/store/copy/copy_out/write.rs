@@ -16,6 +16,7 @@ use crate::store::copy::destination::{Content, Destination, split};
 use crate::store::copy::overlap::Pair;
 use crate::store::reader::FileReader;
 use crate::store::{FileType, NoProgress, StoreError, StoreProgress};
+use crate::under_way::{self, remove_left_in};
 
 /// The most files of a folder that one thread writes at a stretch.
 const GROUP_FILES: usize = 64;
@@ -29,6 +30,13 @@ const AHEAD_FROM: u64 = 8 << 20;
 /// Pieces that are read before they are written.
 const PIECES_AHEAD: usize = 4;
 
+/// A stretch of files of one folder.
+struct Group<'a> {
+    files: &'a [(Pair<Source>, bool)],
+    /// The folder's first.
+    is_first: bool,
+}
+
 impl Copy<'_> {
     /// Writes files by all processors, a stretch of a folder at a time.
     pub(super) fn write(
@@ -37,15 +45,19 @@ impl Copy<'_> {
         writes: &[(Pair<Source>, bool)],
     ) -> Vec<Result<(), StoreError>> {
         let folder_of = |(pair, _): &(Pair<Source>, bool)| split(&pair.target).0.to_owned();
-        let groups: Vec<&[(Pair<Source>, bool)]> = writes
+        let groups: Vec<Group<'_>> = writes
             .chunk_by(|a, b| folder_of(a) == folder_of(b))
-            .flat_map(|folder| folder.chunks(GROUP_FILES))
+            .flat_map(|folder| folder.chunks(GROUP_FILES).enumerate())
+            .map(|(at, files)| Group {
+                files,
+                is_first: at == 0,
+            })
             .collect();
         let progress = self.options.progress.unwrap_or(&NoProgress);
         let done = AtomicU64::new(0);
-        let write_group = |group: &[(Pair<Source>, bool)]| {
+        let write_group = |group: &Group<'_>| {
             let results = self.write_group(destination, group, progress);
-            let len = group.len() as u64;
+            let len = group.files.len() as u64;
             let done = done.fetch_add(len, Ordering::Relaxed) + len;
             progress.step(done, Some(writes.len() as u64));
             results
@@ -71,10 +83,10 @@ impl Copy<'_> {
     fn write_group(
         &self,
         destination: &Destination,
-        group: &[(Pair<Source>, bool)],
+        group: &Group<'_>,
         progress: &dyn StoreProgress,
     ) -> Vec<Result<(), StoreError>> {
-        let parent = split(&group[0].0.target).0.as_bstr();
+        let parent = split(&group.files[0].0.target).0.as_bstr();
         let mut folder = None;
         let mut write = |pair: &Pair<Source>| {
             if progress.cancelled() {
@@ -82,7 +94,13 @@ impl Copy<'_> {
             }
             let folder = match &folder {
                 Some(folder) => folder,
-                None => folder.insert(destination.make_folder(parent)?),
+                None => {
+                    let made = destination.make_folder(parent)?;
+                    if group.is_first && !self.options.in_place {
+                        remove_left_in(under_way::Kind::Copy, &made);
+                    }
+                    folder.insert(made)
+                }
             };
             let target = pair.target.as_bstr();
             let snapshot = self.snapshots[pair.source.of];
@@ -101,7 +119,7 @@ impl Copy<'_> {
             };
             destination.write(folder, target, content, seconds)
         };
-        group.iter().map(|(pair, _)| write(pair)).collect()
+        group.files.iter().map(|(pair, _)| write(pair)).collect()
     }
 }
 
