@@ -165,11 +165,37 @@ impl FolderUnderWay {
         fs::remove_file(self.path().join(KEPT))
     }
 
-    /// Leaves it where it is, for good.
-    pub fn keep(self) -> PathBuf {
-        // As far as that can be: whoever removes it has the same rights.
-        let _ = self.spare();
-        self.folder.keep()
+    /// Leaves it for good, and says where it is: under a name that nobody looks for if it cannot be spared, as on a full disk.
+    ///
+    /// # Errors
+    ///
+    /// Neither can be done. It stays until this process ends; then whoever makes or removes something beside it removes it.
+    pub fn keep(self) -> io::Result<PathBuf> {
+        let spared = self.spare();
+        let FolderUnderWay { folder, _lock } = self;
+        let path = folder.keep();
+        if spared.is_ok() {
+            return Ok(path);
+        }
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push("-kept");
+        let aside = path.with_file_name(name);
+        match fs::rename(&path, &aside) {
+            Ok(()) => Ok(aside),
+            Err(error) => {
+                std::mem::forget(_lock);
+                Err(error)
+            }
+        }
+    }
+
+    /// As [`FolderUnderWay::keep`], and says where what has its place in it is.
+    ///
+    /// # Errors
+    ///
+    /// As [`FolderUnderWay::keep`].
+    pub fn keep_old(self) -> io::Result<PathBuf> {
+        Ok(self.keep()?.join(OLD))
     }
 
     /// Removes it, and says if that fails.
@@ -395,7 +421,18 @@ mod tests {
 
         let folder = FolderUnderWay::make(Kind::OldStore, parent.path()).unwrap();
         fs::create_dir(folder.old_path()).unwrap();
-        let path = folder.keep();
+        let path = folder.keep().unwrap();
+        remove_left_behind(parent.path());
+        assert!(path.join("old").exists());
+
+        // Where it cannot be marked, it gets another name.
+        let folder = FolderUnderWay::make(Kind::OldStore, parent.path()).unwrap();
+        fs::create_dir(folder.old_path()).unwrap();
+        let cannot_be_made = folder.path().join(KEPT);
+        std::os::unix::fs::symlink("no/such/folder", cannot_be_made).unwrap();
+        folder.spare().unwrap_err();
+        let path = folder.keep().unwrap();
+        fs::remove_file(path.join(KEPT)).unwrap();
         remove_left_behind(parent.path());
         assert!(path.join("old").exists());
 

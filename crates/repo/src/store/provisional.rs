@@ -100,7 +100,7 @@ fn take_back(store: &Store, made: &Made) -> Result<bool, StoreError> {
             Ok(()) => Ok(false),
             Err(error) => {
                 // What is kept is not removed by dropping it.
-                let _ = aside.keep();
+                let old = aside.keep_old().map_err(failed())?;
                 Err(OpenError::io("move back", &old)(error).into())
             }
         };

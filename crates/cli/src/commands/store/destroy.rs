@@ -12,6 +12,7 @@ use packhouse_repo::under_way::{FolderUnderWay, Kind, remove_left_behind};
 use serde::Serialize;
 
 use super::failure::Failure;
+use super::init::not_kept;
 use super::output::name_of;
 use super::session::Session;
 
@@ -98,12 +99,13 @@ fn remove(place: &Path, remove_all: fn(FolderUnderWay) -> io::Result<()>) -> Res
     if let Err(error) = File::open(folder).and_then(|folder| folder.sync_all()) {
         return match fs::rename(&old, place) {
             Ok(()) => Err(failed(error)),
-            Err(_) => {
-                // What is kept is not removed by dropping it.
-                let _ = beside.keep();
-                let hint = format!("the repository is in {} now", old.display());
-                Err(failed(error).hint(hint))
-            }
+            // What is kept is not removed by dropping it.
+            Err(_) => Err(match beside.keep_old() {
+                Ok(old) => {
+                    failed(error).hint(format!("the repository is in {} now", old.display()))
+                }
+                Err(_) => failed(error).hint(not_kept(&old)),
+            }),
         };
     }
     remove_all(beside).map_err(|error| {
@@ -181,7 +183,7 @@ mod tests {
             assert!(beside.path().join("old/HEAD").exists());
             assert!(!beside.path().with_file_name("data.git").exists());
             fs::remove_file(beside.path().join("old/HEAD"))?;
-            let _ = beside.keep();
+            beside.keep()?;
             Err(io::ErrorKind::PermissionDenied.into())
         });
         let left = left.unwrap_err().to_string();

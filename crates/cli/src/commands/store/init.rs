@@ -160,19 +160,27 @@ fn swap(
         if let Err(error) = rename(&new, place) {
             return Err(match rename(&old, place) {
                 Ok(()) => failed(error),
-                Err(_) => {
-                    // What is kept is not removed by dropping it.
-                    let _ = beside.keep();
-                    failed(error).hint(format!(
+                // What is kept is not removed by dropping it.
+                Err(_) => match beside.keep_old() {
+                    Ok(old) => failed(error).hint(format!(
                         "the repository is in {} now: move it back",
                         old.display()
-                    ))
-                }
+                    )),
+                    Err(_) => failed(error).hint(not_kept(&old)),
+                },
             });
         }
         beside.release().map_err(failed)?;
     }
     beside.close().map_err(failed)
+}
+
+/// The hint where a repository could not even be marked to stay.
+pub(super) fn not_kept(old: &Path) -> String {
+    let old = old.display();
+    format!(
+        "the repository is in {old} now: move it away before anything else, or the next command beside it removes it"
+    )
 }
 
 fn exchange(new: &Path, place: &Path) -> io::Result<()> {
