@@ -139,6 +139,15 @@ def test_the_source_must_be_of_the_same_store(files, tmp_path):
         files.copy_from_ref(other, "")
 
 
+def test_nothing_is_copied_into_itself(files, dev):
+    for sources, dest in [("dir", "dir/sub"), ("dir/", "dir/sub"), ("", "dir"), ("dir", "dir/new")]:
+        with pytest.raises(ValueError, match="into itself"):
+            files.copy_from_ref(files, sources, dest)
+    # What is there already is nothing to do, and another branch is elsewhere.
+    assert files.copy_from_ref(files, ["dir", "a.txt"], delete=True) is files
+    assert files.copy_from_ref(dev, "dir", "dir/sub").exists("dir/sub/dir/new")
+
+
 def test_copy_between_branches_dry_run(files, dev):
     assert files.copy_from_ref(dev, "dir", dry_run=True, delete=True) is files
     assert files.changes.total == 3 and files.read("dir/b.txt") == b"bravo"

@@ -140,6 +140,22 @@ pub enum StoreError {
         /// The path.
         path: BString,
     },
+    /// What is to be copied or moved would stay where it is.
+    #[error("Source and destination are the same: {path}")]
+    SamePlace {
+        /// The path.
+        path: BString,
+    },
+    /// What is to be copied or moved would come to be in itself.
+    #[error("'{path}' cannot be {done} into itself: '{place}'")]
+    IntoItself {
+        /// What it is, or what of it is on the way to the place.
+        path: BString,
+        /// Where it would be.
+        place: BString,
+        /// `copied` or `moved`.
+        done: &'static str,
+    },
     /// Folders are only removed or moved on request.
     #[error("{path} is a directory (use recursive=True)")]
     NeedsRecursive {
@@ -262,6 +278,8 @@ impl StoreError {
             | StoreError::UnknownPlaceholder { .. } => StoreErrorKind::Key,
             StoreError::BadPath { .. }
             | StoreError::BadRefName { .. }
+            | StoreError::SamePlace { .. }
+            | StoreError::IntoItself { .. }
             | StoreError::Invalid { .. } => StoreErrorKind::Value,
             StoreError::Local { source, .. }
             | StoreError::Source(source)

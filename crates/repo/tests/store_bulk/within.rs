@@ -202,6 +202,77 @@ fn nothing_is_moved_onto_or_into_itself() {
 }
 
 #[test]
+fn nothing_is_copied_onto_or_into_itself() {
+    let place = Place::new();
+    let main = place.stored(&["a", "d/a", "d/sub/x", "da/x"]);
+    let copy = |sources: &[&str], dest: &str, options: &CopyBetween| {
+        let options = CopyBetween {
+            dry_run: true,
+            ..options.clone()
+        };
+        main.copy_from(&main, sources, dest, &options)
+            .map(|copied| changes(&copied))
+    };
+    let plain = CopyBetween::default();
+    let exact = CopyBetween {
+        exact: true,
+        ..CopyBetween::default()
+    };
+    let delete = CopyBetween {
+        delete: true,
+        ..CopyBetween::default()
+    };
+    for (sources, dest, options, path, at) in [
+        (&["d"][..], "d/sub", &plain, "d", "d/sub/d"),
+        (&["d"], "d/new", &plain, "d", "d/new/d"),
+        (&["d/"], "d/sub", &plain, "d/sub", "d/sub"),
+        (&[""], "d", &plain, "d", "d"),
+        (&["a", "d"], "d/sub", &plain, "d", "d/sub/d"),
+        (&["a"], "a/b", &exact, "a", "a/b"),
+        (
+            &["d/./sub"],
+            "d/sub/deep",
+            &plain,
+            "d/sub",
+            "d/sub/deep/sub",
+        ),
+        // What is to hold the same as its own surroundings never would.
+        (&["d/"], "d/new", &delete, "d/new", "d/new"),
+    ] {
+        let refused = copy(sources, dest, options).unwrap_err();
+        assert_eq!(refused.kind(), StoreErrorKind::Value);
+        let wanted = format!("'{path}' cannot be copied into itself: '{at}'");
+        assert_eq!(refused.to_string(), wanted, "{sources:?} {dest}");
+    }
+    let same = "Source and destination are the same: ";
+    for (sources, dest) in [(&["d"][..], "d"), (&["a"], "a"), (&["a", "d"], "d")] {
+        let refused = copy(sources, dest, &plain).unwrap_err().to_string();
+        assert!(refused.starts_with(same), "{sources:?} {dest}: {refused}");
+    }
+    // What is there already is nothing to do, unless it is asked for as an error.
+    let refuse_same = CopyBetween {
+        refuse_same: true,
+        ..CopyBetween::default()
+    };
+    for (source, dest) in [("", ""), ("d", ""), ("d/", "d"), ("d/sub", "d"), ("a", "")] {
+        assert_eq!(copy(&[source], dest, &plain).unwrap(), [] as [&str; 0]);
+        assert_eq!(copy(&[source], dest, &delete).unwrap(), [] as [&str; 0]);
+        let refused = copy(&[source], dest, &refuse_same).unwrap_err();
+        assert!(refused.to_string().starts_with(same), "{source} {dest}");
+    }
+    assert_eq!(copy(&["d/a", "a"], "d", &refuse_same).unwrap(), ["~ d/a"]);
+    // Another name, a folder that is not there yet, and another branch are elsewhere.
+    assert!(copy(&["d"], "da", &plain).is_ok());
+    assert_eq!(
+        copy(&["d/"], "d/new", &plain).unwrap(),
+        ["+ d/new/a", "+ d/new/sub/x"]
+    );
+    let dev = place.store.branches().set("dev", &main).unwrap();
+    let copied = main.copy_from(&dev, &["d"], "d/sub", &plain).unwrap();
+    assert_eq!(changes(&copied), ["+ d/sub/d/a", "+ d/sub/d/sub/x"]);
+}
+
+#[test]
 fn files_are_copied_between_branches_by_their_ids() {
     let place = Place::new();
     let source = place.stored(&["conf/a", "conf/sub/b", "top"]);

@@ -87,6 +87,9 @@ fn of_kind(error: &StoreError) -> &'static str {
         }
         StoreError::LocalNotFound { .. } => "check the path; one in the repository begins with ':'",
         StoreError::LocalNotADirectory { .. } => "name a folder",
+        StoreError::SamePlace { .. } | StoreError::IntoItself { .. } => {
+            "name another place, that is not in what is copied or moved"
+        }
         StoreError::NeedsRecursive { .. } => "-R takes a folder with everything in it",
         StoreError::Cancelled => "run it again",
         StoreError::Open(error) => of_open(error),

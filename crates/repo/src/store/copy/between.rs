@@ -8,7 +8,7 @@ use packhouse_object::ObjectId;
 use super::copy_out::files_of;
 use super::destination::split;
 use super::existing::{Existing, at_targets, files_below, giving_way, is_taken};
-use super::overlap::{Pair, Winner, above, settle};
+use super::overlap::{Overlap, Pair, Winner, above, settle};
 use super::source::{Kind, StoredSource, resolve_stored};
 use crate::store::path::{join, normalize, normalize_file};
 use crate::store::{ChangeReport, CommitOptions, Edits, FileEntry, FileType, Snapshot, StoreError};
@@ -22,6 +22,8 @@ pub struct CopyBetween {
     pub ignore_existing: bool,
     /// The one source, a file, becomes exactly the destination instead of going into it.
     pub exact: bool,
+    /// The one source, if it is where it would be copied to already, is an error, and not nothing to do.
+    pub refuse_same: bool,
     /// Only report.
     pub dry_run: bool,
     /// The commit's message; `None` or empty for one that says what changed.
@@ -49,7 +51,7 @@ struct Plan {
 impl Snapshot {
     /// Copies files of `source`, a snapshot of the same repository, into the folder `dest`, in one commit. Only what
     /// differs is written, and the report, whose paths begin at the root, says what that is. A source that comes later
-    /// wins a place that several want.
+    /// wins a place that several want. Nothing of this snapshot itself is copied into itself.
     pub fn copy_from<S: AsRef<[u8]>>(
         &self,
         source: &Snapshot,
@@ -82,9 +84,14 @@ impl Snapshot {
         if !options.dry_run {
             self.check_writable("write to")?;
         }
+        let dest = match options.exact {
+            true => normalize_file(dest)?,
+            false => normalize(dest)?.unwrap_or_default(),
+        };
+        self.check_copied_out(&resolved, &dest, options)?;
         let plan = match options.exact {
-            true => Plan::of_one_file(&resolved, normalize_file(dest)?)?,
-            false => Plan::of(&resolved, &normalize(dest)?.unwrap_or_default())?,
+            true => Plan::of_one_file(&resolved, dest)?,
+            false => Plan::of(&resolved, &dest)?,
         };
         let (edits, report) = self.changes_of(plan, options)?;
         let written = self.commit_edits(
@@ -98,6 +105,33 @@ impl Snapshot {
             },
         )?;
         Ok(written.with_changes(report.unless_empty()))
+    }
+
+    /// Checks that nothing is copied onto or into itself. What another branch has is something else, also where both are at
+    /// one commit.
+    fn check_copied_out(
+        &self,
+        sources: &[(&Snapshot, StoredSource)],
+        dest: &BString,
+        options: &CopyBetween,
+    ) -> Result<(), StoreError> {
+        let is_here =
+            |of: &Snapshot| of.commit() == self.commit() && of.ref_name() == self.ref_name();
+        for (_, source) in sources.iter().filter(|(of, _)| is_here(of)) {
+            match Overlap::find(self, source, dest, options.exact, options.delete)? {
+                Overlap::Apart => {}
+                Overlap::There if !options.refuse_same || sources.len() > 1 => {}
+                Overlap::There | Overlap::Onto => {
+                    let path = source.path.clone();
+                    return Err(StoreError::SamePlace { path });
+                }
+                Overlap::Into { path, place } => {
+                    let done = "copied";
+                    return Err(StoreError::IntoItself { path, place, done });
+                }
+            }
+        }
+        Ok(())
     }
 
     fn changes_of(

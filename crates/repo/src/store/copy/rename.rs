@@ -6,9 +6,8 @@ use bstr::{BString, ByteSlice};
 use packhouse_object::ObjectId;
 
 use super::copy_out::files_of;
-use super::destination::split;
 use super::existing::{Existing, at_targets, giving_way, is_folder};
-use super::overlap::{Pair, Winner, settle};
+use super::overlap::{Overlap, Pair, Winner, settle};
 use super::remove::{deletions, files_to_remove, no_matches};
 use super::source::{Kind, StoredSource, resolve_stored};
 use crate::store::path::{join, normalize};
@@ -54,7 +53,9 @@ impl Snapshot {
             return Err(no_matches(sources));
         }
         if let Some(same) = pairs.iter().find(|pair| pair.target == pair.source.from) {
-            return Err(same_place(&same.target));
+            return Err(StoreError::SamePlace {
+                path: same.target.clone(),
+            });
         }
         let removed = files_to_remove(self, &resolved, options.recursive)?;
         let targets = pairs.iter().map(|pair| pair.target.as_bstr());
@@ -89,35 +90,23 @@ impl Snapshot {
         Ok(written.with_changes(report.unless_empty()))
     }
 
-    /// Checks that a source gets another place, and none in itself. What is in a folder is as many sources, of which the
-    /// one that could be moved into itself is on the way to the destination.
+    /// Checks that a source gets another place, and none in itself.
     fn check_moves_out(
         &self,
         source: &StoredSource,
         dest: &BString,
         renamed: bool,
     ) -> Result<(), StoreError> {
-        let name = split(&source.path).1;
-        let place = match source.kind {
-            _ if renamed => dest.clone(),
-            Kind::Contents if source.prefix.is_empty() => dest.clone(),
-            Kind::Contents => join(dest, &source.prefix),
-            Kind::File | Kind::Folder => join(dest, &join(&source.prefix, name)),
-        };
-        let moved = match source.kind {
-            _ if [dest, &place].contains(&&source.path) => return Err(same_place(&source.path)),
-            Kind::Contents => match name_towards(&source.path, &place) {
-                Some(name) => join(&source.path, name),
-                None => return Ok(()),
-            },
-            Kind::File | Kind::Folder => source.path.clone(),
-        };
-        let is_inside = place == moved || name_towards(&moved, &place).is_some();
-        match is_inside && self.entry(&moved)?.is_some() {
-            true => Err(StoreError::invalid(format!(
-                "'{moved}' cannot be moved into itself: '{place}'"
-            ))),
-            false => Ok(()),
+        match Overlap::find(self, source, dest, renamed, false)? {
+            Overlap::Apart => Ok(()),
+            Overlap::There | Overlap::Onto => Err(StoreError::SamePlace {
+                path: source.path.clone(),
+            }),
+            Overlap::Into { path, place } => Err(StoreError::IntoItself {
+                path,
+                place,
+                done: "moved",
+            }),
         }
     }
 
@@ -169,26 +158,10 @@ impl Snapshot {
     }
 }
 
-fn same_place(path: &BString) -> StoreError {
-    StoreError::invalid(format!("Source and destination are the same: {path}"))
-}
-
 fn addition(pair: &Pair<Moved>) -> FileEntry {
     FileEntry {
         path: pair.target.clone(),
         file_type: pair.source.file.file_type,
         source: Some(pair.source.from.clone()),
     }
-}
-
-/// The name in a folder by which one comes to a path below it.
-fn name_towards<'a>(folder: &[u8], path: &'a [u8]) -> Option<&'a [u8]> {
-    let below = match folder.is_empty() {
-        true => Some(path),
-        false => path.strip_prefix(folder)?.strip_prefix(b"/"),
-    };
-    below?
-        .split(|&byte| byte == b'/')
-        .next()
-        .filter(|name| !name.is_empty())
 }

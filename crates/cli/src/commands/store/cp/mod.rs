@@ -5,7 +5,6 @@ mod to_disk;
 mod within;
 
 pub(crate) use to_disk::local_prefix;
-pub(crate) use within::{into_itself, is_below, is_same_ref};
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;

@@ -1,12 +1,9 @@
 //! Within the store, also from one ref to another.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
-
 use bstr::{BStr, BString, ByteSlice};
-use packhouse_repo::store::{CopyBetween, Snapshot, join};
+use packhouse_repo::store::{CopyBetween, Snapshot};
 
-use super::{CpArgs, basename, delete_needs_a_folder, has_pivot};
+use super::{CpArgs, delete_needs_a_folder, has_pivot};
 use crate::commands::store::changes::{self, Counted, Shown};
 use crate::commands::store::failure::Failure;
 use crate::commands::store::ls::has_wildcard;
@@ -43,21 +40,11 @@ pub(super) fn run(
         }
         _ => false,
     };
-    let is_only = groups.iter().map(|(_, paths)| paths.len()).sum::<usize>() == 1;
-    for (snapshot, paths) in groups.iter().filter(|group| is_same_ref(&group.0, &tip)) {
-        for path in paths {
-            let to = place_of(path, folder, exact);
-            // Among others, as of a pattern, one that is there already is nothing to do.
-            let is_there = to == path.trim_with(|char| char == '/') && !is_only;
-            if !is_there {
-                check_copied_out(snapshot, path, &to, folder)?;
-            }
-        }
-    }
     let options = CopyBetween {
         delete: args.delete,
         ignore_existing: args.ignore_existing,
         exact,
+        refuse_same: true,
         dry_run,
         message: args.commit.message.clone(),
         operation: None,
@@ -77,72 +64,6 @@ pub(super) fn run(
         counted: Counted::Written,
     };
     changes::finish(session, &copied, &shown)
-}
-
-/// Whether two snapshots are one state of one branch.
-pub(crate) fn is_same_ref(one: &Snapshot, other: &Snapshot) -> bool {
-    one.commit() == other.commit() && one.ref_name() == other.ref_name()
-}
-
-/// Whether a path is in a folder, at any depth.
-pub(crate) fn is_below(path: &[u8], folder: &[u8]) -> bool {
-    match folder.is_empty() {
-        true => !path.is_empty(),
-        false => path
-            .strip_prefix(folder)
-            .is_some_and(|rest| rest.starts_with(b"/")),
-    }
-}
-
-/// The failure of a copy of a thing onto or into itself.
-pub(crate) fn into_itself(from: &[u8], to: &[u8]) -> Failure {
-    let (from, to) = (from.as_bstr(), to.as_bstr());
-    Failure::new(match from == to {
-        true => format!("Source and destination are the same: {from}"),
-        false => format!("':{from}' cannot be copied into itself: ':{to}'"),
-    })
-    .hint("name another place to copy to")
-}
-
-/// Where a source goes, but for a pivot.
-fn place_of(path: &BString, folder: &[u8], exact: bool) -> BString {
-    let from = path.trim_with(|char| char == '/');
-    match exact || from.is_empty() || path.ends_with(b"/") {
-        true => BString::from(folder),
-        false => join(folder, &basename(OsStr::from_bytes(from))),
-    }
-}
-
-/// Checks that a source is copied to another place, and not into itself.
-fn check_copied_out(
-    snapshot: &Snapshot,
-    path: &BString,
-    to: &BString,
-    folder: &[u8],
-) -> Result<(), Failure> {
-    let from = path.trim_with(|char| char == '/');
-    if has_pivot(path) {
-        return Ok(());
-    }
-    if folder == from || to == from {
-        return Err(into_itself(from, from));
-    }
-    if !is_below(to, from) {
-        return Ok(());
-    }
-    // What is in a folder is as many sources. The one on the way to the destination need not be there yet.
-    let copied = match from.is_empty() || path.ends_with(b"/") {
-        true => {
-            let skip = from.len() + usize::from(!from.is_empty());
-            let name = to[skip..].find_byte(b'/');
-            &to[..name.map_or(to.len(), |len| skip + len)]
-        }
-        false => from,
-    };
-    match snapshot.exists(copied)? {
-        true => Err(into_itself(from, to)),
-        false => Ok(()),
-    }
 }
 
 fn is_single_file(args: &CpArgs, snapshot: &Snapshot, path: &BString) -> Result<bool, Failure> {

@@ -12,7 +12,7 @@ use clap::Args;
 use packhouse_repo::store::{CopyBetween, Snapshot, Store, StoreError, SyncIn, SyncOut, pause};
 
 use super::changes::{self, Counted, Shown};
-use super::cp::{check_no_commit, into_itself, is_below, is_same_ref, local_prefix};
+use super::cp::{check_no_commit, local_prefix};
 use super::failure::Failure;
 use super::flags::{BranchFlag, CommitFlags, CreateFlag, DryRunFlag, ExcludeFlags, SnapshotFlags};
 use super::ref_path::{Place, RefPath};
@@ -269,6 +269,7 @@ fn within(
     }
     let options = CopyBetween {
         delete: true,
+        refuse_same: true,
         dry_run,
         message: args.commit.message.clone(),
         operation: Some("sync".to_owned()),
@@ -276,10 +277,6 @@ fn within(
         ..CopyBetween::default()
     };
     let dest = dest.path.trim_end_with(|char| char == '/');
-    let from = contents.trim_end_with(|char| char == '/');
-    if is_same_ref(&snapshot, &tip) && (from == dest || is_below(dest, from)) {
-        return Err(into_itself(from, dest));
-    }
     let synced = tip.copy_from(&snapshot, &[contents], dest, &options)?;
     if !dry_run {
         changes::tag(session, &store, &synced, &args.commit.tag)?;
