@@ -315,9 +315,11 @@ impl StoreError {
     }
 
     /// Turns the system's error about a file outside the store into one that names it.
-    pub fn local(path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> StoreError {
-        let path = path.as_ref().to_owned();
-        move |source| StoreError::Local { path, source }
+    pub fn local<P: AsRef<Path>>(path: P) -> impl FnOnce(io::Error) -> StoreError + use<P> {
+        move |source| StoreError::Local {
+            path: path.as_ref().to_owned(),
+            source,
+        }
     }
 
     /// An error for a value that makes no sense.

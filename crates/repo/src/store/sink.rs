@@ -168,35 +168,10 @@ impl BlobSink {
                 Ok(0) => return Ok(()),
                 Ok(len) => spool
                     .write_all(&piece[..len])
-                    .map_err(self.in_quarantine("write a file in"))?,
+                    .map_err(in_quarantine(&self.store, "write a file in"))?,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(StoreError::Source(error)),
             }
-        }
-    }
-
-    /// Says where on the repository's disk something failed.
-    fn in_quarantine(&self, action: &'static str) -> impl FnOnce(io::Error) -> StoreError + use<> {
-        let path = self.store.quarantine_dir().to_owned();
-        move |source| {
-            let failed = DirectoryError::Io {
-                action,
-                path,
-                source,
-            };
-            failed.into()
-        }
-    }
-
-    /// As [`BlobSink::in_quarantine`], of an object or a pack.
-    fn unwritten(
-        &self,
-        action: &'static str,
-    ) -> impl FnOnce(WritePackFileError) -> StoreError + use<> {
-        let failed = self.in_quarantine(action);
-        move |error| match error {
-            WritePackFileError::Io(source) => failed(source),
-            error => error.into(),
         }
     }
 
@@ -208,7 +183,7 @@ impl BlobSink {
 
     pub(super) fn add_spooled(&mut self, spool: Spool) -> Result<ObjectId, StoreError> {
         let spooled = spool.finish();
-        match spooled.map_err(self.in_quarantine("write a file in"))? {
+        match spooled.map_err(in_quarantine(&self.store, "write a file in"))? {
             Spooled::Memory(data) => self.add_bytes(data.into()),
             Spooled::File(mut file, size) => self.stage(size, &mut file),
         }
@@ -218,7 +193,7 @@ impl BlobSink {
         let directory = &self.store.inner.directory;
         directory.check_writable()?;
         let staged = stage_stream(&directory.objects_dir(), size, data, self.level());
-        let staged = staged.map_err(self.unwritten("write an object in"))?;
+        let staged = staged.map_err(unwritten(&self.store, "write an object in"))?;
         let id = staged.id();
         if self.seen.insert(id) {
             self.staged.push(staged);
@@ -265,7 +240,7 @@ impl BlobSink {
         if self.pack.is_none() {
             self.store.inner.directory.check_writable()?;
             let pack = PackFileWriter::create(self.store.quarantine_dir());
-            self.pack = Some(pack.map_err(self.unwritten(PACKING))?);
+            self.pack = Some(pack.map_err(unwritten(&self.store, PACKING))?);
         }
         Ok(())
     }
@@ -279,7 +254,7 @@ impl BlobSink {
     }
 
     fn move_to_pack(&mut self) -> Result<(), StoreError> {
-        let (level, failed) = (self.level(), self.unwritten(PACKING));
+        let (level, failed) = (self.level(), unwritten(&self.store, PACKING));
         let pending = std::mem::take(&mut self.pending);
         self.pending_bytes = 0;
         let Some(pack) = &mut self.pack else {
@@ -315,7 +290,7 @@ impl BlobSink {
         self.open_pack()?;
         self.pending = objects;
         self.flush()?;
-        let failed = self.unwritten(PACKING);
+        let failed = unwritten(&self.store, PACKING);
         let packs = match self.pack {
             Some(pack) => vec![pack.finish().map_err(failed)?],
             None => Vec::new(),
@@ -325,6 +300,26 @@ impl BlobSink {
             staged: self.staged,
             packs,
         })
+    }
+}
+
+/// Says where on the repository's disk something failed. Nothing is made of the path before it does.
+fn in_quarantine(store: &Store, action: &'static str) -> impl FnOnce(io::Error) -> StoreError {
+    move |source| {
+        let failed = DirectoryError::Io {
+            action,
+            path: store.quarantine_dir().to_owned(),
+            source,
+        };
+        failed.into()
+    }
+}
+
+/// As [`in_quarantine`], of an object or a pack.
+fn unwritten(store: &Store, action: &'static str) -> impl FnOnce(WritePackFileError) -> StoreError {
+    move |error| match error {
+        WritePackFileError::Io(source) => in_quarantine(store, action)(source),
+        error => error.into(),
     }
 }
 
