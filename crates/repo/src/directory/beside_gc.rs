@@ -12,14 +12,14 @@
 use std::fs;
 use std::path::Path;
 
-use packhouse_object::{NewObject, ObjectId, PackFileWriter, WritePackFileError};
+use packhouse_object::{FinishedPack, NewObject, ObjectId, PackFileWriter, WritePackFileError};
 
-use super::backend::Inner;
+use super::backend::{Directory, Inner};
 use super::error::DirectoryError;
 use super::gc_lock::{Collector, collector};
 use super::layout::config_value;
 use super::loose_write::{StagedObject, place_of};
-use super::store::{PlacedPack, move_pack};
+use super::store::{PlacedPack, move_pack, place_pack};
 use crate::error::RepoError;
 
 /// What a write has stored, for as long as the write may have to store it again.
@@ -111,6 +111,19 @@ impl Inner {
             pack.add_new(object).map_err(failed)?;
         }
         move_pack(pack.finish().map_err(failed)?, &objects)
+    }
+}
+
+impl Directory {
+    /// Whether a collection is at work that may remove what was written just now.
+    pub(crate) fn may_lose_young(&self) -> bool {
+        may_lose_young(self.git_dir())
+    }
+
+    /// Puts a pack into its place, and once more under a name that no collection knows.
+    pub(crate) fn place_beside_collection(&self, pack: FinishedPack) -> Result<(), DirectoryError> {
+        let objects = self.objects_dir();
+        place_pack(pack, &objects)?.place_again(&objects, self.quarantine())
     }
 }
 

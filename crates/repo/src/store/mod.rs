@@ -68,6 +68,7 @@ mod judge;
 mod log;
 mod merge;
 mod message;
+mod moved_to;
 mod notes;
 mod open;
 mod options;

@@ -149,7 +149,7 @@ pub(super) fn of_read(error: ReadError) -> StoreError {
     }
 }
 
-fn of_write(error: WritePackError) -> StoreError {
+pub(super) fn of_write(error: WritePackError) -> StoreError {
     match error {
         WritePackError::Read(error) => of_read(error),
         WritePackError::Write(error) => packhouse_object::WritePackFileError::Io(error).into(),

@@ -137,7 +137,8 @@ impl RefMap {
 
     /// Points a name to a snapshot of this repository and returns the snapshot found through it.
     ///
-    /// A branch is moved wherever it was; a tag that exists is [`StoreError::TagExists`].
+    /// A branch is moved wherever it was; a tag that exists is [`StoreError::TagExists`]. A commit that a collection removed
+    /// meanwhile (`git gc --prune=now`), since no ref led to it, is an error, and nothing is moved.
     pub fn set(&self, name: &str, snapshot: &Snapshot) -> Result<Snapshot, StoreError> {
         let full = full_name(self.kind, name)?;
         if !self.store.same_repository(snapshot.store()) {
@@ -150,7 +151,7 @@ impl RefMap {
         let subject = snapshot.message().lines().next().unwrap_or_default();
         let subject = subject.to_str_lossy();
         let kind = self.kind;
-        self.store.publish(Vec::new(), |view| {
+        self.store.move_to_commit(target, |view| {
             let old = view.refs().get(&full).map(|present| present.target);
             if old.is_some() && kind == RefKind::Tag {
                 return Err(StoreError::TagExists {
@@ -167,12 +168,7 @@ impl RefMap {
                 new: Some(target),
                 message: format!("branch: {verb} {subject}"),
             };
-            let edits = match old == Some(target) {
-                true => Vec::new(),
-                false => vec![edit],
-            };
-            let objects = Vec::new();
-            Ok((Change { objects, edits }, ()))
+            Ok((old != Some(target)).then_some(edit))
         })?;
         let found = Snapshot {
             data: snapshot.data.clone(),

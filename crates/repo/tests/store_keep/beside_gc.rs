@@ -144,3 +144,93 @@ fn a_write_that_cannot_be_secured_says_that_the_ref_moved() {
     place.fsck();
     assert_eq!(place.git(&["show", "main:f"]), "content");
 }
+
+#[test]
+fn a_branch_is_set_to_what_stays_or_not_at_all() {
+    let place = Place::new();
+    let branches = place.store.branches();
+    let main = write(&place.main(), "folder/a", "a");
+    let squashed = main.squash(None, Some("all of it")).unwrap();
+    let hex = squashed.commit().to_string();
+    let file = place.path().join("objects").join(&hex[..2]).join(&hex[2..]);
+    fs::remove_file(file).unwrap();
+    for name in ["main", "new"] {
+        let error = branches.set(name, &squashed).unwrap_err();
+        assert!(error.to_string().contains(&hex), "{error}");
+        let error = place.store.tags().set(name, &squashed).unwrap_err();
+        assert!(error.to_string().contains(&hex), "{error}");
+    }
+    assert_eq!(branches.names().unwrap(), ["main"]);
+    assert_eq!(place.main().commit(), main.commit());
+    place.fsck();
+
+    // The commit is there, but nothing of what it has, which nothing else names.
+    let lost = write(&main, "lost", "lost");
+    let tree = lost.tree().to_string();
+    branches.set("main", &main).unwrap();
+    let file = place
+        .path()
+        .join("objects")
+        .join(&tree[..2])
+        .join(&tree[2..]);
+    fs::rename(&file, place.folder.path().join("aside")).unwrap();
+    for name in ["main", "new"] {
+        let error = branches.set(name, &lost).unwrap_err();
+        assert!(error.to_string().contains(&tree), "{error}");
+    }
+    assert_eq!(branches.names().unwrap(), ["main"]);
+    assert_eq!(place.main().commit(), main.commit());
+    fs::rename(place.folder.path().join("aside"), &file).unwrap();
+    branches.set("new", &lost).unwrap();
+    place.fsck();
+}
+
+#[test]
+fn what_a_branch_is_set_to_is_stored_once_more_beside_a_collection() {
+    let place = Place::new();
+    let branches = place.store.branches();
+    let main = write(&place.main(), "folder/a", "a");
+    let squashed = main.squash(None, Some("all of it")).unwrap();
+    // Nothing leads to what this one has.
+    let lost = write(&main, "folder/b", "b");
+    branches.set("main", &main).unwrap();
+    place.git(&["reflog", "expire", "--expire=now", "--all"]);
+    let unreached = place.git(&["fsck", "--unreachable", "--no-reflogs"]);
+    assert_eq!(unreached.lines().count(), 5, "{unreached}");
+    begin_elsewhere(&place);
+    branches.set("one", &squashed).unwrap();
+    branches.set("two", &lost).unwrap();
+    // It goes on with what it found.
+    for line in unreached.lines() {
+        let hex = line.rsplit(' ').next().unwrap();
+        let file = place.path().join("objects").join(&hex[..2]).join(&hex[2..]);
+        fs::remove_file(file).unwrap();
+    }
+    place.fsck();
+    assert_eq!(place.git(&["show", "two:folder/b"]), "b");
+}
+
+#[test]
+fn branches_that_are_set_to_what_a_squash_made_stay_whole() {
+    let place = Place::new();
+    let branches = place.store.branches();
+    let mut main = place.main();
+    let (mut set, mut lost) = (0, 0);
+    let until = Instant::now() + LASTS;
+    collecting(&place, || {
+        while Instant::now() < until {
+            main = write(&main, "file", format!("{set} {lost}"));
+            let squashed = main.squash(None, Some(&format!("{set} {lost}"))).unwrap();
+            match branches.set(&format!("b{}", set % 50), &squashed) {
+                Ok(_) => set += 1,
+                Err(error) => {
+                    let hex = squashed.commit().to_string();
+                    assert!(error.to_string().contains(&hex), "{error}");
+                    lost += 1;
+                }
+            }
+        }
+    });
+    assert!(set > 10, "{set} {lost}");
+    place.fsck();
+}

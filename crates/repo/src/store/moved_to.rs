@@ -1,0 +1,91 @@
+//! What a ref is moved to without bringing it: a commit that perhaps no other ref leads to, as one that a squash made.
+//!
+//! A collection that removes what is young may take it at any moment, before the move and, if it looked at the refs before
+//! that, after it. A ref is never left on what is gone without an error.
+
+use packhouse_object::{ObjectId, Wanted, count_objects, repack};
+
+use super::pack::{Told, of_read, of_write};
+use super::{NoProgress, Store, StoreError};
+use crate::change::{Change, RefEdit};
+use crate::view::View;
+
+impl Store {
+    /// Moves a ref to a commit that has to be here, with all it reaches, and sees to it that it stays. Otherwise the ref is
+    /// where it was.
+    pub(super) fn move_to_commit(
+        &self,
+        target: ObjectId,
+        mut prepare: impl FnMut(&View) -> Result<Option<RefEdit>, StoreError>,
+    ) -> Result<(), StoreError> {
+        let (moved, _) = self.publish(Vec::new(), |view| {
+            let edit = prepare(view)?;
+            if !view.database().contains(&target)? {
+                return Err(view.database().not_found(target).into());
+            }
+            let edits = edit.iter().cloned().collect();
+            let objects = Vec::new();
+            Ok((Change { objects, edits }, edit))
+        })?;
+        let Some(edit) = moved else {
+            return Ok(());
+        };
+        let kept = self.keep_from_collection(target);
+        if kept.is_err() {
+            // Whatever fails here leaves it as it would be without this: the error tells of it.
+            let _ = self.move_back(&edit);
+        }
+        kept
+    }
+
+    fn keep_from_collection(&self, target: ObjectId) -> Result<(), StoreError> {
+        let directory = &self.inner.directory;
+        // In this order: what ended before the first look has removed what it removes before the second.
+        let is_collecting = directory.may_lose_young();
+        let database = self.database()?;
+        if !is_collecting {
+            let commit = database.commit(target)?;
+            let parents = self.parents_of(&target, &commit.parents)?;
+            for id in parents.iter().chain([&commit.tree]) {
+                if !database.contains(id)? {
+                    return Err(database.not_found(id).into());
+                }
+            }
+            return Ok(());
+        }
+        let mut haves = self.tips()?;
+        haves.retain(|id| *id != target);
+        let wanted = Wanted {
+            wants: vec![target],
+            haves,
+            ..Wanted::default()
+        };
+        let progress = Told(&NoProgress);
+        let counted = count_objects(&database, &wanted, &progress).map_err(of_read)?;
+        if counted.ids.is_empty() {
+            return Ok(());
+        }
+        let pack = repack(&database, &counted, self.quarantine_dir(), &progress);
+        Ok(directory.place_beside_collection(pack.map_err(of_write)?)?)
+    }
+
+    /// Undoes a move, unless somebody has moved the ref on.
+    fn move_back(&self, edit: &RefEdit) -> Result<(), StoreError> {
+        self.publish(Vec::new(), |view| {
+            let now = view.refs().get(&edit.name).map(|present| present.target);
+            let back = RefEdit {
+                old: edit.new,
+                new: edit.old,
+                message: "branch: set back, as the commit was removed meanwhile".to_owned(),
+                ..edit.clone()
+            };
+            let edits = match now == edit.new {
+                true => vec![back],
+                false => Vec::new(),
+            };
+            let objects = Vec::new();
+            Ok((Change { objects, edits }, ()))
+        })
+        .map(drop)
+    }
+}
