@@ -413,9 +413,11 @@ pub(super) enum Wanted<'a> {
     Ref(&'a RefName),
 }
 
-/// Opens a mirror to read or write it.
+/// Opens a mirror to read or write it. One with a damaged pack is made anew: trees get its packs as they are.
 pub(super) fn open(place: &Path) -> Result<Store, MirrorError> {
-    Ok(Store::open(place, StoreOptions::default())?)
+    let store = Store::open(place, StoreOptions::default())?;
+    store.check_packs()?;
+    Ok(store)
 }
 
 /// `main` of `refs/heads/main`, if it is text.

@@ -99,7 +99,8 @@ impl Directory {
         Directory::new(layout, options, quarantine, Some(detached_head), damage)
     }
 
-    /// Opens for reading and writing, whatever `HEAD` says.
+    /// Opens for reading and writing, whatever `HEAD` says and whichever packs are damaged. Whoever is to remove something
+    /// asks [`Directory::check_packs`] first.
     pub(super) fn open_any_head(
         layout: Layout,
         options: DirectoryOptions,
@@ -114,7 +115,7 @@ impl Directory {
             options,
             quarantine,
             Some(detached_head),
-            Damage::Refused,
+            Damage::PassedOver,
         ))
     }
 

@@ -125,7 +125,7 @@ pub enum DirectoryError {
         /// The missing object.
         target: ObjectId,
     },
-    /// A file that should hold a ref, or a list of them, holds something else.
+    /// A file that should hold a ref, a list of them, or a pack, holds something else.
     #[error("`{}` is damaged: {reason}", path.display())]
     Damaged {
         /// The file.

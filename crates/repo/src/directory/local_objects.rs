@@ -74,6 +74,21 @@ impl Directory {
         Ok(packs)
     }
 
+    /// Checks that no pack is damaged: what needs the objects that are about to go may be in one.
+    pub(crate) fn check_packs(&self) -> Result<(), RepoError> {
+        match self.database()?.damaged_packs().first() {
+            None => Ok(()),
+            Some(pack) => Err(DirectoryError::Damaged {
+                path: pack.path.clone(),
+                reason: format!(
+                    "{}; nothing is packed anew or removed meanwhile",
+                    pack.reason
+                ),
+            }
+            .into()),
+        }
+    }
+
     /// The loose objects that are in the folder, and when each was written or asked for last.
     pub(crate) fn local_loose(&self) -> Result<IdMap<SystemTime>, RepoError> {
         let objects = self.objects_dir().path;

@@ -4,7 +4,8 @@
 //! - packs that are open stay readable when another process replaces them;
 //! - an object that a ref named when it was read is found, even if `git gc` moves it from a loose
 //!   file into a pack at that moment: a miss looks at the folders again before it is believed;
-//! - a pack that is damaged is done without by those alone who remove nothing: others are refused, with its name.
+//! - a pack that is damaged is done without by those alone who remove nothing: others are refused, with its name, here or
+//!   when they ask ([`Directory::check_packs`](super::Directory::check_packs)).
 
 use std::ffi::{OsStr, OsString};
 use std::fs;

@@ -4,6 +4,7 @@
 //! - whatever a ref or a reflog names stays, with all that it reaches;
 //! - what nobody names stays for a grace period, with all that it reaches: someone may be about to name it;
 //! - a new pack is durable and in its place before anything that it replaces is removed;
+//! - where a pack is damaged nothing is removed: what it has may need anything;
 //! - removing happens in the turn of writers of this crate, after another look at the refs.
 
 use std::time::{Duration, SystemTime};
@@ -79,6 +80,7 @@ impl Store {
                 reason: "the repository is being cleaned up by another process (gc.pid)".to_owned(),
             });
         };
+        self.check_packs()?;
         let mut report = GcReport {
             refs_packed: directory.pack_refs()?,
             ..GcReport::default()
@@ -127,6 +129,8 @@ impl Store {
         let directory = &self.inner.directory;
         let _turn = directory.enter()?;
         let _writing = directory.writing();
+        // One may have come that is damaged.
+        self.check_packs()?;
         let mut expired = survey.expired.clone();
         for id in self.named_since(survey)? {
             expired.remove(&id);

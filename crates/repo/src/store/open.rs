@@ -47,7 +47,8 @@ impl Store {
     /// Opens the store at `path`, making it first if the options say so.
     ///
     /// A working copy's repository can be opened for reading. SHA-256 repositories, partial clones and reftables are
-    /// refused.
+    /// refused. A pack that is damaged is done without, as by Git: what is not in it can be read and written, and errors about
+    /// the rest name the pack. [`Store::gc`] and [`Store::pack`] are refused then.
     pub fn open(path: impl AsRef<Path>, options: StoreOptions) -> Result<Store, StoreError> {
         Ok(Store::open_or_make(path.as_ref(), options)?.0)
     }
@@ -177,7 +178,14 @@ impl Store {
     fn by_hash(&self, hex: &str) -> Result<Option<Snapshot>, StoreError> {
         let database = self.database()?;
         let id = match database.prefix(hex)?[..] {
-            [] => return Ok(None),
+            [] => {
+                return match ObjectId::from_hex(hex.as_bytes()) {
+                    Ok(id) if !database.damaged_packs().is_empty() => {
+                        Err(database.not_found(id).into())
+                    }
+                    _ => Ok(None),
+                };
+            }
             [id] => id,
             _ => {
                 return Err(StoreError::invalid(format!("Ambiguous commit hash: {hex}")));
@@ -225,14 +233,19 @@ impl Store {
         let database = self.database()?;
         match database.header(id)? {
             Some(header) if header.kind == ObjectKind::Blob => Ok(database),
+            None if !database.damaged_packs().is_empty() => Err(database.not_found(id).into()),
             _ => Err(StoreError::NoSuchObject { id: id.to_string() }),
         }
     }
 
     /// Whether there is a blob of this id. Other objects do not count.
     pub fn has_blob(&self, id: &ObjectId) -> Result<bool, StoreError> {
-        let header = self.database()?.header(id)?;
-        Ok(header.is_some_and(|header| header.kind == ObjectKind::Blob))
+        let database = self.database()?;
+        match database.header(id)? {
+            // Nobody can say.
+            None if !database.damaged_packs().is_empty() => Err(database.not_found(id).into()),
+            header => Ok(header.is_some_and(|header| header.kind == ObjectKind::Blob)),
+        }
     }
 
     /// Whether both are the same folder, however each was opened.
@@ -248,6 +261,11 @@ impl Store {
     /// Checks that every ref that is there can be read: one that cannot is passed over elsewhere, as if it were not there.
     pub fn check_refs(&self) -> Result<(), StoreError> {
         Ok(self.inner.directory.check_refs()?)
+    }
+
+    /// Checks that no pack is damaged: one that is is passed over elsewhere, as if it were not there.
+    pub fn check_packs(&self) -> Result<(), StoreError> {
+        Ok(self.inner.directory.check_packs()?)
     }
 
     /// The commit that `HEAD` names, if it is detached.

@@ -20,6 +20,7 @@ impl Store {
     pub fn pack(&self, progress: &dyn StoreProgress) -> Result<u64, StoreError> {
         let directory = &self.inner.directory;
         directory.check_writable()?;
+        self.check_packs()?;
         // What is named from now on may not be in a pack in the end.
         let tips = self.tips();
         let moved = self.pack_loose(progress)?;

@@ -3,6 +3,7 @@
 mod archive;
 mod archive_file;
 mod beside_gc;
+mod damaged_pack;
 mod graph;
 mod merge;
 mod multi_pack;
