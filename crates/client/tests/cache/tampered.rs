@@ -156,6 +156,44 @@ fn a_git_folder_that_lost_something_is_made_anew() {
     );
 }
 
+/// What was fetched little by little is in a file for each object, and the mirror has the same files. None of these is needed for
+/// the files of the copy.
+#[test]
+fn a_copy_is_made_anew_whose_loose_objects_of_older_commits_somebody_wrote_into() {
+    let damage: [Change<'_>; 3] = [
+        ("appended", &|path| {
+            let mut file = fs::File::options().append(true).open(path).unwrap();
+            file.write_all(b"more").unwrap();
+        }),
+        ("written anew", &|path| {
+            fs::write(path, "no object").unwrap()
+        }),
+        ("emptied", &|path| fs::write(path, "").unwrap()),
+    ];
+    for (how, damage) in damage {
+        for object in ["HEAD~1", "HEAD~1^{tree}", "HEAD~1:file"] {
+            let world = World::new();
+            let cache = open(&world);
+            let entry = add(&cache, &a_repository(&world));
+            let work = Git::at(world.path("work"));
+            for text in ["older", "newest"] {
+                work.commit_file("file", text);
+                work.run(&["push", "-q", "../source.git", "HEAD"]);
+                cache.refresh(&entry.name, &CallOptions::default()).unwrap();
+            }
+            let change = |copy: &Path| {
+                let id = Git::at(copy).run(&["rev-parse", object]);
+                let (folder, name) = id.trim().split_at(2);
+                let loose = copy.join(".git/objects").join(folder).join(name);
+                fs::set_permissions(&loose, PermissionsExt::from_mode(0o644)).unwrap();
+                damage(&loose);
+            };
+            let what = format!("{object} {how}");
+            is_made_anew(&cache, &entry.name, &[""], &[(&what, &change)]);
+        }
+    }
+}
+
 /// Index and files agree, and `git status` has nothing to say.
 #[test]
 fn what_git_did_in_a_copy_is_undone() {
