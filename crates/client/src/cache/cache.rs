@@ -20,7 +20,7 @@ use super::trash::{self, Of};
 use super::update::{self, bring_up_to_date};
 use super::{
     CacheConfig, CacheError, CacheStatus, CacheType, CallOptions, Checkout, Cleared, Details,
-    Entry, Overview, Stats, room,
+    Entry, Overview, Stats, replace, room,
 };
 use super::{seal, spare};
 use crate::egress::Egress;
@@ -44,6 +44,7 @@ impl Cache {
     pub fn open(config: CacheConfig) -> Result<Cache, CacheError> {
         packhouse_object::watch_forks();
         let inner = Inner::open(config)?;
+        replace::recover(&inner, None);
         sweep(&inner.root, inner.config.grace);
         checkout::sweep(&inner);
         spare::sweep(&inner);
@@ -117,7 +118,7 @@ impl Cache {
     pub fn get(&self, name: &str) -> Result<Entry, CacheError> {
         let now = Moment::now();
         let mut record = self.record(name)?;
-        let mut may_wait = true;
+        let (mut may_wait, mut may_recover) = (true, true);
         loop {
             let seen = look(&self.inner.root, &record);
             if let Found::Tree(_) = seen.found {
@@ -135,6 +136,11 @@ impl Cache {
                 && FileLock::try_take(&lock, Sharing::Shared)?.is_none();
             if is_between {
                 std::thread::sleep(std::time::Duration::from_millis(20));
+            }
+            if seen.found == Found::Nothing && !is_between && std::mem::take(&mut may_recover) {
+                // Whoever was putting another one there may have been killed.
+                replace::recover(&self.inner, None);
+                continue;
             }
             let again = self.record(name)?;
             if !is_between && again.kept.has_trees_of(&record.kept) {

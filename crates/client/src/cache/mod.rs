@@ -47,6 +47,7 @@ mod progress;
 mod publish;
 mod readers;
 mod record;
+mod replace;
 mod reserve;
 mod room;
 mod root;

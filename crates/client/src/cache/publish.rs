@@ -3,28 +3,22 @@
 //! Only what the cache put at a place is ever moved from there. A folder that somebody else put in the place of a tree is
 //! left alone: nothing takes its place, and it stays when the entry is removed.
 //!
-//! A tree that is there already is exchanged in one step with the new one (`renameat2` with `RENAME_EXCHANGE`), so that
-//! whoever opens a path sees the old tree or the new. Where a file system cannot do that, there is a moment between two
-//! renames in which nothing is at the place; what is there is never a part of a tree.
+//! A tree that is there already changes places with the new one ([`replace`](super::replace)), so that whoever opens a path sees
+//! the old tree or the new.
 //!
 //! Before that the catalog notes which tree is about to come, and afterwards that it came. Whoever finds only the note
 //! looks which of the two trees is there.
 
 use std::fs;
-use std::io;
-use std::path::Path;
-
-use rustix::fs::{CWD, RenameFlags, renameat_with};
-use rustix::io::Errno;
 
 use super::folder::manifest_path;
 use super::inner::Inner;
 use super::lock::{FileLock, Sharing};
-use super::moment::Moment;
 use super::record::{EntryRecord, TreeRecord};
+use super::replace::{put, replace};
 use super::seal::seal_path;
 use super::staging::Staging;
-use super::state::{Found, tree_at};
+use super::state::{Found, tree_at, tree_to_move};
 use super::trash::Of;
 use super::{CacheError, note, room, spare, trash};
 
@@ -47,32 +41,20 @@ pub(super) fn publish(
 ) -> Result<(), CacheError> {
     settle(inner, record);
     let place = inner.root.tree(&record.name);
-    let is_there = matches!(tree_at(&inner.root, record), Found::Tree(_));
-    if !is_there && fs::symlink_metadata(&place).is_ok() {
-        return Err(CacheError::Occupied { path: place });
-    }
+    let at_place = tree_to_move(&inner.root, record)?;
     record.kept.next = Some(next.clone());
     inner.index.update(record)?;
     note::of_entry(&inner.root, record, &staging);
-    let new = staging.tree();
-    match is_there {
-        true => {
-            let aside = staging.path().join("old");
-            if let Err(error) = exchange(&new, &place, &aside) {
-                keep_aside(staging, &aside, record);
-                return Err(error);
+    match at_place {
+        Some(at_place) => {
+            let staging = replace(inner, record, staging, at_place)?;
+            match old {
+                Old::Spare => spare::keep(inner, record, staging, next.bytes),
+                // Somebody may have the entry's lease, however short the time is that others get.
+                Old::Read => staging.retire(),
             }
         }
-        false => put(&new, &place)?,
-    }
-    // The new tree is at its place; that the old one cannot be kept is no failure.
-    match old {
-        Old::Spare if is_there => spare::keep(inner, record, staging, next.bytes),
-        // Somebody may have the entry's lease, however short the time is that others get.
-        Old::Read if is_there => {
-            let _ = staging.retire(&Moment::now(), &record.kept.id, record.tree_bytes);
-        }
-        _ => {}
+        None => put(&staging.tree(), &place)?,
     }
     record.tree_bytes = next.bytes;
     record.kept.next = None;
@@ -143,10 +125,10 @@ fn remove_with(
         remove_checkout(inner, id)?;
     }
     let place = inner.root.tree(&record.name);
-    let staging = match tree_at(&inner.root, record) {
-        Found::Tree(_) => Staging::take(&inner.root, &place)?,
+    let staging = match tree_to_move(&inner.root, record) {
+        Ok(Some(_)) => Staging::take(&inner.root, &place)?,
         // Whoever put something else there may still want it.
-        Found::Nothing | Found::Unknown => None,
+        Ok(None) | Err(_) => None,
     };
     let staging = forget(staging, || inner.index.remove(&record.name))?.1;
     note::forget(&inner.root, &record.kept.id);
@@ -194,85 +176,11 @@ fn forget_manifest(inner: &Inner, tree: &TreeRecord) {
     let _ = fs::remove_file(seal_path(&manifests, &tree.id));
 }
 
-/// Puts a folder where nothing is.
-fn put(new: &Path, place: &Path) -> Result<(), CacheError> {
-    match renameat_with(CWD, new, CWD, place, RenameFlags::NOREPLACE) {
-        Ok(()) => Ok(()),
-        Err(Errno::EXIST | Errno::NOTEMPTY) => Err(CacheError::Occupied {
-            path: place.to_owned(),
-        }),
-        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
-            fs::rename(new, place).map_err(CacheError::file(place))
-        }
-        Err(error) => Err(CacheError::file(place)(error.into())),
-    }
-}
-
-/// Lets two folders change places; `aside` is a name that may be used meanwhile.
-fn exchange(new: &Path, place: &Path, aside: &Path) -> Result<(), CacheError> {
-    match renameat_with(CWD, new, CWD, place, RenameFlags::EXCHANGE) {
-        Ok(()) => Ok(()),
-        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
-            exchange_by_steps(new, place, aside).map_err(CacheError::file(place))
-        }
-        Err(error) => Err(CacheError::file(place)(error.into())),
-    }
-}
-
-/// Keeps what could not be put back to its place: with the staging folder the last good copy would be removed.
-fn keep_aside(staging: Staging, aside: &Path, record: &EntryRecord) {
-    if fs::symlink_metadata(aside).is_ok() {
-        let _ = staging.retire(&Moment::now(), &record.kept.id, record.tree_bytes);
-    }
-}
-
-/// As [`exchange`]. What was at the place is there again if the new folder cannot be, or else it stays aside.
-fn exchange_by_steps(new: &Path, place: &Path, aside: &Path) -> io::Result<()> {
-    fs::rename(place, aside)?;
-    if let Err(error) = fs::rename(new, place) {
-        fs::rename(aside, place)?;
-        return Err(error);
-    }
-    fs::rename(aside, new)
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::CallOptions;
     use super::super::test_world::TestWorld;
     use super::*;
-
-    #[test]
-    fn where_folders_cannot_be_exchanged_the_old_one_stays_if_the_new_one_cannot_come() {
-        let folder = tempfile::tempdir().unwrap();
-        let [new, place, aside] = ["new", "place", "aside"].map(|name| folder.path().join(name));
-        fs::create_dir(&place).unwrap();
-        fs::write(place.join("old"), "").unwrap();
-        exchange_by_steps(&new, &place, &aside).unwrap_err();
-        assert!(place.join("old").exists() && !aside.exists());
-        fs::create_dir(&new).unwrap();
-        exchange_by_steps(&new, &place, &aside).unwrap();
-        assert!(!place.join("old").exists() && new.join("old").exists() && !aside.exists());
-    }
-
-    #[test]
-    fn an_old_folder_that_cannot_be_put_back_either_is_not_removed() {
-        let world = TestWorld::new();
-        let record = world.record();
-        let [there, gone] = ["there", "gone"].map(|name| {
-            let staging = Staging::new(&world.inner.root).unwrap();
-            let aside = staging.path().join("old");
-            if name == "there" {
-                fs::create_dir(&aside).unwrap();
-                fs::write(aside.join("file"), "").unwrap();
-            }
-            let trash = world.inner.root.own("trash");
-            let kept = trash.join(staging.path().file_name().unwrap());
-            keep_aside(staging, &aside, &record);
-            kept.join("old/file").exists()
-        });
-        assert!(there && !gone);
-    }
 
     #[test]
     fn an_entry_that_got_a_checkout_after_it_was_chosen_to_go_stays() {

@@ -12,7 +12,8 @@
 //!     damaged-<time>.sqlite3     a catalog that could not be read; the last three
 //!     manifests/<id>             what copies of directories were made of
 //!     served/<key>               a mirror that is served, and when it was last
-//!     staging/<id>/              what is under way; `staging/<id>.lock` is locked while its maker lives
+//!     staging/<id>/              what is under way; `staging/<id>.lock` is locked while its maker lives, and says which
+//!                                tree is about to be replaced
 //!     spares/<entry>/            the working tree that an entry had last
 //!     trash/<id>/                replaced working trees that may still be read
 //! ```

@@ -51,7 +51,7 @@ pub(super) fn take(inner: &Inner, record: &mut EntryRecord) -> Result<Option<Spa
 }
 
 /// Keeps the tree in `staging`, which was just replaced by one of `new_bytes`, as the spare one if it is whole and there is
-/// room; else as long as it may be read. That it cannot be kept is no failure. Its caller has the entry's lock.
+/// room; else as long as it may be read. Its caller has the entry's lock.
 pub(super) fn keep(inner: &Inner, record: &mut EntryRecord, staging: Staging, new_bytes: u64) {
     let now = Moment::now();
     let counted = record.kept.spare_bytes;
@@ -65,13 +65,11 @@ pub(super) fn keep(inner: &Inner, record: &mut EntryRecord, staging: Staging, ne
     };
     let id = &record.kept.id;
     if let Some(bytes) = old.map(|old| old.bytes).filter(|_| has_room())
-        && staging
-            .retire_to(&place(inner, id), &now, id, bytes)
-            .is_ok()
+        && staging.retire_to(&place(inner, id)).is_ok()
     {
         record.kept.spare_bytes = bytes;
     } else {
-        let _ = staging.retire(&now, id, record.tree_bytes);
+        staging.retire();
     }
 }
 
@@ -172,6 +170,12 @@ mod tests {
         let lease = world.cache.lease("remote", &CallOptions::default());
         let staging = Staging::new(&world.inner.root).unwrap();
         fs::create_dir(staging.tree()).unwrap();
+        let retired = Retired {
+            since: Moment::now(),
+            entry_id: world.record().kept.id,
+            bytes: 1,
+        };
+        staging.intend(&retired, &()).unwrap();
         keep(&world.inner, &mut world.record(), staging, 1);
         let trash = world.inner.root.own("trash");
         let clean_up = || {

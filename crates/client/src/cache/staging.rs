@@ -3,22 +3,32 @@
 //! Each piece of work has a folder, and beside it a file that is locked as long as its maker lives. Whoever finds a
 //! folder whose file is not locked removes it: its maker was killed. No age is asked for, so that neither a slow disk nor
 //! a clock decides.
+//!
+//! Work that lets a tree take the place of another says so in its file ([`replace`]): what is in its folder then may be what
+//! somebody reads, or the last good copy, and is never removed as left-over work.
 
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File};
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use rustix::fs::OFlags;
+use serde::Serialize;
 
 use super::lock::{FileLock, Sharing};
-use super::moment::Moment;
+use super::record::is_id;
 use super::root::Root;
 use super::trash::{Retired, SINCE, SINCE_BYTES};
-use super::{CacheError, trash};
+use super::{CacheError, CallOptions, replace, trash};
 
 /// The tree in it.
 const TREE: &str = "tree";
+/// The room in its file for what is about to be done with a tree that is replaced.
+const INTENT_BYTES: usize = 1024;
+/// What comes after the id in the name of its file.
+const LOCK: &str = ".lock";
 
 /// A folder of work under way. Dropped, it is removed with all that is in it.
 #[derive(Debug)]
@@ -27,6 +37,8 @@ pub(super) struct Staging {
     lock_path: PathBuf,
     lock: Option<FileLock>,
     trash: PathBuf,
+    /// It is left to the next one who cleans up.
+    stays: bool,
 }
 
 impl Staging {
@@ -54,29 +66,44 @@ impl Staging {
         let staging = root.own("staging");
         loop {
             let id = uuid::Uuid::new_v4().simple().to_string();
-            let lock_path = staging.join(format!("{id}.lock"));
-            let Some(lock) = FileLock::try_take(&lock_path, Sharing::Exclusive)? else {
-                continue;
-            };
+            let lock_path = staging.join(format!("{id}{LOCK}"));
             // Somebody who cleans up may have taken the file for a dead one's before it was locked.
-            if !lock.is_at(&lock_path) {
-                continue;
+            if let Some(lock) = FileLock::try_take(&lock_path, Sharing::Exclusive)?
+                && lock.is_at(&lock_path)
+            {
+                return Ok(Staging::locked(root, &id, lock));
             }
-            return Ok(Staging {
-                folder: staging.join(&id),
-                lock_path,
-                lock: Some(lock),
-                trash: root.own("trash").join(&id),
-            });
         }
     }
 
-    /// As [`Staging::new`], for a tree that takes the place of another: that one can be [retired](Staging::retire) even if
-    /// the disk is full by then.
+    fn locked(root: &Root, id: &str, lock: FileLock) -> Staging {
+        let staging = root.own("staging");
+        Staging {
+            folder: staging.join(id),
+            lock_path: staging.join(format!("{id}{LOCK}")),
+            lock: Some(lock),
+            trash: root.own("trash").join(id),
+            stays: false,
+        }
+    }
+
+    /// Takes over what a dead maker left. `None`: its maker lives, until `end` at least.
+    pub(super) fn of_dead(root: &Root, id: &str, end: Instant) -> Option<Staging> {
+        let lock_path = root.own("staging").join(format!("{id}{LOCK}"));
+        let call = CallOptions::default();
+        let lock = FileLock::take_until(&lock_path, Sharing::Exclusive, end, &call);
+        let lock = lock.ok().flatten().filter(|lock| lock.is_at(&lock_path))?;
+        Some(Staging::locked(root, id, lock))
+    }
+
+    /// As [`Staging::new`], for a tree that takes the place of another: what has to be noted then ([`Staging::intend`]) can be
+    /// even if the disk is full by then.
     pub(super) fn to_replace(root: &Root) -> Result<Staging, CacheError> {
         let made = Staging::new(root)?;
         let since = made.folder.join(SINCE);
         fs::write(&since, [b' '; SINCE_BYTES]).map_err(CacheError::file(&since))?;
+        let intent = [b' '; INTENT_BYTES];
+        fs::write(&made.lock_path, intent).map_err(CacheError::file(&made.lock_path))?;
         Ok(made)
     }
 
@@ -89,56 +116,78 @@ impl Staging {
         self.folder.join(TREE)
     }
 
-    /// Keeps the tree in it for those who still read it, and as long as somebody has the lease of its entry.
-    pub(super) fn retire(
+    /// Notes what is about to be done: whose tree will be in it, and whatever else is needed to finish or undo it.
+    pub(super) fn intend(
         &self,
-        now: &Moment,
-        entry_id: &str,
-        bytes: u64,
+        retired: &Retired,
+        intent: &impl Serialize,
     ) -> Result<(), CacheError> {
-        self.retire_to(&self.trash, now, entry_id, bytes)
+        write_over(&self.folder.join(SINCE), retired, SINCE_BYTES)?;
+        write_over(&self.lock_path, intent, INTENT_BYTES)
+    }
+
+    /// Keeps the tree in it for those who still read it, and as long as somebody has the lease of its entry. Whose it is was
+    /// [noted](Staging::intend).
+    ///
+    /// Where it cannot be moved away now it stays, and the next one who cleans up does it.
+    pub(super) fn retire(mut self) {
+        let place = self.trash.clone();
+        self.stays = self.retire_to(&place).is_err();
     }
 
     /// As [`Staging::retire`], in a folder that is not there yet.
-    pub(super) fn retire_to(
-        &self,
-        place: &Path,
-        now: &Moment,
-        entry_id: &str,
-        bytes: u64,
-    ) -> Result<(), CacheError> {
-        let since = self.folder.join(SINCE);
-        let retired = Retired {
-            since: now.clone(),
-            entry_id: entry_id.to_owned(),
-            bytes,
-        };
-        let mut text = serde_json::to_vec(&retired).unwrap_or_default();
-        text.resize(text.len().max(SINCE_BYTES), b' ');
-        // Written over what took the room for it.
-        let file = File::options()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&since);
-        file.and_then(|mut file| file.write_all(&text))
-            .map_err(CacheError::file(&since))?;
+    pub(super) fn retire_to(&self, place: &Path) -> Result<(), CacheError> {
         fs::rename(&self.folder, place).map_err(CacheError::file(&self.folder))
+    }
+
+    /// Leaves all as it is to the next one who cleans up.
+    pub(super) fn leave(mut self) {
+        self.stays = true;
     }
 }
 
 impl Drop for Staging {
     fn drop(&mut self) {
-        let removed = remove_tree(&self.folder);
         // What could not be removed is left to the next one, who finds it by its file.
-        if removed.is_ok() {
+        if !self.stays && remove_tree(&self.folder).is_ok() {
             let _ = fs::remove_file(&self.lock_path);
         }
         drop(self.lock.take());
     }
 }
 
-/// Removes what killed processes left, and trees that were replaced longer ago than `grace`.
+/// Writes over what took the room for it, in one piece: who is killed leaves what was there or what comes.
+fn write_over(path: &Path, value: &impl Serialize, room: usize) -> Result<(), CacheError> {
+    let mut text = serde_json::to_vec(value).unwrap_or_default();
+    text.resize(text.len().max(room), b' ');
+    let mut options = File::options();
+    let options = options.write(true).create(true).truncate(false);
+    let file = options
+        .custom_flags(OFlags::NOFOLLOW.bits() as i32)
+        .open(path);
+    file.and_then(|mut file| file.write_all(&text))
+        .map_err(CacheError::file(path))
+}
+
+/// The ids of all work that has a file.
+pub(super) fn ids(root: &Root) -> impl Iterator<Item = String> {
+    let files = fs::read_dir(root.own("staging"));
+    let files = files.into_iter().flatten().flatten();
+    files.filter_map(|file| {
+        let name = file.file_name();
+        let id = name.to_str()?.strip_suffix(LOCK)?;
+        // Names that an archive brought may be other folders without their end.
+        is_id(id).then(|| id.to_owned())
+    })
+}
+
+/// What the file of a piece of work says.
+pub(super) fn intent_of(root: &Root, id: &str) -> io::Result<Vec<u8>> {
+    fs::read(root.own("staging").join(format!("{id}{LOCK}")))
+}
+
+/// Removes what killed processes left, and trees that were replaced longer ago than `grace`. What has to be finished first
+/// ([`replace::recover`]) stays.
 ///
 /// What cannot be removed now is left for another time: cleaning up is never the reason why a call fails.
 pub(super) fn sweep(root: &Root, grace: Duration) {
@@ -146,18 +195,20 @@ pub(super) fn sweep(root: &Root, grace: Duration) {
     for entry in fs::read_dir(&staging).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let id = match name.to_str() {
-            Some(name) => name.strip_suffix(".lock").unwrap_or(name),
+            Some(name) => name.strip_suffix(LOCK).unwrap_or(name),
             None => continue,
         };
         // Names that an archive brought: without the `.lock` they are this folder, or the one above.
         if matches!(id, "" | "." | "..") {
             continue;
         }
-        let lock_path = staging.join(format!("{id}.lock"));
+        let lock_path = staging.join(format!("{id}{LOCK}"));
         let Ok(Some(lock)) = FileLock::try_take(&lock_path, Sharing::Exclusive) else {
             continue;
         };
-        if lock.is_at(&lock_path) && remove_tree(&staging.join(id)).is_ok() {
+        // Of what takes the place of another tree, that one may be in it.
+        let is_to_be_finished = replace::is_intended(root, id);
+        if lock.is_at(&lock_path) && !is_to_be_finished && remove_tree(&staging.join(id)).is_ok() {
             let _ = fs::remove_file(&lock_path);
         }
     }
@@ -204,7 +255,21 @@ fn make_writable(path: &Path) {
 mod tests {
     use packhouse_testkit::small_disk::SmallDisk;
 
+    use super::super::moment::Moment;
     use super::*;
+
+    const ENTRY: &str = "0123456789abcdef0123456789abcdef";
+
+    /// Retires what is in a folder of work.
+    fn retire(staging: Staging) {
+        let retired = Retired {
+            since: Moment::now(),
+            entry_id: ENTRY.to_owned(),
+            bytes: 1,
+        };
+        staging.intend(&retired, &()).unwrap();
+        staging.retire();
+    }
 
     const LONG: Duration = Duration::from_secs(600);
 
@@ -258,10 +323,8 @@ mod tests {
             fs::Permissions::from_mode(0o500),
         )
         .unwrap();
-        let entry = "0123456789abcdef0123456789abcdef";
-        let lease = root.lock("lease", entry);
-        staging.retire(&Moment::now(), entry, 1).unwrap();
-        drop(staging);
+        let lease = root.lock("lease", ENTRY);
+        retire(staging);
         assert!(names(&root.own("staging")).is_empty());
         sweep(&root, LONG);
         assert_eq!(names(&root.own("trash")).len(), 1);
@@ -283,9 +346,7 @@ mod tests {
         let staging = Staging::to_replace(&root).unwrap();
         fs::create_dir(staging.tree()).unwrap();
         disk.fill(0);
-        let entry = "0123456789abcdef0123456789abcdef";
-        staging.retire(&Moment::now(), entry, 1).unwrap();
-        drop(staging);
+        retire(staging);
         sweep(&root, LONG);
         assert_eq!(names(&root.own("trash")).len(), 1);
     }

@@ -9,7 +9,7 @@ use super::inner::Inner;
 use super::moment::Moment;
 use super::record::{EntryRecord, Identity, TreeRecord};
 use super::root::Root;
-use super::{CacheStatus, Entry, Stats};
+use super::{CacheError, CacheStatus, Entry, Stats};
 
 /// What is at the place of an entry's tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +35,7 @@ pub(super) fn look<'a>(root: &Root, record: &'a EntryRecord) -> Look<'a> {
     let folder = Identity::of(&place);
     let found = match folder {
         Some(folder) => tree_of(root, folder, &place, record),
-        None if fs::symlink_metadata(&place).is_ok() => Found::Unknown,
-        None => Found::Nothing,
+        None => nothing_at(&place),
     };
     Look { folder, found }
 }
@@ -44,6 +43,38 @@ pub(super) fn look<'a>(root: &Root, record: &'a EntryRecord) -> Look<'a> {
 /// Which tree is at its place. After a kill it may be the one that was about to be put there.
 pub(super) fn tree_at<'a>(root: &Root, record: &'a EntryRecord) -> Found<'a> {
     look(root, record).found
+}
+
+/// Which tree of the entry is at its place, if it may be moved away from there; `None`: nothing is there.
+///
+/// An error if somebody may want what is there.
+pub(super) fn tree_to_move(
+    root: &Root,
+    record: &EntryRecord,
+) -> Result<Option<Identity>, CacheError> {
+    let place = root.tree(&record.name);
+    let Look { folder, found } = look(root, record);
+    match (folder, found) {
+        (_, Found::Nothing) => Ok(None),
+        (Some(folder), Found::Tree(_)) => Ok(Some(folder)),
+        _ => Err(CacheError::Occupied { path: place }),
+    }
+}
+
+/// Which of an entry's trees a folder is.
+pub(super) fn tree_in<'a>(root: &Root, record: &'a EntryRecord, folder: &Path) -> Found<'a> {
+    match Identity::of(folder) {
+        Some(identity) => tree_of(root, identity, folder, record),
+        None => nothing_at(folder),
+    }
+}
+
+/// What is there, if it is no folder.
+fn nothing_at<'a>(path: &Path) -> Found<'a> {
+    match fs::symlink_metadata(path) {
+        Ok(_) => Found::Unknown,
+        Err(_) => Found::Nothing,
+    }
 }
 
 fn tree_of<'a>(

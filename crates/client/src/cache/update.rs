@@ -15,6 +15,7 @@ use super::moment::Moment;
 use super::name::EntryName;
 use super::publish::{Old, publish, settle};
 use super::record::{EntryRecord, Identity, MirrorRecord, RemoteHead, TreeRecord};
+use super::replace::recover;
 use super::seal::Seal;
 use super::source::{Place, Source, Upstream};
 use super::staging::{Staging, sweep};
@@ -33,6 +34,7 @@ pub(super) fn bring_up_to_date(
 ) -> Result<Entry, CacheError> {
     let lock = inner.root.lock("entry", &name.lock_key());
     let _lock = FileLock::take(&lock, Sharing::Exclusive, call)?;
+    recover(inner, Some(name));
     sweep(&inner.root, inner.config.grace);
     let found = inner.index.entry(name)?;
     let mut record = found
@@ -108,6 +110,7 @@ pub(super) fn note_failure(
 ) -> Result<(), CacheError> {
     let lock = inner.root.lock("entry", &record.name.lock_key());
     let _lock = FileLock::take(&lock, Sharing::Exclusive, call)?;
+    recover(inner, Some(&record.name));
     if let Some(mut newest) = inner.index.entry(&record.name)?
         && newest.kept.id == record.kept.id
     {
