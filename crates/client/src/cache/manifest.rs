@@ -178,6 +178,20 @@ impl Manifest {
         })
     }
 
+    /// Whether at least one of the files that were made is in a folder, if there were any.
+    pub(super) fn has_one_in(&self, folder: &Path) -> bool {
+        let mut files = self
+            .files
+            .iter()
+            .filter(|(_, (stat, _))| stat.kind == Kind::File)
+            .peekable();
+        files.peek().is_none()
+            || files.any(|(path, (_, copied))| {
+                fs::symlink_metadata(local_path(folder, path.as_bstr()))
+                    .is_ok_and(|found| found.ino() == copied.inode)
+            })
+    }
+
     /// Whether a folder has what was copied, as long and as old, and nothing else.
     pub(super) fn is_all_of(&self, folder: &Path) -> bool {
         let mut ahead = vec![BString::default()];

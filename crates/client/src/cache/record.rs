@@ -132,6 +132,11 @@ impl Identity {
             made_ns: made.map_or(0, |made| made.as_nanos() as u64),
         })
     }
+
+    /// Whether it can be no other folder's that got the number later.
+    pub(super) fn is_unique(&self) -> bool {
+        self.made_ns != 0
+    }
 }
 
 /// A mirror as it is kept.

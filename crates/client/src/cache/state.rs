@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::folder::came_along;
+use super::folder::{came_along, read_manifest};
 use super::git_dir::TOKEN;
 use super::inner::Inner;
 use super::moment::Moment;
@@ -56,9 +56,20 @@ pub(super) fn tree_to_move(
     let Look { folder, found } = look(root, record);
     match (folder, found) {
         (_, Found::Nothing) => Ok(None),
-        (Some(folder), Found::Tree(_)) => Ok(Some(folder)),
+        (Some(folder), Found::Tree(tree)) if has_one_of(root, folder, tree, &place) => {
+            Ok(Some(folder))
+        }
         _ => Err(CacheError::Occupied { path: place }),
     }
+}
+
+/// Whether a folder with the number of a copy of a directory has at least one file of that, where the number may be another
+/// folder's by now. What says so is too long to be read for each look.
+fn has_one_of(root: &Root, folder: Identity, tree: &TreeRecord, place: &Path) -> bool {
+    folder.is_unique()
+        || !tree.mirrors.is_empty()
+        || read_manifest(&root.own("manifests"), &tree.id)
+            .is_none_or(|manifest| manifest.has_one_in(place))
 }
 
 /// Which of an entry's trees a folder is.
@@ -84,10 +95,17 @@ fn tree_of<'a>(
     record: &'a EntryRecord,
 ) -> Found<'a> {
     let recorded = || record.kept.next.iter().chain(&record.kept.tree);
+    let token = || fs::read(place.join(".git").join(TOKEN)).unwrap_or_default();
     if let Some(tree) = recorded().find(|tree| tree.identity == identity) {
-        return Found::Tree(tree);
+        // Where folders do not say when they were made, another one may have got the number of one that was removed.
+        let is_it =
+            identity.is_unique() || tree.mirrors.is_empty() || tree.id.as_bytes() == token();
+        return match is_it {
+            true => Found::Tree(tree),
+            false => Found::Unknown,
+        };
     }
-    let token = fs::read(place.join(".git").join(TOKEN)).unwrap_or_default();
+    let token = token();
     let manifests = root.own("manifests");
     let is_copy =
         |tree: &&TreeRecord| tree.id.as_bytes() == token || came_along(&manifests, &tree.id, place);
@@ -177,5 +195,64 @@ pub(super) fn count(stats: &mut Stats, entry: &Entry) {
         CacheStatus::Stale => stats.stale_entries += 1,
         CacheStatus::Missing => stats.missing_entries += 1,
         CacheStatus::Error => stats.error_entries += 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::CallOptions;
+    use super::super::test_world::TestWorld;
+    use super::*;
+
+    /// The number of a folder where folders do not say when they were made.
+    fn bare_number(path: &Path) -> Identity {
+        use std::os::unix::fs::MetadataExt;
+        let inode = fs::symlink_metadata(path).unwrap().ino();
+        serde_json::from_value(json!({"inode": inode, "made_ns": 0})).unwrap()
+    }
+
+    #[test]
+    fn a_folder_that_only_has_the_number_of_a_tree_is_somebodys_own() {
+        let world = TestWorld::new();
+        let root = &world.inner.root;
+        let mut record = world.record();
+        let place = root.tree(&record.name);
+        let number = bare_number(&place);
+        record.kept.tree.as_mut().unwrap().identity = number;
+        let found = |record: &EntryRecord| tree_of(root, number, &place, record) != Found::Unknown;
+        assert!(found(&record));
+        // As after `rm -r` and `mkdir`.
+        fs::remove_dir_all(place.join(".git")).unwrap();
+        assert!(!found(&record));
+    }
+
+    #[test]
+    fn a_folder_that_only_has_the_number_of_a_copy_is_not_moved_away() {
+        let world = TestWorld::new();
+        let plain = world.cache.root().join("../plain");
+        fs::create_dir(&plain).unwrap();
+        for name in ["one", "other"] {
+            fs::write(plain.join(name), name).unwrap();
+        }
+        let call = CallOptions::default();
+        let source = plain.to_str().unwrap();
+        let entry = world.cache.add(source, None, &call).unwrap();
+        let place = entry.cache_path;
+        let root = &world.inner.root;
+        let records = world.inner.index.contents().unwrap().entries;
+        let mut records = records.into_iter();
+        let record = records.find(|record| record.name.as_str() == entry.name);
+        let tree = record.unwrap().kept.tree.unwrap();
+        let is_it = || has_one_of(root, bare_number(&place), &tree, &place);
+        assert!(is_it());
+        // Whoever works in it leaves something of it.
+        fs::remove_file(place.join("one")).unwrap();
+        assert!(is_it());
+        fs::remove_file(place.join("other")).unwrap();
+        fs::write(place.join("other"), "theirs").unwrap();
+        fs::write(place.join("precious"), "").unwrap();
+        assert!(!is_it());
     }
 }
