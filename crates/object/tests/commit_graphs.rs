@@ -315,6 +315,97 @@ fn commits_that_change_odd_names_or_much_have_filters_that_rule_nothing_out_wron
     }
 }
 
+/// Puts the checksum behind a file.
+fn seal(bytes: &mut Vec<u8>) {
+    let mut hasher = gix_hash::hasher(gix_hash::Kind::Sha1);
+    hasher.update(bytes);
+    bytes.extend_from_slice(hasher.try_finalize().unwrap().as_slice());
+}
+
+/// Where a part of a file begins.
+fn part_at(bytes: &[u8], name: &[u8; 4]) -> usize {
+    let mut table = bytes[8..].chunks_exact(12);
+    let entry = table.find(|entry| entry.starts_with(name)).unwrap();
+    u64::from_be_bytes(entry[4..].try_into().unwrap()) as usize
+}
+
+/// Calls all the commits of a file `id`.
+fn call_all(bytes: &mut Vec<u8>, id: &ObjectId) {
+    let fanout = part_at(bytes, b"OIDF");
+    let (ids, rows) = (part_at(bytes, b"OIDL"), part_at(bytes, b"CDAT"));
+    for at in (ids..rows).step_by(20) {
+        bytes[at..at + 20].copy_from_slice(id.as_slice());
+    }
+    let first_byte = usize::from(id.as_slice()[0]);
+    let count = ((rows - ids) / 20) as u32;
+    for byte in 0..256 {
+        let end = if byte < first_byte { 0 } else { count };
+        bytes[fanout + byte * 4..][..4].copy_from_slice(&end.to_be_bytes());
+    }
+    bytes.truncate(bytes.len() - 20);
+    seal(bytes);
+}
+
+/// Of two rows about one commit, the one could be about a child of the other.
+#[test]
+fn commits_that_come_twice_are_not_their_own_parents() {
+    let git = Git::init();
+    let tree = git.run_with(&["hash-object", "-t", "tree", "-w", "--stdin"], b"");
+    let tree = String::from_utf8(tree).unwrap();
+    let who = "A <a@example.com> 1700000000 +0000";
+    let commit = |parent: &str| {
+        let text = format!("tree {tree}{parent}author {who}\ncommitter {who}\n\n");
+        let args = ["hash-object", "-t", "commit", "-w", "--stdin"];
+        let id = git.run_with(&args, text.as_bytes());
+        ObjectId::from_hex(id.trim_ascii()).unwrap()
+    };
+    let first = commit("");
+    let second = commit(&format!("parent {first}\n"));
+    git.run(&["update-ref", "refs/heads/main", &second.to_string()]);
+    let links = |id: ObjectId| knows_nothing_else(&graphs(&git)).commit_links(id);
+    let info = git.path().join("objects/info");
+    let replace = |name: &str, bytes: &[u8]| {
+        let path = info.join(name);
+        let _ = std::fs::remove_file(&path);
+        std::fs::write(path, bytes).unwrap();
+    };
+
+    git.run(&["commit-graph", "write", "--reachable"]);
+    assert_eq!(links(second).unwrap().1, [first]);
+    let mut bytes = std::fs::read(info.join("commit-graph")).unwrap();
+    let rows = part_at(&bytes, b"CDAT");
+    if first > second {
+        // The row of the child is to be the one that a search meets.
+        let (one, two) = bytes[rows..rows + 72].split_at_mut(36);
+        one.swap_with_slice(two);
+        bytes[rows + 36 + 20..][..4].fill(0);
+    }
+    call_all(&mut bytes, &second);
+    replace("commit-graph", &bytes);
+    assert!(links(second).is_err());
+
+    std::fs::remove_file(info.join("commit-graph")).unwrap();
+    for id in [first, second] {
+        let args = [
+            "commit-graph",
+            "write",
+            "--stdin-commits",
+            "--split=no-merge",
+        ];
+        git.run_with(&args, format!("{id}\n").as_bytes());
+    }
+    assert_eq!(links(second).unwrap().1, [first]);
+    let chain = "commit-graphs/commit-graph-chain";
+    let names = std::fs::read_to_string(info.join(chain)).unwrap();
+    let (lower, upper) = names.trim_end().split_once('\n').unwrap();
+    let mut bytes = std::fs::read(info.join(format!("commit-graphs/graph-{upper}.graph"))).unwrap();
+    call_all(&mut bytes, &first);
+    let name = ObjectId::from_bytes_or_panic(&bytes[bytes.len() - 20..]);
+    replace(&format!("commit-graphs/graph-{name}.graph"), &bytes);
+    replace(chain, format!("{lower}\n{name}\n").as_bytes());
+    assert!(links(first).unwrap().1.is_empty());
+}
+
 /// Whoever can write the file can say of a commit that it comes before itself; whoever walks its parents must not go round
 /// in circles for that.
 #[test]
@@ -323,21 +414,14 @@ fn no_commit_is_said_to_come_before_itself() {
     git.run(&WRITE);
     let file = git.path().join("objects/info/commit-graph");
     let good = std::fs::read(&file).unwrap();
-    let table = good[8..].chunks_exact(12);
-    let rows_at = table
-        .take_while(|entry| entry[..4] != [0; 4])
-        .find(|entry| entry.starts_with(b"CDAT"))
-        .map(|entry| u64::from_be_bytes(entry[4..].try_into().unwrap()) as usize)
-        .unwrap();
+    let rows_at = part_at(&good, b"CDAT");
     let mut bytes = good[..good.len() - 20].to_vec();
     let ids = commits(&git);
     for position in 0..ids.len() {
         let parent = rows_at + position * 36 + 20;
         bytes[parent..parent + 4].copy_from_slice(&(position as u32).to_be_bytes());
     }
-    let mut hasher = gix_hash::hasher(gix_hash::Kind::Sha1);
-    hasher.update(&bytes);
-    bytes.extend_from_slice(hasher.try_finalize().unwrap().as_slice());
+    seal(&mut bytes);
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("info")).unwrap();
     let links = |bytes: &[u8]| -> Vec<bool> {
@@ -374,9 +458,7 @@ proptest! {
         if is_cut {
             bytes.truncate(cut.index(bytes.len()));
         }
-        let mut hasher = gix_hash::hasher(gix_hash::Kind::Sha1);
-        hasher.update(&bytes);
-        bytes.extend_from_slice(hasher.try_finalize().unwrap().as_slice());
+        seal(&mut bytes);
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("info")).unwrap();
         std::fs::write(folder.path().join("info/commit-graph"), bytes).unwrap();

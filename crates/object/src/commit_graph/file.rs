@@ -53,6 +53,9 @@ pub enum CommitGraphError {
     /// Its first table counts downwards.
     #[error("its fan-out table is not in order")]
     Fanout,
+    /// A commit comes twice, or before one with a lower id.
+    #[error("its commits are not in order")]
+    Order,
     /// It stands on other files than those below it.
     #[error("it stands on other files")]
     Detached,
@@ -136,6 +139,10 @@ impl GraphFile {
             return Err(CommitGraphError::Parts);
         }
         let ids = sized(b"OIDL", count as usize * HASH_LEN)?;
+        let rows = bytes[ids..][..count as usize * HASH_LEN].chunks_exact(HASH_LEN);
+        if !rows.is_sorted_by(|one, next| one < next) {
+            return Err(CommitGraphError::Order);
+        }
         let commits = sized(b"CDAT", count as usize * COMMIT_LEN)?;
         let edges = chunks.find(b"EDGE").unwrap_or(0..0);
         let filters = filters(&bytes, &chunks, count);

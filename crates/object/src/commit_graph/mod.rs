@@ -87,7 +87,8 @@ impl CommitGraph {
     }
 
     fn find(&self, id: &oid) -> Option<(&GraphFile, u32)> {
-        let mut files = self.files.iter().rev();
+        // The lowest file that knows a commit: parents are in the same file or below, so whoever goes to one never comes up again.
+        let mut files = self.files.iter();
         files.find_map(|file| Some((file, file.lookup(id)?)))
     }
 
