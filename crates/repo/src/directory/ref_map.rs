@@ -7,7 +7,8 @@ use bstr::BString;
 use packhouse_object::{Database, LooseError, ObjectId, PackError, ReadError, RefName};
 
 use super::loose_refs::RawRef;
-use super::packed_refs::{PackedRefs, Peeled};
+use super::packed_refs::PackedRefs;
+use super::packed_text::Peeled;
 use super::ref_store::RefState;
 use crate::error::RepoError;
 use crate::refs::{Ref, Refs};

@@ -12,7 +12,7 @@ use packhouse_object::{IdSet, ObjectId};
 use super::backend::Directory;
 use super::error::DirectoryError;
 use super::loose_refs::RawRef;
-use super::packed_refs::Peeled;
+use super::packed_text::Peeled;
 
 /// Digits of an id.
 const HEX_LEN: usize = 40;

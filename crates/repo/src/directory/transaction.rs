@@ -21,7 +21,8 @@ use super::durable::{
 use super::error::DirectoryError;
 use super::lock::{NotLocked, lock_path};
 use super::loose_refs::RawRef;
-use super::packed_refs::{PackedRef, PackedRefs, Peeled, packed_refs_path, write_entries};
+use super::packed_refs::{PackedRefs, packed_refs_path};
+use super::packed_text::{PackedRef, Peeled, write_entries};
 use super::patience::Patience;
 use super::ref_locks::{LockedRefs, conflict, first_matching, names_above};
 use super::ref_log::Move;

@@ -180,7 +180,7 @@ impl MultiPackIndex {
 
     /// The bit of each position: objects are counted pack by pack, in the order of their entries. `None`: the file does not say
     /// in which order, or says it of some twice.
-    pub(crate) fn bits(&self) -> Option<Vec<u32>> {
+    pub fn bits(&self) -> Option<Vec<u32>> {
         self.order?;
         let mut bits = vec![u32::MAX; self.count as usize];
         for bit in 0..self.count {
