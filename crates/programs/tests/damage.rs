@@ -221,6 +221,80 @@ fn the_deletion_of_a_damaged_ref_is_answered_as_by_git() {
     }
 }
 
+/// By no id, or by one that names nothing here.
+#[test]
+fn a_ref_is_deleted_of_which_the_client_does_not_say_where_it_is() {
+    let nowhere = ["0".repeat(40), "1".repeat(40)];
+    for (reference, is_packed) in [
+        ("refs/heads/keep", false),
+        ("refs/heads/keep", true),
+        ("refs/heads/kind", false),
+        ("refs/heads/none", false),
+    ] {
+        for old in &nowhere {
+            let (world, _, _) = with_refs(|dir, _| {
+                let git = Git::at(dir);
+                git.run(&["symbolic-ref", "refs/heads/kind", "refs/heads/main"]);
+                git.run(&["config", "receive.denyDeleteCurrent", "ignore"]);
+            });
+            for hook in ["pre-receive", "reference-transaction", "post-receive"] {
+                world.hook(hook, &format!("cat > $NOTES/{hook}$1"));
+            }
+            world.hook("update", "echo $* > $NOTES/update");
+            for name in BOTH {
+                if is_packed {
+                    world.inside(name).run(&["pack-refs", "--all"]);
+                }
+            }
+            let [ours, gits] = BOTH.map(|name| deleted(&world, name, reference, old));
+            assert!(ours.contains(&format!("ok {reference}")), "{ours}");
+            assert_eq!(ours, gits, "{reference}, from {old}");
+            let [our_refs, git_refs] = BOTH.map(|name| world.inside(name).refs());
+            assert_eq!(our_refs, git_refs);
+            // Of a ref that is not there no hook is asked here, and git tells hooks of the way that symbolic refs lead.
+            if reference != "refs/heads/keep" {
+                continue;
+            }
+            for note in [
+                "pre-receive",
+                "update",
+                "reference-transactionprepared",
+                "reference-transactioncommitted",
+                "post-receive",
+            ] {
+                let [ours, gits] = BOTH.map(|name| world.notes(name, note));
+                assert!(!ours.is_empty(), "{note}");
+                assert_eq!(ours, gits, "{reference}, from {old}: {note}");
+            }
+        }
+    }
+}
+
+/// Git lets these pass by no id.
+#[test]
+fn who_does_not_say_where_a_ref_is_deletes_none_that_may_not_be_deleted() {
+    let (world, _, _) = with_refs(|dir, _| {
+        Git::at(dir).run(&["config", "receive.denyDeletes", "true"]);
+    });
+    for old in ["0".repeat(40), "1".repeat(40)] {
+        let told = deleted(&world, "ours", "refs/heads/keep", &old);
+        assert!(
+            told.contains("ng refs/heads/keep deletion prohibited"),
+            "{told}"
+        );
+    }
+    world
+        .inside("ours")
+        .run(&["config", "receive.denyDeletes", "false"]);
+    for old in ["0".repeat(40), "1".repeat(40)] {
+        let told = deleted(&world, "ours", "refs/heads/main", &old);
+        assert!(
+            told.contains("deletion of the current branch prohibited"),
+            "{told}"
+        );
+    }
+}
+
 #[test]
 fn mirrors_keep_what_is_damaged_at_their_source() {
     for (what, damage) in &DAMAGES[..3] {

@@ -366,7 +366,7 @@ fn judge_one(command: &RefCommand, repeated: bool, sink: &dyn Sink) -> Verdict {
                     format!("cannot lock ref '{name}': unable to resolve reference '{name}'");
                 return reject(FAILED, Some(detail));
             }
-            (Some(_), None) => {
+            (Some(_), None) if !sink.deletes_unseen() => {
                 return reject(
                     FAILED,
                     Some(format!(
@@ -374,7 +374,7 @@ fn judge_one(command: &RefCommand, repeated: bool, sink: &dyn Sink) -> Verdict {
                     )),
                 );
             }
-            (Some(_), Some(_)) => {}
+            (Some(_), _) => {}
         }
     }
     Verdict::Try(Command {

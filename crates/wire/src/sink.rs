@@ -159,6 +159,12 @@ pub trait Sink {
     /// Whether an object of this id is in the repository already.
     fn contains(&self, id: ObjectId) -> bool;
 
+    /// Whether a ref may be deleted of which the client does not say where it is: by no id, or one that names nothing here. As
+    /// [`Sink::publish`] gets such a command, it finds that out.
+    fn deletes_unseen(&self) -> bool {
+        false
+    }
+
     /// Reads and checks the pack that stands at the start of `input`, and keeps it for `publish`. Nothing
     /// becomes visible. `shallow` are commits whose parents the client does not have.
     fn unpack(

@@ -124,6 +124,10 @@ impl Sink for DirectorySink {
         self.database.contains(&id).unwrap_or(false)
     }
 
+    fn deletes_unseen(&self) -> bool {
+        true
+    }
+
     fn unpack(
         &mut self,
         input: &mut dyn Read,

@@ -41,7 +41,7 @@ impl DirectorySink {
             let may_move = (|| {
                 followers.check().map_err(Objection::Stuck)?;
                 asked = true;
-                let agreed = self.ask_about(&edits, "prepared", messages);
+                let agreed = self.ask_about(planned, "prepared", messages);
                 match agreed.map_err(Objection::Broken)? {
                     true => followers.bring(messages).map_err(Objection::Stuck),
                     false => Err(Objection::Declined),
@@ -56,7 +56,7 @@ impl DirectorySink {
             .move_refs(&edits, &self.place.who, agreed);
         if let Ok(RefsMoved::Moved) = moved {
             // The refs have moved: what the hook thinks of that changes nothing.
-            let _ = self.ask_about(&edits, "committed", messages);
+            let _ = self.ask_about(planned, "committed", messages);
             return Ok(Ended::Moved);
         }
         // A move that failed may have been made all the same.
@@ -86,7 +86,7 @@ impl DirectorySink {
             say_error(messages, text);
         }
         if asked {
-            let _ = self.ask_about(&edits, "aborted", messages);
+            let _ = self.ask_about(planned, "aborted", messages);
         }
         Ok(ended.map_or(Ended::Refused, Ended::Stuck))
     }
@@ -110,7 +110,7 @@ impl DirectorySink {
 
     fn ask_about(
         &self,
-        edits: &[RefEdit],
+        planned: &[Planned],
         state: &str,
         messages: &dyn Messages,
     ) -> Result<bool, ProgramError> {
@@ -118,9 +118,11 @@ impl DirectorySink {
         if !self.place.hooks.has(name) {
             return Ok(true);
         }
-        let lines = edits
-            .iter()
-            .map(|edit| (edit.name.as_bytes(), edit.old, edit.new));
+        let lines = planned.iter().map(|planned| {
+            let edit = &planned.edit;
+            let old = edit.old.filter(|_| !planned.is_unseen);
+            (edit.name.as_bytes(), old, edit.new)
+        });
         let call = HookCall {
             name,
             arguments: vec![state.into()],

@@ -69,6 +69,8 @@ pub(super) fn id_text(id: Option<ObjectId>) -> String {
 #[derive(Clone, Debug)]
 pub(super) struct Planned {
     pub(super) edit: RefEdit,
+    /// Whether the client did not say where the ref is that it deletes.
+    pub(super) is_unseen: bool,
     /// The working copy whose files go with the ref.
     pub(super) followed_by: Option<WorkingCopy>,
 }
@@ -115,7 +117,9 @@ pub(super) fn check(
         return Err("bad pack".into());
     }
     let is_branch = name.as_bytes().starts_with(b"refs/heads/");
-    if command.old.is_some() && command.new.is_none() {
+    // Git asks these settings only where the client says where the ref is, so that whoever does not say it may delete it.
+    let is_there = || matches!(place.repository.target(stored), Ok(Some(_)));
+    if command.new.is_none() && (command.old.is_some() || is_there()) {
         if settings.deny_deletes && is_branch {
             say_error(messages, &format!("denying ref deletion for {name}"));
             return Err("deletion prohibited".into());
@@ -153,16 +157,6 @@ pub(super) fn check(
             return Err("non-fast-forward".into());
         }
     }
-    if command.new.is_none() && place.repository.target(stored).is_err() {
-        let is_known = match command.old {
-            Some(old) => database.contains(&old)?,
-            None => false,
-        };
-        if !is_known {
-            // What git says before it finds that the ref is there after all.
-            say(messages, "warning: deleting a non-existent ref\n");
-        }
-    }
     let call = HookCall {
         name: "update",
         arguments: vec![
@@ -175,6 +169,24 @@ pub(super) fn check(
     if !place.hooks.run(call, messages).map_err(hook_failed)? {
         say_error(messages, &format!("hook declined to update {name}"));
         return Err("hook declined".into());
+    }
+    let mut old = command.old;
+    let is_unseen = command.new.is_none()
+        && match command.old {
+            Some(old) => !database.contains(&old)?,
+            None => true,
+        };
+    if is_unseen {
+        let found = place.repository.target(stored);
+        let warning = match found {
+            Ok(Some(_)) => "warning: allowing deletion of corrupt ref\n",
+            // What git says of a damaged one too, before it finds that it is there after all.
+            _ => "warning: deleting a non-existent ref\n",
+        };
+        say(messages, warning);
+        if let Ok(found) = found {
+            old = found;
+        }
     }
     if let Some(new) = command.new
         && stored.branch_short().is_some()
@@ -191,10 +203,11 @@ pub(super) fn check(
     Ok(Planned {
         edit: RefEdit {
             name: stored.clone(),
-            old: command.old,
+            old,
             new: command.new,
             message: "push".to_owned(),
         },
+        is_unseen,
         followed_by,
     })
 }
