@@ -13,15 +13,19 @@ use super::error::DirectoryError;
 /// How far alternates of alternates are followed; Git's own limit.
 const DEPTH_MAX: usize = 5;
 
-/// The object folder itself and all it borrows from, each once, nearest first.
-pub(super) fn object_folders(objects: &Path) -> Result<Vec<PathBuf>, DirectoryError> {
+/// The object folder itself and all it borrows from, each once, nearest first; `lenders` come before those that it names.
+pub(super) fn object_folders(
+    objects: &Path,
+    lenders: &[PathBuf],
+) -> Result<Vec<PathBuf>, DirectoryError> {
     let mut folders = vec![objects.to_owned()];
     let mut real = vec![fs::canonicalize(objects).map_err(DirectoryError::io("open", objects))?];
     let mut level = 0..1;
     for depth in 0.. {
         let end = folders.len();
         for at in level.clone() {
-            for alternate in listed_in(&folders[at])? {
+            let told = if at == 0 { lenders } else { &[] };
+            for alternate in told.iter().cloned().chain(listed_in(&folders[at])?) {
                 // Git warns of a folder that is gone and goes on; what is missed then says so itself.
                 let Ok(path) = fs::canonicalize(&alternate) else {
                     continue;
@@ -133,7 +137,7 @@ mod tests {
             fs::create_dir_all(objects(name).join("info")).unwrap();
             fs::write(alternates_path(&objects(name)), alternates).unwrap();
         }
-        let found: Vec<_> = object_folders(&objects("a"))
+        let found: Vec<_> = object_folders(&objects("a"), &[])
             .unwrap()
             .iter()
             .map(|path| fs::canonicalize(path).unwrap())
@@ -153,9 +157,12 @@ mod tests {
             fs::write(alternates_path(&objects), format!("../{}\n", depth + 1)).unwrap();
         }
         assert!(matches!(
-            object_folders(&folder.path().join("0")),
+            object_folders(&folder.path().join("0"), &[]),
             Err(DirectoryError::Damaged { .. })
         ));
-        assert_eq!(object_folders(&folder.path().join("4")).unwrap().len(), 5);
+        assert_eq!(
+            object_folders(&folder.path().join("4"), &[]).unwrap().len(),
+            5
+        );
     }
 }

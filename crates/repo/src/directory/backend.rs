@@ -127,12 +127,7 @@ impl Directory {
         damage: Damage,
     ) -> Directory {
         let refs = RefStore::new(&layout, &options);
-        let objects = ObjectFolders::new(
-            layout.objects(),
-            options.cache.clone(),
-            layout.summaries,
-            damage,
-        );
+        let objects = ObjectFolders::new(&layout, options.cache.clone(), damage);
         Directory {
             inner: Arc::new(Inner {
                 layout,

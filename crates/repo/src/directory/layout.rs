@@ -3,13 +3,15 @@
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bstr::ByteSlice;
 use packhouse_object::RefName;
 
+use super::alternates::object_folders;
 use super::config::Config;
 use super::durable::{sync_folder, write_new};
-use super::error::OpenError;
+use super::error::{DirectoryError, OpenError};
 use super::permissions::Sharing;
 
 /// The most bytes that are read of a config file.
@@ -39,6 +41,28 @@ pub(super) struct Layout {
     pub(super) summaries: Summaries,
     /// Whether new packs get reverse indexes: the setting `pack.writeReverseIndex`.
     pub(super) reverse_indexes: bool,
+    /// Where its objects are, if the environment says so.
+    pub(super) places: ObjectPlaces,
+    /// How long locks are waited for, where settings say so.
+    pub(super) lock_timeouts: LockTimeouts,
+}
+
+/// Where a repository's objects are by the environment of a call: `GIT_OBJECT_DIRECTORY` and `GIT_ALTERNATE_OBJECT_DIRECTORIES`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ObjectPlaces {
+    /// The folder of its own, in the place of `objects`.
+    pub own: Option<PathBuf>,
+    /// Folders that it borrows from, before those that its own one names.
+    pub lenders: Vec<PathBuf>,
+}
+
+/// How long the locks of others are waited for where settings say so: `core.filesRefLockTimeout` and `core.packedRefsTimeout`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LockTimeouts {
+    /// That of a ref.
+    pub refs: Option<Duration>,
+    /// That of `packed-refs`.
+    pub packed_refs: Option<Duration>,
 }
 
 /// Which of Git's summaries of objects a repository wants to be read; its settings hold for those it borrows from too.
@@ -179,6 +203,8 @@ impl Layout {
             },
             summaries: Summaries::of(&config),
             reverse_indexes: config.flag("pack", "writereverseindex") == Some(true),
+            places: ObjectPlaces::default(),
+            lock_timeouts: LockTimeouts::default(),
         })
     }
 
@@ -196,8 +222,30 @@ impl Layout {
         }
     }
 
+    /// The same folder, whose locks are waited for so long.
+    pub(super) fn with_lock_timeouts(&self, lock_timeouts: LockTimeouts) -> Layout {
+        Layout {
+            lock_timeouts,
+            ..self.clone()
+        }
+    }
+
+    /// The same folder, with its objects elsewhere.
+    pub(super) fn with_objects(&self, places: ObjectPlaces) -> Layout {
+        Layout {
+            places,
+            ..self.clone()
+        }
+    }
+
     pub(super) fn objects(&self) -> PathBuf {
-        self.git_dir.join("objects")
+        let own = self.places.own.clone();
+        own.unwrap_or_else(|| self.git_dir.join("objects"))
+    }
+
+    /// The folder of its objects and all it borrows from, each once, nearest first.
+    pub(super) fn object_folders(&self) -> Result<Vec<PathBuf>, DirectoryError> {
+        object_folders(&self.objects(), &self.places.lenders)
     }
 
     /// Whether this process may not write there.

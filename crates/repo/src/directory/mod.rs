@@ -62,7 +62,7 @@ use packhouse_object::{ObjectCache, RefName};
 pub use error::{DirectoryError, OpenError};
 pub use gate::Turn;
 pub use incoming::{IncomingError, IncomingObjects};
-pub use layout::{LogRefs, ServedSettings};
+pub use layout::{LockTimeouts, LogRefs, ObjectPlaces, ServedSettings};
 pub use ref_map::SkippedRef;
 pub use served::{RefsMoved, Served, ServedHead, StandsFor};
 

@@ -22,7 +22,6 @@ use packhouse_object::{
 };
 use tempfile::TempPath;
 
-use super::alternates::object_folders;
 use super::backend::Directory;
 use super::durable::{remove_file, sync_folder};
 use super::error::DirectoryError;
@@ -124,7 +123,7 @@ impl Directory {
     fn gets_bitmaps(&self) -> Result<bool, RepoError> {
         let wanted = config_flag(self.git_dir(), "repack", "writeBitmaps");
         let wanted = wanted.unwrap_or(!self.is_of_working_copy());
-        let borrows = || Ok::<_, RepoError>(object_folders(&self.objects_dir().path)?.len() > 1);
+        let borrows = || Ok::<_, RepoError>(self.inner.layout.object_folders()?.len() > 1);
         Ok(wanted && self.shallow_commits()?.is_empty() && !borrows()?)
     }
 

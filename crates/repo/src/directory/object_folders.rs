@@ -23,7 +23,7 @@ use packhouse_object::{
 };
 
 use super::alternates::object_folders;
-use super::layout::Summaries;
+use super::layout::{Layout, Summaries};
 use crate::error::RepoError;
 
 /// How often packs are listed again because one vanished before it was opened.
@@ -36,6 +36,8 @@ const TIME_GRAIN: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(super) struct ObjectFolders {
     objects: PathBuf,
+    /// Folders that it borrows from without naming them.
+    lenders: Vec<PathBuf>,
     cache: Arc<ObjectCache>,
     summaries: Summaries,
     damage: Damage,
@@ -92,17 +94,17 @@ enum Listing {
 
 impl ObjectFolders {
     pub(super) fn new(
-        objects: PathBuf,
+        layout: &Layout,
         cache: Arc<ObjectCache>,
-        summaries: Summaries,
         damage: Damage,
     ) -> Arc<ObjectFolders> {
         static NEXT_SCOPE: AtomicU64 = AtomicU64::new(1 << 62);
         let scope = NEXT_SCOPE.fetch_add(1, Ordering::Relaxed);
         Arc::new(ObjectFolders {
-            objects,
+            objects: layout.objects(),
+            lenders: layout.places.lenders.clone(),
             cache,
-            summaries,
+            summaries: layout.summaries,
             damage,
             scope,
             listed: ProcessLocal::new(),
@@ -128,7 +130,7 @@ impl ObjectFolders {
 
     fn list(&self, listing: Listing) -> Result<(Database, u64), RepoError> {
         let mut listed = self.listed.lock();
-        let places = object_folders(&self.objects)?;
+        let places = object_folders(&self.objects, &self.lenders)?;
         let same_places = places
             .iter()
             .eq(listed.folders.iter().map(|folder| &folder.objects));

@@ -40,6 +40,8 @@ pub(super) struct RefStore {
     pub(super) sharing: Sharing,
     pub(super) logs: RefLogs,
     pub(super) lock_timeout: Duration,
+    /// That of `packed-refs`.
+    pub(super) packed_lock_timeout: Duration,
     /// Whether moves of single refs, and reflogs, are to be durable when they are made.
     pub(super) durable: bool,
     packed: ProcessLocal<Mutex<Arc<PackedRefs>>>,
@@ -68,6 +70,7 @@ pub(super) enum Head {
 
 impl RefStore {
     pub(super) fn new(layout: &Layout, options: &DirectoryOptions) -> RefStore {
+        let timeouts = layout.lock_timeouts;
         RefStore {
             git_dir: layout.git_dir.clone(),
             sharing: layout.sharing(),
@@ -77,7 +80,8 @@ impl RefStore {
                 options.log_branches,
                 layout.sharing(),
             ),
-            lock_timeout: options.lock_timeout,
+            lock_timeout: timeouts.refs.unwrap_or(options.lock_timeout),
+            packed_lock_timeout: timeouts.packed_refs.unwrap_or(options.lock_timeout),
             durable: options.durable,
             packed: ProcessLocal::new(),
             moving: ProcessLocal::new(),

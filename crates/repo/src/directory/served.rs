@@ -11,11 +11,10 @@ use std::sync::Arc;
 use bstr::BStr;
 use packhouse_object::{Database, IdSet, ObjectId, RefName};
 
-use super::alternates::object_folders;
 use super::backend::{Directory, Inner, now_ms};
 use super::error::{DirectoryError, OpenError};
 use super::incoming::IncomingObjects;
-use super::layout::{Accept, Layout, ServedSettings, config_value};
+use super::layout::{Accept, Layout, LockTimeouts, ObjectPlaces, ServedSettings, config_value};
 use super::loose_refs::RawRef;
 use super::object_folders::Damage;
 use super::ref_locks::Symbolic;
@@ -108,6 +107,22 @@ impl Served {
         Served::of_layout(layout.with_settings(settings), options.log_branches)
     }
 
+    /// The same repository, whose locks are waited for so long. What is open is opened anew.
+    pub fn with_lock_timeouts(&self, timeouts: LockTimeouts) -> Served {
+        let Inner {
+            layout, options, ..
+        } = &*self.directory.inner;
+        Served::of_layout(layout.with_lock_timeouts(timeouts), options.log_branches)
+    }
+
+    /// The same repository with its objects where `places` say. What is open is opened anew.
+    pub fn with_objects(&self, places: ObjectPlaces) -> Served {
+        let Inner {
+            layout, options, ..
+        } = &*self.directory.inner;
+        Served::of_layout(layout.with_objects(places), options.log_branches)
+    }
+
     /// The repository's folder, without symbolic links.
     pub fn git_dir(&self) -> &Path {
         self.directory.git_dir()
@@ -189,7 +204,7 @@ impl Served {
 
     /// The object folders that this repository borrows from.
     pub fn alternates(&self) -> Result<Vec<PathBuf>, RepoError> {
-        let mut folders = object_folders(&self.directory.objects_dir().path)?;
+        let mut folders = self.directory.inner.layout.object_folders()?;
         folders.remove(0);
         Ok(folders)
     }

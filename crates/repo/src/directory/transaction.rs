@@ -266,7 +266,7 @@ impl LockedRefs<'_> {
         }
 
         let path = packed_refs_path(&store.git_dir);
-        let mut patience = Patience::new(store.lock_timeout);
+        let mut patience = Patience::new(store.packed_lock_timeout);
         let lock = match store.take_lock(&path, &mut patience) {
             Ok(lock) => lock,
             Err(NotLocked::Error(error)) => return Err(error.into()),
