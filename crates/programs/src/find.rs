@@ -7,11 +7,12 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use bstr::ByteSlice;
-use packhouse_repo::directory::Served;
+use packhouse_repo::directory::{ObjectPlaces, Served};
 
 use crate::config::{Config, expanded, home, interpolated, variable_flag};
 use crate::environment::Environment;
 use crate::error::ProgramError;
+use crate::object_places::object_places;
 
 /// What may follow the name that was given, in the order in which Git looks.
 const SUFFIXES: [&str; 4] = ["/.git", "", ".git/.git", ".git"];
@@ -37,7 +38,8 @@ pub(crate) fn find(
     };
     check_owner(&place, environment)?;
     let target = git_file(&place).unwrap_or(place);
-    if !is_git_dir(&target) {
+    let places = object_places(&target, environment);
+    if !is_git_dir(&target) || places.own.as_ref().is_some_and(|own| !own.exists()) {
         return Err(missing());
     }
     if let Some(shared) = shared_folder(&target) {
@@ -46,7 +48,11 @@ pub(crate) fn find(
             shared: fs::canonicalize(&shared).unwrap_or(shared),
         });
     }
-    Ok(Served::open(&target)?)
+    let repository = Served::open(&target)?;
+    Ok(match places == ObjectPlaces::default() {
+        true => repository,
+        false => repository.with_objects(places),
+    })
 }
 
 fn with_suffix(dir: &Path, suffix: &str) -> PathBuf {

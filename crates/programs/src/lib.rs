@@ -16,6 +16,7 @@ mod find;
 mod http;
 mod identity;
 mod namespace;
+mod object_places;
 mod push;
 mod restricted;
 mod serve;

@@ -49,7 +49,12 @@ impl Site for Cgi {
 }
 
 /// The answer to a request, and what was logged.
-fn run(is_ours: bool, root: &Path, given: &[(&str, &str)], body: &[u8]) -> (Vec<u8>, String) {
+pub(crate) fn run(
+    is_ours: bool,
+    root: &Path,
+    given: &[(&str, &str)],
+    body: &[u8],
+) -> (Vec<u8>, String) {
     let shown = root.display().to_string();
     let mut given = given.to_vec();
     if !given

@@ -12,6 +12,7 @@ mod fetches;
 mod hooks;
 mod http;
 mod lookups;
+mod object_places;
 mod proc_receive;
 mod pushes;
 mod reflogs;

@@ -66,7 +66,10 @@ pub(super) fn file(prepared: &Prepared, file: &RepositoryFile) -> Result<Answer,
         FileKind::Text => answer.forbid_caching(),
         _ => answer.allow_caching(),
     }
-    let path = prepared.repository.git_dir().join(&file.path);
+    let path = match file.path.strip_prefix("objects") {
+        Ok(object) => prepared.repository.objects().join(object),
+        Err(_) => prepared.repository.git_dir().join(&file.path),
+    };
     let missing = |reason: &str| {
         Refusal::not_found(format!("Cannot open '{}': {reason}", file.path.display()))
     };

@@ -19,6 +19,7 @@ use super::transaction::Ended;
 use super::update::{FAILED, Planned, Refusal, check, hook_failed, say_error};
 use super::working_copy::Stuck;
 use crate::error::{ProgramError, with_causes};
+use crate::object_places::{self, with_lender};
 
 /// The reason of every ref when the transaction of all is refused.
 const TRANSACTION: &str = "atomic transaction failed";
@@ -95,10 +96,11 @@ impl DirectorySink {
         let mut variables = self.variables.clone();
         if let Some(incoming) = &self.incoming {
             let path = incoming.path().as_os_str().to_owned();
-            let objects = self.place.repository.objects().into_os_string();
-            variables.push(("GIT_OBJECT_DIRECTORY".to_owned(), path.clone()));
-            variables.push(("GIT_ALTERNATE_OBJECT_DIRECTORIES".to_owned(), objects));
-            variables.push(("GIT_QUARANTINE_PATH".to_owned(), path));
+            let environment = self.place.hooks.environment();
+            let lenders = with_lender(environment, &self.place.repository.objects());
+            variables.push((object_places::OWN.to_owned(), path.clone()));
+            variables.push((object_places::LENDERS.to_owned(), lenders));
+            variables.push((object_places::QUARANTINE.to_owned(), path));
         }
         variables
     }

@@ -44,6 +44,11 @@ impl Hooks {
         }
     }
 
+    /// What they are run with.
+    pub(super) fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
     /// Whether there is such a hook, and it may be run.
     pub(super) fn has(&self, name: &str) -> bool {
         self.find(name).is_some()

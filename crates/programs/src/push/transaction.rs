@@ -14,6 +14,7 @@ use super::sink::DirectorySink;
 use super::update::{Planned, hook_failed, say_error};
 use super::working_copy::{Followers, Stuck};
 use crate::error::ProgramError;
+use crate::object_places::QUARANTINE;
 
 /// How a transaction ended.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +34,14 @@ impl DirectorySink {
         planned: &[Planned],
         messages: &dyn Messages,
     ) -> Result<Ended, ProgramError> {
+        if self.place.hooks.environment().present(QUARANTINE).is_some() {
+            // What is in there may yet be thrown away.
+            say_error(
+                messages,
+                "ref updates forbidden inside quarantine environment",
+            );
+            return Ok(Ended::Refused);
+        }
         let edits: Vec<RefEdit> = planned.iter().map(|planned| planned.edit.clone()).collect();
         let mut followers = Followers::of(planned, &self.place.hooks);
         let mut asked = false;
