@@ -17,7 +17,7 @@ use crate::error::ProgramError;
 use crate::fetch_settings::fetch_options;
 use crate::find::find;
 use crate::push::{Nonce, PushPlace};
-use crate::served_settings::configured;
+use crate::served_settings::{configured, waiting};
 use crate::source::ServedSource;
 use crate::timeout::Patient;
 use crate::{identity, namespace};
@@ -109,7 +109,7 @@ pub(crate) fn push_to(
     out: &mut (dyn Write + Send),
 ) -> Result<(), ProgramError> {
     let config = Config::load(environment, &repository)?;
-    let repository = configured(&repository, &config)?;
+    let repository = waiting(&configured(&repository, &config)?, &config)?;
     warn_of_damage(&repository)?;
     let who = identity::committer(environment, &config);
     let nonce = Nonce::new(&config, &call.dir, call.mode == Mode::Connection)?;

@@ -1,7 +1,9 @@
 //! What the configuration says of how a repository's files are read and written.
 
+use std::time::Duration;
+
 use bstr::ByteSlice;
-use packhouse_repo::directory::{LogRefs, Served, ServedSettings};
+use packhouse_repo::directory::{LockTimeouts, LogRefs, Served, ServedSettings};
 
 use crate::config::Config;
 use crate::error::ProgramError;
@@ -28,6 +30,24 @@ pub(crate) fn configured(repository: &Served, config: &Config) -> Result<Served,
         reverse_indexes: config.flag("pack.writereverseindex")? == Some(true),
         log_refs: LogRefs::of(log_refs.as_deref(), logs, !repository.is_bare()),
     }))
+}
+
+/// The same for moves of refs: how long locks are waited for.
+pub(crate) fn waiting(repository: &Served, config: &Config) -> Result<Served, ProgramError> {
+    let timeouts = LockTimeouts {
+        refs: milliseconds(config, "core.filesreflocktimeout")?,
+        packed_refs: milliseconds(config, "core.packedrefstimeout")?,
+    };
+    Ok(match timeouts == LockTimeouts::default() {
+        true => repository.clone(),
+        false => repository.with_lock_timeouts(timeouts),
+    })
+}
+
+/// A time that is waited, which is for ever where it is below 0.
+fn milliseconds(config: &Config, name: &str) -> Result<Option<Duration>, ProgramError> {
+    let number = config.number(name)?;
+    Ok(number.map(|ms| u64::try_from(ms).map_or(Duration::MAX, Duration::from_millis)))
 }
 
 #[cfg(test)]
