@@ -164,8 +164,15 @@ def test_a_backup_is_a_mirror(store, tmp_path):
     assert [change["ref"] for change in changed["delete"]] == ["refs/heads/dev"] and changed["total"] == 2
     actions = [json.loads(line)["action"] for line in store("backup", "-n", "--output-format", "jsonl", "copy.git").splitlines()]
     assert sorted(actions) == ["delete", "update"]
-    store("backup", f"file://{tmp_path}/copy.git")
+    # What was done is told in the same form to those who ask for one.
+    done = store("backup", "--output-format", "jsonl", f"file://{tmp_path}/copy.git")
+    assert sorted(json.loads(line)["action"] for line in done.splitlines()) == ["delete", "update"]
     assert refs(tmp_path / "copy.git") == refs(store.repo)
+    assert store("backup", "--output-format", "jsonl", "copy.git") == ""
+    assert store.json("backup", "--output-format", "json", "copy.git")["in_sync"] is True
+    restored = store("-r", "other.git", "restore", "--output-format", "jsonl", "copy.git").splitlines()
+    brought = [json.loads(line) for line in restored]
+    assert "".join(f"{change['new_target']} {change['ref']}\n" for change in brought) == refs(tmp_path / "copy.git")
 
 
 def test_a_restore_brings_everything_back(store, tmp_path):

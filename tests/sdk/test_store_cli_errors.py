@@ -121,6 +121,26 @@ def denied(store, *args):
     return done.stderr
 
 
+def test_a_backup_that_may_not_be_written_says_where_and_what_to_do(filled):
+    program_of(filled)
+    filled("backup", "kept/copy.git")
+    filled("write", "more", input="more")
+    kept = filled.folder / "kept"
+    places = [kept, kept / "copy.git" / "objects"]
+    for place in places:
+        place.chmod(0o555)
+    try:
+        said = denied(filled, "backup", "kept/copy.git")
+        assert said.count("kept/copy.git") == 1 and "can only be read" in said
+        assert "hint: name a bare repository that this user may write" in said
+        for new in ("kept/new.git", "kept/new.bundle"):
+            said = denied(filled, "backup", new)
+            assert "kept" in said and "Permission denied" in said and "hint: run it as a user who may" in said
+    finally:
+        for place in places:
+            place.chmod(0o755)
+
+
 def test_a_repository_for_others_is_no_missing_repository(filled):
     program_of(filled)
     filled.repo.chmod(0)

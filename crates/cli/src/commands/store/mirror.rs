@@ -2,14 +2,17 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
+use bstr::ByteSlice;
 use clap::{Args, ValueEnum};
-use packhouse_client::remote::{SshCommand, SshOptions};
+use packhouse_client::remote::{RemoteError, SshCommand, SshOptions};
 use packhouse_client::{
     MirrorDiff, MirrorError, MirrorFormat, MirrorOptions, RefChange, RefSelection, RemoteOptions,
     SystemCredentials,
 };
+use packhouse_repo::ref_text;
 use packhouse_repo::store::{Create, Store};
 use serde::Serialize;
 
@@ -54,14 +57,14 @@ struct MirrorFlags {
     dry_run: DryRunFlag,
     /// Only this ref, perhaps under another name at its target (repeatable)
     #[arg(long = "ref", value_name = "NAME[:TARGET]")]
-    refs: Vec<String>,
+    refs: Vec<OsString>,
     /// Leave history out: one commit for each ref (bundles only)
     #[arg(long)]
     squash: bool,
     /// What the URL names [default: a bundle if it ends in .bundle]
     #[arg(long, value_enum, value_name = "FORMAT")]
     format: Option<Kind>,
-    /// Form of the result of a dry run
+    /// Form of the result; lines for people are only of a dry run
     #[arg(long, value_enum, value_name = "FORMAT")]
     output_format: Option<Format>,
 }
@@ -154,6 +157,16 @@ fn failed(error: MirrorError) -> Failure {
     match error {
         MirrorError::Store(error) => error.into(),
         MirrorError::File { path, source } => Failure::local(&path, &source),
+        // The other repository is a store as this one is: what is to be done about it is the same. Most say which it is.
+        MirrorError::Remote(RemoteError::Local { path, source }) => {
+            let (path, hint) = (path.display().to_string(), hint::of_store(&source));
+            let why = crate::error::causes(&*source);
+            Failure::new(match why.contains(&path) {
+                true => why,
+                false => format!("{path}: {why}"),
+            })
+            .hint(hint)
+        }
         error => {
             let hint = match &error {
                 MirrorError::NoSuchRef { .. } => {
@@ -176,9 +189,12 @@ fn failed(error: MirrorError) -> Failure {
 
 impl MirrorFlags {
     fn options(&self) -> MirrorOptions<'static> {
-        let names = self.refs.iter().map(|text| match text.split_once(':') {
-            Some((name, target)) => (name.to_owned(), Some(target.to_owned())),
-            None => (text.clone(), None),
+        let names = self.refs.iter().map(|names| {
+            let names = names.as_bytes();
+            match names.split_once_str(":") {
+                Some((name, target)) => (ref_text(name), Some(ref_text(target))),
+                None => (ref_text(names), None),
+            }
         });
         MirrorOptions {
             dry_run: self.dry_run.dry_run,
@@ -199,7 +215,8 @@ impl MirrorFlags {
             (None, true) => Format::Json,
             (None, false) => Format::Text,
         };
-        if !self.dry_run.dry_run && !session.json() {
+        // What was done is told to programs, which ask for it.
+        if !self.dry_run.dry_run && format == Format::Text {
             return Ok(());
         }
         if format == Format::Json {
