@@ -1,5 +1,6 @@
 """Commands that are killed at any moment: what they leave is whole or gone, and what they leave beside it goes."""
 
+import fcntl
 import os
 import random
 import shutil
@@ -85,6 +86,17 @@ def hidden(folder):
         return set()
 
 
+def is_locked(path):
+    file = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return False
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(file)
+
+
 def stopped_halfway(store, folder, begin):
     """A process that `begin` starts, stopped where it has something under way in a folder, and the name of that."""
     end = time.monotonic() + SECONDS
@@ -96,7 +108,8 @@ def stopped_halfway(store, folder, begin):
                 child.send_signal(signal.SIGSTOP)
                 os.waitid(os.P_PID, child.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
                 new = hidden(folder) - before
-                if child.poll() is None and new:
+                # Not in the moment between making it and locking it.
+                if child.poll() is None and new and all(is_locked(folder / name) for name in new):
                     return child, new
                 child.send_signal(signal.SIGCONT)
         child.wait(SECONDS)
