@@ -257,7 +257,7 @@ def test_a_full_output_is_told_as_such(filled):
 
 def test_a_reader_that_leaves_ends_every_command_quietly(filled):
     filled("write", "large", input=os.urandom(1 << 20), text=False)
-    for args in ("cat large large", "--json cat large", "tar -", "archive_out - --format zip", "ls -R", "log"):
+    for args in ("cat large large", "--json cat large", "tar -", "archive_out - --format zip", "ls -R", "log", "cp :large /dev/stdout"):
         script = f"set -o pipefail; {filled.program} {args} | head -c 1 > /dev/null"
         done = subprocess.run(["bash", "-c", script], env=filled.env, capture_output=True, text=True, timeout=60)
         assert (done.returncode, done.stderr) == (0, ""), (args, done)

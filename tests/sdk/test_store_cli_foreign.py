@@ -90,3 +90,27 @@ def test_other_forms_of_storage_are_refused_in_one_sentence(store):
             assert says in sentence and hint.startswith("hint: ")
         assert store.git("count-objects").startswith("0 objects") and not (store.repo / "gitstore.lock").exists()
         subprocess.run(["rm", "-r", store.repo], check=True)
+
+
+def test_names_of_refs_may_be_given_as_the_bytes_that_they_are(store):
+    raw, quoted = b"caf\xe9", '"caf\\351"'
+    store("init", "-b", raw)
+    assert store("branch") == f"{quoted}\n" == store("branch", "current")
+    store("write", "-b", raw, "a", "--tag", raw + b"-tag", input="a")
+    store("write", raw + b":b", input="b")
+    store("branch", "set", b"two-" + raw, "--ref", raw)
+    store("write", "-b", b"two-" + raw, "c", "--parent", raw + b"~1", input="c")
+    assert store("ls", "--ref", b"two-" + raw).split() == ["a", "b", "c"]
+    assert store("cat", "-b", raw, "b") == "b" == store("cat", quoted + ":b")
+    for kind, name in (("branch", raw), ("branch", quoted), ("tag", raw + b"-tag")):
+        store(kind, "exists", name)
+        assert len(store(kind, "hash", name)) == 41
+    store("branch", "current", "-b", b"two-" + raw)
+    store("backup", "copy.git", "--ref", raw + b":new-" + raw, "--ref", b"two-" + raw)
+    names = subprocess.run(
+        ["git", "-C", store.folder / "copy.git", "for-each-ref", "--format=%(refname)"], check=True, capture_output=True
+    ).stdout
+    assert names.splitlines() == [b"refs/heads/new-" + raw, b"refs/heads/two-" + raw]
+    store("tag", "delete", raw + b"-tag")
+    store("branch", "delete", raw)
+    assert store("tag") == "" and store.run("branch", "exists", raw).returncode == 1

@@ -140,3 +140,8 @@ def test_filters_choose_the_newest_commit_that_matches(filled):
     assert filled("ls", "main:", "--back", "3") == "hello.txt\n"
     assert "No matching" in filled.error("ls", "--before", "2001-01-01")
     assert filled("ls", "--before", "2999-01-01") == filled("ls")
+
+
+def test_a_file_is_listed_once_with_or_without_a_slash_behind_it(filled):
+    assert filled("ls", "hello.txt/") == "hello.txt\n"
+    assert filled("ls", "src/main.py", ":src/main.py/") == "src/main.py\n"

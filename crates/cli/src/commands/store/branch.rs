@@ -5,7 +5,7 @@ use packhouse_repo::store::{Snapshot, Store};
 use serde::Serialize;
 
 use super::failure::Failure;
-use super::flags::{NewRef, RefName, SnapshotFlags};
+use super::flags::{NewRef, RefName, SnapshotFlags, ref_value};
 use super::output::{self, FormatFlag};
 use super::ref_change::RefChange;
 use super::select;
@@ -63,7 +63,7 @@ struct HashArgs {
 #[derive(Args, Debug)]
 struct CurrentArgs {
     /// Make this the current branch
-    #[arg(short, long, value_name = "NAME")]
+    #[arg(short, long, value_name = "NAME", value_parser = ref_value())]
     branch: Option<String>,
     #[command(flatten)]
     format: FormatFlag,

@@ -5,15 +5,22 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser};
+use packhouse_repo::ref_text;
 use packhouse_repo::store::ExcludeFilter;
 
 use super::failure::Failure;
+
+/// Takes the name of a ref, whatever bytes it has, as [`ref_text`] has it.
+pub(crate) fn ref_value() -> impl TypedValueParser<Value = String> {
+    OsStringValueParser::new().map(|name| ref_text(name.as_bytes()))
+}
 
 /// `-b`.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct BranchFlag {
     /// Branch [default: the repository's current branch]
-    #[arg(short, long, value_name = "NAME")]
+    #[arg(short, long, value_name = "NAME", value_parser = ref_value())]
     pub(crate) branch: Option<String>,
 }
 
@@ -21,7 +28,7 @@ pub(crate) struct BranchFlag {
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct SnapshotFlags {
     /// Branch, tag or commit to read
-    #[arg(id = "ref", long = "ref", value_name = "REF")]
+    #[arg(id = "ref", long = "ref", value_name = "REF", value_parser = ref_value())]
     pub(crate) name: Option<String>,
     /// The newest commit that changed this path
     #[arg(long, value_name = "PATH")]
@@ -62,7 +69,7 @@ pub(crate) struct CommitFlags {
     pub(crate) tag: TagFlags,
     /// Record this branch, tag or commit as a further parent, without merging it (repeatable)
     #[arg(long = "parent", value_name = "REF")]
-    pub(crate) parents: Vec<String>,
+    pub(crate) parents: Vec<OsString>,
 }
 
 impl CommitFlags {
@@ -84,7 +91,7 @@ impl CommitFlags {
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct TagFlags {
     /// Make this tag at the new commit
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = ref_value())]
     pub(crate) tag: Option<String>,
     /// Replace the tag if it exists
     #[arg(long, requires = "tag")]
@@ -167,6 +174,7 @@ pub(crate) struct RearrangeFlags {
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct RefName {
     /// The branch or tag
+    #[arg(value_parser = ref_value())]
     pub(crate) name: String,
 }
 
@@ -174,6 +182,7 @@ pub(crate) struct RefName {
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct NewRef {
     /// What to call it
+    #[arg(value_parser = ref_value())]
     pub(crate) name: String,
     #[command(flatten)]
     pub(crate) source: BranchFlag,

@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use super::destroy::foreign;
 use super::failure::Failure;
+use super::flags::ref_value;
 use super::output::name_of;
 use super::session::Session;
 
@@ -23,7 +24,7 @@ use super::session::Session;
 #[derive(Args, Debug)]
 pub(crate) struct InitArgs {
     /// The first branch
-    #[arg(short, long, value_name = "NAME", default_value = "main")]
+    #[arg(short, long, value_name = "NAME", default_value = "main", value_parser = ref_value())]
     branch: String,
     /// Replace the bare repository that is there, and lose what it holds
     #[arg(short, long)]

@@ -121,7 +121,11 @@ impl Listing {
                 }
                 Ok(())
             }
-            Err(StoreError::NotADirectory { .. }) => self.add_match(snapshot, path.clone()),
+            // A file is the same with a slash behind it.
+            Err(StoreError::NotADirectory { .. }) => {
+                let file = path.trim_end_with(|char| char == '/');
+                self.add_match(snapshot, file.into())
+            }
             Err(error) => Err(error.into()),
         }
     }

@@ -116,8 +116,9 @@ fn parse_rev(text: &[u8]) -> Result<(String, u64), Failure> {
     };
     let text = text.as_bstr();
     match steps.parse() {
-        Ok(0) => Err(Failure::new(format!("~0 in '{text}' walks nowhere"))
-            .hint(format!("leave it out: '{name}'"))),
+        Ok(0) => {
+            Err(Failure::new(format!("~0 in '{text}' walks nowhere")).hint("leave out the ~0"))
+        }
         Ok(back) if steps.bytes().all(|byte| byte.is_ascii_digit()) => Ok((name, back)),
         _ => Err(Failure::new(format!(
             "What follows ~ in '{text}' must be a positive integer"

@@ -9,6 +9,7 @@ use super::flags::{BranchFlag, SnapshotFlags};
 use super::moment;
 use super::ref_path::RefPath;
 
+use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 
 /// Checks that options and arguments do not say different things.
@@ -272,9 +273,9 @@ pub(crate) fn first_branch<'a>(place: &'a RefPath, branch: &'a BranchFlag) -> Op
 /// # Errors
 ///
 /// There is no such ref.
-pub(crate) fn parents(store: &Store, names: &[String]) -> Result<Vec<ObjectId>, Failure> {
-    let commit = |name: &String| {
-        let place = RefPath::parse_with_bare_ref(name.as_ref())?;
+pub(crate) fn parents(store: &Store, names: &[OsString]) -> Result<Vec<ObjectId>, Failure> {
+    let commit = |name: &OsString| {
+        let place = RefPath::parse_with_bare_ref(name)?;
         Ok(base(
             store,
             &place,

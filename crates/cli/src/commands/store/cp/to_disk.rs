@@ -174,7 +174,11 @@ fn pour_into(snapshot: &Snapshot, path: &BString, dest: &Path) -> Result<(), Fai
         return Err(Failure::new(why).hint("name a file that does not exist, or is a plain one"));
     }
     let mut content = snapshot.reader(path)?;
-    let failed = |error: io::Error| Failure::local(dest, &error);
+    let failed = |error: io::Error| match error.kind() {
+        // As on standard output: who reads has had enough.
+        io::ErrorKind::BrokenPipe => error.into(),
+        _ => Failure::local(dest, &error),
+    };
     let mut out = fs::OpenOptions::new()
         .write(true)
         .open(dest)
