@@ -2,9 +2,11 @@
 
 mod filter;
 mod limits;
+mod sparse;
 
 pub use filter::ObjectFilter;
 pub use limits::CountLimits;
+pub use sparse::SparsePaths;
 
 use rayon::prelude::*;
 
@@ -16,6 +18,7 @@ use crate::{
 };
 
 use self::limits::Edge;
+use self::sparse::{Root, SparseWalk};
 
 /// What is to be sent, and what need not be.
 #[derive(Clone, Debug, Default)]
@@ -81,6 +84,7 @@ pub fn count_limited(
         sent: IdSet::default(),
         theirs: IdSet::default(),
         their_blobs: IdSet::default(),
+        named: Vec::new(),
         found: Found::default(),
     };
     count.run(wanted)?;
@@ -117,6 +121,8 @@ struct Count<'a> {
     theirs: IdSet,
     /// Blobs of the other side's trees, kept apart where a filter may have withheld them.
     their_blobs: IdSet,
+    /// Trees and blobs that are wanted by their ids, or by tags.
+    named: Vec<(ObjectId, ObjectKind)>,
     found: Found,
 }
 
@@ -170,6 +176,7 @@ impl Count<'_> {
             depth += 1;
             level = self.level(&level, depth)?;
         }
+        self.leave_out_unwanted_paths(&graph, &limited)?;
         self.tags(&wanted.include_tags)
     }
 
@@ -194,8 +201,14 @@ impl Count<'_> {
         for (id, kind) in named {
             match kind {
                 ObjectKind::Commit => tips.push(id),
-                ObjectKind::Tree => self.send_named_tree(id, level),
-                ObjectKind::Blob => self.send_blob(id),
+                ObjectKind::Tree => {
+                    self.named.push((id, kind));
+                    self.send_named_tree(id, level);
+                }
+                ObjectKind::Blob => {
+                    self.named.push((id, kind));
+                    self.send_blob(id);
+                }
                 ObjectKind::Tag => self.send_tag(id),
             }
         }
@@ -296,6 +309,33 @@ impl Count<'_> {
             self.progress.counting(self.found.len() as u64);
         }
         Ok(next)
+    }
+
+    /// Takes out the blobs that are at no path that is wanted.
+    fn leave_out_unwanted_paths(
+        &mut self,
+        graph: &Graph<'_>,
+        limited: &Limited,
+    ) -> Result<(), ReadError> {
+        for paths in self.limits.filter.sparse_paths() {
+            let mut walk = SparseWalk::new(self.db, paths, &self.theirs);
+            for commit in &limited.commits {
+                walk.walk(graph.tree(*commit), Root::OfCommit, self.progress)?;
+            }
+            for (id, kind) in &self.named {
+                if *kind == ObjectKind::Tree {
+                    walk.walk(*id, Root::Named, self.progress)?;
+                }
+            }
+            let mut wanted = walk.wanted();
+            let blobs = self
+                .named
+                .iter()
+                .filter(|(_, kind)| *kind == ObjectKind::Blob);
+            wanted.extend(blobs.map(|(id, _)| *id));
+            self.found.blobs.retain(|id| wanted.contains(id));
+        }
+        Ok(())
     }
 
     fn send_tree(&mut self, id: ObjectId, bases: &[(ObjectId, bool)], level: &mut Level) {

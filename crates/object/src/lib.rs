@@ -39,6 +39,7 @@ mod object;
 pub mod pack;
 mod pack_out;
 mod path;
+mod patterns;
 mod processors;
 mod progress;
 mod read_error;
@@ -68,7 +69,7 @@ pub use commit_graph::{
 };
 pub use commit_text::commit_text;
 pub use config_text::{BadConfigLine, ConfigItem, ConfigReading, read_config};
-pub use count::{CountLimits, Counted, ObjectFilter, Wanted, count_limited};
+pub use count::{CountLimits, Counted, ObjectFilter, SparsePaths, Wanted, count_limited};
 pub use database::{DamagedPack, Database, MissedObject};
 pub use decode_error::DecodeError;
 pub use diff_trees::{TreeChange, diff_trees};
@@ -97,6 +98,7 @@ pub use path::{
     MAX_PART_BYTES, MAX_PATH_BYTES, PathError, RepoPath, check_entry, check_entry_name,
     special_entry,
 };
+pub use patterns::{PathPatterns, Wildmatch};
 pub use processors::on_processors;
 pub use progress::Progress;
 pub use read_error::ReadError;

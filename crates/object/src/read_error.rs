@@ -70,6 +70,9 @@ pub enum ReadError {
         /// The most folders in one another.
         limit: usize,
     },
+    /// A few trees stand for too many paths to look at each.
+    #[error("folders are at more paths than are looked at")]
+    TooManyPaths,
     /// The pack that has it cannot be read.
     #[error("object {id} could not be read from its pack")]
     Pack {

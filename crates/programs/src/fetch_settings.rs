@@ -52,6 +52,7 @@ fn filter_rules(config: &Config) -> Result<FilterRules, ProgramError> {
     let mut rules = FilterRules {
         allow: config.flag("uploadpack.allowfilter")? == Some(true),
         others: config.flag("uploadpackfilter.allow")? != Some(false),
+        sparse: true,
         ..FilterRules::default()
     };
     for filter in FILTERS {

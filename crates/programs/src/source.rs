@@ -3,10 +3,12 @@
 use std::io;
 use std::sync::Arc;
 
-use packhouse_object::{Database, ObjectId, RefName};
+use packhouse_object::{Database, ObjectId, ReadError, RefName};
 use packhouse_repo::directory::{Served, ServedHead, StandsFor};
 use packhouse_repo::{RepoError, View};
 use packhouse_wire::{HiddenRefs, RefLine, Source};
+
+use crate::named_object::named_object;
 
 /// Refs and objects at one moment.
 #[derive(Clone, Debug)]
@@ -185,5 +187,13 @@ impl Source for ServedSource {
 
     fn namespace(&self) -> &[u8] {
         &self.prefix
+    }
+
+    fn named_object(&self, name: &[u8]) -> Result<Option<ObjectId>, ReadError> {
+        // In a namespace another branch is the `HEAD` that clients see.
+        let branch = self.head.as_ref().filter(|_| self.prefix.is_empty());
+        let at_branch = branch.and_then(|name| self.view.refs().get(name));
+        let head = at_branch.map(|entry| entry.target).or(self.detached);
+        named_object(&self.view, head, name)
     }
 }

@@ -226,7 +226,8 @@ const ADVICE: [&str; 6] = [
 
 /// What a client printed, without progress, advice and what names the server.
 pub(crate) fn told(outcome: &Outcome, url: &str) -> (bool, Vec<String>, Vec<String>) {
-    let plain = |line: &str| line.trim_end().replace(url, "URL");
+    // Git's own server ends some of its words with a NUL.
+    let plain = |line: &str| line.trim_end_matches('\0').trim_end().replace(url, "URL");
     let stdout = outcome.stdout.lines().map(plain).collect();
     let stderr = outcome
         .stderr

@@ -20,6 +20,7 @@ mod reflogs;
 mod shallow;
 mod signed;
 mod soak;
+mod sparse;
 mod working_copies;
 
 use packhouse_testkit::git;

@@ -46,7 +46,7 @@ impl Key {
             tags: wanted.include_tags.clone(),
             thin: wanted.thin,
             cut: sorted(limits.cut.iter().copied().collect()),
-            filter: limits.filter,
+            filter: limits.filter.clone(),
         }
     }
 

@@ -28,6 +28,9 @@ pub enum WireError {
     /// The pack could not be made; the client was told on the error band.
     #[error("could not send the pack")]
     Pack(#[source] WritePackError),
+    /// What a filter names is not there, or not what it has to be; the client was told on the error band.
+    #[error("{0}")]
+    Filter(String),
     /// The refs could not be updated; the client was told so for each of them.
     #[error("could not update the refs")]
     Sink(#[from] SinkError),
@@ -56,7 +59,9 @@ impl WireError {
             WireError::Refused(_) | WireError::Packet(_) | WireError::Read(_) => {
                 Some(format!("upload-pack: {}", self.message()))
             }
-            WireError::Gone(_) | WireError::Pack(_) | WireError::Sink(_) => None,
+            WireError::Gone(_) | WireError::Pack(_) | WireError::Filter(_) | WireError::Sink(_) => {
+                None
+            }
         }
     }
 }

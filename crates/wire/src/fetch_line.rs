@@ -1,8 +1,9 @@
 //! Lines that all versions of a fetch share.
 
-use packhouse_object::{ObjectFilter, ObjectId};
+use packhouse_object::ObjectId;
 
 use crate::error::{WireError, quote};
+use crate::filter_spec::FilterSpec;
 use crate::ids::parse_id;
 use crate::upload_pack::FetchOptions;
 
@@ -15,7 +16,7 @@ pub(crate) fn parse_have(hex: &[u8]) -> Result<ObjectId, WireError> {
 /// The filter of a `filter` line, of which a request has one.
 pub(crate) fn read_filter(
     spec: &[u8],
-    filter: &mut Option<ObjectFilter>,
+    filter: &mut Option<FilterSpec>,
     options: &FetchOptions,
 ) -> Result<(), WireError> {
     if filter.is_some() {

@@ -3,11 +3,12 @@
 //! Over HTTP every request repeats the wants and what is known to be common, so each is answered alone. On a connection
 //! the haves go on behind each answer, until the client says `done`.
 
-use packhouse_object::{IdSet, ObjectFilter, ObjectId, ReadError};
+use packhouse_object::{IdSet, ObjectId, ReadError};
 
 use crate::capabilities::Capabilities;
 use crate::error::{WireError, quote};
 use crate::fetch_line::{parse_have, read_filter};
+use crate::filter_spec::FilterSpec;
 use crate::ids::parse_id;
 use crate::negotiate::Negotiation;
 use crate::pktline::{Packet, PacketReader, PacketWriter};
@@ -41,7 +42,7 @@ struct Wants {
     offers_filter: bool,
     deepen_relative: bool,
     shallow: ShallowRequest,
-    filter: Option<ObjectFilter>,
+    filter: Option<FilterSpec>,
 }
 
 /// Answers a request. One without wants, which clients send to try a connection, has an empty answer.
@@ -77,7 +78,7 @@ pub(crate) fn serve(
         haves,
         wants: wants.ids,
         shallow: shallow.cut,
-        filter: wants.filter.unwrap_or_default(),
+        filter: wants.filter,
         include_tags: wants.include_tag,
         thin: wants.thin_pack,
         ofs_delta: wants.ofs_delta,

@@ -1,9 +1,10 @@
 //! The `fetch` command of version 2.
 
-use packhouse_object::{ObjectFilter, ObjectId};
+use packhouse_object::ObjectId;
 
 use crate::error::{WireError, quote};
 use crate::fetch_line::{parse_have, read_filter};
+use crate::filter_spec::FilterSpec;
 use crate::ids::parse_id;
 use crate::ls_refs::unexpected;
 use crate::negotiate::Negotiation;
@@ -31,7 +32,7 @@ struct Fetch {
     include_tag: bool,
     no_progress: bool,
     shallow: ShallowRequest,
-    filter: Option<ObjectFilter>,
+    filter: Option<FilterSpec>,
 }
 
 /// Answers `fetch`: acknowledgments as long as the client is still looking for common commits, then a pack.
@@ -91,7 +92,7 @@ pub(crate) fn fetch(
         haves,
         wants: request.wants,
         shallow: shallow.cut,
-        filter: request.filter.unwrap_or_default(),
+        filter: request.filter,
         include_tags: request.include_tag,
         thin: request.thin_pack,
         ofs_delta: request.ofs_delta,

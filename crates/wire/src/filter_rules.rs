@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use packhouse_object::ObjectFilter;
-
 use crate::error::WireError;
 use crate::filter_spec::FilterSpec;
 
@@ -16,17 +14,20 @@ pub struct FilterRules {
     pub others: bool,
     /// By name, whether that filter may be: `uploadpackfilter.<filter>.allow`.
     pub allowed: BTreeMap<String, bool>,
+    /// Whether `sparse:oid=<blob>` can be served: all trees are gone through for each client that uses it.
+    pub sparse: bool,
     /// The deepest `tree:<depth>`: `uploadpackfilter.tree.maxDepth`.
     pub tree_max_depth: Option<u64>,
 }
 
 impl Default for FilterRules {
-    /// All that can be served.
+    /// All that costs no more than a clone.
     fn default() -> FilterRules {
         FilterRules {
             allow: true,
             others: true,
             allowed: BTreeMap::new(),
+            sparse: false,
             tree_max_depth: None,
         }
     }
@@ -41,11 +42,11 @@ impl FilterRules {
         }
     }
 
-    /// Which objects pass the filter of a request, if it may be used.
-    pub(crate) fn read(&self, spec: &[u8]) -> Result<ObjectFilter, WireError> {
+    /// The filter of a request, if it may be used.
+    pub(crate) fn read(&self, spec: &[u8]) -> Result<FilterSpec, WireError> {
         let parsed = FilterSpec::parse(spec).map_err(WireError::Refused)?;
         self.check(&parsed)?;
-        Ok(parsed.objects())
+        Ok(parsed)
     }
 
     fn check(&self, spec: &FilterSpec) -> Result<(), WireError> {
@@ -59,9 +60,7 @@ impl FilterRules {
                 "tree filter allows max depth {most}, but got {depth}"
             )));
         }
-        // Which paths a sparse checkout has is in a blob of the repository; filtering by it costs reading all trees for
-        // each client, and Git's hosts refuse it too.
-        let can_be_served = *spec != FilterSpec::SparseOid;
+        let can_be_served = self.sparse || !matches!(spec, FilterSpec::SparseOid(_));
         if !can_be_served || !rule.unwrap_or(self.others) {
             let name = spec.name();
             return Err(WireError::Verbatim(format!(
@@ -69,7 +68,7 @@ impl FilterRules {
             )));
         }
         match spec {
-            FilterSpec::Combine(parts) => parts.iter().try_for_each(|part| self.check(part)),
+            FilterSpec::Combine(parts, _) => parts.iter().try_for_each(|part| self.check(part)),
             _ => Ok(()),
         }
     }
@@ -95,6 +94,11 @@ mod tests {
             message(&all, "combine:tree:1+sparse:oid=x"),
             "filter 'sparse:oid' not supported"
         );
+        let sparse = FilterRules {
+            sparse: true,
+            ..FilterRules::default()
+        };
+        assert_eq!(message(&sparse, "combine:tree:1+sparse:oid=x"), "");
         let some = FilterRules {
             others: false,
             allowed: BTreeMap::from([("tree".to_owned(), true), ("combine".to_owned(), true)]),

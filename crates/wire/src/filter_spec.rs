@@ -1,6 +1,6 @@
 //! Filters of partial clones as clients spell them.
 
-use packhouse_object::{ObjectFilter, ObjectKind};
+use packhouse_object::{ObjectFilter, ObjectKind, SparsePaths};
 
 /// So deep may combinations be in one another; nobody has a use for two.
 const MOST_NESTED: u32 = 16;
@@ -17,12 +17,12 @@ pub enum FilterSpec {
     BlobLimit(u64),
     /// `tree:<depth>`
     TreeDepth(u64),
-    /// `sparse:oid=<blob>`
-    SparseOid,
+    /// `sparse:oid=<blob>`, with the name of a blob
+    SparseOid(Vec<u8>),
     /// `object:type=<kind>`
     ObjectType(ObjectKind),
-    /// `combine:<filter>+<filter>…`
-    Combine(Vec<FilterSpec>),
+    /// `combine:<filter>+<filter>…`, and what stands behind the colon
+    Combine(Vec<FilterSpec>, Vec<u8>),
 }
 
 impl FilterSpec {
@@ -31,32 +31,49 @@ impl FilterSpec {
         parse(spec, 0)
     }
 
+    /// As it is told to other programs.
+    pub(crate) fn expanded(&self) -> Vec<u8> {
+        match self {
+            FilterSpec::BlobNone => b"blob:none".to_vec(),
+            FilterSpec::BlobLimit(bytes) => format!("blob:limit={bytes}").into_bytes(),
+            FilterSpec::TreeDepth(depth) => format!("tree:{depth}").into_bytes(),
+            FilterSpec::SparseOid(name) => [b"sparse:oid=", &name[..]].concat(),
+            FilterSpec::ObjectType(kind) => format!("object:type={kind}").into_bytes(),
+            FilterSpec::Combine(_, parts) => [b"combine:", &parts[..]].concat(),
+        }
+    }
+
     /// Its name in `uploadpackfilter.<filter>.allow`.
     pub fn name(&self) -> &'static str {
         match self {
             FilterSpec::BlobNone => "blob:none",
             FilterSpec::BlobLimit(_) => "blob:limit",
             FilterSpec::TreeDepth(_) => "tree",
-            FilterSpec::SparseOid => "sparse:oid",
+            FilterSpec::SparseOid(_) => "sparse:oid",
             FilterSpec::ObjectType(_) => "object:type",
-            FilterSpec::Combine(_) => "combine",
+            FilterSpec::Combine(..) => "combine",
         }
     }
 
-    /// Which objects pass.
-    pub(crate) fn objects(&self) -> ObjectFilter {
-        match self {
+    /// Which objects pass; `sparse` finds the paths in the blob of a name.
+    pub(crate) fn objects<E>(
+        &self,
+        sparse: &mut dyn FnMut(&[u8]) -> Result<SparsePaths, E>,
+    ) -> Result<ObjectFilter, E> {
+        Ok(match self {
             FilterSpec::BlobNone => ObjectFilter::blobs_below(0),
             FilterSpec::BlobLimit(bytes) => ObjectFilter::blobs_below(*bytes),
             FilterSpec::TreeDepth(depth) => ObjectFilter::depth_below(*depth),
             FilterSpec::ObjectType(kind) => ObjectFilter::only(*kind),
-            // Never served; a rule that let it through would have to mean nothing is left out.
-            FilterSpec::SparseOid => ObjectFilter::everything(),
-            FilterSpec::Combine(parts) => parts
-                .iter()
-                .map(FilterSpec::objects)
-                .fold(ObjectFilter::everything(), ObjectFilter::and),
-        }
+            FilterSpec::SparseOid(name) => ObjectFilter::sparse(sparse(name)?),
+            FilterSpec::Combine(parts, _) => {
+                let mut all = ObjectFilter::everything();
+                for part in parts {
+                    all = all.and(part.objects(sparse)?);
+                }
+                all
+            }
+        })
     }
 }
 
@@ -72,8 +89,8 @@ fn parse(spec: &[u8], nested: u32) -> Result<FilterSpec, String> {
         let depth = size(depth).map(FilterSpec::TreeDepth);
         return depth.ok_or_else(|| "expected 'tree:<depth>'".to_owned());
     }
-    if spec.starts_with(b"sparse:oid=") {
-        return Ok(FilterSpec::SparseOid);
+    if let Some(name) = spec.strip_prefix(b"sparse:oid=") {
+        return Ok(FilterSpec::SparseOid(name.to_vec()));
     }
     if spec.starts_with(b"sparse:path=") {
         return Err("sparse:path filters support has been dropped".to_owned());
@@ -116,7 +133,7 @@ fn combination(parts: &[u8], nested: u32) -> Result<FilterSpec, String> {
         parsed.push(parse(&decode(part), nested + 1)?);
         rest = next;
     }
-    Ok(FilterSpec::Combine(parsed))
+    Ok(FilterSpec::Combine(parsed, parts.to_vec()))
 }
 
 fn decode(part: &[u8]) -> Vec<u8> {
@@ -192,18 +209,37 @@ mod tests {
             ("tree:0", TreeDepth(0)),
             ("tree:1k", TreeDepth(1024)),
             ("object:type=tag", ObjectType(ObjectKind::Tag)),
-            ("sparse:oid=main:x", SparseOid),
-            ("combine:tree:2", Combine(vec![TreeDepth(2)])),
+            ("sparse:oid=main:x", SparseOid(b"main:x".to_vec())),
+            (
+                "combine:tree:2",
+                Combine(vec![TreeDepth(2)], b"tree:2".to_vec()),
+            ),
             (
                 "combine:blob%3anone+tree:%33",
-                Combine(vec![BlobNone, TreeDepth(3)]),
+                Combine(
+                    vec![BlobNone, TreeDepth(3)],
+                    b"blob%3anone+tree:%33".to_vec(),
+                ),
             ),
             (
                 "combine:combine:tree:1%2bblob:none+blob:limit=5",
-                Combine(vec![Combine(vec![TreeDepth(1), BlobNone]), BlobLimit(5)]),
+                Combine(
+                    vec![
+                        Combine(vec![TreeDepth(1), BlobNone], b"tree:1+blob:none".to_vec()),
+                        BlobLimit(5),
+                    ],
+                    b"combine:tree:1%2bblob:none+blob:limit=5".to_vec(),
+                ),
             ),
         ] {
-            assert_eq!(FilterSpec::parse(spec.as_bytes()), Ok(expected), "{spec}");
+            let parsed = FilterSpec::parse(spec.as_bytes()).unwrap();
+            assert_eq!(parsed, expected, "{spec}");
+            // What it is told as is the same filter.
+            assert_eq!(
+                FilterSpec::parse(&parsed.expanded()),
+                Ok(expected),
+                "{spec}"
+            );
         }
     }
 

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use packhouse_object::{
-    CountLimits, IdSet, ObjectFilter, ObjectId, PackOptions, Wanted, WritePackError,
-    count_limited_to_send, write_to_send,
+    CountLimits, IdSet, ObjectFilter, ObjectId, ObjectKind, PackOptions, ReadError, SparsePaths,
+    Wanted, WritePackError, count_limited_to_send, write_to_send,
 };
 
 use crate::error::WireError;
+use crate::filter_spec::FilterSpec;
 use crate::pktline::PacketWriter;
 use crate::send_progress::SendProgress;
 use crate::shown::Shown;
@@ -24,7 +25,7 @@ pub(crate) struct PackRequest {
     /// Where history ends: for the client, now or from now on, and for the repository itself.
     pub(crate) shallow: IdSet,
     /// Which objects the client wants of those that the wants reach.
-    pub(crate) filter: ObjectFilter,
+    pub(crate) filter: Option<FilterSpec>,
     /// Whether annotated tags of sent objects go with them.
     pub(crate) include_tags: bool,
     /// Whether deltas may be against objects that the client has.
@@ -37,6 +38,9 @@ pub(crate) struct PackRequest {
     pub(crate) bands: Bands,
 }
 
+/// A larger blob with the paths of a filter is not read.
+const SPARSE_BYTES_MAX: u64 = 4 << 20;
+
 /// Counts, writes and sends the pack, which ends the answer.
 pub(crate) fn send_pack(
     request: PackRequest,
@@ -48,15 +52,61 @@ pub(crate) fn send_pack(
     let sent = count_and_write(&request, shown, &sideband, options);
     match sent {
         Ok(()) => Ok(sideband.finish()?),
-        Err(error) if sideband.is_broken() || options.is_cancelled() => Err(WireError::Gone(
-            std::io::Error::new(std::io::ErrorKind::BrokenPipe, error),
-        )),
-        Err(error) => {
-            sideband
-                .error("aborting due to possible repository corruption on the remote side.\n")?;
+        Err(Unsent::Filter(message)) => {
+            sideband.progress_bytes(format!("fatal: {message}\n").as_bytes())?;
+            sideband.error(CORRUPTION)?;
+            sideband.finish()?;
+            Err(WireError::Filter(message))
+        }
+        Err(Unsent::Pack(error)) if sideband.is_broken() || options.is_cancelled() => Err(
+            WireError::Gone(std::io::Error::new(std::io::ErrorKind::BrokenPipe, error)),
+        ),
+        Err(Unsent::Pack(error)) => {
+            sideband.error(CORRUPTION)?;
             sideband.finish()?;
             Err(WireError::Pack(error))
         }
+    }
+}
+
+/// What git's server says when its `pack-objects` fails, for whatever reason.
+const CORRUPTION: &str = "aborting due to possible repository corruption on the remote side.\n";
+
+/// Why there is no pack.
+enum Unsent {
+    Pack(WritePackError),
+    /// Git's words for a filter that cannot be used.
+    Filter(String),
+}
+
+impl From<ReadError> for Unsent {
+    fn from(error: ReadError) -> Unsent {
+        Unsent::Pack(error.into())
+    }
+}
+
+impl From<WritePackError> for Unsent {
+    fn from(error: WritePackError) -> Unsent {
+        Unsent::Pack(error)
+    }
+}
+
+/// The paths in the blob that a filter names.
+fn sparse_paths(name: &[u8], shown: &Shown<'_>) -> Result<SparsePaths, Unsent> {
+    let Some(id) = shown.named_object(name)? else {
+        let name = String::from_utf8_lossy(&name[..name.len().min(200)]);
+        let message = format!("unable to access sparse blob in '{name}'");
+        return Err(Unsent::Filter(message));
+    };
+    match shown.database().read_up_to(&id, SPARSE_BYTES_MAX) {
+        Ok(Some(object)) if object.kind == ObjectKind::Blob => {
+            Ok(SparsePaths::read(id, &object.data))
+        }
+        Ok(_) | Err(ReadError::TooLarge { .. }) => {
+            let message = format!("unable to parse sparse filter data in {id}");
+            Err(Unsent::Filter(message))
+        }
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -65,7 +115,7 @@ fn count_and_write(
     shown: &Shown<'_>,
     sideband: &Sideband<'_>,
     options: &FetchOptions,
-) -> Result<(), WritePackError> {
+) -> Result<(), Unsent> {
     let progress = SendProgress::new(sideband, options, request.progress);
     let wanted = Wanted {
         wants: request.wants.clone(),
@@ -78,9 +128,11 @@ fn count_and_write(
         thin: request.thin,
     };
     let db = shown.database();
+    let filter = request.filter.as_ref();
+    let filter = filter.map(|spec| spec.objects(&mut |name| sparse_paths(name, shown)));
     let limits = CountLimits {
         cut: request.shallow.clone(),
-        filter: request.filter,
+        filter: filter.transpose()?.unwrap_or_else(ObjectFilter::everything),
     };
     let to_send = match &options.counts {
         Some(counts) => counts.count(db, &wanted, &limits, &progress)?,

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use packhouse_object::{Database, IdSet, ObjectId, RefName};
+use packhouse_object::{Database, IdSet, ObjectId, ReadError, RefName};
 
 use crate::hidden_refs::HiddenRefs;
 use crate::source::{RefLine, Source};
@@ -104,6 +104,11 @@ impl<'a> Shown<'a> {
 
     pub(crate) fn database(&self) -> &'a Database {
         self.source.database()
+    }
+
+    /// The object of a name as Git's programs take one, hidden refs included.
+    pub(crate) fn named_object(&self, name: &[u8]) -> Result<Option<ObjectId>, ReadError> {
+        self.source.named_object(name)
     }
 
     /// Where the repository's own history ends, in the order of the ids.

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use packhouse_object::{Database, HashKind, ObjectId, RefName};
+use packhouse_object::{Database, HashKind, ObjectId, ReadError, RefName};
 
 /// A ref as it is advertised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +67,13 @@ pub trait Source: Send + Sync {
 
     /// The objects. Whatever a ref reaches is among them, as far as history is not cut; others may be too.
     fn database(&self) -> &Database;
+
+    /// The object that Git's programs find by a name: `main:folder/file`, an id. Asked for where [`crate::FilterRules::sparse`] says
+    /// that filters may name one.
+    fn named_object(&self, name: &[u8]) -> Result<Option<ObjectId>, ReadError> {
+        let _ = name;
+        Ok(None)
+    }
 
     /// The commits whose parents are not among the objects, in the order of their ids: where a repository that is a shallow
     /// clone itself was cut off.

@@ -1,12 +1,13 @@
 //! Which of the objects that are reached are wanted: the filters of partial clones, as one rule.
 
+use super::sparse::SparsePaths;
 use crate::{Database, ObjectId, ObjectKind, ReadError};
 
 /// Which objects are wanted of those that a walk reaches. A combination of filters is wanted by all of them.
 ///
 /// Depths count folders: a root has depth 0, what it names has depth 1. Of several places where an object is, the
 /// one nearest to a root counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ObjectFilter {
     /// Blobs have to be smaller, in bytes.
     blobs_below: Option<u64>,
@@ -14,6 +15,8 @@ pub struct ObjectFilter {
     depth_below: Option<u64>,
     /// By kind, in the order of [`place`].
     kinds: [bool; 4],
+    /// Blobs have to be wanted by each of these, at any of their paths.
+    sparse: Vec<SparsePaths>,
 }
 
 impl Default for ObjectFilter {
@@ -38,6 +41,7 @@ impl ObjectFilter {
             blobs_below: None,
             depth_below: None,
             kinds: [true; 4],
+            sparse: Vec::new(),
         }
     }
 
@@ -67,8 +71,16 @@ impl ObjectFilter {
         }
     }
 
+    /// Leaves out blobs that are at no path that is wanted.
+    pub fn sparse(paths: SparsePaths) -> ObjectFilter {
+        ObjectFilter {
+            sparse: vec![paths],
+            ..ObjectFilter::everything()
+        }
+    }
+
     /// What this and `other` both let pass.
-    pub fn and(self, other: ObjectFilter) -> ObjectFilter {
+    pub fn and(mut self, other: ObjectFilter) -> ObjectFilter {
         let least = |a: Option<u64>, b: Option<u64>| match (a, b) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
@@ -77,7 +89,9 @@ impl ObjectFilter {
         for (kind, other) in kinds.iter_mut().zip(other.kinds) {
             *kind &= other;
         }
+        self.sparse.extend(other.sparse);
         ObjectFilter {
+            sparse: self.sparse,
             blobs_below: least(self.blobs_below, other.blobs_below),
             depth_below: least(self.depth_below, other.depth_below),
             kinds,
@@ -92,7 +106,8 @@ impl ObjectFilter {
     /// The kinds of which nothing passes, if all of the others pass: where a filter looks at kinds only.
     pub(crate) fn kinds_left_out(&self) -> Option<Vec<ObjectKind>> {
         let looks_at_more = |limit: Option<u64>| limit.is_some_and(|limit| limit > 0);
-        if looks_at_more(self.blobs_below) || looks_at_more(self.depth_below) {
+        let is_sparse = !self.sparse.is_empty();
+        if is_sparse || looks_at_more(self.blobs_below) || looks_at_more(self.depth_below) {
             return None;
         }
         let passes = |kind: &ObjectKind| {
@@ -110,6 +125,11 @@ impl ObjectFilter {
     /// Whether objects of this kind can pass.
     pub(super) fn keeps(&self, kind: ObjectKind) -> bool {
         self.kinds[place(kind)]
+    }
+
+    /// The paths that blobs have to be at.
+    pub(super) fn sparse_paths(&self) -> &[SparsePaths] {
+        &self.sparse
     }
 
     pub(super) fn limits_depth(&self) -> bool {

@@ -4,9 +4,6 @@
 //! came by, the deepest first. In every list the last matching pattern decides. Folders that are excluded are not
 //! entered, so that nothing in them can be brought back.
 
-mod patterns;
-mod wildmatch;
-
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::Read;
@@ -15,9 +12,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bstr::{BString, ByteSlice};
+use packhouse_object::PathPatterns;
+pub use packhouse_object::Wildmatch;
 
-use self::patterns::Patterns;
-pub use self::wildmatch::Wildmatch;
 use super::StoreError;
 
 /// A larger `.gitignore` is not read, as in Git.
@@ -26,10 +23,10 @@ const MAX_FILE_BYTES: u64 = 100 << 20;
 /// Which local files a copy leaves out.
 #[derive(Clone, Debug, Default)]
 pub struct ExcludeFilter {
-    base: Arc<Patterns>,
+    base: Arc<PathPatterns>,
     gitignore: bool,
     /// The `.gitignore` of each folder entered, by its path from where the walk began.
-    entered: HashMap<BString, Arc<Patterns>>,
+    entered: HashMap<BString, Arc<PathPatterns>>,
 }
 
 impl ExcludeFilter {
@@ -41,7 +38,7 @@ impl ExcludeFilter {
         exclude_from: Option<&Path>,
         gitignore: bool,
     ) -> Result<ExcludeFilter, StoreError> {
-        let mut base = Patterns::default();
+        let mut base = PathPatterns::default();
         for pattern in patterns {
             base.push(pattern.as_ref());
         }
@@ -134,7 +131,7 @@ impl ExcludeFilter {
     /// Decides by the base patterns, then by lists of patterns with the length of their folders' paths, the deepest first.
     fn decide<'a>(
         &self,
-        mut lists: impl Iterator<Item = (&'a Patterns, usize)>,
+        mut lists: impl Iterator<Item = (&'a PathPatterns, usize)>,
         path: &[u8],
         is_dir: bool,
     ) -> bool {
@@ -161,14 +158,14 @@ pub(super) struct Level(Option<Arc<Loaded>>);
 
 #[derive(Debug)]
 struct Loaded {
-    patterns: Patterns,
+    patterns: PathPatterns,
     /// How much of a path leads to the folder.
     skip: usize,
     above: Option<Arc<Loaded>>,
 }
 
 /// The patterns of a folder's `.gitignore`; like Git, never through a link.
-fn read_gitignore(folder: &Path) -> Option<Patterns> {
+fn read_gitignore(folder: &Path) -> Option<PathPatterns> {
     let file = File::options()
         .read(true)
         .custom_flags((rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK).bits() as i32)
@@ -180,5 +177,5 @@ fn read_gitignore(folder: &Path) -> Option<Patterns> {
     }
     let mut data = Vec::with_capacity(size as usize);
     file.take(MAX_FILE_BYTES).read_to_end(&mut data).ok()?;
-    Some(Patterns::parse(&data))
+    Some(PathPatterns::parse(&data))
 }

@@ -1,12 +1,14 @@
-//! A list of gitignore patterns: one file, or the patterns given with a call.
+//! A list of patterns of paths: a `.gitignore`, a file of sparse checkouts, or those given with a call.
+
+mod wildmatch;
 
 use bstr::ByteSlice;
 
-use super::wildmatch::Wildmatch;
+pub use self::wildmatch::Wildmatch;
 
 /// Patterns in the order they were written; the last that matches decides.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Patterns {
+pub struct PathPatterns {
     patterns: Vec<Pattern>,
 }
 
@@ -31,10 +33,10 @@ enum Test {
     PathMatch(Vec<u8>, Wildmatch),
 }
 
-impl Patterns {
-    /// The patterns of a `.gitignore` file.
-    pub(super) fn parse(file: &[u8]) -> Patterns {
-        let mut list = Patterns::default();
+impl PathPatterns {
+    /// The patterns of a file.
+    pub fn parse(file: &[u8]) -> PathPatterns {
+        let mut list = PathPatterns::default();
         let file = file.strip_prefix(b"\xef\xbb\xbf").unwrap_or(file);
         for line in file.split(|&byte| byte == b'\n') {
             let line = line.strip_suffix(b"\r").unwrap_or(line);
@@ -48,7 +50,7 @@ impl Patterns {
     }
 
     /// Adds one pattern; one that can match nothing is dropped.
-    pub(super) fn push(&mut self, pattern: &[u8]) {
+    pub fn push(&mut self, pattern: &[u8]) {
         let (negated, pattern) = match pattern.strip_prefix(b"!") {
             Some(rest) => (true, rest),
             None => (false, pattern),
@@ -67,12 +69,14 @@ impl Patterns {
         });
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
         self.patterns.is_empty()
     }
 
-    /// What the last matching pattern says of a path below the list's folder: excluded, or expressly not.
-    pub(super) fn verdict(&self, path: &[u8], is_folder: bool) -> Option<bool> {
+    /// What the last matching pattern says of a path below the list's folder: that it is meant, or expressly not. Of the folder
+    /// itself, the empty path, only patterns of names speak.
+    pub fn verdict(&self, path: &[u8], is_folder: bool) -> Option<bool> {
         let name = match path.rfind_byte(b'/') {
             Some(slash) => &path[slash + 1..],
             None => path,
@@ -116,6 +120,7 @@ impl Test {
             Test::Name(wanted) => name == wanted,
             Test::NameEnd(end) => name.ends_with(end),
             Test::NameMatch(pattern) => pattern.matches(name),
+            _ if path.is_empty() => false,
             Test::Path(wanted) => path == wanted,
             Test::PathMatch(start, pattern) => path
                 .strip_prefix(start.as_slice())
