@@ -18,6 +18,7 @@ mod identity;
 mod named_object;
 mod namespace;
 mod object_places;
+mod pack_hook;
 mod push;
 mod restricted;
 mod serve;

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use packhouse_object::DamagedPack;
@@ -16,6 +17,7 @@ use crate::environment::Environment;
 use crate::error::ProgramError;
 use crate::fetch_settings::fetch_options;
 use crate::find::find;
+use crate::pack_hook::PackHook;
 use crate::push::{Nonce, PushPlace};
 use crate::served_settings::{configured, waiting};
 use crate::source::ServedSource;
@@ -74,7 +76,10 @@ pub(crate) fn fetch_from(
     let repository = &configured(repository, &config)?;
     warn_of_damage(repository)?;
     let prefix = namespace::prefix(environment)?;
-    let options = fetch_options(&config)?;
+    let mut options = fetch_options(&config)?;
+    if let Some(hook) = PackHook::find(repository, environment)? {
+        options.pack_program = Some(Arc::new(hook));
+    }
     // What is hidden is a matter of the options: some objects may be wanted because hidden refs name them.
     let source = ServedSource::new(repository, prefix, HiddenRefs::default())?;
     let version = version(environment, &config)?;

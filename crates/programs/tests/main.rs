@@ -14,6 +14,7 @@ mod http;
 mod lock_timeouts;
 mod lookups;
 mod object_places;
+mod pack_hook;
 mod proc_receive;
 mod pushes;
 mod reflogs;

@@ -9,6 +9,7 @@ use packhouse_object::{
 
 use crate::error::WireError;
 use crate::filter_spec::FilterSpec;
+use crate::pack_program;
 use crate::pktline::PacketWriter;
 use crate::send_progress::SendProgress;
 use crate::shown::Shown;
@@ -116,6 +117,9 @@ fn count_and_write(
     sideband: &Sideband<'_>,
     options: &FetchOptions,
 ) -> Result<(), Unsent> {
+    if let Some(program) = &options.pack_program {
+        return Ok(pack_program::make(&**program, request, sideband)?);
+    }
     let progress = SendProgress::new(sideband, options, request.progress);
     let wanted = Wanted {
         wants: request.wants.clone(),

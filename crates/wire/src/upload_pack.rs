@@ -9,6 +9,7 @@ use crate::count_cache::CountCache;
 use crate::error::WireError;
 use crate::filter_rules::FilterRules;
 use crate::hidden_refs::HiddenRefs;
+use crate::pack_program::PackProgram;
 use crate::pktline::{PacketReader, PacketWriter};
 use crate::shown::Shown;
 use crate::sideband;
@@ -59,6 +60,8 @@ pub struct FetchOptions {
     /// What version 2 answers to those who ask for bundles to begin with, each line a `key=value` of `bundle.*`; `None`: that is
     /// not offered. Git's `uploadpack.advertiseBundleURIs`, and its settings `bundle.*`.
     pub bundles: Option<Vec<Vec<u8>>>,
+    /// What makes packs, in the place of this crate: `uploadpack.packObjectsHook`.
+    pub pack_program: Option<Arc<dyn PackProgram>>,
     /// Where counts are kept that other fetches may want too.
     pub counts: Option<Arc<CountCache>>,
 }
@@ -79,6 +82,7 @@ impl Default for FetchOptions {
             session_id: None,
             hidden: HiddenRefs::default(),
             bundles: None,
+            pack_program: None,
             counts: None,
         }
     }

@@ -1,0 +1,163 @@
+//! `uploadpack.packObjectsHook`: a command that makes packs in the place of this program.
+//!
+//! It is called with the command that git would have called, which it mostly runs in the end. Like git, only settings are heeded that
+//! no repository can make.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Read, Write};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+use bstr::{BString, ByteSlice};
+use packhouse_repo::directory::Served;
+use packhouse_wire::{Messages, PackProgram};
+
+use crate::config::Config;
+use crate::environment::Environment;
+use crate::error::ProgramError;
+
+/// How often a silent command has the connection looked after.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// A command with any of these is the shell's to understand.
+const FOR_SHELL: &[u8] = b"|&;<>()$`\\\"' \t\n*?[#~=%";
+
+/// The command, and what it has around it.
+#[derive(Debug)]
+pub(crate) struct PackHook {
+    command: BString,
+    git_dir: PathBuf,
+    environment: Environment,
+}
+
+/// What the command has written.
+enum Piece {
+    Pack(Vec<u8>),
+    Said(Vec<u8>),
+}
+
+impl PackHook {
+    /// The command that is set, if one is.
+    pub(crate) fn find(
+        repository: &Served,
+        environment: &Environment,
+    ) -> Result<Option<PackHook>, ProgramError> {
+        let config = Config::protected(environment)?;
+        let command = config.text("uploadpack.packobjectshook");
+        Ok(command.map(|command| PackHook {
+            command: command.to_owned(),
+            git_dir: repository.git_dir().to_owned(),
+            environment: environment.clone(),
+        }))
+    }
+
+    fn command(&self) -> Command {
+        let mut command = match self.command.find_byteset(FOR_SHELL) {
+            Some(_) => {
+                let mut shell = Command::new("sh");
+                let script = [&self.command[..], b" \"$@\""].concat();
+                shell.args([OsStr::new("-c"), OsStr::from_bytes(&script)]);
+                shell.arg(OsStr::from_bytes(&self.command));
+                shell
+            }
+            None => Command::new(OsStr::from_bytes(&self.command)),
+        };
+        command
+            .current_dir(&self.git_dir)
+            .env_clear()
+            .envs(self.environment.iter())
+            .env("GIT_DIR", ".")
+            .arg("git");
+        command
+    }
+}
+
+impl PackProgram for PackHook {
+    fn run(
+        &self,
+        arguments: &[Vec<u8>],
+        input: Vec<u8>,
+        pack: &mut dyn Write,
+        messages: &dyn Messages,
+    ) -> io::Result<bool> {
+        let arguments = arguments.iter().cloned().map(OsString::from_vec);
+        let mut child = self
+            .command()
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let relayed = relay(&mut child, &input, pack, messages);
+        if relayed.is_err() {
+            // Nobody takes what it makes.
+            let _ = child.kill();
+        }
+        let status = child.wait()?;
+        relayed?;
+        Ok(status.success())
+    }
+}
+
+/// Passes on what the command writes until it can write no more, and keeps the connection alive meanwhile.
+fn relay(
+    child: &mut Child,
+    input: &[u8],
+    pack: &mut dyn Write,
+    messages: &dyn Messages,
+) -> io::Result<()> {
+    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    thread::scope(|scope| {
+        // It need not read what it is given.
+        scope.spawn(move || stdin.map(|mut stdin| stdin.write_all(input)));
+        let (send, pieces) = sync_channel(4);
+        let said = send.clone();
+        scope.spawn(move || stdout.map(|stdout| read(stdout, &send, Piece::Pack)));
+        scope.spawn(move || stderr.map(|stderr| read(stderr, &said, Piece::Said)));
+        let mut passed_on = Ok(());
+        loop {
+            let piece = match pieces.recv_timeout(LOOK_EVERY) {
+                Ok(piece) => piece,
+                Err(RecvTimeoutError::Timeout) => {
+                    messages.keep_alive();
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => return passed_on,
+            };
+            match piece {
+                Piece::Pack(bytes) if passed_on.is_ok() => {
+                    passed_on = pack.write_all(&bytes);
+                    if passed_on.is_err() {
+                        let _ = child.kill();
+                    }
+                }
+                Piece::Pack(_) => {}
+                Piece::Said(text) if messages.are_seen() => messages.show(&text),
+                // Nobody is left to tell if that is closed.
+                Piece::Said(text) => drop(io::stderr().write_all(&text)),
+            }
+        }
+    })
+}
+
+fn read(
+    mut from: impl Read,
+    to: &SyncSender<Piece>,
+    piece: fn(Vec<u8>) -> Piece,
+) -> io::Result<()> {
+    loop {
+        let mut bytes = vec![0; 32 << 10];
+        let count = match from.read(&mut bytes) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            count => count?,
+        };
+        bytes.truncate(count);
+        if count == 0 || to.send(piece(bytes)).is_err() {
+            return Ok(());
+        }
+    }
+}
