@@ -206,3 +206,44 @@ fn a_branch_that_is_being_rebased_or_bisected_is_guarded() {
         }
     }
 }
+
+#[test]
+fn the_branches_of_all_working_copies_are_guarded() {
+    for is_bare in [false, true] {
+        let world = match is_bare {
+            true => World::new(),
+            false => World::new().with_working_copies(),
+        };
+        let work = world.work();
+        for name in BOTH {
+            let inside = world.inside(name);
+            inside.run(&[
+                "fetch",
+                "-q",
+                work.dir.to_str().unwrap(),
+                "other:shown",
+                "other:free",
+            ]);
+            inside.run(&["update-ref", "refs/heads/main", "shown"]);
+            if !is_bare {
+                inside.run(&["reset", "-q", "--hard"]);
+            }
+            let linked = world.path(&format!("{name}-linked"));
+            inside.run(&["worktree", "add", "-q", linked.to_str().unwrap(), "shown"]);
+        }
+        for deny in ["refuse", "warn", "ignore", "updateInstead"] {
+            world.set("receive.denyCurrentBranch", deny);
+            for refspec in ["main:free", "main:main", "main:shown", ":shown", ":main"] {
+                let (ok, ..) = world.push(&work, &["URL", refspec]);
+                let is_shown = refspec != "main:free" && !(is_bare && refspec == "main:main");
+                let is_guarded = refspec.starts_with(':') || (is_shown && deny == "refuse");
+                assert_eq!(ok, !is_guarded, "{is_bare} {deny} {refspec}");
+                if ok {
+                    let back = refspec.replace("main:", "+other:");
+                    world.push(&work, &["URL", &back]);
+                }
+            }
+            world.unset("receive.denyCurrentBranch");
+        }
+    }
+}
