@@ -24,17 +24,6 @@ pub enum ProgramError {
     /// The repository cannot be used as it is.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// A linked working copy: it has a `HEAD` and a reflog of its own beside the repository's.
-    #[error(
-        "'{}' is a linked working copy, which is not served by itself; its repository is '{}'",
-        path.display(), shared.display()
-    )]
-    Linked {
-        /// What was named.
-        path: PathBuf,
-        /// The repository.
-        shared: PathBuf,
-    },
     /// A setting makes no sense.
     #[error("{0}")]
     Config(String),

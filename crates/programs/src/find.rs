@@ -42,12 +42,6 @@ pub(crate) fn find(
     if !is_git_dir(&target) || places.own.as_ref().is_some_and(|own| !own.exists()) {
         return Err(missing());
     }
-    if let Some(shared) = shared_folder(&target) {
-        return Err(ProgramError::Linked {
-            path: dir.to_owned(),
-            shared: fs::canonicalize(&shared).unwrap_or(shared),
-        });
-    }
     let repository = Served::open(&target)?;
     Ok(match places == ObjectPlaces::default() {
         true => repository,

@@ -50,7 +50,7 @@ impl PackHook {
         let command = config.text("uploadpack.packobjectshook");
         Ok(command.map(|command| PackHook {
             command: command.to_owned(),
-            git_dir: repository.git_dir().to_owned(),
+            git_dir: repository.own_dir().to_owned(),
             environment: environment.clone(),
         }))
     }

@@ -1,7 +1,7 @@
 //! The programs: `upload-pack` and `receive-pack`.
 
 use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -201,16 +201,18 @@ pub(crate) fn keepalive(seconds: i64) -> Duration {
     }
 }
 
-/// The folder in which a repository's hooks are.
+/// The folder in which a repository's hooks are. A relative path is one from where they run.
 pub(crate) fn hooks_folder(
-    git_dir: &Path,
+    repository: &Served,
     config: &Config,
     environment: &Environment,
 ) -> Result<PathBuf, ProgramError> {
     let set = config.text("core.hookspath");
     let Some(path) = set.filter(|path| !path.is_empty()) else {
-        return Ok(git_dir.join("hooks"));
+        return Ok(repository.git_dir().join("hooks"));
     };
     let home = crate::config::home(environment);
-    Ok(git_dir.join(path_setting(path, home.as_deref())?))
+    Ok(repository
+        .own_dir()
+        .join(path_setting(path, home.as_deref())?))
 }

@@ -112,25 +112,6 @@ fn homes_are_found_by_the_names_of_their_users() {
 }
 
 #[test]
-fn a_linked_working_copy_is_told_from_what_is_no_repository() {
-    let tmp = TempDir::new().unwrap();
-    let main = init(&tmp.path().join("main"));
-    main.commit_file("a", "a\n");
-    let linked = tmp.path().join("linked");
-    main.run(&["worktree", "add", "-q", linked.to_str().unwrap()]);
-    let shared = std::fs::canonicalize(tmp.path()).unwrap().join("main/.git");
-    for dir in [linked, tmp.path().join("main/.git/worktrees/linked")] {
-        let error = look(&dir, false, &environment(&[])).unwrap_err();
-        let expected = format!(
-            "'{}' is a linked working copy, which is not served by itself; its repository is '{}'",
-            dir.display(),
-            shared.display()
-        );
-        assert_eq!(error.to_string(), expected);
-    }
-}
-
-#[test]
 fn what_is_stored_in_another_way_is_refused_in_one_sentence() {
     let tmp = TempDir::new().unwrap();
     let dir = tmp.path().join("a.git");

@@ -11,6 +11,7 @@ mod faults;
 mod fetches;
 mod hooks;
 mod http;
+mod linked;
 mod lock_timeouts;
 mod lookups;
 mod object_places;

@@ -59,7 +59,7 @@ impl Reading<'_> {
             None if pattern.starts_with(b"/") => (Vec::new(), pattern.to_vec()),
             None => (Vec::new(), [&b"**/"[..], pattern].concat()),
         };
-        let folder = repository.git_dir().as_os_str().as_bytes();
+        let folder = repository.own_dir().as_os_str().as_bytes();
         let (start, rest) = match folder.split_at_checked(literal.len()) {
             Some(parts) => parts,
             None => return false,

@@ -79,7 +79,7 @@ impl<'e> Reading<'e> {
             let git_dir = repository.git_dir();
             self.read_file(&git_dir.join("config"), 0, Unreadable::IsAnError)?;
             if self.config.flag("extensions.worktreeconfig")? == Some(true) {
-                let path = git_dir.join("config.worktree");
+                let path = repository.own_dir().join("config.worktree");
                 self.read_file(&path, 0, Unreadable::IsAnError)?;
             }
         }

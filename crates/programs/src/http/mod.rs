@@ -119,7 +119,7 @@ fn prepare(environment: &Environment) -> Result<Prepared, Refusal> {
     };
     let prefix = namespace::prefix(environment).map_err(broken)?;
     let may_be_served = environment.present("GIT_HTTP_EXPORT_ALL").is_some()
-        || repository.git_dir().join(EXPORT_OK).exists();
+        || repository.own_dir().join(EXPORT_OK).exists();
     if !may_be_served {
         return Err(Refusal::not_found(format!(
             "Repository not exported: '{}'",

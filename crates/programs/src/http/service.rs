@@ -133,7 +133,7 @@ fn run(
     out: &mut (dyn Write + Send),
 ) -> Result<(), ProgramError> {
     let call = ProgramCall {
-        dir: repository.git_dir().to_owned(),
+        dir: repository.own_dir().to_owned(),
         strict: true,
         timeout: None,
         quiet: false,

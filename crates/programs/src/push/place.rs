@@ -47,13 +47,13 @@ impl PushPlace {
         who: String,
         nonce: Option<Nonce>,
     ) -> Result<PushPlace, ProgramError> {
-        let git_dir = repository.git_dir().to_owned();
-        let folder = hooks_folder(&git_dir, config, environment)?;
+        let own_dir = repository.own_dir().to_owned();
+        let folder = hooks_folder(&repository, config, environment)?;
         let mut settings = PushSettings::read(config)?;
-        settings.limits.rules = object_rules(config, &git_dir, home(environment).as_deref())?;
+        settings.limits.rules = object_rules(config, &own_dir, home(environment).as_deref())?;
         Ok(PushPlace {
             settings,
-            hooks: Hooks::new(folder, git_dir, environment.clone()),
+            hooks: Hooks::new(folder, own_dir, environment.clone()),
             who,
             signatures: Signatures::new(config, environment),
             proc_receive: ProcReceiveRefs::new(config.all("receive.procreceiverefs")),
@@ -136,8 +136,9 @@ impl PushPlace {
     /// rebasing or bisecting a branch counts too, though its `HEAD` is detached.
     pub(super) fn shown_in(&self, branch: &RefName) -> Result<Option<WorkingCopy>, ProgramError> {
         let git_dir = self.repository.git_dir();
-        if !self.repository.is_bare() {
-            let is_shown = match self.repository.head()? {
+        let main = self.repository.unlinked();
+        if !main.is_bare() {
+            let is_shown = match main.head()? {
                 ServedHead::Branch(name) => self.leads_to(name)?.as_ref() == Some(branch),
                 ServedHead::Detached(_) => is_under_way(git_dir, branch),
                 ServedHead::Broken => false,
@@ -145,11 +146,11 @@ impl PushPlace {
             if is_shown {
                 return Ok(Some(WorkingCopy {
                     git_dir: git_dir.to_owned(),
-                    files: self.repository.work_tree()?,
+                    files: main.work_tree()?,
                 }));
             }
         }
-        // Further working copies of this repository.
+        // Linked working copies of this repository.
         let Ok(others) = std::fs::read_dir(git_dir.join("worktrees")) else {
             return Ok(None);
         };

@@ -102,7 +102,10 @@ impl DirectorySink {
 
     /// What is told of a file that is damaged: in git's words if it is a ref's, which one of these edits is about.
     fn broken(&self, edits: &[RefEdit], path: &Path, reason: &str) -> String {
-        let name = path.strip_prefix(self.place.repository.git_dir());
+        let repository = &self.place.repository;
+        let name = path
+            .strip_prefix(repository.own_dir())
+            .or_else(|_| path.strip_prefix(repository.git_dir()));
         let name = name.ok().and_then(Path::to_str);
         let Some(name) = name.filter(|name| name.starts_with("refs/")) else {
             return format!("`{}` is damaged: {reason}", path.display());

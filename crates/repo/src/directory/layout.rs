@@ -29,6 +29,9 @@ const HARMLESS_EXTENSIONS: [&str; 4] = [
 #[derive(Clone, Debug)]
 pub(super) struct Layout {
     pub(super) git_dir: PathBuf,
+    /// The folder in it of the linked working copy (`git worktree add`) by which it was found: this has a `HEAD`, an index and some
+    /// refs of its own.
+    pub(super) linked: Option<PathBuf>,
     /// Which reflogs are made where none is.
     pub(super) log_refs: LogRefs,
     /// Whether history was cut off by a shallow clone.
@@ -145,12 +148,26 @@ pub(super) enum Accept {
     Bare,
     /// Those of working copies too. Only good for reading.
     WorkingCopies,
+    /// Those of linked ones as well, which share a repository.
+    Linked,
 }
 
 impl Layout {
     /// Looks at the folder `path`, which is a repository folder or, if accepted, a working copy that has one.
     pub(super) fn find(path: &Path, accept: Accept) -> Result<Layout, OpenError> {
         let path = fs::canonicalize(path).map_err(OpenError::io("open", path))?;
+        if accept == Accept::Linked {
+            return match shared_folder(&path)? {
+                Some(shared) => {
+                    let layout = Layout::find(&shared, Accept::WorkingCopies)?;
+                    Ok(Layout {
+                        linked: Some(path),
+                        ..layout
+                    })
+                }
+                None => Layout::find(&path, Accept::WorkingCopies),
+            };
+        }
         let looks =
             |path: &Path| looks_like_git_dir(path).map_err(OpenError::io("look into", path));
         let git_dir = match (looks(&path)?, path.join(".git")) {
@@ -190,6 +207,7 @@ impl Layout {
             .is_ok_and(|file| file.len() > 0);
         Ok(Layout {
             git_dir,
+            linked: None,
             log_refs,
             shallow,
             of_working_copy,
@@ -206,6 +224,14 @@ impl Layout {
             places: ObjectPlaces::default(),
             lock_timeouts: LockTimeouts::default(),
         })
+    }
+
+    /// The repository by itself, and not as one of its linked working copies has it.
+    pub(super) fn unlinked(&self) -> Layout {
+        Layout {
+            linked: None,
+            ..self.clone()
+        }
     }
 
     /// The same folder, read and written as these settings say.
@@ -333,6 +359,23 @@ fn looks_like_git_dir(path: &Path) -> io::Result<bool> {
     Ok(is(head.map(|_| true))?
         && is(path.join("objects").metadata().map(|found| found.is_dir()))?
         && is(path.join("refs").try_exists())?)
+}
+
+/// The folder with the refs and objects, where `path` is the folder of a linked working copy.
+fn shared_folder(path: &Path) -> Result<Option<PathBuf>, OpenError> {
+    let file = path.join("commondir");
+    match fs::read(&file) {
+        Ok(text) => {
+            let reason = "it does not say where the repository is";
+            let shared = text.trim_end().to_path();
+            let shared = shared.map_err(|_| OpenError::NoRepository { path: file, reason })?;
+            Ok(Some(path.join(shared)))
+        }
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Ok(None)
+        }
+        Err(error) => Err(OpenError::io("read", &file)(error)),
+    }
 }
 
 /// `.git` of a working copy is the folder itself, or a file that says where it is.

@@ -41,6 +41,7 @@ mod quarantine;
 mod ref_locks;
 mod ref_log;
 mod ref_map;
+mod ref_places;
 mod ref_store;
 mod roots;
 mod served;

@@ -77,7 +77,7 @@ impl RefStore {
                         names: names.clone(),
                     });
                 }
-                Taken::All(_) => lock_path(&self.git_dir.join("HEAD")),
+                Taken::All(_) => lock_path(&self.path("HEAD".into())),
                 Taken::None { in_the_way } => in_the_way,
             };
             patience.wait(&in_the_way)?;

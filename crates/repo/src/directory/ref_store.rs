@@ -20,11 +20,12 @@ use super::error::DirectoryError;
 use super::gate::{Gate, Turn};
 use super::layout::Layout;
 use super::lock::{LockFile, NotLocked};
-use super::loose_refs::{RawRef, read_raw, ref_path, scan};
+use super::loose_refs::{RawRef, read_raw, ref_path};
 use super::packed_refs::{PackedRefs, packed_refs_path};
 use super::patience::Patience;
 use super::permissions::Sharing;
 use super::ref_log::RefLogs;
+use super::ref_places::RefPlaces;
 
 /// How often all refs are read again because `packed-refs` was replaced meanwhile.
 const READ_ATTEMPTS: u32 = 20;
@@ -36,6 +37,7 @@ pub(super) const SYMBOLIC_DEPTH_MAX: usize = 5;
 #[derive(Debug)]
 pub(super) struct RefStore {
     pub(super) git_dir: PathBuf,
+    places: RefPlaces,
     /// Whom files are for that are made.
     pub(super) sharing: Sharing,
     pub(super) logs: RefLogs,
@@ -71,11 +73,13 @@ pub(super) enum Head {
 impl RefStore {
     pub(super) fn new(layout: &Layout, options: &DirectoryOptions) -> RefStore {
         let timeouts = layout.lock_timeouts;
+        let places = RefPlaces::new(layout.git_dir.clone(), layout.linked.clone());
         RefStore {
             git_dir: layout.git_dir.clone(),
+            places: places.clone(),
             sharing: layout.sharing(),
             logs: RefLogs::new(
-                layout.git_dir.clone(),
+                places,
                 layout.log_refs,
                 options.log_branches,
                 layout.sharing(),
@@ -130,7 +134,9 @@ impl RefStore {
         let mut attempts = 1;
         loop {
             let packed = self.packed()?;
-            let loose = scan(&self.git_dir)
+            let loose = self
+                .places
+                .scan()
                 .map_err(DirectoryError::io("list", &self.git_dir.join("refs")))?;
             let head = head(self)?;
             if self.is_current(&packed)? {
@@ -192,7 +198,7 @@ impl RefStore {
 
     /// What `HEAD` says now.
     pub(super) fn head(&self) -> Result<Head, DirectoryError> {
-        let path = self.git_dir.join("HEAD");
+        let path = self.path("HEAD".into());
         match self.raw(BStr::new("HEAD"))? {
             Some(RawRef::Symbolic(name)) => match RefName::parse(&name) {
                 Ok(name) => Ok(Head::Branch(name)),
@@ -261,17 +267,22 @@ impl RefStore {
     }
 
     pub(super) fn path(&self, name: &BStr) -> PathBuf {
-        ref_path(&self.git_dir, name)
+        ref_path(self.places.folder_of(name), name)
+    }
+
+    /// The folder that the path of a ref is below, by its name.
+    pub(super) fn folder_with(&self, path: &Path) -> &Path {
+        self.places.folder_with(path)
     }
 
     /// Whether a path is one of the folders right below `refs/`, which no ref may replace.
     pub(super) fn is_top_folder(&self, path: &Path) -> bool {
-        path.is_dir() && path.parent() == Some(&self.git_dir.join("refs"))
+        path.is_dir() && path.parent() == Some(&self.folder_with(path).join("refs"))
     }
 
     /// The folder that stays, even if empty, when the ref at `path` is deleted: `refs/heads`, `refs/tags` or their like.
     pub(super) fn folder_that_stays(&self, path: &Path) -> PathBuf {
-        let refs = self.git_dir.join("refs");
+        let refs = self.folder_with(path).join("refs");
         match path
             .strip_prefix(&refs)
             .ok()

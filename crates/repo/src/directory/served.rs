@@ -78,11 +78,12 @@ impl std::fmt::Debug for Served {
 }
 
 impl Served {
-    /// Opens the repository in the folder `path`, or that of the working copy there. Writes nothing.
+    /// Opens the repository in the folder `path`, or that of the working copy there, or, as a linked working copy has it, that of
+    /// which `path` is such a one's folder. Writes nothing.
     ///
-    /// Reftables, SHA-256 objects, partial clones and the further working copies of a repository are refused.
+    /// Reftables, SHA-256 objects and partial clones are refused.
     pub fn open(path: &Path) -> Result<Served, OpenError> {
-        let layout = Layout::find(path, Accept::WorkingCopies)?;
+        let layout = Layout::find(path, Accept::Linked)?;
         Ok(Served::of_layout(layout, false))
     }
 
@@ -128,7 +129,26 @@ impl Served {
         self.directory.git_dir()
     }
 
-    /// Whether there is no working copy.
+    /// The folder with `HEAD` and what else is of one working copy only: the repository's, but for linked ones.
+    pub fn own_dir(&self) -> &Path {
+        let Layout {
+            git_dir, linked, ..
+        } = &self.directory.inner.layout;
+        linked.as_deref().unwrap_or(git_dir)
+    }
+
+    /// The repository by itself, whichever of its working copies this was found by.
+    pub fn unlinked(&self) -> Served {
+        let Inner {
+            layout, options, ..
+        } = &*self.directory.inner;
+        match layout.linked {
+            Some(_) => Served::of_layout(layout.unlinked(), options.log_branches),
+            None => self.clone(),
+        }
+    }
+
+    /// Whether there is no working copy beside the repository; linked ones do not count.
     pub fn is_bare(&self) -> bool {
         !self.directory.inner.layout.of_working_copy
     }

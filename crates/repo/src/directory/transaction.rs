@@ -202,7 +202,7 @@ impl LockedRefs<'_> {
             }
             if let Some(existing) = path.is_dir().then(|| first_ref(&path)).flatten() {
                 let existing = existing
-                    .strip_prefix(&self.store.git_dir)
+                    .strip_prefix(self.store.folder_with(&existing))
                     .unwrap_or(&existing);
                 return Err(conflict(
                     name,

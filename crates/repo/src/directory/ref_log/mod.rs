@@ -23,6 +23,7 @@ use super::error::DirectoryError;
 use super::layout::LogRefs;
 use super::loose_refs::ref_path;
 use super::permissions::Sharing;
+use super::ref_places::RefPlaces;
 
 pub(super) use line::Move;
 
@@ -32,7 +33,7 @@ use repair::repair;
 /// The reflogs of one repository.
 #[derive(Debug)]
 pub(super) struct RefLogs {
-    git_dir: PathBuf,
+    places: RefPlaces,
     create: LogRefs,
     /// Whether branches are logged whatever `create` says.
     branches: bool,
@@ -70,13 +71,13 @@ impl Appended {
 
 impl RefLogs {
     pub(super) fn new(
-        git_dir: PathBuf,
+        places: RefPlaces,
         create: LogRefs,
         branches: bool,
         sharing: Sharing,
     ) -> RefLogs {
         RefLogs {
-            git_dir,
+            places,
             create,
             branches,
             sharing,
@@ -186,10 +187,9 @@ impl RefLogs {
         // Others remove empty folders at the same time.
         for _ in 0..100 {
             self.clear_way(path)?;
-            let folder = path.parent().unwrap_or(&self.git_dir);
-            match create_folders(&self.git_dir, folder, self.sharing)
-                .and_then(|()| options.open(path))
-            {
+            let root = self.places.folder_with(path);
+            let folder = path.parent().unwrap_or(root);
+            match create_folders(root, folder, self.sharing).and_then(|()| options.open(path)) {
                 Err(error)
                     if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::IsADirectory) => {}
                 file => {
@@ -211,7 +211,7 @@ impl RefLogs {
         for folder in path
             .ancestors()
             .skip(1)
-            .take_while(|folder| *folder != self.git_dir)
+            .take_while(|folder| *folder != self.places.folder_with(path))
         {
             if folder.is_file() {
                 remove_file(folder)?;
@@ -228,7 +228,7 @@ impl RefLogs {
             Err(error) if error.kind() == ErrorKind::IsADirectory || path.is_dir() => return Ok(()),
             Err(error) => return Err(DirectoryError::io("remove", &path)(error)),
         }
-        remove_empty_parents(&path, &self.git_dir.join("logs/refs"));
+        remove_empty_parents(&path, &self.places.folder_of(name).join("logs/refs"));
         Ok(())
     }
 
@@ -238,7 +238,7 @@ impl RefLogs {
     }
 
     fn path(&self, name: &BStr) -> PathBuf {
-        ref_path(&self.git_dir.join("logs"), name)
+        ref_path(&self.places.folder_of(name).join("logs"), name)
     }
 }
 
@@ -261,7 +261,12 @@ mod tests {
     }
 
     fn logs_in(folder: &Path, create: LogRefs) -> RefLogs {
-        RefLogs::new(folder.to_owned(), create, true, Sharing::Umask)
+        RefLogs::new(
+            RefPlaces::new(folder.to_owned(), None),
+            create,
+            true,
+            Sharing::Umask,
+        )
     }
 
     #[test]
@@ -284,7 +289,12 @@ mod tests {
             (LogRefs::Branches, true, [true, true, true, false, true]),
             (LogRefs::Always, false, [true; 5]),
         ] {
-            let logs = RefLogs::new(PathBuf::new(), create, branches, Sharing::Umask);
+            let logs = RefLogs::new(
+                RefPlaces::new(PathBuf::new(), None),
+                create,
+                branches,
+                Sharing::Umask,
+            );
             let started = names.map(|name| logs.starts_log(name.into()));
             assert_eq!(started, expected, "{create:?} {branches}");
         }

@@ -50,7 +50,7 @@ impl RefLogs {
         limit: usize,
     ) -> Result<Vec<ReflogEntry>, DirectoryError> {
         let mut oldest = BinaryHeap::new();
-        let logs = self.git_dir.join("logs");
+        let logs = self.places.folder_of("refs/heads".into()).join("logs");
         let mut names = Vec::new();
         log_names(&logs.join("refs"), BString::from("refs"), &mut names)
             .map_err(DirectoryError::io("list", &logs))?;
