@@ -1,0 +1,152 @@
+//! Entries of directories of this machine.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use packhouse_repo::store::ExcludeFilter;
+
+use super::super::budget::Budget;
+use super::super::folder::{Before, FolderCopy, bytes_of, manifest_path, read_manifest};
+use super::super::git_dir::{make_folder, write};
+use super::super::inner::Inner;
+use super::super::mend::Damaged;
+use super::super::mirror;
+use super::super::moment::Moment;
+use super::super::publish::{Old, publish};
+use super::super::record::{EntryRecord, TreeRecord};
+use super::super::seal::Seal;
+use super::super::source::Upstream;
+use super::super::staging::Staging;
+use super::super::tree::{BuiltTree, Files, build, tracked};
+use super::super::{CacheError, CallOptions};
+use super::repository::{mend_mirrors, shows_refs};
+use super::{commit_of, good_tree, make_room, note_remote, spec_of, tree_id, tree_record};
+
+/// A directory, with the history of its repository if it is a working copy.
+pub(super) fn of_folder(
+    inner: &Inner,
+    record: &mut EntryRecord,
+    folder: &Path,
+    git: Option<&Upstream>,
+    arrived: &Moment,
+    call: &CallOptions<'_>,
+) -> Result<(), CacheError> {
+    let asked = Moment::now();
+    let mut notes = Vec::new();
+    let (place, manifests) = (inner.root.tree(&record.name), inner.root.own("manifests"));
+    let mut mirrored = None;
+    let mut is_intact = false;
+    let mut using = None;
+    if let Some(upstream) = git {
+        using = Some(inner.using(&upstream.key, call)?);
+        record.kept.mirror = Some(upstream.key.clone());
+        match mirror::update(inner, upstream, arrived, call) {
+            Ok(found) => {
+                let seal = record.kept.tree.as_ref();
+                let seal = seal.and_then(|tree| Seal::read(&manifests, &tree.id));
+                is_intact = seal.is_some_and(|seal| seal.holds(&place, Files::Elsewhere));
+                let newest = match is_intact {
+                    true => None,
+                    false => mend_mirrors(inner, record, upstream, call)?,
+                };
+                mirrored = Some((upstream, newest.unwrap_or(found)));
+            }
+            Err(CacheError::Remote(error)) if error.is_shallow() => {
+                record.kept.mirror = None;
+                notes.push("its history is cut off, and was left out".to_owned());
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if let Some((_, mirrored)) = &mirrored {
+        note_remote(record, mirrored);
+    }
+    if git.is_none() && folder.join(".git").is_file() {
+        let note = "it is a linked working tree of a repository, and was copied as a plain directory: its history was left \
+                    out, and what it ignores was not";
+        notes.push(note.to_owned());
+    }
+    let ignore = &inner.config.ignore;
+    let gitignore = ignore.gitignore.unwrap_or(git.is_some());
+    let tracked = match (&mirrored, gitignore) {
+        (Some((upstream, mirrored)), true) => match commit_of(mirrored) {
+            Some(commit) => tracked(inner, upstream, commit, call)?,
+            None => HashSet::new(),
+        },
+        _ => HashSet::new(),
+    };
+    let mut copy = FolderCopy {
+        source: folder,
+        tracked,
+        exclude: ExcludeFilter::new(&ignore.patterns, None, gitignore)
+            .map_err(CacheError::store(inner.root.path()))?,
+        is_working_copy: git.is_some(),
+        kept_out: inner.root.path(),
+    };
+    let listing = copy.list(call)?;
+    let manner = format!("{} {gitignore} {:?}", inner.manner(), ignore.patterns);
+    let before = good_tree(inner, record, &manner).cloned();
+    let manifest = before
+        .as_ref()
+        .and_then(|tree| read_manifest(&manifests, &tree.id));
+    let commit = mirrored
+        .as_ref()
+        .and_then(|(_, found)| found.head_commit.clone());
+    let branch = mirrored
+        .as_ref()
+        .and_then(|(_, found)| found.head_branch.clone());
+    if let (Some(before), Some(manifest)) = (&before, &manifest)
+        && (&before.commit, &before.branch) == (&commit, &branch)
+        && listing.is_unchanged(manifest)
+        && manifest.is_complete(&place)
+        && match &mirrored {
+            Some((upstream, mirrored)) => {
+                is_intact && shows_refs(inner, record, upstream, mirrored, call)?
+            }
+            None => true,
+        }
+    {
+        record.kept.updated = Some(asked);
+        return Ok(());
+    }
+    let budget = Budget::new(&record.kept.source_url, inner.config.max_bytes);
+    budget.count_bytes(bytes_of(&listing))?;
+    let staging = Staging::to_replace(&inner.root)?;
+    let id = tree_id();
+    let tree = staging.tree();
+    let mut built = match &mirrored {
+        Some((upstream, mirrored)) => {
+            let spec = spec_of(record, upstream, mirrored, &id, Files::Elsewhere);
+            build(inner, &spec, &tree, &Damaged::default(), call)?
+        }
+        None => {
+            make_folder(&tree)?;
+            BuiltTree::default()
+        }
+    };
+    let before = manifest.as_ref().map(|manifest| Before {
+        tree: &place,
+        manifest,
+    });
+    let manifest = copy.copy(&listing, &tree, before.as_ref(), call)?;
+    let seal = mirrored
+        .is_some()
+        .then(|| Seal(std::mem::take(&mut built.sealed)));
+    notes.extend(listing.notes.iter().cloned());
+    built.bytes = bytes_of(&listing);
+    built.notes.extend(notes);
+    let next = TreeRecord {
+        commit,
+        branch,
+        refs: mirrored.map_or_else(String::new, |(_, found)| found.refs),
+        ..tree_record(inner, &staging, id.clone(), built, manner)?
+    };
+    make_room(inner, record, &next, call)?;
+    publish(inner, record, staging, next, Old::Read)?;
+    drop(using);
+    // As the seal of a repository: without them all is copied the next time.
+    let _ = write(&manifest_path(&manifests, &id), &manifest.to_bytes());
+    let _ = seal.map(|seal| seal.write(&manifests, &id));
+    record.kept.updated = Some(asked);
+    Ok(())
+}
