@@ -27,6 +27,8 @@ use crate::storage_full::is_storage_full;
 
 /// How long a call waits for another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+/// As [`BUSY_TIMEOUT`], for what may be left out.
+const BRIEF_TIMEOUT: Duration = Duration::from_millis(50);
 
 /// Tables, oldest first. One that was released is never edited.
 const MIGRATIONS: &[&str] = &[
@@ -254,9 +256,12 @@ impl CacheIndex {
         close(conn, done.map_err(failed)).await
     }
 
-    /// Notes that an entry was used. May be forgotten when power fails.
+    /// Notes that an entry was used. May be forgotten when power fails, and fails where others are at work for longer than a
+    /// reader should wait.
     pub async fn touch_entry(&self, name: &str, accessed_ms: i64) -> Result<(), CatalogError> {
-        let mut conn = self.connect().await?;
+        let mut conn = self
+            .connect_within(BRIEF_TIMEOUT, SqliteSynchronous::Normal, false)
+            .await?;
         let done = sqlx::query("UPDATE entries SET accessed_ms = ? WHERE name = ?")
             .bind(accessed_ms)
             .bind(name)
@@ -293,6 +298,19 @@ impl CacheIndex {
         .await
         .and_then(|row| row.as_ref().map(item).transpose());
         close(conn, row.map_err(failed)).await
+    }
+
+    /// All items of a kind, in the order of their keys.
+    pub async fn items(&self, items: CacheItems) -> Result<Vec<CacheItemRow>, CatalogError> {
+        let mut conn = self.connect().await?;
+        let rows = sqlx::query(match items {
+            CacheItems::Mirrors => "SELECT * FROM mirrors ORDER BY key",
+            CacheItems::Checkouts => "SELECT * FROM checkouts ORDER BY key",
+        })
+        .fetch_all(&mut conn)
+        .await
+        .and_then(|rows| rows.iter().map(item).collect::<Result<Vec<_>, _>>());
+        close(conn, rows.map_err(failed)).await
     }
 
     /// Adds or replaces an item.
@@ -352,12 +370,22 @@ impl CacheIndex {
         synchronous: SqliteSynchronous,
         may_make: bool,
     ) -> Result<SqliteConnection, CatalogError> {
+        self.connect_within(BUSY_TIMEOUT, synchronous, may_make)
+            .await
+    }
+
+    async fn connect_within(
+        &self,
+        patience: Duration,
+        synchronous: SqliteSynchronous,
+        may_make: bool,
+    ) -> Result<SqliteConnection, CatalogError> {
         let options = SqliteConnectOptions::new()
             .filename(&self.path)
             .create_if_missing(may_make)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(synchronous)
-            .busy_timeout(BUSY_TIMEOUT);
+            .busy_timeout(patience);
         let started = Instant::now();
         let mut locking = SqliteLockingMode::Normal;
         loop {
@@ -372,7 +400,7 @@ impl CacheIndex {
             match SqliteConnection::connect_with(&options).await {
                 Ok(conn) => return Ok(conn),
                 // SQLite does not wait for the lock it needs to make a new file a WAL one, or to have a file alone.
-                Err(error) if is_busy(&error) && started.elapsed() < BUSY_TIMEOUT => {
+                Err(error) if is_busy(&error) && started.elapsed() < patience => {
                     let is_alone = matches!(locking, SqliteLockingMode::Exclusive);
                     let jitter = started.elapsed().subsec_nanos() % 16;
                     let pause_ms = if is_alone { 1 + u64::from(jitter) } else { 5 };

@@ -1,5 +1,7 @@
 //! The index of a git cache, which is SQLite's alone.
 
+use std::time::{Duration, Instant};
+
 use packhouse_catalog::{CacheEntryRow, CacheIndex, CacheItemRow, CacheItems, CatalogError};
 use sqlx::{Connection, SqliteConnection};
 
@@ -51,6 +53,26 @@ async fn entries_are_found_by_name_in_any_case_and_by_source() {
 }
 
 #[tokio::test]
+async fn who_notes_a_use_does_not_wait_for_who_is_at_work() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("index.sqlite3");
+    let index = CacheIndex::open(&path).await.unwrap();
+    index.insert_entry(&entry("repo", "a", "{}")).await.unwrap();
+    let url = format!("sqlite:{}", path.display());
+    let mut other = SqliteConnection::connect(&url).await.unwrap();
+    let writing = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    let begun = Instant::now();
+    index.touch_entry("repo", 9).await.unwrap_err();
+    assert!(begun.elapsed() < Duration::from_secs(5));
+    assert!(index.entry("repo").await.unwrap().is_some());
+    drop(writing);
+    other.close().await.unwrap();
+    index.touch_entry("repo", 9).await.unwrap();
+    let found = index.entry("repo").await.unwrap().unwrap();
+    assert_eq!(found.accessed_ms, 9);
+}
+
+#[tokio::test]
 async fn items_are_replaced_and_removed() {
     let folder = tempfile::tempdir().unwrap();
     let index = CacheIndex::open(&folder.path().join("i")).await.unwrap();
@@ -62,10 +84,12 @@ async fn items_are_replaced_and_removed() {
                 record: record.to_owned(),
             };
             index.put_item(items, &row).await.unwrap();
-            assert_eq!(index.item(items, "k").await.unwrap(), Some(row));
+            assert_eq!(index.item(items, "k").await.unwrap(), Some(row.clone()));
+            assert_eq!(index.items(items).await.unwrap(), [row]);
         }
         assert!(index.remove_item(items, "k").await.unwrap());
         assert!(!index.remove_item(items, "k").await.unwrap());
+        assert!(index.items(items).await.unwrap().is_empty());
     }
 }
 
