@@ -77,9 +77,13 @@ pub(super) fn make(
         mirrors: built.mirrors,
         notes: found.notes.into_iter().chain(built.notes).collect(),
     };
-    // First the record: without it nobody would know of the folder.
-    inner.index.put_checkout(&id, &made)?;
+    // First the record: without it nobody would know of the folder. And the note before that, for a catalog that is made anew
+    // just then.
     note::of_checkout(&inner.root, &id, &made, &staging);
+    if let Err(error) = inner.index.put_checkout(&id, &made) {
+        note::forget(&inner.root, &id);
+        return Err(error);
+    }
     drop(built.using);
     let place = inner.root.own("checkouts").join(&id);
     fs::rename(staging.tree(), &place).map_err(CacheError::file(&place))?;

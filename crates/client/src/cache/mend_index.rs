@@ -1,19 +1,21 @@
 //! A catalog that is damaged or lost, made anew of what is on the disk.
 //!
 //! What always holds:
-//! - one process mends it; others wait for that, and find it whole;
+//! - one process mends it; others wait for that, and find it whole, in the middle of their work too (`index_gate.rs`);
 //! - the new catalog is complete before it takes the place of the old one. Who is killed before leaves the old one, which
 //!   the next one mends;
 //! - the old one is kept, as one of the last three;
 //! - an entry is taken over if the very tree that its note names is at its place, and a mirror if it can be read. Nothing
-//!   that is found is taken for newer than it is: the next refresh asks the remote.
+//!   that is found is taken for newer than it is: the next refresh asks the remote;
+//! - who is at work on an entry meanwhile finds it, or finds its note later: what is about to come to its place is not
+//!   forgotten.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::lock::{FileLock, Sharing};
+use super::index_gate::IndexGate;
 use super::moment::Moment;
 use super::note::{self, Noted};
 use super::record::{EntryRecord, Index, MirrorRecord, is_id};
@@ -22,7 +24,7 @@ use super::root::Root;
 use super::source::Source;
 use super::state::{Found, tree_at};
 use super::trash::Retired;
-use super::{CacheError, CallOptions, mirror};
+use super::{CacheError, mirror};
 
 /// So many damaged catalogs are kept.
 const KEPT: usize = 3;
@@ -31,19 +33,23 @@ const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
 
 /// Opens the catalog of a cache, mending it if need be.
 pub(super) fn open(root: &Root) -> Result<Index, CacheError> {
-    if let Some(index) = whole(root)? {
-        return Ok(index);
+    let gate = IndexGate::of(root);
+    let found = {
+        let _in_call = gate.enter()?;
+        whole(root)?
+    };
+    if let Some(index) = found {
+        return Ok(index.behind(gate));
     }
-    let lock = root.lock("index", "mend");
-    let _lock = FileLock::take(&lock, Sharing::Exclusive, &CallOptions::default())?;
+    let _alone = gate.close()?;
     // Somebody else may have mended it.
     if let Some(index) = whole(root)? {
-        return Ok(index);
+        return Ok(index.behind(gate));
     }
     // On a full disk the room is needed for this.
     reserve(root).give();
     make(root)?;
-    Index::open(&root.index(), reserve(root))
+    Ok(Index::open(&root.index(), reserve(root))?.behind(gate))
 }
 
 fn reserve(root: &Root) -> Reserve {
@@ -83,7 +89,7 @@ fn beside(file: &Path, end: &str) -> PathBuf {
     name.into()
 }
 
-/// Makes a new catalog and puts it in the place of the old one. Its caller has the lock for that.
+/// Makes a new catalog and puts it in the place of the old one. Nobody else is at work in that.
 fn make(root: &Root) -> Result<(), CacheError> {
     let (new, place) = (root.own("index.mended"), root.index());
     for end in BESIDE.iter().chain(&[""]) {
@@ -161,12 +167,8 @@ fn take_over(root: &Root, index: &Index) -> Result<(), CacheError> {
                     sources.extend(record.kept.mirror.clone().map(|key| (key, record)));
                 }
             }
-            Noted::Checkout(id, record) => {
-                let place = root.own("checkouts").join(&id);
-                if place.join(record.entry.as_str()).is_dir() {
-                    index.put_checkout(&id, &record)?;
-                }
-            }
+            // One that is not there is about to be, or is swept.
+            Noted::Checkout(id, record) => index.put_checkout(&id, &record)?,
         }
     }
     for folder in fs::read_dir(root.own("mirrors"))
@@ -190,12 +192,14 @@ fn settled(root: &Root, mut record: EntryRecord) -> Option<EntryRecord> {
         return None;
     };
     let tree = tree.clone();
+    // Somebody may be about to put that one there.
+    let next = record.kept.next.take().filter(|next| *next != tree);
     let spare = Retired::read(&root.own("spares").join(&record.kept.id));
     let spare = spare.ok().flatten();
     record.tree_bytes = tree.bytes;
     record.kept.spare_bytes = spare.map_or(0, |spare| spare.bytes);
     record.kept.tree = Some(tree);
-    record.kept.next = None;
+    record.kept.next = next;
     record.kept.error = None;
     record.kept.remote = None;
     Some(record)
@@ -225,4 +229,54 @@ fn mirror_record(root: &Root, key: &str, of: Option<&EntryRecord>) -> MirrorReco
         (record.head_commit, record.head_branch) = (None, None);
     }
     record
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::staging::Staging;
+    use super::super::test_world::TestWorld;
+    use super::super::{Cache, CallOptions};
+    use super::*;
+
+    /// Has the catalog made anew, as if it were damaged.
+    fn mend(world: &TestWorld) {
+        File::create(under_way(&world.inner.root)).unwrap();
+        open(&world.inner.root).unwrap();
+        assert!(!under_way(&world.inner.root).exists());
+    }
+
+    #[test]
+    fn a_tree_that_is_about_to_come_is_known_after_a_mend() {
+        let world = TestWorld::new();
+        let mut record = world.record();
+        let mut next = record.kept.tree.clone().unwrap();
+        next.id = uuid::Uuid::new_v4().simple().to_string();
+        next.identity = super::super::record::Identity::of(world.cache.root()).unwrap();
+        record.kept.next = Some(next.clone());
+        let staging = Staging::new(&world.inner.root).unwrap();
+        note::of_entry(&world.inner.root, &record, &staging);
+        mend(&world);
+        let kept = world.record().kept;
+        assert_eq!((kept.tree, kept.next), (record.kept.tree, Some(next)));
+    }
+
+    #[test]
+    fn a_checkout_that_is_about_to_come_is_known_after_a_mend_and_swept_if_nobody_makes_it() {
+        let world = TestWorld::new();
+        let call = CallOptions::default();
+        let made = world.cache.checkout("remote", "main", &call).unwrap();
+        let aside = world.cache.root().join("aside");
+        let place = made.path.parent().unwrap().to_owned();
+        fs::rename(&place, &aside).unwrap();
+        let lease = world.cache.lease("remote", &call).unwrap();
+        mend(&world);
+        let open = || Cache::open(world.cache.config().clone()).unwrap();
+        open();
+        fs::rename(&aside, &place).unwrap();
+        assert_eq!(open().checkouts().unwrap().len(), 1);
+        fs::remove_dir_all(&place).unwrap();
+        drop(lease);
+        open();
+        assert!(!note::is_there(&world.inner.root, &made.id));
+    }
 }

@@ -33,6 +33,7 @@ mod flight;
 mod folder;
 mod git_dir;
 mod index_file;
+mod index_gate;
 mod inner;
 mod large_files;
 mod lock;

@@ -14,6 +14,7 @@ use packhouse_object::ForkPause;
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::index_gate::IndexGate;
 use super::moment::Moment;
 use super::name::EntryName;
 use super::reserve::Reserve;
@@ -262,15 +263,27 @@ pub(super) struct Index {
     catalog: CacheIndex,
     path: PathBuf,
     pub(super) reserve: Reserve,
+    /// Where each call comes in; `None` for who has the file alone.
+    gate: Option<IndexGate>,
 }
 
 impl Index {
+    /// For who sees to it that the file stays at its place.
     pub(super) fn open(path: &Path, reserve: Reserve) -> Result<Index, CacheError> {
         Ok(Index {
             catalog: wait(path, CacheIndex::open(path))?,
             path: path.to_owned(),
             reserve,
+            gate: None,
         })
+    }
+
+    /// For everybody: each call sees to that itself.
+    pub(super) fn behind(self, gate: IndexGate) -> Index {
+        Index {
+            gate: Some(gate),
+            ..self
+        }
     }
 
     /// Looks whether its file is whole.
@@ -282,6 +295,8 @@ impl Index {
         &self,
         call: impl Future<Output = Result<T, CatalogError>>,
     ) -> Result<T, CacheError> {
+        // Before forks are kept waiting: this may take a while.
+        let _in_call = self.gate.as_ref().map(IndexGate::enter).transpose()?;
         wait(&self.path, call)
     }
 
