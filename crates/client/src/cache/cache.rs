@@ -22,7 +22,7 @@ use super::{
     CacheConfig, CacheError, CacheStatus, CacheType, CallOptions, Checkout, Cleared, Details,
     Entry, Overview, Stats, replace, room,
 };
-use super::{seal, spare};
+use super::{mend_index, seal, spare};
 use crate::egress::Egress;
 
 /// So long a removal waits for who is at work on the entry; others may be for as long as a remote lets them wait.
@@ -438,11 +438,15 @@ impl Cache {
                     false => Err(record.kept.source_url),
                 });
             }
-            if is_taken {
-                return Err(CacheError::Occupied { path: place });
-            }
-            let record = new_record(source, name);
-            if self.inner.index.insert(&record)? {
+            let record = match is_taken {
+                false => new_record(source, name),
+                // One that the catalog lost, and nobody's own folder, is found again.
+                true => match mend_index::noted(&self.inner.root, name) {
+                    Some(noted) => noted,
+                    None => return Err(CacheError::Occupied { path: place }),
+                },
+            };
+            if self.inner.index.insert(&record)? && !is_taken {
                 return Ok(Ok(record));
             }
         }

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use super::index_gate::IndexGate;
 use super::moment::Moment;
+use super::name::EntryName;
 use super::note::{self, Noted};
 use super::record::{EntryRecord, Index, MirrorRecord, is_id};
 use super::reserve::Reserve;
@@ -50,6 +51,15 @@ pub(super) fn open(root: &Root) -> Result<Index, CacheError> {
     reserve(root).give();
     make(root)?;
     Ok(Index::open(&root.index(), reserve(root))?.behind(gate))
+}
+
+/// The entry whose copy is at the place of this name, though the catalog does not know it, as its note says. `None`: what is
+/// there is of no note.
+pub(super) fn noted(root: &Root, name: &EntryName) -> Option<EntryRecord> {
+    note::all(root).find_map(|noted| match noted {
+        Noted::Entry(record) if record.name.lock_key() == name.lock_key() => settled(root, *record),
+        _ => None,
+    })
 }
 
 fn reserve(root: &Root) -> Reserve {
@@ -243,6 +253,41 @@ mod tests {
         File::create(under_way(&world.inner.root)).unwrap();
         open(&world.inner.root).unwrap();
         assert!(!under_way(&world.inner.root).exists());
+    }
+
+    #[test]
+    fn an_entry_that_the_catalog_lost_is_found_again_by_whoever_wants_its_name() {
+        let world = TestWorld::new();
+        let (before, call) = (world.record(), CallOptions::default());
+        let lose = || assert!(world.inner.index.remove(&before.name).unwrap());
+        lose();
+        let entry = world.cache.add(&world.url, None, &call).unwrap();
+        assert_eq!(entry.name, "remote");
+        assert!(world.record().kept.has_trees_of(&before.kept));
+        // Somebody else's name is not handed out, and its copy stays.
+        lose();
+        let other = world.cache.root().parent().unwrap().join("other");
+        fs::create_dir(&other).unwrap();
+        let other = other.to_str().unwrap();
+        let taken = world.cache.add(other, Some("remote"), &call).unwrap_err();
+        assert!(
+            matches!(&taken, CacheError::NameTaken { source_url, .. } if *source_url == world.url),
+            "{taken}"
+        );
+        assert!(world.record().kept.has_trees_of(&before.kept));
+        // A folder that is not the copy is nobody's.
+        lose();
+        let place = world.inner.root.tree(&before.name);
+        fs::remove_dir_all(&place).unwrap();
+        fs::create_dir(&place).unwrap();
+        let occupied = world
+            .cache
+            .add(&world.url, Some("remote"), &call)
+            .unwrap_err();
+        assert!(
+            matches!(occupied, CacheError::Occupied { .. }),
+            "{occupied}"
+        );
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use packhouse_client::Egress;
@@ -178,6 +179,55 @@ fn mirrors_that_are_only_served_are_taken_over() {
     );
     cache.clear(&call).unwrap();
     assert_eq!(cache.stats().unwrap().total_size_bytes, 0);
+}
+
+/// The file is replaced over and over, as where it is damaged, by a process that opens the cache.
+#[test]
+fn what_is_done_while_a_catalog_is_mended_is_in_the_new_one() {
+    let world = World::new();
+    let root = world.path("cache");
+    drop(filled(&world, &root));
+    let over = AtomicBool::new(false);
+    let added = std::thread::scope(|scope| {
+        let writers: Vec<_> = (0..3)
+            .map(|writer| {
+                let (world, root, over) = (&world, &root, &over);
+                scope.spawn(move || {
+                    let cache = Cache::open(config(root)).unwrap();
+                    let call = CallOptions::default();
+                    let mut added = Vec::new();
+                    while !over.load(Ordering::Relaxed) {
+                        let name = format!("w{writer}-{}", added.len());
+                        let folder = world.path(&name);
+                        fs::create_dir(&folder).unwrap();
+                        for text in ["old", "new"] {
+                            fs::write(folder.join("file"), text).unwrap();
+                            let source = folder.to_str().unwrap();
+                            let entry = cache.add(source, None, &call).unwrap();
+                            assert_eq!(entry.name, name);
+                        }
+                        added.push(name);
+                    }
+                    added
+                })
+            })
+            .collect();
+        for _ in 0..40 {
+            fs::write(root.join(".packhouse/index.mending"), "").unwrap();
+            Cache::open(config(&root)).unwrap();
+        }
+        over.store(true, Ordering::Relaxed);
+        let added = writers.into_iter().map(|writer| writer.join().unwrap());
+        added.flatten().collect::<Vec<_>>()
+    });
+    let cache = open(&world);
+    let known = names(&cache);
+    for name in &added {
+        assert!(known.contains(name), "{name} of {added:?}");
+        let path = cache.get(name).unwrap().cache_path;
+        assert_eq!(fs::read_to_string(path.join("file")).unwrap(), "new");
+    }
+    assert_eq!(known.len(), added.len() + 2);
 }
 
 #[test]
