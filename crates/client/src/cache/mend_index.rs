@@ -167,7 +167,7 @@ fn drop_old(root: &Root) {
 
 /// Fills a new catalog with what is on the disk.
 fn take_over(root: &Root, index: &Index) -> Result<(), CacheError> {
-    let mut sources = HashMap::new();
+    let (mut sources, mut urls) = (HashMap::new(), HashMap::new());
     for noted in note::all(root) {
         match noted {
             Noted::Entry(record) => {
@@ -179,6 +179,7 @@ fn take_over(root: &Root, index: &Index) -> Result<(), CacheError> {
             }
             // One that is not there is about to be, or is swept.
             Noted::Checkout(id, record) => index.put_checkout(&id, &record)?,
+            Noted::Mirror(key, url) => drop(urls.insert(key, url)),
         }
     }
     for folder in fs::read_dir(root.own("mirrors"))
@@ -189,7 +190,8 @@ fn take_over(root: &Root, index: &Index) -> Result<(), CacheError> {
         let name = folder.file_name();
         let key = name.to_str().and_then(|name| name.strip_suffix(".git"));
         if let Some(key) = key.filter(|key| is_id(key)) {
-            let record = mirror_record(root, key, sources.get(key));
+            let url = urls.remove(key).unwrap_or_default();
+            let record = mirror_record(root, key, url, sources.get(key));
             index.put_mirror(key, &record)?;
         }
     }
@@ -215,8 +217,8 @@ fn settled(root: &Root, mut record: EntryRecord) -> Option<EntryRecord> {
     Some(record)
 }
 
-/// What is known of a mirror: as a tree that was made of it says, if its refs are still those.
-fn mirror_record(root: &Root, key: &str, of: Option<&EntryRecord>) -> MirrorRecord {
+/// What is known of a mirror: as its note says, and a tree that was made of it, if its refs are still those.
+fn mirror_record(root: &Root, key: &str, url: String, of: Option<&EntryRecord>) -> MirrorRecord {
     let place = root.mirror(key);
     let upstream = of.and_then(|of| Source::parse(&of.kept.source_url, root).ok());
     let upstream = upstream.as_ref().and_then(Source::upstream);
@@ -224,7 +226,7 @@ fn mirror_record(root: &Root, key: &str, of: Option<&EntryRecord>) -> MirrorReco
     // Before anything that is asked from now on.
     let long_ago = tree.map_or_else(Moment::unknown, |tree| tree.made.clone());
     let mut record = MirrorRecord {
-        url: upstream.map_or_else(String::new, |upstream| upstream.url.to_string()),
+        url: upstream.map_or(url, |upstream| upstream.url.to_string()),
         completed: long_ago.clone(),
         asked: long_ago,
         refs: tree.map_or_else(String::new, |tree| tree.refs.clone()),
@@ -323,5 +325,21 @@ mod tests {
         drop(lease);
         open();
         assert!(!note::is_there(&world.inner.root, &made.id));
+    }
+
+    #[test]
+    fn a_note_that_could_not_be_written_leaves_no_older_one() {
+        let world = TestWorld::new();
+        let (root, record) = (&world.inner.root, world.record());
+        let staging = Staging::new(root).unwrap();
+        fs::remove_dir_all(staging.path()).unwrap();
+        note::of_entry(root, &record, &staging);
+        assert!(!note::is_there(root, &record.kept.id));
+        world
+            .cache
+            .refresh("remote", &CallOptions::default())
+            .unwrap();
+        mend(&world);
+        assert!(world.record().kept.has_trees_of(&record.kept));
     }
 }

@@ -28,7 +28,7 @@ use super::moment::Moment;
 use super::record::{MirrorRecord, RemoteHead};
 use super::source::Upstream;
 use super::staging::Staging;
-use super::{CacheError, CacheStep, CallOptions};
+use super::{CacheError, CacheStep, CallOptions, note};
 use crate::mirror::diff::{FoundRefs, RefTargets, edits};
 use crate::mirror::publish::{found_refs, publish_decided};
 use crate::mirror::{MirrorError, lacking};
@@ -174,6 +174,7 @@ pub(super) fn update(
         }
     }
     inner.index.put_mirror(key, &record)?;
+    note::of_mirror(&inner.root, key, &record.url);
     Ok(record)
 }
 

@@ -19,6 +19,8 @@ use super::staging::Staging;
 pub(super) enum Noted {
     Entry(Box<EntryRecord>),
     Checkout(String, CheckoutRecord),
+    /// A mirror's key and URL.
+    Mirror(String, String),
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -32,6 +34,9 @@ enum Note {
         record: String,
     },
     Checkout(CheckoutRecord),
+    Mirror {
+        url: String,
+    },
 }
 
 /// Notes an entry; `staging` is the work that does it.
@@ -58,6 +63,18 @@ pub(super) fn of_checkout(root: &Root, id: &str, record: &CheckoutRecord, stagin
     write(root, id, &Note::Checkout(record.clone()), staging);
 }
 
+/// Notes of whom a mirror is, if that is not noted: no entry says it of the mirrors of submodules, and of those that are only
+/// served.
+pub(super) fn of_mirror(root: &Root, key: &str, url: &str) {
+    if is_there(root, key) {
+        return;
+    }
+    if let Ok(staging) = Staging::new(root) {
+        let url = url.to_owned();
+        write(root, key, &Note::Mirror { url }, &staging);
+    }
+}
+
 pub(super) fn is_there(root: &Root, id: &str) -> bool {
     place(root, id).is_file()
 }
@@ -79,6 +96,7 @@ pub(super) fn all(root: &Root) -> impl Iterator<Item = Noted> {
         let id = note.file_name().into_string().ok().filter(|id| is_id(id))?;
         match serde_json::from_slice(&fs::read(note.path()).ok()?).ok()? {
             Note::Checkout(record) => Some(Noted::Checkout(id, record)),
+            Note::Mirror { url } => Some(Noted::Mirror(id, url)),
             Note::Entry {
                 name,
                 source_key,
@@ -100,12 +118,14 @@ pub(super) fn all(root: &Root) -> impl Iterator<Item = Noted> {
     })
 }
 
-/// That a note cannot be written is no failure: it is of use only where the catalog is lost.
+/// That a note cannot be written is no failure: it is of use only where the catalog is lost. The one from before would say
+/// something else, and keep the next one from being written.
 fn write(root: &Root, id: &str, note: &Note, staging: &Staging) {
     let new = staging.path().join("note");
     let text = serde_json::to_vec(note).unwrap_or_default();
     if fs::write(&new, text).is_err() || fs::rename(&new, place(root, id)).is_err() {
         let _ = fs::remove_file(&new);
+        forget(root, id);
     }
 }
 

@@ -21,7 +21,7 @@ use super::served_mark;
 use super::spare;
 use super::staging::Staging;
 use super::trash::Of;
-use super::{CacheError, CallOptions, trash};
+use super::{CacheError, CallOptions, note, trash};
 
 /// What everything in the catalog takes.
 fn total_bytes(contents: &Contents) -> u64 {
@@ -316,6 +316,7 @@ fn drop_mirror(inner: &Inner, key: &str) -> Result<(), CacheError> {
     }
     drop(Staging::take(&inner.root, &inner.root.mirror(key))?);
     inner.index.remove_mirror(key)?;
+    note::forget(&inner.root, key);
     Ok(())
 }
 

@@ -24,7 +24,7 @@ use super::mirror::{self, Offered};
 use super::moment::Moment;
 use super::record::MirrorRecord;
 use super::source::{Source, Upstream, invalid};
-use super::{CacheError, CallOptions, room, served_mark};
+use super::{CacheError, CallOptions, note, room, served_mark};
 use crate::credentials::Secret;
 use crate::egress::Egress;
 use crate::remote::{ExtraHeader, FetchConnection, Links, Remote, RemoteOptions};
@@ -228,6 +228,7 @@ impl Served {
             }
         }
         inner.index.put_mirror(key, &record)?;
+        note::of_mirror(&inner.root, key, &record.url);
         let is_new = was_fetched || !served_mark::is_there(inner, key);
         match authorization {
             None => served_mark::set_public(inner, key, Some(&record.refs))?,

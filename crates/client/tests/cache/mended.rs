@@ -181,6 +181,26 @@ fn mirrors_that_are_only_served_are_taken_over() {
     assert_eq!(cache.stats().unwrap().total_size_bytes, 0);
 }
 
+/// Mirrors of submodules too are of no entry.
+#[test]
+fn of_whom_a_mirror_is_that_no_entry_names_is_known_after_a_mend() {
+    let mut world = World::new();
+    world.with_history("one.git");
+    let base = world.serve(GitSite::new(&world.path("."), true));
+    let url = format!("{base}one.git");
+    let call = CallOptions::default();
+    let cache = open(&world);
+    let served = cache.served(Egress::Any).unwrap();
+    let read = served.bring(&url, None, &call).unwrap();
+    fs::write(index(cache.root()), GARBAGE).unwrap();
+    let told = open(&world).clear(&call).unwrap().in_use;
+    assert!(told.len() == 1 && told[0].contains(&url), "{told:?}");
+    drop(read);
+    open(&world).clear(&call).unwrap();
+    let notes = fs::read_dir(cache.root().join(".packhouse/notes")).unwrap();
+    assert_eq!(notes.count(), 0);
+}
+
 /// The file is replaced over and over, as where it is damaged, by a process that opens the cache.
 #[test]
 fn what_is_done_while_a_catalog_is_mended_is_in_the_new_one() {
