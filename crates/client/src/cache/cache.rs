@@ -25,7 +25,7 @@ use super::{
 use super::{mend_index, seal, spare};
 use crate::egress::Egress;
 
-/// So long a removal waits for who is at work on the entry; others may be for as long as a remote lets them wait.
+/// So long a removal waits for who is at work on the entry or has a lease of it; others may be for as long as they like.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A cache of repositories and directories. Cheap to clone; every clone is the same cache.
@@ -205,7 +205,12 @@ impl Cache {
     ///
     /// One that somebody has a lease of, or is bringing up to date and not done with in a moment, stays: the error says who.
     pub fn remove(&self, name: &str, call: &CallOptions<'_>) -> Result<(), CacheError> {
-        self.remove_until(name, Instant::now() + PATIENCE, call)
+        let end = Instant::now() + PATIENCE;
+        self.remove_until(name, end, call, |entry_id| {
+            // Whoever has it removed wants the room.
+            trash::empty(&self.inner, Of::Entry(entry_id), &|| Ok(false)).map(drop)
+        })?;
+        room::drop_mirrors(&self.inner)
     }
 
     /// Removes all entries, the replaced trees that nobody reads, and the histories that `packhouse cache serve` keeps.
@@ -215,8 +220,11 @@ impl Cache {
         let mut done = Cleared::default();
         let mut in_use = None;
         let mut busy = Vec::new();
+        // What else is theirs goes with that of all.
+        let remove = |name: &str, end| self.remove_until(name, end, call, |_| Ok(()));
+        // Of a catalog with anything that cannot be read nothing is removed.
         for record in self.inner.index.contents()?.entries {
-            match self.remove_until(record.name.as_str(), Instant::now(), call) {
+            match remove(record.name.as_str(), Instant::now()) {
                 Ok(()) => done.removed += 1,
                 Err(CacheError::NotFound { .. }) => {}
                 Err(CacheError::InUse { .. }) => busy.push(record.name),
@@ -226,7 +234,7 @@ impl Cache {
         // Who waits for one entry lets all others go first.
         let end = Instant::now() + PATIENCE;
         for name in busy {
-            match self.remove_until(name.as_str(), end, call) {
+            match remove(name.as_str(), end) {
                 Ok(()) => done.removed += 1,
                 Err(CacheError::NotFound { .. }) => {}
                 Err(error @ CacheError::InUse { .. }) => in_use = Some(error),
@@ -275,9 +283,9 @@ impl Cache {
     /// The checkouts of all entries that are there and whole: those from before the machine was started again are not.
     pub fn checkouts(&self) -> Result<Vec<Checkout>, CacheError> {
         let now = Moment::now();
-        let contents = self.inner.index.contents()?;
-        let checkouts = contents.checkouts.iter();
+        let checkouts = self.inner.index.checkouts()?;
         Ok(checkouts
+            .iter()
             .filter(|(id, record)| checkout::is_there(&self.inner, id, record, &now))
             .map(|(id, record)| checkout::shown(&self.inner, id, record))
             .collect())
@@ -294,11 +302,13 @@ impl Cache {
         }
     }
 
+    /// Removes an entry, and what `rest` removes of the one of this id while nobody else has its lease.
     fn remove_until(
         &self,
         name: &str,
         end: Instant,
         call: &CallOptions<'_>,
+        rest: impl FnOnce(&str) -> Result<(), CacheError>,
     ) -> Result<(), CacheError> {
         let not_found = || CacheError::NotFound {
             name: name.to_owned(),
@@ -319,15 +329,14 @@ impl Cache {
             return Err(in_use(&lock, "is bringing it up to date"));
         };
         let record = self.record(name.as_str())?;
-        let removed = publish::remove(&self.inner, &record)?;
+        let lease = root.lock("lease", &record.kept.id);
+        let Some(unused) = FileLock::take_until(&lease, Sharing::Exclusive, end, call)? else {
+            return Err(in_use(&lease, "has a lease of it"));
+        };
+        publish::remove(&self.inner, &record, &unused)?;
+        let rest = rest(&record.kept.id);
         self.inner.index.reserve.put_by();
-        match removed {
-            true => Ok(()),
-            false => Err(in_use(
-                &root.lock("lease", &record.kept.id),
-                "has a lease of it",
-            )),
-        }
+        rest
     }
 
     /// The entry of this name, and a lock that keeps it.

@@ -99,11 +99,11 @@ pub(super) fn is_there(inner: &Inner, id: &str, record: &CheckoutRecord, now: &M
 /// Removes checkouts that are not there or not whole, unless somebody may be making them. As with all cleaning up, what
 /// cannot be removed now is left for another time.
 pub(super) fn sweep(inner: &Inner) {
-    let Ok(contents) = inner.index.contents() else {
+    let Ok(checkouts) = inner.index.checkouts() else {
         return;
     };
     let now = Moment::now();
-    for (id, record) in &contents.checkouts {
+    for (id, record) in &checkouts {
         if is_there(inner, id, record, &now) {
             continue;
         }

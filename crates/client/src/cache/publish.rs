@@ -19,8 +19,7 @@ use super::replace::{put, replace};
 use super::seal::seal_path;
 use super::staging::Staging;
 use super::state::{Found, tree_at, tree_to_move};
-use super::trash::Of;
-use super::{CacheError, note, room, spare, trash};
+use super::{CacheError, note, spare};
 
 /// What becomes of a tree that is replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,40 +87,28 @@ pub(super) fn settle(inner: &Inner, record: &mut EntryRecord) {
     }
 }
 
-/// Removes an entry with its tree and its checkouts, and the mirrors that only it needs. Its caller has the entry's lock.
-///
-/// An entry in use stays as it is, and `false` says so.
-pub(super) fn remove(inner: &Inner, record: &EntryRecord) -> Result<bool, CacheError> {
-    remove_with(inner, record, Checkouts::Go)
-}
-
-/// As [`remove`], but an entry that has checkouts stays too.
+/// Removes an entry that nobody uses and that has no checkouts; `false`: it stays as it is. Its caller has the entry's lock, and
+/// sees to the mirrors that only it needed.
 pub(super) fn evict(inner: &Inner, record: &EntryRecord) -> Result<bool, CacheError> {
-    remove_with(inner, record, Checkouts::Stay)
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Checkouts {
-    Go,
-    Stay,
-}
-
-fn remove_with(
-    inner: &Inner,
-    record: &EntryRecord,
-    checkouts: Checkouts,
-) -> Result<bool, CacheError> {
     let lease = inner.root.lock("lease", &record.kept.id);
-    let Some(_unused) = FileLock::try_take(&lease, Sharing::Exclusive)? else {
+    let Some(unused) = FileLock::try_take(&lease, Sharing::Exclusive)? else {
         return Ok(false);
     };
-    // Who makes one has the lease, so that there are no more of them from here on.
-    let mut of_entry = inner.index.contents()?.checkouts;
-    of_entry.retain(|(_, checkout)| checkout.entry_id == record.kept.id);
-    if checkouts == Checkouts::Stay && !of_entry.is_empty() {
-        return Ok(false);
+    let is_empty = checkouts_of(inner, record, &unused)?.is_empty();
+    if is_empty {
+        remove(inner, record, &unused)?;
     }
-    for (id, _) in &of_entry {
+    Ok(is_empty)
+}
+
+/// Removes an entry with its tree and its checkouts. Its caller has the entry's lock and, alone, its lease, and sees to the mirrors
+/// that only it needed and to its replaced trees.
+pub(super) fn remove(
+    inner: &Inner,
+    record: &EntryRecord,
+    unused: &FileLock,
+) -> Result<(), CacheError> {
+    for id in &checkouts_of(inner, record, unused)? {
         remove_checkout(inner, id)?;
     }
     let place = inner.root.tree(&record.name);
@@ -136,12 +123,19 @@ fn remove_with(
         forget_manifest(inner, tree);
     }
     spare::remove_unused(inner, &record.kept.id);
-    // Whoever has it removed wants the room.
-    let of_entry = Of::Entry(&record.kept.id);
-    trash::empty(inner, of_entry, &|| Ok(false))?;
     drop(staging);
-    room::drop_mirrors(inner)?;
-    Ok(true)
+    Ok(())
+}
+
+/// The checkouts of an entry. Who makes one has its lease, so that there are no more of them while somebody has that alone.
+fn checkouts_of(
+    inner: &Inner,
+    record: &EntryRecord,
+    _unused: &FileLock,
+) -> Result<Vec<String>, CacheError> {
+    let all = inner.index.checkouts()?.into_iter();
+    let of_entry = all.filter(|(_, checkout)| checkout.entry_id == record.kept.id);
+    Ok(of_entry.map(|(id, _)| id).collect())
 }
 
 /// Removes a checkout with its files.
@@ -191,7 +185,7 @@ mod tests {
         assert!(!evict(&world.inner, &chosen).unwrap());
         assert!(checkout.path.exists() && world.cache.get("remote").is_ok());
         // Whoever removes it himself knows what he does.
-        assert!(remove(&world.inner, &chosen).unwrap());
+        world.cache.remove("remote", &call).unwrap();
         assert!(!checkout.path.exists() && world.cache.get("remote").is_err());
     }
 }

@@ -414,6 +414,10 @@ impl Index {
         self.put(CacheItems::Checkouts, id, record.bytes, record)
     }
 
+    pub(super) fn checkouts(&self) -> Result<Vec<(String, CheckoutRecord)>, CacheError> {
+        items(self.wait(self.catalog.items(CacheItems::Checkouts))?)
+    }
+
     pub(super) fn remove_checkout(&self, id: &str) -> Result<bool, CacheError> {
         self.wait_for_removal(|| self.catalog.remove_item(CacheItems::Checkouts, id))
     }

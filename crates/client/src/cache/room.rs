@@ -16,7 +16,7 @@ use super::lock::{FileLock, Sharing};
 use super::moment::Moment;
 use super::name::EntryName;
 use super::publish;
-use super::record::{Contents, EntryRecord};
+use super::record::{CheckoutRecord, Contents, EntryRecord};
 use super::served_mark;
 use super::spare;
 use super::staging::Staging;
@@ -104,7 +104,7 @@ pub(super) fn make_room_for_mirror(inner: &Inner, key: &str) -> Result<(), Cache
     }
     let mut contents = inner.index.contents()?;
     let mirrors = std::mem::take(&mut contents.mirrors);
-    let of_entries = mirrors_of(&contents.entries, &contents);
+    let of_entries = mirrors_of(&contents.entries, &contents.checkouts);
     let is_needed = of_entries.contains(key);
     let with_it = mirrors
         .iter()
@@ -145,7 +145,7 @@ fn bytes_that_stay(
     contents: &Contents,
     staying: &[&EntryRecord],
 ) -> Result<u64, CacheError> {
-    let needed = mirrors_of(staying.iter().copied(), contents);
+    let needed = mirrors_of(staying.iter().copied(), &contents.checkouts);
     let trees = staying.iter().map(|entry| entry.tree_bytes);
     let checkouts = contents.checkouts.iter();
     let spares = contents.entries.iter().map(|entry| entry.kept.spare_bytes);
@@ -168,7 +168,7 @@ fn bytes_that_stay(
 /// The mirrors that these entries need, and all checkouts.
 fn mirrors_of<'a>(
     entries: impl IntoIterator<Item = &'a EntryRecord>,
-    contents: &'a Contents,
+    checkouts: &'a [(String, CheckoutRecord)],
 ) -> BTreeSet<&'a str> {
     let mut needed = BTreeSet::new();
     for entry in entries {
@@ -176,7 +176,7 @@ fn mirrors_of<'a>(
         needed.extend(trees.flat_map(|tree| tree.mirrors.iter().map(String::as_str)));
         needed.extend(entry.kept.mirror.as_deref());
     }
-    for (_, checkout) in &contents.checkouts {
+    for (_, checkout) in checkouts {
         needed.extend(checkout.mirrors.iter().map(String::as_str));
     }
     needed
@@ -255,8 +255,10 @@ fn evict(inner: &Inner, name: &EntryName) -> Result<(), CacheError> {
         return Ok(());
     };
     // Somebody may have come to use it just now: then it stays.
-    if let Some(record) = inner.index.entry(name)? {
-        publish::evict(inner, &record)?;
+    if let Some(record) = inner.index.entry(name)?
+        && publish::evict(inner, &record)?
+    {
+        drop_mirrors(inner)?;
     }
     Ok(())
 }
@@ -277,7 +279,7 @@ pub(super) fn release_served(inner: &Inner) -> Result<Vec<String>, CacheError> {
 pub(super) fn drop_mirrors(inner: &Inner) -> Result<(), CacheError> {
     let contents = inner.index.contents()?;
     let served = served_mark::oldest_first(inner);
-    let mut needed = mirrors_of(&contents.entries, &contents);
+    let mut needed = mirrors_of(&contents.entries, &contents.checkouts);
     needed.extend(served.iter().map(|(_, key)| key.as_str()));
     let mut there: BTreeSet<String> = contents
         .mirrors
@@ -310,8 +312,9 @@ pub(super) fn drop_mirrors(inner: &Inner) -> Result<(), CacheError> {
 
 /// Removes a mirror, unless somebody has come to need it after it was chosen. Its caller has both of its locks.
 fn drop_mirror(inner: &Inner, key: &str) -> Result<(), CacheError> {
-    let contents = inner.index.contents()?;
-    if mirrors_of(&contents.entries, &contents).contains(key) || served_mark::is_there(inner, key) {
+    let ((entries, _), checkouts) = (inner.entries()?, inner.index.checkouts()?);
+    let is_needed = mirrors_of(entries.iter(), &checkouts).contains(key);
+    if is_needed || served_mark::is_there(inner, key) {
         return Ok(());
     }
     drop(Staging::take(&inner.root, &inner.root.mirror(key))?);

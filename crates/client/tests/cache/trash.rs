@@ -89,6 +89,28 @@ fn a_replaced_tree_that_a_process_is_in_makes_no_room() {
 }
 
 #[test]
+fn a_lease_that_ends_in_a_moment_is_waited_for() {
+    let world = World::new();
+    let cache = open(&world);
+    let call = CallOptions::default();
+    for remove in [
+        |cache: &Cache, call: &CallOptions<'_>| cache.remove("a", call),
+        |cache: &Cache, call: &CallOptions<'_>| cache.clear(call).map(drop),
+    ] {
+        cache.add(&write(&world, "a", 1000), None, &call).unwrap();
+        let lease = cache.lease("a", &call).unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                std::thread::sleep(Duration::from_millis(300));
+                drop(lease);
+            });
+            remove(&cache, &call).unwrap();
+        });
+        assert!(cache.list().unwrap().is_empty());
+    }
+}
+
+#[test]
 fn what_is_cleared_or_removed_takes_its_replaced_trees_with_it() {
     let world = World::new();
     let cache = open(&world);
