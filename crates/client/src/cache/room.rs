@@ -3,8 +3,8 @@
 //! What always holds:
 //! - sizes are those noted when a tree or mirror was made; nothing is measured again;
 //! - no entry is removed for something that would not fit even then;
-//! - an entry that is leased or has checkouts stays, and so do mirrors that are being read, and replaced trees that somebody
-//!   uses;
+//! - an entry that is leased, has checkouts, or has a process in its tree stays, and so do mirrors that are being read, and
+//!   replaced trees that somebody uses;
 //! - what nobody needs goes first: mirrors without an entry, replaced trees, spare ones;
 //! - mirrors that are served make room for each other, and never cause an entry to go.
 
@@ -16,6 +16,7 @@ use super::lock::{FileLock, Sharing};
 use super::moment::Moment;
 use super::name::EntryName;
 use super::publish;
+use super::readers::Readers;
 use super::record::{CheckoutRecord, Contents, EntryRecord};
 use super::served_mark;
 use super::spare;
@@ -63,8 +64,9 @@ pub(super) fn make_room(
     let contents = inner.index.contents()?;
     let mut candidates = Vec::new();
     let mut staying = Vec::new();
+    let readers = Readers::new(&inner.root);
     for entry in &contents.entries {
-        match entry.name == *keep || stays(inner, &contents, entry)? {
+        match entry.name == *keep || stays(inner, &contents, entry, &readers)? {
             true => staying.push(entry),
             false => candidates.push(entry),
         }
@@ -128,14 +130,20 @@ fn age_rank(used_ms: i64, now_ms: i64) -> (bool, i64) {
     (used_ms <= now_ms.saturating_add(SOON_MS), used_ms)
 }
 
-/// Whether an entry is not to be evicted: it has checkouts, or is leased.
-fn stays(inner: &Inner, contents: &Contents, entry: &EntryRecord) -> Result<bool, CacheError> {
+/// Whether an entry is not to be evicted: it has checkouts, is leased, or a process is seen in its tree.
+fn stays(
+    inner: &Inner,
+    contents: &Contents,
+    entry: &EntryRecord,
+    readers: &Readers,
+) -> Result<bool, CacheError> {
     let mut checkouts = contents.checkouts.iter();
     if checkouts.any(|(_, checkout)| checkout.entry_id == entry.kept.id) {
         return Ok(true);
     }
     let lease = inner.root.lock("lease", &entry.kept.id);
-    Ok(FileLock::try_take(&lease, Sharing::Exclusive)?.is_none())
+    let is_leased = FileLock::try_take(&lease, Sharing::Exclusive)?.is_none();
+    Ok(is_leased || readers.is_in_tree(&inner.root.tree(&entry.name)))
 }
 
 /// What cannot be made room with: these entries, all checkouts, and the mirrors that they need or that are in use; replaced
@@ -256,6 +264,7 @@ fn evict(inner: &Inner, name: &EntryName) -> Result<(), CacheError> {
     };
     // Somebody may have come to use it just now: then it stays.
     if let Some(record) = inner.index.entry(name)?
+        && !Readers::new(&inner.root).is_in_tree(&inner.root.tree(name))
         && publish::evict(inner, &record)?
     {
         drop_mirrors(inner)?;

@@ -134,7 +134,7 @@ pub(super) fn remove_unused(inner: &Inner, entry_id: &str) {
 }
 
 fn is_used(inner: &Inner, place: &Path, of: Of<'_>) -> bool {
-    let used = |retired: Retired| retired.user(place, of, inner, &Readers::default());
+    let used = |retired: Retired| retired.user(place, of, inner, &Readers::new(&inner.root));
     Retired::read(place).map_or(true, |retired| retired.and_then(used).is_some())
 }
 

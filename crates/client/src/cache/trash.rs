@@ -151,7 +151,7 @@ pub(super) fn empty(
         return Ok(Vec::new());
     }
     found.sort_by_key(|(_, retired)| retired.as_ref().map_or(0, |retired| retired.since.wall_ms));
-    let readers = Readers::default();
+    let readers = Readers::new(&inner.root);
     let mut used = Vec::new();
     for (folder, retired) in found {
         if is_enough()? {

@@ -88,6 +88,50 @@ fn a_replaced_tree_that_a_process_is_in_makes_no_room() {
     assert_eq!((bytes(&cache), trash(&cache).len()), (0, 0));
 }
 
+/// A process that works in a folder, until it is dropped.
+#[cfg(target_os = "linux")]
+struct Worker(std::process::Child);
+
+#[cfg(target_os = "linux")]
+impl Worker {
+    fn in_folder(folder: &std::path::Path) -> Worker {
+        let mut sleep = std::process::Command::new("sleep");
+        Worker(sleep.arg("60").current_dir(folder).spawn().unwrap())
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn an_entry_that_a_process_is_in_is_not_evicted() {
+    let world = World::new();
+    let cache = of_at_most(&world, 2500);
+    let call = CallOptions::default();
+    let names = || {
+        let listed = cache.list().unwrap().into_iter();
+        listed.map(|entry| entry.name).collect::<Vec<_>>()
+    };
+    let oldest = cache.add(&write(&world, "a", 1000), None, &call).unwrap();
+    cache.add(&write(&world, "b", 1000), None, &call).unwrap();
+    let worker = Worker::in_folder(&oldest.cache_path);
+    cache.add(&write(&world, "c", 1000), None, &call).unwrap();
+    assert_eq!(names(), ["a", "c"]);
+    // What would not fit beside it changes nothing.
+    let full = cache.add(&write(&world, "d", 2000), None, &call);
+    assert!(matches!(full, Err(CacheError::Full { .. })), "{full:?}");
+    assert!(cache.get("a").is_ok() && cache.get("c").is_ok());
+    drop(worker);
+    cache.add(&write(&world, "d", 2000), None, &call).unwrap();
+    assert_eq!(names(), ["d"]);
+}
+
 #[test]
 fn a_lease_that_ends_in_a_moment_is_waited_for() {
     let world = World::new();
