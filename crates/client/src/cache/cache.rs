@@ -208,7 +208,7 @@ impl Cache {
         let end = Instant::now() + PATIENCE;
         self.remove_until(name, end, call, |entry_id| {
             // Whoever has it removed wants the room.
-            trash::empty(&self.inner, Of::Entry(entry_id), &|| Ok(false)).map(drop)
+            trash::empty(&self.inner, Of::Entry(entry_id), &|| Ok(u64::MAX)).map(drop)
         })?;
         room::drop_mirrors(&self.inner)
     }
@@ -248,7 +248,7 @@ impl Cache {
                 .push(format!("the history of {url}: it is being served"));
         }
         done.in_use
-            .extend(trash::empty(&self.inner, Of::All, &|| Ok(false))?);
+            .extend(trash::empty(&self.inner, Of::All, &|| Ok(u64::MAX))?);
         in_use.map_or(Ok(done), Err)
     }
 

@@ -118,15 +118,17 @@ impl FolderCopy<'_> {
             && self.exclude.is_excluded_in_walk(path, found.is_dir())
     }
 
-    /// Copies what was found into a folder that is there. `before` is the copy that is there already.
+    /// Copies what was found into a folder that is there. `before` is the copy that is there already, and with the manifest comes
+    /// what both have in common, in bytes.
     pub(super) fn copy(
         &self,
         listing: &Listing,
         to: &Path,
         before: Option<&Before<'_>>,
         call: &CallOptions<'_>,
-    ) -> Result<Manifest, CacheError> {
+    ) -> Result<(Manifest, u64), CacheError> {
         let mut manifest = Manifest::begin();
+        let mut shared_bytes = 0;
         let mut source = SourceFolder::open(self.source).map_err(CacheError::file(self.source))?;
         let total = listing.found.len() as u64;
         let mut folders = Vec::new();
@@ -150,7 +152,10 @@ impl FolderCopy<'_> {
                     let shared =
                         before.is_some_and(|before| before.share(&mut source, path, stat, &local));
                     let stat = match shared {
-                        true => *stat,
+                        true => {
+                            shared_bytes += stat.size;
+                            *stat
+                        }
                         false => {
                             let from = local_path(self.source, path.as_bstr());
                             copy_file(|| source.open_file(path), &from, &local)?
@@ -167,7 +172,7 @@ impl FolderCopy<'_> {
         }
         // Links change what a file says of itself, so this comes last.
         manifest.look_at_copies(to);
-        Ok(manifest)
+        Ok((manifest, shared_bytes))
     }
 }
 

@@ -12,7 +12,8 @@ use super::record::{EntryRecord, Index, Known};
 use super::root::Root;
 use super::settings::Settings;
 use super::source::{Source, Upstream};
-use super::{CacheConfig, CacheError, CallOptions, Entry, mend_index, trash};
+use super::trash::Weights;
+use super::{CacheConfig, CacheError, CallOptions, Entry, mend_index};
 use crate::credentials::{Credential, CredentialSource};
 use crate::remote::{ExtraHeader, Links, Remote, RemoteOptions};
 
@@ -32,6 +33,7 @@ struct InProcess {
     flights: Flights<Entry>,
     /// The entries as they were read last: of thousands few change between two looks.
     known: Mutex<Option<Known>>,
+    weights: Mutex<Weights>,
     /// What proved who the caller was, by the mirror it was given for. In memory only.
     given: Mutex<HashMap<String, Given>>,
 }
@@ -72,12 +74,19 @@ impl Inner {
         let (known, bytes) = self.index.overview(before.as_ref())?;
         let entries = known.entries.clone();
         *lock() = Some(known);
-        Ok((entries, bytes.saturating_add(trash::bytes(&self.root))))
+        Ok((entries, bytes.saturating_add(self.trash_bytes())))
     }
 
     /// What everything takes.
     pub(super) fn bytes(&self) -> Result<u64, CacheError> {
-        Ok(self.index.bytes()?.saturating_add(trash::bytes(&self.root)))
+        Ok(self.index.bytes()?.saturating_add(self.trash_bytes()))
+    }
+
+    /// What the trees take that were replaced and are still there.
+    pub(super) fn trash_bytes(&self) -> u64 {
+        let weights = self.process().weights.lock();
+        let mut weights = weights.unwrap_or_else(PoisonError::into_inner);
+        weights.total(&self.root)
     }
 
     fn process(&self) -> &InProcess {

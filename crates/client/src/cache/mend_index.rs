@@ -209,7 +209,7 @@ fn settled(root: &Root, mut record: EntryRecord) -> Option<EntryRecord> {
     let spare = Retired::read(&root.own("spares").join(&record.kept.id));
     let spare = spare.ok().flatten();
     record.tree_bytes = tree.bytes;
-    record.kept.spare_bytes = spare.map_or(0, |spare| spare.bytes);
+    record.kept.spare_bytes = spare.map_or(0, |spare| spare.weight.bytes);
     record.kept.tree = Some(tree);
     record.kept.next = next;
     record.kept.error = None;

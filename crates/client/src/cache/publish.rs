@@ -19,6 +19,7 @@ use super::replace::{put, replace};
 use super::seal::seal_path;
 use super::staging::Staging;
 use super::state::{Found, tree_at, tree_to_move};
+use super::trash::Weight;
 use super::{CacheError, note, spare};
 
 /// What becomes of a tree that is replaced.
@@ -26,8 +27,8 @@ use super::{CacheError, note, spare};
 pub(super) enum Old {
     /// It stays for what the next one has in common with it.
     Spare,
-    /// It stays as long as it may be read.
-    Read,
+    /// It stays as long as it may be read. It has so many bytes of files in common with the new one, by hard links.
+    Read { shared_bytes: u64 },
 }
 
 /// Puts the tree in `staging` at the entry's place. Its caller has the entry's lock.
@@ -46,11 +47,17 @@ pub(super) fn publish(
     note::of_entry(&inner.root, record, &staging);
     match at_place {
         Some(at_place) => {
-            let staging = replace(inner, record, staging, at_place)?;
+            // For a spare one too: it may become one that is read, or cannot be kept as such.
+            let shared_bytes = match old {
+                Old::Spare => 0,
+                Old::Read { shared_bytes } => shared_bytes,
+            };
+            let weight = Weight::sharing(record.tree_bytes, shared_bytes);
+            let staging = replace(inner, record, staging, at_place, weight)?;
             match old {
                 Old::Spare => spare::keep(inner, record, staging, next.bytes),
                 // Somebody may have the entry's lease, however short the time is that others get.
-                Old::Read => staging.retire(),
+                Old::Read { .. } => staging.retire(),
             }
         }
         None => put(&staging.tree(), &place)?,

@@ -26,7 +26,7 @@ use super::record::{EntryRecord, Identity, id, is_id};
 use super::root::Root;
 use super::staging::{Staging, ids, intent_of};
 use super::state::{Found, tree_in};
-use super::trash::Retired;
+use super::trash::{Retired, Weight};
 
 /// The old tree, where it cannot be exchanged in one step with the new one.
 const OLD: &str = "old";
@@ -68,13 +68,14 @@ pub(super) fn replace(
     record: &EntryRecord,
     staging: Staging,
     old: Identity,
+    weight: Weight,
 ) -> Result<Staging, CacheError> {
     let new = staging.tree();
     let new = Identity::of(&new).ok_or(CacheError::Missing { path: new })?;
     let retired = Retired {
         since: Moment::now(),
         entry_id: record.kept.id.clone(),
-        bytes: record.tree_bytes,
+        weight,
     };
     let intent = Intent {
         name: record.name.clone(),

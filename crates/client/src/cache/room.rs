@@ -112,7 +112,7 @@ pub(super) fn make_room_for_mirror(inner: &Inner, key: &str) -> Result<(), Cache
         .iter()
         .filter(|(other, _)| other == key || of_entries.contains(other.as_str()));
     let mirror_bytes: u64 = with_it.map(|(_, mirror)| mirror.bytes).sum();
-    let others = total_bytes(&contents).saturating_add(trash::bytes(&inner.root));
+    let others = total_bytes(&contents).saturating_add(inner.trash_bytes());
     if others.saturating_add(mirror_bytes) > max_bytes {
         if !is_needed {
             served_mark::unmark(inner, key)?;
@@ -160,7 +160,7 @@ fn bytes_that_stay(
     let mut bytes: u64 = trees
         .chain(checkouts.map(|(_, checkout)| checkout.bytes))
         .chain(spares)
-        .chain([trash::bytes(&inner.root)])
+        .chain([inner.trash_bytes()])
         .sum();
     for (key, mirror) in &contents.mirrors {
         let using = inner.root.lock("use", key);
@@ -209,9 +209,9 @@ fn evict_served(
 
 /// Removes trees that were replaced and that nobody uses, as far as the cache takes more than it may.
 pub(super) fn trim(inner: &Inner) -> Result<(), CacheError> {
-    let is_enough = || Ok(inner.bytes()? <= inner.config.max_bytes);
-    if !is_enough()? {
-        trash::empty(inner, Of::All, &is_enough)?;
+    let excess = || Ok(inner.bytes()?.saturating_sub(inner.config.max_bytes));
+    if excess()? > 0 {
+        trash::empty(inner, Of::All, &excess)?;
     }
     Ok(())
 }
@@ -223,7 +223,8 @@ fn drop_unneeded(
     needed: &dyn Fn() -> Result<u64, CacheError>,
 ) -> Result<(), CacheError> {
     drop_mirrors(inner)?;
-    trash::empty(inner, Of::All, &|| Ok(needed()? <= inner.config.max_bytes))?;
+    let excess = || Ok(needed()?.saturating_sub(inner.config.max_bytes));
+    trash::empty(inner, Of::All, &excess)?;
     drop_spares(inner, keep, needed)
 }
 

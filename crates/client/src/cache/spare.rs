@@ -173,7 +173,7 @@ mod tests {
         let retired = Retired {
             since: Moment::now(),
             entry_id: world.record().kept.id,
-            bytes: 1,
+            weight: 1.into(),
         };
         staging.intend(&retired, &()).unwrap();
         keep(&world.inner, &mut world.record(), staging, 1);

@@ -265,7 +265,7 @@ mod tests {
         let retired = Retired {
             since: Moment::now(),
             entry_id: ENTRY.to_owned(),
-            bytes: 1,
+            weight: 1.into(),
         };
         staging.intend(&retired, &()).unwrap();
         staging.retire();

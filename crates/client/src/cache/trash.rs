@@ -5,6 +5,8 @@
 //! - what it takes counts in what the cache takes. Where room is needed, or everything is to go, one that nobody uses goes
 //!   before its time: nobody has the lease, and no process is seen in it.
 
+use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -16,6 +18,7 @@ use super::CacheError;
 use super::inner::Inner;
 use super::lock::{FileLock, Sharing, holder};
 use super::moment::Moment;
+use super::note;
 use super::readers::{Reader, Readers};
 use super::record::id;
 use super::root::Root;
@@ -34,8 +37,67 @@ pub(super) struct Retired {
     #[serde(deserialize_with = "id")]
     pub(super) entry_id: String,
     /// What it takes.
+    #[serde(flatten)]
+    pub(super) weight: Weight,
+}
+
+/// What a tree takes that was replaced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Weight {
+    /// What nothing else takes.
     #[serde(default)]
     pub(super) bytes: u64,
+    /// The files that the tree has too which took its place. They count there, as long as the entry has a tree.
+    #[serde(default)]
+    shared_bytes: u64,
+}
+
+impl Weight {
+    /// Of a tree that has so many of its bytes in common with the one that took its place.
+    pub(super) fn sharing(bytes: u64, shared_bytes: u64) -> Weight {
+        let shared_bytes = shared_bytes.min(bytes);
+        Weight {
+            bytes: bytes - shared_bytes,
+            shared_bytes,
+        }
+    }
+}
+
+impl From<u64> for Weight {
+    fn from(bytes: u64) -> Weight {
+        Weight::sharing(bytes, 0)
+    }
+}
+
+/// What was read of the trees in the trash, by the names of their folders: none of them changes. Of many few come or go between
+/// two looks.
+#[derive(Debug, Default)]
+pub(super) struct Weights(HashMap<OsString, (String, Weight)>);
+
+impl Weights {
+    /// What all of it takes now.
+    pub(super) fn total(&mut self, root: &Root) -> u64 {
+        let mut known = std::mem::take(&mut self.0);
+        for folder in folders(root) {
+            let Some(name) = folder.file_name() else {
+                continue;
+            };
+            let read = || {
+                let retired = Retired::read(&folder).ok().flatten();
+                retired.map(|retired| (retired.entry_id, retired.weight))
+            };
+            if let Some(found) = known.remove(name).or_else(read) {
+                self.0.insert(name.to_owned(), found);
+            }
+        }
+        let counted = self.0.values().map(|(entry_id, weight)| {
+            // Of an entry that has a tree there is a note.
+            let is_shared = weight.shared_bytes > 0 && note::is_there(root, entry_id);
+            let shared_bytes = if is_shared { 0 } else { weight.shared_bytes };
+            weight.bytes.saturating_add(shared_bytes)
+        });
+        counted.fold(0, u64::saturating_add)
+    }
 }
 
 impl Retired {
@@ -112,12 +174,6 @@ pub(super) enum Of<'a> {
     Entry(&'a str),
 }
 
-/// What all of it takes.
-pub(super) fn bytes(root: &Root) -> u64 {
-    let retired = folders(root).filter_map(|folder| Retired::read(&folder).ok().flatten());
-    retired.fold(0, |sum, retired| sum.saturating_add(retired.bytes))
-}
-
 /// Removes trees that were replaced longer ago than `grace`.
 pub(super) fn sweep(root: &Root, grace: Duration) {
     let now = Moment::now();
@@ -132,13 +188,13 @@ pub(super) fn sweep(root: &Root, grace: Duration) {
     }
 }
 
-/// Removes trees that nobody uses, the oldest first, until it `is_enough`. Returns those that are used, and by whom.
+/// Removes trees that nobody uses, the oldest first, until there are no bytes in excess. Returns those that are used, and by whom.
 ///
 /// One that cannot be removed now is left for another time.
 pub(super) fn empty(
     inner: &Inner,
     of: Of<'_>,
-    is_enough: &dyn Fn() -> Result<bool, CacheError>,
+    excess: &dyn Fn() -> Result<u64, CacheError>,
 ) -> Result<Vec<String>, CacheError> {
     let mut found: Vec<(PathBuf, Option<Retired>)> = folders(&inner.root)
         .filter_map(|folder| Retired::read(&folder).ok().map(|retired| (folder, retired)))
@@ -153,14 +209,26 @@ pub(super) fn empty(
     found.sort_by_key(|(_, retired)| retired.as_ref().map_or(0, |retired| retired.since.wall_ms));
     let readers = Readers::new(&inner.root);
     let mut used = Vec::new();
+    let mut left = 0;
     for (folder, retired) in found {
-        if is_enough()? {
+        if left == 0 {
+            // Everything is counted again only when it may be enough.
+            left = excess()?;
+        }
+        if left == 0 {
             break;
         }
-        let user = retired.and_then(|retired| retired.user(&folder, of, inner, &readers));
+        let user = retired
+            .as_ref()
+            .and_then(|retired| retired.user(&folder, of, inner, &readers));
         match user {
             Some(user) => used.push(format!("{}: {user}", folder.display())),
-            None => drop(Staging::take(&inner.root, &folder)),
+            None => {
+                let bytes = retired.map_or(0, |retired| retired.weight.bytes);
+                if let Ok(Some(_removed)) = Staging::take(&inner.root, &folder) {
+                    left = left.saturating_sub(bytes);
+                }
+            }
         }
     }
     Ok(used)

@@ -132,6 +132,54 @@ fn an_entry_that_a_process_is_in_is_not_evicted() {
     assert_eq!(names(), ["d"]);
 }
 
+/// A directory with a file that stays as it is, and a small one that is another each time.
+fn mostly_same(world: &World) -> String {
+    let source = write(world, "a", 100);
+    let large = world.path("a").join("large");
+    if !large.exists() {
+        fs::write(large, "x".repeat(3000)).unwrap();
+        // A file that was written just now may be written again within the same time.
+        std::thread::sleep(Duration::from_millis(2100));
+    }
+    source
+}
+
+#[test]
+fn what_a_replaced_tree_has_in_common_with_the_one_in_its_place_counts_once() {
+    let world = World::new();
+    let cache = of_at_most(&world, 5000);
+    let call = CallOptions::default();
+    cache.add(&mostly_same(&world), None, &call).unwrap();
+    let lease = cache.lease("a", &call).unwrap();
+    mostly_same(&world);
+    cache.refresh("a", &call).unwrap();
+    assert_eq!((bytes(&cache), trash(&cache).len()), (3200, 1));
+    cache.add(&write(&world, "b", 1000), None, &call).unwrap();
+    assert_eq!((bytes(&cache), trash(&cache).len()), (4200, 1));
+    drop(lease);
+    cache.remove("a", &call).unwrap();
+    assert_eq!((bytes(&cache), trash(&cache).len()), (1000, 0));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn what_a_replaced_tree_has_counts_in_full_once_its_entry_is_gone() {
+    let world = World::new();
+    let cache = open(&world);
+    let call = CallOptions::default();
+    let entry = cache.add(&mostly_same(&world), None, &call).unwrap();
+    let worker = Worker::in_folder(&entry.cache_path);
+    mostly_same(&world);
+    cache.refresh("a", &call).unwrap();
+    assert_eq!((bytes(&cache), trash(&cache).len()), (3200, 1));
+    cache.remove("a", &call).unwrap();
+    assert_eq!((bytes(&cache), trash(&cache).len()), (3100, 1));
+    assert_eq!(bytes(&open(&world)), 3100);
+    drop(worker);
+    cache.clear(&call).unwrap();
+    assert_eq!(bytes(&cache), 0);
+}
+
 #[test]
 fn a_lease_that_ends_in_a_moment_is_waited_for() {
     let world = World::new();

@@ -126,7 +126,7 @@ fn a_kill_at_any_moment_leaves_a_tree_at_the_place_and_the_old_one_to_its_reader
             let place = world.cache.root().join(entry);
             let before = old_files(root);
             let reader = File::open(&place).unwrap();
-            let counted = trash::bytes(root);
+            let counted = trash::Weights::default().total(root, &|_| true);
             refresh_and_kill(&world.cache, entry, how, step, false);
             let cache = open_again(&world.cache);
             let text = fs::read_to_string(place.join("file")).unwrap();
@@ -136,7 +136,11 @@ fn a_kill_at_any_moment_leaves_a_tree_at_the_place_and_the_old_one_to_its_reader
             assert_ne!(found.status, CacheStatus::Missing, "{what}");
             assert!(is_at_rest(root), "{what}");
             assert_eq!(old_files(root) - before, usize::from(is_new), "{what}");
-            assert_eq!(trash::bytes(root) > counted, is_new, "{what}");
+            assert_eq!(
+                trash::Weights::default().total(root, &|_| true) > counted,
+                is_new,
+                "{what}"
+            );
             // The very folder that the reader has open.
             let read = format!(
                 "/proc/self/fd/{}/file",
@@ -259,10 +263,13 @@ fn a_replaced_tree_that_cannot_be_moved_away_stays_for_its_readers() {
             fs::remove_file(folder).unwrap();
             fs::rename(aside, folder).unwrap();
         }
-        let counted = trash::bytes(root);
+        let counted = trash::Weights::default().total(root, &|_| true);
         open_again(&world.cache);
         assert_eq!(old_files(root), before + 1, "{entry}");
-        assert!(trash::bytes(root) > counted, "{entry}");
+        assert!(
+            trash::Weights::default().total(root, &|_| true) > counted,
+            "{entry}"
+        );
         assert!(is_at_rest(root));
     }
 }
@@ -283,7 +290,14 @@ fn where_the_new_tree_cannot_come_the_old_one_stays() {
             fs::remove_dir(&new).unwrap();
         }
     });
-    publish(&world.inner, &mut record, staging, next, Old::Read).unwrap_err();
+    publish(
+        &world.inner,
+        &mut record,
+        staging,
+        next,
+        Old::Read { shared_bytes: 0 },
+    )
+    .unwrap_err();
     assert!(world.cache.root().join("remote/file").exists());
     assert!(is_at_rest(root));
 }

@@ -128,7 +128,7 @@ pub(super) fn of_folder(
         tree: &place,
         manifest,
     });
-    let manifest = copy.copy(&listing, &tree, before.as_ref(), call)?;
+    let (manifest, shared_bytes) = copy.copy(&listing, &tree, before.as_ref(), call)?;
     let seal = mirrored
         .is_some()
         .then(|| Seal(std::mem::take(&mut built.sealed)));
@@ -142,7 +142,7 @@ pub(super) fn of_folder(
         ..tree_record(inner, &staging, id.clone(), built, manner)?
     };
     make_room(inner, record, &next, call)?;
-    publish(inner, record, staging, next, Old::Read)?;
+    publish(inner, record, staging, next, Old::Read { shared_bytes })?;
     drop(using);
     // As the seal of a repository: without them all is copied the next time.
     let _ = write(&manifest_path(&manifests, &id), &manifest.to_bytes());

@@ -119,7 +119,7 @@ pub(super) fn of_repository(
     };
     // Where blocks can be shared, those of the tree at its place are.
     let old = match shares_blocks {
-        true => Old::Read,
+        true => Old::Read { shared_bytes: 0 },
         false => Old::Spare,
     };
     make_room(inner, record, &next, call)?;
