@@ -258,6 +258,26 @@ def test_a_leased_entry_stays(manager, remote):
     assert manager.clear_cache() is True and manager.list_cache_entries() == []
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are seen on Linux only")
+def test_what_a_clear_leaves_is_told(manager, tmp_path, caplog):
+    source = tmp_path / "plain"
+    source.mkdir()
+    (source / "file").write_text("old")
+    entry = good(manager.cache_repository(str(source)))
+    worker = subprocess.Popen(["sleep", "60"], cwd=entry.cache_path)
+    try:
+        (source / "file").write_text("newer")
+        good(manager.refresh_cache_entry("plain"))
+        assert manager.clear_cache() is True
+        (left,) = manager.left_in_use
+        assert f"process {worker.pid}" in left and left in caplog.text
+        assert manager.get_cache_stats()["total_size_bytes"] == len("old")
+    finally:
+        worker.kill()
+        worker.wait()
+    assert manager.clear_cache() is True and manager.left_in_use == ()
+
+
 def test_details(manager, site, remote):
     good(manager.cache_repository(remote.url))
     details = good(manager.get_cache_entry_details("repo"))

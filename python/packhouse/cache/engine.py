@@ -105,8 +105,7 @@ class Engine:
     def _known(self) -> int:
         """Takes over what the cache knows, also from other processes, and returns its size in bytes."""
         try:
-            cache = self._cache()
-            found, total = cache.entries(), cache.stats()["total_size_bytes"]
+            found, total = self._cache().entries()
         except (CacheError, OSError) as error:
             logger.warning("the cache in %s could not be read: %s", self.config.cache_root, error)
             return 0

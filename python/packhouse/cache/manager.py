@@ -50,6 +50,8 @@ class GitCacheManager(Pieces):
 
     def __init__(self, config: GitCacheConfig) -> None:
         super().__init__(config)
+        #: What the last ``clear_cache`` left on the disk besides entries, and who uses it.
+        self.left_in_use: Tuple[str, ...] = ()
         for provider in configured(config.provider_config or {}):
             self.register_provider(provider)
         # Only a cache that is there has entries, and asking must not make one.
@@ -193,11 +195,18 @@ class GitCacheManager(Pieces):
         return self._valued(remove)
 
     def clear_cache(self) -> Union[bool, Exception]:
-        """Removes all entries. Those in use stay, and one of them is the error."""
+        """Removes all entries. Those in use stay, and one of them is the error.
+
+        What else is in use and stays is in ``left_in_use``, and in the log: trees that were replaced and that a process is
+        in, and mirrors that are being served.
+        """
 
         def clear() -> Union[bool, Exception]:
+            self.left_in_use = ()
             try:
-                self._cache().clear(_native.CancelToken())
+                self.left_in_use = tuple(self._cache().clear(_native.CancelToken()))
+                for left in self.left_in_use:
+                    logger.warning("the cache in %s keeps %s", self.config.cache_root, left)
             finally:
                 self.config.clear_entries()
                 self._known()

@@ -1,7 +1,7 @@
 //! What the cache tells, as dictionaries. Times are seconds since 1970.
 
 use jiff::Timestamp;
-use packhouse_client::cache::{Checkout, Details, Entry, Stats, Upstream};
+use packhouse_client::cache::{Checkout, Details, Entry, Upstream};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -51,19 +51,6 @@ fn upstream<'py>(py: Python<'py>, upstream: &Upstream) -> PyResult<Bound<'py, Py
     dict.set_item("has_upstream_changes", upstream.has_changes)?;
     dict.set_item("upstream_changes_summary", &upstream.summary)?;
     dict.set_item("checked_at", seconds(upstream.checked_at))?;
-    Ok(dict)
-}
-
-pub(super) fn stats<'py>(py: Python<'py>, stats: &Stats) -> PyResult<Bound<'py, PyDict>> {
-    let dict = PyDict::new(py);
-    dict.set_item("total_entries", stats.total_entries)?;
-    dict.set_item("git_entries", stats.git_entries)?;
-    dict.set_item("local_entries", stats.local_entries)?;
-    dict.set_item("fresh_entries", stats.fresh_entries)?;
-    dict.set_item("stale_entries", stats.stale_entries)?;
-    dict.set_item("missing_entries", stats.missing_entries)?;
-    dict.set_item("error_entries", stats.error_entries)?;
-    dict.set_item("total_size_bytes", stats.total_size_bytes)?;
     Ok(dict)
 }
 

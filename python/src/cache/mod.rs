@@ -17,7 +17,7 @@ use pyo3::types::PyDict;
 use crate::paths::LocalPath;
 use calls::{run, run_watched};
 use credentials::Asked;
-use entries::{checkout, details, entry, stats};
+use entries::{checkout, details, entry};
 
 pub(crate) use calls::CancelToken;
 
@@ -90,14 +90,12 @@ impl Cache {
         entry(py, &found)
     }
 
-    fn entries<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
-        let found = run(py, || self.0.list())?;
-        found.iter().map(|found| entry(py, found)).collect()
-    }
-
-    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let counted = run(py, || self.0.stats())?;
-        stats(py, &counted)
+    /// All entries, and what everything takes in bytes at the same moment.
+    fn entries<'py>(&self, py: Python<'py>) -> PyResult<(Vec<Bound<'py, PyDict>>, u64)> {
+        let found = run(py, || self.0.overview())?;
+        let entries = found.entries.iter().map(|found| entry(py, found));
+        let entries = entries.collect::<PyResult<_>>()?;
+        Ok((entries, found.stats.total_size_bytes))
     }
 
     fn details<'py>(
@@ -114,8 +112,10 @@ impl Cache {
         run_watched(py, cancel, |call| self.0.remove(name, call))
     }
 
-    fn clear(&self, py: Python<'_>, cancel: &CancelToken) -> PyResult<()> {
-        run_watched(py, cancel, |call| self.0.clear(call).map(drop))
+    /// What is in use and stays, and by whom.
+    fn clear(&self, py: Python<'_>, cancel: &CancelToken) -> PyResult<Vec<String>> {
+        let cleared = run_watched(py, cancel, |call| self.0.clear(call))?;
+        Ok(cleared.in_use)
     }
 
     fn checkout<'py>(
