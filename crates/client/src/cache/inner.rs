@@ -13,7 +13,7 @@ use super::root::Root;
 use super::settings::Settings;
 use super::source::{Source, Upstream};
 use super::trash::Weights;
-use super::{CacheConfig, CacheError, CallOptions, Entry, mend_index};
+use super::{CacheConfig, CacheError, CallOptions, Entry, mend_index, note};
 use crate::credentials::{Credential, CredentialSource};
 use crate::remote::{ExtraHeader, Links, Remote, RemoteOptions};
 
@@ -84,9 +84,15 @@ impl Inner {
 
     /// What the trees take that were replaced and are still there.
     pub(super) fn trash_bytes(&self) -> u64 {
+        // Of an entry that has a tree there is a note.
+        self.trash_bytes_beside(&|entry_id| note::is_there(&self.root, entry_id))
+    }
+
+    /// As [`Inner::trash_bytes`], when only those entries are left that `stays` says.
+    pub(super) fn trash_bytes_beside(&self, stays: &dyn Fn(&str) -> bool) -> u64 {
         let weights = self.process().weights.lock();
         let mut weights = weights.unwrap_or_else(PoisonError::into_inner);
-        weights.total(&self.root)
+        weights.total(&self.root, stays)
     }
 
     fn process(&self) -> &InProcess {

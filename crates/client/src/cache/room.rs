@@ -160,7 +160,7 @@ fn bytes_that_stay(
     let mut bytes: u64 = trees
         .chain(checkouts.map(|(_, checkout)| checkout.bytes))
         .chain(spares)
-        .chain([inner.trash_bytes()])
+        .chain([inner.trash_bytes_beside(&|id| staying.iter().any(|entry| entry.kept.id == id))])
         .sum();
     for (key, mirror) in &contents.mirrors {
         let using = inner.root.lock("use", key);

@@ -18,7 +18,6 @@ use super::CacheError;
 use super::inner::Inner;
 use super::lock::{FileLock, Sharing, holder};
 use super::moment::Moment;
-use super::note;
 use super::readers::{Reader, Readers};
 use super::record::id;
 use super::root::Root;
@@ -75,8 +74,8 @@ impl From<u64> for Weight {
 pub(super) struct Weights(HashMap<OsString, (String, Weight)>);
 
 impl Weights {
-    /// What all of it takes now.
-    pub(super) fn total(&mut self, root: &Root) -> u64 {
+    /// What all of it takes, where those entries have a tree of which `has_tree` says so.
+    pub(super) fn total(&mut self, root: &Root, has_tree: &dyn Fn(&str) -> bool) -> u64 {
         let mut known = std::mem::take(&mut self.0);
         for folder in folders(root) {
             let Some(name) = folder.file_name() else {
@@ -91,8 +90,7 @@ impl Weights {
             }
         }
         let counted = self.0.values().map(|(entry_id, weight)| {
-            // Of an entry that has a tree there is a note.
-            let is_shared = weight.shared_bytes > 0 && note::is_there(root, entry_id);
+            let is_shared = weight.shared_bytes > 0 && has_tree(entry_id);
             let shared_bytes = if is_shared { 0 } else { weight.shared_bytes };
             weight.bytes.saturating_add(shared_bytes)
         });

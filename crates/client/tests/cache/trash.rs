@@ -181,6 +181,23 @@ fn what_a_replaced_tree_has_counts_in_full_once_its_entry_is_gone() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn nothing_goes_for_what_does_not_fit_beside_a_replaced_tree() {
+    let world = World::new();
+    let cache = of_at_most(&world, 5000);
+    let call = CallOptions::default();
+    let entry = cache.add(&mostly_same(&world), None, &call).unwrap();
+    let _worker = Worker::in_folder(&entry.cache_path);
+    mostly_same(&world);
+    cache.refresh("a", &call).unwrap();
+    // Without the entry its replaced tree would take as much as both do.
+    let full = cache.add(&write(&world, "b", 2500), None, &call);
+    assert!(matches!(full, Err(CacheError::Full { .. })), "{full:?}");
+    assert!(cache.get("a").is_ok());
+    assert_eq!(bytes(&cache), 3200);
+}
+
+#[test]
 fn a_lease_that_ends_in_a_moment_is_waited_for() {
     let world = World::new();
     let cache = open(&world);
