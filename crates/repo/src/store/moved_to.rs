@@ -18,6 +18,10 @@ impl Store {
         target: ObjectId,
         mut prepare: impl FnMut(&View) -> Result<Option<RefEdit>, StoreError>,
     ) -> Result<(), StoreError> {
+        // First while nothing names it, so that what is gone already is found before the ref and its log have it.
+        if self.inner.directory.may_lose_young() {
+            self.store_beside_collection(target)?;
+        }
         let (moved, _) = self.publish(Vec::new(), |view| {
             let edit = prepare(view)?;
             if !view.database().contains(&target)? {
@@ -39,20 +43,25 @@ impl Store {
     }
 
     fn keep_from_collection(&self, target: ObjectId) -> Result<(), StoreError> {
-        let directory = &self.inner.directory;
         // In this order: what ended before the first look has removed what it removes before the second.
-        let is_collecting = directory.may_lose_young();
-        let database = self.database()?;
-        if !is_collecting {
-            let commit = database.commit(target)?;
-            let parents = self.parents_of(&target, &commit.parents)?;
-            for id in parents.iter().chain([&commit.tree]) {
-                if !database.contains(id)? {
-                    return Err(database.not_found(id).into());
-                }
-            }
-            return Ok(());
+        let is_collecting = self.inner.directory.may_lose_young();
+        if is_collecting {
+            return self.store_beside_collection(target);
         }
+        let database = self.database()?;
+        let commit = database.commit(target)?;
+        let parents = self.parents_of(&target, &commit.parents)?;
+        for id in parents.iter().chain([&commit.tree]) {
+            if !database.contains(id)? {
+                return Err(database.not_found(id).into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Stores once more what no other ref leads to, where the collection at work does not know of it.
+    fn store_beside_collection(&self, target: ObjectId) -> Result<(), StoreError> {
+        let database = self.database()?;
         let mut haves = self.tips()?;
         haves.retain(|id| *id != target);
         let wanted = Wanted {
@@ -66,7 +75,8 @@ impl Store {
             return Ok(());
         }
         let pack = repack(&database, &counted, self.quarantine_dir(), &progress);
-        Ok(directory.place_beside_collection(pack.map_err(of_write)?)?)
+        let pack = pack.map_err(of_write)?;
+        Ok(self.inner.directory.place_beside_collection(pack)?)
     }
 
     /// Undoes a move, unless somebody has moved the ref on.
