@@ -101,7 +101,7 @@ def test_names_of_refs_may_be_given_as_the_bytes_that_they_are(store):
     store("branch", "set", b"two-" + raw, "--ref", raw)
     store("write", "-b", b"two-" + raw, "c", "--parent", raw + b"~1", input="c")
     assert store("ls", "--ref", b"two-" + raw).split() == ["a", "b", "c"]
-    assert store("cat", "-b", raw, "b") == "b" == store("cat", quoted + ":b")
+    assert store("cat", "-b", raw, "b") == "b" == store("cat", raw + b":b") == store("cat", "-b", quoted, "b")
     for kind, name in (("branch", raw), ("branch", quoted), ("tag", raw + b"-tag")):
         store(kind, "exists", name)
         assert len(store(kind, "hash", name)) == 41

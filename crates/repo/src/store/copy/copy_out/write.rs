@@ -72,7 +72,7 @@ impl Copy<'_> {
                 results.extend(write_group(group));
                 continue;
             }
-            let write_round = || round.par_iter().map(|group| write_group(group)).collect();
+            let write_round = || round.par_iter().map(&write_group).collect();
             let written: Vec<Vec<_>> = on_processors(write_round);
             results.extend(written.into_iter().flatten());
         }
