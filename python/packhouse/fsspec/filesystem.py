@@ -1,23 +1,21 @@
-"""Stores as an fsspec file system: ``packhouse://`` paths, read and written by pandas and others.
-
-    fsspec.open("packhouse://data/table.csv", repo="data.git", ref="main")
-    pandas.read_csv("packhouse://data/table.csv", storage_options={"repo": "data.git"})
-
-Paths are paths in the store. A branch is read where it is now; a tag or a commit never changes. Each file written is a
-commit on the newest state of the branch, made when the file is closed.
-"""
+"""The file system."""
 
 from __future__ import annotations
 
-import io
 import os
-import tempfile
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Type, Union
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
 
+from fsspec.callbacks import DEFAULT_CALLBACK
+from fsspec.implementations.local import LocalFileSystem, make_path_posix, trailing_sep
 from fsspec.spec import AbstractFileSystem
+from fsspec.utils import stringify_path
 
-from .store import FS, FileType, GitStore
+from ..store import FS, FileType, GitStore, WriteEntry
+from .places import is_in, places
+from .transaction import StoreTransaction
+from .uploads import CompressedUpload, NewFile, TextUpload, Upload
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -38,6 +36,7 @@ class PackhouseFileSystem(AbstractFileSystem):
 
     protocol = "packhouse"
     root_marker = ""
+    transaction_type = StoreTransaction
 
     def __init__(
         self,
@@ -65,7 +64,7 @@ class PackhouseFileSystem(AbstractFileSystem):
             raise FileNotFoundError(f"{self.store!r} has no current branch: name one as `ref`")
         return current.back(self.back)
 
-    def _write(self, action: Callable[[FS], FS]) -> None:
+    def _write(self, action: Callable[[FS], object]) -> None:
         """Writes to the newest state of the branch; nobody else who uses this library writes meanwhile."""
 
         def write() -> None:
@@ -99,6 +98,30 @@ class PackhouseFileSystem(AbstractFileSystem):
             entries = [_info(fs, _join(path, name)) for name in fs.ls(path)]
         return entries if detail else [entry["name"] for entry in entries]
 
+    def open(
+        self,
+        path: str,
+        mode: str = "rb",
+        block_size: Optional[int] = None,
+        cache_options: Optional[Dict[str, Any]] = None,
+        compression: Optional[str] = None,
+        **kwargs: Any,
+    ) -> Any:
+        """A file object. One that is written is committed when it is closed, unless an exception leaves its ``with`` block."""
+        if "r" in mode:
+            return super().open(path, mode, block_size, cache_options, compression, **kwargs)
+        is_text = "b" not in mode
+        texts = ("encoding", "errors", "newline") if is_text else ()
+        text = {key: kwargs.pop(key) for key in texts if key in kwargs}
+        binary_mode = mode.replace("t", "") + "b" if is_text else mode
+        upload = super().open(path, binary_mode, block_size, cache_options, **kwargs)
+        try:
+            binary = upload if compression is None else CompressedUpload(upload, compression)
+            return TextUpload(binary, **text) if is_text else binary
+        except BaseException:
+            upload.discard()
+            raise
+
     def _open(
         self,
         path: str,
@@ -129,29 +152,116 @@ class PackhouseFileSystem(AbstractFileSystem):
 
     def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **kwargs: Any) -> None:
         """Writes a file."""
-        path = self._strip_protocol(path)
+        with self.open(path, "xb" if mode == "create" else "wb") as file:
+            file.write(value)
 
-        def write(fs: FS) -> FS:
-            if mode == "create" and fs.exists(path):
-                raise FileExistsError(path)
-            return fs.write(path, value)
-
-        self._write(write)
-
-    def put_file(self, lpath: str, rpath: str, *args: Any, **kwargs: Any) -> None:
+    def put_file(
+        self, lpath: str, rpath: str, callback: Any = None, mode: str = "overwrite", **kwargs: Any
+    ) -> None:
         """Writes a file with the content of a local one."""
         if os.path.isdir(lpath):
             return
-        path = self._strip_protocol(rpath)
-        self._write(lambda fs: fs.write_from_file(path, lpath))
+        is_new = mode == "create"
+        if not self._intrans:
+            self._commit([NewFile(self._strip_protocol(rpath), lpath, None, is_new)])
+            return
+        with self.open(rpath, "xb" if is_new else "wb") as upload, open(lpath, "rb") as local:
+            shutil.copyfileobj(local, upload)
+            shutil.copymode(lpath, upload.local)
+            upload.file_type = None
+
+    def _commit(self, files: Sequence[NewFile]) -> None:
+        """Makes one commit of all of them. Those that have to be new must still be."""
+
+        def write(fs: FS) -> None:
+            for file in files:
+                if file.is_new and fs.exists(file.path):
+                    raise FileExistsError(file.path)
+            fs.apply({file.path: WriteEntry(Path(file.local), file.file_type) for file in files})
+
+        self._write(write)
+
+    def copy(
+        self,
+        path1: Any,
+        path2: Any,
+        recursive: bool = False,
+        maxdepth: Optional[int] = None,
+        on_error: Optional[str] = None,
+        **kwargs: Any,
+    ) -> None:
+        """Copies files, and directories if ``recursive`` is set; into ``path2`` if that is a directory."""
+        sources, targets = self._places(path1, path2, recursive, maxdepth)
+        super().copy(sources, targets, recursive=recursive, on_error=on_error, **kwargs)
+
+    def mv(
+        self,
+        path1: Any,
+        path2: Any,
+        recursive: bool = False,
+        maxdepth: Optional[int] = None,
+        **kwargs: Any,
+    ) -> None:
+        """Moves files, and directories if ``recursive`` is set; into ``path2`` if that is a directory.
+
+        Raises:
+            ValueError: something would be moved into itself, or to where something else is moved away.
+        """
+
+        def move(_: FS) -> None:
+            sources, targets = self._places(path1, path2, recursive, maxdepth)
+            if not sources:
+                raise IsADirectoryError(path1)
+            moves = {s: t for s, t in zip(sources, targets) if s != t}
+            for source, target in moves.items():
+                taken = next((other for other in moves if is_in(target, other)), None)
+                if taken is not None:
+                    raise ValueError(f"Cannot move {source!r} to {target!r}: {taken!r} is moved away")
+            files = [source for source in moves if not self.isdir(source)]
+            for source in files:
+                self.cp_file(source, moves[source])
+            if files:
+                self._remove(files)
+
+        self._write(move)
+
+    def get(
+        self,
+        rpath: Any,
+        lpath: Any,
+        recursive: bool = False,
+        callback: Any = DEFAULT_CALLBACK,
+        maxdepth: Optional[int] = None,
+        **kwargs: Any,
+    ) -> None:
+        """Copies files to the local disk, and directories if ``recursive`` is set; into ``lpath`` if that is a directory."""
+        lpath = stringify_path(lpath)
+        if isinstance(lpath, str):
+            lpath = make_path_posix(lpath)
+            is_dir = trailing_sep(lpath) or LocalFileSystem().isdir(lpath)
+            rpath, lpath = places(self, rpath, lpath, is_dir, recursive, maxdepth)
+        super().get(rpath, lpath, recursive=recursive, callback=callback, **kwargs)
+
+    def _places(
+        self, source: Any, target: Any, recursive: bool, maxdepth: Optional[int]
+    ) -> Tuple[List[str], List[str]]:
+        """Each source of a copy within the store, and where it goes."""
+        target = stringify_path(target)
+        if isinstance(target, str):
+            is_dir = trailing_sep(target) or self.isdir(target)
+            target = self._strip_protocol(target)
+            source, target = places(self, source, target, is_dir, recursive, maxdepth)
+        return self._strip_protocol(source), self._strip_protocol(target)
 
     def cp_file(self, path1: str, path2: str, **kwargs: Any) -> None:
         """Copies a file within the store: its mode and the id of its content, which is not read."""
         source, target = self._strip_protocol(path1), self._strip_protocol(path2)
 
-        def copy(fs: FS) -> FS:
+        def copy(fs: FS) -> None:
             if fs.is_dir(source):
-                return fs
+                return
+            if fs.is_dir(target):
+                raise IsADirectoryError(target)
             fs._native.copy_from(
                 fs._native,
                 [source],
@@ -162,13 +272,12 @@ class PackhouseFileSystem(AbstractFileSystem):
                 message=None,
                 parents=[],
             )
-            return fs
 
         self._write(copy)
 
     def rm_file(self, path: str) -> None:
         """Removes a file."""
-        self.rm(path)
+        self._remove([self._strip_protocol(path)])
 
     _rm = rm_file
 
@@ -176,8 +285,10 @@ class PackhouseFileSystem(AbstractFileSystem):
         self, path: Union[str, List[str]], recursive: bool = False, maxdepth: Optional[int] = None
     ) -> None:
         """Removes files, and directories if ``recursive`` is set, as one commit."""
-        stripped = self._strip_protocol(path)
-        self._write(lambda fs: fs.remove(stripped, recursive=recursive))
+        self._remove(self._strip_protocol(path), recursive)
+
+    def _remove(self, paths: Union[str, List[str]], recursive: bool = False) -> None:
+        self._write(lambda fs: fs.remove(paths, recursive=recursive))
 
     def mkdir(self, path: str, create_parents: bool = True, **kwargs: Any) -> None:
         """Does nothing: directories are there with their files."""
@@ -199,78 +310,6 @@ class PackhouseFileSystem(AbstractFileSystem):
         return self.snapshot.object_hash(self._strip_protocol(path))
 
     checksum = ukey
-
-
-class Upload(io.BufferedIOBase):
-    """A file being written. It waits on the local disk, so that closing it can commit to whatever is the newest state."""
-
-    def __init__(
-        self, filesystem: PackhouseFileSystem, path: str, autocommit: bool, is_new: bool
-    ) -> None:
-        self._filesystem = filesystem
-        self._path = path
-        self._autocommit = autocommit
-        self._is_new = is_new
-        self._file = tempfile.NamedTemporaryFile(prefix="packhouse-")
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
-        try:
-            return self._file.write(data)
-        except OSError:
-            # What is there must not pass for all of the file, even if it is closed in order.
-            self.discard()
-            raise
-
-    def tell(self) -> int:
-        return self._file.tell()
-
-    def flush(self) -> None:
-        if not self._file.closed:
-            self._file.flush()
-
-    def commit(self) -> None:
-        """Makes the commit. A file that has to be new must still be."""
-        self._file.flush()
-
-        def write(fs: FS) -> FS:
-            if self._is_new and fs.exists(self._path):
-                raise FileExistsError(self._path)
-            return fs.write_from_file(self._path, self._file.name, mode=FileType.BLOB)
-
-        self._filesystem._write(write)
-        self._file.close()
-
-    def discard(self) -> None:
-        """Forgets the file."""
-        self._file.close()
-
-    def close(self) -> None:
-        if self.closed:
-            return
-        try:
-            if self._autocommit and not self._file.closed:
-                self.commit()
-            else:
-                self.flush()
-        finally:
-            super().close()
-
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
-        if kind is not None:
-            self.discard()
-        self.close()
-
-    def __del__(self) -> None:
-        # A file that was forgotten is not one that was finished.
-        self._file.close()
 
 
 def _join(directory: str, name: str) -> str:
