@@ -95,7 +95,7 @@ mod write;
 
 pub use archive::{ArchiveFormat, ArchiveIn, ArchiveLimits};
 pub use batch::{Batch, BatchWriter};
-pub use copy::{CopyBetween, CopyIn, CopyOut, Remove, Rename, SyncIn, SyncOut};
+pub use copy::{CopyBetween, CopyIn, CopyOut, FileMade, Remove, Rename, SyncIn, SyncOut};
 pub use disk_glob::disk_glob;
 pub use empty_branch::FirstBranch;
 pub use error::{StoreError, StoreErrorKind};

@@ -2,13 +2,17 @@
 
 use bstr::BString;
 use bytes::Bytes;
-use packhouse_object::{ObjectId, ObjectKind, ReadError};
+use packhouse_object::{ObjectId, ObjectKind, ReadError, on_processors};
+use rayon::prelude::*;
 
 use super::path::{normalize, normalize_file};
 use super::reader::{FileReader, read_range};
 use super::scan::{Scan, Scanned};
 use super::tree_index::INDEXED_FROM;
 use super::{FileType, Snapshot, StoreError};
+
+/// Other threads are not worth their while for fewer objects of which only the length is wanted.
+const LOOKS_AT_A_STRETCH: usize = 256;
 
 /// What a folder says of one of its entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +68,16 @@ impl Snapshot {
     pub fn reader(&self, path: impl AsRef<[u8]>) -> Result<FileReader, StoreError> {
         let id = self.blob_at(path.as_ref())?.id;
         FileReader::open(self.database().clone(), id)
+    }
+
+    /// The lengths of many objects, 0 of those that are not here. All processors look.
+    pub fn sizes_of(&self, ids: &[ObjectId]) -> Result<Vec<u64>, StoreError> {
+        let size_of = |id: &ObjectId| {
+            let header = self.database().header(id)?;
+            Ok(header.map_or(0, |header| header.size))
+        };
+        let sizes = ids.par_iter().with_min_len(LOOKS_AT_A_STRETCH).map(size_of);
+        on_processors(|| sizes.collect())
     }
 
     /// The target of a symbolic link.

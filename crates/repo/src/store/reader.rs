@@ -59,6 +59,14 @@ impl FileReader {
         self.size
     }
 
+    /// All of it, if it is in memory and nothing was read yet.
+    pub(super) fn whole(&self) -> Option<&[u8]> {
+        match &self.source {
+            Source::Memory(data) if self.position == 0 => Some(data),
+            _ => None,
+        }
+    }
+
     /// The blob.
     pub fn id(&self) -> ObjectId {
         self.id

@@ -37,6 +37,17 @@ pub(super) struct Destination {
     in_place: bool,
 }
 
+/// So many folders one below the other are kept open: there may be thousands, and many threads.
+const STEPS_MAX: usize = 16;
+
+/// Open folders of a destination, each in the one before.
+#[derive(Default)]
+pub(super) struct Steps {
+    open: Vec<(Vec<u8>, OwnedFd)>,
+    /// The last one, if it is further down.
+    deeper: Option<OwnedFd>,
+}
+
 /// Who has chosen the names of files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Named {
@@ -229,28 +240,44 @@ impl Destination {
         Ok(folder)
     }
 
-    /// Opens a folder for writing, making it and those above it, and replacing what is in their place.
-    pub(super) fn make_folder(&self, path: &BStr) -> Result<OwnedFd, StoreError> {
+    /// Opens a folder for writing, making it and those above it, and replacing what is in their place. `steps` are the folders
+    /// that were opened for the path before, most of which are this one's too; the last one is the folder then.
+    pub(super) fn make_folder(&self, steps: &mut Steps, path: &BStr) -> Result<(), StoreError> {
         let failed = |error: Errno| StoreError::local(self.local_path(path))(error.into());
-        let mut folder = rustix::io::fcntl_dupfd_cloexec(&self.root, 0).map_err(failed)?;
-        for name in names(path) {
+        let same = names(path).zip(&steps.open);
+        let same = same
+            .take_while(|(name, (known, _))| *name == known.as_slice())
+            .count();
+        steps.open.truncate(same);
+        steps.deeper = None;
+        for name in names(path).skip(same) {
             check_to_disk(path, name, FileType::Tree)?;
-            folder = step(&folder, name).map_err(failed)?;
+            let folder = step(self.last(steps), name).map_err(failed)?;
             self.check_written_into(&folder, path)?;
+            match steps.open.len() < STEPS_MAX {
+                true => steps.open.push((name.to_owned(), folder)),
+                false => steps.deeper = Some(folder),
+            }
         }
-        Ok(folder)
+        Ok(())
+    }
+
+    /// The folder that was opened last.
+    pub(super) fn last<'a>(&'a self, steps: &'a Steps) -> &'a OwnedFd {
+        let open = steps.open.last().map(|(_, folder)| folder);
+        steps.deeper.as_ref().or(open).unwrap_or(&self.root)
     }
 
     /// Writes the file or link `name` in an open folder, replacing whatever is there. Its time becomes `seconds`.
     /// `path` is for messages. Where nothing is there and files may be seen before they are whole, it has no other name
-    /// first, which saves a change of the folder.
+    /// first, which saves a change of the folder; such a file is returned while it is open.
     pub(super) fn write(
         &self,
         folder: &OwnedFd,
         path: &BStr,
         content: Content<'_>,
         seconds: i64,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Option<File>, StoreError> {
         let name = split(path).1;
         let failed = |error: Errno| StoreError::local(self.local_path(path))(error.into());
         let file_type = match content {
@@ -267,7 +294,7 @@ impl Destination {
                 Err(NotMade::Taken) => {}
                 Err(NotMade::Failed(error)) => return Err(failed(error)),
                 Err(NotMade::Content(error)) => return Err(error),
-                Ok(()) => return Ok(()),
+                Ok(made) => return Ok(made),
             }
         }
         let mut made = match content {
@@ -285,7 +312,8 @@ impl Destination {
                     .map_err(failed)?
             }
         };
-        self.put_in_place(folder, &mut made, path)
+        self.put_in_place(folder, &mut made, path)?;
+        Ok(None)
     }
 
     fn put_in_place(
@@ -432,18 +460,20 @@ fn make_in_place(
     name: &[u8],
     content: &mut Content<'_>,
     seconds: i64,
-) -> Result<(), NotMade> {
+) -> Result<Option<File>, NotMade> {
     let filled = match content {
         Content::File { executable, write } => {
             let mut file = create(folder, name, new_mode(*executable))?;
             write(&mut file)
                 .map_err(NotMade::Content)
                 .and_then(|()| Ok(rustix::fs::futimens(&file, &times(seconds))?))
+                .map(|()| Some(file))
         }
         Content::Link(target) => {
             rustix::fs::symlinkat(*target, folder, name)?;
             let flags = AtFlags::SYMLINK_NOFOLLOW;
-            rustix::fs::utimensat(folder, name, &times(seconds), flags).map_err(NotMade::Failed)
+            let timed = rustix::fs::utimensat(folder, name, &times(seconds), flags);
+            timed.map_err(NotMade::Failed).map(|()| None)
         }
     };
     if filled.is_err() {

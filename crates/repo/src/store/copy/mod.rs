@@ -34,7 +34,7 @@ use rustix::io::Errno;
 
 pub use between::CopyBetween;
 pub use copy_in::CopyIn;
-pub use copy_out::CopyOut;
+pub use copy_out::{CopyOut, FileMade};
 pub(super) use overlap::above;
 pub use remove::Remove;
 pub use rename::Rename;

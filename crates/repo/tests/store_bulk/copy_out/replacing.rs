@@ -4,7 +4,9 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::sync::Mutex;
 
+use bstr::{BStr, ByteSlice};
 use packhouse_repo::store::CopyOut;
 
 use super::{out, some};
@@ -238,4 +240,53 @@ fn a_copy_in_place_is_the_same_as_one_that_is_not() {
     snapshot.copy_out(&in_place("mixed")).unwrap();
     assert_eq!(disk(&place.local("mixed")), disk(&place.local("at-once")));
     assert_eq!(fs::read(&elsewhere).unwrap(), b"mine");
+}
+
+#[test]
+fn a_copy_in_place_tells_of_each_file_that_it_made_where_nothing_was() {
+    let place = Place::new();
+    let snapshot = some(&place);
+    fs::create_dir(place.local("o")).unwrap();
+    fs::write(place.local("o/top"), "old").unwrap();
+    let told = Mutex::new(Vec::new());
+    let tell = |path: &BStr, found: &fs::Metadata| {
+        let there = fs::symlink_metadata(place.local("o").join(path.to_path().unwrap())).unwrap();
+        let state =
+            |of: &fs::Metadata| (of.ino(), of.len(), of.mtime(), of.ctime_nsec(), of.mode());
+        assert_eq!(state(found), state(&there), "{path}");
+        told.lock().unwrap().push(path.to_string());
+    };
+    let options = CopyOut {
+        in_place: true,
+        made: Some(&tell),
+        ..out(&place, &[""], "o")
+    };
+    snapshot.copy_out(&options).unwrap();
+    let mut told = told.into_inner().unwrap();
+    told.sort();
+    // Not of the link, nor of `top`, in whose place something was.
+    assert_eq!(told, ["d/a", "d/sub/b", "d/sub/run"]);
+}
+
+#[test]
+fn a_copy_goes_down_as_deep_as_the_tree_and_up_again() {
+    let place = Place::new();
+    let deep = ["d"; 40].join("/");
+    let mut paths = vec!["d/other".to_owned(), "e/d/d/d".to_owned()];
+    for name in ["d/one", "e/d/two", "e/e/three", "four"] {
+        paths.push(format!("{deep}/{name}"));
+    }
+    let names: Vec<&str> = paths.iter().map(String::as_str).collect();
+    let snapshot = place.stored(&names);
+    for (dest, in_place) in [("renamed", false), ("at-once", true)] {
+        let options = CopyOut {
+            in_place,
+            ..out(&place, &[""], dest)
+        };
+        snapshot.copy_out(&options).unwrap();
+        for path in &paths {
+            assert!(place.local(dest).join(path).is_file(), "{dest}/{path}");
+        }
+    }
+    assert_eq!(disk(&place.local("renamed")), disk(&place.local("at-once")));
 }

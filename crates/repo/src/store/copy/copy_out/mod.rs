@@ -9,7 +9,7 @@ use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use bstr::{BString, ByteSlice};
+use bstr::{BStr, BString, ByteSlice};
 
 use self::plan::Plan;
 use super::destination::{Destination, Named, StoreFolder, split};
@@ -47,9 +47,15 @@ pub struct CopyOut<'a> {
     /// Write new files under their own names at once, which is faster: for a folder that nobody looks into before all of it
     /// is there. A copy that is killed leaves files of which only a part is there.
     pub in_place: bool,
+    /// Told of each file that was made `in_place`, by all threads that write, and what it says of itself. Not of those that
+    /// took the place of another: a copy of a hostile tree, or where two names are one, may have written into that one first.
+    pub made: Option<&'a FileMade<'a>>,
     /// Told how far the copy is.
     pub progress: Option<&'a dyn StoreProgress>,
 }
+
+/// Told of a file that was made: its path in the destination, and what it says of itself.
+pub type FileMade<'a> = dyn Fn(&BStr, &fs::Metadata) + Sync + 'a;
 
 impl Default for CopyOut<'_> {
     fn default() -> Self {
@@ -63,6 +69,7 @@ impl Default for CopyOut<'_> {
             ignore_errors: false,
             checksum: true,
             in_place: false,
+            made: None,
             progress: None,
         }
     }
