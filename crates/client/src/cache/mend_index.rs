@@ -113,6 +113,8 @@ fn make(root: &Root) -> Result<(), CacheError> {
         return Err(CacheError::NoSpace { path: new });
     }
     let aside = root.own(&format!("damaged-{:015}.sqlite3", Moment::now().wall_ms));
+    // Before one more comes: whoever is killed in between leaves none too many.
+    drop_old(root, KEPT - 1);
     let under_way = under_way(root);
     File::create(&under_way).map_err(CacheError::file(&under_way))?;
     // The log first: it would be taken for that of the new one.
@@ -124,9 +126,7 @@ fn make(root: &Root) -> Result<(), CacheError> {
         rename(&place, &aside)?;
     }
     rename(&new, &place)?;
-    remove(&under_way)?;
-    drop_old(root);
-    Ok(())
+    remove(&under_way)
 }
 
 fn remove(path: &Path) -> Result<(), CacheError> {
@@ -143,8 +143,8 @@ fn rename(from: &Path, to: &Path) -> Result<(), CacheError> {
     }
 }
 
-/// Removes damaged catalogs but the last ones.
-fn drop_old(root: &Root) {
+/// Removes damaged catalogs but the last ones, so many.
+fn drop_old(root: &Root, count: usize) {
     let own = fs::read_dir(root.own("")).into_iter().flatten().flatten();
     let names = own.filter_map(|file| file.file_name().into_string().ok());
     let mut names: Vec<String> = names.filter(|name| name.starts_with("damaged-")).collect();
@@ -155,7 +155,7 @@ fn drop_old(root: &Root) {
         .iter()
         .rev()
         .filter(|name| files(name))
-        .take(KEPT)
+        .take(count)
         .cloned()
         .collect();
     for name in names {
