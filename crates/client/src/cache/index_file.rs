@@ -11,6 +11,7 @@ use packhouse_object::{EntryMode, ObjectId};
 use ring::digest;
 
 use super::CacheError;
+use super::new_files::Noted;
 use super::tree::local_path;
 
 /// One file of the index.
@@ -204,12 +205,12 @@ fn padded(len: usize) -> usize {
     (len / 8 + 1) * 8
 }
 
-/// Writes the index of the tree at `tree`, and says what stands for it ([`digest_of`]). The entries are in Git's order.
+/// Writes the index of a tree, and says what stands for it ([`digest_of`]). The entries are in Git's order; `files` are what
+/// theirs say of themselves, which were written just now, or else Git has to look.
 pub(super) fn write_index(
     index: &Path,
-    tree: &Path,
     entries: &[IndexEntry],
-    trust: Trust,
+    files: Option<&[Option<Noted>]>,
 ) -> Result<String, CacheError> {
     let mut bytes = Vec::with_capacity(entries.len() * 96 + 32);
     bytes.extend_from_slice(b"DIRC");
@@ -218,22 +219,23 @@ pub(super) fn write_index(
         reason: "the tree has more files than an index can have".to_owned(),
     })?;
     bytes.extend_from_slice(&count.to_be_bytes());
-    for entry in entries {
-        let found = match trust {
-            Trust::Files => fs::symlink_metadata(local_path(tree, entry.path.as_bstr())).ok(),
-            Trust::Nothing => None,
-        };
-        push(&mut bytes, entry, found.as_ref());
+    let noted = files.unwrap_or_default().iter().copied();
+    for (entry, noted) in entries.iter().zip(noted.chain(std::iter::repeat(None))) {
+        push(&mut bytes, entry, noted.map(|noted| noted.stat));
     }
     let sum = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, &bytes);
     bytes.extend_from_slice(sum.as_ref());
     fs::write(index, &bytes).map_err(CacheError::file(index))?;
+    let trust = match files {
+        Some(_) => Trust::Files,
+        None => Trust::Nothing,
+    };
     Ok(digest_of(&read_index(&bytes).unwrap_or_default(), trust))
 }
 
-fn push(bytes: &mut Vec<u8>, entry: &IndexEntry, found: Option<&Metadata>) {
+fn push(bytes: &mut Vec<u8>, entry: &IndexEntry, stat: Option<Stat>) {
     let begun = bytes.len();
-    let Stat(stat) = found.map_or_else(Stat::default, Stat::of);
+    let Stat(stat) = stat.unwrap_or_default();
     for (at, number) in stat.into_iter().enumerate() {
         if at == 6 {
             bytes.extend_from_slice(&(entry.mode as u32).to_be_bytes());
@@ -250,6 +252,7 @@ fn push(bytes: &mut Vec<u8>, entry: &IndexEntry, found: Option<&Metadata>) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::new_files::NewFiles;
     use super::*;
 
     #[test]
@@ -264,7 +267,8 @@ mod tests {
         });
         fs::write(folder.path().join("a"), "content").unwrap();
         let index = folder.path().join("index");
-        write_index(&index, folder.path(), &entries, Trust::Files).unwrap();
+        let files = NewFiles::new(&entries).look(folder.path());
+        write_index(&index, &entries, Some(&files)).unwrap();
         let bytes = fs::read(&index).unwrap();
         let found = read_index(&bytes).unwrap();
         for (found, entry) in found.iter().zip(&entries) {

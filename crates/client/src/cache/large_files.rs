@@ -62,6 +62,8 @@ pub(super) struct Filled {
     pub(super) bytes: u64,
     /// So many are pointers.
     pub(super) left: u64,
+    /// Whether the content of any took the place of its pointer.
+    pub(super) has_replaced: bool,
 }
 
 impl Filled {
@@ -109,6 +111,7 @@ impl LargeFiles<'_> {
             if counted.insert(&pointer.file) {
                 filled.bytes += pointer.file.size;
             }
+            filled.has_replaced = true;
             replace(&kept, pointer)?;
         }
         Ok(filled)

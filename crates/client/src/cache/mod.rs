@@ -43,6 +43,7 @@ mod mend_index;
 mod mirror;
 mod moment;
 mod name;
+mod new_files;
 mod note;
 mod progress;
 mod publish;

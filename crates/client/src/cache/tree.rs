@@ -1,7 +1,6 @@
 //! Working trees: the files of a commit, with a `.git` beside them.
 
 use std::collections::HashSet;
-use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -11,12 +10,13 @@ use packhouse_repo::store::{CopyOut, Snapshot, StoreError};
 
 use super::budget::Budget;
 use super::git_dir::{GitDir, Given, default_branch, make_folder};
-use super::index_file::{IndexEntry, Trust, write_index};
+use super::index_file::{IndexEntry, write_index};
 use super::inner::Inner;
-use super::large_files::LargeFiles;
+use super::large_files::{LargeFiles, POINTER_BYTES};
 use super::lock::{FileLock, Sharing};
 use super::mend::Damaged;
 use super::mirror;
+use super::new_files::{NewFiles, bytes_of};
 use super::seal::Sealed;
 use super::source::Upstream;
 use super::take_over::{Older, Taken, take_over};
@@ -195,26 +195,30 @@ fn build_all(
     let entries = entries_of(inner, &snapshot, place.budget)?;
     let index = git.join("index");
     if spec.files == Files::Elsewhere {
-        sealed.index = Some(write_index(&index, tree, &entries, Trust::Nothing)?);
+        sealed.index = Some(write_index(&index, &entries, None)?);
         built.sealed.push(sealed);
         return Ok(built);
     }
+    let has_size = |entry: &&IndexEntry| entry.mode != EntryMode::Submodule;
+    let ids: Vec<ObjectId> = entries
+        .iter()
+        .filter(has_size)
+        .map(|entry| entry.id)
+        .collect();
+    let mut found = snapshot.sizes_of(&ids).map_err(failed())?.into_iter();
     let mut sizes = Vec::with_capacity(entries.len());
     for entry in &entries {
-        let header = match entry.mode {
-            EntryMode::Submodule => None,
-            _ => snapshot
-                .database()
-                .header(&entry.id)
-                .map_err(|error| failed()(error.into()))?,
-        };
-        let size = header.map_or(0, |header| header.size);
-        place.budget.count_bytes(size)?;
-        sizes.push(size);
+        let size = has_size(&entry).then(|| found.next()).flatten();
+        sizes.push(size.unwrap_or(0));
+        place.budget.count_bytes(size.unwrap_or(0))?;
     }
     let taken = take_over(&place.older, &entries, &sizes, tree, call)?;
     built.shares_blocks = taken.shared > 0;
-    write_files(&snapshot, tree, taken, call).map_err(failed())?;
+    let mut files = NewFiles::new(&entries);
+    write_files(&snapshot, tree, taken, &files, call).map_err(failed())?;
+    if !files.are_all_noted(taken) {
+        files.forget(|_| true);
+    }
     for entry in entries
         .iter()
         .filter(|entry| entry.mode == EntryMode::Submodule)
@@ -232,10 +236,14 @@ fn build_all(
         budget: place.budget,
     };
     let filled = large_files.fill_in(&entries, call)?;
-    sealed.index = Some(write_index(&index, tree, &entries, Trust::Files)?);
+    if filled.has_replaced {
+        files.forget(|at| sizes[at] <= POINTER_BYTES);
+    }
+    let files = files.look(tree);
+    sealed.index = Some(write_index(&index, &entries, Some(&files))?);
     // Before those of its submodules.
     built.sealed.push(sealed);
-    built.bytes = filled.bytes + bytes_of(tree, &entries);
+    built.bytes = filled.bytes + bytes_of(&files);
     built.notes.extend(filled.note());
     built.pointers_left = filled.left;
     submodules::add(inner, spec, place, &entries, &mut built, call)?;
@@ -291,6 +299,7 @@ fn write_files(
     snapshot: &Snapshot,
     tree: &Path,
     taken: Taken,
+    files: &NewFiles<'_>,
     call: &CallOptions<'_>,
 ) -> Result<(), StoreError> {
     snapshot.copy_out(&CopyOut {
@@ -300,17 +309,11 @@ fn write_files(
         ignore_existing: !taken.is_nothing(),
         // It gets its name when it is whole.
         in_place: true,
+        made: Some(&|path, found| files.note(path, found)),
         progress: Some(call),
         ..CopyOut::default()
     })?;
     Ok(())
-}
-
-fn bytes_of(tree: &Path, entries: &[IndexEntry]) -> u64 {
-    let found = entries
-        .iter()
-        .filter_map(|entry| fs::symlink_metadata(local_path(tree, entry.path.as_bstr())).ok());
-    found.map(|found| found.len()).sum()
 }
 
 /// The way from one folder below `top` to another.
