@@ -6,7 +6,7 @@ use packhouse_wire::{FilterSpec, HiddenRefs};
 
 fn parts(spec: &FilterSpec) -> usize {
     match spec {
-        FilterSpec::Combine(parts_of) => parts_of.iter().map(parts).sum(),
+        FilterSpec::Combine(parts_of, _) => parts_of.iter().map(parts).sum(),
         _ => 1,
     }
 }
