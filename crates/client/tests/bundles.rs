@@ -6,7 +6,7 @@ use packhouse_client::{
     MirrorFormat, MirrorOptions, RefSelection, backup, bundle_export, bundle_import,
     read_bundle_header, restore,
 };
-use packhouse_repo::store::{Store, StoreErrorKind};
+use packhouse_repo::store::{Store, StoreErrorKind, StoreOptions};
 
 use crate::git::Git;
 use crate::world::{World, assert_no_leftovers, git_of};
@@ -48,6 +48,30 @@ fn git_verifies_and_clones_what_is_exported() {
     let mirror = world.path("mirror.git");
     source.run(&["clone", "-q", "--mirror", &text(&path), &text(&mirror)]);
     assert_eq!(Git::at(mirror).refs(), source.refs());
+}
+
+#[test]
+fn a_shallow_clone_is_exported_without_its_history_only() {
+    let world = World::new();
+    let source = world.with_history("source");
+    let url = format!("file://{}", source.dir.display());
+    source.run(&[
+        "clone",
+        "-q",
+        "--bare",
+        "--depth",
+        "2",
+        &url,
+        "../shallow.git",
+    ]);
+    let store = Store::open(world.path("shallow.git"), StoreOptions::default()).unwrap();
+    let path = world.path("x.bundle");
+    let error = bundle_export(&store, &path, &RefSelection::All, false, None).unwrap_err();
+    let said = error.to_string();
+    assert!(said.contains("shallow.git' is a shallow clone"), "{said}");
+    assert!(!path.exists());
+    bundle_export(&store, &path, &RefSelection::All, true, None).unwrap();
+    source.run(&["bundle", "verify", "-q", &text(&path)]);
 }
 
 #[test]

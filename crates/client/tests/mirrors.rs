@@ -417,6 +417,81 @@ fn a_backup_of_a_shallow_clone_is_refused_and_makes_nothing() {
     }
 }
 
+#[test]
+fn a_dry_run_of_a_backup_is_refused_where_the_backup_is() {
+    let world = World::new();
+    let source = world.with_history("source");
+    let store = world.store("store");
+    let url = source.dir.display().to_string();
+    restore(&store, &url, &MirrorOptions::default()).unwrap();
+    let url = format!("file://{url}");
+    source.run(&["clone", "-q", &url, "../work"]);
+    source.run(&[
+        "clone",
+        "-q",
+        "--bare",
+        "--depth",
+        "1",
+        &url,
+        "../shallow.git",
+    ]);
+    for (name, refs, reason) in [
+        ("work", "work/.git", "working copy"),
+        ("work/.git", "work/.git", "working copy"),
+        ("shallow.git", "shallow.git", "shallow"),
+    ] {
+        let target = world.path(name);
+        let git = Git::at(world.path(refs));
+        let before = git.refs();
+        let told = [true, false].map(|dry_run| {
+            let options = MirrorOptions {
+                dry_run,
+                ..MirrorOptions::default()
+            };
+            let error = backup(&store, target.display().to_string(), &options).unwrap_err();
+            assert_eq!(error.kind(), StoreErrorKind::Permission, "{name}: {error}");
+            error.to_string()
+        });
+        assert!(told[0].contains(reason), "{name}: {}", told[0]);
+        assert_eq!(told[0], told[1], "{name}");
+        assert_eq!(git.refs(), before, "{name}");
+    }
+}
+
+#[test]
+fn a_backup_to_where_nothing_can_be_written_is_fine_if_nothing_has_to_be() {
+    let world = World::new();
+    let source = world.with_history("source");
+    let url = format!("file://{}", source.dir.display());
+    source.run(&[
+        "clone",
+        "-q",
+        "--bare",
+        "--depth",
+        "1",
+        &url,
+        "../shallow.git",
+    ]);
+    let shallow = world.path("shallow.git");
+    let refs = RefSelection::names(["main"]);
+    let store = world.store("store");
+    restore(
+        &store,
+        &source.dir.display().to_string(),
+        &MirrorOptions::default(),
+    )
+    .unwrap();
+    for dry_run in [true, false] {
+        let options = MirrorOptions {
+            dry_run,
+            refs: refs.clone(),
+            ..MirrorOptions::default()
+        };
+        let diff = backup(&store, shallow.display().to_string(), &options).unwrap();
+        assert!(diff.in_sync());
+    }
+}
+
 /// Gives up when told of the first step.
 struct GiveUp;
 

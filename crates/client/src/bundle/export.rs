@@ -17,7 +17,7 @@ use crate::mirror::diff::{RefTargets, edits};
 use crate::mirror::publish::targets;
 use crate::mirror::selection::select;
 use crate::mirror::{MirrorDiff, MirrorError, RefSelection, Steps};
-use crate::remote::RemoteError;
+use crate::remote::{RemoteError, check_complete};
 
 /// What goes into a bundle.
 struct Content {
@@ -28,7 +28,7 @@ struct Content {
 }
 
 /// Writes the refs, and all they reach, into one file, which replaces what is at `path`. With `squash`, each ref gets
-/// one commit without parents.
+/// one commit without parents, and without it the store cannot be a shallow clone.
 pub fn bundle_export(
     store: &Store,
     path: impl AsRef<Path>,
@@ -91,6 +91,9 @@ pub(crate) fn bundle_changes(
 }
 
 fn content(store: &Store, refs: &RefSelection, squash: bool) -> Result<Content, MirrorError> {
+    if !squash {
+        check_complete(store)?;
+    }
     let view = store.view()?;
     let selected = select(refs, &targets(&view))?;
     let (refs, database) = match squash {

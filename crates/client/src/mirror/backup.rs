@@ -70,6 +70,9 @@ pub fn backup(
     let delete = options.refs == RefSelection::All && !options.additive;
     let edits = edits(&found, &wanted, delete);
     let diff = MirrorDiff::of(&edits);
+    if !diff.in_sync() {
+        connection.check_writable()?;
+    }
     if options.dry_run {
         return Ok(diff);
     }

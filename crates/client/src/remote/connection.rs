@@ -191,6 +191,14 @@ impl<'p> PushConnection<'p> {
         }
     }
 
+    /// An error if the remote is known to take no push at all. One elsewhere says so when it is pushed to.
+    pub fn check_writable(&self) -> Result<(), RemoteError> {
+        match &self.to {
+            To::Here(target) => target.check_writable(),
+            To::Elsewhere(..) => Ok(()),
+        }
+    }
+
     /// Moves refs, with the objects they need.
     pub fn push(mut self, request: &PushRequest<'_>) -> Result<PushReport, RemoteError> {
         if request.edits.is_empty() {

@@ -76,6 +76,12 @@ impl LocalTarget {
         refs_of(&self.store, &self.view)
     }
 
+    /// An error if it takes no push at all.
+    pub(super) fn check_writable(&self) -> Result<(), RemoteError> {
+        let checked = self.store.check_writable();
+        checked.map_err(RemoteError::local(self.store.path()))
+    }
+
     /// All refs move or none: a ref that was moved by somebody else meanwhile keeps all where they are.
     pub(super) fn push(
         &self,

@@ -138,6 +138,11 @@ impl Store {
         self.inner.directory.is_of_working_copy()
     }
 
+    /// An error that says why nothing can be written: a working copy, a shallow clone, or a store opened for reading.
+    pub fn check_writable(&self) -> Result<(), StoreError> {
+        Ok(self.inner.directory.check_writable()?)
+    }
+
     /// Who commits.
     pub fn identity(&self) -> &Identity {
         &self.inner.options.identity
