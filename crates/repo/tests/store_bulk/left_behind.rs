@@ -126,7 +126,10 @@ fn what_a_killed_copy_left_is_no_content_and_goes_with_the_next_copy() {
         let told = changes(&synced.unwrap());
         let why = "under way, or left by a command that was killed: skipping";
         assert!(told.contains(&format!("? {why}")), "{told:?}");
-        let copied = place.main().copy_in(&from(&[out.clone()], "more")).unwrap();
+        let copied = place
+            .main()
+            .copy_in(&from(std::slice::from_ref(&out), "more"))
+            .unwrap();
         let named = [folder.join(&half), folder.join("big")];
         let copied = copied
             .copy_in(&from(&named, &format!("named/{by_sync}")))
