@@ -75,7 +75,9 @@ pub use decode_error::DecodeError;
 pub use diff_trees::{TreeChange, diff_trees};
 pub use edit_tree::{EditTreeError, PathEdit, edit_tree};
 pub use find_path::find_path;
-pub use forked::{ForkPause, ProcessLocal, ProcessMark, UnsharedFile, watch_forks};
+pub use forked::{
+    ForkPause, ForkedCopy, MadeHere, ProcessLocal, ProcessMark, UnsharedFile, watch_forks,
+};
 pub use hash::{CollisionError, ObjectHasher, hash_object};
 pub use history::{
     BuildHistoryError, CommitPosition, FinishedHistoryLayer, HistoryIndex, HistoryKey,

@@ -6,27 +6,12 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use packhouse_object::{ProcessLocal, ProcessMark, UnsharedFile};
+use packhouse_object::{
+    ObjectKind, PackFileWriter, ProcessLocal, ProcessMark, UnsharedFile, WritePackFileError,
+};
+use packhouse_testkit::forked::in_child;
 
-/// Whether a child that is forked off now ends with `work` being true, within 20 seconds.
-#[allow(unsafe_code)]
-fn in_child(work: impl FnOnce() -> bool) -> bool {
-    // SAFETY: the child only does what a process with one thread may, and ends without a look at what the test's other
-    // threads left: `work` takes no lock of theirs, which is what is tested.
-    let child = unsafe { libc::fork() };
-    assert!(child >= 0);
-    if child == 0 {
-        // SAFETY: both are calls of the system.
-        unsafe {
-            libc::alarm(20);
-            libc::_exit(i32::from(!work()))
-        }
-    }
-    let mut status = 0;
-    // SAFETY: the child is this process's own, and `status` is there for the time of the call.
-    assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
-    status == 0
-}
+use crate::git::Git;
 
 #[test]
 fn a_child_has_locks_of_its_own() {
@@ -115,6 +100,40 @@ fn a_fork_waits_for_work_that_it_must_not_come_into() {
     drop(packhouse_object::ForkPause::hold());
 }
 
+#[test]
+fn a_pack_under_way_is_written_finished_and_removed_by_its_own_process_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = PackFileWriter::create(folder.path()).unwrap();
+    let first = writer.add(ObjectKind::Blob, b"first").unwrap();
+    let writer = std::cell::Cell::new(Some(writer));
+    let is_refused =
+        |error: Option<WritePackFileError>| matches!(error, Some(WritePackFileError::Forked(_)));
+    assert!(in_child(|| {
+        let mut copy = writer.take().expect("it is there");
+        // It goes to the one open file of both if anything does.
+        is_refused(copy.add(ObjectKind::Blob, &[7; 1 << 20]).err())
+            && is_refused(copy.finish().err())
+    }));
+    assert!(in_child(|| {
+        drop(writer.take());
+        true
+    }));
+    let mut writer = writer.take().unwrap();
+    let second = writer.add(ObjectKind::Blob, b"second").unwrap();
+    let finished = writer.finish().unwrap();
+    let git = Git::init();
+    let placed = git.path().join("objects/pack/pack-1.pack");
+    std::fs::copy(&finished.pack, &placed).unwrap();
+    std::fs::copy(&finished.idx, placed.with_extension("idx")).unwrap();
+    git.run(&["verify-pack", "objects/pack/pack-1.pack"]);
+    for (id, text) in [(first, "first"), (second, "second")] {
+        assert_eq!(
+            git.run(&["cat-file", "blob", &id.to_string()]),
+            text.as_bytes()
+        );
+    }
+}
+
 /// A child that sleeps until this is dropped.
 struct Sleeper(libc::pid_t);
 
@@ -122,7 +141,7 @@ impl Sleeper {
     /// Forks it off; it sleeps only if `check` is true.
     #[allow(unsafe_code)]
     fn fork(check: impl FnOnce() -> bool) -> Sleeper {
-        // SAFETY: as in `in_child`.
+        // SAFETY: the child only does what a process with one thread may.
         let child = unsafe { libc::fork() };
         assert!(child >= 0);
         if child == 0 {

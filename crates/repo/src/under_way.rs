@@ -4,6 +4,8 @@
 //! Each is locked from the moment it is made until its writer ends, however it ends. So one whose lock is free is nobody's
 //! any more, where one machine decides who has it: its name says which machine that is, since which start of it, as on a
 //! network's file system others may not see the lock. What has no such name is not looked at.
+//!
+//! A process that is forked off has copies of what its parent is at work on, and neither moves nor removes it.
 
 mod in_folder;
 
@@ -18,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use packhouse_object::MadeHere;
 use tempfile::{NamedTempFile, TempDir};
 
 /// What something under way is made for.
@@ -112,7 +115,7 @@ static SYSTEM: LazyLock<Option<String>> = LazyLock::new(|| {
 /// A folder of a writer that is at work, for its owner only. Dropped, it is removed with what is in it.
 #[derive(Debug)]
 pub struct FolderUnderWay {
-    folder: TempDir,
+    folder: MadeHere<TempDir>,
     /// Held until the end.
     _lock: File,
 }
@@ -129,7 +132,7 @@ impl FolderUnderWay {
             match File::open(folder.path()) {
                 Ok(lock) if is_claimed(&lock, folder.path()) => {
                     return Ok(FolderUnderWay {
-                        folder,
+                        folder: MadeHere::new(folder),
                         _lock: lock,
                     });
                 }
@@ -173,7 +176,7 @@ impl FolderUnderWay {
     pub fn keep(self) -> io::Result<PathBuf> {
         let spared = self.spare();
         let FolderUnderWay { folder, _lock } = self;
-        let path = folder.keep();
+        let path = folder.into_inner()?.keep();
         if spared.is_ok() {
             return Ok(path);
         }
@@ -200,13 +203,13 @@ impl FolderUnderWay {
 
     /// Removes it, and says if that fails.
     pub fn close(self) -> io::Result<()> {
-        self.folder.close()
+        self.folder.into_inner()?.close()
     }
 }
 
 /// A file of a writer that is at work. Dropped, it is removed.
 #[derive(Debug)]
-pub struct FileUnderWay(NamedTempFile);
+pub struct FileUnderWay(MadeHere<NamedTempFile>);
 
 impl FileUnderWay {
     /// An empty file in `parent`, for whom the umask says.
@@ -219,7 +222,7 @@ impl FileUnderWay {
                 .permissions(Permissions::from_mode(0o666))
                 .tempfile_in(parent)?;
             if is_claimed(file.as_file(), file.path()) {
-                return Ok(FileUnderWay(file));
+                return Ok(FileUnderWay(MadeHere::new(file)));
             }
         }
         Err(ErrorKind::ResourceBusy.into())
@@ -231,13 +234,13 @@ impl FileUnderWay {
     }
 
     /// The file, to be written.
-    pub fn file_mut(&mut self) -> &mut File {
-        self.0.as_file_mut()
+    pub fn file_mut(&mut self) -> io::Result<&mut File> {
+        Ok(self.0.get_mut()?.as_file_mut())
     }
 
     /// Moves it to its place, where it replaces what is there.
     pub fn persist(self, place: &Path) -> io::Result<()> {
-        self.0.persist(place)?;
+        self.0.into_inner()?.persist(place)?;
         Ok(())
     }
 }
@@ -359,6 +362,10 @@ pub(crate) fn is_same_file(file: &File, path: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
+    use packhouse_testkit::forked::in_child;
+
     use super::*;
 
     fn names(folder: &Path) -> Vec<String> {
@@ -406,12 +413,35 @@ mod tests {
     }
 
     #[test]
+    fn a_forked_process_neither_moves_nor_removes_what_its_parent_is_at_work_on() {
+        let parent = tempfile::tempdir().unwrap();
+        let place = parent.path().join("place");
+        let make_folder = || FolderUnderWay::make(Kind::NewStore, parent.path()).unwrap();
+        let folder = Cell::new(Some(make_folder()));
+        let second = Cell::new(Some(make_folder()));
+        let make_file = || FileUnderWay::make(Kind::Bundle, parent.path()).unwrap();
+        let file = Cell::new(Some(make_file()));
+        let second_file = Cell::new(Some(make_file()));
+        assert!(in_child(|| {
+            drop((folder.take(), file.take()));
+            let mut copy = second_file.take().expect("it is there");
+            copy.file_mut().is_err()
+                && copy.persist(&place).is_err()
+                && second.take().is_some_and(|folder| folder.close().is_err())
+        }));
+        assert_eq!(names(parent.path()).len(), 4);
+        drop((folder, second, second_file));
+        file.take().unwrap().persist(&place).unwrap();
+        assert_eq!(names(parent.path()), ["place"]);
+    }
+
+    #[test]
     fn what_is_spared_stays_until_it_is_released() {
         let parent = tempfile::tempdir().unwrap();
         let folder = FolderUnderWay::make(Kind::OldStore, parent.path()).unwrap();
         fs::create_dir(folder.old_path()).unwrap();
         folder.spare().unwrap();
-        let path = folder.folder.keep();
+        let path = folder.folder.into_inner().unwrap().keep();
         drop(folder._lock);
         remove_left_behind(parent.path());
         assert_eq!(names(&path), ["kept", "old"]);
@@ -481,7 +511,7 @@ mod tests {
                         let folder = FolderUnderWay::make(Kind::NewStore, parent).unwrap();
                         fs::create_dir(folder.new_path()).unwrap();
                         remove_left_behind(parent);
-                        io::Write::write_all(file.file_mut(), b"x").unwrap();
+                        io::Write::write_all(file.file_mut().unwrap(), b"x").unwrap();
                         let to = |what: &str| parent.join(format!("{what}-{number}-{round}"));
                         file.persist(&to("file")).unwrap();
                         fs::rename(folder.new_path(), to("folder")).unwrap();

@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod faults;
+pub mod forked;
 pub mod git;
 pub mod git_site;
 pub mod history;

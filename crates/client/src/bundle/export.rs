@@ -64,7 +64,8 @@ pub fn bundle_export(
     };
     remove_left_behind(folder);
     let mut file = FileUnderWay::make(Kind::Bundle, folder).map_err(MirrorError::file(path))?;
-    write(&header, &content, file.file_mut(), &Steps(progress)).map_err(|error| match error {
+    let out = file.file_mut().map_err(MirrorError::file(path))?;
+    write(&header, &content, out, &Steps(progress)).map_err(|error| match error {
         WritePackError::Write(error) => MirrorError::file(path)(error),
         WritePackError::Read(error) => error.into(),
         error => MirrorError::Remote(RemoteError::Send(error)),

@@ -14,6 +14,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use packhouse_object::ProcessMark;
 use rustix::fs::OFlags;
 use serde::Serialize;
 
@@ -39,6 +40,7 @@ pub(super) struct Staging {
     trash: PathBuf,
     /// It is left to the next one who cleans up.
     stays: bool,
+    made_in: ProcessMark,
 }
 
 impl Staging {
@@ -84,6 +86,7 @@ impl Staging {
             lock: Some(lock),
             trash: root.own("trash").join(id),
             stays: false,
+            made_in: ProcessMark::here(),
         }
     }
 
@@ -149,7 +152,7 @@ impl Staging {
 impl Drop for Staging {
     fn drop(&mut self) {
         // What could not be removed is left to the next one, who finds it by its file.
-        if !self.stays && remove_tree(&self.folder).is_ok() {
+        if !self.stays && self.made_in.is_here() && remove_tree(&self.folder).is_ok() {
             let _ = fs::remove_file(&self.lock_path);
         }
         drop(self.lock.take());
@@ -257,6 +260,22 @@ mod tests {
 
     use super::super::moment::Moment;
     use super::*;
+
+    #[test]
+    fn a_forked_process_does_not_remove_what_its_parent_is_at_work_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Root::open(folder.path()).unwrap();
+        let staging = std::cell::Cell::new(Some(Staging::new(&root).unwrap()));
+        assert!(packhouse_testkit::forked::in_child(|| {
+            drop(staging.take());
+            true
+        }));
+        let staging = staging.take().unwrap();
+        assert!(staging.path().exists() && staging.lock_path.exists());
+        let path = staging.path().to_owned();
+        drop(staging);
+        assert!(!path.exists());
+    }
 
     const ENTRY: &str = "0123456789abcdef0123456789abcdef";
 

@@ -9,17 +9,20 @@
 //! - a [`ProcessLocal`] of a forked process is empty, so nobody waits there for a thread that is not there;
 //! - an [`UnsharedFile`] is closed in a forked process before the fork returns, so that what its parent locked is free
 //!   once the parent is gone;
+//! - what is [`MadeHere`], as files under way are, is neither changed nor removed by a forked process that has a copy;
 //! - no fork happens while somebody holds a [`ForkPause`].
 //!
 //! The handlers are those of `fork(3)`. A process made by the bare system call `clone`, without them, is not served.
 
 mod fork_pause;
 mod handlers;
+mod made_here;
 mod process_local;
 mod process_mark;
 mod unshared_file;
 
 pub use fork_pause::ForkPause;
+pub use made_here::{ForkedCopy, MadeHere};
 pub use process_local::ProcessLocal;
 pub use process_mark::ProcessMark;
 pub use unshared_file::UnsharedFile;

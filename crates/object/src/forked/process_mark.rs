@@ -1,5 +1,6 @@
 //! Which process something was made in.
 
+use super::ForkedCopy;
 use super::handlers::generation;
 
 /// Remembers the process it was made in.
@@ -15,5 +16,13 @@ impl ProcessMark {
     /// Whether that is this process, and not one that this one was forked from.
     pub fn is_here(self) -> bool {
         self == ProcessMark::here()
+    }
+
+    /// As [`ProcessMark::is_here`], for whoever goes on only if it is.
+    pub fn check(self) -> Result<(), ForkedCopy> {
+        match self.is_here() {
+            true => Ok(()),
+            false => Err(ForkedCopy),
+        }
     }
 }

@@ -13,17 +13,19 @@ use super::index::IndexEntry;
 use super::seal::{pack_header_bytes, seal};
 use super::spool::{SpooledBlob, SpooledContent};
 use crate::{
-    CollisionError, IdSet, NewObject, ObjectHasher, ObjectId, ObjectKind, hash_object, oid,
+    CollisionError, ForkedCopy, IdSet, MadeHere, NewObject, ObjectHasher, ObjectId, ObjectKind,
+    hash_object, oid,
 };
 
 /// Pieces of this size pass through memory.
 const PIECE_LEN: usize = 64 << 10;
 const BUFFER_LEN: usize = 256 << 10;
 
-/// Writes a pack under a temporary name; dropping it removes the file.
+/// Writes a pack under a temporary name; dropping it removes the file. All that a process can do with one that it has from
+/// the process it was forked from is to drop it, which leaves the file alone.
 pub struct PackFileWriter {
-    out: BufWriter<File>,
-    path: TempPath,
+    out: MadeHere<BufWriter<File>>,
+    path: MadeHere<TempPath>,
     dir: PathBuf,
     /// Where the next entry begins.
     offset: u64,
@@ -60,6 +62,9 @@ pub enum WritePackFileError {
     /// The disk said no.
     #[error("could not write a pack")]
     Io(#[from] io::Error),
+    /// The pack is another process's.
+    #[error("could not write a pack")]
+    Forked(#[from] ForkedCopy),
     /// An object is a SHA-1 collision attack.
     #[error(transparent)]
     Collision(#[from] CollisionError),
@@ -86,8 +91,8 @@ impl PackFileWriter {
         let mut out = BufWriter::with_capacity(BUFFER_LEN, file);
         out.write_all(&pack_header_bytes(0))?;
         Ok(PackFileWriter {
-            out,
-            path,
+            out: MadeHere::new(out),
+            path: MadeHere::new(path),
             dir: dir.to_owned(),
             offset: PACK_HEADER_LEN as u64,
             entries: Vec::new(),
@@ -119,8 +124,9 @@ impl PackFileWriter {
             return Ok(());
         }
         let mut entry = self.begin_entry(kind, data.len() as u64)?;
+        let out = self.out.get_mut()?;
         self.deflater
-            .whole(data, &mut |piece| entry.write(&mut self.out, piece))?;
+            .whole(data, &mut |piece| entry.write(out, piece))?;
         self.keep_entry(id, entry);
         Ok(())
     }
@@ -158,6 +164,8 @@ impl PackFileWriter {
         let mut found = 0;
         loop {
             let n = read_full(data, &mut piece).map_err(WritePackFileError::Source)?;
+            // Whatever is read may fork meanwhile.
+            let out = self.out.get_mut()?;
             if found == 0 {
                 self.deflater.begin(&piece[..n]);
             }
@@ -172,12 +180,12 @@ impl PackFileWriter {
                 break;
             }
             hasher.update(&piece[..n]);
-            self.deflater.push(&piece[..n], &mut |deflated| {
-                entry.write(&mut self.out, deflated)
-            })?;
+            self.deflater
+                .push(&piece[..n], &mut |deflated| entry.write(out, deflated))?;
         }
+        let out = self.out.get_mut()?;
         self.deflater
-            .finish(&mut |deflated| entry.write(&mut self.out, deflated))?;
+            .finish(&mut |deflated| entry.write(out, deflated))?;
         Ok(hasher.finish()?)
     }
 
@@ -219,7 +227,7 @@ impl PackFileWriter {
             return Ok(());
         }
         let mut entry = self.begin_entry(kind, size)?;
-        entry.write(&mut self.out, zlib)?;
+        entry.write(self.out.get_mut()?, zlib)?;
         self.keep_entry(id, entry);
         Ok(())
     }
@@ -235,7 +243,7 @@ impl PackFileWriter {
             if n == 0 {
                 return Ok(());
             }
-            entry.write(&mut self.out, &piece[..n])?;
+            entry.write(self.out.get_mut()?, &piece[..n])?;
         }
     }
 
@@ -277,6 +285,7 @@ impl PackFileWriter {
             mut entries,
             ..
         } = self;
+        let (out, path) = (out.into_inner()?, path.into_inner()?);
         let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
         let count = u32::try_from(entries.len()).map_err(|_| WritePackFileError::TooMany)?;
         entries.sort_unstable_by_key(|entry| entry.id);
@@ -284,6 +293,7 @@ impl PackFileWriter {
     }
 
     fn begin_entry(&mut self, kind: ObjectKind, size: u64) -> Result<Entry, WritePackFileError> {
+        let out = self.out.get_mut()?;
         if self.entries.len() >= u32::MAX as usize {
             return Err(WritePackFileError::TooMany);
         }
@@ -293,7 +303,7 @@ impl PackFileWriter {
             crc: crc32fast::Hasher::new(),
             len: 0,
         };
-        entry.write(&mut self.out, &self.header)?;
+        entry.write(out, &self.header)?;
         Ok(entry)
     }
 
@@ -309,9 +319,10 @@ impl PackFileWriter {
     }
 
     /// Takes back what was written since the last [`Self::keep_entry`].
-    fn drop_entry(&mut self) -> io::Result<()> {
-        self.out.seek(SeekFrom::Start(self.offset))?;
-        self.out.get_ref().set_len(self.offset)
+    fn drop_entry(&mut self) -> Result<(), WritePackFileError> {
+        let out = self.out.get_mut()?;
+        out.seek(SeekFrom::Start(self.offset))?;
+        Ok(out.get_ref().set_len(self.offset)?)
     }
 }
 

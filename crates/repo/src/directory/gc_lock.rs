@@ -8,6 +8,7 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use packhouse_object::ProcessMark;
 use rustix::process::{Pid, test_kill_process};
 
 use super::backend::Directory;
@@ -29,6 +30,7 @@ const ABANDONED_AFTER: Duration = Duration::from_secs(3);
 pub(crate) struct GcLock {
     path: PathBuf,
     content: Vec<u8>,
+    made_in: ProcessMark,
 }
 
 /// Who holds a lock.
@@ -70,14 +72,20 @@ impl Directory {
         }
         let taken = taken.map_err(DirectoryError::io("make", &path))?;
         // Made only if it is held: what drops it gives the lock up.
-        Ok(taken.then(|| GcLock { path, content }))
+        Ok(taken.then(|| GcLock {
+            path,
+            content,
+            made_in: ProcessMark::here(),
+        }))
     }
 }
 
 impl Drop for GcLock {
     fn drop(&mut self) {
         // After twelve hours it may be another's.
-        if fs::read(&self.path).is_ok_and(|content| content == self.content) {
+        if self.made_in.is_here()
+            && fs::read(&self.path).is_ok_and(|content| content == self.content)
+        {
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -161,8 +169,30 @@ fn host() -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
+    use packhouse_object::RefName;
+    use packhouse_testkit::forked::in_child;
+
     use super::super::file_system::is_on_disk;
+    use super::super::{DirectoryOptions, write_skeleton};
     use super::*;
+
+    #[test]
+    fn a_forked_process_does_not_give_up_the_lock_of_its_parent() {
+        let folder = tempfile::tempdir().unwrap();
+        let git_dir = folder.path().join("s.git");
+        write_skeleton(&git_dir, &RefName::branch("main").unwrap()).unwrap();
+        let directory = Directory::open_store(&git_dir, DirectoryOptions::default()).unwrap();
+        let lock = Cell::new(directory.lock_gc().unwrap());
+        assert!(in_child(|| {
+            drop(lock.take());
+            true
+        }));
+        assert!(git_dir.join("gc.pid").exists());
+        drop(lock.take());
+        assert!(!git_dir.join("gc.pid").exists());
+    }
 
     #[test]
     fn the_start_of_this_system_says_nothing_of_the_processes_of_another() {

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use packhouse_object::{
-    Database, IdSet, LooseError, LooseStore, NewObject, Pack, PackError, Progress, ReceiveError,
-    ReceiveLimits, Received, receive_cut_pack,
+    Database, IdSet, LooseError, LooseStore, MadeHere, NewObject, Pack, PackError, Progress,
+    ReceiveError, ReceiveLimits, Received, receive_cut_pack,
 };
 use tempfile::TempDir;
 
@@ -48,7 +48,7 @@ pub enum IncomingError {
 /// A folder of objects that are under way. Dropping it removes them.
 #[derive(Debug)]
 pub struct IncomingObjects {
-    folder: TempDir,
+    folder: MadeHere<TempDir>,
     objects: ObjectsDir,
     small: Vec<NewObject>,
     pack: Option<Arc<Pack>>,
@@ -64,7 +64,7 @@ impl IncomingObjects {
         let packs = folder.path().join("pack");
         fs::create_dir(&packs).map_err(DirectoryError::io("make", &packs))?;
         Ok(IncomingObjects {
-            folder,
+            folder: MadeHere::new(folder),
             objects,
             small: Vec::new(),
             pack: None,

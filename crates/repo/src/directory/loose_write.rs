@@ -14,7 +14,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use flate2::read::ZlibDecoder;
-use packhouse_object::{NewObject, ObjectHasher, ObjectId, ObjectKind, WritePackFileError};
+use packhouse_object::{
+    NewObject, ObjectHasher, ObjectId, ObjectKind, ProcessMark, WritePackFileError,
+};
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW};
 
 use super::deflate::{Deflater, deflate_to};
@@ -35,7 +37,7 @@ const PIECE_LEN: usize = 256 << 10;
 /// Over what stands before the content of any object.
 const HEADER_BYTES_MAX: u64 = 32;
 
-/// A loose object that is complete but not in its place; dropping it removes the file.
+/// A loose object that is complete but not in its place; dropping it removes the file, in the process that made it.
 #[derive(Debug)]
 pub(crate) struct StagedObject {
     id: ObjectId,
@@ -44,6 +46,7 @@ pub(crate) struct StagedObject {
     /// Whether the object's folder was made for it.
     made_folder: bool,
     placed: Option<Placed>,
+    made_in: ProcessMark,
 }
 
 /// A file that has got its name.
@@ -241,7 +244,7 @@ pub(super) fn in_folder<T>(
 
 impl Drop for StagedObject {
     fn drop(&mut self) {
-        if self.placed.is_none() {
+        if self.placed.is_none() && self.made_in.is_here() {
             // `git prune` removes what is left.
             let _ = fs::remove_file(&self.temporary);
         }
@@ -278,6 +281,7 @@ pub(crate) fn stage(
         file: Arc::new(file),
         made_folder,
         placed: None,
+        made_in: ProcessMark::here(),
     };
     let level = level.or_else(|| is_better_stored(object).then_some(0));
     let header = format!("{} {}\0", object.kind, object.data.len());
@@ -331,6 +335,7 @@ pub(crate) fn stage_stream(
         file: Arc::new(file),
         made_folder: false,
         placed: None,
+        made_in: ProcessMark::here(),
     };
     let file = staged.file.clone();
     let file = &*file;

@@ -133,7 +133,9 @@ impl PlacedPack {
         objects: &ObjectsDir,
         quarantine: &Path,
     ) -> Result<(), DirectoryError> {
+        // A process that was forked off draws the same numbers as its parent.
         let (long, short): (u128, u32) = (rand::random(), rand::random());
+        let short = short ^ std::process::id();
         let name = self
             .name
             .with_file_name(format!("pack-{long:032x}{short:08x}"));

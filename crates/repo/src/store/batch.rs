@@ -14,6 +14,8 @@ use super::{CommitOptions, FileType, Snapshot, StoreError};
 /// Changes that become one commit. Blobs are stored as they come; dropping the batch commits nothing.
 ///
 /// The last change of a path wins.
+///
+/// In a process that is forked off, a batch that was begun before can only be dropped: it is its parent's to commit.
 #[derive(Debug)]
 pub struct Batch {
     snapshot: Snapshot,
@@ -40,7 +42,9 @@ impl Snapshot {
 
 impl Batch {
     fn open(&mut self) -> Result<&mut Edits, StoreError> {
-        self.edits.as_mut().ok_or_else(closed)
+        let edits = self.edits.as_mut().ok_or_else(closed)?;
+        edits.sink.check_process()?;
+        Ok(edits)
     }
 
     /// Writes a file.
@@ -179,6 +183,7 @@ impl Batch {
                     .to_owned(),
             });
         }
+        self.open()?;
         let edits = self.edits.take().ok_or_else(closed)?;
         match self.snapshot.commit_edits(edits, self.options.clone()) {
             Ok(snapshot) => {

@@ -1,7 +1,7 @@
 //! A branch without files and without history, and one that is the first of its repository.
 
 use bytes::Bytes;
-use packhouse_object::{NewObject, ObjectId, ObjectKind, RefName};
+use packhouse_object::{NewObject, ObjectId, ObjectKind, ProcessMark, RefName};
 
 use super::message::new_commit;
 use super::open::full_name;
@@ -25,6 +25,7 @@ pub struct FirstBranch {
     store: Store,
     /// `None` once it is not to be taken back.
     made: Option<Made>,
+    made_in: ProcessMark,
 }
 
 #[derive(Debug)]
@@ -69,7 +70,12 @@ impl Store {
         }
         let made = Some(Made { name, commit, head });
         let store = self.clone();
-        Ok(Some(FirstBranch { store, made }))
+        let made_in = ProcessMark::here();
+        Ok(Some(FirstBranch {
+            store,
+            made,
+            made_in,
+        }))
     }
 }
 
@@ -81,7 +87,7 @@ impl FirstBranch {
 
     /// Takes the branch back, and returns whether it is gone. One that somebody has written to is kept.
     pub fn take_back(mut self) -> Result<bool, StoreError> {
-        match self.made.take() {
+        match self.made.take().filter(|_| self.made_in.is_here()) {
             Some(made) => take_back(&self.store, &made),
             None => Ok(false),
         }
@@ -90,7 +96,9 @@ impl FirstBranch {
 
 impl Drop for FirstBranch {
     fn drop(&mut self) {
-        if let Some(made) = self.made.take() {
+        if let Some(made) = self.made.take()
+            && self.made_in.is_here()
+        {
             // Whatever led here says more than that something is left.
             let _ = take_back(&self.store, &made);
         }

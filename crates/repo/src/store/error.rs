@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use bstr::BString;
-use packhouse_object::{CollisionError, ReadError, SpoolError, WritePackFileError};
+use packhouse_object::{CollisionError, ForkedCopy, ReadError, SpoolError, WritePackFileError};
 use rustix::io::Errno;
 
 use crate::directory::{DirectoryError, OpenError};
@@ -364,6 +364,14 @@ impl From<WritePackFileError> for StoreError {
         match error {
             WritePackFileError::Source(source) => StoreError::Source(source),
             error => StoreError::Repo(error.into()),
+        }
+    }
+}
+
+impl From<ForkedCopy> for StoreError {
+    fn from(error: ForkedCopy) -> Self {
+        StoreError::Failed {
+            reason: format!("this write cannot go on: {error}"),
         }
     }
 }

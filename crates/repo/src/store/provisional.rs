@@ -4,6 +4,8 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use packhouse_object::ProcessMark;
+
 use super::create::Made;
 use super::{Store, StoreError, StoreOptions};
 use crate::directory::OpenError;
@@ -15,6 +17,7 @@ use crate::under_way::{FolderUnderWay, Kind, remove_left_behind};
 pub struct Provisional {
     store: Store,
     made: Option<Made>,
+    made_in: ProcessMark,
 }
 
 impl Store {
@@ -44,6 +47,7 @@ impl Store {
         let provisional = Provisional {
             store: store.clone(),
             made,
+            made_in: ProcessMark::here(),
         };
         Ok((store, provisional))
     }
@@ -62,7 +66,7 @@ impl Provisional {
 
     /// Takes back what was made, and returns whether it is gone. What somebody has put anything in is kept.
     pub fn take_back(mut self) -> Result<bool, StoreError> {
-        match self.made.take() {
+        match self.made.take().filter(|_| self.made_in.is_here()) {
             Some(made) => take_back(&self.store, &made),
             None => Ok(false),
         }
@@ -71,7 +75,9 @@ impl Provisional {
 
 impl Drop for Provisional {
     fn drop(&mut self) {
-        if let Some(made) = self.made.take() {
+        if let Some(made) = self.made.take()
+            && self.made_in.is_here()
+        {
             // Whatever led here says more than that something is left.
             let _ = take_back(&self.store, &made);
         }

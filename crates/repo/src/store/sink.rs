@@ -9,7 +9,8 @@ use std::path::Path;
 
 use bytes::Bytes;
 use packhouse_object::{
-    IdSet, NewObject, ObjectId, ObjectKind, PackFileWriter, WritePackFileError, on_processors,
+    IdSet, NewObject, ObjectId, ObjectKind, PackFileWriter, ProcessMark, WritePackFileError,
+    on_processors,
 };
 use rayon::prelude::*;
 
@@ -34,7 +35,8 @@ const PIECE_BYTES: usize = 64 << 10;
 /// The most objects that wait in memory to go into a pack.
 const PENDING_OBJECTS_MAX: usize = 4096;
 
-/// Takes blobs of any size and number, in bounded memory.
+/// Takes blobs of any size and number, in bounded memory. Of use only to the process that made it: one that is forked off
+/// shares the files that are open.
 pub struct BlobSink {
     store: Store,
     pending: Vec<NewObject>,
@@ -44,6 +46,7 @@ pub struct BlobSink {
     seen: IdSet,
     /// What waited in memory was lost when it could not be written, though its ids may be in trees to come.
     broken: bool,
+    made_in: ProcessMark,
 }
 
 impl BlobSink {
@@ -57,6 +60,7 @@ impl BlobSink {
             pack: None,
             seen: IdSet::default(),
             broken: false,
+            made_in: ProcessMark::here(),
         }
     }
 
@@ -177,11 +181,13 @@ impl BlobSink {
 
     /// Data of unknown size, to be given to [`BlobSink::add_spooled`].
     pub(super) fn spool(&self) -> Result<Spool, StoreError> {
+        self.check_process()?;
         self.store.inner.directory.check_writable()?;
         Ok(Spool::new(self.store.quarantine_dir()))
     }
 
     pub(super) fn add_spooled(&mut self, spool: Spool) -> Result<ObjectId, StoreError> {
+        self.check_process()?;
         let spooled = spool.finish();
         match spooled.map_err(in_quarantine(&self.store, "write a file in"))? {
             Spooled::Memory(data) => self.add_bytes(data.into()),
@@ -190,6 +196,7 @@ impl BlobSink {
     }
 
     fn stage(&mut self, size: u64, data: &mut dyn Read) -> Result<ObjectId, StoreError> {
+        self.check_process()?;
         let directory = &self.store.inner.directory;
         directory.check_writable()?;
         let staged = stage_stream(&directory.objects_dir(), size, data, self.level());
@@ -201,7 +208,13 @@ impl BlobSink {
         Ok(id)
     }
 
+    /// Refuses where this is the copy that a process has which was forked off.
+    pub(super) fn check_process(&self) -> Result<(), StoreError> {
+        Ok(self.made_in.check()?)
+    }
+
     fn check(&self) -> Result<(), StoreError> {
+        self.check_process()?;
         match self.broken {
             false => Ok(()),
             true => Err(StoreError::Failed {
@@ -217,6 +230,7 @@ impl BlobSink {
 
     /// Writes what waits in memory to files, so that little is left to do when it is committed.
     pub(super) fn write_ahead(&mut self) -> Result<(), StoreError> {
+        self.check_process()?;
         let directory = &self.store.inner.directory;
         directory.check_writable()?;
         if self.pack.is_none() {

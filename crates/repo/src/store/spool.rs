@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 
+use packhouse_object::ProcessMark;
+
 /// Up to this many bytes stay in memory.
 pub(super) const MEMORY_BYTES_MAX: usize = 1 << 20;
 
@@ -15,6 +17,8 @@ pub(super) struct Spool {
     file: Option<File>,
     len: u64,
     failure: Option<Failure>,
+    /// A process that is forked off shares the place in the file where the next piece goes.
+    made_in: ProcessMark,
 }
 
 /// All of it.
@@ -41,6 +45,7 @@ impl Spool {
             file: None,
             len: 0,
             failure: None,
+            made_in: ProcessMark::here(),
         }
     }
 
@@ -56,6 +61,7 @@ impl Spool {
     }
 
     fn check(&self) -> io::Result<()> {
+        self.made_in.check()?;
         match self.failure {
             None => Ok(()),
             Some(Failure::Numbered(number)) => Err(io::Error::from_raw_os_error(number)),

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
+use packhouse_object::ProcessMark;
 use rustix::fs::{AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, Timestamps, flock};
 use rustix::io::Errno;
 
@@ -18,6 +19,7 @@ pub(crate) struct NewEntry<'a> {
     folder: &'a OwnedFd,
     made: Made,
     moved: bool,
+    made_in: ProcessMark,
 }
 
 #[derive(Debug)]
@@ -42,6 +44,7 @@ impl<'a> NewEntry<'a> {
             folder,
             made,
             moved,
+            made_in: ProcessMark::here(),
         })
     }
 
@@ -64,6 +67,7 @@ impl<'a> NewEntry<'a> {
             folder,
             made,
             moved,
+            made_in: ProcessMark::here(),
         };
         if let Made::Link { holder, .. } = &link.made {
             rustix::fs::symlinkat(target, holder, NEW)?;
@@ -94,6 +98,9 @@ impl<'a> NewEntry<'a> {
 
 impl Drop for NewEntry<'_> {
     fn drop(&mut self) {
+        if !self.made_in.is_here() {
+            return;
+        }
         // Best effort: whatever led here says more than a left-over would, which goes with the next copy.
         match &self.made {
             Made::File { name, .. } if !self.moved => {

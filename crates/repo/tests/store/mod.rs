@@ -2,6 +2,7 @@
 
 mod creating;
 mod foreign;
+mod forking;
 mod full_disk;
 mod history;
 mod judging;

@@ -57,7 +57,7 @@ impl Snapshot {
                 };
                 remove_left_behind(folder);
                 let mut beside = FileUnderWay::make(Kind::Archive, folder).map_err(failed)?;
-                let files = write(beside.file_mut())?;
+                let files = write(beside.file_mut().map_err(failed)?)?;
                 let out = beside.file();
                 if let Ok(old) = fs::metadata(&target) {
                     let mode = Permissions::from_mode(old.mode() & 0o777);
