@@ -4,6 +4,7 @@ use bstr::BString;
 use packhouse_object::{NewObject, ObjectId, ObjectKind};
 
 use super::message::new_commit;
+use super::taken_over::check_object;
 use super::{Snapshot, StoreError};
 use crate::directory::Bring;
 
@@ -39,6 +40,8 @@ impl Snapshot {
     }
 
     /// The same files as a commit of its own: on `parent`, or as the first of a new history. No ref names it yet.
+    ///
+    /// Files, or a parent, that a collection removed meanwhile are [`StoreError::NoSuchObject`].
     pub fn squash(
         &self,
         parent: Option<&Snapshot>,
@@ -49,6 +52,10 @@ impl Snapshot {
             return Err(StoreError::invalid(
                 "the parent belongs to another repository",
             ));
+        }
+        check_object(&store.database()?, &self.tree())?;
+        if let Some(parent) = parent {
+            store.check_commit(parent.commit())?;
         }
         let parents = parent.map(Snapshot::commit).into_iter().collect();
         let message = message.map_or_else(|| self.message().to_owned(), BString::from);

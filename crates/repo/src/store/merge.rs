@@ -195,6 +195,7 @@ impl Snapshot {
     fn record_merge(&self, other: &Snapshot, message: &str) -> Result<Snapshot, StoreError> {
         let branch = self.check_writable("write to")?;
         let store = self.store();
+        store.check_parents(&[other.commit()])?;
         let nothing = ChangeReport::default();
         let style = store.inner.options.messages;
         let message = format_message(Some(message), &nothing, Some("merge"), style)?;

@@ -87,6 +87,7 @@ mod sink;
 mod snapshot;
 mod spool;
 mod survey;
+mod taken_over;
 mod template;
 mod tree_edit;
 mod tree_index;

@@ -34,10 +34,17 @@ impl Store {
         let Some(edit) = moved else {
             return Ok(());
         };
-        let kept = self.keep_from_collection(target);
+        self.keep_moved(&edit)
+    }
+
+    /// Sees to it that the commit a ref was moved to stays, or moves the ref back.
+    pub(super) fn keep_moved(&self, edit: &RefEdit) -> Result<(), StoreError> {
+        let kept = edit
+            .new
+            .map_or(Ok(()), |target| self.keep_from_collection(target));
         if kept.is_err() {
             // Whatever fails here leaves it as it would be without this: the error tells of it.
-            let _ = self.move_back(&edit);
+            let _ = self.move_back(edit);
         }
         kept
     }

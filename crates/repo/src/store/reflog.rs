@@ -4,7 +4,8 @@ use bstr::BString;
 use packhouse_object::{HashKind, ObjectId};
 
 use super::open::full_name;
-use super::{RefMap, Snapshot, StoreError};
+use super::{RefKind, RefMap, Snapshot, StoreError};
+use crate::change::RefEdit;
 use crate::directory::{Bring, Step};
 
 /// One move of a branch.
@@ -72,7 +73,8 @@ impl Snapshot {
 
     /// Moves the branch back by `steps` lines of its reflog: after an undo, to where it was before.
     ///
-    /// After a plain write this goes to the position before it, as an undo would.
+    /// After a plain write this goes to the position before it, as an undo would. A commit that a collection removed
+    /// meanwhile is [`StoreError::NoSuchObject`].
     pub fn redo(&self, steps: u64) -> Result<Snapshot, StoreError> {
         let branch = self.check_writable("redo on")?;
         check_steps(steps)?;
@@ -94,12 +96,17 @@ impl Snapshot {
             }
             target = line.old;
         }
-        let snapshot = Snapshot::load(self.store(), self.database().clone(), target)?;
-        self.move_branch(
-            branch,
-            &[Step::new(target, "redo: move forward")],
-            Bring::default(),
-        )?;
+        let store = self.store();
+        store.check_commit(target)?;
+        let snapshot = Snapshot::load(store, store.database()?, target)?;
+        let message = "redo: move forward";
+        self.move_branch(branch, &[Step::new(target, message)], Bring::default())?;
+        store.keep_moved(&RefEdit {
+            name: full_name(RefKind::Branch, branch)?,
+            old: Some(self.commit()),
+            new: Some(target),
+            message: message.to_owned(),
+        })?;
         Ok(snapshot.bound(self.ref_name.clone(), true))
     }
 }

@@ -208,6 +208,11 @@ impl BlobSink {
         Ok(id)
     }
 
+    /// Whether it takes the blob `id` along.
+    pub(super) fn has(&self, id: &ObjectId) -> bool {
+        self.seen.contains(id)
+    }
+
     /// Refuses where this is the copy that a process has which was forked off.
     pub(super) fn check_process(&self) -> Result<(), StoreError> {
         Ok(self.made_in.check()?)

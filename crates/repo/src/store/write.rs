@@ -148,7 +148,7 @@ pub struct CommitOptions {
     pub message: Option<String>,
     /// The short name of a bulk operation, for automatic messages.
     pub operation: Option<String>,
-    /// Further parents of the commit, after the branch's tip. Nothing is merged.
+    /// Further parents of the commit, after the branch's tip: commits of this repository. Nothing is merged.
     pub parents: Vec<ObjectId>,
     /// The report of the result, instead of one that compares with the old tree.
     pub report: Option<ChangeReport>,
@@ -163,7 +163,7 @@ pub struct WriteOptions {
     pub message: Option<String>,
     /// What the file becomes; a plain file, or what the file it comes from is, if missing.
     pub mode: Option<FileType>,
-    /// Further parents of the commit, after the branch's tip.
+    /// Further parents of the commit, after the branch's tip: commits of this repository.
     pub parents: Vec<ObjectId>,
 }
 
@@ -279,6 +279,8 @@ impl Snapshot {
     /// The commit of all edits.
     pub(super) fn make(&self, edits: Edits, options: CommitOptions) -> Result<Outcome, StoreError> {
         let store = self.store();
+        store.check_parents(&options.parents)?;
+        store.check_files(&edits.entries, &edits.sink)?;
         let edited = edit_tree(self.database(), self.tree(), &edits.entries)?;
         if edited.tree == self.tree() {
             return Ok(Outcome::Unchanged(options.report));

@@ -9,6 +9,7 @@ mod judging;
 mod million;
 mod model;
 mod provisional;
+mod pruned;
 mod racing;
 mod reading;
 mod sharing;

@@ -51,7 +51,8 @@ struct Plan {
 impl Snapshot {
     /// Copies files of `source`, a snapshot of the same repository, into the folder `dest`, in one commit. Only what
     /// differs is written, and the report, whose paths begin at the root, says what that is. A source that comes later
-    /// wins a place that several want. Nothing of this snapshot itself is copied into itself.
+    /// wins a place that several want. Nothing of this snapshot itself is copied into itself. A file that a collection
+    /// removed, as no ref led to the source any more, is [`StoreError::NoSuchObject`].
     pub fn copy_from<S: AsRef<[u8]>>(
         &self,
         source: &Snapshot,
