@@ -1,6 +1,9 @@
 //! Bundles, as `git` writes and reads them.
 
+use std::fs::Permissions;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
 use std::path::Path;
+use std::process::Command;
 
 use packhouse_client::{
     MirrorFormat, MirrorOptions, RefSelection, backup, bundle_export, bundle_import,
@@ -416,4 +419,48 @@ fn a_dry_run_names_what_a_bundle_builds_on() {
     let real = restore(&other, &path, &MirrorOptions::default()).unwrap_err();
     assert!(said.contains("lacks commits"), "{said}");
     assert_eq!(said, real.to_string());
+}
+
+#[test]
+fn a_bundle_goes_where_links_lead_into_pipes_and_keeps_permissions() {
+    let world = World::new();
+    let (store, _) = filled(&world);
+    let whole = world.path("whole.bundle");
+    bundle_export(&store, &whole, &RefSelection::All, false, None).unwrap();
+    let expected = std::fs::read(&whole).unwrap();
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+
+    let place = world.path("place.bundle");
+    std::fs::write(&place, "old").unwrap();
+    std::fs::set_permissions(&place, Permissions::from_mode(0o600)).unwrap();
+    let link = world.path("link.bundle");
+    symlink("place.bundle", &link).unwrap();
+    let pipe = world.path("pipe.bundle");
+    let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    let all = |path: &Path| {
+        bundle_export(&store, path, &RefSelection::All, false, None).unwrap();
+    };
+    let backed_up = |path: &Path| {
+        let dry_run = MirrorOptions {
+            dry_run: true,
+            ..MirrorOptions::default()
+        };
+        backup(&store, path, &dry_run).unwrap();
+        backup(&store, path, &MirrorOptions::default()).unwrap();
+    };
+    for export in [&all as &dyn Fn(&Path), &backed_up] {
+        std::fs::write(&place, "old").unwrap();
+        export(&link);
+        assert!(link.is_symlink());
+        assert_eq!(std::fs::read(&place).unwrap(), expected);
+        assert_eq!(mode(&place), 0o600);
+        std::thread::scope(|scope| {
+            let reading = scope.spawn(|| std::fs::read(&pipe).unwrap());
+            export(&pipe);
+            let found = std::fs::symlink_metadata(&pipe).unwrap();
+            assert!(found.file_type().is_fifo(), "the pipe was replaced");
+            assert_eq!(reading.join().unwrap(), expected);
+        });
+    }
 }

@@ -8,8 +8,10 @@
 //! A process that is forked off has copies of what its parent is at work on, and neither moves nor removes it.
 
 mod in_folder;
+mod whole_file;
 
 pub(crate) use in_folder::{NewEntry, remove_if_left, remove_left_in};
+pub use whole_file::write_whole;
 
 use std::ffi::OsStr;
 use std::fs::{self, File, Permissions, TryLockError};

@@ -190,7 +190,11 @@ class GitStore:
         squash: bool = False,
         progress: Progress = None,
     ) -> None:
-        """Writes the refs, all or the selected ones, with their history (or without, ``squash``) to one file."""
+        """Writes the refs, all or the selected ones, with their history (or without, ``squash``) to one file.
+
+        A file that is there is replaced once all is written, and keeps its permissions. Links are followed; pipes and
+        devices are written into.
+        """
         self._native.bundle_export(path, ref_pairs(refs), squash, progress)
 
     def bundle_import(

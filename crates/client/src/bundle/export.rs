@@ -1,6 +1,6 @@
 //! Writing a bundle.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use packhouse_object::{
     Database, ObjectId, PackOptions, Progress, Wanted, WritePackError, count_objects, write_pack,
 };
 use packhouse_repo::store::{Store, StoreProgress};
-use packhouse_repo::under_way::{FileUnderWay, Kind, remove_left_behind};
+use packhouse_repo::under_way::{Kind, write_whole};
 
 use super::header::{BundleHeader, read_bundle_header};
 use super::squash::squashed;
@@ -27,8 +27,11 @@ struct Content {
     database: Database,
 }
 
-/// Writes the refs, and all they reach, into one file, which replaces what is at `path`. With `squash`, each ref gets
-/// one commit without parents, and without it the store cannot be a shallow clone.
+/// Writes the refs, and all they reach, into the local file `path`. With `squash`, each ref gets one commit without
+/// parents, and without it the store cannot be a shallow clone.
+///
+/// A file that is there is replaced when the bundle is whole, and keeps its permissions. A link is followed; pipes and
+/// devices are written into.
 pub fn bundle_export(
     store: &Store,
     path: impl AsRef<Path>,
@@ -58,22 +61,14 @@ pub fn bundle_export(
             )
             .collect(),
     };
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    remove_left_behind(folder);
-    let mut file = FileUnderWay::make(Kind::Bundle, folder).map_err(MirrorError::file(path))?;
-    let out = file.file_mut().map_err(MirrorError::file(path))?;
-    write(&header, &content, out, &Steps(progress)).map_err(|error| match error {
-        WritePackError::Write(error) => MirrorError::file(path)(error),
-        WritePackError::Read(error) => error.into(),
-        error => MirrorError::Remote(RemoteError::Send(error)),
+    let failed = |error| MirrorError::file(path)(error);
+    write_whole(Kind::Bundle, path, failed, |file| {
+        write(&header, &content, file, &Steps(progress)).map_err(|error| match error {
+            WritePackError::Write(error) => failed(error),
+            WritePackError::Read(error) => error.into(),
+            error => MirrorError::Remote(RemoteError::Send(error)),
+        })
     })?;
-    file.file().sync_all().map_err(MirrorError::file(path))?;
-    file.persist(path).map_err(MirrorError::file(path))?;
-    let synced = File::open(folder).and_then(|folder| folder.sync_all());
-    synced.map_err(MirrorError::file(folder))?;
     Ok(header)
 }
 
@@ -85,9 +80,10 @@ pub(crate) fn bundle_changes(
     squash: bool,
 ) -> Result<MirrorDiff, MirrorError> {
     let wanted = content(store, refs, squash)?.refs;
-    // What is no bundle is replaced as a whole.
-    let found =
-        read_bundle_header(path).map_or_else(|_| RefTargets::new(), |header| header.targets());
+    // What is no bundle is replaced as a whole. A pipe would be waited for until somebody writes into it.
+    let is_file = fs::metadata(path).is_ok_and(|found| found.is_file());
+    let found = is_file.then(|| read_bundle_header(path).ok()).flatten();
+    let found = found.map_or_else(RefTargets::new, |header| header.targets());
     Ok(MirrorDiff::of(&edits(&found.into(), &wanted, true)))
 }
 
