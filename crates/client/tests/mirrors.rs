@@ -578,3 +578,49 @@ fn refs_whose_names_are_no_text_go_everywhere() {
 fn path_of(git: &Git) -> String {
     git.dir.display().to_string()
 }
+
+/// Two stores: the second has branches whose names are in the way of those of the first, and the other way round.
+fn in_the_way_of_each_other(world: &World) -> (Store, Store) {
+    let (store, _) = filled(world);
+    let main = store.branches().get("main").unwrap();
+    let target = world.store("in-the-way");
+    restore(&target, store.path(), &MirrorOptions::default()).unwrap();
+    for name in ["a", "b/c", "other"] {
+        store.branches().set(name, &main).unwrap();
+    }
+    let main = target.branches().get("main").unwrap();
+    for name in ["a/b", "b"] {
+        target.branches().set(name, &main).unwrap();
+    }
+    (store, target)
+}
+
+#[test]
+fn what_makes_room_for_other_names_is_reported_as_deleted() {
+    let world = World::new();
+    let (store, target) = in_the_way_of_each_other(&world);
+    let dry_run = MirrorOptions {
+        dry_run: true,
+        ..MirrorOptions::default()
+    };
+    let planned = restore(&target, store.path(), &dry_run).unwrap();
+    assert_eq!((planned.add.len(), planned.delete.len()), (3, 2));
+    let made = restore(&target, store.path(), &MirrorOptions::default()).unwrap();
+    assert_eq!(made, planned);
+    assert_eq!(git_of(&target).refs(), git_of(&store).refs());
+}
+
+#[test]
+fn what_makes_room_comes_back_if_the_rest_fails() {
+    let world = World::new();
+    let (store, target) = in_the_way_of_each_other(&world);
+    let before = git_of(&target).refs();
+    // Somebody has it, and does not let it go.
+    let held = target.path().join("refs/heads/other.lock");
+    std::fs::write(&held, "").unwrap();
+    restore(&target, store.path(), &MirrorOptions::default()).unwrap_err();
+    assert_eq!(git_of(&target).refs(), before);
+    std::fs::remove_file(held).unwrap();
+    restore(&target, store.path(), &MirrorOptions::default()).unwrap();
+    assert_eq!(git_of(&target).refs(), git_of(&store).refs());
+}

@@ -11,7 +11,7 @@ use crate::remote::PushEdit;
 pub(crate) type RefTargets = BTreeMap<RefName, ObjectId>;
 
 /// The refs of a repository that is about to change.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct FoundRefs {
     pub(crate) targets: RefTargets,
     /// Those of them that stand for others, with what they lead to, as far as that is known.

@@ -72,49 +72,25 @@ pub(crate) fn publish_targets(
     }
 }
 
-/// Makes the edits that are decided on the newest refs in one step, after what is in their way has gone.
+/// Makes the edits that are decided on the newest refs, after what is in their way has gone.
 ///
-/// `decide` may be called several times. `Ok(Err(…))`: it refused, and nothing moved.
+/// Git keeps `a` and `a/b` apart, also where one of them goes in the same step. So what makes room goes in a step before,
+/// with all that has to be stored: what is left then is to move refs, and what has gone comes back if they are not moved.
+///
+/// `decide` may be called several times, with the refs as they were before there was room. `Ok(Err(…))`: it refused, and
+/// nothing moved.
 pub(crate) fn publish_decided<T, E>(
     store: &Store,
     received: Option<Received>,
     message: &str,
     mut decide: impl FnMut(&FoundRefs) -> Result<(Vec<PushEdit>, T), E>,
 ) -> Result<Result<T, E>, StoreError> {
-    let (objects, packs): (Vec<NewObject>, Vec<FinishedPack>) = match received {
+    let (objects, mut packs): (Vec<NewObject>, Vec<FinishedPack>) = match received {
         None => (Vec::new(), Vec::new()),
         Some(Received::Small(objects)) => (objects, Vec::new()),
         Some(Received::Large(pack)) => (Vec::new(), vec![pack]),
     };
-    let edit = |edit: PushEdit| RefEdit {
-        name: edit.name,
-        old: edit.old,
-        new: edit.new,
-        message: message.to_owned(),
-    };
-    let room = match decide(&found_refs(&*store.view()?)) {
-        Ok((edits, _)) => making_room(&edits),
-        Err(refusal) => return Ok(Err(refusal)),
-    };
-    if !room.is_empty() {
-        store.publish_mirrored(Vec::new(), |view| {
-            let found = targets(view);
-            let still = room
-                .iter()
-                .filter(|edit| found.get(&edit.name).copied() == edit.old);
-            let change = Change {
-                objects: Vec::new(),
-                edits: still.cloned().map(edit).collect(),
-            };
-            Ok((change, ()))
-        })?;
-    }
-    let (outcome, _) = store.publish_mirrored(packs, |view| {
-        let found = found_refs(view);
-        let (edits, outcome) = match decide(&found) {
-            Ok((edits, value)) => (without_followers(&found, edits), Ok(value)),
-            Err(refusal) => (Vec::new(), Err(refusal)),
-        };
+    let change = |view: &View, edits: Vec<PushEdit>, message: &str| -> Result<Change, StoreError> {
         let mut missing = Vec::new();
         for object in objects.iter().filter(|_| !edits.is_empty()) {
             // The database knows the empty tree by heart; git wants it stored where something names it.
@@ -122,13 +98,70 @@ pub(crate) fn publish_decided<T, E>(
                 missing.push(object.clone());
             }
         }
-        let change = Change {
+        let edit = |edit: PushEdit| RefEdit {
+            name: edit.name,
+            old: edit.old,
+            new: edit.new,
+            message: message.to_owned(),
+        };
+        Ok(Change {
             objects: missing,
             edits: edits.into_iter().map(edit).collect(),
-        };
-        Ok((change, outcome))
-    })?;
-    Ok(outcome)
+        })
+    };
+    let room = match decide(&found_refs(&*store.view()?)) {
+        Ok((edits, _)) => making_room(&edits),
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let mut gone = Vec::new();
+    if !room.is_empty() {
+        (gone, _) = store.publish_mirrored(std::mem::take(&mut packs), |view| {
+            let found = targets(view);
+            let still = room
+                .iter()
+                .filter(|edit| found.get(&edit.name).copied() == edit.old);
+            let still: Vec<PushEdit> = still.cloned().collect();
+            Ok((change(view, still.clone(), message)?, still))
+        })?;
+    }
+    let moved = store.publish_mirrored(packs, |view| {
+        let found = found_refs(view);
+        let mut before = found.clone();
+        for edit in &gone {
+            let (name, old) = (edit.name.clone(), edit.old);
+            before
+                .targets
+                .entry(name)
+                .or_insert(old.expect("what goes was there"));
+        }
+        Ok(match decide(&before) {
+            Ok((mut edits, value)) => {
+                for edit in &mut edits {
+                    edit.old = found.targets.get(&edit.name).copied();
+                }
+                // What has gone already.
+                edits.retain(|edit| (edit.old, edit.new) != (None, None));
+                let edits = without_followers(&found, edits);
+                (change(view, edits, message)?, Ok(value))
+            }
+            Err(refusal) => (Change::default(), Err(refusal)),
+        })
+    });
+    if !matches!(moved, Ok((Ok(_), _))) && !gone.is_empty() {
+        // Whatever fails here leaves them away: the error, or the refusal, says what the reason is.
+        let _ = store.publish_mirrored(Vec::new(), |view| {
+            let found = targets(view);
+            let back = gone.iter().filter(|edit| !found.contains_key(&edit.name));
+            let back = back.map(|edit| PushEdit {
+                name: edit.name.clone(),
+                old: None,
+                new: edit.old,
+            });
+            let message = format!("{message}: set back, as the rest failed");
+            Ok((change(view, back.collect(), &message)?, ()))
+        });
+    }
+    Ok(moved?.0)
 }
 
 /// The edits without those of symbolic refs that get where they go by what they lead to. They stay symbolic.
