@@ -119,15 +119,18 @@ impl NewContent {
                 if mode.is_some_and(|mode| mode != FileType::Link) {
                     return Err(StoreError::invalid("Cannot specify mode for symlinks"));
                 }
-                // No file system could hold it.
-                if target.is_empty() || target.contains(&0) {
-                    return Err(StoreError::invalid(
-                        "the target of a symbolic link is not empty and has no NUL",
-                    ));
-                }
+                check_link_target(&target).map_err(StoreError::invalid)?;
                 Ok((FileType::Link, sink.add(&target)?))
             }
         }
+    }
+}
+
+/// What is wrong with the target of a symbolic link that no file system could hold.
+pub(super) fn check_link_target(target: &[u8]) -> Result<(), &'static str> {
+    match target.is_empty() || target.contains(&0) {
+        true => Err("the target of a symbolic link is not empty and has no NUL"),
+        false => Ok(()),
     }
 }
 

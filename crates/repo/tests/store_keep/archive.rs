@@ -71,7 +71,7 @@ fn take_with(
     (place, taken)
 }
 
-fn take(data: &[u8], format: ArchiveFormat) -> (Place, Result<Snapshot, StoreError>) {
+pub(super) fn take(data: &[u8], format: ArchiveFormat) -> (Place, Result<Snapshot, StoreError>) {
     take_with(data, format, &ArchiveIn::default())
 }
 
@@ -229,9 +229,9 @@ fn archives_that_git_and_tar_write_come_in() {
 }
 
 /// Name, type, content and target of an entry, as they are.
-type RawEntry<'a> = (&'a [u8], EntryType, &'a [u8], &'a [u8]);
+pub(super) type RawEntry<'a> = (&'a [u8], EntryType, &'a [u8], &'a [u8]);
 
-fn tar_of(entries: &[RawEntry<'_>]) -> Vec<u8> {
+pub(super) fn tar_of(entries: &[RawEntry<'_>]) -> Vec<u8> {
     let mut builder = Builder::new(Vec::new());
     for (name, kind, content, target) in entries {
         let mut header = Header::new_gnu();
@@ -246,7 +246,7 @@ fn tar_of(entries: &[RawEntry<'_>]) -> Vec<u8> {
     builder.into_inner().unwrap()
 }
 
-fn zip_of(entries: &[(&str, &[u8])]) -> Vec<u8> {
+pub(super) fn zip_of(entries: &[(&str, &[u8])]) -> Vec<u8> {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     for (name, content) in entries {
         zip.start_file(*name, SimpleFileOptions::default()).unwrap();

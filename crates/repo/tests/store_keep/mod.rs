@@ -2,6 +2,7 @@
 
 mod archive;
 mod archive_file;
+mod archive_odd;
 mod beside_gc;
 mod damaged_pack;
 mod graph;

@@ -1,9 +1,9 @@
 //! Taking an archive in.
 
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 
-use bzip2::read::MultiBzDecoder;
-use flate2::read::MultiGzDecoder;
+use bzip2::bufread::BzDecoder;
+use flate2::bufread::GzDecoder;
 use lzma_rust2::XzReader;
 
 use super::super::{Snapshot, StoreError, StoreProgress};
@@ -20,8 +20,8 @@ impl Snapshot {
     /// report. Of several entries of one name the last counts.
     ///
     /// Errors, after which nothing has changed: [`StoreError::BadPath`] for an absolute path, or one with `..`;
-    /// [`StoreError::Invalid`] if there is no file at all; [`StoreError::Failed`] for an archive that goes beyond the
-    /// limits; [`StoreError::Source`] for one that is damaged.
+    /// [`StoreError::Invalid`] if there is no file at all, or a link that no disk could hold; [`StoreError::Failed`]
+    /// for an archive that goes beyond the limits; [`StoreError::Source`] for one that is damaged.
     ///
     /// ```
     /// # use packhouse_repo::store::{
@@ -55,8 +55,14 @@ impl Snapshot {
         match format {
             ArchiveFormat::Zip => zip_in::read(input, self.store().quarantine_dir(), &mut intake)?,
             ArchiveFormat::Tar => tar_in::read(input, &mut intake)?,
-            ArchiveFormat::TarGz => unpack(MultiGzDecoder::new(input), &mut intake)?,
-            ArchiveFormat::TarBz2 => unpack(MultiBzDecoder::new(input), &mut intake)?,
+            ArchiveFormat::TarGz => {
+                let gz = Streams::new(input, GzDecoder::new, GzDecoder::into_inner, 0x1f);
+                unpack(gz, &mut intake)?;
+            }
+            ArchiveFormat::TarBz2 => {
+                let bz2 = Streams::new(input, BzDecoder::new, BzDecoder::into_inner, b'B');
+                unpack(bz2, &mut intake)?;
+            }
             ArchiveFormat::TarXz => {
                 let xz = XzReader::new_mem_limit(input, true, XZ_MEMORY_KIB);
                 unpack(xz, &mut intake)?;
@@ -75,5 +81,74 @@ fn unpack(unpacked: impl Read, intake: &mut Intake<'_>) -> Result<(), StoreError
     match rest.map_err(StoreError::Source)? > limit {
         true => Err(too_large(limit)),
         false => Ok(()),
+    }
+}
+
+/// Packed streams one behind the other, read as one. Zeros behind a stream count for nothing: tapes and disks fill their
+/// last block with them. Anything else there is an error, since nobody can tell what is missing then.
+struct Streams<R, D> {
+    /// `None` at the end.
+    stream: Option<D>,
+    begin: fn(R) -> D,
+    end: fn(D) -> R,
+    /// How every stream begins.
+    first_byte: u8,
+}
+
+impl<R: BufRead, D> Streams<R, D> {
+    fn new(input: R, begin: fn(R) -> D, end: fn(D) -> R, first_byte: u8) -> Streams<R, D> {
+        Streams {
+            stream: Some(begin(input)),
+            begin,
+            end,
+            first_byte,
+        }
+    }
+
+    /// Passes over zeros, and says whether there is another stream behind them.
+    fn another(&self, input: &mut R) -> io::Result<bool> {
+        loop {
+            let data = match input.fill_buf() {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                data => data?,
+            };
+            let zeros = data.iter().take_while(|byte| **byte == 0).count();
+            let next = data.get(zeros).copied();
+            let is_end = data.is_empty();
+            input.consume(zeros);
+            match next {
+                None if is_end => return Ok(false),
+                None => {}
+                Some(byte) if byte == self.first_byte => return Ok(true),
+                Some(_) => {
+                    return Err(io::Error::new(
+                        io::ErrorKind::InvalidData,
+                        "something else than zeros follows the packed data: the archive is damaged, \
+                         or has something behind it that does not belong to it",
+                    ));
+                }
+            }
+        }
+    }
+}
+
+impl<R: BufRead, D: Read> Read for Streams<R, D> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if out.is_empty() {
+            return Ok(0);
+        }
+        while let Some(stream) = &mut self.stream {
+            let n = stream.read(out)?;
+            if n > 0 {
+                return Ok(n);
+            }
+            if let Some(ended) = self.stream.take() {
+                let mut input = (self.end)(ended);
+                if self.another(&mut input)? {
+                    self.stream = Some((self.begin)(input));
+                }
+            }
+        }
+        Ok(0)
     }
 }

@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use bstr::{BStr, BString, ByteSlice};
 
 use super::super::copy::above;
+use super::super::write::check_link_target;
 use super::super::{
     ChangeError, CommitOptions, Edits, FileType, Snapshot, StoreError, StoreProgress, join,
     normalize,
@@ -104,6 +105,12 @@ impl<'a> Intake<'a> {
     /// Takes a symbolic link. Where it leads is nobody's business before it is copied out.
     pub(super) fn link(&mut self, name: &[u8], target: &[u8]) -> Result<(), StoreError> {
         let path = self.place(name)?;
+        check_link_target(target).map_err(|reason| {
+            let name = name.as_bstr();
+            StoreError::invalid(format!(
+                "the archive's '{name}' cannot be taken in: {reason}"
+            ))
+        })?;
         self.count_bytes(target.len() as u64)?;
         let id = self.edits.sink.add(target)?;
         self.set(path, FileType::Link, id);

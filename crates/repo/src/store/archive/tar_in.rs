@@ -16,6 +16,12 @@ const BLOCK_LEN: usize = 512;
 /// The largest extended header, and so the longest name.
 const EXTENSION_BYTES_MAX: u64 = 1 << 20;
 
+/// GNU's name for the whole archive (`tar -V`).
+const VOLUME_LABEL: u8 = b'V';
+
+/// A folder in a GNU incremental archive, with the names in it.
+const DUMPED_FOLDER: u8 = b'D';
+
 /// What extended headers say of the entry that follows them.
 #[derive(Default)]
 struct Extended {
@@ -30,7 +36,7 @@ pub(super) fn read(mut input: impl Read, intake: &mut Intake<'_>) -> Result<(), 
     let mut extended = Extended::default();
     while let Some(header) = next_header(&mut input)? {
         intake.entry()?;
-        let size = header.entry_size().map_err(StoreError::Source)?;
+        let size = or_zero(&header.as_old().size, || header.entry_size())?;
         match header.entry_type() {
             EntryType::XHeader => pax(&extension(&mut input, size)?, &mut extended)?,
             EntryType::XGlobalHeader => pax(&extension(&mut input, size)?, &mut global)?,
@@ -67,7 +73,7 @@ fn take(
         // Old archives say by a slash at its end that a file is a folder.
         EntryType::Regular if path.ends_with(b"/") => Ok(()),
         EntryType::Regular | EntryType::Continuous => {
-            let executable = header.mode().map_err(StoreError::Source)? & 0o111 != 0;
+            let executable = or_zero(&header.as_old().mode, || header.mode())? & 0o111 != 0;
             let size = content.left;
             intake.file(path, executable, size, content)
         }
@@ -75,6 +81,7 @@ fn take(
         EntryType::Symlink => Err(damaged("a symbolic link has an endless target")),
         EntryType::Link => intake.hard_link(path, &target),
         EntryType::Directory => Ok(()),
+        kind if [VOLUME_LABEL, DUMPED_FOLDER].contains(&kind.as_byte()) => Ok(()),
         EntryType::GNUSparse => Err(damaged("it has sparse files, which are not supported")),
         EntryType::Char | EntryType::Block => {
             intake.skip(path, "a device");
@@ -88,6 +95,18 @@ fn take(
             intake.skip(path, "an entry of unknown type");
             Ok(())
         }
+    }
+}
+
+/// A number of a header. A field that is left empty says zero, as to other programs.
+fn or_zero<T: Default>(
+    field: &[u8],
+    number: impl FnOnce() -> io::Result<T>,
+) -> Result<T, StoreError> {
+    let end = field.find_byte(0).unwrap_or(field.len());
+    match field[..end].trim_ascii().is_empty() {
+        true => Ok(T::default()),
+        false => number().map_err(StoreError::Source),
     }
 }
 

@@ -31,6 +31,18 @@ pub(super) fn read(
             continue;
         }
         let member = Member::of(&entry)?;
+        match member.kind {
+            Kind::File { .. } | Kind::Link => member.check_readable(entry.encrypted())?,
+            Kind::Folder if member.size == 0 => continue,
+            Kind::Folder => {
+                intake.skip(&member.name, "a folder with content of its own");
+                continue;
+            }
+            Kind::Special(what) => {
+                intake.skip(&member.name, what);
+                continue;
+            }
+        }
         if member.method == CompressionMethod::XZ {
             let raw = zip.by_index_raw(index);
             let raw = raw.map_err(|error| unreadable(&member.shown(), error))?;
@@ -50,12 +62,39 @@ pub(super) fn read(
     Ok(())
 }
 
-/// A file or link of an archive.
+/// What a member is by its mode, whatever its name says.
+#[derive(Clone, Copy)]
+enum Kind {
+    File {
+        executable: bool,
+    },
+    Link,
+    Folder,
+    /// What no store can hold.
+    Special(&'static str),
+}
+
+impl Kind {
+    /// Of a mode as Unix has it. One without a type is a file's.
+    fn of_mode(mode: u32) -> Kind {
+        match mode & 0o170_000 {
+            0o040_000 => Kind::Folder,
+            0o120_000 => Kind::Link,
+            0o010_000 => Kind::Special("a pipe"),
+            0o020_000 | 0o060_000 => Kind::Special("a device"),
+            0o140_000 => Kind::Special("a socket"),
+            _ => Kind::File {
+                executable: mode & 0o111 != 0,
+            },
+        }
+    }
+}
+
+/// An entry of an archive that is not by its name a folder.
 struct Member {
     name: Vec<u8>,
     method: CompressionMethod,
-    executable: bool,
-    is_link: bool,
+    kind: Kind,
     size: u64,
     crc: u32,
 }
@@ -70,24 +109,26 @@ impl Member {
                 name.into_owned().into_bytes()
             }
         };
-        let member = Member {
+        Ok(Member {
             name,
             method: entry.compression(),
-            executable: entry.unix_mode().unwrap_or(0o644) & 0o111 != 0,
-            is_link: entry.is_symlink(),
+            kind: Kind::of_mode(entry.unix_mode().unwrap_or(0o644)),
             size: entry.size(),
             crc: entry.crc32(),
-        };
-        if entry.encrypted() {
-            return Err(damaged(&format!("{} is encrypted", member.shown())));
+        })
+    }
+
+    fn check_readable(&self, encrypted: bool) -> Result<(), StoreError> {
+        let member = self.shown();
+        if encrypted {
+            return Err(damaged(&format!("{member} is encrypted")));
         }
-        match METHODS.contains(&member.method) {
-            true => Ok(member),
+        match METHODS.contains(&self.method) {
+            true => Ok(()),
             false => Err(damaged(&format!(
-                "{} is compressed by a method that is not supported ({}); \
+                "{member} is compressed by a method that is not supported ({}); \
                  pack it with deflate, bzip2, LZMA or xz",
-                member.shown(),
-                method_name(member.method),
+                method_name(self.method),
             ))),
         }
     }
@@ -121,8 +162,8 @@ fn take(
     content: &mut dyn Read,
     intake: &mut Intake<'_>,
 ) -> Result<(), StoreError> {
-    if !member.is_link {
-        let taken = intake.file(&member.name, member.executable, member.size, content);
+    if let Kind::File { executable } = member.kind {
+        let taken = intake.file(&member.name, executable, member.size, content);
         return taken.map_err(|error| match error {
             StoreError::Source(error) => of_member(member, error),
             error => error,
