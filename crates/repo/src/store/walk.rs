@@ -4,7 +4,7 @@ use bstr::{BStr, BString, ByteSlice};
 use bytes::Bytes;
 use packhouse_object::{EntryMode, ObjectId, ObjectKind, ReadError};
 
-use super::path::join;
+use super::path::{check_to_disk, join};
 use super::read::Entry;
 use super::read_ahead::ReadAhead;
 use super::scan::Scan;
@@ -83,6 +83,8 @@ pub struct FileWalk {
     start: Option<BString>,
     path: BString,
     folders: Vec<Folder>,
+    /// See [`FileWalk::unambiguous`].
+    unambiguous: bool,
 }
 
 struct Folder {
@@ -110,6 +112,7 @@ impl Snapshot {
             start: Some(path.as_ref().into()),
             path: BString::default(),
             folders: Vec::new(),
+            unambiguous: false,
         })
     }
 
@@ -185,8 +188,41 @@ impl Iterator for Walk {
 }
 
 impl FileWalk {
+    /// Refuses folders that have a name twice, or one with a slash in it, as only forged trees do: of what the walk gives
+    /// then, one path could be that of a link, and another lead through it.
+    pub(super) fn unambiguous(mut self) -> FileWalk {
+        self.unambiguous = true;
+        self
+    }
+
+    fn check_unambiguous(&self, tree: ObjectId, data: &[u8]) -> Result<(), StoreError> {
+        let mut names = Vec::new();
+        for entry in Scan::new(data) {
+            names.push(
+                entry
+                    .map_err(|source| ReadError::decode(tree, source))?
+                    .name,
+            );
+        }
+        // They are in order already, but for folders, which stand where a slash behind their name would put them.
+        names.sort_unstable();
+        if let Some(name) = names.iter().find(|name| name.contains(&b'/')) {
+            check_to_disk(join(&self.path, name).as_bstr(), name, FileType::Blob)?;
+        }
+        match names.windows(2).find(|two| two[0] == two[1]) {
+            None => Ok(()),
+            Some(two) => Err(StoreError::invalid(format!(
+                "'{}' is there twice: tree {tree} is damaged or forged, and no archive is made of it",
+                join(&self.path, two[0])
+            ))),
+        }
+    }
+
     fn open(&mut self, tree: ObjectId) -> Result<(), StoreError> {
         let data = self.snapshot.database().bytes_of(tree, ObjectKind::Tree)?;
+        if self.unambiguous {
+            self.check_unambiguous(tree, &data)?;
+        }
         self.folders.push(Folder {
             tree,
             data,

@@ -1,14 +1,17 @@
-//! Archives that are made as few programs make them.
+//! Archives that are made as few programs make them, and trees of which no archive can be made.
 
 use std::io::Write;
 use std::process::Command;
 
 use bzip2::write::BzEncoder;
 use flate2::write::GzEncoder;
-use packhouse_repo::store::{ArchiveFormat, FileType, Snapshot, StoreErrorKind, WriteOptions};
+use packhouse_repo::store::{
+    ArchiveFormat, FileType, NoProgress, Snapshot, StoreErrorKind, WriteOptions,
+};
 use tar::EntryType;
 
 use super::archive::{take, tar_of, zip_of};
+use super::place::Place;
 
 /// A zip whose members have these modes, with the type in them.
 fn zip_of_modes(members: &[(&str, &[u8], u32)]) -> Vec<u8> {
@@ -213,5 +216,68 @@ fn zeros_behind_a_packed_tar_count_for_nothing_and_anything_else_is_refused() {
         let (_place, taken) = take(&other(b"garbage"), format);
         let said = format!("{:?}", taken.unwrap_err());
         assert!(said.contains("follows the packed data"), "{said}");
+    }
+}
+
+/// Mode, name and id of a tree's entry, as they are.
+type RawEntry<'a> = (&'a str, &'a str, &'a str);
+
+#[test]
+fn no_archive_is_made_of_a_tree_with_a_name_twice() {
+    let place = Place::new();
+    let put = |data: &[u8], kind: &str| {
+        let file = place.folder.path().join("object");
+        std::fs::write(&file, data).unwrap();
+        let file = file.to_str().unwrap();
+        place.git(&["hash-object", "-w", "-t", kind, "--literally", file])
+    };
+    let tree_of = |entries: &[RawEntry<'_>]| {
+        let mut tree = Vec::new();
+        for (mode, name, id) in entries {
+            tree.extend_from_slice(format!("{mode} {name}\0").as_bytes());
+            let id = packhouse_object::ObjectId::from_hex(id.as_bytes()).unwrap();
+            tree.extend_from_slice(id.as_slice());
+        }
+        put(&tree, "tree")
+    };
+    let (file, link) = (put(b"x", "blob"), put(b"/elsewhere", "blob"));
+    let folder = tree_of(&[("100644", "f", &file)]);
+    // Between the two other names stand.
+    let parted = [
+        ("120000", "a", link.as_str()),
+        ("100644", "a.x", &file),
+        ("40000", "a", &folder),
+    ];
+    let forged: [(&[RawEntry<'_>], &str); 6] = [
+        (&parted, "a' is there twice"),
+        (&[parted[2], parted[0]], "a' is there twice"),
+        (&[("100644", "a", &file), parted[0]], "a' is there twice"),
+        (&[parted[2], parted[2]], "a' is there twice"),
+        (
+            &[parted[0], ("100644", "a/f", &file)],
+            "a/f' cannot be written to disk: the name contains a slash",
+        ),
+        (
+            &[("160000", "a", &"1".repeat(40)), parted[2]],
+            "a' is there twice",
+        ),
+    ];
+    for (entries, reason) in forged {
+        let inner = tree_of(entries);
+        for (tree, above) in [
+            (inner.clone(), ""),
+            (tree_of(&[("40000", "in", &inner)]), "in/"),
+        ] {
+            let commit = place.git(&["commit-tree", &tree, "-m", "forged"]);
+            place.git(&["update-ref", "refs/heads/main", &commit]);
+            for format in [ArchiveFormat::Zip, ArchiveFormat::Tar] {
+                let mut out = Vec::new();
+                let made = place.main().archive_out("", &mut out, format, &NoProgress);
+                let error = made.unwrap_err();
+                assert_eq!(error.kind(), StoreErrorKind::Value);
+                let said = error.to_string();
+                assert!(said.starts_with(&format!("'{above}{reason}")), "{said}");
+            }
+        }
     }
 }

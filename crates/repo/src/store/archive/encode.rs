@@ -41,8 +41,8 @@ impl Snapshot {
     /// how many there were. Submodules become empty folders.
     ///
     /// Errors: [`StoreError::Output`] if `out` takes no more; [`StoreError::Invalid`] for a link whose target is not
-    /// valid UTF-8, and in a zip for such a file name; and for a name that leads out of the archive or is a
-    /// repository's, which a tree from elsewhere may have.
+    /// valid UTF-8, and in a zip for such a file name; for a name that leads out of the archive or is a repository's,
+    /// which a tree from elsewhere may have; and for one that is there twice.
     pub fn archive_out(
         &self,
         path: impl AsRef<[u8]>,
@@ -106,7 +106,7 @@ impl Snapshot {
         }
         let mut files = 0;
         let mut checked = None;
-        for file in self.files(&folder)? {
+        for file in self.files(&folder)?.unambiguous() {
             if progress.cancelled() {
                 return Err(StoreError::Cancelled);
             }
