@@ -51,6 +51,7 @@ class ExcludeFilter:
 def disk_glob(pattern: LocalPath) -> List[str]:
     """The local files and directories that match, sorted.
 
-    The rules are those of ``FS.glob``: ``*`` and ``?`` do not match a leading dot, ``**`` is any number of directories.
+    The rules are those of ``FS.glob``: ``*`` and ``?`` do not match a leading dot, ``**`` is any number of directories, and a
+    ``/./`` is kept in what is found, behind what the pattern before it matches.
     """
     return _native.disk_glob(pattern)

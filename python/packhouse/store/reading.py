@@ -81,7 +81,8 @@ class SnapshotReading(SnapshotBase):
     def glob(self, pattern: RepoPath) -> List[str]:
         """The files and directories that match, sorted.
 
-        ``*`` and ``?`` do not match a leading dot; ``**`` is any number of directories.
+        ``*`` and ``?`` do not match a leading dot; ``**`` is any number of directories. A ``/./`` is kept in what is found,
+        behind what the pattern before it matches (``.`` if that is no directory at all).
         """
         return self._native.glob(pattern)
 

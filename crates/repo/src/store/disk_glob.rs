@@ -6,56 +6,49 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use bstr::ByteSlice;
-
-use super::glob::{self, Segment, take};
+use super::glob::{self, Pattern, Segment, take};
 
 /// The local files and folders that match, sorted.
 ///
 /// The rules are those of [`Snapshot::glob`](super::Snapshot::glob): absolute patterns give absolute paths, `/./` is
-/// kept, slashes at the end count for nothing. Links to folders are followed, but never in a circle; a link that leads
-/// nowhere is found like any other. Folders that cannot be read hold nothing.
+/// kept, slashes at the end count for nothing. `.` and `..` otherwise name what they name on a disk. Links to folders
+/// are followed, but never in a circle; a link that leads nowhere is found like any other. Folders that cannot be read
+/// hold nothing.
 pub fn disk_glob(pattern: impl AsRef<OsStr>) -> Vec<OsString> {
     let pattern = pattern.as_ref().as_bytes();
     let rooted = pattern.starts_with(b"/");
-    let pattern = pattern.trim_with(|c| c == '/');
-    if pattern.is_empty() {
-        return Vec::new();
-    }
+    // Several slashes are one to the system.
+    let parts = pattern.split(|&byte| byte == b'/');
+    let parts: Vec<&[u8]> = parts.filter(|part| !part.is_empty()).collect();
+    let pattern = Pattern::parse(&parts.join(&b'/'));
     let mut search = Search {
         found: Vec::new(),
         entered: Vec::new(),
     };
     let start: &[u8] = if rooted { b"/" } else { b"" };
     // A literal segment is looked up, not listed: it may lie in a folder that cannot be listed.
-    search.literal(start, pattern);
-    search.found.sort_unstable();
-    search.found.dedup();
-    search.found
+    search.literal(start, &pattern.segments);
+    let shown = |path: Vec<u8>| OsString::from_vec(pattern.shown(path, start.len()).into());
+    let mut found: Vec<OsString> = search.found.into_iter().map(shown).collect();
+    found.sort_unstable();
+    found.dedup();
+    found
 }
 
 struct Search {
-    found: Vec<OsString>,
+    found: Vec<Vec<u8>>,
     /// The folders on the way down, by device and number.
     entered: Vec<(u64, u64)>,
 }
 
 impl Search {
     /// Goes through literal segments without listing folders.
-    fn literal(&mut self, folder: &[u8], pattern: &[u8]) {
-        let (name, rest) = match pattern.find_byte(b'/') {
-            Some(slash) => (&pattern[..slash], Some(&pattern[slash + 1..])),
-            None => (pattern, None),
-        };
-        if name.contains(&b'*') || name.contains(&b'?') {
-            let segments = Segment::parse_all(pattern);
-            let nexts = glob::first(&segments);
-            return self.listed(folder, &segments, &nexts);
-        }
-        let path = below(folder, name);
-        match rest {
-            Some(rest) => self.literal(&path, rest),
-            None => self.if_there(path),
+    fn literal(&mut self, folder: &[u8], segments: &[Segment]) {
+        match segments {
+            [] => {}
+            [Segment::Literal(name)] => self.if_there(below(folder, name)),
+            [Segment::Literal(name), rest @ ..] => self.literal(&below(folder, name), rest),
+            segments => self.listed(folder, segments, &glob::first(segments)),
         }
     }
 
@@ -76,6 +69,14 @@ impl Search {
         {
             self.looked_up(folder, segments, *only, name);
         } else {
+            // No listing has them.
+            for &at in nexts {
+                if let Segment::Literal(name) = &segments[at]
+                    && (name == "." || name == "..")
+                {
+                    self.looked_up(folder, segments, at, name);
+                }
+            }
             self.each(folder, listed, segments, nexts);
         }
         self.entered.pop();
@@ -97,7 +98,7 @@ impl Search {
     /// Takes what is at a path, also a link that leads nowhere: in a listing it would be found too.
     fn if_there(&mut self, path: Vec<u8>) {
         if fs::symlink_metadata(OsStr::from_bytes(&path)).is_ok() {
-            self.found.push(OsString::from_vec(path));
+            self.found.push(path);
         }
     }
 
@@ -112,7 +113,7 @@ impl Search {
                 self.listed(&path, segments, &taken.below);
             }
             if taken.is_match {
-                self.found.push(OsString::from_vec(path));
+                self.found.push(path);
             }
         }
     }

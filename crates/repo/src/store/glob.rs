@@ -2,7 +2,8 @@
 //!
 //! A pattern is segments between slashes. `*` and `?` do not match a leading dot unless the segment begins with one;
 //! `**` is any number of folders whose names do not begin with a dot. Symbolic links are not followed. Every folder
-//! is read once at most, whatever the pattern.
+//! is read once at most, whatever the pattern. A `/./` matches nothing by itself: it is put into the paths that are
+//! found, between what the segments before it and those behind it have matched.
 
 use std::collections::VecDeque;
 
@@ -53,6 +54,76 @@ impl Segment {
             Segment::Wild { pattern, dots } => (*dots || !dot) && pattern.matches(name),
             Segment::Literal(literal) => literal == name,
         }
+    }
+}
+
+/// A pattern taken apart.
+pub(super) struct Pattern {
+    pub(super) segments: Vec<Segment>,
+    /// How many segments stand before its `/./`.
+    pivot: Option<usize>,
+}
+
+impl Pattern {
+    /// Takes a pattern apart that has no slashes at its ends.
+    pub(super) fn parse(pattern: &[u8]) -> Pattern {
+        match pattern.find(b"/./") {
+            Some(at) if at > 0 => {
+                let mut segments = Segment::parse_all(&pattern[..at]);
+                let pivot = Some(segments.len());
+                segments.extend(Segment::parse_all(&pattern[at + 3..]));
+                Pattern { segments, pivot }
+            }
+            _ => Pattern {
+                segments: Segment::parse_all(pattern),
+                pivot: None,
+            },
+        }
+    }
+
+    /// A path that matches, with the pattern's `/./`; the segments match it from `start` on. Where the `/./` could stand
+    /// at several places it is at the first, so that as much as possible is behind it. A base of no folder at all is
+    /// written `.`, but for the root of a disk: a `/./` at the very beginning would mean nothing.
+    pub(super) fn shown(&self, path: Vec<u8>, start: usize) -> BString {
+        let shown = match self.base_len(&path[start..]) {
+            None => path,
+            Some(0) if start > 0 => path,
+            Some(0) => [b"././", path.as_slice()].concat(),
+            Some(len) => {
+                let (base, rest) = path.split_at(start + len);
+                [base, b"/.", rest].concat()
+            }
+        };
+        shown.into()
+    }
+
+    /// How much of a path that matches is matched by the segments before the `/./`.
+    fn base_len(&self, path: &[u8]) -> Option<usize> {
+        let pivot = self.pivot?;
+        let names: Vec<&[u8]> = path.split(|&byte| byte == b'/').collect();
+        let mut nexts = first(&self.segments);
+        let mut len = 0;
+        for (depth, name) in names.iter().enumerate() {
+            if nexts.contains(&pivot) && self.matches_from(pivot, &names[depth..]) {
+                return Some(len);
+            }
+            nexts = take(&self.segments, &nexts, name).below;
+            len += name.len() + usize::from(depth > 0);
+        }
+        None
+    }
+
+    /// Whether the segments from one on match the names.
+    fn matches_from(&self, at: usize, names: &[&[u8]]) -> bool {
+        let Some((last, folders)) = names.split_last() else {
+            return false;
+        };
+        let mut nexts = Nexts::new();
+        add(&self.segments, &mut nexts, at);
+        for name in folders {
+            nexts = take(&self.segments, &nexts, name).below;
+        }
+        take(&self.segments, &nexts, last).is_match
     }
 }
 
@@ -111,9 +182,7 @@ pub(super) fn take(segments: &[Segment], nexts: &Nexts, name: &[u8]) -> Taken {
 /// Paths that match a pattern, each once, found as they are asked for.
 pub struct GlobMatches {
     snapshot: Snapshot,
-    segments: Vec<Segment>,
-    /// How many segments of the pattern stand before its `/./`.
-    pivot: Option<usize>,
+    pattern: Pattern,
     /// Folders to look into.
     ahead: Vec<(BString, ObjectId, Nexts)>,
     /// Matches in the folder looked into last.
@@ -124,7 +193,8 @@ impl Snapshot {
     /// The files and folders that match, sorted by path.
     ///
     /// Slashes at the pattern's ends count for nothing. `base/./rest` matches as `base/rest`, and the paths keep the
-    /// `/./`, as sources of copies have it.
+    /// `/./`, as sources of copies have it: before it is what `base` matches, `.` if that is no folder at all, and
+    /// behind it as much as `rest` can match.
     pub fn glob(&self, pattern: impl AsRef<[u8]>) -> Result<Vec<BString>, StoreError> {
         let mut found = self.iglob(pattern).collect::<Result<Vec<_>, _>>()?;
         found.sort_unstable();
@@ -133,21 +203,11 @@ impl Snapshot {
 
     /// As [`Snapshot::glob`], in no particular order, reading folders as the iterator goes on.
     pub fn iglob(&self, pattern: impl AsRef<[u8]>) -> GlobMatches {
-        let pattern = pattern.as_ref().trim_with(|c| c == '/');
-        let (segments, pivot) = match pattern.find(b"/./") {
-            Some(at) if at > 0 => {
-                let mut segments = Segment::parse_all(&pattern[..at]);
-                let pivot = segments.len();
-                segments.extend(Segment::parse_all(&pattern[at + 3..]));
-                (segments, Some(pivot))
-            }
-            _ => (Segment::parse_all(pattern), None),
-        };
+        let pattern = Pattern::parse(pattern.as_ref().trim_with(|c| c == '/'));
         GlobMatches {
-            ahead: vec![(BString::default(), self.tree(), first(&segments))],
+            ahead: vec![(BString::default(), self.tree(), first(&pattern.segments))],
             snapshot: self.clone(),
-            segments,
-            pivot,
+            pattern,
             found: VecDeque::new(),
         }
     }
@@ -163,7 +223,7 @@ impl GlobMatches {
         let data = self.snapshot.database().bytes_of(tree, ObjectKind::Tree)?;
         for entry in Scan::new(&data) {
             let entry = entry.map_err(|source| ReadError::decode(tree, source))?;
-            let taken = take(&self.segments, nexts, entry.name);
+            let taken = take(&self.pattern.segments, nexts, entry.name);
             if taken.is_match {
                 self.found.push_back(join(folder, entry.name));
             }
@@ -174,18 +234,6 @@ impl GlobMatches {
         }
         Ok(())
     }
-
-    /// The path with the `/./` of the pattern.
-    fn shown(&self, path: BString) -> BString {
-        let slash = self.pivot.and_then(|depth| {
-            let slashes = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
-            slashes.map(|(at, _)| at).nth(depth - 1)
-        });
-        match slash {
-            Some(at) => [&path[..at], b"/./", &path[at + 1..]].concat().into(),
-            None => path,
-        }
-    }
 }
 
 impl Iterator for GlobMatches {
@@ -194,7 +242,7 @@ impl Iterator for GlobMatches {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             if let Some(path) = self.found.pop_front() {
-                return Some(Ok(self.shown(path)));
+                return Some(Ok(self.pattern.shown(path.into(), 0)));
             }
             let (folder, tree, nexts) = self.ahead.pop()?;
             if let Err(error) = self.look_into(&folder, tree, &nexts) {
