@@ -12,8 +12,10 @@ class ExcludeFilter:
     """Patterns of files to leave out when copying into a store.
 
     Args:
-        patterns: lines as a .gitignore has them; the last one that matches wins.
-        exclude_from: a file with more of them; blank lines and comments are skipped.
+        patterns: patterns as a .gitignore has them; the last one that matches wins. All of each counts, also a ``#`` at its
+            beginning and spaces at its end, as in ``git ls-files --exclude``.
+        exclude_from: a file with more of them, read as a .gitignore: blank lines and comments are skipped, and spaces at the
+            end of a line unless a backslash is before them.
         gitignore: also obey the .gitignore files met on the way, and leave those files themselves out.
     """
 

@@ -37,16 +37,21 @@ impl PathPatterns {
     /// The patterns of a file.
     pub fn parse(file: &[u8]) -> PathPatterns {
         let mut list = PathPatterns::default();
+        list.push_file(file);
+        list
+    }
+
+    /// Adds the patterns of a file.
+    pub fn push_file(&mut self, file: &[u8]) {
         let file = file.strip_prefix(b"\xef\xbb\xbf").unwrap_or(file);
         for line in file.split(|&byte| byte == b'\n') {
             let line = line.strip_suffix(b"\r").unwrap_or(line);
             // To Git a line is a C string.
             let line = line.split(|&byte| byte == 0).next().unwrap_or(line);
             if !line.starts_with(b"#") {
-                list.push(without_trailing_spaces(line));
+                self.push(without_trailing_spaces(line));
             }
         }
-        list
     }
 
     /// Adds one pattern; one that can match nothing is dropped.

@@ -165,6 +165,69 @@ proptest! {
             .collect();
         prop_assert_eq!(ours, ignored_by_git(dir.path(), &paths), "{:?}", lines);
     }
+
+    #[test]
+    fn files_of_patterns_exclude_what_git_ignores(file in file(), bom in any::<bool>()) {
+        let dir = repository();
+        let mut paths = make_files(dir.path());
+        paths.extend(all_paths());
+        let file = if bom { "\u{feff}".to_owned() + &file } else { file };
+        let list = dir.path().join(".git/info/exclude");
+        fs::write(&list, &file).unwrap();
+        let filter = ExcludeFilter::new([""; 0], Some(&list), false).unwrap();
+        let ours: Vec<String> = paths
+            .iter()
+            .filter(|path| filter.is_excluded(path.trim_end_matches('/'), path.ends_with('/')))
+            .cloned()
+            .collect();
+        prop_assert_eq!(ours, ignored_by_git(dir.path(), &paths), "{:?}", file);
+    }
+}
+
+/// What each line means to Git, in a file and by itself.
+#[test]
+fn white_space_and_comments_count_as_to_git() {
+    let names = [
+        "foo", "foo ", " foo", "\t", "foo\t", "#x", "x", " #x", "\u{c}",
+    ];
+    let dir = repository();
+    for name in names {
+        fs::write(dir.path().join(name), "").unwrap();
+    }
+    let paths: Vec<String> = names.map(str::to_owned).into();
+    let list = dir.path().join(".git/info/exclude");
+    let lines = [
+        "foo\\ ", "foo ", "foo\\  ", " foo", "\t", "foo\t", "#x", "\\#x", " #x", "x\r", "\u{c}",
+        "   ", "",
+    ];
+    for line in lines {
+        let excluded = |filter: &ExcludeFilter| -> Vec<String> {
+            let mut paths = paths.clone();
+            paths.retain(|path| filter.is_excluded(path, false));
+            paths
+        };
+        fs::write(&list, format!("{line}\n")).unwrap();
+        let filter = ExcludeFilter::new([""; 0], Some(&list), false).unwrap();
+        assert_eq!(
+            excluded(&filter),
+            ignored_by_git(dir.path(), &paths),
+            "{line:?}"
+        );
+        let filter = ExcludeFilter::new([line], None, false).unwrap();
+        let listed = Command::new("git")
+            .args(["ls-files", "-z", "--others", "--ignored"])
+            .arg(format!("--exclude={line}"))
+            .current_dir(dir.path())
+            .output()
+            .unwrap();
+        assert!(listed.status.success(), "{listed:?}");
+        let listed = String::from_utf8(listed.stdout).unwrap();
+        let mut by_git: Vec<&str> = listed.split_terminator('\0').collect();
+        let mut ours = excluded(&filter);
+        by_git.sort_unstable();
+        ours.sort_unstable();
+        assert_eq!(ours, by_git, "{line:?} by itself");
+    }
 }
 
 #[test]
@@ -185,10 +248,10 @@ fn base_patterns_speak_before_gitignore_files() {
 }
 
 #[test]
-fn patterns_from_a_file_are_trimmed_and_commented() {
+fn patterns_from_a_file_follow_those_that_are_given() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("patterns");
-    fs::write(&path, "# all logs\n\n  *.log  \n!keep.log\nbuild/\n").unwrap();
+    fs::write(&path, "# all logs\n\n*.log  \n!keep.log\nbuild/\n").unwrap();
     let filter = ExcludeFilter::new(["#literal"], Some(&path), false).unwrap();
     assert!(filter.active());
     assert!(filter.is_excluded("a/b.log", false) && filter.is_excluded("#literal", false));

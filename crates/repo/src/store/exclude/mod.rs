@@ -31,8 +31,11 @@ pub struct ExcludeFilter {
 
 impl ExcludeFilter {
     /// A filter of base patterns, those of the file `exclude_from`, and, if `gitignore`, of the `.gitignore` files
-    /// found on the way. In the file, blank lines and those that begin with `#` are skipped, and white space around
-    /// a pattern does not count.
+    /// found on the way.
+    ///
+    /// The file is read as Git reads a `.gitignore`: blank lines and those that begin with `#` are skipped, and spaces at
+    /// the end of a line do not count unless a backslash is before them. `patterns` are no lines: all of each counts, also
+    /// a `#` at its beginning and spaces at its end, as in `git ls-files --exclude`.
     pub fn new<P: AsRef<[u8]>>(
         patterns: impl IntoIterator<Item = P>,
         exclude_from: Option<&Path>,
@@ -44,11 +47,7 @@ impl ExcludeFilter {
         }
         if let Some(path) = exclude_from {
             let file = fs::read(path).map_err(StoreError::local(path))?;
-            for line in file.lines().map(ByteSlice::trim) {
-                if !line.is_empty() && !line.starts_with(b"#") {
-                    base.push(line);
-                }
-            }
+            base.push_file(&file);
         }
         Ok(ExcludeFilter {
             base: Arc::new(base),
