@@ -12,6 +12,8 @@ use pyo3::exceptions::{
 };
 use pyo3::prelude::*;
 
+use crate::progress::Signals;
+
 pyo3::create_exception!(
     packhouse.store,
     StaleSnapshotError,
@@ -25,12 +27,12 @@ pyo3::create_exception!(
     "The repository is damaged, locked, or of a form that is not understood."
 );
 
-/// Runs `work` while other Python threads go on.
+/// Runs `work` while other Python threads go on. A signal ends it where it only waits.
 pub(crate) fn detached<T: Send>(
     py: Python<'_>,
     work: impl FnOnce() -> Result<T, StoreError> + Send,
 ) -> PyResult<T> {
-    py.detach(work).map_err(exception)
+    Signals::heeded(py, |_| work(), exception)
 }
 
 /// The exception for a failure of the store.

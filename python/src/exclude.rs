@@ -1,8 +1,10 @@
 //! Excludes, and globbing on the local disk.
 
+use std::io;
 use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
 
-use packhouse_repo::store;
+use packhouse_repo::store::{self, StoreError};
 use parking_lot::RwLock;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
@@ -25,6 +27,9 @@ impl ExcludeFilter {
     ) -> PyResult<Self> {
         let filter = detached(py, || {
             let file = exclude_from.as_ref().map(|path| path.0.as_path());
+            if let Some(path) = file {
+                check_has_end(path).map_err(StoreError::local(path))?;
+            }
             store::ExcludeFilter::new(&patterns, file, gitignore)
         })?;
         Ok(ExcludeFilter(RwLock::new(filter)))
@@ -45,6 +50,15 @@ impl ExcludeFilter {
 
     fn is_excluded_in_walk(&self, py: Python<'_>, path: RepoPath, is_dir: bool) -> bool {
         py.detach(|| self.0.read().is_excluded_in_walk(&path, is_dir))
+    }
+}
+
+/// An error for what may have no end, or nobody who writes into it.
+fn check_has_end(path: &Path) -> io::Result<()> {
+    let found = path.metadata()?.file_type();
+    match found.is_file() || found.is_dir() {
+        true => Ok(()),
+        false => Err(io::Error::other("not a regular file")),
     }
 }
 

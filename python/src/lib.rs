@@ -60,6 +60,8 @@ mod _native {
     #[pymodule_export]
     use crate::notes::Notes;
     #[pymodule_export]
+    use crate::progress::Stop;
+    #[pymodule_export]
     use crate::reading::Walk;
     #[pymodule_export]
     use crate::refs::Refs;

@@ -34,7 +34,7 @@ impl Store {
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Changes> {
         let (refs, format) = (selection(refs), kind(format)?);
-        let backup = |progress: &Progress| {
+        let backup = |progress: &Progress<'_>| {
             let options = MirrorOptions {
                 dry_run,
                 refs,
@@ -60,7 +60,7 @@ impl Store {
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Changes> {
         let (refs, format) = (selection(refs), kind(format)?);
-        let restore = |progress: &Progress| {
+        let restore = |progress: &Progress<'_>| {
             let options = MirrorOptions {
                 dry_run,
                 refs,
@@ -84,7 +84,7 @@ impl Store {
         progress: Option<Py<PyAny>>,
     ) -> PyResult<()> {
         let refs = selection(refs);
-        let export = |progress: &Progress| {
+        let export = |progress: &Progress<'_>| {
             packhouse_client::bundle_export(&self.0, &path.0, &refs, squash, Some(progress))
         };
         Progress::watch_any(py, progress, export, mirror_exception).map(drop)
@@ -98,7 +98,7 @@ impl Store {
         progress: Option<Py<PyAny>>,
     ) -> PyResult<()> {
         let refs = selection(refs);
-        let import = |progress: &Progress| {
+        let import = |progress: &Progress<'_>| {
             packhouse_client::bundle_import(&self.0, &path.0, &refs, Some(progress))
         };
         Progress::watch_any(py, progress, import, mirror_exception).map(drop)

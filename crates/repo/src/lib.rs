@@ -19,6 +19,7 @@ mod error;
 mod export;
 mod files;
 mod fsck;
+pub mod given_up;
 mod grep;
 pub mod hosted;
 mod import;

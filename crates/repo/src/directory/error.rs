@@ -97,6 +97,12 @@ pub enum DirectoryError {
         /// How long was waited.
         waited_ms: u64,
     },
+    /// The caller gave up while a lock of others was waited for.
+    #[error("cancelled while `{}` was waited for", lock.display())]
+    GivenUp {
+        /// The lock file.
+        lock: PathBuf,
+    },
     /// The repository was removed since it was opened.
     #[error("`{}` is no Git repository any more: it was removed meanwhile; make it again", path.display())]
     Gone {

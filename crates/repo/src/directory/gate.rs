@@ -24,6 +24,7 @@ use super::left_behind::remove_locks;
 use super::permissions::Sharing;
 use super::turn_file::{LOCK_FILE, Limit, Refused, TurnFile};
 use super::turn_note::{Identity, Note};
+use crate::given_up::{ASK_EVERY, is_given_up};
 
 /// How long threads of one process pass the lock on among themselves while other processes wait: giving it to another
 /// process costs as much as a small write.
@@ -106,7 +107,7 @@ impl Gate {
             return Ok(self.turn());
         }
         if state.owner.is_some() {
-            state = self.wait(state);
+            state = self.wait(state)?;
         }
         state.owner = Some(me);
         state.depth = 1;
@@ -154,17 +155,32 @@ impl Gate {
     }
 
     /// Waits until the turns of all that came before are over. Whoever ends one makes the next its owner.
-    fn wait<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+    /// A caller who gives up leaves, unless it is its turn in that moment.
+    fn wait<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+    ) -> Result<MutexGuard<'a, State>, DirectoryError> {
         let waiter = Arc::new(Waiter {
             thread: thread::current(),
             is_next: AtomicBool::new(false),
         });
         state.waiting.push_back(waiter.clone());
         drop(state);
-        while !waiter.is_next.load(Ordering::Acquire) {
-            thread::park();
+        loop {
+            thread::park_timeout(ASK_EVERY);
+            if waiter.is_next.load(Ordering::Acquire) {
+                return Ok(self.state.lock());
+            }
+            if is_given_up() {
+                let mut state = self.state.lock();
+                let at = state.waiting.iter().position(|at| Arc::ptr_eq(at, &waiter));
+                if let Some(at) = at {
+                    state.waiting.remove(at);
+                    let lock = self.git_dir.join(LOCK_FILE);
+                    return Err(DirectoryError::GivenUp { lock });
+                }
+            }
         }
-        self.state.lock()
     }
 
     fn turn(self: &Arc<Self>) -> Turn {
@@ -281,6 +297,7 @@ mod tests {
     use std::sync::atomic::AtomicUsize;
 
     use super::*;
+    use crate::given_up::for_caller;
 
     #[test]
     fn one_thread_at_a_time_has_its_turn_and_may_nest_it() {
@@ -357,6 +374,34 @@ mod tests {
             }
         });
         assert!(begun.elapsed() < Duration::from_millis(8 * 300));
+        other.unlock().unwrap();
+        drop(enter(&gate));
+    }
+
+    #[test]
+    fn who_gives_up_leaves_and_the_turn_goes_to_the_next() {
+        let folder = repository();
+        let gate = Gate::of(folder.path()).unwrap();
+        let give_up = |gate: &Arc<Gate>| {
+            let wait = Duration::from_secs(20);
+            let entered = for_caller(Arc::new(|| true), || {
+                gate.enter(wait, Sharing::Umask).map(drop)
+            });
+            assert!(matches!(entered, Err(DirectoryError::GivenUp { .. })));
+        };
+        let turn = enter(&gate);
+        thread::scope(|scope| {
+            let leaves = scope.spawn(|| give_up(&gate));
+            let stays = scope.spawn(|| drop(enter(&gate)));
+            leaves.join().unwrap();
+            drop(turn);
+            stays.join().unwrap();
+        });
+        assert!(gate.state.lock().waiting.is_empty());
+        // Another open file stands for another process.
+        let other = fs::File::open(folder.path().join(LOCK_FILE)).unwrap();
+        other.lock().unwrap();
+        give_up(&gate);
         other.unlock().unwrap();
         drop(enter(&gate));
     }

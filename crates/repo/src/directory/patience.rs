@@ -7,6 +7,7 @@ use rand::RngExt;
 
 use super::before_boot::Boot;
 use super::error::DirectoryError;
+use crate::given_up::is_given_up;
 
 /// How long others are waited for, over all locks of one write.
 #[derive(Debug)]
@@ -42,6 +43,11 @@ impl Patience {
     /// Sleeps a little, longer each time, before the lock is tried again; an error once the time is over, unless the lock
     /// turns out to be left over from before the system started: then it is there no more.
     pub(super) fn wait(&mut self, lock: &Path) -> Result<(), DirectoryError> {
+        if is_given_up() {
+            return Err(DirectoryError::GivenUp {
+                lock: lock.to_owned(),
+            });
+        }
         let waited = self.started.elapsed();
         if waited >= self.limit {
             let is_waited_for = !self.is_part && !self.limit.is_zero();

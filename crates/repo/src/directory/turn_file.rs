@@ -17,6 +17,7 @@ use super::error::DirectoryError;
 use super::permissions::Sharing;
 use super::turn_holder::{HOLDER_BYTES, Holder, Life};
 use super::turn_note::{Identity, Note, parse_notes};
+use crate::given_up::is_given_up;
 
 /// Stays where it is.
 pub(super) const LOCK_FILE: &str = "gitstore.lock";
@@ -231,6 +232,15 @@ fn wait(
     loop {
         if let Some(answer) = earlier.wait(LOOK_EVERY) {
             return answer.map_err(DirectoryError::io("lock", path));
+        }
+        if is_given_up() {
+            if let Some(answer) = earlier.pause() {
+                return answer.map_err(DirectoryError::io("lock", path));
+            }
+            *asking = Some(earlier);
+            return Err(DirectoryError::GivenUp {
+                lock: path.to_owned(),
+            });
         }
         let now = holder_line(path);
         if now != seen {

@@ -183,7 +183,7 @@ pub enum StoreError {
         /// Why.
         reason: String,
     },
-    /// The caller's progress asked to end.
+    /// The caller gave up, or its progress asked to end.
     #[error("cancelled")]
     Cancelled,
     /// The repository could not be opened or made.
@@ -343,13 +343,16 @@ fn of_io(error: &io::Error) -> StoreErrorKind {
 
 impl From<RepoError> for StoreError {
     fn from(error: RepoError) -> Self {
-        StoreError::Repo(error)
+        match error {
+            RepoError::Directory(DirectoryError::GivenUp { .. }) => StoreError::Cancelled,
+            error => StoreError::Repo(error),
+        }
     }
 }
 
 impl From<DirectoryError> for StoreError {
     fn from(error: DirectoryError) -> Self {
-        StoreError::Repo(error.into())
+        RepoError::from(error).into()
     }
 }
 

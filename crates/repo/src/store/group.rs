@@ -16,6 +16,7 @@ use super::write::{Made, Outcome, told};
 use super::{CommitOptions, Edits, Snapshot, Store, StoreError};
 use crate::directory::Bring;
 use crate::error::RepoError;
+use crate::given_up::{ASK_EVERY, is_given_up};
 
 /// The most writes that are made as one move.
 const WRITES_MAX: usize = 32;
@@ -27,6 +28,20 @@ const LEADS_FOR: Duration = Duration::from_millis(4);
 #[derive(Default)]
 pub(super) struct Waiting {
     queue: ProcessLocal<Mutex<Queue>>,
+}
+
+impl Waiting {
+    /// Takes back the request of a caller who has given up, unless it is being made, or is to lead.
+    fn leave(&self, request: &Arc<Request>) -> bool {
+        if !is_given_up() {
+            return false;
+        }
+        let mut queue = self.queue.lock();
+        let requests = &mut queue.requests;
+        let at = requests.iter().position(|at| Arc::ptr_eq(at, request));
+        let at = at.filter(|_| matches!(*request.progress(), Progress::Waits));
+        at.and_then(|at| requests.remove(at)).is_some()
+    }
 }
 
 #[derive(Default)]
@@ -72,8 +87,12 @@ pub(super) fn commit_on_newest(
     queue.requests.push_back(request.clone());
     let leads = !std::mem::replace(&mut queue.has_leader, true);
     drop(queue);
-    if !leads && let Progress::Done(answer) = request.wait() {
-        return answer;
+    if !leads {
+        match request.wait_for(|| waiting.leave(&request)) {
+            Progress::Done(answer) => return answer,
+            Progress::Waits => return Some(Box::new(Err(StoreError::Cancelled))),
+            Progress::Leads => {}
+        }
     }
     let leading = Leading {
         waiting,
@@ -81,10 +100,12 @@ pub(super) fn commit_on_newest(
     };
     match store.exclusive() {
         Ok(_turn) => leading.lead(store),
+        // The others have not given up.
+        Err(error @ StoreError::Cancelled) => return Some(Box::new(Err(error))),
         Err(error) => refuse(leading.take(branch).requests(), error),
     }
     drop(leading);
-    match request.wait() {
+    match request.wait_for(|| false) {
         Progress::Done(answer) => answer,
         Progress::Waits | Progress::Leads => None,
     }
@@ -193,18 +214,21 @@ impl Request {
         self.tell(Progress::Done(Some(Box::new(result))));
     }
 
-    /// Waits until there is an answer, or until this one leads.
-    fn wait(&self) -> Progress {
-        let mut progress = self.progress();
+    /// What it is told; that it waits still, if it `leaves` meanwhile.
+    fn wait_for(&self, leaves: impl Fn() -> bool) -> Progress {
         loop {
+            let waits = |progress: &mut Progress| matches!(progress, Progress::Waits);
+            let waited = self
+                .told
+                .wait_timeout_while(self.progress(), ASK_EVERY, waits);
+            let (mut progress, _) = waited.unwrap_or_else(PoisonError::into_inner);
             match std::mem::replace(&mut *progress, Progress::Waits) {
-                Progress::Waits => {
-                    progress = self
-                        .told
-                        .wait(progress)
-                        .unwrap_or_else(PoisonError::into_inner);
-                }
+                Progress::Waits => {}
                 told => return told,
+            }
+            drop(progress);
+            if leaves() {
+                return Progress::Waits;
             }
         }
     }

@@ -3,7 +3,6 @@
 //! A few small ones wait in memory and become loose objects; many become one pack, deflated by all processors; a large
 //! one becomes a loose object at once, in pieces, hashed and stored on the way. What is never committed is removed.
 
-use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::Path;
 
@@ -14,11 +13,13 @@ use packhouse_object::{
 };
 use rayon::prelude::*;
 
+use super::copy::open_file;
 use super::spool::{MEMORY_BYTES_MAX, Spool, Spooled};
 use super::{Store, StoreError};
 use crate::directory::{
     Bring, DirectoryError, StagedObject, is_there, stage, stage_stream, zlib_of,
 };
+use crate::given_up::WhileWanted;
 
 /// The most objects of one write that become loose; more become a pack.
 const LOOSE_OBJECTS_MAX: usize = 48;
@@ -138,24 +139,21 @@ impl BlobSink {
     pub fn add_file(&mut self, path: impl AsRef<Path>) -> Result<ObjectId, StoreError> {
         let path = path.as_ref();
         let local = || StoreError::local(path);
-        let mut file = File::open(path).map_err(local())?;
-        let metadata = file.metadata().map_err(local())?;
-        if metadata.is_dir() {
-            return Err(local()(io::ErrorKind::IsADirectory.into()));
-        }
-        let size = metadata.is_file().then_some(metadata.len());
-        if size.is_some_and(|size| size <= MEMORY_BYTES_MAX as u64) {
-            let data = fs::read(path).map_err(local())?;
+        // What is no file may have no end, or nobody who writes into it.
+        let open = || open_file(path, true);
+        let (file, metadata) = open()?;
+        let size = metadata.len();
+        let mut file = WhileWanted(file);
+        if size <= MEMORY_BYTES_MAX as u64 {
+            let mut data = Vec::with_capacity(size as usize + 1);
+            file.read_to_end(&mut data).map_err(local())?;
             return self.add_bytes(data.into());
         }
-        match self.add_reader(&mut file, size) {
+        match self.add_reader(&mut file, Some(size)) {
             // It grows or shrinks while it is read.
             Err(StoreError::Repo(crate::RepoError::WritePack(WritePackFileError::Size {
                 ..
-            }))) => {
-                let mut file = File::open(path).map_err(local())?;
-                self.add_reader(&mut file, None)
-            }
+            }))) => self.add_reader(&mut WhileWanted(open()?.0), None),
             result => result,
         }
         .map_err(|error| match error {

@@ -1,7 +1,8 @@
 """How calls of the store run beside an event loop: in threads, which the engine's work leaves free to run together.
 
-A cancelled read is abandoned. A cancelled write that has not begun never does; one that has begun is waited for, so that
-nothing is written behind the back of a caller who went on. Work that reports progress stops at its next step.
+A cancelled read is abandoned. A cancelled write that has not begun, or only waits for its turn, never does; one that has
+begun is waited for, so that nothing is written behind the back of a caller who went on. Work that reports progress stops
+at its next step.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import functools
 import itertools
 import os
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -24,6 +25,8 @@ from typing import (
     Optional,
     TypeVar,
 )
+
+from ... import _native
 
 if TYPE_CHECKING:
     from typing_extensions import ParamSpec
@@ -66,16 +69,16 @@ async def run(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
 
 async def finish(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """The result of a call that writes. Cancelling prevents it, or waits for its end."""
-    return await _finish(_threads().submit(call, *args, **kwargs))
+    return await _finish(_native.Stop(), functools.partial(call, *args, **kwargs))
 
 
-async def _finish(future: Future[T], stop: Optional[threading.Event] = None) -> T:
+async def _finish(stop: _native.Stop, work: Callable[[], T]) -> T:
+    future = _threads().submit(stop.heeded, work)
     waiting = asyncio.wrap_future(future)
     try:
         return await asyncio.shield(waiting)
     except asyncio.CancelledError:
-        if stop is not None:
-            stop.set()
+        stop.set()
         if not future.cancel():
             await _end_of(waiting)
         raise
@@ -98,7 +101,7 @@ class _Stopped(Exception):
 
 async def finish_long(call: Callable[..., T], *args: Any, progress: Any = None, **kwargs: Any) -> T:
     """The result of a call that reports progress. Cancelling ends it at its next step, and waits for that."""
-    stop = threading.Event()
+    stop = _native.Stop()
 
     def watch(done: int, total: Optional[int]) -> None:
         if stop.is_set():
@@ -106,8 +109,7 @@ async def finish_long(call: Callable[..., T], *args: Any, progress: Any = None, 
         if progress is not None:
             progress(done, total)
 
-    work = functools.partial(call, *args, progress=watch, **kwargs)
-    return await _finish(_threads().submit(work), stop)
+    return await _finish(stop, functools.partial(call, *args, progress=watch, **kwargs))
 
 
 async def iterate(make: Callable[[], Iterator[S]], convert: Callable[[S], T]) -> AsyncIterator[T]:

@@ -14,6 +14,7 @@ use super::super::{FileType, Snapshot, StoreError, StoreProgress, normalize};
 use super::ArchiveFormat;
 use super::tar_out::TarOut;
 use super::zip_out::ZipOut;
+use crate::given_up::is_given_up;
 
 /// The preset of xz: a dictionary of 4 MiB, which takes about 32 MiB of memory.
 const XZ_PRESET: u32 = 3;
@@ -180,6 +181,9 @@ pub(super) fn copy_exactly(
     let mut piece = vec![0; PIECE_LEN.min(size as usize)];
     let mut left = size;
     while left > 0 {
+        if is_given_up() {
+            return Err(StoreError::Cancelled);
+        }
         let n = piece.len().min(usize::try_from(left).unwrap_or(usize::MAX));
         let n = match content.read(&mut piece[..n]) {
             Ok(0) => return Err(StoreError::Source(io::ErrorKind::UnexpectedEof.into())),

@@ -10,6 +10,7 @@ use super::existing::Existing;
 use super::local_file::{self, Content, Found};
 use super::stat_cache::StatCache;
 use crate::RepoError;
+use crate::given_up::WhileWanted;
 use crate::store::{BlobSink, FileType, Snapshot, StoreError, StoreProgress};
 
 /// The most small files that are in memory at a time, each of a mebibyte at most.
@@ -189,8 +190,8 @@ impl Reading<'_> {
 
     fn store_large(&self, file: &Candidate, sink: &mut BlobSink) -> Result<ObjectId, StoreError> {
         let began = SystemTime::now();
-        let (mut data, found) = local_file::open(&file.local, self.follow)?;
-        match sink.add_reader(&mut data, Some(found.len())) {
+        let (data, found) = local_file::open(&file.local, self.follow)?;
+        match sink.add_reader(&mut WhileWanted(data), Some(found.len())) {
             Ok(id) => {
                 self.cache
                     .learn(&file.local, &Found::from(&found), began, id);
@@ -198,8 +199,8 @@ impl Reading<'_> {
             }
             // It grows or shrinks while it is read: what is there now is taken.
             Err(StoreError::Repo(RepoError::WritePack(WritePackFileError::Size { .. }))) => {
-                let (mut data, _) = local_file::open(&file.local, self.follow)?;
-                sink.add_reader(&mut data, None)
+                let (data, _) = local_file::open(&file.local, self.follow)?;
+                sink.add_reader(&mut WhileWanted(data), None)
             }
             Err(error) => Err(error),
         }

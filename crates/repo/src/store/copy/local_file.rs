@@ -97,7 +97,7 @@ pub(super) fn look_at(path: &Path, follow: bool) -> Result<Found, StoreError> {
 }
 
 /// Opens a plain file: never a link unless `follow`, and without waiting for the other end of a pipe.
-pub(super) fn open(path: &Path, follow: bool) -> Result<(File, Metadata), StoreError> {
+pub(in crate::store) fn open(path: &Path, follow: bool) -> Result<(File, Metadata), StoreError> {
     let mut flags = OFlags::NONBLOCK;
     if !follow {
         flags |= OFlags::NOFOLLOW;

@@ -35,6 +35,7 @@ use rustix::io::Errno;
 pub use between::CopyBetween;
 pub use copy_in::CopyIn;
 pub use copy_out::{CopyOut, FileMade};
+pub(super) use local_file::open as open_file;
 pub(super) use overlap::above;
 pub use remove::Remove;
 pub use rename::Rename;
