@@ -10,6 +10,7 @@ use pyo3::pybacked::PyBackedBytes;
 use crate::errors::{Failure, detached, of_failure};
 use crate::options::Mode;
 use crate::paths::{LocalPath, RepoPath};
+use crate::progress::Signals;
 use crate::snapshot::Snapshot;
 use crate::writer::FileWriter;
 
@@ -37,6 +38,27 @@ impl Batch {
         change: impl FnOnce(&mut store::Batch) -> Result<(), StoreError> + Send,
     ) -> PyResult<()> {
         detached(py, || change(&mut self.batch.lock()))
+    }
+}
+
+impl Batch {
+    fn commit_by(
+        &self,
+        py: Python<'_>,
+        commit: impl FnOnce(&mut store::Batch) -> Result<store::Snapshot, StoreError> + Send,
+    ) -> PyResult<Snapshot> {
+        let work = |_: &Signals| {
+            let mut failure = self.failure.lock();
+            if let Some(failure) = &*failure {
+                return Err(failure.clone());
+            }
+            commit(&mut self.batch.lock()).map_err(|error| {
+                let how = Failure::of(error.kind(), error.io(), &error);
+                *failure = Some(how.clone());
+                how
+            })
+        };
+        Signals::heeded(py, work, of_failure).map(Snapshot::from)
     }
 }
 
@@ -80,18 +102,12 @@ impl Batch {
     }
 
     fn commit(&self, py: Python<'_>) -> PyResult<Snapshot> {
-        let committed = py.detach(|| {
-            let mut failure = self.failure.lock();
-            if let Some(failure) = &*failure {
-                return Err(failure.clone());
-            }
-            self.batch.lock().commit().map_err(|error| {
-                let how = Failure::of(error.kind(), error.io(), &error);
-                *failure = Some(how.clone());
-                how
-            })
-        });
-        committed.map(Snapshot::from).map_err(of_failure)
+        self.commit_by(py, store::Batch::commit)
+    }
+
+    /// The same on another snapshot than the one it was begun on.
+    fn commit_on(&self, py: Python<'_>, snapshot: &Snapshot) -> PyResult<Snapshot> {
+        self.commit_by(py, |batch| batch.commit_on(&snapshot.0))
     }
 
     fn discard(&self, py: Python<'_>) {

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import shutil
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence, Set, Tuple, Union
 
 from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.implementations.local import LocalFileSystem, make_path_posix, trailing_sep
 from fsspec.spec import AbstractFileSystem
 from fsspec.utils import stringify_path
 
-from ..store import FS, FileType, GitStore, WriteEntry
+from ..store import FS, FileType, GitStore
+from .downloads import Download
 from .places import is_in, places
 from .transaction import StoreTransaction
 from .uploads import CompressedUpload, NewFile, TextUpload, Upload
@@ -46,13 +47,23 @@ class PackhouseFileSystem(AbstractFileSystem):
         readonly: bool = False,
         **options: Any,
     ) -> None:
-        ours = {"author", "email", "create", "exist_ok", "branch", "durability", "messages"}
+        ours = set(inspect.signature(GitStore.open).parameters) - {"path"}
         opening = {key: options.pop(key) for key in ours & options.keys()}
         super().__init__(repo=repo, ref=ref, back=back, readonly=readonly, **options)
+        self._is_of_open_store = isinstance(repo, GitStore)
         self.store = repo if isinstance(repo, GitStore) else GitStore.open(repo, **opening)
         self.ref = ref
         self.back = back
         self.readonly = readonly
+
+    def __reduce__(self) -> Any:
+        """It is opened again where it is unpickled: an open store by its path, with the options that it was opened with."""
+        make, (kind, args, options) = super().__reduce__()
+        if self._is_of_open_store:
+            options = {**self.store._options, **options, "repo": self.store.path}
+            options.update(zip(("ref", "back", "readonly"), args[1:]))
+            args = ()
+        return make, (kind, args, options)
 
     @property
     def snapshot(self) -> FS:
@@ -67,14 +78,16 @@ class PackhouseFileSystem(AbstractFileSystem):
     def _write(self, action: Callable[[FS], object]) -> None:
         """Writes to the newest state of the branch; nobody else who uses this library writes meanwhile."""
 
-        def write() -> None:
-            fs = self.snapshot
-            if self.readonly or self.back or not fs.writable:
-                ref = fs.ref_name or fs.commit_hash[:7]
-                raise PermissionError(f"Cannot write to read-only snapshot (ref {ref!r})")
-            action(fs)
+        self._writable()
+        self.store._native.exclusively(lambda: action(self._writable()))
 
-        self.store._native.exclusively(write)
+    def _writable(self) -> FS:
+        """The newest state of the branch, if it can be written."""
+        fs = self.snapshot
+        if self.readonly or self.back or not fs.writable:
+            ref = fs.ref_name or fs.commit_hash[:7]
+            raise PermissionError(f"Cannot write to read-only snapshot (ref {ref!r})")
+        return fs
 
     @classmethod
     def _strip_protocol(cls, path: Any) -> Any:
@@ -132,12 +145,15 @@ class PackhouseFileSystem(AbstractFileSystem):
         **kwargs: Any,
     ) -> Any:
         if mode == "rb":
-            return self.snapshot.open(path, "rb")
+            if "cache_type" not in kwargs:
+                return self.snapshot.open(path, "rb")
+            kwargs.update(block_size=block_size or "default", cache_options=cache_options)
+            return Download(self, path, self.snapshot, **kwargs)
         if mode == "xb" and self.exists(path):
             raise FileExistsError(path)
         if mode not in ("wb", "xb"):
             raise ValueError(f"Unsupported mode: {mode!r} (use 'rb', 'wb' or 'xb')")
-        self._write(lambda fs: fs)
+        self._writable()
         return Upload(self, path, autocommit, is_new=mode == "xb")
 
     def cat_file(
@@ -172,12 +188,16 @@ class PackhouseFileSystem(AbstractFileSystem):
 
     def _commit(self, files: Sequence[NewFile]) -> None:
         """Makes one commit of all of them. Those that have to be new must still be."""
+        # They are read while others have their turn.
+        batch = self._writable().batch()
+        for file in files:
+            batch.write_from_file(file.path, file.local, mode=file.file_type)
 
         def write(fs: FS) -> None:
             for file in files:
                 if file.is_new and fs.exists(file.path):
                     raise FileExistsError(file.path)
-            fs.apply({file.path: WriteEntry(Path(file.local), file.file_type) for file in files})
+            batch._native.commit_on(fs._native)
 
         self._write(write)
 
@@ -284,10 +304,26 @@ class PackhouseFileSystem(AbstractFileSystem):
     def rm(
         self, path: Union[str, List[str]], recursive: bool = False, maxdepth: Optional[int] = None
     ) -> None:
-        """Removes files, and directories if ``recursive`` is set, as one commit."""
-        self._remove(self._strip_protocol(path), recursive)
+        """Removes what the patterns match, as one commit: files, and directories if ``recursive`` is set.
 
-    def _remove(self, paths: Union[str, List[str]], recursive: bool = False) -> None:
+        With ``maxdepth`` files that are deeper stay.
+        """
+
+        def remove(_: FS) -> None:
+            if not recursive or maxdepth is None:
+                found = self.expand_path(path, maxdepth=maxdepth)
+                # What lies in a directory that is removed goes with it.
+                above = set(found) if recursive else set()
+                self._remove([one for one in found if not above & _parents(one)], recursive)
+                return
+            found = self.expand_path(path, recursive=True, maxdepth=maxdepth)
+            files = [one for one in found if not self.isdir(one)]
+            if files:
+                self._remove(files)
+
+        self._write(remove)
+
+    def _remove(self, paths: List[str], recursive: bool = False) -> None:
         self._write(lambda fs: fs.remove(paths, recursive=recursive))
 
     def mkdir(self, path: str, create_parents: bool = True, **kwargs: Any) -> None:
@@ -310,6 +346,12 @@ class PackhouseFileSystem(AbstractFileSystem):
         return self.snapshot.object_hash(self._strip_protocol(path))
 
     checksum = ukey
+
+
+def _parents(path: str) -> Set[str]:
+    """The directories that a path is in."""
+    parts = path.split("/")
+    return {"/".join(parts[:depth]) for depth in range(len(parts))} if path else set()
 
 
 def _join(directory: str, name: str) -> str:

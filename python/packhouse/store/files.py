@@ -59,11 +59,22 @@ class SnapshotFile(io.RawIOBase):
             raise ValueError("I/O operation on closed file.")
 
 
+class BufferedFile(io.BufferedReader):
+    """A buffered file of a snapshot."""
+
+    raw: SnapshotFile
+
+    @property
+    def size(self) -> int:
+        """The length of the file in bytes."""
+        return self.raw.size
+
+
 def open_reader(
     native: _native.FileReader, mode: str
 ) -> Union[io.BufferedReader, io.TextIOWrapper]:
     """A buffered reader of bytes (``"rb"``) or of text in UTF-8 (``"r"``)."""
-    reader: io.BufferedReader = io.BufferedReader(SnapshotFile(native), READ_BUFFER)
+    reader = BufferedFile(SnapshotFile(native), READ_BUFFER)
     if mode == "r":
         return io.TextIOWrapper(reader, encoding="utf-8")
     return reader

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Optional, Union
+from typing import TYPE_CHECKING, Any, Dict, Optional, Union
 
 from .. import _native
 from .arguments import LocalPath, hash_text
@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 class GitStore:
     """A versioned file store on a bare Git repository. Open one with :meth:`open`; it may be shared between threads."""
 
-    __slots__ = ("_native", "_branches", "_tags", "_notes", "__weakref__")
+    __slots__ = ("_native", "_branches", "_tags", "_notes", "_options", "__weakref__")
 
     _native: Store
     _branches: RefDict
     _tags: RefDict
     _notes: NoteDict
+    _options: Dict[str, Any]
+    """What it can be opened with again."""
 
     def __init__(self) -> None:
         raise TypeError("use GitStore.open()")
@@ -79,6 +81,15 @@ class GitStore:
             big_file_threshold=big_file_threshold,
             read_only=read_only,
         )
+        self._options = {
+            "author": author,
+            "email": email,
+            "durability": durability,
+            "messages": messages,
+            "compression": compression,
+            "big_file_threshold": big_file_threshold,
+            "read_only": read_only,
+        }
         self._branches = RefDict(self, self._native.branches(), "branches")
         self._tags = RefDict(self, self._native.tags(), "tags")
         self._notes = NoteDict(self)

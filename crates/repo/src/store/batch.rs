@@ -198,6 +198,17 @@ impl Batch {
         }
     }
 
+    /// As [`Batch::commit`], on another snapshot of the store than the one that it was begun on, and that removals were
+    /// checked against: so that content can be read before it is this thread's turn to write.
+    pub fn commit_on(&mut self, snapshot: &Snapshot) -> Result<Snapshot, StoreError> {
+        snapshot.check_writable("batch on")?;
+        if snapshot.store().path() != self.snapshot.store().path() {
+            return Err(StoreError::invalid("the snapshot is of another repository"));
+        }
+        self.snapshot = snapshot.clone();
+        self.commit()
+    }
+
     /// Closes the batch without a commit.
     pub fn close(&mut self) {
         self.edits = None;
