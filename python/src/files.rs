@@ -45,22 +45,25 @@ impl FileReader {
 
     fn seek(&self, py: Python<'_>, offset: Number, whence: Number) -> PyResult<u64> {
         let offset = offset.0;
-        let to =
-            match whence.0 {
-                0 => SeekFrom::Start(u64::try_from(offset).map_err(|_| {
-                    PyValueError::new_err(format!("negative seek position {offset}"))
-                })?),
-                1 => SeekFrom::Current(offset),
-                2 => SeekFrom::End(offset),
-                other => return Err(PyValueError::new_err(format!("invalid whence {other}"))),
-            };
+        let to = match whence.0 {
+            0 => SeekFrom::Start(u64::try_from(offset).map_err(|_| before_the_start())?),
+            1 => SeekFrom::Current(offset),
+            2 => SeekFrom::End(offset),
+            other => return Err(PyValueError::new_err(format!("invalid whence {other}"))),
+        };
         let moved = py.detach(|| self.file.lock().seek(to));
-        moved.map_err(|error| PyValueError::new_err(error.to_string()))
+        moved.map_err(|_| before_the_start())
     }
 
     fn tell(&self, py: Python<'_>) -> PyResult<u64> {
         Ok(py.detach(|| self.file.lock().stream_position())?)
     }
+}
+
+/// As the system says it of a file on disk.
+fn before_the_start() -> PyErr {
+    const INVALID: i32 = 22;
+    PyOSError::new_err((INVALID, "Invalid argument"))
 }
 
 /// The next `len` bytes, read into the memory that Python gets. The file is known to have them.

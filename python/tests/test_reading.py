@@ -3,6 +3,7 @@
 import io
 import os
 import threading
+import zipfile
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -248,8 +249,11 @@ def test_open_reads(files):
         assert file.seek(0) == 0 and file.read() == b"alpha"
         assert file.seek(-2, os.SEEK_END) == 3 and file.read() == b"ha"
         assert file.read() == b""
-        with pytest.raises((ValueError, OSError)):
-            file.seek(-1)
+        for place in ((-1,), (-6, os.SEEK_END), (-9, os.SEEK_CUR)):
+            with pytest.raises(OSError):
+                file.seek(*place)
+        with pytest.raises(ValueError):
+            file.seek(0, 9)
     assert file.closed
     with pytest.raises(ValueError):
         file.read()
@@ -263,6 +267,11 @@ def test_open_reads(files):
     for mode in ("a", "x", "r+", "rw", ""):
         with pytest.raises(ValueError):
             files.open("a.txt", mode)
+
+
+def test_a_file_is_looked_at_as_an_archive(files):
+    with files.open("a.txt") as file:
+        assert not zipfile.is_zipfile(file)
 
 
 def test_large_files_are_read_from_any_place(fs):

@@ -1,5 +1,7 @@
 """Branches and tags as dictionaries."""
 
+import shutil
+
 import pytest
 
 from packhouse.store import FS, GitStore, RefDict, ReflogEntry
@@ -203,3 +205,23 @@ def test_a_deleted_branch_is_a_key_error_on_write(store, fs):
 
 def test_snapshots_are_of_the_class(store, fs):
     assert isinstance(fs, FS) and fs.store is store
+
+
+def test_a_repository_that_is_gone_has_no_missing_branches(tmp_path):
+    store = GitStore.open(tmp_path / "gone.git", create="main")
+    assert "other" not in store.branches
+    shutil.rmtree(tmp_path / "gone.git")
+    for ask in (
+        lambda: store.branches["main"],
+        lambda: "main" in store.branches,
+        lambda: store.branches.get("main"),
+    ):
+        with pytest.raises(OSError, match="removed meanwhile"):
+            ask()
+
+
+def test_what_is_no_text_names_nothing(store, fs):
+    assert "\udcff" not in store.branches and store.branches.get("\udcff") is None
+    assert "\udcff" not in store.notes.commits and store.notes.commits.get("\udcff") is None
+    with pytest.raises(KeyError):
+        store.tags["\udcff"]

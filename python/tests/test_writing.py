@@ -1,5 +1,6 @@
 """Writing single files: each write is a commit."""
 
+import datetime
 import os
 
 import pytest
@@ -410,3 +411,19 @@ def test_a_write_that_changes_nothing_needs_the_newest_state_too(store, files, t
     for no_op in no_ops:
         with pytest.raises(KeyError):
             no_op(files)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda fs: fs.write_text("x", 5),
+        lambda fs: fs.batch().write_text("x", b"5"),
+        lambda fs: fs.copy_in([], "", exclude="x"),
+        lambda fs: fs.sync_in(".", "", exclude="x"),
+        lambda fs: fs.apply("text"),
+        lambda fs: fs.log(before=datetime.date(2020, 1, 1)),
+    ],
+)
+def test_arguments_of_the_wrong_type(fs, call):
+    with pytest.raises(TypeError, match="expected"):
+        call(fs)

@@ -31,6 +31,13 @@ def data_bytes(data: Data) -> bytes:
     raise TypeError(f"expected bytes, got {type(data).__name__} (use write_text for text)")
 
 
+def text_bytes(text: str, encoding: str) -> bytes:
+    """The bytes of ``text``."""
+    if not isinstance(text, str):
+        raise TypeError(f"expected str, got {type(text).__name__} (use write for bytes)")
+    return text.encode(encoding)
+
+
 def mode_name(mode: Mode) -> Optional[str]:
     """The engine's name of a file mode; only files and links can be written."""
     if mode is None:

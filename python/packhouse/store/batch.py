@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TYPE_CHECKING, Iterable, Optional, Type
 
-from .arguments import Data, LocalPath, Mode, RepoPath, data_bytes, mode_name, parent_hashes, write_mode
+from .arguments import Data, LocalPath, Mode, RepoPath, data_bytes, mode_name, parent_hashes, text_bytes, write_mode
 from .files import FileWriter
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Batch:
         self, path: RepoPath, text: str, *, encoding: str = "utf-8", mode: Mode = None
     ) -> None:
         """Writes text to ``path``."""
-        self.write(path, text.encode(encoding), mode=mode)
+        self.write(path, text_bytes(text, encoding), mode=mode)
 
     def write_from_file(
         self, path: RepoPath, local_path: LocalPath, *, mode: Mode = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Iterable, Optional, Union
 
+from .. import _native
 from .arguments import LocalPath, Mode, RepoPath, mode_name, parent_hashes, path_list
 from .exclude import ExcludeFilter
 from .mirror import Progress
@@ -72,7 +73,7 @@ class SnapshotCopying(SnapshotWriting):
                 delete=delete,
                 ignore_errors=ignore_errors,
                 checksum=checksum,
-                exclude=None if exclude is None else exclude._native,
+                exclude=_native_filter(exclude),
                 keep_excluded=keep_excluded,
                 parents=parent_hashes(parents),
                 progress=progress,
@@ -138,7 +139,7 @@ class SnapshotCopying(SnapshotWriting):
                 message=message,
                 ignore_errors=ignore_errors,
                 checksum=checksum,
-                exclude=None if exclude is None else exclude._native,
+                exclude=_native_filter(exclude),
                 keep_excluded=keep_excluded,
                 parents=parent_hashes(parents),
                 progress=progress,
@@ -251,3 +252,9 @@ class SnapshotCopying(SnapshotWriting):
             if source in refs:
                 return refs[source]
         raise ValueError(f"No branch or tag named {source!r}")
+
+
+def _native_filter(exclude: Optional[ExcludeFilter]) -> Optional[_native.ExcludeFilter]:
+    if exclude is not None and not isinstance(exclude, ExcludeFilter):
+        raise TypeError(f"expected ExcludeFilter, got {type(exclude).__name__}")
+    return None if exclude is None else exclude._native

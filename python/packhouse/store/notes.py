@@ -50,7 +50,11 @@ class NoteNamespace(MutableMapping[str, str]):
         self._native = store._native.notes(namespace)
 
     def __getitem__(self, key: NoteKey) -> str:
-        return self._native.get(_key(key))
+        try:
+            return self._native.get(_key(key))
+        except UnicodeEncodeError:
+            # No ref has such a name.
+            raise KeyError(key) from None
 
     def __setitem__(self, key: NoteKey, text: str) -> None:
         self._native.set(_key(key), _text(text))
@@ -61,7 +65,10 @@ class NoteNamespace(MutableMapping[str, str]):
     def __contains__(self, key: object) -> bool:
         if isinstance(key, FS):
             key = key.commit_hash
-        return isinstance(key, str) and self._native.contains(key)
+        try:
+            return isinstance(key, str) and self._native.contains(key)
+        except UnicodeEncodeError:
+            return False
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._native.keys())

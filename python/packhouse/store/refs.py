@@ -54,7 +54,12 @@ class RefDict(MutableMapping[str, FS]):
         self._kind = kind
 
     def __getitem__(self, name: str) -> FS:
-        return FS._of(self._store, self._native.get(name))
+        try:
+            native = self._native.get(name)
+        except UnicodeEncodeError:
+            # No ref has such a name.
+            raise KeyError(name) from None
+        return FS._of(self._store, native)
 
     def __setitem__(self, name: str, fs: FS) -> None:
         self.set(name, fs)
@@ -63,7 +68,10 @@ class RefDict(MutableMapping[str, FS]):
         self._native.delete(name)
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and self._native.contains(name)
+        try:
+            return isinstance(name, str) and self._native.contains(name)
+        except UnicodeEncodeError:
+            return False
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._native.names())

@@ -149,9 +149,11 @@ class FS(SnapshotArchives):
         """
         seconds = None
         if before is not None:
-            if before.tzinfo is None:
-                from datetime import timezone
+            from datetime import datetime, timezone
 
+            if not isinstance(before, datetime):
+                raise TypeError(f"expected datetime, got {type(before).__name__}")
+            if before.tzinfo is None:
                 before = before.replace(tzinfo=timezone.utc)
             seconds = int(before.timestamp() // 1)
         store = self._store

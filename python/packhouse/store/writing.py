@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import os
-from typing import TYPE_CHECKING, Iterable, List, Mapping, Optional, Union
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Iterable, List, Optional, Union
 
 from .arguments import (
     Content,
@@ -17,6 +18,7 @@ from .arguments import (
     mode_name,
     parent_hashes,
     path_list,
+    text_bytes,
     write_mode,
 )
 from .batch import Batch
@@ -71,7 +73,7 @@ class SnapshotWriting(SnapshotReading):
     ) -> Self:
         """Writes text to ``path``."""
         return self.write(
-            path, text.encode(encoding), message=message, mode=mode, parents=parents
+            path, text_bytes(text, encoding), message=message, mode=mode, parents=parents
         )
 
     def write_from_file(
@@ -156,6 +158,8 @@ class SnapshotWriting(SnapshotReading):
         The values of ``writes`` are bytes, text, local ``Path`` objects or :class:`WriteEntry`. Removing what is not there is no
         error; a path in both is removed.
         """
+        if writes is not None and not isinstance(writes, Mapping):
+            raise TypeError(f"expected a mapping of paths, got {type(writes).__name__}")
         contents = [_content(path, entry) for path, entry in (writes or {}).items()]
         removed: List[RepoPath] = [] if removes is None else path_list(removes)
         return self._next(

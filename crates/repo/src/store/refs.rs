@@ -79,7 +79,11 @@ impl RefMap {
         let Ok(name) = full_name(self.kind, name) else {
             return Ok(false);
         };
-        Ok(self.store.inner.directory.ref_target(&name)?.is_some())
+        let is_there = self.store.inner.directory.ref_target(&name)?.is_some();
+        if !is_there {
+            self.store.check_there()?;
+        }
+        Ok(is_there)
     }
 
     /// Whether something could be called so.
@@ -98,6 +102,7 @@ impl RefMap {
             return Ok(None);
         };
         let Some(target) = self.store.inner.directory.ref_target(&full)? else {
+            self.store.check_there()?;
             return Ok(None);
         };
         let database = self.store.database()?;

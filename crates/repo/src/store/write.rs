@@ -1,6 +1,7 @@
 //! Writing: every change is one commit on the branch its snapshot came from.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -16,7 +17,7 @@ use super::sink::BlobSink;
 use super::spool::Spool;
 use super::tree_edit::{Change, edit_tree};
 use super::{ChangeReport, Durability, FileType, Snapshot, Store, StoreError};
-use crate::directory::{Advance, Advanced, Bring, Step, Storing, Turn};
+use crate::directory::{Advance, Advanced, Bring, DirectoryError, Step, Storing, Turn};
 
 /// What a commit changes: the final state of each path that is named, and the new blobs for it.
 #[derive(Debug)]
@@ -186,6 +187,17 @@ impl Store {
     /// that use this crate write meanwhile, so a snapshot taken now stays the newest. `git` is not kept out.
     pub fn exclusive(&self) -> Result<Turn, StoreError> {
         Ok(self.inner.directory.enter()?)
+    }
+
+    /// An error if the repository was removed: nothing is missing from it then.
+    pub(super) fn check_there(&self) -> Result<(), StoreError> {
+        match fs::symlink_metadata(self.path().join("HEAD")) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let path = self.path().to_owned();
+                Err(DirectoryError::Gone { path }.into())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// How objects are stored.
