@@ -477,7 +477,7 @@ fn a_backup_to_where_nothing_can_be_written_is_fine_if_nothing_has_to_be() {
     let store = world.store("store");
     restore(
         &store,
-        &source.dir.display().to_string(),
+        source.dir.display().to_string(),
         &MirrorOptions::default(),
     )
     .unwrap();

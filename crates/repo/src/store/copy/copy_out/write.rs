@@ -81,8 +81,8 @@ impl Copy<'_> {
                 continue;
             }
             let write_round = || {
-                let write = |steps: &mut Steps, group| write_group(steps, group);
-                round.par_iter().map_init(Steps::default, write).collect()
+                let groups = round.par_iter();
+                groups.map_init(Steps::default, &write_group).collect()
             };
             let written: Vec<Vec<_>> = on_processors(write_round);
             results.extend(written.into_iter().flatten());
