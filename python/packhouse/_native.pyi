@@ -27,6 +27,7 @@ __all__ = [
     "Refs",
     "Snapshot",
     "StaleSnapshotError",
+    "Stop",
     "Store",
     "VERSION",
     "Walk",

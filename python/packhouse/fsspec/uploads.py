@@ -7,8 +7,8 @@ import io
 import sys
 import tempfile
 import weakref
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, Optional, Type, Union
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any, NamedTuple, Optional, Type, Union, cast
 
 from fsspec.compression import compr
 from fsspec.core import OpenFile, get_compression
@@ -145,7 +145,7 @@ class CompressedUpload(io.BufferedIOBase):
         return memoryview(data).nbytes
 
     def tell(self) -> int:
-        return self._compressor.tell()
+        return int(self._compressor.tell())
 
     def flush(self) -> None:
         """Does nothing: compressors write when they have enough, and when they are closed."""
@@ -183,7 +183,7 @@ class TextUpload(io.TextIOWrapper):
     """A file being written as text."""
 
     def __init__(self, binary: Union[Upload, CompressedUpload], **options: Any) -> None:
-        super().__init__(binary, **options)
+        super().__init__(cast(Any, binary), **options)
         upload = binary._upload if isinstance(binary, CompressedUpload) else binary
         upload._outermost = weakref.ref(self)
 
@@ -218,7 +218,7 @@ def _is_left_by_an_exception(upload: Upload) -> bool:
 
     It closes what it opened without a word about why, so that this looks up who called.
     """
-    frame = sys._getframe(1)
+    frame: Optional[FrameType] = sys._getframe(1)
     while frame is not None:
         if frame.f_code is OpenFile.__exit__.__code__:
             opened = frame.f_locals["self"].fobjects
