@@ -172,7 +172,13 @@ fn pour(
     progress: &dyn StoreProgress,
 ) -> Result<(), StoreError> {
     if let Some(content) = data.whole() {
-        return file.write_all(content).map_err(StoreError::local(local));
+        for (at, piece) in content.chunks(PIECE_LEN).enumerate() {
+            if at > 0 && progress.cancelled() {
+                return Err(StoreError::Cancelled);
+            }
+            file.write_all(piece).map_err(StoreError::local(local))?;
+        }
+        return Ok(());
     }
     if data.size() >= AHEAD_FROM
         && let Some(poured) = pour_ahead(data, file, local, progress)
