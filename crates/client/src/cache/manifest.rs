@@ -187,8 +187,12 @@ impl Manifest {
             .peekable();
         files.peek().is_none()
             || files.any(|(path, (_, copied))| {
-                fs::symlink_metadata(local_path(folder, path.as_bstr()))
-                    .is_ok_and(|found| found.ino() == copied.inode)
+                let found = fs::symlink_metadata(local_path(folder, path.as_bstr()));
+                // The number alone may have gone to a file that was made since. The time of its last change may be that of a
+                // hard link.
+                found.is_ok_and(|found| {
+                    found.ino() == copied.inode && self.is_like(path, Some(found))
+                })
             })
     }
 
