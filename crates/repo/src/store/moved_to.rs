@@ -51,19 +51,10 @@ impl Store {
 
     fn keep_from_collection(&self, target: ObjectId) -> Result<(), StoreError> {
         // In this order: what ended before the first look has removed what it removes before the second.
-        let is_collecting = self.inner.directory.may_lose_young();
-        if is_collecting {
-            return self.store_beside_collection(target);
+        match self.inner.directory.may_lose_young() {
+            true => self.store_beside_collection(target),
+            false => self.check_commit(target),
         }
-        let database = self.database()?;
-        let commit = database.commit(target)?;
-        let parents = self.parents_of(&target, &commit.parents)?;
-        for id in parents.iter().chain([&commit.tree]) {
-            if !database.contains(id)? {
-                return Err(database.not_found(id).into());
-            }
-        }
-        Ok(())
     }
 
     /// Stores once more what no other ref leads to, where the collection at work does not know of it.
