@@ -8,7 +8,7 @@ import sys
 import tempfile
 import weakref
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, Optional, Type, Union, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Optional, Protocol, Type, Union, cast
 
 from fsspec.compression import compr
 from fsspec.core import OpenFile, get_compression
@@ -29,7 +29,27 @@ class NewFile(NamedTuple):
     is_new: bool
 
 
-class Upload(io.BufferedIOBase):
+class _Abandonable(Protocol):
+    def abandon(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class HalfIsNone:
+    """A file that an exception leaves half written is not stored."""
+
+    def __exit__(
+        self: _Abandonable,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
+        if kind is not None:
+            self.abandon()
+        self.close()
+
+
+class Upload(HalfIsNone, io.BufferedIOBase):
     """A file being written. It waits on the local disk, so that closing it can commit to whatever is the newest state."""
 
     def __init__(
@@ -113,22 +133,12 @@ class Upload(io.BufferedIOBase):
         finally:
             super().close()
 
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
-        if kind is not None:
-            self.abandon()
-        self.close()
-
     def __del__(self) -> None:
         # A file that was forgotten is not one that was finished.
         self._file.close()
 
 
-class CompressedUpload(io.BufferedIOBase):
+class CompressedUpload(HalfIsNone, io.BufferedIOBase):
     """A compressor with the file that it writes to, which it leaves open when it is closed itself."""
 
     def __init__(self, upload: Upload, compression: str) -> None:
@@ -165,21 +175,11 @@ class CompressedUpload(io.BufferedIOBase):
             super().close()
             self._upload.close()
 
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
-        if kind is not None:
-            self.abandon()
-        self.close()
-
     def __del__(self) -> None:
         _forget(self)
 
 
-class TextUpload(io.TextIOWrapper):
+class TextUpload(HalfIsNone, io.TextIOWrapper):
     """A file being written as text."""
 
     def __init__(self, binary: Union[Upload, CompressedUpload], **options: Any) -> None:
@@ -189,16 +189,6 @@ class TextUpload(io.TextIOWrapper):
 
     def abandon(self) -> None:
         self.buffer.abandon()  # type: ignore[attr-defined]
-
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
-        if kind is not None:
-            self.abandon()
-        self.close()
 
     def __del__(self) -> None:
         _forget(self)
