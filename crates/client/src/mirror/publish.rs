@@ -128,11 +128,9 @@ pub(crate) fn publish_decided<T, E>(
         let found = found_refs(view);
         let mut before = found.clone();
         for edit in &gone {
-            let (name, old) = (edit.name.clone(), edit.old);
-            before
-                .targets
-                .entry(name)
-                .or_insert(old.expect("what goes was there"));
+            if let Some(old) = edit.old {
+                before.targets.entry(edit.name.clone()).or_insert(old);
+            }
         }
         Ok(match decide(&before) {
             Ok((mut edits, value)) => {
