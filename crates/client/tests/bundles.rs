@@ -12,7 +12,7 @@ use packhouse_client::{
 use packhouse_repo::store::{Store, StoreErrorKind, StoreOptions};
 
 use crate::git::Git;
-use crate::world::{World, assert_no_leftovers, git_of};
+use crate::world::{World, assert_no_leftovers, clone_shallow, git_of};
 
 fn filled(world: &World) -> (Store, Git) {
     let source = world.with_history("source");
@@ -57,16 +57,7 @@ fn git_verifies_and_clones_what_is_exported() {
 fn a_shallow_clone_is_exported_without_its_history_only() {
     let world = World::new();
     let source = world.with_history("source");
-    let url = format!("file://{}", source.dir.display());
-    source.run(&[
-        "clone",
-        "-q",
-        "--bare",
-        "--depth",
-        "2",
-        &url,
-        "../shallow.git",
-    ]);
+    clone_shallow(&source, 2, "../shallow.git");
     let store = Store::open(world.path("shallow.git"), StoreOptions::default()).unwrap();
     let path = world.path("x.bundle");
     let error = bundle_export(&store, &path, &RefSelection::All, false, None).unwrap_err();

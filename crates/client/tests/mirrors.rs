@@ -7,7 +7,7 @@ use packhouse_client::{MirrorOptions, RefSelection, backup, restore};
 use packhouse_repo::store::{Store, StoreErrorKind, StoreOptions, StoreProgress};
 
 use crate::git::Git;
-use crate::world::{WAYS, Way, World, assert_no_leftovers, git_of, write_program};
+use crate::world::{WAYS, Way, World, assert_no_leftovers, clone_shallow, git_of, write_program};
 
 fn filled(world: &World) -> (Store, Git) {
     let source = world.with_history("source");
@@ -371,16 +371,7 @@ fn repositories_of_another_object_format_are_refused_and_stay_as_they_are() {
 fn a_shallow_clone_is_no_source() {
     let mut world = World::new();
     let source = world.with_history("source");
-    let url = format!("file://{}", source.dir.display());
-    source.run(&[
-        "clone",
-        "-q",
-        "--bare",
-        "--depth",
-        "2",
-        &url,
-        "../shallow.git",
-    ]);
+    clone_shallow(&source, 2, "../shallow.git");
     for way in [Way::Path, Way::Http, Way::OldHttp, Way::Ssh, Way::OldSsh] {
         let store = world.store(&format!("store-{way:?}"));
         let url = world.url("shallow", way);
@@ -394,16 +385,7 @@ fn a_shallow_clone_is_no_source() {
 fn a_backup_of_a_shallow_clone_is_refused_and_makes_nothing() {
     let world = World::new();
     let source = world.with_history("source");
-    let url = format!("file://{}", source.dir.display());
-    source.run(&[
-        "clone",
-        "-q",
-        "--bare",
-        "--depth",
-        "2",
-        &url,
-        "../shallow.git",
-    ]);
+    clone_shallow(&source, 2, "../shallow.git");
     let store = Store::open(world.path("shallow.git"), StoreOptions::default()).unwrap();
     for (name, dry_run) in [("new.git", true), ("new.git", false), ("new.bundle", false)] {
         let target = world.path(name);
@@ -426,15 +408,7 @@ fn a_dry_run_of_a_backup_is_refused_where_the_backup_is() {
     restore(&store, &url, &MirrorOptions::default()).unwrap();
     let url = format!("file://{url}");
     source.run(&["clone", "-q", &url, "../work"]);
-    source.run(&[
-        "clone",
-        "-q",
-        "--bare",
-        "--depth",
-        "1",
-        &url,
-        "../shallow.git",
-    ]);
+    clone_shallow(&source, 1, "../shallow.git");
     for (name, refs, reason) in [
         ("work", "work/.git", "working copy"),
         ("work/.git", "work/.git", "working copy"),
@@ -462,16 +436,7 @@ fn a_dry_run_of_a_backup_is_refused_where_the_backup_is() {
 fn a_backup_to_where_nothing_can_be_written_is_fine_if_nothing_has_to_be() {
     let world = World::new();
     let source = world.with_history("source");
-    let url = format!("file://{}", source.dir.display());
-    source.run(&[
-        "clone",
-        "-q",
-        "--bare",
-        "--depth",
-        "1",
-        &url,
-        "../shallow.git",
-    ]);
+    clone_shallow(&source, 1, "../shallow.git");
     let shallow = world.path("shallow.git");
     let refs = RefSelection::names(["main"]);
     let store = world.store("store");

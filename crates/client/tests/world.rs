@@ -252,3 +252,10 @@ pub(crate) fn assert_no_leftovers(store: &Store) {
         .collect();
     assert!(left.is_empty(), "{left:?}");
 }
+
+/// A bare clone of a repository that has its newest `depth` commits alone, at a path from there.
+pub(crate) fn clone_shallow(source: &Git, depth: u32, to: &str) {
+    let url = format!("file://{}", source.dir.display());
+    let depth = format!("--depth={depth}");
+    source.run(&["clone", "-q", "--bare", &depth, &url, to]);
+}
