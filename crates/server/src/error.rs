@@ -10,7 +10,7 @@ use packhouse_api::{
 };
 use packhouse_catalog::CatalogError;
 use packhouse_object::{BuildHistoryError, ReadError};
-use packhouse_repo::{RepoError, is_read_only, is_storage_full};
+use packhouse_repo::{ArchiveError, RepoError, is_read_only, is_storage_full};
 
 use crate::turns::Crowded;
 use crate::upstream::CredentialError;
@@ -218,6 +218,21 @@ impl From<RepoError> for ApiError {
             RepoError::History(error @ BuildHistoryError::TooMany) => {
                 ApiError::new(ErrorCode::NotSupported, error.to_string())
             }
+            error => ApiError::failed(&error),
+        }
+    }
+}
+
+impl From<ArchiveError> for ApiError {
+    fn from(error: ArchiveError) -> Self {
+        match error {
+            ArchiveError::Read(error) => error.into(),
+            ArchiveError::TooManyEntries { .. } => {
+                ApiError::new(ErrorCode::TooLarge, error.to_string())
+            }
+            ArchiveError::TooCostly => ApiError::invalid(format!(
+                "{error}; give fewer or shorter ones in `include_globs` and `exclude_globs`"
+            )),
             error => ApiError::failed(&error),
         }
     }

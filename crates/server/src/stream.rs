@@ -15,8 +15,8 @@ use bytes::{Bytes, BytesMut};
 use futures::{StreamExt, stream};
 use http_body_util::BodyExt;
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 
 /// Bytes gathered before they are handed over.
@@ -107,6 +107,7 @@ impl Read for BlockingBody {
 /// A response body that a thread writes. What was written is sent when a piece is full, on `flush`, and at the end.
 pub struct BodyWriter {
     gathered: BytesMut,
+    has_sent: bool,
     sender: mpsc::Sender<Bytes>,
     runtime: Handle,
     patience: Duration,
@@ -141,6 +142,7 @@ impl BodyWriter {
             return Ok(());
         }
         let piece = self.gathered.split().freeze();
+        self.has_sent = true;
         self.hand_over(piece)
     }
 }
@@ -166,6 +168,32 @@ pub fn written_by(write: impl FnOnce(&mut BodyWriter) -> io::Result<()> + Send +
     written_within(PATIENCE, write)
 }
 
+/// As [`written_by`], but waits until something is sent, so that an error before that can be answered as such.
+pub(crate) async fn begun_by<E: std::error::Error + Send + Sync + 'static>(
+    write: impl FnOnce(&mut BodyWriter) -> Result<(), E> + Send + 'static,
+) -> Result<Body, E> {
+    let (told, mut failed) = oneshot::channel();
+    let mut body = written_by(move |out| match write(out) {
+        Err(error) if !out.has_sent => {
+            out.gathered.clear();
+            // Nobody hears it whose client is gone.
+            let _ = told.send(error);
+            Ok(())
+        }
+        written => written.map_err(io::Error::other),
+    });
+    let first = body.frame().await;
+    match failed.try_recv() {
+        Ok(error) => Err(error),
+        Err(_) => {
+            let first = stream::iter(
+                first.map(|frame| frame.map(|frame| frame.into_data().unwrap_or_default())),
+            );
+            Ok(Body::from_stream(first.chain(body.into_data_stream())))
+        }
+    }
+}
+
 fn written_within(
     patience: Duration,
     write: impl FnOnce(&mut BodyWriter) -> io::Result<()> + Send + 'static,
@@ -174,12 +202,13 @@ fn written_within(
     let runtime = Handle::current();
     // What came so far must not look like the whole if it is not, whatever it was that ended it.
     let is_whole = Arc::new(AtomicBool::new(false));
-    let end = stream::once(std::future::ready(is_whole.clone()));
+    let whole = is_whole.clone();
     let span = tracing::Span::current();
     tokio::task::spawn_blocking(move || {
         let _entered = span.enter();
         let mut writer = BodyWriter {
             gathered: BytesMut::new(),
+            has_sent: false,
             sender,
             runtime,
             patience,
@@ -194,10 +223,16 @@ fn written_within(
         }
     });
     let pieces = ReceiverStream::new(receiver).map(Ok);
-    let end = end.filter_map(|is_whole| {
-        let is_whole = is_whole.load(Ordering::Acquire);
-        std::future::ready((!is_whole).then(|| Err(io::Error::other("the answer broke off"))))
+    let end = stream::once(async move {
+        if whole.load(Ordering::Acquire) {
+            return None;
+        }
+        // Whoever sends the answer drops what it has not sent when it meets an error, be it the head of the answer. It
+        // sends what it has when there is nothing more to take for now.
+        tokio::task::yield_now().await;
+        Some(Err(io::Error::other("the answer broke off")))
     });
+    let end = end.filter_map(std::future::ready);
     Body::from_stream(pieces.chain(end).boxed())
 }
 
@@ -205,6 +240,7 @@ fn written_within(
 mod tests {
     use super::*;
     use std::sync::atomic::AtomicUsize;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     #[tokio::test]
     async fn what_a_thread_writes_arrives_whole() {
@@ -265,6 +301,57 @@ mod tests {
             Err(io::Error::other("broken"))
         });
         assert!(body.collect().await.is_err());
+    }
+
+    #[tokio::test]
+    async fn an_error_before_anything_is_sent_is_told() {
+        let failed = begun_by(|out| {
+            out.write_all(b"half")?;
+            Err(io::Error::other("broken"))
+        });
+        assert_eq!(failed.await.unwrap_err().to_string(), "broken");
+        let body = begun_by(|out| {
+            out.write_all(b"half")?;
+            out.flush()?;
+            Err(io::Error::other("broken"))
+        });
+        assert!(body.await.unwrap().collect().await.is_err());
+        let body = begun_by(|out| out.write_all(b"who").and_then(|()| out.flush()));
+        assert_eq!(
+            body.await.unwrap().collect().await.unwrap().to_bytes(),
+            "who"
+        );
+        let body = begun_by(|_| io::Result::Ok(()));
+        assert!(
+            body.await
+                .unwrap()
+                .collect()
+                .await
+                .unwrap()
+                .to_bytes()
+                .is_empty()
+        );
+    }
+
+    #[tokio::test]
+    async fn the_head_of_an_answer_that_breaks_off_is_sent() {
+        let answer = || async { written_by(|_| Err(io::Error::other("broken"))) };
+        let app = axum::Router::new().route("/", axum::routing::get(answer));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::spawn(axum::serve(listener, app).into_future());
+        for _ in 0..50 {
+            let mut client = tokio::net::TcpStream::connect(address).await.unwrap();
+            client
+                .write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+                .await
+                .unwrap();
+            let mut told = String::new();
+            client.read_to_string(&mut told).await.unwrap();
+            assert!(told.starts_with("HTTP/1.1 200 "), "{told:?}");
+            assert!(!told.ends_with("0\r\n\r\n"), "{told:?}");
+        }
+        server.abort();
     }
 
     #[tokio::test]

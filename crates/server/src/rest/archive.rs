@@ -16,7 +16,7 @@ use super::{namespace, resolve};
 use crate::auth::{Caller, Scope};
 use crate::error::ApiError;
 use crate::state::AppState;
-use crate::stream::written_by;
+use crate::stream::begun_by;
 
 const COMMIT_SHA: HeaderName = HeaderName::from_static("x-commit-sha");
 
@@ -52,7 +52,7 @@ pub(crate) async fn send(
     let filter = filter(&request)?;
     let view = repository.view().await?;
     let turn = state.archives.take(&caller.turn_for()).await?;
-    tokio::task::spawn_blocking(move || {
+    let begun = tokio::task::spawn_blocking(move || {
         let ephemeral = namespace(Some(request.ephemeral));
         let commit = resolve(&view, request.r#ref.as_deref(), ephemeral)?.id;
         let archive = Archive {
@@ -66,16 +66,16 @@ pub(crate) async fn send(
             filter,
             max_blob_size: request.max_blob_size,
         };
-        let headers = headers(format, &commit.to_string());
-        let body = written_by(move |out| {
-            let _turn = turn;
-            let is_unwanted = out.watch();
-            let written = archive.write(view.database(), out, &is_unwanted);
-            written.map(drop).map_err(std::io::Error::other)
-        });
-        Ok((StatusCode::OK, headers, body).into_response())
-    })
-    .await?
+        Ok::<_, ApiError>((archive, view, headers(format, &commit.to_string())))
+    });
+    let (archive, view, headers) = begun.await??;
+    let body = begun_by(move |out| {
+        let _turn = turn;
+        let is_unwanted = out.watch();
+        let written = archive.write(view.database(), out, &is_unwanted);
+        written.map(drop)
+    });
+    Ok((StatusCode::OK, headers, body.await?).into_response())
 }
 
 fn headers(format: ArchiveFormat, commit: &str) -> HeaderMap {
