@@ -43,6 +43,7 @@ mod push_through;
 mod reflog;
 mod repack;
 mod repos;
+mod server_secrets;
 mod ssh_keys;
 mod storage_full;
 mod sweep;

@@ -82,6 +82,12 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
         include_str!("../migrations/sqlite/0014_failing_since.sql"),
         include_str!("../migrations/postgres/0014_failing_since.sql"),
     ),
+    (
+        15,
+        "server secrets",
+        include_str!("../migrations/sqlite/0015_server_secrets.sql"),
+        include_str!("../migrations/postgres/0015_server_secrets.sql"),
+    ),
 ];
 
 fn migrator(dialect: Dialect) -> Migrator {

@@ -19,7 +19,7 @@ use tokio::sync::Semaphore;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::auth::{Authenticator, Caller, GIT_SIGN, Scope, Signers, TokenPolicy};
+use crate::auth::{Authenticator, Caller, GIT_SIGN, LfsTokens, Scope, Signers, TokenPolicy};
 use crate::config::Limits;
 use crate::error::ApiError;
 use crate::events::Wakes;
@@ -108,6 +108,8 @@ pub struct Shared {
     pub(crate) wakes: Arc<Wakes>,
     /// Cancelled when the server begins to stop: what has no end of its own ends then.
     pub(crate) stopping: CancellationToken,
+    /// What SSH keys show on the paths of LFS.
+    pub(crate) lfs_tokens: LfsTokens,
     authenticator: Authenticator,
     rates: RateLimits,
 }
@@ -172,6 +174,7 @@ impl AppState {
             pushes: turns("push", "pushes", limits.pushes),
             event_streams: turns("event stream", "event streams", limits.event_streams),
             redeliveries: turns("redelivery", "redeliveries", limits.redeliveries),
+            lfs_tokens: LfsTokens::new(hosted.catalog().clone()),
             authenticator: Authenticator::new(hosted.catalog().clone()),
             rates: RateLimits::new(limits.org_rate, limits.repo_rate),
             texts: TextCache::new(limits.search_cache_bytes),
@@ -318,10 +321,17 @@ impl AppState {
         }
     }
 
+    /// Scheme and host as clients see them, if configured, without a slash at the end.
+    pub(crate) fn configured_base(&self) -> Option<&str> {
+        self.public_base
+            .as_deref()
+            .map(|base| base.trim_end_matches('/'))
+    }
+
     /// Scheme and host as the client that sent a request to `uri` with `headers` sees them.
     pub fn base_url(&self, uri: &Uri, headers: &HeaderMap) -> String {
-        if let Some(base) = &self.public_base {
-            return base.trim_end_matches('/').to_owned();
+        if let Some(base) = self.configured_base() {
+            return base.to_owned();
         }
         // HTTP/2 has the host in the request's URI and sends no `Host`.
         let host = uri

@@ -141,7 +141,7 @@ fn config(settings: &Settings) -> Result<Config, CliError> {
             key: tls.key.clone(),
         }),
         ssh: settings.ssh.clone(),
-        public_base: None,
+        public_base: settings.public_url.clone(),
         trusted_proxies: settings.trusted_proxies.clone(),
         fold: FoldLimits::default(),
         jobs: JobOptions::default(),

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::limits::RateSetting;
 use super::proxies::ProxyNet;
+use super::public_url::PublicUrl;
 use crate::error::CliError;
 use crate::logging::LogFormat;
 use crate::s3::S3Settings;
@@ -23,6 +24,7 @@ pub(super) struct SettingsFile {
     pub(super) cache_dir: Option<PathBuf>,
     pub(super) cache_size: Option<ByteSize>,
     pub(super) listen: Option<SocketAddr>,
+    pub(super) public_url: Option<PublicUrl>,
     pub(super) ssh: Option<SocketAddr>,
     pub(super) ssh_host_key: Option<PathBuf>,
     pub(super) tls_cert: Option<PathBuf>,

@@ -8,6 +8,7 @@ use clap::builder::FalseyValueParser;
 
 use super::limits::LimitFlags;
 use super::proxies::ProxyNet;
+use super::public_url::PublicUrl;
 use super::sweep::SweepFlags;
 use crate::size::{ByteSize, Lapse};
 
@@ -72,6 +73,10 @@ pub(crate) struct ServeFlags {
     /// Address to listen on; port 0 takes a free one [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR", env = "PACKHOUSE_LISTEN")]
     pub(crate) listen: Option<SocketAddr>,
+    /// Where clients find the server, if that is not where it listens, for URLs in answers [default: what the request
+    /// names]
+    #[arg(long, value_name = "URL", env = "PACKHOUSE_PUBLIC_URL")]
+    pub(crate) public_url: Option<PublicUrl>,
     /// Address for Git over SSH; port 0 takes a free one [default: no SSH]
     #[arg(long, value_name = "ADDR", env = "PACKHOUSE_SSH")]
     pub(crate) ssh: Option<SocketAddr>,

@@ -7,6 +7,7 @@ mod file;
 mod flags;
 mod limits;
 mod proxies;
+mod public_url;
 mod sweep;
 
 use std::net::SocketAddr;
@@ -69,6 +70,8 @@ pub(crate) struct Settings {
     pub(crate) cache_bytes: u64,
     pub(crate) s3: S3Settings,
     pub(crate) listen: SocketAddr,
+    /// Where clients find the server; what a request names if absent.
+    pub(crate) public_url: Option<String>,
     pub(crate) ssh: Option<SshConfig>,
     pub(crate) tls: Option<TlsFiles>,
     pub(crate) allow_private_addresses: bool,
@@ -198,6 +201,7 @@ impl Settings {
                 Some(listen) => listen,
                 None => DEFAULT_LISTEN.parse().expect("the default is an address"),
             },
+            public_url: serve.public_url.or(file.public_url).map(|url| url.0),
             ssh,
             tls,
             allow_private_addresses: serve.allow_private_addresses

@@ -106,7 +106,7 @@ impl CredentialKind {
 }
 
 /// What a token stands on.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Credential {
     /// What was shown.
     pub kind: CredentialKind,
@@ -116,7 +116,7 @@ pub(super) struct Credential {
     pub ends_at: f64,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Inner {
     org: OrgId,
     issuer: String,
@@ -155,6 +155,13 @@ impl Caller {
     pub(crate) fn sent_from(mut self, origin: Option<Arc<Origin>>) -> Caller {
         self.origin = origin;
         self
+    }
+
+    /// The same caller, who may do nothing but what is in `scopes`.
+    pub(super) fn with_no_more_than(self, scopes: Scopes) -> Caller {
+        let Caller { mut inner, origin } = self;
+        Arc::make_mut(&mut inner).scopes.0 &= scopes.0;
+        Caller { inner, origin }
     }
 
     /// What the audit log is to say of a change of this caller's: `kind` is done to `target`. More can be added.

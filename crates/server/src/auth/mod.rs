@@ -8,6 +8,7 @@ mod caller;
 mod claims;
 mod jwt;
 mod keys;
+mod lfs_token;
 mod policy;
 mod public_key;
 mod signers;
@@ -15,6 +16,7 @@ mod ssh_key;
 
 pub use caller::{Caller, Scope, Scopes};
 pub use jwt::Authenticator;
+pub(crate) use lfs_token::{LfsOperation, LfsTokens};
 pub use policy::TokenPolicy;
 pub use public_key::{Algorithm, PublicKey, PublicKeyError};
 pub use signers::GIT_SIGN;

@@ -5,12 +5,13 @@
 mod advertise;
 mod bundle;
 mod inflate;
+mod lfs;
 mod path;
 mod rpc;
 mod single;
 
 pub(crate) use inflate::{Encoding, Limited};
-pub(crate) use path::GitPath;
+pub(crate) use path::{Endpoint, GitPath};
 pub(crate) use rpc::{ended, receive_limits};
 pub use single::{GitAccess, git_router};
 
@@ -26,8 +27,7 @@ use packhouse_catalog::Origin;
 use packhouse_repo::Repository;
 use packhouse_wire::{Service, Version};
 
-use self::path::Endpoint;
-use crate::auth::{Caller, Scope, token};
+use crate::auth::{Caller, LfsTokens, Scope, token};
 use crate::error::ApiError;
 use crate::state::AppState;
 
@@ -47,6 +47,7 @@ pub(crate) fn route_label(path: &str) -> &'static str {
         Some(Endpoint::Rpc(Service::UploadPack)) => "git upload-pack",
         Some(Endpoint::Rpc(Service::ReceivePack)) => "git receive-pack",
         Some(Endpoint::Bundle) => "git clone.bundle",
+        Some(Endpoint::Lfs) => "lfs",
         Some(Endpoint::Other) => "git other",
         None => "none",
     }
@@ -71,12 +72,13 @@ pub(crate) async fn serve(state: AppState, path: GitPath, request: Request) -> R
         Endpoint::InfoRefs => advertise::serve(state, path, request).await,
         Endpoint::Rpc(service) => rpc::serve(state, path, service, request).await,
         Endpoint::Bundle => bundle::serve(state, path, request).await,
+        Endpoint::Lfs => return lfs::serve(state, path, request).await,
         Endpoint::Other => other(state, path, request).await,
     };
     answered.unwrap_or_else(ApiError::into_git_response)
 }
 
-/// Files of the dumb protocol, LFS, and whatever else may be asked for below a repository. The caller learns that it
+/// Files of the dumb protocol, and whatever else may be asked for below a repository. The caller learns that it
 /// is not there only when it may know that the repository is.
 async fn other(state: AppState, path: GitPath, request: Request) -> Result<Response, ApiError> {
     open(&state, &path, Asked::by(&request), Scope::GitRead, 1).await?;
@@ -134,10 +136,12 @@ async fn open(
     ahead: u32,
 ) -> Result<(Caller, Repository), ApiError> {
     let Asked { headers, origin } = asked;
-    if token(headers).is_none() {
-        return Err(ApiError::new(ErrorCode::Unauthorized, NO_TOKEN));
-    }
-    let caller = state.identify(headers).await?.sent_from(origin);
+    let token = token(headers).ok_or_else(|| ApiError::new(ErrorCode::Unauthorized, NO_TOKEN))?;
+    let caller = match path.endpoint {
+        Endpoint::Lfs if LfsTokens::is_one(&token) => state.lfs_tokens.verify(&token).await?,
+        _ => state.identify(headers).await?,
+    };
+    let caller = caller.sent_from(origin);
     let repository = open_for(state, &caller, path, scope, ahead).await?;
     Ok((caller, repository))
 }

@@ -14,6 +14,8 @@ pub(crate) enum Endpoint {
     Rpc(Service),
     /// `GET clone.bundle`.
     Bundle,
+    /// Below `info/lfs/`.
+    Lfs,
     /// Anything else below the repository.
     Other,
 }
@@ -40,6 +42,7 @@ impl GitPath {
         let endpoint = match rest {
             "info/refs" => Endpoint::InfoRefs,
             bundle::NAME => Endpoint::Bundle,
+            rest if rest.starts_with("info/lfs/") => Endpoint::Lfs,
             rest => Service::parse(rest).map_or(Endpoint::Other, Endpoint::Rpc),
         };
         GitPath::of(repo, endpoint)
@@ -68,7 +71,7 @@ impl GitPath {
 
     /// Reads the path of a command that comes by SSH: `org/repo`, which may have a slash in front, and `.git` behind it.
     /// The rest is as in a URL.
-    pub(crate) fn of_command(path: &str, service: Service) -> Option<GitPath> {
+    pub(crate) fn of_command(path: &str, endpoint: Endpoint) -> Option<GitPath> {
         let path = path.strip_prefix('/').unwrap_or(path);
         let path = path.strip_suffix('/').unwrap_or(path);
         let repo = path.strip_suffix(".git").unwrap_or(path);
@@ -76,7 +79,7 @@ impl GitPath {
         if repo.contains(".git/") {
             return None;
         }
-        GitPath::of(repo, Endpoint::Rpc(service))
+        GitPath::of(repo, endpoint)
     }
 
     /// The id of the repository, if this is the path of one of `org` that names its organisation.
@@ -85,6 +88,11 @@ impl GitPath {
             .strip_prefix(org)
             .and_then(|rest| rest.strip_prefix('/'))
             .filter(|id| !id.is_empty())
+    }
+
+    /// The path of its LFS API in a URL. Files of branches of every kind are kept together.
+    pub(crate) fn lfs(&self) -> String {
+        format!("/{}.git/info/lfs", self.repo)
     }
 
     /// Whether this is the path of repository `id` of `org`: its id alone, or behind the organisation's name.
@@ -132,7 +140,7 @@ mod tests {
             ("acme/site+ephemeral.git", "site", Ephemeral),
             ("acme/site%2F.git", "site%2F", Default),
         ] {
-            let parsed = GitPath::of_command(path, Service::UploadPack).unwrap();
+            let parsed = GitPath::of_command(path, Endpoint::Rpc(Service::UploadPack)).unwrap();
             assert_eq!(parsed.id_in("acme"), Some(id), "{path}");
             assert_eq!(parsed.namespace, namespace, "{path}");
             assert_eq!(parsed.endpoint, Endpoint::Rpc(Service::UploadPack));
@@ -146,10 +154,14 @@ mod tests {
             "+ephemeral.git",
             "acme/a.git/b.git",
         ] {
-            assert_eq!(GitPath::of_command(bad, Service::UploadPack), None, "{bad}");
+            assert_eq!(
+                GitPath::of_command(bad, Endpoint::Rpc(Service::UploadPack)),
+                None,
+                "{bad}"
+            );
         }
         for nobodys in ["acme", "acme/", "//acme/site"] {
-            let parsed = GitPath::of_command(nobodys, Service::UploadPack);
+            let parsed = GitPath::of_command(nobodys, Endpoint::Rpc(Service::UploadPack));
             assert!(parsed.is_none_or(|path| path.id_in("acme").is_none()));
         }
     }

@@ -17,6 +17,7 @@ mod client;
 mod command;
 mod door;
 mod host_key;
+mod lfs;
 mod metrics;
 mod run;
 mod severed;

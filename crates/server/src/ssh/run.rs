@@ -23,8 +23,9 @@ use tokio::runtime::Handle;
 use tracing::Instrument;
 
 use super::channel::{ChannelWriter, Inbound};
-use super::command::{Command, NO_SHELL};
+use super::command::{Command, NO_SHELL, Program};
 use super::door::Shared;
+use super::lfs;
 use crate::auth::Caller;
 use crate::config::Limits;
 use crate::error::ApiError;
@@ -56,7 +57,7 @@ pub(super) struct Asked {
 }
 
 /// How a command ended.
-enum Outcome {
+pub(super) enum Outcome {
     /// As the client wished, or with an answer in Git's own terms.
     Done,
     /// It may not, or not now; what a person reads.
@@ -87,17 +88,22 @@ pub(super) async fn run(shared: Arc<Shared>, asked: Asked) {
         request_id: id.to_str().unwrap_or_default().to_owned(),
     });
     let command = Command::parse(&asked.command);
-    let route = match &command {
-        Some(command) => match command.service {
-            Service::UploadPack => "git upload-pack",
-            Service::ReceivePack => "git receive-pack",
-        },
-        None => "none",
-    };
+    let route = command
+        .as_ref()
+        .map_or("none", |command| command.program.route());
     let span = tracing::info_span!("request", id = origin.request_id, method = "SSH", route);
     let (outcome, mut asked) = async {
         match command {
-            Some(command) => attempt(&shared.state, command, asked, origin).await,
+            Some(command) => match command.program {
+                Program::Git(service) => {
+                    attempt(&shared.state, command, service, asked, origin).await
+                }
+                Program::Lfs(operation) => {
+                    let told =
+                        lfs::authenticate(&shared.state, &command, operation, &asked, origin);
+                    (told.await, asked)
+                }
+            },
             None => (Outcome::Refused(NO_SHELL.to_owned()), asked),
         }
     }
@@ -157,18 +163,18 @@ struct Work {
 async fn attempt(
     state: &AppState,
     command: Command,
+    service: Service,
     asked: Asked,
     origin: Arc<Origin>,
 ) -> (Outcome, Asked) {
     let client = asked.inbound.client().clone();
     let prepared = tokio::select! {
-        prepared = prepare(state, &command, &asked, origin) => prepared,
+        prepared = prepare(state, &command, service, &asked, origin) => prepared,
         () = client.gone() => return (Outcome::Gone, asked),
     };
     let work = match prepared {
         Ok(work) => Arc::new(work),
-        Err(OpenError::AnotherRepo) => return (no_such(&command), asked),
-        Err(OpenError::Refused(error)) => return (refusal(&command, error), asked),
+        Err(error) => return (not_opened(&command, error), asked),
     };
     let limits = state.limits.clone();
     // A client that does not read holds a thread until it has to go: no organisation holds them all.
@@ -233,19 +239,16 @@ async fn on_thread(
 async fn prepare(
     state: &AppState,
     command: &Command,
+    service: Service,
     asked: &Asked,
     origin: Arc<Origin>,
 ) -> Result<Work, OpenError> {
-    let Command { service, path, .. } = command;
-    let (caller, path) = caller(state, path.as_ref(), &asked.fingerprint).await?;
-    let caller = caller.sent_from(Some(origin));
-    let scope = git::scope_of(*service);
-    let repository = git::open_for(state, &caller, path, scope, 1).await?;
-    let (turns, turn_for) = (state.turns_of(*service).clone(), caller.turn_for());
+    let (caller, path, repository) = open(state, command, asked, origin).await?;
+    let (turns, turn_for) = (state.turns_of(service).clone(), caller.turn_for());
     turns.check(&turn_for).map_err(ApiError::from)?;
     let view = repository.view().await.map_err(ApiError::from)?;
     Ok(Work {
-        service: *service,
+        service,
         version: Version::from_header(asked.protocol.as_deref()),
         namespace: path.namespace,
         turns,
@@ -255,6 +258,19 @@ async fn prepare(
         view,
         counts: state.counts.clone(),
     })
+}
+
+/// The repository that is asked for, and who asks, if the key may do so.
+pub(super) async fn open<'c>(
+    state: &AppState,
+    command: &'c Command,
+    asked: &Asked,
+    origin: Arc<Origin>,
+) -> Result<(Caller, &'c GitPath, Repository), OpenError> {
+    let (caller, path) = caller(state, command.path.as_ref(), &asked.fingerprint).await?;
+    let caller = caller.sent_from(Some(origin));
+    let repository = git::open_for(state, &caller, path, command.program.scope(), 1).await?;
+    Ok((caller, path, repository))
 }
 
 /// Whom the key stands for at `path`. It is looked up for every command: a connection may outlive what a key may do.
@@ -280,6 +296,14 @@ fn no_such(command: &Command) -> Outcome {
     Outcome::Refused(format!(
         "there is no repository `{asked}`, or this key may not use it; paths are ORGANISATION/REPOSITORY.git"
     ))
+}
+
+/// What a person reads whose command opened nothing.
+pub(super) fn not_opened(command: &Command, error: OpenError) -> Outcome {
+    match error {
+        OpenError::AnotherRepo => no_such(command),
+        OpenError::Refused(error) => refusal(command, error),
+    }
 }
 
 fn refusal(command: &Command, error: ApiError) -> Outcome {

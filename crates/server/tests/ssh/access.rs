@@ -142,14 +142,15 @@ async fn nothing_else_is_run() {
         &[host][..],
         &[host, "ls -l"],
         &[host, "git-upload-archive 'acme/a.git'"],
-        &[host, "git-lfs-authenticate acme/a.git download"],
+        &[host, "git-lfs-authenticate acme/a.git"],
+        &[host, "git-lfs-transfer acme/a.git download"],
         &[host, "git-upload-pack 'acme/a.git'; id"],
         &["-s", host, "sftp"],
     ] {
         let told = told(&user.ssh(&server, asked).await);
         assert!(
             told.contains(
-                "packhouse: Packhouse gives no shell; it runs git-upload-pack and git-receive-pack"
+                "packhouse: Packhouse gives no shell; it runs git-upload-pack, git-receive-pack"
             ),
             "{asked:?}: {told}"
         );

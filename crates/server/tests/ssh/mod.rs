@@ -3,3 +3,4 @@
 mod access;
 mod connections;
 mod exchange;
+mod lfs;

@@ -1,0 +1,46 @@
+//! The paths of Git LFS below a repository. No large files are stored: a client learns so in LFS's own terms, once it has
+//! shown that it may know of the repository.
+//!
+//! The API is that of the [LFS specification](https://github.com/git-lfs/git-lfs/blob/main/docs/api/batch.md).
+
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use http::header::CONTENT_TYPE;
+use http::{HeaderName, HeaderValue};
+use packhouse_api::ErrorCode;
+use serde_json::json;
+
+use super::{Asked, GitPath, open};
+use crate::auth::Scope;
+use crate::error::ApiError;
+use crate::state::AppState;
+
+const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/vnd.git-lfs+json");
+
+/// As `WWW-Authenticate`, for clients in which that opens a window.
+const LFS_AUTHENTICATE: HeaderName = HeaderName::from_static("lfs-authenticate");
+
+/// What somebody reads who wants to store or get a large file.
+const NOT_STORED: &str = "this server stores no files for Git LFS; commit them without LFS, or set `lfs.url` to a server that does";
+
+/// Answers a request for a path of LFS.
+pub(super) async fn serve(state: AppState, path: GitPath, request: Request) -> Response {
+    match open(&state, &path, Asked::by(&request), Scope::GitRead, 1).await {
+        Ok(_) => refusal(ApiError::new(ErrorCode::NotSupported, NOT_STORED)),
+        Err(error) => refusal(error),
+    }
+}
+
+/// The error in the words of LFS.
+fn refusal(error: ApiError) -> Response {
+    let told = json!({ "message": error.message() }).to_string();
+    let mut response = error.into_git_response();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, MEDIA_TYPE);
+    if let Some(challenge) = headers.get(http::header::WWW_AUTHENTICATE).cloned() {
+        headers.insert(LFS_AUTHENTICATE, challenge);
+    }
+    headers.remove(http::header::CONTENT_LENGTH);
+    *response.body_mut() = told.into();
+    response.into_response()
+}
