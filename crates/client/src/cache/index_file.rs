@@ -9,10 +9,11 @@ use std::path::Path;
 use bstr::{BString, ByteSlice};
 use packhouse_object::{EntryMode, ObjectId};
 use ring::digest;
+use rustix::fs::FileType;
 
 use super::CacheError;
 use super::new_files::Noted;
-use super::tree::local_path;
+use super::way::Way;
 
 /// One file of the index.
 #[derive(Clone, Debug)]
@@ -51,8 +52,13 @@ impl Stat {
     }
 
     /// Whether both are of one content, as far as the time when it was written and its length tell.
-    fn is_same_content(&self, other: &Stat) -> bool {
-        self.content() == other.content()
+    fn is_same_content(&self, found: &rustix::fs::Stat) -> bool {
+        let found = [
+            found.st_mtime as u32,
+            found.st_mtime_nsec as u32,
+            found.st_size as u32,
+        ];
+        self.content() == found
     }
 
     /// When the content was written, and its length.
@@ -146,38 +152,27 @@ pub(super) fn digits_of(digest: &[u8]) -> String {
 
 /// Whether the files of a working tree are there as they were written, as far as a look at each tells.
 pub(super) fn are_there(tree: &Path, files: &[Indexed<'_>]) -> bool {
-    let mut known: &[u8] = b"";
-    files.iter().all(|file| {
-        let folder = &file.path[..file.path.rfind_byte(b'/').unwrap_or(0)];
-        // Files of one folder come one after the other, for the most part.
-        let is_there = (folder == known || is_made_of_folders(tree, folder)) && is_as(tree, file);
-        known = folder;
-        is_there
-    })
-}
-
-/// Whether no part of a path is a link, which would lead to files that are none of this tree's.
-fn is_made_of_folders(tree: &Path, path: &[u8]) -> bool {
-    let ends = path.find_iter(b"/").chain([path.len()]);
-    ends.filter(|end| *end > 0).all(|end| {
-        let found = fs::symlink_metadata(local_path(tree, path[..end].as_bstr()));
-        found.is_ok_and(|found| found.is_dir())
-    })
-}
-
-fn is_as(tree: &Path, file: &Indexed<'_>) -> bool {
-    let Ok(found) = fs::symlink_metadata(local_path(tree, file.path.as_bstr())) else {
-        return false;
+    let Ok(mut way) = Way::into(tree) else {
+        return files.is_empty();
     };
+    files.iter().all(|file| {
+        let found = way.look_at(file.path);
+        found.is_ok_and(|found| is_as(tree, file, &found))
+    })
+}
+
+fn is_as(tree: &Path, file: &Indexed<'_>, found: &rustix::fs::Stat) -> bool {
+    let kind = FileType::from_raw_mode(found.st_mode);
     let is_kind = match file.mode {
-        FOLDER => return found.is_dir(),
-        LINK => found.is_symlink(),
+        FOLDER => return kind.is_dir(),
+        LINK => kind.is_symlink(),
         mode => {
-            let as_noted = may_run(&found) == (mode == EntryMode::Executable as u32);
-            found.is_file() && (as_noted || !keeps_modes(tree))
+            let may_run = found.st_mode & 0o100 != 0;
+            let as_noted = may_run == (mode == EntryMode::Executable as u32);
+            kind.is_file() && (as_noted || !keeps_modes(tree))
         }
     };
-    is_kind && file.stat.is_same_content(&Stat::of(&found))
+    is_kind && file.stat.is_same_content(found)
 }
 
 fn may_run(found: &Metadata) -> bool {

@@ -69,6 +69,7 @@ mod test_world;
 mod trash;
 mod tree;
 mod update;
+mod way;
 
 pub use cache::{Cache, Lease};
 pub use config::{CacheConfig, GIT_SETTINGS, IgnoreRules};
