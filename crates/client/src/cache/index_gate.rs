@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The locks of one catalog.
 #[derive(Clone, Debug)]
 pub(super) struct IndexGate {
-    index: PathBuf,
+    root: Root,
     /// Whoever mends has it alone, and who waits for that mends no more.
     mending: PathBuf,
     calls: PathBuf,
@@ -44,10 +44,15 @@ pub(super) struct Alone {
 impl IndexGate {
     pub(super) fn of(root: &Root) -> IndexGate {
         IndexGate {
-            index: root.index(),
+            root: root.clone(),
             mending: root.lock("index", "mend"),
             calls: root.lock("index", "calls"),
         }
+    }
+
+    /// The cache of the catalog.
+    pub(super) fn root(&self) -> &Root {
+        &self.root
     }
 
     /// For one call, which waits while the file is replaced.
@@ -80,7 +85,7 @@ impl IndexGate {
     fn take(&self, lock: &Path, sharing: Sharing, end: Instant) -> Result<FileLock, CacheError> {
         let taken = FileLock::take_until(lock, sharing, end, &CallOptions::default())?;
         taken.ok_or_else(|| CacheError::InUse {
-            name: self.index.display().to_string(),
+            name: self.root.index().display().to_string(),
             by: match holder(lock) {
                 Some(pid) => {
                     format!("process {pid} does not get done with it; end it, or let it go on")

@@ -1,7 +1,8 @@
 //! A catalog that is damaged or lost, made anew of what is on the disk.
 //!
 //! What always holds:
-//! - one process mends it; others wait for that, and find it whole, in the middle of their work too (`index_gate.rs`);
+//! - one process mends it; others wait for that, and find it whole, in the middle of their work too (`index_gate.rs`). Who
+//!   finds that it was killed before it was done mends it anew;
 //! - the new catalog is complete before it takes the place of the old one. Who is killed before leaves the old one, which
 //!   the next one mends;
 //! - the old one is kept, as one of the last three;
@@ -15,7 +16,7 @@ use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::index_gate::IndexGate;
+use super::index_gate::{InCall, IndexGate};
 use super::moment::Moment;
 use super::name::EntryName;
 use super::note::{self, Noted};
@@ -53,6 +54,18 @@ pub(super) fn open(root: &Root) -> Result<Index, CacheError> {
     Ok(Index::open(&root.index(), reserve(root))?.behind(gate))
 }
 
+/// Comes in for one call, and finds the catalog at its place: also where whoever was mending it was killed.
+pub(super) fn enter(gate: &IndexGate) -> Result<InCall, CacheError> {
+    loop {
+        let in_call = gate.enter()?;
+        if !is_under_way(gate.root()) {
+            return Ok(in_call);
+        }
+        drop(in_call);
+        open(gate.root())?;
+    }
+}
+
 /// The entry whose copy is at the place of this name, though the catalog does not know it, as its note says. `None`: what is
 /// there is of no note.
 pub(super) fn noted(root: &Root, name: &EntryName) -> Option<EntryRecord> {
@@ -68,7 +81,7 @@ fn reserve(root: &Root) -> Reserve {
 
 /// The catalog, unless it is damaged or lost.
 fn whole(root: &Root) -> Result<Option<Index>, CacheError> {
-    if fs::symlink_metadata(under_way(root)).is_ok() {
+    if is_under_way(root) {
         // Without its log, the old one may look whole.
         return Ok(None);
     }
@@ -91,6 +104,10 @@ fn whole(root: &Root) -> Result<Option<Index>, CacheError> {
 /// There from before the old catalog is taken apart until the new one is in its place.
 fn under_way(root: &Root) -> PathBuf {
     root.own("index.mending")
+}
+
+fn is_under_way(root: &Root) -> bool {
+    fs::symlink_metadata(under_way(root)).is_ok()
 }
 
 fn beside(file: &Path, end: &str) -> PathBuf {
@@ -255,6 +272,24 @@ mod tests {
         File::create(under_way(&world.inner.root)).unwrap();
         open(&world.inner.root).unwrap();
         assert!(!under_way(&world.inner.root).exists());
+    }
+
+    #[test]
+    fn an_open_cache_mends_what_a_killed_mender_left() {
+        let world = TestWorld::new();
+        let (root, before) = (&world.inner.root, world.record());
+        let place = root.index();
+        // Killed with the log of the old catalog aside, and then with its file aside too.
+        for is_there in [true, false] {
+            File::create(under_way(root)).unwrap();
+            remove(&beside(&place, "-wal")).unwrap();
+            if !is_there {
+                remove(&place).unwrap();
+            }
+            assert_eq!(world.cache.list().unwrap().len(), 1);
+            assert!(!is_under_way(root) && place.exists());
+            assert!(world.record().kept.has_trees_of(&before.kept));
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::index_gate::IndexGate;
+use super::mend_index;
 use super::moment::Moment;
 use super::name::EntryName;
 use super::reserve::Reserve;
@@ -296,7 +297,7 @@ impl Index {
         call: impl Future<Output = Result<T, CatalogError>>,
     ) -> Result<T, CacheError> {
         // Before forks are kept waiting: this may take a while.
-        let _in_call = self.gate.as_ref().map(IndexGate::enter).transpose()?;
+        let _in_call = self.gate.as_ref().map(mend_index::enter).transpose()?;
         wait(&self.path, call)
     }
 

@@ -161,7 +161,8 @@ impl Drop for Staging {
 
 /// Writes over what took the room for it, in one piece: who is killed leaves what was there or what comes.
 fn write_over(path: &Path, value: &impl Serialize, room: usize) -> Result<(), CacheError> {
-    let mut text = serde_json::to_vec(value).unwrap_or_default();
+    let text = serde_json::to_vec(value);
+    let mut text = text.map_err(|error| CacheError::file(path)(error.into()))?;
     text.resize(text.len().max(room), b' ');
     let mut options = File::options();
     let options = options.write(true).create(true).truncate(false);
