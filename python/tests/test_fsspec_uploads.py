@@ -161,6 +161,22 @@ def test_transactions_are_not_nested(disk):
     assert disk.cat("t") == b"1"
 
 
+def test_a_transaction_that_only_reads_needs_nothing_to_write_to(disk, store):
+    disk.pipe("a", b"1")
+    before = store.branches["main"].commit_hash
+    for options in ({"readonly": True}, {"ref": before}, {}):
+        reader = fsspec.filesystem(
+            "packhouse", repo=store.path, **{"ref": "main", **options}, skip_instance_cache=True
+        )
+        with reader.transaction:
+            assert reader.cat("a") == b"1"
+    with pytest.raises(LookupError):
+        with reader.transaction:
+            with reader.open("half", "wb") as file:
+                raise LookupError
+    assert store.branches["main"].commit_hash == before
+
+
 def test_put_keeps_whether_a_file_can_be_run(disk, store, tmp_path):
     local = tmp_path / "run"
     local.write_bytes(b"#!/bin/sh\n")

@@ -38,7 +38,10 @@ class StoreTransaction(Transaction):
             if commit:
                 for file in files:
                     file.finish()
-                self.fs._commit([file.content for file in files if not file.is_discarded])
+                written = [file.content for file in files if not file.is_discarded]
+                # One that only read may have nothing that it could write to.
+                if written:
+                    self.fs._commit(written)
         finally:
             for file in files:
                 file.discard()
