@@ -142,6 +142,47 @@ fn moves_lose_nothing() {
 }
 
 #[test]
+fn each_file_is_moved_to_a_place_of_its_own() {
+    let place = Place::new();
+    let snapshot = place.stored(&["a", "b", "c", "d/x", "d/y"]);
+    let dry = Rename {
+        dry_run: true,
+        ..Rename::default()
+    };
+    let at = |moves: &[(&str, &str)]| {
+        let moved = snapshot.rename_each(moves.iter().copied(), &dry);
+        moved.map(|moved| changes(&moved))
+    };
+    assert_eq!(
+        at(&[("d/x", "e/1"), ("a", "f"), ("b", "b")]).unwrap(),
+        ["+ b", "+ e/1", "+ f", "- a", "- b", "- d/x"]
+    );
+    // A file gives way to a folder, but no folder to a file.
+    assert_eq!(
+        at(&[("d/x", "a/x"), ("b", "b/b")]).unwrap(),
+        ["+ a/x", "+ b/b", "- a", "- b", "- d/x"]
+    );
+    for (moves, kind) in [
+        (&[("a", "d")][..], StoreErrorKind::IsADirectory),
+        (&[("d", "e")], StoreErrorKind::IsADirectory),
+        (&[("a", "e"), ("nope", "f")], StoreErrorKind::NotFound),
+        (&[("a", "e"), ("a/b", "f")], StoreErrorKind::NotFound),
+        (&[("a", "e"), ("a", "f")], StoreErrorKind::Value),
+        (&[("a", "e"), ("b", "e/b")], StoreErrorKind::Value),
+        (&[("b", "e/b"), ("a", "e")], StoreErrorKind::Value),
+    ] {
+        assert_eq!(at(moves).unwrap_err().kind(), kind, "{moves:?}");
+    }
+    let moves = [("a", "b"), ("b", "a"), ("d/x", "e/z"), ("d/y", "e/z")];
+    let moved = snapshot.rename_each(moves, &Rename::default()).unwrap();
+    assert_eq!(moved.back(1).unwrap().commit(), snapshot.commit());
+    assert_eq!(place.listed(), ["a", "b", "c", "e/z"]);
+    for (path, content) in [("a", "b"), ("b", "a"), ("e/z", "d/y")] {
+        assert_eq!(moved.read(path, 0, None).unwrap(), content.as_bytes());
+    }
+}
+
+#[test]
 fn nothing_is_moved_onto_or_into_itself() {
     let place = Place::new();
     let snapshot = place.stored(&["a", "d/a", "d/sub/x", "da/x"]);

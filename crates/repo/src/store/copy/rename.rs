@@ -10,8 +10,8 @@ use super::existing::{Existing, at_targets, giving_way, is_folder};
 use super::overlap::{Overlap, Pair, Winner, settle};
 use super::remove::{deletions, files_to_remove, no_matches};
 use super::source::{Kind, StoredSource, resolve_stored};
-use crate::store::path::{join, normalize};
-use crate::store::{ChangeReport, CommitOptions, Edits, FileEntry, Snapshot, StoreError};
+use crate::store::path::{join, normalize, normalize_file};
+use crate::store::{ChangeReport, CommitOptions, Edits, FileEntry, FileType, Snapshot, StoreError};
 
 /// How files are moved.
 #[derive(Clone, Debug, Default)]
@@ -58,6 +58,56 @@ impl Snapshot {
             });
         }
         let removed = files_to_remove(self, &resolved, options.recursive)?;
+        self.commit_moves(pairs, removed, options)
+    }
+
+    /// Moves each file to a place of its own, in one commit: all at once, so that files can change places. What is in the
+    /// way is replaced, but no folder; of several that want one place the last gets it, and the others are gone. Folders are
+    /// not moved, `recursive` or not.
+    pub fn rename_each<S: AsRef<[u8]>, T: AsRef<[u8]>>(
+        &self,
+        moves: impl IntoIterator<Item = (S, T)>,
+        options: &Rename,
+    ) -> Result<Snapshot, StoreError> {
+        let mut removed = BTreeMap::new();
+        let mut pairs = Vec::new();
+        for (source, target) in moves {
+            let from = normalize_file(source)?;
+            let target = normalize_file(target)?;
+            let (file_type, id) = match self.entry(&from)? {
+                None => return Err(StoreError::SourceNotFound { path: from }),
+                Some(entry) => (entry.file_type, entry.id),
+            };
+            if file_type == FileType::Tree {
+                return Err(StoreError::IsADirectory { path: from });
+            }
+            if is_folder(self, target.as_bstr())? {
+                return Err(StoreError::IsADirectory { path: target });
+            }
+            removed.insert(from.clone(), file_type);
+            let file = Existing { file_type, id };
+            let source = Moved { from, file };
+            pairs.push(Pair { target, source });
+        }
+        check_one_place(&pairs)?;
+        let (pairs, lost) = settle(pairs, Winner::Last);
+        let has_place = |target: &BString| pairs.binary_search_by(|pair| pair.target.cmp(target));
+        match lost.iter().find(|lost| has_place(&lost.target).is_err()) {
+            Some(lost) => Err(StoreError::invalid(format!(
+                "'{}' would become a file and a folder",
+                lost.target
+            ))),
+            None => self.commit_moves(pairs, removed, options),
+        }
+    }
+
+    /// Makes the commit of files that move, sorted by where to; `removed` has them where they were.
+    fn commit_moves(
+        &self,
+        pairs: Vec<Pair<Moved>>,
+        removed: BTreeMap<BString, FileType>,
+        options: &Rename,
+    ) -> Result<Snapshot, StoreError> {
         let targets = pairs.iter().map(|pair| pair.target.as_bstr());
         let existing = at_targets(self, b"".as_bstr(), targets.clone())?;
         let mut gone = giving_way(self, b"".as_bstr(), targets.zip(existing))?;
@@ -136,17 +186,7 @@ impl Snapshot {
                 pairs.push(Pair { target, source });
             })?;
         }
-        let mut places = HashMap::new();
-        for Pair { target, source } in &pairs {
-            if let Some(other) = places.insert(&source.from, target)
-                && other != target
-            {
-                return Err(StoreError::invalid(format!(
-                    "'{}' cannot be moved to both '{other}' and '{target}'",
-                    source.from
-                )));
-            }
-        }
+        check_one_place(&pairs)?;
         let (pairs, lost) = settle(pairs, Winner::First);
         match lost.first() {
             Some(lost) => Err(StoreError::invalid(format!(
@@ -156,6 +196,22 @@ impl Snapshot {
             None => Ok(pairs),
         }
     }
+}
+
+/// Checks that no file moves to several places.
+fn check_one_place(pairs: &[Pair<Moved>]) -> Result<(), StoreError> {
+    let mut places = HashMap::new();
+    for Pair { target, source } in pairs {
+        if let Some(other) = places.insert(&source.from, target)
+            && other != target
+        {
+            return Err(StoreError::invalid(format!(
+                "'{}' cannot be moved to both '{other}' and '{target}'",
+                source.from
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn addition(pair: &Pair<Moved>) -> FileEntry {
