@@ -290,6 +290,7 @@ class Snapshot:
         message: Optional[str],
         parents: list[str],
     ) -> Snapshot: ...
+    def move_each(self, moves: Sequence[tuple[_Path, _Path]]) -> Snapshot: ...
     def copy_from(
         self,
         source: Snapshot,

@@ -53,6 +53,12 @@ impl Snapshot {
         Ok(detached(py, || self.0.rename(&sources, &dest, &options))?.into())
     }
 
+    /// Each file to a place of its own.
+    fn move_each(&self, py: Python<'_>, moves: Vec<(RepoPath, RepoPath)>) -> PyResult<Snapshot> {
+        let options = Rename::default();
+        Ok(detached(py, || self.0.rename_each(moves, &options))?.into())
+    }
+
     #[pyo3(signature = (source, sources, dest, *, delete, exact, dry_run, message, parents))]
     fn copy_from(
         &self,

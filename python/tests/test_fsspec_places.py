@@ -57,6 +57,20 @@ def test_it_is_where_memory_has_it(disk, memory, verb, source, target, options):
     assert everything(disk) == everything(memory)
 
 
+def test_a_move_is_one_commit(disk, store):
+    fs = store.branches["main"]
+    fs = fs.apply({f"many/{number}/file": f"{number}".encode() for number in range(20)})
+    disk.mv("many", "moved", recursive=True)
+    moved = store.branches["main"]
+    assert moved.back(1).commit_hash == fs.commit_hash
+    assert moved.object_hash("moved") == fs.object_hash("many") and not moved.exists("many")
+    disk.mv(["a.txt", "d/x.txt"], ["e/old", "new"])
+    assert store.branches["main"].back(1).commit_hash == moved.commit_hash
+    assert disk.cat("e/old") == b"a" and disk.cat("new") == b"x"
+    with pytest.raises(ValueError, match="a file and a folder"):
+        disk.mv(["d/y.log", "e/old"], ["f", "f/old"])
+
+
 def test_what_is_deeper_than_asked_stays(disk):
     disk.mv("d", "new", recursive=True, maxdepth=1)
     moved = {"a.txt": b"a", "new/x.txt": b"x", "new/y.log": b"y", "d/sub/z.txt": b"z", "e/old": b"o"}

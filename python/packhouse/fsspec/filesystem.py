@@ -14,7 +14,7 @@ from fsspec.utils import stringify_path
 
 from ..store import FS, FileType, GitStore
 from .downloads import Download
-from .places import is_in, places
+from .places import places
 from .transaction import StoreTransaction
 from .uploads import CompressedUpload, NewFile, TextUpload, Upload
 
@@ -222,26 +222,24 @@ class PackhouseFileSystem(AbstractFileSystem):
         maxdepth: Optional[int] = None,
         **kwargs: Any,
     ) -> None:
-        """Moves files, and directories if ``recursive`` is set; into ``path2`` if that is a directory.
+        """Moves files as one commit, and directories if ``recursive`` is set; into ``path2`` if that is a directory.
 
         Raises:
             ValueError: something would be moved into itself, or to where something else is moved away.
         """
 
-        def move(_: FS) -> None:
+        def move(fs: FS) -> None:
             sources, targets = self._places(path1, path2, recursive, maxdepth)
             if not sources:
                 raise IsADirectoryError(path1)
             moves = {s: t for s, t in zip(sources, targets) if s != t}
             for source, target in moves.items():
-                taken = next((other for other in moves if is_in(target, other)), None)
+                taken = next((one for one in (target, *_parents(target)) if one in moves), None)
                 if taken is not None:
                     raise ValueError(f"Cannot move {source!r} to {target!r}: {taken!r} is moved away")
-            files = [source for source in moves if not self.isdir(source)]
-            for source in files:
-                self.cp_file(source, moves[source])
+            files = [(source, target) for source, target in moves.items() if not fs.is_dir(source)]
             if files:
-                self._remove(files)
+                fs._native.move_each(files)
 
         self._write(move)
 

@@ -45,8 +45,3 @@ def places(
     if is_dir and not trailing_sep(source):
         root = root.rpartition("/")[0]
     return found, [target + path[len(root) :] for path in rooted]
-
-
-def is_in(path: str, directory: str) -> bool:
-    """Whether a path of a store is this one or below it."""
-    return not directory or path == directory or path.startswith(f"{directory}/")
