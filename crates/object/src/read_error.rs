@@ -70,7 +70,7 @@ pub enum ReadError {
         /// The most folders in one another.
         limit: usize,
     },
-    /// A few trees stand for too many paths to look at each.
+    /// Trees are at too many paths to look at each: in a long history, or as a few stand for many.
     #[error("folders are at more paths than are looked at")]
     TooManyPaths,
     /// The pack that has it cannot be read.

@@ -3,21 +3,24 @@
 //! What a filter says of a blob depends on the paths it has, so trees are gone through once for each path they are at, not once for
 //! each tree. As in Git, all trees are sent, and a blob is if it is wanted at any of its paths.
 
-use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use crate::{Database, IdSet, ObjectId, PathPatterns, Progress, ReadError, TreeIter};
 
-/// So many places of trees are looked at, at most: a few trees in one another may stand for any number of paths.
-const PLACES_MAX: usize = 1 << 24;
+/// So many places of trees are looked at, at most: a few trees in one another may stand for any number of paths. They are what a
+/// table of 2^23 has room for before it grows.
+const PLACES_MAX: usize = 7 << 20;
 
-/// So much memory paths may take.
-const PATH_BYTES_MAX: usize = 256 << 20;
+/// So much memory paths and places may take, roughly: while tables grow, or are half empty, it may be half as much again.
+const BYTES_MAX: usize = 512 << 20;
 
 /// What a path takes beside its bytes, roughly.
 const PATH_OVERHEAD: usize = 96;
+
+/// What a place takes, roughly: in the table, and where it waits to be looked at.
+const PLACE_BYTES: usize = 64;
 
 /// Patterns of the paths that are wanted, as in a sparse checkout. Two are the same if they were read from the same blob.
 #[derive(Clone, Debug)]
@@ -82,7 +85,7 @@ pub(super) struct SparseWalk<'a> {
     to_do: Vec<(ObjectId, Root, u32)>,
     wanted: IdSet,
     places_left: usize,
-    path_bytes_left: usize,
+    bytes_left: usize,
 }
 
 impl<'a> SparseWalk<'a> {
@@ -97,8 +100,14 @@ impl<'a> SparseWalk<'a> {
             to_do: Vec::new(),
             wanted: IdSet::default(),
             places_left: PLACES_MAX,
-            path_bytes_left: PATH_BYTES_MAX,
+            bytes_left: BYTES_MAX,
         }
+    }
+
+    fn take(&mut self, bytes: usize) -> Result<(), ReadError> {
+        let left = self.bytes_left.checked_sub(bytes);
+        self.bytes_left = left.ok_or(ReadError::TooManyPaths)?;
+        Ok(())
     }
 
     /// Goes through a tree.
@@ -160,25 +169,27 @@ impl<'a> SparseWalk<'a> {
 
     fn number(&mut self, root: Root, path: Vec<u8>, is_wanted: bool) -> Result<u32, ReadError> {
         let next = self.folders.len() as u32;
-        match self.numbers.entry((root, path)) {
-            Entry::Occupied(known) => Ok(*known.get()),
-            Entry::Vacant(entry) => {
-                let path = entry.key().1.clone();
-                let bytes = 2 * path.len() + PATH_OVERHEAD;
-                let left = self.path_bytes_left.checked_sub(bytes);
-                self.path_bytes_left = left.ok_or(ReadError::TooManyPaths)?;
-                self.folders.push(Folder { path, is_wanted });
-                Ok(*entry.insert(next))
-            }
+        let key = (root, path);
+        if let Some(known) = self.numbers.get(&key) {
+            return Ok(*known);
         }
+        let path = key.1.clone();
+        self.take(2 * path.len() + PATH_OVERHEAD)?;
+        self.folders.push(Folder { path, is_wanted });
+        self.numbers.insert(key, next);
+        Ok(next)
     }
 
     fn push(&mut self, tree: ObjectId, root: Root, folder: u32) -> Result<(), ReadError> {
-        if self.seen.insert((tree, folder)) {
-            let left = self.places_left.checked_sub(1);
-            self.places_left = left.ok_or(ReadError::TooManyPaths)?;
-            self.to_do.push((tree, root, folder));
+        if self.seen.contains(&(tree, folder)) {
+            return Ok(());
         }
+        // Before it is there: one too many would have the table grow.
+        let left = self.places_left.checked_sub(1);
+        self.places_left = left.ok_or(ReadError::TooManyPaths)?;
+        self.take(PLACE_BYTES)?;
+        self.seen.insert((tree, folder));
+        self.to_do.push((tree, root, folder));
         Ok(())
     }
 }
@@ -221,24 +232,50 @@ mod tests {
     fn trees_that_stand_for_too_many_paths_are_given_up() {
         let (database, tree, file) = nested(5, 8);
         let theirs = IdSet::default();
-        let found = |text: &str, places: usize, path_bytes: usize| {
+        let found = |text: &str, places: usize, bytes: usize| {
             let paths = SparsePaths::read(file, text.as_bytes());
             let mut walk = SparseWalk::new(&database, &paths, &theirs);
-            (walk.places_left, walk.path_bytes_left) = (places, path_bytes);
+            (walk.places_left, walk.bytes_left) = (places, bytes);
             walk.walk(tree, Root::OfCommit, &())?;
             Ok::<_, ReadError>(walk.wanted().contains(&file))
         };
         let is_given_up = |found| matches!(found, Err(ReadError::TooManyPaths));
         // One for the root, and for each folder below it.
         let places = 1 + 8 + 64 + 512 + 4096;
-        assert!(found("/7/7/7/7/7", places, PATH_BYTES_MAX).unwrap());
-        assert!(!found("/7/7/7/7/8", places, PATH_BYTES_MAX).unwrap());
-        assert!(is_given_up(found("/7/7/7/7/8", places - 1, PATH_BYTES_MAX)));
-        assert!(is_given_up(found(
-            "/7/7/7/7/8",
-            places,
-            places * PATH_OVERHEAD
-        )));
-        assert!(matches!(found("*", PLACES_MAX, PATH_BYTES_MAX), Ok(true)));
+        let lens = 8 + 64 * 3 + 512 * 5 + 4096 * 7;
+        let bytes = places * (PATH_OVERHEAD + PLACE_BYTES) + 2 * lens;
+        assert!(found("/7/7/7/7/7", places, bytes).unwrap());
+        assert!(!found("/7/7/7/7/8", places, bytes).unwrap());
+        assert!(is_given_up(found("/7/7/7/7/8", places - 1, bytes)));
+        assert!(is_given_up(found("/7/7/7/7/8", places, bytes - 1)));
+        assert!(matches!(found("*", PLACES_MAX, BYTES_MAX), Ok(true)));
+    }
+
+    /// A long history has many trees at each path.
+    #[test]
+    fn what_places_take_is_bounded_as_what_paths_take_is() {
+        let (mut objects, mut trees) = (Vec::new(), Vec::new());
+        for number in 0..100 {
+            let blob = object(ObjectKind::Blob, format!("{number}").into());
+            let data = [b"100644 file\0", blob.id.as_slice()].concat();
+            let tree = object(ObjectKind::Tree, data);
+            trees.push(tree.id);
+            objects.extend([blob, tree]);
+        }
+        let cache = Arc::new(ObjectCache::new(1 << 20));
+        let database = Database::new(cache, 1).with_objects(objects);
+        let (paths, theirs) = (SparsePaths::read(trees[0], b"*"), IdSet::default());
+        let walk = |bytes: usize| {
+            let mut walk = SparseWalk::new(&database, &paths, &theirs);
+            walk.bytes_left = bytes;
+            // Again and again: what was seen takes nothing.
+            for tree in trees.iter().chain(&trees) {
+                walk.walk(*tree, Root::OfCommit, &())?;
+            }
+            Ok::<_, ReadError>(walk.wanted().len())
+        };
+        let bytes = PATH_OVERHEAD + trees.len() * PLACE_BYTES;
+        assert_eq!(walk(bytes).unwrap(), trees.len());
+        assert!(matches!(walk(bytes - 1), Err(ReadError::TooManyPaths)));
     }
 }
