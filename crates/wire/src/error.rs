@@ -28,7 +28,8 @@ pub enum WireError {
     /// The pack could not be made; the client was told on the error band.
     #[error("could not send the pack")]
     Pack(#[source] WritePackError),
-    /// What a filter names is not there, or not what it has to be; the client was told on the error band.
+    /// What a filter names is not there, or not what it has to be, or asks for more than is looked at; the client was told on
+    /// the error band.
     #[error("{0}")]
     Filter(String),
     /// The refs could not be updated; the client was told so for each of them.

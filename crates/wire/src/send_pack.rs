@@ -76,13 +76,17 @@ const CORRUPTION: &str = "aborting due to possible repository corruption on the 
 /// Why there is no pack.
 enum Unsent {
     Pack(WritePackError),
-    /// Git's words for a filter that cannot be used.
+    /// What is told of a filter that cannot be used, if possible in Git's words.
     Filter(String),
 }
 
 impl From<ReadError> for Unsent {
     fn from(error: ReadError) -> Unsent {
-        Unsent::Pack(error.into())
+        match error {
+            // Nothing is broken, as the client would be told otherwise.
+            ReadError::TooManyPaths => Unsent::Filter(error.to_string()),
+            error => Unsent::Pack(error.into()),
+        }
     }
 }
 
@@ -161,4 +165,18 @@ fn annotated_tags(shown: &Shown<'_>) -> Vec<(ObjectId, ObjectId)> {
     });
     debug_assert!(visited.is_ok(), "this visitor does not fail");
     tags
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_that_asks_for_too_much_is_no_corruption() {
+        let unsent = Unsent::from(ReadError::TooManyPaths);
+        let Unsent::Filter(message) = unsent else {
+            panic!("told as corruption")
+        };
+        assert_eq!(message, "folders are at more paths than are looked at");
+    }
 }
