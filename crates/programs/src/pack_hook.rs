@@ -93,17 +93,14 @@ impl PackProgram for PackHook {
             .stderr(Stdio::piped())
             .spawn()?;
         let relayed = relay(&mut child, &input, pack, messages);
-        if relayed.is_err() {
-            // Nobody takes what it makes.
-            let _ = child.kill();
-        }
         let status = child.wait()?;
         relayed?;
         Ok(status.success())
     }
 }
 
-/// Passes on what the command writes until it can write no more, and keeps the connection alive meanwhile.
+/// Passes on what the command writes until it can write no more, and keeps the connection alive meanwhile. The command is ended
+/// where nobody takes what it makes.
 fn relay(
     child: &mut Child,
     input: &[u8],
@@ -118,27 +115,21 @@ fn relay(
         let said = send.clone();
         scope.spawn(move || stdout.map(|stdout| read(stdout, &send, Piece::Pack)));
         scope.spawn(move || stderr.map(|stderr| read(stderr, &said, Piece::Said)));
-        let mut passed_on = Ok(());
         loop {
-            let piece = match pieces.recv_timeout(LOOK_EVERY) {
-                Ok(piece) => piece,
-                Err(RecvTimeoutError::Timeout) => {
-                    messages.keep_alive();
-                    continue;
-                }
-                Err(RecvTimeoutError::Disconnected) => return passed_on,
-            };
-            match piece {
-                Piece::Pack(bytes) if passed_on.is_ok() => {
-                    passed_on = pack.write_all(&bytes);
-                    if passed_on.is_err() {
+            match pieces.recv_timeout(LOOK_EVERY) {
+                Ok(Piece::Pack(bytes)) => {
+                    if let Err(error) = pack.write_all(&bytes) {
+                        // It may have begun others, which have its pipes. With `pieces` gone they are closed at what comes
+                        // next, and whoever writes into them is ended.
                         let _ = child.kill();
+                        return Err(error);
                     }
                 }
-                Piece::Pack(_) => {}
-                Piece::Said(text) if messages.are_seen() => messages.show(&text),
+                Ok(Piece::Said(text)) if messages.are_seen() => messages.show(&text),
                 // Nobody is left to tell if that is closed.
-                Piece::Said(text) => drop(io::stderr().write_all(&text)),
+                Ok(Piece::Said(text)) => drop(io::stderr().write_all(&text)),
+                Err(RecvTimeoutError::Timeout) => messages.keep_alive(),
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }
         }
     })
@@ -159,5 +150,53 @@ fn read(
         if count == 0 || to.send(piece(bytes)).is_err() {
             return Ok(());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A client that goes at the first byte.
+    struct Gone;
+
+    impl Write for Gone {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Messages for Gone {
+        fn show(&self, _: &[u8]) {}
+
+        fn are_seen(&self) -> bool {
+            true
+        }
+
+        fn keep_alive(&self) {}
+    }
+
+    #[test]
+    fn what_the_command_began_ends_when_nobody_takes_what_it_makes() {
+        let folder = tempfile::tempdir().unwrap();
+        let all = folder.path().join("all");
+        // The shell waits for another process, which is not killed with it.
+        let script = r#"(head -c 50000000 /dev/zero && touch "$0"); true"#;
+        let mut child = Command::new("sh")
+            .args(["-c", script])
+            .arg(&all)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let relayed = relay(&mut child, b"", &mut Gone, &Gone);
+        assert_eq!(relayed.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+        assert!(!child.wait().unwrap().success());
+        assert!(!all.exists());
     }
 }
