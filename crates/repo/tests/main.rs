@@ -24,6 +24,7 @@ mod plain_git;
 mod refused_packs;
 mod repack;
 mod revisions;
+mod somebody;
 mod special_files;
 mod store;
 mod store_bulk;

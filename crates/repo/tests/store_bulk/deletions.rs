@@ -1,16 +1,15 @@
 //! What copies out of a store delete, and what they leave when they do not know enough.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::os::unix::process::CommandExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
 use packhouse_repo::store::{CopyOut, StoreErrorKind, SyncIn, SyncOut, WriteOptions};
 
 use super::{Place, changes, disk};
+use crate::somebody::is_somebody;
 
 fn mirror(place: &Place, sources: &[&str]) -> CopyOut<'static> {
     CopyOut {
@@ -20,32 +19,6 @@ fn mirror(place: &Place, sources: &[&str]) -> CopyOut<'static> {
         ignore_errors: true,
         ..CopyOut::default()
     }
-}
-
-/// Set in the process of an ordinary user.
-const AS_SOMEBODY: &str = "PACKHOUSE_TEST_AS_SOMEBODY";
-
-/// Whether this process is stopped by permissions. Root is not, and has an ordinary user run the test.
-fn is_somebody(test: &str) -> bool {
-    let somebody = 23_456;
-    let own = tempfile::tempdir().unwrap();
-    if fs::metadata(own.path()).unwrap().uid() != 0 {
-        return true;
-    }
-    assert!(std::env::var_os(AS_SOMEBODY).is_none());
-    let run = Command::new(std::env::current_exe().unwrap())
-        .arg(test)
-        .env(AS_SOMEBODY, "1")
-        .env_remove("TMPDIR")
-        .current_dir("/")
-        .uid(somebody)
-        .gid(somebody)
-        .output();
-    match run {
-        Ok(run) => assert!(run.status.success(), "{run:?}"),
-        Err(error) => eprintln!("skipped: nobody else can run the test: {error}"),
-    }
-    false
 }
 
 fn set_mode(path: &Path, mode: u32) {
