@@ -23,9 +23,11 @@ enum Way {
 /// Writes the local file `file`; `write` writes the content.
 ///
 /// A file appears, or is replaced, when its content is whole and on disk; its permissions are those of the file that was
-/// there, or what the umask makes of 666. A link is followed. Pipes and devices are written into.
+/// there, or what the umask makes of 666. A link is followed. Pipes and devices are written into. In a folder that may be
+/// written but not read, the file may be missing again, or the old one, after a crash of the system.
 ///
-/// Errors: those of `write`, and what `failed` makes of those of the system. A file that was there has not changed then.
+/// Errors: those of `write`, and what `failed` makes of those of the system. A file that was there has not changed then,
+/// unless what failed is to bring its new name to disk, which comes last. A pipe or a device may have got a part.
 pub fn write_whole<T, E>(
     kind: Kind,
     file: &Path,
@@ -42,6 +44,7 @@ pub fn write_whole<T, E>(
                 Some(folder) if !folder.as_os_str().is_empty() => folder,
                 _ => Path::new("."),
             };
+            let opened = open_to_sync(folder).map_err(&failed)?;
             remove_left_behind(folder);
             let mut beside = FileUnderWay::make(kind, folder).map_err(&failed)?;
             let written = write(beside.file_mut().map_err(&failed)?)?;
@@ -52,10 +55,20 @@ pub fn write_whole<T, E>(
             }
             out.sync_all().map_err(&failed)?;
             beside.persist(&target).map_err(&failed)?;
-            let synced = File::open(folder).and_then(|folder| folder.sync_all());
-            synced.map_err(&failed)?;
+            if let Some(folder) = opened {
+                folder.sync_all().map_err(&failed)?;
+            }
             Ok(written)
         }
+    }
+}
+
+/// The folder, unless it may not be read: then it can be written all the same, but not synced.
+fn open_to_sync(folder: &Path) -> io::Result<Option<File>> {
+    match File::open(folder) {
+        Ok(folder) => Ok(Some(folder)),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

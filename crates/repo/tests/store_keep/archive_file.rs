@@ -10,6 +10,7 @@ use packhouse_repo::store::{ArchiveFormat, NoProgress, Snapshot, StoreError, Sto
 use rustix::fs::{CWD, Mode};
 
 use super::place::{Place, write};
+use crate::somebody::is_somebody;
 
 fn pack(snapshot: &Snapshot, file: &Path) -> Result<u64, StoreError> {
     snapshot.archive_to_file("", file, ArchiveFormat::Tar, &NoProgress)
@@ -95,6 +96,32 @@ fn a_pipe_is_written_into() {
         assert_eq!(reader.join().unwrap(), bytes(&snapshot));
         assert!(fs::symlink_metadata(&pipe).unwrap().file_type().is_fifo());
     }
+}
+
+#[test]
+fn a_folder_for_archives_may_be_one_that_cannot_be_read() {
+    if !is_somebody("a_folder_for_archives_may_be_one_that_cannot_be_read") {
+        return;
+    }
+    let place = Place::new();
+    let snapshot = write(&place.main(), "a", "a");
+    let folder = place.folder.path().join("out");
+    fs::create_dir(&folder).unwrap();
+    let set_mode = |mode| fs::set_permissions(&folder, fs::Permissions::from_mode(mode)).unwrap();
+    let file = folder.join("o.tar");
+    for snapshot in [&snapshot, &write(&snapshot, "b", "b")] {
+        set_mode(0o300);
+        pack(snapshot, &file).unwrap();
+        assert_eq!(fs::read(&file).unwrap(), bytes(snapshot));
+        set_mode(0o700);
+        assert_eq!(names(&folder), [file.as_path()]);
+    }
+    // Where nothing may be written, nothing is.
+    set_mode(0o100);
+    let error = pack(&snapshot, &file).unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Permission);
+    assert_ne!(fs::read(&file).unwrap(), bytes(&snapshot));
+    set_mode(0o700);
 }
 
 /// A snapshot whose root has one entry, whatever its name.

@@ -11,10 +11,12 @@ impl Snapshot {
     /// Writes an archive to the local file `file`, otherwise as [`archive_out`](Snapshot::archive_out).
     ///
     /// A file appears, or is replaced, when the archive is whole and on disk; its permissions are those of the file that
-    /// was there, or what the umask makes of 666. A link is followed. Pipes and devices are written into.
+    /// was there, or what the umask makes of 666. A link is followed. Pipes and devices are written into. In a folder that
+    /// may be written but not read, the file may be missing again, or the old one, after a crash of the system.
     ///
     /// Errors: [`StoreError::Local`] if the file cannot be written, and those of `archive_out`; a file that was there
-    /// has not changed then.
+    /// has not changed then, unless what failed is to bring its new name to disk, which comes last. A pipe or a device may
+    /// have got a part.
     pub fn archive_to_file(
         &self,
         path: impl AsRef<[u8]>,
