@@ -223,7 +223,9 @@ mod tests {
             command.args(arguments).env(FOLDER, &folder).output()
         };
         if !inside("true", &[]).is_ok_and(|done| done.status.success()) {
-            // Only root may have a container, and not everywhere.
+            eprintln!(
+                "skipped: only root may have processes of its own, by `unshare`, and not everywhere"
+            );
             return;
         }
         let test = "cache::readers::tests::nobody_is_said_to_be_in_a_folder_of_others";
