@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use packhouse_repo::store::{CopyIn, CopyOut, StoreError, StoreErrorKind};
+use packhouse_repo::store::{CopyIn, CopyOut, StoreError, StoreErrorKind, StoreProgress};
 
 use super::{Place, disk, from};
 
@@ -103,4 +104,36 @@ fn files_whose_sizes_say_nothing_are_read_and_unreadable_ones_reported() {
     let report = report.changes().unwrap();
     assert_eq!((report.add.len(), report.errors.len()), (1, 1));
     assert_eq!(report.errors[0].path, "/proc/self/mem");
+}
+
+/// Removes the folder of a file as soon as that is there.
+struct RemovingFolderOf(PathBuf);
+
+impl StoreProgress for RemovingFolderOf {
+    // Asked before each file.
+    fn cancelled(&self) -> bool {
+        if self.0.exists() {
+            fs::remove_dir_all(self.0.parent().unwrap()).unwrap();
+        }
+        false
+    }
+}
+
+/// What was written before is gone with the folder, and the copy does not say so: nobody else is to look into it before all of it
+/// is there, let alone remove anything, and a look at each file would cost as much as to write it.
+#[test]
+fn a_folder_that_is_removed_while_files_are_written_in_place_is_made_again() {
+    let place = Place::new();
+    let snapshot = place.stored(&["x/first", "x/second"]);
+    let progress = RemovingFolderOf(place.local("o/x/first"));
+    let options = CopyOut {
+        sources: vec!["".into()],
+        dest: place.local("o"),
+        in_place: true,
+        progress: Some(&progress),
+        ..CopyOut::default()
+    };
+    snapshot.copy_out(&options).unwrap();
+    assert!(!place.local("o/x/first").exists());
+    assert!(place.local("o/x/second").exists());
 }
