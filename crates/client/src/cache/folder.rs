@@ -18,7 +18,7 @@ use std::path::{Component, Path, PathBuf};
 use bstr::{BString, ByteSlice};
 use packhouse_repo::store::ExcludeFilter;
 
-use super::manifest::{Copied, Kind, Manifest, Stat};
+use super::manifest::{Copied, Kind, Manifest, Stat, folder_mode};
 use super::source::git_dir_of;
 use super::source_folder::SourceFolder;
 use super::tree::local_path;
@@ -167,7 +167,7 @@ impl FolderCopy<'_> {
         }
         // Once nothing is written into them any more.
         for (folder, mode) in folders.into_iter().rev() {
-            let mode = Permissions::from_mode(mode & 0o7777 | 0o700);
+            let mode = Permissions::from_mode(folder_mode(mode));
             fs::set_permissions(&folder, mode).map_err(CacheError::file(&folder))?;
         }
         // Links change what a file says of itself, so this comes last.

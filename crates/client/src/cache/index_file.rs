@@ -180,7 +180,7 @@ fn may_run(found: &Metadata) -> bool {
 }
 
 /// Whether the file system keeps apart which files may be run. It is asked only where one is not as it should be.
-fn keeps_modes(tree: &Path) -> bool {
+pub(super) fn keeps_modes(tree: &Path) -> bool {
     let keeps = |mode: u32| {
         let mut options = tempfile::Builder::new();
         let made = options

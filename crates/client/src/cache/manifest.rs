@@ -1,5 +1,6 @@
 //! What a copy of a directory was made of, so that the next one need only copy what changed.
 
+use std::cell::LazyCell;
 use std::collections::HashMap;
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
@@ -9,6 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bstr::{BString, ByteSlice};
 
 use super::folder::joined;
+use super::index_file::keeps_modes;
 use super::tree::local_path;
 
 /// The first line.
@@ -51,7 +53,7 @@ impl Stat {
             kind,
             mode: found.mode(),
             size: if is_folder { 0 } else { found.len() },
-            modified_ns: unless_folder(nanoseconds(found.mtime(), found.mtime_nsec())),
+            modified_ns: unless_folder(modified_ns(found)),
             changed_ns: unless_folder(nanoseconds(found.ctime(), found.ctime_nsec())),
             inode: found.ino(),
         })
@@ -81,6 +83,16 @@ impl Copied {
 fn is_time_of(kept: i64, given: i64) -> bool {
     let apart = kept.abs_diff(given);
     apart < 100 || (kept % 1_000_000_000 == 0 && apart < 2_000_000_000)
+}
+
+/// The mode that a copy of a folder is given: its files can be read and removed.
+pub(super) fn folder_mode(mode: u32) -> u32 {
+    mode & 0o7777 | 0o700
+}
+
+/// When a file was written last, in nanoseconds since 1970.
+pub(super) fn modified_ns(found: &Metadata) -> i64 {
+    nanoseconds(found.mtime(), found.mtime_nsec())
 }
 
 fn nanoseconds(seconds: i64, rest: i64) -> i64 {
@@ -152,28 +164,34 @@ impl Manifest {
         };
         found.is_file()
             && (found.ino(), found.len()) == (copied.inode, copied.size)
-            && nanoseconds(found.mtime(), found.mtime_nsec()) == source.modified_ns
+            && modified_ns(&found) == source.modified_ns
             && found.mode() & 0o777 == source.mode & 0o777
     }
 
-    /// Whether all that was copied is in the copy, as far as a look at each file tells.
-    pub(super) fn is_complete(&self, tree: &Path) -> bool {
+    /// Whether all that was copied is in the copy, as far as a look at each file tells. `source` is as it was then.
+    pub(super) fn is_complete(&self, tree: &Path, source: &Path) -> bool {
+        // Asked only where one is not as it should be.
+        let keeps_modes = LazyCell::new(|| keeps_modes(tree));
         self.files.iter().all(|(path, (stat, copied))| {
-            let Ok(found) = fs::symlink_metadata(local_path(tree, path.as_bstr())) else {
+            let copy = local_path(tree, path.as_bstr());
+            let Ok(found) = fs::symlink_metadata(&copy) else {
                 return false;
             };
+            let has_mode = |mode: u32| (found.mode() ^ mode) & 0o777 == 0 || !*keeps_modes;
             match stat.kind {
                 // It was given the time of its source.
                 Kind::File => {
                     found.is_file()
+                        && has_mode(stat.mode)
                         && (found.ino(), found.len()) == (copied.inode, copied.size)
-                        && is_time_of(
-                            nanoseconds(found.mtime(), found.mtime_nsec()),
-                            stat.modified_ns,
-                        )
+                        && is_time_of(modified_ns(&found), stat.modified_ns)
                 }
-                Kind::Folder => found.is_dir(),
-                Kind::Link => found.is_symlink(),
+                Kind::Folder => found.is_dir() && has_mode(folder_mode(stat.mode)),
+                Kind::Link => {
+                    let source = local_path(source, path.as_bstr());
+                    let target = fs::read_link(copy).ok();
+                    target.is_some() && target == fs::read_link(source).ok()
+                }
             }
         })
     }

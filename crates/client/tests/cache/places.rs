@@ -1,8 +1,8 @@
 //! Names, directories, and what must never be touched.
 
-use std::fs;
-use std::os::unix::fs::{MetadataExt, symlink};
-use std::path::Path;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use packhouse_client::cache::{Cache, CacheError, CacheStatus, CacheType, CallOptions};
@@ -454,6 +454,49 @@ fn a_directory_that_did_not_change_is_not_copied_and_is_whole_all_the_same() {
         assert_eq!(files(place), files(&source));
         assert!(place.join("sub/empty").is_dir());
     }
+}
+
+/// What may be done with a file of a copy, and where its links lead, is part of it.
+#[test]
+fn modes_and_links_of_a_copy_of_a_directory_that_somebody_changed_are_made_anew() {
+    let world = World::new();
+    let source = world.path("project");
+    fs::create_dir_all(source.join("sub")).unwrap();
+    fs::write(source.join("run"), "#!/bin/sh\n").unwrap();
+    symlink("aaaa", source.join("link")).unwrap();
+    let set =
+        |path: PathBuf, mode| fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    set(source.join("run"), 0o755);
+    set(source.join("sub"), 0o550);
+    settle();
+    let cache = open(&world);
+    let place = add(&cache, source.to_str().unwrap()).cache_path;
+    let link = |target: &str| {
+        fs::remove_file(place.join("link")).unwrap();
+        symlink(target, place.join("link")).unwrap();
+    };
+    let changes: [(&str, &dyn Fn()); 4] = [
+        ("may not run", &|| set(place.join("run"), 0o644)),
+        ("may not be entered by others", &|| {
+            set(place.join("sub"), 0o700)
+        }),
+        ("leads elsewhere", &|| link("bbbb")),
+        ("leads further", &|| link("bbbbb")),
+    ];
+    let modes =
+        || ["run", "sub"].map(|name| fs::metadata(place.join(name)).unwrap().mode() & 0o777);
+    for (what, change) in changes {
+        change();
+        let before = number(&place, ".");
+        let entry = add(&cache, source.to_str().unwrap());
+        assert_eq!(entry.status, CacheStatus::Fresh);
+        assert_ne!(number(&place, "."), before, "{what}");
+        assert_eq!(files(&place), files(&source), "{what}");
+        assert_eq!(modes(), [0o755, 0o750], "{what}");
+    }
+    let before = number(&place, ".");
+    add(&cache, source.to_str().unwrap());
+    assert_eq!(number(&place, "."), before, "nothing became of it");
 }
 
 #[test]

@@ -98,7 +98,7 @@ pub(super) fn of_folder(
     if let (Some(before), Some(manifest)) = (&before, &manifest)
         && (&before.commit, &before.branch) == (&commit, &branch)
         && listing.is_unchanged(manifest)
-        && manifest.is_complete(&place)
+        && manifest.is_complete(&place, folder)
         && match &mirrored {
             Some((upstream, mirrored)) => {
                 is_intact && shows_refs(inner, record, upstream, mirrored, call)?
