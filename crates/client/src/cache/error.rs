@@ -145,6 +145,14 @@ pub enum CacheError {
         #[source]
         source: Arc<io::Error>,
     },
+    /// The source did not come to rest while it was copied.
+    #[error("{}: {reason}", path.display())]
+    Changing {
+        /// What changes.
+        path: PathBuf,
+        /// How that is known.
+        reason: &'static str,
+    },
     /// The caller asked to end.
     #[error("cancelled")]
     Cancelled,
@@ -164,6 +172,14 @@ impl CacheError {
                     source: Arc::new(source),
                 },
             }
+        }
+    }
+
+    /// A source that changes while it is copied.
+    pub(super) fn changing(path: impl Into<PathBuf>) -> CacheError {
+        CacheError::Changing {
+            path: path.into(),
+            reason: "it changes while it is copied",
         }
     }
 

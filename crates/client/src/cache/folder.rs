@@ -4,6 +4,8 @@
 //! - nothing outside the directory is read: links are copied as links, and a link that takes the place of a folder meanwhile is
 //!   not followed;
 //! - a file that changes while it is copied is copied again, and if it does not come to rest the copy fails;
+//! - so does a copy of which any part changed from when it was looked at until all was copied ([`FolderCopy::check_still`]):
+//!   what is copied was there all at one time;
 //! - no file is shared with the source. A file that did not change is shared with the copy before, by a hard link, if that
 //!   was not touched since it was made; on file systems that can, others share blocks until somebody writes.
 
@@ -61,12 +63,17 @@ impl FolderCopy<'_> {
             let local = local_path(self.source, folder.as_bstr());
             self.exclude.enter_directory(&local, &folder);
             let (mut inside, mut inside_ahead) = (Vec::new(), Vec::new());
-            for entry in fs::read_dir(&local).map_err(CacheError::file(&local))? {
-                let entry = entry.map_err(CacheError::file(&local))?;
+            let inside_of = fs::read_dir(&local);
+            let inside_of = match folder.is_empty() {
+                true => inside_of.map_err(CacheError::file(&local))?,
+                false => inside_of.map_err(of_listed(&local))?,
+            };
+            for entry in inside_of {
+                let entry = entry.map_err(of_listed(&local))?;
                 let name = entry.file_name();
                 let path = joined(&folder, &name);
                 let local = entry.path();
-                let metadata = fs::symlink_metadata(&local).map_err(CacheError::file(&local))?;
+                let metadata = fs::symlink_metadata(&local).map_err(of_listed(&local))?;
                 let is_excluded = only_tracked || self.is_excluded(&name, &path, &metadata);
                 if name == ".git" && self.is_foreign_git(&folder, &local, &metadata) {
                     if !self.is_working_copy && !folder.is_empty() {
@@ -143,8 +150,7 @@ impl FolderCopy<'_> {
                     manifest.add(path.clone(), *stat, Copied::default());
                 }
                 Kind::Link => {
-                    let from = local_path(self.source, path.as_bstr());
-                    let target = source.read_link(path).map_err(CacheError::file(&from))?;
+                    let target = source.read_link(path).map_err(self.failed(path, stat))?;
                     std::os::unix::fs::symlink(target, &local).map_err(CacheError::file(&local))?;
                     manifest.add(path.clone(), *stat, Copied::default());
                 }
@@ -158,7 +164,8 @@ impl FolderCopy<'_> {
                         }
                         false => {
                             let from = local_path(self.source, path.as_bstr());
-                            copy_file(|| source.open_file(path), &from, &local)?
+                            let open = || source.open_file(path).map_err(self.failed(path, stat));
+                            copy_file(open, &from, &local)?
                         }
                     };
                     manifest.add(path.clone(), stat, Copied::default());
@@ -174,6 +181,40 @@ impl FolderCopy<'_> {
         manifest.look_at_copies(to);
         Ok((manifest, shared_bytes))
     }
+
+    /// What came of a part of the source that cannot be read as what it was listed as.
+    fn failed<'a>(
+        &'a self,
+        path: &'a BString,
+        listed: &'a Stat,
+    ) -> impl FnOnce(io::Error) -> CacheError + 'a {
+        move |error| {
+            let from = local_path(self.source, path.as_bstr());
+            let found = fs::symlink_metadata(&from).ok();
+            match found.and_then(|found| Stat::of(&found)).as_ref() == Some(listed) {
+                true => CacheError::file(&from)(error),
+                false => CacheError::changing(from),
+            }
+        }
+    }
+
+    /// An error if anything is not what was copied. Otherwise all of it was there at once, when the last file had been copied.
+    ///
+    /// Its filter has entered no folder yet: those that say what to leave out may have changed too.
+    pub(super) fn check_still(
+        &mut self,
+        manifest: &Manifest,
+        call: &CallOptions<'_>,
+    ) -> Result<(), CacheError> {
+        let listing = self.list(call)?;
+        match listing.differs_from(manifest) {
+            Some(path) => Err(CacheError::changing(local_path(
+                self.source,
+                path.as_bstr(),
+            ))),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Listing {
@@ -182,6 +223,20 @@ impl Listing {
         if self.notes.len() < 20 {
             self.notes.push(note);
         }
+    }
+
+    /// Something that is not as a copy that was just made has it.
+    fn differs_from<'a>(&'a self, manifest: &'a Manifest) -> Option<&'a BString> {
+        let mut found = self.found.iter();
+        let changed = found.find(|(path, stat)| !manifest.is_of(path, stat));
+        if let Some((path, _)) = changed {
+            return Some(path);
+        }
+        if self.found.len() == manifest.len() {
+            return None;
+        }
+        let found: HashSet<&BString> = self.found.iter().map(|(path, _)| path).collect();
+        manifest.paths().find(|path| !found.contains(path))
     }
 
     /// Whether a copy that was made of `manifest` is one of this.
@@ -235,17 +290,17 @@ fn is_same_content(source: &mut SourceFolder, path: &BString, copy: &Path) -> io
 
 /// Copies one file, and says what the source was.
 fn copy_file(
-    mut open: impl FnMut() -> io::Result<File>,
+    mut open: impl FnMut() -> Result<File, CacheError>,
     from: &Path,
     to: &Path,
 ) -> Result<Stat, CacheError> {
     for _ in 0..TRIES {
-        let mut source = open().map_err(CacheError::file(from))?;
+        let mut source = open()?;
         let stat_of = |file: &File| -> Result<Stat, CacheError> {
             let metadata = file.metadata().map_err(CacheError::file(from))?;
             Stat::of(&metadata)
                 .filter(|stat| stat.kind == Kind::File)
-                .ok_or_else(|| changing(from))
+                .ok_or_else(|| CacheError::changing(from))
         };
         let before = stat_of(&source)?;
         let mut target = OpenOptions::new()
@@ -270,7 +325,7 @@ fn copy_file(
         target.set_permissions(mode).map_err(CacheError::file(to))?;
         return Ok(before);
     }
-    Err(changing(from))
+    Err(CacheError::changing(from))
 }
 
 /// Whether a path that is followed from a folder of the directory is none below the directory, wherever that is.
@@ -294,8 +349,12 @@ fn leads_out(folder: &BString, target: &Path) -> bool {
     })
 }
 
-fn changing(path: &Path) -> CacheError {
-    CacheError::file(path)(io::Error::other("it changes while it is copied"))
+/// What is not there, or no folder, though its folder had it just before, changes.
+fn of_listed(path: &Path) -> impl FnOnce(io::Error) -> CacheError {
+    move |error| match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => CacheError::changing(path),
+        _ => CacheError::file(path)(error),
+    }
 }
 
 /// The path of a name in a folder.

@@ -125,6 +125,16 @@ impl Manifest {
         self.files.len()
     }
 
+    /// Whether what is at a path of the source is what was copied.
+    pub(super) fn is_of(&self, path: &BString, stat: &Stat) -> bool {
+        let known = self.files.get(path);
+        known.is_some_and(|(copied, _)| copied == stat)
+    }
+
+    pub(super) fn paths(&self) -> impl Iterator<Item = &BString> {
+        self.files.keys()
+    }
+
     /// Notes what the copies say of themselves.
     pub(super) fn look_at_copies(&mut self, tree: &Path) {
         for (path, (stat, copied)) in &mut self.files {

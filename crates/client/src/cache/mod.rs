@@ -62,6 +62,7 @@ mod source_folder;
 mod spare;
 mod staging;
 mod state;
+mod still;
 mod submodules;
 mod take_over;
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The cache against real remotes. Each weakness of the implementation that others have is a test here.
 
 mod basics;
+mod changing;
 mod crowds;
 mod full_disk;
 mod hostile;

@@ -286,6 +286,9 @@ fn failure(error: CacheError) -> CliError {
         CacheError::RepositoryNotFound { .. } => {
             "check the URL; a private repository looks the same without credentials"
         }
+        CacheError::Changing { .. } => {
+            "call it again once nothing writes there, or leave that out by --exclude; a copy that is there already stays as it is"
+        }
         CacheError::Full { .. } => "raise --max-size, or remove entries and checkouts",
         CacheError::Damaged { .. } => {
             "call it again: the catalog is mended when the cache is opened"

@@ -17,13 +17,36 @@ use super::super::record::{EntryRecord, TreeRecord};
 use super::super::seal::Seal;
 use super::super::source::Upstream;
 use super::super::staging::Staging;
+use super::super::still::GitAtRest;
 use super::super::tree::{BuiltTree, Files, build, tracked};
 use super::super::{CacheError, CallOptions};
 use super::repository::{mend_mirrors, shows_refs};
 use super::{commit_of, good_tree, make_room, note_remote, spec_of, tree_id, tree_record};
 
+/// How often a directory is copied that changes meanwhile.
+const TRIES: usize = 3;
+
 /// A directory, with the history of its repository if it is a working copy.
 pub(super) fn of_folder(
+    inner: &Inner,
+    record: &mut EntryRecord,
+    folder: &Path,
+    git: Option<&Upstream>,
+    arrived: &Moment,
+    call: &CallOptions<'_>,
+) -> Result<(), CacheError> {
+    let mut arrived = arrived.clone();
+    for _ in 1..TRIES {
+        match copy_once(inner, record, folder, git, &arrived, call) {
+            // What was heard of its history may be of before.
+            Err(CacheError::Changing { .. }) => arrived = Moment::now(),
+            done => return done,
+        }
+    }
+    copy_once(inner, record, folder, git, &arrived, call)
+}
+
+fn copy_once(
     inner: &Inner,
     record: &mut EntryRecord,
     folder: &Path,
@@ -37,6 +60,7 @@ pub(super) fn of_folder(
     let mut mirrored = None;
     let mut is_intact = false;
     let mut using = None;
+    let at_rest = git.and_then(GitAtRest::look);
     if let Some(upstream) = git {
         using = Some(inner.using(&upstream.key, call)?);
         record.kept.mirror = Some(upstream.key.clone());
@@ -75,11 +99,12 @@ pub(super) fn of_folder(
         },
         _ => HashSet::new(),
     };
+    let exclude = ExcludeFilter::new(&ignore.patterns, None, gitignore)
+        .map_err(CacheError::store(inner.root.path()))?;
     let mut copy = FolderCopy {
         source: folder,
         tracked,
-        exclude: ExcludeFilter::new(&ignore.patterns, None, gitignore)
-            .map_err(CacheError::store(inner.root.path()))?,
+        exclude: exclude.clone(),
         is_working_copy: git.is_some(),
         kept_out: inner.root.path(),
     };
@@ -129,6 +154,12 @@ pub(super) fn of_folder(
         manifest,
     });
     let (manifest, shared_bytes) = copy.copy(&listing, &tree, before.as_ref(), call)?;
+    copy.exclude = exclude;
+    copy.check_still(&manifest, call)?;
+    if let (Some(upstream), Some(at_rest)) = (git, at_rest) {
+        let mirrored = mirrored.as_ref().map(|(_, found)| found);
+        notes.extend(at_rest.check_still(inner, upstream, mirrored, call)?);
+    }
     let seal = mirrored
         .is_some()
         .then(|| Seal(std::mem::take(&mut built.sealed)));
