@@ -6,14 +6,16 @@
 //! the mirror loses nothing when somebody runs `git gc` in a tree.
 
 use std::fmt::Write as _;
-use std::fs::{self, File};
+use std::fs::{self, File, FileTimes};
 use std::io::{self, ErrorKind, Write as _};
 use std::path::Path;
 
 use packhouse_object::ObjectId;
 use packhouse_repo::View;
+use serde::{Deserialize, Serialize};
 
 use super::CacheError;
+use super::manifest::modified_ns;
 use super::mirror::branch_name;
 use super::seal::refs_digest;
 
@@ -26,12 +28,19 @@ pub(super) const PACKED_REFS: &str = "packed-refs";
 /// Names the remote's default branch, in a file of its own.
 pub(super) const ORIGIN_HEAD: &str = "refs/remotes/origin/HEAD";
 
-/// Files below `objects`, with their lengths.
-pub(super) type Linked = Vec<(String, u64)>;
+/// A file below `objects`, of which the mirror's is another name, or a copy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Linked {
+    pub(super) name: String,
+    pub(super) len: u64,
+    /// When it was written last. Not known of those from before this was noted.
+    #[serde(default)]
+    pub(super) mtime_ns: Option<i64>,
+}
 
 /// What a `.git` was given.
 pub(super) struct Given {
-    pub(super) objects: Linked,
+    pub(super) objects: Vec<Linked>,
     /// Stands for its refs.
     pub(super) refs: String,
 }
@@ -217,7 +226,7 @@ pub(super) fn quoted(value: &str) -> String {
     text
 }
 
-fn link_objects(from: &Path, to: &Path) -> Result<Linked, CacheError> {
+fn link_objects(from: &Path, to: &Path) -> Result<Vec<Linked>, CacheError> {
     let mut linked = Vec::new();
     for entry in read_folder(from)? {
         let name = entry.file_name();
@@ -247,8 +256,12 @@ fn link_objects(from: &Path, to: &Path) -> Result<Linked, CacheError> {
             if is_object {
                 let file = from.join(name);
                 link(&file, &to.join(name))?;
-                let len = fs::symlink_metadata(&file).map_err(CacheError::file(&file))?;
-                linked.push((format!("{folder}/{name}"), len.len()));
+                let found = fs::symlink_metadata(&file).map_err(CacheError::file(&file))?;
+                linked.push(Linked {
+                    name: format!("{folder}/{name}"),
+                    len: found.len(),
+                    mtime_ns: Some(modified_ns(&found)),
+                });
             }
         }
     }
@@ -280,8 +293,11 @@ fn copy_whole(from: &Path, to: &Path) -> io::Result<()> {
         .prefix("tmp_")
         .tempfile_in(folder)?;
     io::copy(&mut File::open(from)?, copy.as_file_mut())?;
-    let permissions = fs::metadata(from)?.permissions();
-    copy.as_file().set_permissions(permissions)?;
+    let found = fs::metadata(from)?;
+    // As old as it is, since what is noted of one goes for both.
+    let modified = FileTimes::new().set_modified(found.modified()?);
+    copy.as_file().set_times(modified)?;
+    copy.as_file().set_permissions(found.permissions())?;
     copy.persist(to)?;
     Ok(())
 }

@@ -45,6 +45,7 @@ mod moment;
 mod name;
 mod new_files;
 mod note;
+mod object_file;
 mod progress;
 mod publish;
 mod readers;

@@ -14,13 +14,14 @@ use packhouse_object::{ConfigItem, ConfigReading, read_config};
 use ring::digest;
 use serde::{Deserialize, Serialize};
 
-use super::CacheError;
 use super::git_dir::{Given, Linked, ORIGIN_HEAD, PACKED_REFS, has_loose_refs, is_folder, write};
 use super::index_file::{Trust, are_there, digest_of, digits_of, read_index};
 use super::inner::Inner;
+use super::object_file::{Kept, look_at};
 use super::record::id;
 use super::root::Root;
 use super::tree::{Files, relative};
+use super::{CacheError, CallOptions};
 
 /// Says where the files are, if that is not the folder that a `.git` is in.
 const WORKTREE: &[u8] = b"core.worktree";
@@ -52,8 +53,11 @@ pub(super) struct Sealed {
     pub(super) index: Option<String>,
     /// Stands for its refs.
     refs: String,
-    /// Files below `objects`, with their lengths.
-    objects: Linked,
+    /// Its files of objects.
+    objects: Vec<Linked>,
+    /// Whether some of them were found to be newer, and otherwise the same.
+    #[serde(skip)]
+    is_news: bool,
 }
 
 impl Sealed {
@@ -81,6 +85,7 @@ impl Sealed {
             index: None,
             refs: String::new(),
             objects: Vec::new(),
+            is_news: false,
         }
     }
 
@@ -95,14 +100,14 @@ impl Sealed {
     /// Notes what it was given.
     pub(super) fn give(&mut self, given: Given) {
         self.refs = given.refs;
-        let known: HashSet<String> = self.objects.iter().map(|(name, _)| name.clone()).collect();
+        let known: HashSet<String> = self.objects.iter().map(|file| file.name.clone()).collect();
         // Of those that it had nothing changes.
         let new = given.objects.into_iter();
         self.objects
-            .extend(new.filter(|(name, _)| !known.contains(name)));
+            .extend(new.filter(|file| !known.contains(&file.name)));
     }
 
-    fn holds(&self, top: &Path, files: Files) -> bool {
+    fn holds(&mut self, top: &Path, files: Files, call: &CallOptions<'_>) -> bool {
         let [git, tree] = [&self.git, &self.files].map(|path| joined(top, path));
         is_folder(&git)
             && is_folder(&git.join("refs"))
@@ -110,7 +115,7 @@ impl Sealed {
             && self.leads_to_commit(&git)
             && self.has_refs(&git)
             && self.is_found_from(top, &git, &tree)
-            && self.has_objects(&git)
+            && self.has_objects(&git, call)
             && self.has_index(&git, &tree, files)
     }
 
@@ -155,12 +160,20 @@ impl Sealed {
         self.files.is_empty() || says().is_ok_and(|said| said == link_to(top, tree, git).as_bytes())
     }
 
-    fn has_objects(&self, git: &Path) -> bool {
+    /// Whether its files of objects are there as they were. Git makes them newer, where it was to write what they have.
+    fn has_objects(&mut self, git: &Path, call: &CallOptions<'_>) -> bool {
         let objects = git.join("objects");
-        self.objects.iter().all(|(name, len)| {
-            let found = fs::symlink_metadata(objects.join(name));
-            found.is_ok_and(|found| found.is_file() && found.len() == *len)
-        })
+        self.objects
+            .iter_mut()
+            .all(|file| match look_at(&objects, file, call) {
+                Kept::AsItWas => true,
+                Kept::Newer(mtime_ns) => {
+                    file.mtime_ns = Some(mtime_ns);
+                    self.is_news = true;
+                    true
+                }
+                Kept::Not | Kept::Missing => false,
+            })
     }
 
     fn has_index(&self, git: &Path, tree: &Path, files: Files) -> bool {
@@ -182,20 +195,13 @@ impl Sealed {
 }
 
 impl Seal {
-    /// Whether the copy at `top` is still what was published; its files are looked at too unless they come from elsewhere.
-    pub(super) fn holds(&self, top: &Path, files: Files) -> bool {
-        !self.0.is_empty() && self.0.iter().all(|sealed| sealed.holds(top, files))
-    }
-
-    /// The mirrors of which files of objects are not as long as they were when the copy got them. Both have the same files:
-    /// what was written into one in the copy is in the mirror too.
-    pub(super) fn contradicted(&self, root: &Root) -> Vec<&str> {
+    /// The mirrors of which files of objects are not what they were when the copy got them. Both have the same files: what was
+    /// written into one in the copy is in the mirror too.
+    pub(super) fn contradicted(&self, root: &Root, call: &CallOptions<'_>) -> Vec<&str> {
         let is_contradicted = |sealed: &&Sealed| {
             let objects = root.mirror(&sealed.mirror).join("objects");
-            sealed.objects.iter().any(|(name, len)| {
-                let found = fs::symlink_metadata(objects.join(name));
-                found.is_ok_and(|found| found.len() != *len)
-            })
+            let mut files = sealed.objects.iter();
+            files.any(|file| matches!(look_at(&objects, file, call), Kept::Not))
         };
         let contradicted = self.0.iter().filter(is_contradicted);
         let mut keys: Vec<&str> = contradicted.map(|sealed| sealed.mirror.as_str()).collect();
@@ -223,6 +229,27 @@ impl Seal {
             serde_json::to_vec(self).map_err(|error| CacheError::file(&path)(error.into()))?;
         write(&path, &bytes)
     }
+}
+
+/// Whether the copy of a tree, at `top`, is still what was published; its files are looked at too unless they come from
+/// elsewhere. Its caller has the lock of the entry.
+pub(super) fn holds(
+    manifests: &Path,
+    tree: &str,
+    top: &Path,
+    files: Files,
+    call: &CallOptions<'_>,
+) -> bool {
+    let Some(mut seal) = Seal::read(manifests, tree) else {
+        return false;
+    };
+    let mut all = seal.0.iter_mut();
+    let holds = all.len() > 0 && all.all(|sealed| sealed.holds(top, files, call));
+    // What was read in full once is not read again.
+    if seal.0.iter().any(|sealed| sealed.is_news) {
+        let _ = seal.write(manifests, tree);
+    }
+    holds
 }
 
 /// Stands for the refs in a file of packed ones.

@@ -3,8 +3,9 @@
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use packhouse_client::cache::{Cache, CacheStatus, CallOptions};
 
@@ -60,6 +61,48 @@ fn cut_off(objects: &Path) {
     }
 }
 
+/// Writes into the middle of all files of objects, which stay as long as they are. The mirror has the same files.
+fn write_into(objects: &Path) {
+    let mut folders = vec![objects.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => folders.push(path),
+                false => flip(&path),
+            }
+        }
+    }
+}
+
+fn flip(path: &Path) {
+    let mut bytes = fs::read(path).unwrap();
+    let half = bytes.len() / 2;
+    bytes[half] ^= 0x55;
+    fs::set_permissions(path, PermissionsExt::from_mode(0o644)).unwrap();
+    let mut file = fs::File::options().write(true).open(path).unwrap();
+    file.write_all(&bytes).unwrap();
+}
+
+fn packs(copy: &Path) -> Vec<PathBuf> {
+    let folder = fs::read_dir(copy.join(".git/objects/pack")).unwrap();
+    let packs: Vec<_> = folder.map(|file| file.unwrap().path()).collect();
+    assert!(!packs.is_empty());
+    packs
+}
+
+/// One with so many objects that they come in a pack.
+fn a_larger_repository(world: &World) -> String {
+    let work = init(&world.path("work"));
+    for number in 0..300 {
+        fs::write(work.dir.join(number.to_string()), number.to_string()).unwrap();
+    }
+    work.run(&["add", "."]);
+    work.run(&["commit", "-q", "-m", "all"]);
+    work.run(&["clone", "-q", "--bare", ".", "../source.git"]);
+    path_of(&Git::at(world.path("source.git")))
+}
+
 fn a_repository(world: &World) -> String {
     let work = init(&world.path("work"));
     fs::create_dir_all(work.dir.join("sub/in")).unwrap();
@@ -105,6 +148,9 @@ fn a_git_folder_that_lost_something_is_made_anew() {
             // The mirror has the same files.
             ("all of them cut off", &|copy| {
                 cut_off(&copy.join(".git/objects"))
+            }),
+            ("all of them written into", &|copy| {
+                write_into(&copy.join(".git/objects"));
             }),
             ("HEAD", &|copy| {
                 fs::remove_file(copy.join(".git/HEAD")).unwrap()
@@ -160,7 +206,7 @@ fn a_git_folder_that_lost_something_is_made_anew() {
 /// the files of the copy.
 #[test]
 fn a_copy_is_made_anew_whose_loose_objects_of_older_commits_somebody_wrote_into() {
-    let damage: [Change<'_>; 3] = [
+    let damage: [Change<'_>; 4] = [
         ("appended", &|path| {
             let mut file = fs::File::options().append(true).open(path).unwrap();
             file.write_all(b"more").unwrap();
@@ -169,6 +215,7 @@ fn a_copy_is_made_anew_whose_loose_objects_of_older_commits_somebody_wrote_into(
             fs::write(path, "no object").unwrap()
         }),
         ("emptied", &|path| fs::write(path, "").unwrap()),
+        ("written into", &flip),
     ];
     for (how, damage) in damage {
         for object in ["HEAD~1", "HEAD~1^{tree}", "HEAD~1:file"] {
@@ -191,6 +238,59 @@ fn a_copy_is_made_anew_whose_loose_objects_of_older_commits_somebody_wrote_into(
             let what = format!("{object} {how}");
             is_made_anew(&cache, &entry.name, &[""], &[(&what, &change)]);
         }
+    }
+}
+
+/// The mirror has the same file, and so has every tree that is made of it.
+#[test]
+fn what_is_written_into_a_pack_comes_to_no_other_tree() {
+    let world = World::new();
+    let cache = open(&world);
+    let call = CallOptions::default();
+    let entry = add(&cache, &a_larger_repository(&world));
+    for pack in packs(&entry.cache_path) {
+        flip(&pack);
+        let entry = cache.refresh("source", &call).unwrap();
+        assert_eq!(entry.status, CacheStatus::Fresh);
+        check_tree(&entry.cache_path);
+        check_tree(&cache.checkout("source", "main", &call).unwrap().path);
+        for mirror in fs::read_dir(cache.root().join(".packhouse/mirrors")).unwrap() {
+            Git::at(mirror.unwrap().path()).fsck();
+        }
+    }
+}
+
+/// As Git does where it was to write an object that is there.
+#[test]
+fn files_of_objects_that_are_only_newer_stay() {
+    let world = World::new();
+    let cache = open(&world);
+    let call = CallOptions::default();
+    let entry = add(&cache, &a_larger_repository(&world));
+    let number = || fs::metadata(&entry.cache_path).unwrap().ino();
+    let seals = || -> Vec<String> {
+        let files = fs::read_dir(cache.root().join(".packhouse/manifests")).unwrap();
+        files
+            .map(|file| fs::read_to_string(file.unwrap().path()).unwrap())
+            .collect()
+    };
+    let before = number();
+    for seconds in [1_000_001, 1_000_002] {
+        for pack in packs(&entry.cache_path) {
+            let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+            fs::set_permissions(&pack, PermissionsExt::from_mode(0o644)).unwrap();
+            let file = fs::File::options().write(true).open(&pack).unwrap();
+            file.set_modified(time).unwrap();
+        }
+        cache.refresh("source", &call).unwrap();
+        assert_eq!(number(), before);
+        // They are not read again the next time.
+        let noted = format!("{seconds}000000000");
+        assert!(
+            seals().iter().any(|seal| seal.contains(&noted)),
+            "{:?}",
+            seals()
+        );
     }
 }
 
@@ -294,6 +394,9 @@ fn changes_in_submodules_of_a_copy_are_noticed() {
             ("objects cut off", &|copy| {
                 cut_off(&copy.join(".git/modules/the/lib/modules/in/objects"));
             }),
+            ("objects written into", &|copy| {
+                write_into(&copy.join(".git/modules/the/lib/modules/in/objects"));
+            }),
             ("configuration", &|copy| {
                 fs::write(copy.join(".git/modules/the/lib/config"), "").unwrap();
             }),
@@ -312,7 +415,7 @@ fn a_working_copy_of_this_machine_is_made_anew_too() {
     let world = World::new();
     a_repository(&world);
     let cache = open(&world);
-    std::thread::sleep(std::time::Duration::from_millis(2100));
+    std::thread::sleep(Duration::from_millis(2100));
     add(&cache, world.path("work").to_str().unwrap());
     is_made_anew(
         &cache,
@@ -327,6 +430,9 @@ fn a_working_copy_of_this_machine_is_made_anew_too() {
             }),
             ("objects cut off", &|copy| {
                 cut_off(&copy.join(".git/objects"))
+            }),
+            ("objects written into", &|copy| {
+                write_into(&copy.join(".git/objects"));
             }),
             ("configuration", &|copy| {
                 fs::write(copy.join(".git/config"), "").unwrap();

@@ -14,7 +14,7 @@ use super::super::mirror;
 use super::super::moment::Moment;
 use super::super::publish::{Old, publish};
 use super::super::record::{EntryRecord, TreeRecord};
-use super::super::seal::Seal;
+use super::super::seal::{self, Seal};
 use super::super::source::Upstream;
 use super::super::staging::Staging;
 use super::super::still::GitAtRest;
@@ -66,9 +66,10 @@ fn copy_once(
         record.kept.mirror = Some(upstream.key.clone());
         match mirror::update(inner, upstream, arrived, call) {
             Ok(found) => {
-                let seal = record.kept.tree.as_ref();
-                let seal = seal.and_then(|tree| Seal::read(&manifests, &tree.id));
-                is_intact = seal.is_some_and(|seal| seal.holds(&place, Files::Elsewhere));
+                let tree = record.kept.tree.as_ref();
+                is_intact = tree.is_some_and(|tree| {
+                    seal::holds(&manifests, &tree.id, &place, Files::Elsewhere, call)
+                });
                 let newest = match is_intact {
                     true => None,
                     false => mend_mirrors(inner, record, upstream, call)?,

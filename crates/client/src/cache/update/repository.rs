@@ -6,7 +6,7 @@ use super::super::mirror;
 use super::super::moment::Moment;
 use super::super::publish::{Old, publish};
 use super::super::record::{EntryRecord, MirrorRecord, TreeRecord};
-use super::super::seal::Seal;
+use super::super::seal::{self, Seal};
 use super::super::source::{Source, Upstream};
 use super::super::staging::Staging;
 use super::super::state::{Found, is_whole, tree_at};
@@ -31,8 +31,8 @@ pub(super) fn of_repository(
     let (mirrored, is_intact) = std::thread::scope(|scope| {
         // Looked at while the remote thinks: somebody may have tidied up among the files, or worked there.
         let look = || {
-            let seal = old_id.as_ref().and_then(|id| Seal::read(&manifests, id));
-            seal.is_some_and(|seal| seal.holds(&place, Files::OfCommit))
+            let old_id = old_id.as_ref();
+            old_id.is_some_and(|id| seal::holds(&manifests, id, &place, Files::OfCommit, call))
         };
         let looking = std::thread::Builder::new().spawn_scoped(scope, look);
         let mirrored = mirror::update(inner, upstream, arrived, call);
@@ -175,7 +175,10 @@ pub(super) fn mend_mirrors(
     let tree = record.kept.tree.as_ref();
     let seal = tree.and_then(|tree| Seal::read(&inner.root.own("manifests"), &tree.id));
     let mut own = None;
-    for key in seal.iter().flat_map(|seal| seal.contradicted(&inner.root)) {
+    for key in seal
+        .iter()
+        .flat_map(|seal| seal.contradicted(&inner.root, call))
+    {
         if key == upstream.key {
             own = Some(mirror::rebuild(inner, upstream, call)?);
             continue;
