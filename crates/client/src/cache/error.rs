@@ -80,6 +80,20 @@ pub enum CacheError {
         /// How that is known.
         reason: String,
     },
+    /// A submodule could not be had, and the rest is not copied without it.
+    #[error(
+        "submodule '{name}' at '{}': {source}; without submodules, by `submodule.recurse=false`, the rest can be had",
+        path.display()
+    )]
+    Submodule {
+        /// What its author calls it.
+        name: String,
+        /// Where it is in the copy.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: Arc<CacheError>,
+    },
     /// The remote has no default branch any more.
     #[error("'{url}' has no default branch any more; the last copy is kept")]
     NoDefaultBranch {
@@ -159,6 +173,15 @@ pub enum CacheError {
 }
 
 impl CacheError {
+    /// Whether the same call fails again until the source is another, whenever it is made.
+    pub fn is_lasting(&self) -> bool {
+        match self {
+            CacheError::Remote(error) => error.is_lasting(),
+            CacheError::Submodule { source, .. } => source.is_lasting(),
+            _ => false,
+        }
+    }
+
     /// An error of the system about a file.
     pub(super) fn file(path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> CacheError {
         move |source| {

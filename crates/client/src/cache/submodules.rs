@@ -6,6 +6,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use bstr::{BString, ByteSlice};
 use packhouse_object::{ConfigItem, ConfigReading, EntryMode, ObjectId, read_config};
@@ -67,8 +68,11 @@ pub(super) fn add(
             built.notes.push(note);
             continue;
         };
-        let source = source_of(inner, spec, module)?;
-        add_one(inner, place, link, module, &source, built, call)?;
+        let made = source_of(inner, spec, module).and_then(|source| {
+            add_one(inner, place, link, module, &source, built, call)?;
+            Ok(source)
+        });
+        let source = made.map_err(|error| told_of(error, place, module))?;
         config.push_str(&format!(
             "[submodule {}]\n\tactive = true\n\turl = {}\n",
             quoted(&module.name),
@@ -92,7 +96,7 @@ fn add_one(
 ) -> Result<(), CacheError> {
     let refuse = |reason: &str| CacheError::InvalidSource {
         source_url: source.shown.clone(),
-        reason: format!("submodule '{}': {reason}", module.name),
+        reason: reason.to_owned(),
     };
     if place.depth == DEPTH_MAX {
         return Err(refuse("too many submodules are inside one another"));
@@ -156,6 +160,24 @@ fn add_one(
         }
     }
     Ok(())
+}
+
+/// Says which submodule it is that is not to be had, unless that is known: one may be inside of another.
+fn told_of(error: CacheError, place: &TreePlace<'_>, module: &Module) -> CacheError {
+    match error {
+        CacheError::AuthenticationFailed { .. }
+        | CacheError::RepositoryNotFound { .. }
+        | CacheError::InvalidSource { .. }
+        | CacheError::Remote(_) => {
+            let path = local_path(&place.tree, module.path.as_bstr());
+            CacheError::Submodule {
+                name: module.name.clone(),
+                path: path.strip_prefix(place.top).unwrap_or(&path).to_owned(),
+                source: Arc::new(error),
+            }
+        }
+        error => error,
+    }
 }
 
 /// Sees to it that a commit is in the mirror of its repository. Nobody is asked if it is there.
@@ -238,10 +260,8 @@ fn source_of(inner: &Inner, spec: &TreeSpec<'_>, module: &Module) -> Result<Sour
     };
     let refused = || CacheError::InvalidSource {
         source_url: shown(&url),
-        reason: format!(
-            "submodule '{}' of a repository from elsewhere is a directory of this machine",
-            module.name
-        ),
+        reason: "a submodule of a repository from elsewhere is a directory of this machine"
+            .to_owned(),
     };
     // Before anybody looks: what is at the place is nothing that an author may learn.
     if !is_from_here && is_local(&url) {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use packhouse_object::{ObjectId, ReadError, ReceiveError, WritePackError};
+use packhouse_repo::directory::OpenError;
 use packhouse_repo::store::StoreError;
 use packhouse_wire::pktline::PacketError;
 
@@ -185,6 +186,29 @@ impl RemoteError {
                 | RemoteError::Connect { .. }
                 | RemoteError::NotAllowed { .. }
         )
+    }
+
+    /// Whether it is a repository of this machine that is stored in a way that is not known here, as partial clones are.
+    pub(crate) fn is_stored_otherwise(&self) -> bool {
+        let RemoteError::Local { source, .. } = self else {
+            return false;
+        };
+        matches!(
+            &**source,
+            StoreError::Open(OpenError::Unsupported { .. } | OpenError::Config { .. })
+        )
+    }
+
+    /// Whether asking again changes nothing as long as the remote is what it is.
+    pub(crate) fn is_lasting(&self) -> bool {
+        match self {
+            RemoteError::BadUrl { .. }
+            | RemoteError::NotAllowed { .. }
+            | RemoteError::Unsupported { .. }
+            | RemoteError::DamagedRef { .. }
+            | RemoteError::Shallow { .. } => true,
+            error => error.is_stored_otherwise(),
+        }
     }
 
     /// Turns the error of a local repository into one that names it.

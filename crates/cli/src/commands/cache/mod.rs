@@ -269,8 +269,12 @@ fn tell(progress: &Progress, step: CacheStep, n: u64, total: Option<u64>) {
 /// What failed, and what to do about it.
 fn failure(error: CacheError) -> CliError {
     let hint = match &error {
-        CacheError::NotFound { .. } | CacheError::NoSuchRevision { .. } => {
-            "`packhouse cache list` shows what there is"
+        CacheError::NotFound { name } if is_id(name) => {
+            "`packhouse cache list` shows what there is; `packhouse cache remove --checkout ID` removes a checkout"
+        }
+        CacheError::NotFound { .. } => "`packhouse cache list` shows what there is",
+        CacheError::NoSuchRevision { .. } => {
+            "a revision is a branch, a tag, the whole name of a ref, the id of a commit, or HEAD"
         }
         CacheError::Missing { .. } => "`packhouse cache refresh` makes the copy again",
         CacheError::Occupied { .. } => {
@@ -286,6 +290,9 @@ fn failure(error: CacheError) -> CliError {
         CacheError::RepositoryNotFound { .. } => {
             "check the URL; a private repository looks the same without credentials"
         }
+        CacheError::Submodule { .. } => {
+            "`--no-submodules` copies the rest; a private submodule looks the same without credentials"
+        }
         CacheError::Changing { .. } => {
             "call it again once nothing writes there, or leave that out by --exclude; a copy that is there already stays as it is"
         }
@@ -300,6 +307,9 @@ fn failure(error: CacheError) -> CliError {
             "try again when that process is done, or end it; entries that are not in use can be removed meanwhile"
         }
         CacheError::Cancelled => "nothing half-written was left behind; call it again to go on",
+        error if error.is_lasting() => {
+            "a copy that is there already stays as it is; to try again is of no use before the source is another"
+        }
         _ => "a copy that is there already stays as it is; try again later",
     };
     match error {
@@ -308,6 +318,11 @@ fn failure(error: CacheError) -> CliError {
         }
         error => CliError::failure(error, hint),
     }
+}
+
+/// Whether it looks like the id of a checkout.
+fn is_id(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 impl Numbers {
@@ -330,5 +345,49 @@ impl Numbers {
             crate::ui::human_bytes(self.total_size_bytes),
             crate::ui::human_bytes(self.max_size_bytes)
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use packhouse_client::remote::RemoteError;
+
+    use super::*;
+
+    #[test]
+    fn hints_are_of_use_for_what_failed() {
+        let url = || "/srv/source".to_owned();
+        let id = "0123456789abcdef".repeat(2);
+        let shallow = || CacheError::Remote(Arc::new(RemoteError::Shallow { url: url() }));
+        let silent = CacheError::Remote(Arc::new(RemoteError::TimedOut { url: url() }));
+        let module = CacheError::Submodule {
+            name: "lib".to_owned(),
+            path: PathBuf::from("lib"),
+            source: Arc::new(shallow()),
+        };
+        let changing = CacheError::Changing {
+            path: PathBuf::from("log"),
+            reason: "it changes while it is copied",
+        };
+        let unknown = CacheError::NoSuchRevision {
+            revision: "x".to_owned(),
+            name: "source".to_owned(),
+        };
+        for (error, expected) in [
+            (CacheError::NotFound { name: id }, "remove --checkout ID"),
+            (
+                CacheError::NotFound { name: url() },
+                "`packhouse cache list`",
+            ),
+            (unknown, "a revision is a branch, "),
+            (shallow(), "to try again is of no use"),
+            (silent, "try again later"),
+            (module, "--no-submodules"),
+            (changing, "--exclude"),
+        ] {
+            let shown = failure(error).to_string();
+            let (_, hint) = shown.split_once("\nhint: ").unwrap();
+            assert!(hint.contains(expected), "{shown}");
+        }
     }
 }

@@ -101,6 +101,44 @@ fn a_repository_from_elsewhere_cannot_have_a_directory_of_this_machine_as_a_subm
     );
 }
 
+/// One submodule that is gone is told from the repository that was asked for.
+#[test]
+fn a_submodule_that_is_not_to_be_had_is_named() {
+    let mut world = World::new();
+    let source = nested(&world);
+    fs::rename(world.path("inner"), world.path("gone")).unwrap();
+    let lib = Git::at(world.path("lib"));
+    let id = lib.run(&["rev-parse", "HEAD"]);
+    let near = init(&world.path("near"));
+    near.commit_file(
+        ".gitmodules",
+        "[submodule \"the/lib\"]\n\tpath = x/lib\n\turl = ../none.git\n",
+    );
+    let link = format!("160000,{},x/lib", id.trim());
+    near.run(&["update-index", "--add", "--cacheinfo", &link]);
+    near.run(&["commit", "-q", "-m", "link"]);
+    near.run(&["clone", "-q", "--bare", ".", "../near.git"]);
+    let cases = [
+        (source, "submodule 'in' at 'x/lib/in': Invalid source: "),
+        (
+            world.url("near", Way::Http),
+            "submodule 'the/lib' at 'x/lib': Repository not found: ",
+        ),
+    ];
+    let cache = open(&world);
+    let call = CallOptions::default();
+    let mut without = config(&world.path("without"));
+    let recurse = "submodule.recurse".to_owned();
+    without.git_config.insert(recurse, "false".to_owned());
+    let without = Cache::open(without).unwrap();
+    for (source, expected) in cases {
+        let error = cache.add(&source, None, &call).unwrap_err().to_string();
+        assert!(error.starts_with(expected), "{error}");
+        assert!(error.contains("`submodule.recurse=false`"), "{error}");
+        add(&without, &source);
+    }
+}
+
 /// Damages all objects of a mirror.
 fn damage(mirror: &Path) {
     for folder in fs::read_dir(mirror.join("objects")).unwrap() {
