@@ -1,6 +1,7 @@
 //! Working trees: the files of a commit, with a `.git` beside them.
 
 use std::collections::HashSet;
+use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -10,7 +11,7 @@ use packhouse_repo::store::{CopyOut, Snapshot, StoreError};
 
 use super::budget::Budget;
 use super::git_dir::{GitDir, Given, default_branch, make_folder};
-use super::index_file::{IndexEntry, write_index};
+use super::index_file::{IndexEntry, read_index, write_index};
 use super::inner::Inner;
 use super::large_files::{LargeFiles, POINTER_BYTES};
 use super::lock::{FileLock, Sharing};
@@ -268,14 +269,27 @@ pub(super) fn tracked(
         .map_err(CacheError::store(inner.root.path()))?;
     let budget = Budget::new(&upstream.url.to_string(), inner.config.max_bytes);
     let entries = entries_of(inner, &snapshot, &budget)?;
+    Ok(with_folders(entries.into_iter().map(|entry| entry.path)))
+}
+
+/// The same by the index of a repository of this machine, as far as it can be read: where its history is left out.
+pub(super) fn indexed(upstream: &Upstream) -> HashSet<BString> {
+    let git = upstream.url.local_path();
+    let index = git.and_then(|git| fs::read(git.join("index")).ok());
+    let files = index.as_deref().and_then(read_index).unwrap_or_default();
+    with_folders(files.into_iter().map(|file| file.path.into()))
+}
+
+/// Paths, and the folders they are in.
+fn with_folders(files: impl Iterator<Item = BString>) -> HashSet<BString> {
     let mut paths = HashSet::new();
-    for IndexEntry { path, .. } in entries {
+    for path in files {
         for at in path.find_iter("/") {
             paths.insert(path[..at].into());
         }
         paths.insert(path);
     }
-    Ok(paths)
+    paths
 }
 
 /// Everything that the index has, in its order.

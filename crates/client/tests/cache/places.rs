@@ -569,3 +569,85 @@ fn a_copy_of_a_directory_has_no_way_back_into_it() {
     let top = sub.run(&["rev-parse", "--absolute-git-dir"]);
     assert_eq!(Path::new(&top), copy.join("main/.git/modules/sub"));
 }
+
+/// Of what the source does not have all, the files are copied, and what is tracked is among them whatever the patterns say.
+#[test]
+fn a_working_copy_with_a_part_of_its_history_comes_without_it() {
+    let world = World::new();
+    let origin = init(&world.path("origin"));
+    origin.commit_file(".gitignore", "kept\n");
+    origin.commit_file("file", "old\n");
+    fs::write(origin.dir.join("kept"), "kept").unwrap();
+    origin.run(&["add", "-f", "kept"]);
+    origin.commit_file("file", "new\n");
+    origin.run(&["config", "uploadpack.allowFilter", "true"]);
+    let url = format!("file://{}", origin.dir.display());
+    let cache = open(&world);
+    for (name, part, told) in [
+        (
+            "shallow",
+            "--depth=1",
+            "its history is cut off, and was left out",
+        ),
+        (
+            "partial",
+            "--filter=blob:none",
+            "it is a partial clone: its history lacks objects, and was left out",
+        ),
+    ] {
+        origin.run(&["clone", "-q", part, &url, &format!("../{name}")]);
+        settle();
+        let source = world.path(name);
+        let entry = add(&cache, source.to_str().unwrap());
+        assert_eq!(entry.notes, [told]);
+        assert_eq!(files(&entry.cache_path), files(&source));
+        assert!(entry.cache_path.join("kept").exists());
+        assert!(!entry.cache_path.join(".git").exists());
+        let before = number(&entry.cache_path, ".");
+        add(&cache, source.to_str().unwrap());
+        assert_eq!(number(&entry.cache_path, "."), before);
+    }
+}
+
+/// To try again is of no use.
+#[test]
+fn what_stays_as_it_is_is_told_from_what_passes() {
+    let world = World::new();
+    let source = world.with_history("source");
+    source.run(&[
+        "clone",
+        "-q",
+        "--bare",
+        "--depth=1",
+        &format!("file://{}", source.dir.display()),
+        "../shallow.git",
+    ]);
+    source.run(&["config", "uploadpack.allowFilter", "true"]);
+    source.run(&[
+        "clone",
+        "-q",
+        "--bare",
+        "--filter=blob:none",
+        &format!("file://{}", source.dir.display()),
+        "../partial.git",
+    ]);
+    source.run(&[
+        "init",
+        "-q",
+        "--bare",
+        "--object-format=sha256",
+        "../sha256.git",
+    ]);
+    let cache = open(&world);
+    let call = CallOptions::default();
+    for name in ["shallow.git", "partial.git", "sha256.git"] {
+        let error = cache
+            .add(world.path(name).to_str().unwrap(), None, &call)
+            .unwrap_err();
+        assert!(error.is_lasting(), "{name}: {error}");
+    }
+    let error = cache
+        .add("http://127.0.0.1:1/none.git", None, &call)
+        .unwrap_err();
+    assert!(!error.is_lasting(), "{error}");
+}

@@ -1,6 +1,7 @@
 //! Entries of directories of this machine.
 
 use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::path::Path;
 
 use packhouse_repo::store::ExcludeFilter;
@@ -18,7 +19,7 @@ use super::super::seal::{self, Seal};
 use super::super::source::Upstream;
 use super::super::staging::Staging;
 use super::super::still::GitAtRest;
-use super::super::tree::{BuiltTree, Files, build, tracked};
+use super::super::tree::{BuiltTree, Files, build, indexed, tracked};
 use super::super::{CacheError, CallOptions};
 use super::repository::{mend_mirrors, shows_refs};
 use super::{commit_of, good_tree, make_room, note_remote, spec_of, tree_id, tree_record};
@@ -80,6 +81,14 @@ fn copy_once(
                 record.kept.mirror = None;
                 notes.push("its history is cut off, and was left out".to_owned());
             }
+            Err(CacheError::Remote(error))
+                if error.is_stored_otherwise() && is_partial(upstream) =>
+            {
+                record.kept.mirror = None;
+                notes.push(
+                    "it is a partial clone: its history lacks objects, and was left out".to_owned(),
+                );
+            }
             Err(error) => return Err(error),
         }
     }
@@ -98,7 +107,8 @@ fn copy_once(
             Some(commit) => tracked(inner, upstream, commit, call)?,
             None => HashSet::new(),
         },
-        _ => HashSet::new(),
+        (None, true) => git.map(indexed).unwrap_or_default(),
+        (_, false) => HashSet::new(),
     };
     let exclude = ExcludeFilter::new(&ignore.patterns, None, gitignore)
         .map_err(CacheError::store(inner.root.path()))?;
@@ -181,4 +191,15 @@ fn copy_once(
     let _ = seal.map(|seal| seal.write(&manifests, &id));
     record.kept.updated = Some(asked);
     Ok(())
+}
+
+/// Whether a repository of this machine has objects of a remote that did not send all that they name.
+fn is_partial(upstream: &Upstream) -> bool {
+    let packs = upstream
+        .url
+        .local_path()
+        .map(|git| git.join("objects/pack"));
+    let packs = packs.and_then(|packs| packs.read_dir().ok());
+    let mut names = packs.into_iter().flatten().flatten();
+    names.any(|file| Path::new(&file.file_name()).extension() == Some(OsStr::new("promisor")))
 }
