@@ -185,6 +185,17 @@ fn ask<'c>(
     memory: Option<&ServerMemory>,
     call: &'c CallOptions<'_>,
 ) -> Result<FetchConnection<'c>, CacheError> {
+    ask_while(&|| true, inner, remote, memory, call)
+}
+
+/// As [`ask`], but waits for one that was too busy only where the caller `may_wait`.
+pub(super) fn ask_while<'c>(
+    may_wait: &dyn Fn() -> bool,
+    inner: &Inner,
+    remote: &Remote,
+    memory: Option<&ServerMemory>,
+    call: &'c CallOptions<'_>,
+) -> Result<FetchConnection<'c>, CacheError> {
     let asked_first = match memory {
         Some(memory) => remote.connect_as_before(memory, call),
         None => remote.connect_to_fetch(call),
@@ -192,7 +203,7 @@ fn ask<'c>(
     // The second time is the last one, and does not rely on what the server did before.
     let connection = match asked_first {
         Err(error) => match next_try(&error, memory.is_some()) {
-            Some(pause) if !remote.url().is_ssh() => {
+            Some(pause) if !remote.url().is_ssh() && (pause.is_zero() || may_wait()) => {
                 wait(pause, call)?;
                 remote.connect_to_fetch(call)
             }

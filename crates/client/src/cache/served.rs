@@ -27,7 +27,7 @@ use super::source::{Source, Upstream, invalid};
 use super::{CacheError, CallOptions, note, room, served_mark};
 use crate::credentials::Secret;
 use crate::egress::Egress;
-use crate::remote::{ExtraHeader, FetchConnection, Links, Remote, RemoteOptions};
+use crate::remote::{ExtraHeader, Links, Remote, RemoteOptions};
 
 /// Where the engine keeps refs of its own in a mirror.
 const OWN_REFS: &[u8] = b"refs/packhouse/";
@@ -86,9 +86,22 @@ impl Served {
 
     /// Asks the remote with the caller's `authorization` (the value of that header), brings the mirror to what it lists,
     /// and returns that. Callers who bring the same share the answer; it is never one to a question asked before they
-    /// came, unless it is the very first copy.
+    /// came, unless it is the very first copy. A remote that breaks off or is too busy is asked once more, after as long as it
+    /// says.
     pub fn bring(
         &self,
+        url: &str,
+        authorization: Option<&Secret>,
+        call: &CallOptions<'_>,
+    ) -> Result<Arc<ServedCopy>, CacheError> {
+        self.bring_unless(&|| false, url, authorization, call)
+    }
+
+    /// As [`Served::bring`], but does not wait for a remote that is too busy where the caller `has_other`: a copy that may be
+    /// served to this caller at once.
+    pub fn bring_unless(
+        &self,
+        has_other: &dyn Fn() -> bool,
         url: &str,
         authorization: Option<&Secret>,
         call: &CallOptions<'_>,
@@ -97,7 +110,7 @@ impl Served {
         let key = self.key_of(&upstream, authorization);
         let is_first = !self.inner.root.mirror(&upstream.key).is_dir();
         self.flights.run(&key.0, is_first, call, || {
-            let copy = self.ask(&upstream, authorization, call)?;
+            let copy = self.ask(has_other, &upstream, authorization, call)?;
             Ok(Arc::new(copy))
         })
     }
@@ -168,6 +181,7 @@ impl Served {
 
     fn ask(
         &self,
+        has_other: &dyn Fn() -> bool,
         upstream: &Upstream,
         authorization: Option<&Secret>,
         call: &CallOptions<'_>,
@@ -176,9 +190,13 @@ impl Served {
         let key = &upstream.key;
         let known = inner.index.mirror(key)?;
         let remote = self.remote(upstream, authorization);
+        let connect = |known: Option<&MirrorRecord>, may_wait: &dyn Fn() -> bool| {
+            let memory = known.and_then(|record| record.server.as_ref());
+            mirror::ask_while(may_wait, inner, &remote, memory, call)
+        };
         let mut asked = Moment::now();
         // Without the lock: callers with other credentials need not wait for each other's answers.
-        let mut connection = self.connect(&remote, known.as_ref(), call)?;
+        let mut connection = connect(known.as_ref(), &|| !has_other())?;
         let mut offered = Offered::of(connection.refs())?;
         // Not before it is known that there is such a repository: strangers may ask for any number of others.
         let using = inner.using(key, call)?;
@@ -192,7 +210,7 @@ impl Served {
         {
             // Somebody else has asked since: what we heard may be the older answer.
             asked = Moment::now();
-            connection = self.connect(&remote, Some(record), call)?;
+            connection = connect(Some(record), &|| false)?;
             offered = Offered::of(connection.refs())?;
         }
         let mut was_fetched = false;
@@ -212,7 +230,7 @@ impl Served {
         record.server = server;
         if !is_as_offered {
             was_fetched = true;
-            let again = || self.connect(&remote, None, call);
+            let again = || connect(None, &|| false);
             mirror::bring_or_make(
                 inner,
                 &place,
@@ -261,19 +279,6 @@ impl Served {
             ..self.inner.settings.remote.clone()
         };
         Remote::linked(upstream.url.clone(), options, self.links.clone())
-    }
-
-    fn connect<'c>(
-        &self,
-        remote: &Remote,
-        known: Option<&MirrorRecord>,
-        call: &'c CallOptions<'_>,
-    ) -> Result<FetchConnection<'c>, CacheError> {
-        let connection = match known.and_then(|record| record.server.as_ref()) {
-            Some(memory) => remote.connect_to_fetch_again(memory, call),
-            None => remote.connect_to_fetch(call),
-        };
-        connection.map_err(CacheError::remote(self.inner.root.path()))
     }
 
     /// A mirror as its record says it is; `None` if it is not. Its caller has the lock that keeps both together.

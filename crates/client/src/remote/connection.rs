@@ -87,8 +87,7 @@ impl<'p> FetchConnection<'p> {
         })
     }
 
-    /// What to remember of the server for [`Remote::connect_to_fetch_again`](super::Remote::connect_to_fetch_again), if
-    /// that is of use.
+    /// What to remember of the server, to ask it in one request the next time, if that is of use.
     pub fn memory(&self) -> Option<ServerMemory> {
         let From::Elsewhere(conversation, advertisement) = &self.from else {
             return None;

@@ -136,19 +136,7 @@ impl Remote {
     }
 
     /// As [`Remote::connect_to_fetch`], but asks an HTTP server for its refs at once, which takes one request, as it did
-    /// what `memory` says the last time. Where it does not any more, it is asked from the beginning.
-    pub fn connect_to_fetch_again<'p>(
-        &self,
-        memory: &ServerMemory,
-        progress: &'p dyn Progress,
-    ) -> Result<FetchConnection<'p>, RemoteError> {
-        match self.connect_as_before(memory, progress) {
-            Err(error) if !error.is_final() => self.connect_to_fetch(progress),
-            asked => asked,
-        }
-    }
-
-    /// As [`Remote::connect_to_fetch_again`], but a server that does not do as it did is not asked in another way.
+    /// what `memory` says the last time. One that does not any more is not asked in another way.
     pub(crate) fn connect_as_before<'p>(
         &self,
         memory: &ServerMemory,

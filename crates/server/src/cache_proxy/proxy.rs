@@ -387,9 +387,7 @@ impl Proxy {
         let stop = self.stop.clone();
         let copy = blocking(move || {
             let copy = served.last(&url, &cancelled_by(&stop))?;
-            let may =
-                |copy: &ServedCopy| copy.is_public() || listed.as_deref() == Some(copy.digest());
-            let copy = copy.filter(|copy| !is_other && may(copy));
+            let copy = copy.filter(|copy| !is_other && may_have(copy, listed.as_deref()));
             Ok::<_, CacheError>(copy.filter(|copy| match &objects {
                 Some(objects) => holds(copy, objects).unwrap_or(false),
                 None => true,
@@ -466,9 +464,9 @@ impl Bringing {
     fn find(&self, listed: Option<&str>) -> Result<Found, CacheError> {
         let call = cancelled_by(&self.stop);
         // A ref that is wanted by its name is wanted where it is now.
-        let listed = listed.filter(|_| self.objects.want_refs.is_empty());
+        let still_listed = listed.filter(|_| self.objects.want_refs.is_empty());
         // A copy that cannot be read is made again when the upstream is asked.
-        if let Some(listed) = listed
+        if let Some(listed) = still_listed
             && let Ok(Some(copy)) = self.served.last(&self.url, &call)
             && copy.digest() == listed
             && self.held_by(&copy)
@@ -479,9 +477,15 @@ impl Bringing {
                 was_asked: false,
             });
         }
+        // What is served while the upstream does not work is served at once.
+        let has_other = || {
+            let last = self.served.last(&self.url, &call).ok().flatten();
+            last.is_some_and(|copy| may_have(&copy, listed) && self.held_by(&copy))
+        };
+        let authorization = self.authorization.as_ref();
         let copy = self
             .served
-            .bring(&self.url, self.authorization.as_ref(), &call)?;
+            .bring_unless(&has_other, &self.url, authorization, &call)?;
         Ok(Found {
             holds: self.held_by(&copy),
             copy,
@@ -499,6 +503,11 @@ impl Bringing {
             false
         })
     }
+}
+
+/// Whether a caller may have a copy though the upstream cannot be asked.
+fn may_have(copy: &ServedCopy, listed: Option<&str>) -> bool {
+    copy.is_public() || listed == Some(copy.digest())
 }
 
 fn cancelled_by(stop: &CancelToken) -> CallOptions<'_> {

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use packhouse_client::Egress;
 use packhouse_client::cache::{Cache, CacheStatus, CallOptions, CancelToken};
 use packhouse_object::ObjectId;
 use packhouse_testkit::git_site::GitSite;
@@ -161,6 +162,35 @@ fn a_busy_remote_is_left_alone_for_as_long_as_it_says() {
         *site.asked.lock().unwrap() = 0;
         cache.add(&url, None, &call).unwrap_err();
         assert_eq!(*site.asked.lock().unwrap(), 1, "{answer}");
+    }
+}
+
+/// So is one that is served, unless there is something else to serve.
+#[test]
+fn who_has_another_copy_does_not_wait_for_a_busy_remote() {
+    let mut world = World::new();
+    world.with_history("source");
+    let site = Arc::new(Busy {
+        inner: GitSite::new(&world.path(""), true),
+        next: Mutex::default(),
+        asked: Mutex::default(),
+    });
+    let url = format!("{}source.git", world.serve(site.clone()));
+    let cache = open(&world);
+    let served = cache.served(Egress::Any).unwrap();
+    let call = CallOptions::default();
+    // Cold, and of a server that is known.
+    for _ in 0..2 {
+        for has_other in [false, true] {
+            *site.next.lock().unwrap() = Some("503 Busy\r\nRetry-After: 1");
+            *site.asked.lock().unwrap() = 0;
+            let begun = Instant::now();
+            let brought = served.bring_unless(&|| has_other, &url, None, &call);
+            assert_eq!(brought.is_err(), has_other, "{brought:?}");
+            let has_waited = begun.elapsed() >= Duration::from_secs(1);
+            assert_eq!(has_waited, !has_other);
+            assert_eq!(*site.asked.lock().unwrap() == 1, has_other);
+        }
     }
 }
 
