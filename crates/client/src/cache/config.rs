@@ -49,7 +49,7 @@ pub struct IgnoreRules {
 ///   memory only;
 /// - `http.proxy`, `http.sslcainfo` and `core.sshcommand`: how remotes are reached;
 /// - `submodule.recurse`: whether submodules are part of a copy;
-/// - those of `user`, `author`, `committer`, `pull` and `push`, and `core.autocrlf`: written to the configuration of
+/// - those of `user`, `author`, `committer`, `pull` and `push`, `core.autocrlf` and `core.eol`: written to the configuration of
 ///   working trees.
 ///
 /// All others do nothing, and [`Cache::unheeded_settings`](super::Cache::unheeded_settings) names them.
@@ -60,6 +60,7 @@ pub const GIT_SETTINGS: &[&str] = &[
     "http.sslcainfo",
     "core.sshcommand",
     "core.autocrlf",
+    "core.eol",
     "submodule.recurse",
     "user.*",
     "author.*",

@@ -33,7 +33,7 @@ const BEGINNING: &str = "version https://git-lfs.github.com/spec/v1\n";
 /// What marks the files in `.gitattributes`.
 const ATTRIBUTE: &str = "filter=lfs";
 /// A larger `.gitattributes` is not read, as in Git.
-const ATTRIBUTES_BYTES: u64 = 100 << 20;
+pub(super) const ATTRIBUTES_BYTES: u64 = 100 << 20;
 const PIECE_BYTES: usize = 64 << 10;
 
 /// The large files of a tree.
@@ -224,7 +224,7 @@ fn parse(text: &str) -> Option<LargeFile> {
 }
 
 /// So much of a file; `None` for what is no file.
-fn beginning(path: &Path, bytes: u64) -> Option<Vec<u8>> {
+pub(super) fn beginning(path: &Path, bytes: u64) -> Option<Vec<u8>> {
     fs::symlink_metadata(path)
         .ok()
         .filter(fs::Metadata::is_file)?;

@@ -20,6 +20,7 @@
 //! # Ok::<(), packhouse_client::cache::CacheError>(())
 //! ```
 
+mod attributes;
 mod budget;
 #[allow(clippy::module_inception)]
 mod cache;
@@ -36,6 +37,7 @@ mod index_file;
 mod index_gate;
 mod inner;
 mod large_files;
+mod line_ends;
 mod lock;
 mod manifest;
 mod mend;

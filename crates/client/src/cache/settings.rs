@@ -76,7 +76,7 @@ impl Settings {
             ("submodule", "recurse") if scope.eq_ignore_ascii_case("submodule") => {
                 self.submodules = Some(is_true(name, value)?);
             }
-            ("core", "autocrlf") => self.for_trees(&section, &key, value),
+            ("core", "autocrlf" | "eol") => self.for_trees(&section, &key, value),
             (section, key) if SECTIONS.contains(&section) && is_key(key) => {
                 self.for_trees(section, key, value);
             }

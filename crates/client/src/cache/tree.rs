@@ -14,6 +14,7 @@ use super::git_dir::{GitDir, Given, default_branch, make_folder};
 use super::index_file::{IndexEntry, read_index, write_index};
 use super::inner::Inner;
 use super::large_files::{LargeFiles, POINTER_BYTES};
+use super::line_ends::LineEnds;
 use super::lock::{FileLock, Sharing};
 use super::mend::Damaged;
 use super::mirror;
@@ -240,12 +241,21 @@ fn build_all(
     if filled.has_replaced {
         files.forget(|at| sizes[at] <= POINTER_BYTES);
     }
+    let line_ends = LineEnds {
+        tree,
+        settings: &inner.settings.tree,
+        budget: place.budget,
+    };
+    let converted = line_ends.convert(&entries, call)?;
+    let is_converted: HashSet<usize> = converted.files.into_iter().collect();
+    files.forget(|at| is_converted.contains(&at));
     let files = files.look(tree);
     sealed.index = Some(write_index(&index, &entries, Some(&files))?);
     // Before those of its submodules.
     built.sealed.push(sealed);
     built.bytes = filled.bytes + bytes_of(&files);
     built.notes.extend(filled.note());
+    built.notes.extend(converted.notes);
     built.pointers_left = filled.left;
     submodules::add(inner, spec, place, &entries, &mut built, call)?;
     // Submodules are named in it.

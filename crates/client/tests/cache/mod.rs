@@ -8,6 +8,7 @@ mod hostile;
 mod interrupted;
 mod killed;
 mod limits;
+mod line_ends;
 mod mended;
 mod places;
 mod refreshes;
