@@ -67,7 +67,8 @@ pub(super) fn make(
         let built = build(inner, &spec, &tree, damaged, call)?;
         Ok((found, staging, built))
     })?;
-    room::make_room(inner, &record.name, built.bytes, call)?;
+    // The history may have grown by what nobody had yet.
+    room::make_room(inner, &record.name, built.bytes, true, call)?;
     let made = CheckoutRecord {
         entry: record.name.clone(),
         entry_id: record.kept.id.clone(),
@@ -160,9 +161,10 @@ fn find(
         Ok(_) => {}
         Err(CacheError::Cancelled) => return Err(CacheError::Cancelled),
         // What is here is better than nothing, and it is said.
-        Err(error) if inner.root.mirror(&upstream.key).is_dir() => {
-            notes.push(format!("the remote could not be asked: {error}"));
-        }
+        Err(error) if inner.root.mirror(&upstream.key).is_dir() => notes.push(match error {
+            CacheError::Full { .. } => format!("what is new could not be fetched: {error}"),
+            error => format!("the remote could not be asked: {error}"),
+        }),
         Err(error) => return Err(error),
     }
     if let Some((commit, branch)) = named(inner, upstream, revision, call)? {

@@ -7,6 +7,7 @@ use super::inner::Inner;
 use super::lock::{FileLock, Sharing};
 use super::moment::Moment;
 use super::record::{EntryRecord, RemoteHead};
+use super::room::Others;
 use super::source::{self, Source};
 use super::state::{Found, entry_seen, look};
 use super::{CacheError, CacheStatus, CallOptions, Details, Entry, Upstream, mirror, room};
@@ -108,8 +109,9 @@ fn newest_head(
     if !is_mirrored {
         return mirror::ask_head(inner, upstream, call);
     }
-    let mirrored = mirror::update(inner, upstream, &Moment::now(), call)?;
     // Looking at an entry is no reason for another to go.
+    let others = Others::Stay;
+    let mirrored = mirror::update_beside(inner, upstream, others, &Moment::now(), call)?;
     room::make_room_for_mirror(inner, key)?;
     Ok(RemoteHead::of(&mirrored))
 }

@@ -105,12 +105,12 @@ pub enum CacheError {
     Remote(Arc<RemoteError>),
     /// The entry does not fit, even when all others that are not in use make room.
     #[error(
-        "'{name}' does not fit: the cache would take {needed_bytes} bytes of the {max_bytes} that it may; raise the limit, or remove what is in use"
+        "'{name}' does not fit: the cache would take at least {needed_bytes} bytes of the {max_bytes} that it may; raise the limit, or remove what is in use"
     )]
     Full {
         /// The entry.
         name: String,
-        /// What the cache would take.
+        /// What the cache would take, as far as that is known.
         needed_bytes: u64,
         /// What it may.
         max_bytes: u64,

@@ -17,15 +17,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use packhouse_object::{ObjectId, ObjectKind, RefName};
+use packhouse_object::{ObjectId, ObjectKind, ReceiveError, Received, RefName};
 use packhouse_repo::View;
-use packhouse_repo::store::{Create, GcOptions, Store, StoreOptions};
+use packhouse_repo::store::{Create, GcOptions, Store, StoreError, StoreOptions};
 use ring::digest;
 
 use super::inner::Inner;
+use super::kept::{self, KEPT};
 use super::lock::{FileLock, Sharing};
 use super::moment::Moment;
 use super::record::{MirrorRecord, RemoteHead};
+use super::room::{Others, Room};
 use super::source::Upstream;
 use super::staging::Staging;
 use super::{CacheError, CacheStep, CallOptions, note};
@@ -36,8 +38,6 @@ use crate::remote::{FetchConnection, FetchRequest, Remote, RemoteError, RemoteRe
 
 /// Where a `HEAD` is kept that stands for no branch.
 pub(super) const DETACHED: &str = "refs/packhouse/head";
-/// Below it is what checkouts asked for that no branch or tag names.
-pub(super) const KEPT: &str = "refs/packhouse/kept/";
 
 /// More packs than these are made one, as Git does.
 const PACKS_MAX: usize = 50;
@@ -142,6 +142,17 @@ pub(super) fn update(
     arrived: &Moment,
     call: &CallOptions<'_>,
 ) -> Result<MirrorRecord, CacheError> {
+    update_beside(inner, upstream, Others::MayGo, arrived, call)
+}
+
+/// As [`update`], where what becomes of other entries is said.
+pub(super) fn update_beside(
+    inner: &Inner,
+    upstream: &Upstream,
+    others: Others,
+    arrived: &Moment,
+    call: &CallOptions<'_>,
+) -> Result<MirrorRecord, CacheError> {
     let key = &upstream.key;
     let _lock = FileLock::take(&inner.root.lock("mirror", key), Sharing::Exclusive, call)?;
     let place = inner.root.mirror(key);
@@ -164,9 +175,18 @@ pub(super) fn update(
     match &known {
         Some(known) if known.refs == record.refs && is_good(&place, known) => {}
         known => {
-            let again = || remote.connect_to_fetch(call).map_err(failed());
             let is_there = known.is_some();
-            bring_or_make(inner, &place, is_there, connection, again, &offered, call)?;
+            let room = room_for(inner, key, others, call)?;
+            let again = || {
+                let connection = remote.connect_to_fetch(call).map_err(failed())?;
+                Ok(connection.limited_to(room.anew_bytes()))
+            };
+            let connection = connection.limited_to(match is_there {
+                true => room.more_bytes(),
+                false => room.anew_bytes(),
+            });
+            bring_or_make(inner, &place, is_there, connection, again, &offered, call)
+                .map_err(|error| room.explain(&upstream.url, error))?;
             if !is_there {
                 record.completed = Moment::now();
             }
@@ -319,7 +339,10 @@ pub(super) fn rebuild(
         let connection = ask(inner, &inner.remote(upstream), None, call)?;
         let offered = Offered::of(connection.refs())?;
         let place = inner.root.mirror(key);
-        make(inner, &place, connection, &offered, call)?;
+        let room = Room::of_mirror(inner, key, Others::MayGo)?;
+        let connection = connection.limited_to(room.anew_bytes());
+        make(inner, &place, connection, &offered, call)
+            .map_err(|error| room.explain(&upstream.url, error))?;
         if let Some(mut record) = inner.index.mirror(key)? {
             record.refs.clone_from(&offered.digest);
             record.head_commit = offered.head_commit.map(|id| id.to_string());
@@ -341,6 +364,7 @@ pub(super) fn obtain(
     let failed = || CacheError::mirror(inner.root.path());
     let key = &upstream.key;
     let _lock = FileLock::take(&inner.root.lock("mirror", key), Sharing::Exclusive, call)?;
+    let place = inner.root.mirror(key);
     let mut remote_options = inner.options_for(upstream);
     if let Wanted::Ref(name) = wanted {
         remote_options.ref_prefixes = vec![name.to_string()];
@@ -354,13 +378,12 @@ pub(super) fn obtain(
             None => return Ok(None),
         },
     };
-    let store = open(&inner.root.mirror(key)).map_err(failed())?;
-    let kept = RefName::parse(format!("{KEPT}{id}")).map_err(|error| CacheError::Config {
-        reason: error.to_string(),
-    })?;
-    let targets = RefTargets::from([(kept, id)]);
+    let room = room_for(inner, key, Others::MayGo, call)?;
+    let connection = connection.limited_to(room.more_bytes());
+    let store = open(&place).map_err(failed())?;
+    let targets = RefTargets::from([(kept::name_of(&id)?, id)]);
     match bring(&store, connection, &targets, Deleting::Nothing, call) {
-        Ok(()) => Ok(Some(id)),
+        Ok(()) => {}
         Err(MirrorError::Remote(
             RemoteError::Remote { .. }
             | RemoteError::NotSent { .. }
@@ -368,9 +391,50 @@ pub(super) fn obtain(
             | RemoteError::Read(_)
             | RemoteError::Send(_)
             | RemoteError::NotGit { .. },
-        )) => Ok(None),
-        Err(error) => Err(failed()(error)),
+        )) => return Ok(None),
+        Err(error) => return Err(room.explain(&upstream.url, failed()(error))),
     }
+    drop(store);
+    tidy(&place, call)?;
+    note_size(inner, key, &place)?;
+    Ok(Some(id))
+}
+
+/// What a fetch into a mirror may take. Where there is little room, or it is about to be tidied, what it keeps for nobody goes
+/// before. Its caller has its lock alone.
+fn room_for(
+    inner: &Inner,
+    key: &str,
+    others: Others,
+    call: &CallOptions<'_>,
+) -> Result<Room, CacheError> {
+    let room = Room::of_mirror(inner, key, others)?;
+    let place = inner.root.mirror(key);
+    // What comes may be as much as what is there, and have files of that size, too.
+    let is_little = room.more_bytes() / 2 < room.own_bytes;
+    if !is_little && packs_of(&place) < PACKS_MAX {
+        return Ok(room);
+    }
+    let Ok(store) = open(&place) else {
+        return Ok(room);
+    };
+    // One that cannot be read is made anew by whoever fetches.
+    let has_forgotten = kept::forget(inner, key, &store).unwrap_or(false);
+    if !has_forgotten || !is_little {
+        return Ok(room);
+    }
+    clean_up(&store, call)?;
+    note_size(inner, key, &place)?;
+    Room::of_mirror(inner, key, others)
+}
+
+/// Notes what a mirror takes by now.
+fn note_size(inner: &Inner, key: &str, place: &Path) -> Result<(), CacheError> {
+    let Some(mut record) = inner.index.mirror(key)? else {
+        return Ok(());
+    };
+    record.bytes = size_of(place);
+    inner.index.put_mirror(key, &record)
 }
 
 /// Asks the remote where its default branch is, and gets nothing.
@@ -442,6 +506,7 @@ pub(super) fn branch_name(name: &RefName) -> Option<String> {
 fn is_about_ours(error: &MirrorError) -> bool {
     match error {
         MirrorError::Store(_) => true,
+        MirrorError::Remote(RemoteError::Receive(ReceiveError::PackTooLarge { .. })) => false,
         MirrorError::Remote(error) => matches!(
             error,
             RemoteError::Read(_)
@@ -524,7 +589,14 @@ fn bring(
         database: view.database(),
         quarantine: store.quarantine_dir(),
     };
+    let limit = connection.pack_bytes_max();
     let received = connection.fetch(&request)?;
+    if let Some(Received::Large(pack)) = &received
+        && pack.pack_bytes.saturating_add(pack.idx_bytes) > limit
+    {
+        let error = ReceiveError::PackTooLarge { limit };
+        return Err(RemoteError::Receive(error).into());
+    }
     let moved = publish_decided(store, received, "fetch", |found: &FoundRefs| {
         let found = only_mirrored(found);
         Ok::<_, Infallible>((edits(&found, targets, delete), ()))
@@ -549,7 +621,7 @@ fn only_mirrored(found: &FoundRefs) -> FoundRefs {
 /// Keeps a mirror in few files.
 fn tidy(place: &Path, call: &CallOptions<'_>) -> Result<(), CacheError> {
     let objects = place.join("objects");
-    let packs = count(&objects.join("pack"), |name| name.ends_with(".pack"));
+    let packs = packs_of(place);
     let loose: usize = (0..=255u8)
         .map(|byte| count(&objects.join(format!("{byte:02x}")), |_| true))
         .sum();
@@ -559,19 +631,28 @@ fn tidy(place: &Path, call: &CallOptions<'_>) -> Result<(), CacheError> {
     let Ok(store) = open(place) else {
         return Ok(());
     };
-    let tidied = match packs > PACKS_MAX {
-        true => {
-            // Trees have links of their own: what no ref names any more is not needed here.
-            let grace = Duration::from_secs(24 * 3600);
-            store.gc_with(&GcOptions { grace }, call).map(drop)
-        }
-        false => store.pack(call).map(drop),
-    };
+    match packs > PACKS_MAX {
+        true => clean_up(&store, call),
+        false => unless_cancelled(store.pack(call)),
+    }
+}
+
+/// Gathers what a mirror has in one pack. Trees have links of their own: what no ref names any more is not needed here.
+fn clean_up(store: &Store, call: &CallOptions<'_>) -> Result<(), CacheError> {
+    let grace = kept::GRACE;
+    unless_cancelled(store.gc_with(&GcOptions { grace }, call))
+}
+
+fn unless_cancelled<T>(tidied: Result<T, StoreError>) -> Result<(), CacheError> {
     match tidied {
-        Err(packhouse_repo::store::StoreError::Cancelled) => Err(CacheError::Cancelled),
+        Err(StoreError::Cancelled) => Err(CacheError::Cancelled),
         // The mirror is as good as it was.
         _ => Ok(()),
     }
+}
+
+fn packs_of(place: &Path) -> usize {
+    count(&place.join("objects/pack"), |name| name.ends_with(".pack"))
 }
 
 fn count(folder: &Path, counts: impl Fn(&str) -> bool) -> usize {

@@ -36,6 +36,7 @@ mod git_dir;
 mod index_file;
 mod index_gate;
 mod inner;
+mod kept;
 mod large_files;
 mod line_ends;
 mod lock;

@@ -11,6 +11,8 @@
 use std::collections::BTreeSet;
 use std::fs;
 
+use packhouse_object::ReceiveError;
+
 use super::inner::Inner;
 use super::lock::{FileLock, Sharing};
 use super::moment::Moment;
@@ -23,6 +25,7 @@ use super::spare;
 use super::staging::Staging;
 use super::trash::Of;
 use super::{CacheError, CallOptions, note, trash};
+use crate::remote::{RemoteError, RemoteUrl};
 
 /// What everything in the catalog takes.
 fn total_bytes(contents: &Contents) -> u64 {
@@ -36,29 +39,105 @@ fn total_bytes(contents: &Contents) -> u64 {
     entries.chain(mirrors).chain(checkouts).sum()
 }
 
+/// What the history of a mirror may come to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room {
+    /// What it takes.
+    pub(super) own_bytes: u64,
+    /// What else stays where all goes that can.
+    others_bytes: u64,
+    max_bytes: u64,
+}
+
+/// What becomes of entries that are in nobody's use, where a history needs room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Others {
+    MayGo,
+    Stay,
+}
+
+impl Room {
+    /// That of a mirror. Nothing is removed yet.
+    pub(super) fn of_mirror(inner: &Inner, key: &str, others: Others) -> Result<Room, CacheError> {
+        let mut contents = inner.index.contents()?;
+        let mirrors = contents.mirrors.iter();
+        let own = mirrors.filter(|(other, _)| other == key);
+        let own_bytes = own.map(|(_, mirror)| mirror.bytes).sum();
+        contents.mirrors.retain(|(other, _)| other != key);
+        let readers = Readers::new(&inner.root);
+        let mut staying = Vec::new();
+        for entry in &contents.entries {
+            if others == Others::Stay || stays(inner, &contents, entry, &readers)? {
+                staying.push(entry);
+            }
+        }
+        let spares = spare::used_bytes(inner, &contents.entries, &readers);
+        let replaced_bytes = trash::used_bytes(inner, &readers).saturating_add(spares);
+        Ok(Room {
+            own_bytes,
+            others_bytes: bytes_that_stay(inner, &contents, &staying, replaced_bytes)?,
+            max_bytes: inner.config.max_bytes,
+        })
+    }
+
+    /// For what comes to it.
+    pub(super) fn more_bytes(&self) -> u64 {
+        self.anew_bytes().saturating_sub(self.own_bytes)
+    }
+
+    /// For one that takes its place.
+    pub(super) fn anew_bytes(&self) -> u64 {
+        self.max_bytes.saturating_sub(self.others_bytes)
+    }
+
+    /// What comes of an error of a fetch that was limited to one of these.
+    pub(super) fn explain(&self, url: &RemoteUrl, error: CacheError) -> CacheError {
+        let limit = match &error {
+            CacheError::Remote(error) => match **error {
+                RemoteError::Receive(ReceiveError::PackTooLarge { limit }) => Some(limit),
+                _ => None,
+            },
+            _ => None,
+        };
+        match limit {
+            Some(limit) if limit == self.more_bytes() || limit == self.anew_bytes() => {
+                CacheError::Full {
+                    name: url.to_string(),
+                    needed_bytes: self.others_bytes.max(self.max_bytes).saturating_add(1),
+                    max_bytes: self.max_bytes,
+                }
+            }
+            _ => error,
+        }
+    }
+}
+
 /// Sees to it that `more` bytes fit, by removing what was not used for longest. What is in use stays, and `keep`; where
-/// that alone leaves no room, nothing is removed.
+/// that alone leaves no room, nothing is removed. A history that `has_grown` is here already: others make room for it if they
+/// can.
 pub(super) fn make_room(
     inner: &Inner,
     keep: &EntryName,
     more: u64,
+    has_grown: bool,
     call: &CallOptions<'_>,
 ) -> Result<(), CacheError> {
     let max_bytes = inner.config.max_bytes;
     let needed = || Ok::<_, CacheError>(inner.bytes()?.saturating_add(more));
-    let full = |needed_bytes| {
-        Err(CacheError::Full {
+    let full = |needed_bytes| match more {
+        0 => Ok(()),
+        _ => Err(CacheError::Full {
             name: keep.to_string(),
             needed_bytes,
             max_bytes,
-        })
+        }),
     };
     if needed()? <= max_bytes {
         return Ok(());
     }
     drop_unneeded(inner, Some(keep), &needed)?;
     // What takes no more than it did is not in the way of anything; the tree that it replaces goes in its time.
-    if more == 0 || needed()? <= max_bytes {
+    if (more == 0 && !has_grown) || needed()? <= max_bytes {
         return Ok(());
     }
     let contents = inner.index.contents()?;
@@ -71,7 +150,12 @@ pub(super) fn make_room(
             false => candidates.push(entry),
         }
     }
-    let least_bytes = bytes_that_stay(inner, &contents, &staying)?.saturating_add(more);
+    let spares = contents.entries.iter().map(|entry| entry.kept.spare_bytes);
+    let is_staying = |id: &str| staying.iter().any(|entry| entry.kept.id == id);
+    let trash_bytes = inner.trash_bytes_beside(&is_staying);
+    let replaced_bytes = spares.fold(trash_bytes, u64::saturating_add);
+    let least_bytes =
+        bytes_that_stay(inner, &contents, &staying, replaced_bytes)?.saturating_add(more);
     if least_bytes > max_bytes {
         return full(least_bytes);
     }
@@ -130,7 +214,8 @@ fn age_rank(used_ms: i64, now_ms: i64) -> (bool, i64) {
     (used_ms <= now_ms.saturating_add(SOON_MS), used_ms)
 }
 
-/// Whether an entry is not to be evicted: it has checkouts, is leased, or a process is seen in its tree.
+/// Whether an entry is not to be evicted: it has checkouts, is leased, somebody is at work on it, or a process is seen in its
+/// tree.
 fn stays(
     inner: &Inner,
     contents: &Contents,
@@ -141,26 +226,30 @@ fn stays(
     if checkouts.any(|(_, checkout)| checkout.entry_id == entry.kept.id) {
         return Ok(true);
     }
-    let lease = inner.root.lock("lease", &entry.kept.id);
-    let is_leased = FileLock::try_take(&lease, Sharing::Exclusive)?.is_none();
-    Ok(is_leased || readers.is_in_tree(&inner.root.tree(&entry.name)))
+    let name = entry.name.lock_key();
+    for (what, key) in [("lease", entry.kept.id.as_str()), ("entry", name.as_str())] {
+        let lock = inner.root.lock(what, key);
+        if FileLock::try_take(&lock, Sharing::Exclusive)?.is_none() {
+            return Ok(true);
+        }
+    }
+    Ok(readers.is_in_tree(&inner.root.tree(&entry.name)))
 }
 
-/// What cannot be made room with: these entries, all checkouts, and the mirrors that they need or that are in use; replaced
-/// trees and spare ones, as those that could go have gone.
+/// What cannot be made room with: these entries, all checkouts, and the mirrors that they need or that are in use; and of
+/// the trees that were replaced, and spare ones, so many bytes.
 fn bytes_that_stay(
     inner: &Inner,
     contents: &Contents,
     staying: &[&EntryRecord],
+    replaced_bytes: u64,
 ) -> Result<u64, CacheError> {
     let needed = mirrors_of(staying.iter().copied(), &contents.checkouts);
     let trees = staying.iter().map(|entry| entry.tree_bytes);
     let checkouts = contents.checkouts.iter();
-    let spares = contents.entries.iter().map(|entry| entry.kept.spare_bytes);
     let mut bytes: u64 = trees
         .chain(checkouts.map(|(_, checkout)| checkout.bytes))
-        .chain(spares)
-        .chain([inner.trash_bytes_beside(&|id| staying.iter().any(|entry| entry.kept.id == id))])
+        .chain([replaced_bytes])
         .sum();
     for (key, mirror) in &contents.mirrors {
         let using = inner.root.lock("use", key);

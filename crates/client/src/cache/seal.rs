@@ -210,6 +210,12 @@ impl Seal {
         keys
     }
 
+    /// The commits of a mirror that the copy has checked out.
+    pub(super) fn commits_of(&self, mirror: &str) -> impl Iterator<Item = String> {
+        let of_mirror = self.0.iter().filter(move |sealed| sealed.mirror == mirror);
+        of_mirror.filter_map(|sealed| sealed.commit.clone())
+    }
+
     /// Notes what the copy's own repository has got since.
     pub(super) fn add(&mut self, given: Given) {
         if let Some(own) = self.0.first_mut() {

@@ -83,7 +83,7 @@ pub(super) fn let_go(inner: &Inner, record: &mut EntryRecord) {
 /// the entry's lock.
 pub(super) fn free(inner: &Inner, record: &mut EntryRecord) -> bool {
     let place = place(inner, &record.kept.id);
-    if is_used(inner, &place, Of::All) {
+    if is_used(inner, &place, Of::All, &Readers::new(&inner.root)) {
         return false;
     }
     drop(unread(inner, &place));
@@ -127,14 +127,30 @@ pub(super) fn remove(inner: &Inner, entry_id: &str) {
 /// As [`remove`], before the time of its readers is over, if nobody uses it. Its caller has the entry's lease.
 pub(super) fn remove_unused(inner: &Inner, entry_id: &str) {
     let place = place(inner, entry_id);
-    match is_used(inner, &place, Of::Entry(entry_id)) {
+    match is_used(
+        inner,
+        &place,
+        Of::Entry(entry_id),
+        &Readers::new(&inner.root),
+    ) {
         true => remove(inner, entry_id),
         false => drop(unread(inner, &place)),
     }
 }
 
-fn is_used(inner: &Inner, place: &Path, of: Of<'_>) -> bool {
-    let used = |retired: Retired| retired.user(place, of, inner, &Readers::new(&inner.root));
+/// What the spare trees of these entries take that somebody uses, and that stay where room is needed.
+pub(super) fn used_bytes(inner: &Inner, entries: &[EntryRecord], readers: &Readers) -> u64 {
+    let is_there = |entry: &&EntryRecord| entry.kept.spare_bytes > 0;
+    let used = entries.iter().filter(is_there).filter(|entry| {
+        let place = place(inner, &entry.kept.id);
+        is_used(inner, &place, Of::All, readers)
+    });
+    used.map(|entry| entry.kept.spare_bytes)
+        .fold(0, u64::saturating_add)
+}
+
+fn is_used(inner: &Inner, place: &Path, of: Of<'_>, readers: &Readers) -> bool {
+    let used = |retired: Retired| retired.user(place, of, inner, readers);
     Retired::read(place).map_or(true, |retired| retired.and_then(used).is_some())
 }
 

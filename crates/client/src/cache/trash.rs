@@ -186,6 +186,16 @@ pub(super) fn sweep(root: &Root, grace: Duration) {
     }
 }
 
+/// What the trees take that somebody uses, and that stay where room is needed.
+pub(super) fn used_bytes(inner: &Inner, readers: &Readers) -> u64 {
+    let used = folders(&inner.root).filter_map(|folder| {
+        let retired = Retired::read(&folder).ok()??;
+        let user = retired.user(&folder, Of::All, inner, readers);
+        user.map(|_| retired.weight.bytes)
+    });
+    used.fold(0, u64::saturating_add)
+}
+
 /// Removes trees that nobody uses, the oldest first, until there are no bytes in excess. Returns those that are used, and by whom.
 ///
 /// One that cannot be removed now is left for another time.

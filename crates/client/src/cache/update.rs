@@ -157,10 +157,7 @@ fn tree_record(
 ) -> Result<TreeRecord, CacheError> {
     let tree = staging.tree();
     let identity = Identity::of(&tree).ok_or_else(|| CacheError::Missing { path: tree })?;
-    let mut history_bytes = 0;
-    for key in &built.mirrors {
-        history_bytes += inner.index.mirror(key)?.map_or(0, |mirror| mirror.bytes);
-    }
+    let history_bytes = history_bytes(inner, &built.mirrors)?;
     Ok(TreeRecord {
         id,
         identity,
@@ -180,6 +177,14 @@ fn tree_record(
     })
 }
 
+/// What these mirrors take.
+fn history_bytes(inner: &Inner, mirrors: &[String]) -> Result<u64, CacheError> {
+    mirrors.iter().try_fold(0u64, |bytes, key| {
+        let mirror = inner.index.mirror(key)?;
+        Ok(bytes.saturating_add(mirror.map_or(0, |mirror| mirror.bytes)))
+    })
+}
+
 fn make_room(
     inner: &Inner,
     record: &mut EntryRecord,
@@ -192,7 +197,9 @@ fn make_room(
     {
         inner.index.update_times(record)?;
     }
-    room::make_room(inner, &record.name, more, call)
+    let known = record.kept.tree.as_ref().map(|tree| tree.history_bytes);
+    let has_grown = Some(next.history_bytes) > known;
+    room::make_room(inner, &record.name, more, has_grown, call)
 }
 
 fn note_remote(record: &mut EntryRecord, mirrored: &MirrorRecord) {

@@ -105,6 +105,20 @@ impl<'p> FetchConnection<'p> {
         &self.refs
     }
 
+    /// With room for so many bytes, if it has not less already.
+    pub(crate) fn limited_to(mut self, pack_bytes: u64) -> FetchConnection<'p> {
+        let limits = &mut self.options.limits;
+        limits.pack_bytes = limits.pack_bytes.min(pack_bytes);
+        // Those that become loose objects are not deltas of each other any more.
+        limits.small_object_bytes = limits.small_object_bytes.min(pack_bytes);
+        self
+    }
+
+    /// The most bytes that a pack may have.
+    pub(crate) fn pack_bytes_max(&self) -> u64 {
+        self.options.limits.pack_bytes
+    }
+
     /// Gets the objects that are wanted, checked; `None` if nothing is wanted. Nothing becomes visible yet.
     pub fn fetch(mut self, request: &FetchRequest<'_>) -> Result<Option<Received>, RemoteError> {
         if request.wants.is_empty() {

@@ -9,8 +9,8 @@ use packhouse_client::cache::{Cache, CacheConfig, CacheError, CallOptions};
 
 use super::remotes::Noting;
 use super::{add, check_tree, config, open, path_of};
-use crate::git::init;
-use crate::world::World;
+use crate::git::{Git, init};
+use crate::world::{Way, World};
 
 fn sized(world: &World, name: &str, bytes: usize) -> String {
     let folder = world.path(name);
@@ -92,6 +92,188 @@ fn what_is_leased_or_has_checkouts_makes_no_room() {
     assert!(matches!(full, Err(CacheError::Full { .. })), "{full:?}");
     assert!(checkout.path.exists() && cache.get("source").is_ok());
     assert!(cache.get("next").is_ok());
+}
+
+/// Bytes that no compression makes fewer, other ones for each seed.
+fn noise(seed: u64, bytes: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 24) as u8
+    };
+    std::iter::repeat_with(next).take(bytes).collect()
+}
+
+fn commit_noise(work: &Git, seed: u64, bytes: usize) {
+    fs::write(work.dir.join(format!("noise-{seed}")), noise(seed, bytes)).unwrap();
+    work.run(&["add", "."]);
+    work.run(&["commit", "-q", "-m", "noise"]);
+}
+
+fn limited(world: &World, max_bytes: u64) -> Cache {
+    Cache::open(CacheConfig {
+        max_bytes,
+        grace: Duration::ZERO,
+        ..config(&world.path("cache"))
+    })
+    .unwrap()
+}
+
+/// The only mirror of a cache.
+fn mirror(cache: &Cache) -> Git {
+    let mirrors = fs::read_dir(cache.root().join(".packhouse/mirrors")).unwrap();
+    let mirrors: Vec<_> = mirrors.map(|mirror| mirror.unwrap().path()).collect();
+    assert_eq!(mirrors.len(), 1);
+    Git::at(&mirrors[0])
+}
+
+fn bytes_in(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).unwrap();
+    let bytes = entries.map(|entry| {
+        let entry = entry.unwrap();
+        match entry.file_type().unwrap().is_dir() {
+            true => bytes_in(&entry.path()),
+            false => entry.metadata().unwrap().len(),
+        }
+    });
+    bytes.sum()
+}
+
+/// As if two days had passed since everything in a mirror was fetched.
+fn age(mirror: &Git) {
+    let format = "--format=%(refname) %(objectname)";
+    let kept = mirror.run(&["for-each-ref", format, "refs/packhouse/kept"]);
+    for (name, id) in kept.lines().filter_map(|line| line.split_once(' ')) {
+        // As it was before the hour was a part of its name.
+        mirror.run(&["update-ref", "-d", name]);
+        mirror.run(&["update-ref", &format!("refs/packhouse/kept/{id}"), id]);
+    }
+    let old = std::time::SystemTime::now() - Duration::from_secs(48 * 3600);
+    for folder in fs::read_dir(mirror.dir.join("objects")).unwrap() {
+        for file in fs::read_dir(folder.unwrap().path()).unwrap() {
+            let file = fs::File::open(file.unwrap().path()).unwrap();
+            file.set_modified(old).unwrap();
+        }
+    }
+}
+
+/// It was in no count, and stayed as long as the entry.
+#[test]
+fn what_checkouts_fetch_counts_is_limited_and_goes_when_nobody_needs_it() {
+    const MAX_BYTES: u64 = 3_000_000;
+    let world = World::new();
+    let source = world.with_history("source");
+    let work = world.work("source");
+    for seed in 1..=4 {
+        work.run(&["checkout", "-q", "--detach", "main"]);
+        commit_noise(&work, seed, 1_200_000);
+        let to = format!("HEAD:refs/pull/{seed}/head");
+        work.run(&["push", "-q", "../source.git", &to]);
+    }
+    let cache = limited(&world, MAX_BYTES);
+    let call = CallOptions::default();
+    add(&cache, &path_of(&source));
+    let mirror = mirror(&cache);
+    let check_out = |number: u64| {
+        let made = cache.checkout("source", &format!("refs/pull/{number}/head"), &call);
+        let total = cache.stats().unwrap().total_size_bytes;
+        let checkouts = cache.checkouts().unwrap().len() as u64;
+        let there = bytes_in(&mirror.dir) + checkouts * 1_200_000;
+        assert!(total <= MAX_BYTES && there <= MAX_BYTES, "{total} {there}");
+        assert!(total.abs_diff(there) < 10_000, "{total} {there}");
+        made
+    };
+    let first = check_out(1).unwrap();
+    cache.remove_checkout(&first.id).unwrap();
+    // What the first one needed may be needed again: first there is no room for the files, then none for the history.
+    for number in [2, 3, 4] {
+        let full = check_out(number);
+        assert!(matches!(full, Err(CacheError::Full { .. })), "{full:?}");
+    }
+    assert!(bytes_in(&mirror.dir) > 2_400_000);
+    age(&mirror);
+    let third = check_out(3).unwrap();
+    mirror.fsck();
+    assert!(bytes_in(&mirror.dir) < 1_300_000);
+    // What a checkout has stays.
+    age(&mirror);
+    let full = check_out(4);
+    assert!(matches!(full, Err(CacheError::Full { .. })), "{full:?}");
+    assert!(mirror.refs().contains(&third.commit));
+    check_tree(&third.path);
+    cache.remove_checkout(&third.id).unwrap();
+    check_tree(&check_out(4).unwrap().path);
+}
+
+/// It kept what it had fetched.
+#[test]
+fn a_refresh_that_does_not_fit_changes_nothing() {
+    let mut world = World::new();
+    let source = world.with_history("source");
+    let work = world.work("source");
+    let call = CallOptions::default();
+    for way in [Way::Path, Way::Http, Way::OurHttp] {
+        let cache = limited(&world, 2_000_000);
+        let url = world.url("source", way);
+        let entry = add(&cache, &url);
+        let mirror = mirror(&cache);
+        let before = (mirror.refs(), cache.stats().unwrap().total_size_bytes);
+        commit_noise(&work, 1, 5_000_000);
+        work.run(&["push", "-q", "../source.git", "main:main"]);
+        let full = cache.refresh("source", &call).unwrap_err();
+        let told = full.to_string();
+        assert!(matches!(full, CacheError::Full { .. }), "{way:?}: {told}");
+        assert!(told.contains("2000000"), "{told}");
+        let after = (mirror.refs(), cache.stats().unwrap().total_size_bytes);
+        assert_eq!(after, before, "{way:?}");
+        assert!(bytes_in(&mirror.dir) < 100_000);
+        let kept = cache.get("source").unwrap();
+        assert_eq!(kept.local_commit_hash, entry.local_commit_hash);
+        check_tree(&kept.cache_path);
+        // Nor does a first copy stay in part.
+        let elsewhere = World::new();
+        let other = limited(&elsewhere, 2_000_000);
+        let full = other.add(&url, None, &call).unwrap_err();
+        assert!(matches!(full, CacheError::Full { .. }), "{way:?}: {full}");
+        assert_eq!(other.stats().unwrap().total_size_bytes, 0);
+        work.run(&["reset", "-q", "--hard", "HEAD~1"]);
+        work.run(&["push", "-q", "-f", "../source.git", "main:main"]);
+        cache.clear(&call).unwrap();
+    }
+    source.fsck();
+}
+
+#[test]
+fn others_make_room_for_a_history_that_grows_if_they_can() {
+    let world = World::new();
+    let source = path_of(&world.with_history("source"));
+    let work = world.work("source");
+    let cache = limited(&world, 2_000_000);
+    let call = CallOptions::default();
+    add(&cache, &source);
+    add(&cache, &sized(&world, "plain", 1_000_000));
+    // Its files come and go: what stays is in the history.
+    let grow = |seed| {
+        commit_noise(&work, seed, 1_200_000);
+        work.run(&["rm", "-q", &format!("noise-{seed}")]);
+        work.run(&["commit", "-q", "-m", "gone"]);
+        work.run(&["push", "-q", "../source.git", "main:main"]);
+        cache.refresh("source", &call)
+    };
+    let lease = cache.lease("plain", &call).unwrap();
+    let full = grow(1).unwrap_err();
+    assert!(matches!(full, CacheError::Full { .. }), "{full}");
+    assert!(cache.get("plain").is_ok());
+    drop(lease);
+    check_tree(&cache.refresh("source", &call).unwrap().cache_path);
+    assert!(cache.get("plain").is_err());
+    assert!(cache.stats().unwrap().total_size_bytes <= 2_000_000);
+    // Only what is there alone takes more than there may be.
+    let full = grow(2).unwrap_err();
+    assert!(matches!(full, CacheError::Full { .. }), "{full}");
+    assert!(cache.stats().unwrap().total_size_bytes <= 2_000_000);
 }
 
 #[test]

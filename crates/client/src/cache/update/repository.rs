@@ -12,8 +12,8 @@ use super::super::staging::Staging;
 use super::super::state::{Found, is_whole, tree_at};
 use super::super::take_over::Older;
 use super::super::tree::{Files, TreeSpec, build, show_refs};
-use super::super::{CacheError, CallOptions, spare};
-use super::{good_tree, make_room, note_remote, spec_of, tree_id, tree_record};
+use super::super::{CacheError, CallOptions, room, spare};
+use super::{good_tree, history_bytes, make_room, note_remote, spec_of, tree_id, tree_record};
 
 /// Makes the tree at its place that of the remote's default branch.
 pub(super) fn of_repository(
@@ -160,6 +160,9 @@ pub(super) fn shows_refs(
     seal.write(&manifests, &id)?;
     if let Some(tree) = &mut record.kept.tree {
         tree.refs.clone_from(&mirrored.refs);
+        let bytes = history_bytes(inner, &tree.mirrors)?;
+        let known = std::mem::replace(&mut tree.history_bytes, bytes);
+        room::make_room(inner, &record.name, 0, bytes > known, call)?;
     }
     Ok(true)
 }
