@@ -19,6 +19,11 @@ use crate::world::{Way, World, assert_no_leftovers, git_of};
 
 /// Adds what makes a pack of some 300 KiB.
 pub(crate) fn grow(work: &Git) {
+    grow_to(work, "main:main", "../source.git");
+}
+
+/// As [`grow`], pushed there.
+pub(crate) fn grow_to(work: &Git, refspec: &str, to: &str) {
     for number in 0..10u64 {
         let mut noise = String::new();
         let mut state = number + 1;
@@ -28,7 +33,7 @@ pub(crate) fn grow(work: &Git) {
         }
         work.commit_file(&format!("noise-{number}"), &noise);
     }
-    work.run(&["push", "-q", "../source.git", "main:main"]);
+    work.run(&["push", "-q", to, refspec]);
 }
 
 /// Keeps packs in files from the first byte on, as large ones are.

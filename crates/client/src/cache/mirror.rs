@@ -17,7 +17,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use packhouse_object::{ObjectId, ObjectKind, ReceiveError, Received, RefName};
+use packhouse_object::{ObjectId, ObjectKind, ReadError, ReceiveError, Received, RefName};
 use packhouse_repo::View;
 use packhouse_repo::store::{Create, GcOptions, Store, StoreError, StoreOptions};
 use ring::digest;
@@ -354,7 +354,8 @@ pub(super) fn rebuild(
     update(inner, upstream, &Moment::now(), call)
 }
 
-/// Gets a commit or ref that is none of the mirrored ones, and keeps it. `None`: the remote does not have it.
+/// Gets a commit or ref that is none of the mirrored ones, and keeps it. `None`: the remote does not have it, or does not hand
+/// it out.
 pub(super) fn obtain(
     inner: &Inner,
     upstream: &Upstream,
@@ -384,20 +385,23 @@ pub(super) fn obtain(
     let targets = RefTargets::from([(kept::name_of(&id)?, id)]);
     match bring(&store, connection, &targets, Deleting::Nothing, call) {
         Ok(()) => {}
-        Err(MirrorError::Remote(
-            RemoteError::Remote { .. }
-            | RemoteError::NotSent { .. }
-            | RemoteError::Broken { .. }
-            | RemoteError::Read(_)
-            | RemoteError::Send(_)
-            | RemoteError::NotGit { .. },
-        )) => return Ok(None),
+        Err(MirrorError::Remote(error)) if is_refusal(&error, &id) => return Ok(None),
         Err(error) => return Err(room.explain(&upstream.url, failed()(error))),
     }
     drop(store);
     tidy(&place, call)?;
     note_size(inner, key, &place)?;
     Ok(Some(id))
+}
+
+/// Whether a remote says that it does not have an object, or does not hand it out.
+fn is_refusal(error: &RemoteError, id: &ObjectId) -> bool {
+    match error {
+        RemoteError::Remote { .. } | RemoteError::NotSent { .. } => true,
+        // A repository of this machine, which is read and not asked.
+        RemoteError::Read(ReadError::NotFound { id: missing }) => missing == id,
+        _ => false,
+    }
 }
 
 /// What a fetch into a mirror may take. Where there is little room, or it is about to be tidied, what it keeps for nobody goes

@@ -1,19 +1,23 @@
 //! Remotes that fail, are silent, or have what Git complains of.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use packhouse_client::Egress;
-use packhouse_client::cache::{Cache, CacheStatus, CallOptions, CancelToken};
+use bstr::ByteSlice;
+use packhouse_client::cache::{
+    Cache, CacheConfig, CacheError, CacheStatus, CallOptions, CancelToken,
+};
+use packhouse_client::{Egress, RemoteError};
 use packhouse_object::ObjectId;
 use packhouse_testkit::git_site::GitSite;
 
-use crate::cache::{add, config, open};
-use crate::git::Git;
+use crate::cache::{add, check_tree, config, open};
+use crate::git::{Git, init};
 use crate::responder::{Request, Site};
-use crate::world::{Way, World};
+use crate::world::{WAYS, Way, World};
 
 #[test]
 fn a_call_that_is_cancelled_leaves_nothing() {
@@ -56,6 +60,99 @@ impl Site for Flaky {
                 "HTTP/1.1 503 Busy\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
             ),
         }
+    }
+}
+
+/// Breaks off the answers to fetches after so many bytes.
+struct CutsFetches {
+    inner: Arc<GitSite>,
+    after: AtomicUsize,
+}
+
+impl Site for CutsFetches {
+    fn answer(&self, mut request: Request<'_>, out: &mut (dyn Write + Send)) -> io::Result<()> {
+        let mut body = Vec::new();
+        request.body.read_to_end(&mut body)?;
+        let is_fetch = body.contains_str("command=fetch");
+        request.body = Box::new(io::Cursor::new(body));
+        let mut whole = Vec::new();
+        self.inner.answer(request, &mut whole)?;
+        if is_fetch {
+            whole.truncate(self.after.load(Ordering::SeqCst));
+        }
+        out.write_all(&whole)
+    }
+}
+
+/// It was told as a revision that the remote does not have.
+#[test]
+fn a_transfer_that_breaks_off_is_told_as_that() {
+    let mut world = World::new();
+    let lib = world.with_history("lib");
+    let work = world.work("lib");
+    crate::cut::grow_to(&work, "HEAD:refs/pull/1/head", "../lib.git");
+    let pinned = work.run(&["rev-parse", "HEAD"]).trim().to_owned();
+    let app = init(&world.path("app"));
+    app.commit_file("code", "code\n");
+    app.run(&["clone", "-q", "--bare", ".", "../app.git"]);
+    let site = Arc::new(CutsFetches {
+        inner: GitSite::new(&world.path(""), true),
+        after: AtomicUsize::new(usize::MAX),
+    });
+    let url = world.serve(site.clone());
+    let cache = open(&world);
+    let call = CallOptions::default();
+    for name in ["lib", "app"] {
+        add(&cache, &format!("{url}{name}.git"));
+    }
+    let modules = "[submodule \"lib\"]\n\tpath = lib\n\turl = ../lib.git\n";
+    fs::write(app.dir.join(".gitmodules"), modules).unwrap();
+    let link = format!("160000,{pinned},lib");
+    app.run(&["update-index", "--add", "--cacheinfo", &link]);
+    app.run(&["add", ".gitmodules"]);
+    app.run(&["commit", "-q", "-m", "lib"]);
+    app.run(&["push", "-q", "../app.git", "main:main"]);
+    let checkout = |revision: &str| cache.checkout("lib", revision, &call);
+    // The new commit of the application comes whole.
+    for after in [3000, 20_000] {
+        site.after.store(after, Ordering::SeqCst);
+        for revision in ["refs/pull/1/head", &pinned] {
+            let broken = checkout(revision).unwrap_err();
+            let is_told = matches!(&broken, CacheError::Remote(error) if matches!(**error, RemoteError::Broken { .. }));
+            assert!(is_told, "{revision} {after}: {broken}");
+        }
+        let broken = cache.refresh("app", &call).unwrap_err().to_string();
+        assert!(broken.contains("broke"), "{after}: {broken}");
+    }
+    site.after.store(usize::MAX, Ordering::SeqCst);
+    for revision in ["refs/pull/1/head", &pinned] {
+        assert_eq!(checkout(revision).unwrap().commit, pinned);
+    }
+    let entry = cache.refresh("app", &call).unwrap();
+    check_tree(&entry.cache_path.join("lib"));
+    lib.fsck();
+}
+
+#[test]
+fn a_commit_that_no_remote_has_is_unknown_whatever_the_way() {
+    let mut world = World::new();
+    world.with_history("source");
+    let call = CallOptions::default();
+    for way in WAYS {
+        let cache = Cache::open(CacheConfig {
+            remote: world.remote_options(way),
+            ..config(&world.path("cache"))
+        })
+        .unwrap();
+        let entry = add(&cache, &world.url("source", way));
+        for revision in ["7".repeat(40), "refs/pull/1/head".to_owned()] {
+            let unknown = cache.checkout(&entry.name, &revision, &call).unwrap_err();
+            assert!(
+                matches!(unknown, CacheError::NoSuchRevision { .. }),
+                "{way:?}: {unknown}"
+            );
+        }
+        cache.clear(&call).unwrap();
     }
 }
 
