@@ -166,6 +166,22 @@ def test_an_entry_whose_files_are_gone_is_missing(manager, remote):
     assert again.status == "fresh" and (again.cache_path / "README.md").exists()
 
 
+def test_a_cache_whose_folder_was_removed_begins_anew(manager, remote):
+    root = manager.config.cache_root
+    good(manager.cache_repository(remote.url))
+    shutil.rmtree(root)
+    assert manager.list_cache_entries() == []
+    again = good(manager.cache_repository(remote.url))
+    assert again.status == "fresh" and (again.cache_path / "README.md").exists()
+    # Where nothing can be known, what was known is not taken for what is.
+    shutil.rmtree(root)
+    root.write_text("in the way")
+    assert [found.status for found in manager.list_cache_entries()] == ["missing"]
+    assert isinstance(manager.cache_repository(remote.url), Exception)
+    root.unlink()
+    assert good(manager.cache_repository(remote.url)).status == "fresh"
+
+
 def test_sizes_are_kept_and_not_measured_again(manager, remote):
     entry = good(manager.cache_repository(remote.url))
     before = manager.get_cache_stats()["total_size_bytes"]

@@ -108,6 +108,10 @@ class Engine:
             found, total = self._cache().entries()
         except (CacheError, OSError) as error:
             logger.warning("the cache in %s could not be read: %s", self.config.cache_root, error)
+            # What was known of it may not be so any more.
+            for entry in self.config.list_entries():
+                if not self._is_foreign(entry):
+                    self._judge(entry)
             return 0
         names = set()
         for fields in found:

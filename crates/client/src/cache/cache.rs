@@ -323,10 +323,14 @@ impl Cache {
             },
         };
         let lock = root.lock("entry", &name.lock_key());
-        let Some(_lock) = FileLock::take_until(&lock, Sharing::Exclusive, end, call)? else {
-            // What is not there is nobody's to wait for.
-            self.record(name.as_str())?;
-            return Err(in_use(&lock, "is bringing it up to date"));
+        let _lock = match FileLock::take_until(&lock, Sharing::Exclusive, end, call) {
+            Ok(Some(lock)) => lock,
+            // What is not there is nobody's to wait for, and need not have a lock.
+            refused => {
+                self.record(name.as_str())?;
+                refused?;
+                return Err(in_use(&lock, "is bringing it up to date"));
+            }
         };
         let record = self.record(name.as_str())?;
         let lease = root.lock("lease", &record.kept.id);

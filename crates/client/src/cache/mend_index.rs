@@ -54,15 +54,24 @@ pub(super) fn open(root: &Root) -> Result<Index, CacheError> {
     Ok(Index::open(&root.index(), reserve(root))?.behind(gate))
 }
 
-/// Comes in for one call, and finds the catalog at its place: also where whoever was mending it was killed.
+/// Comes in for one call, and finds the catalog at its place: also where whoever was mending it was killed, or where somebody
+/// removed it, or the folder of the cache, which then begins anew.
 pub(super) fn enter(gate: &IndexGate) -> Result<InCall, CacheError> {
+    let root = gate.root();
+    let mut may_make = true;
     loop {
-        let in_call = gate.enter()?;
-        if !is_under_way(gate.root()) {
-            return Ok(in_call);
+        let entered = match gate.enter() {
+            Err(_) if root.is_gone() && std::mem::take(&mut may_make) => {
+                Root::open(root.path())?;
+                continue;
+            }
+            entered => entered?,
+        };
+        if !is_under_way(root) && fs::symlink_metadata(root.index()).is_ok() {
+            return Ok(entered);
         }
-        drop(in_call);
-        open(gate.root())?;
+        drop(entered);
+        open(root)?;
     }
 }
 

@@ -86,6 +86,13 @@ impl Root {
         Ok(Root { path })
     }
 
+    /// Whether somebody removed the engine's folder since it was opened.
+    pub(super) fn is_gone(&self) -> bool {
+        let found = fs::symlink_metadata(self.own("locks"));
+        // A link that took its place leads to another one.
+        found.is_err_and(|error| error.kind() == ErrorKind::NotFound) && !self.path.is_symlink()
+    }
+
     /// The folder itself, without symbolic links.
     pub(super) fn path(&self) -> &Path {
         &self.path

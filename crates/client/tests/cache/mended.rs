@@ -345,3 +345,37 @@ fn who_is_killed_while_it_mends_leaves_it_to_the_next() {
     }
     check_tree(&open(&world).get("source").unwrap().cache_path);
 }
+
+/// Every call failed until another process made the folder again.
+#[test]
+fn a_cache_whose_folder_was_removed_begins_anew() {
+    let world = World::new();
+    let source = path_of(&world.with_history("source"));
+    let call = CallOptions::default();
+    let cache = open(&world);
+    for call_first in [
+        (&|| assert!(cache.list().unwrap().is_empty())) as &dyn Fn(),
+        &|| assert_eq!(cache.stats().unwrap().total_entries, 0),
+        &|| {
+            let gone = cache.remove("source", &call).unwrap_err();
+            assert!(matches!(gone, CacheError::NotFound { .. }), "{gone}");
+        },
+        &|| drop(add(&cache, &source)),
+    ] {
+        add(&cache, &source);
+        fs::remove_dir_all(cache.root()).unwrap();
+        call_first();
+        let entry = add(&cache, &source);
+        assert_eq!(
+            (entry.name.as_str(), entry.status),
+            ("source", CacheStatus::Fresh)
+        );
+        check_tree(&entry.cache_path);
+    }
+    // Who comes later finds it.
+    assert_eq!(open(&world).list().unwrap().len(), 1);
+    // The catalog alone is made of what is there.
+    fs::remove_file(cache.root().join(".packhouse/index.sqlite3")).unwrap();
+    assert_eq!(cache.list().unwrap().len(), 1);
+    cache.refresh("source", &call).unwrap();
+}
