@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use packhouse_catalog::CatalogError;
 use packhouse_repo::store::StoreError;
+use rustix::io::Errno;
 
 use crate::mirror::MirrorError;
 use crate::remote::{RemoteError, with_reasons};
@@ -251,7 +252,10 @@ impl CacheError {
         move |error| match error {
             MirrorError::Remote(error) => CacheError::remote(root)(error),
             MirrorError::Store(error) => CacheError::store(root)(error),
-            MirrorError::File { path, source } => CacheError::file(path)(source),
+            MirrorError::File { path, source } => match Errno::from_io_error(&source) {
+                Some(Errno::LOOP) => CacheError::Occupied { path },
+                _ => CacheError::file(path)(source),
+            },
             error => CacheError::Config {
                 reason: error.to_string(),
             },

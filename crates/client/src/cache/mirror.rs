@@ -21,6 +21,7 @@ use packhouse_object::{ObjectId, ObjectKind, ReadError, ReceiveError, Received, 
 use packhouse_repo::View;
 use packhouse_repo::store::{Create, GcOptions, Store, StoreError, StoreOptions};
 use ring::digest;
+use rustix::io::Errno;
 
 use super::inner::Inner;
 use super::kept::{self, KEPT};
@@ -28,6 +29,7 @@ use super::lock::{FileLock, Sharing};
 use super::moment::Moment;
 use super::record::{MirrorRecord, RemoteHead};
 use super::room::{Others, Room};
+use super::root::link_in_mirror;
 use super::source::Upstream;
 use super::staging::Staging;
 use super::{CacheError, CacheStep, CallOptions, note};
@@ -493,8 +495,15 @@ pub(super) enum Wanted<'a> {
     Ref(&'a RefName),
 }
 
-/// Opens a mirror to read or write it. One with a damaged pack is made anew: trees get its packs as they are.
+/// Opens a mirror to read or write it. One with a damaged pack is made anew: trees get its packs as they are. One with links,
+/// as an archive may bring it, is refused: what is written there would be written elsewhere.
 pub(super) fn open(place: &Path) -> Result<Store, MirrorError> {
+    let refuse = |path, source| Err(MirrorError::File { path, source });
+    match link_in_mirror(place) {
+        Ok(None) => {}
+        Ok(Some(link)) => return refuse(link, Errno::LOOP.into()),
+        Err(error) => return refuse(place.to_owned(), error),
+    }
     let store = Store::open(place, StoreOptions::default())?;
     store.check_packs()?;
     Ok(store)

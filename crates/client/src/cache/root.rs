@@ -19,11 +19,11 @@
 //! ```
 //!
 //! What always holds: nothing is written or deleted through a symbolic link below the root. The engine's folders have to
-//! be folders, a working tree is touched only if it is the very folder that was put there, and deleting opens each folder
-//! without following links.
+//! be folders, a mirror is opened only if there is no link where its files are made, a working tree is touched only if it is
+//! the very folder that was put there, and deleting opens each folder without following links.
 
 use std::fs::{self, DirBuilder};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -57,8 +57,8 @@ const INDEX_FILES: [&str; 8] = [
     "index.sqlite3-journal",
 ];
 
-/// So deep is what a mirror's files are made in: `<key>.git/objects/pack`.
-const MIRROR_DEPTH: usize = 3;
+/// So deep is what the files of a mirror are made in: `objects/pack`.
+const MIRROR_DEPTH: usize = 2;
 
 /// The folder of a cache, which is there with all that belongs in it.
 #[derive(Clone, Debug)]
@@ -79,10 +79,9 @@ impl Root {
         for file in INDEX_FILES {
             refuse_link(&own.join(file))?;
         }
-        refuse_links(&own.join("served"), 1)?;
-        refuse_links(&own.join("spares"), 1)?;
-        refuse_links(&own.join("notes"), 1)?;
-        refuse_links(&own.join("mirrors"), MIRROR_DEPTH)?;
+        refuse_links(&own.join("served"))?;
+        refuse_links(&own.join("spares"))?;
+        refuse_links(&own.join("notes"))?;
         Ok(Root { path })
     }
 
@@ -148,25 +147,42 @@ fn refuse_link(path: &Path) -> Result<(), CacheError> {
     }
 }
 
-/// As [`refuse_link`], for all that is in a folder of ours, so many folders deep.
-fn refuse_links(folder: &Path, depth: usize) -> Result<(), CacheError> {
+/// As [`refuse_link`], for all that is in a folder of ours.
+fn refuse_links(folder: &Path) -> Result<(), CacheError> {
+    match link_in(folder, 1).map_err(CacheError::file(folder))? {
+        Some(path) => Err(CacheError::Occupied { path }),
+        None => Ok(()),
+    }
+}
+
+/// A link in the place of a mirror, or where its files are made.
+pub(super) fn link_in_mirror(place: &Path) -> io::Result<Option<PathBuf>> {
+    match fs::symlink_metadata(place) {
+        Ok(found) if found.is_symlink() => Ok(Some(place.to_owned())),
+        _ => link_in(place, MIRROR_DEPTH),
+    }
+}
+
+/// A link in a folder, so many folders deep.
+fn link_in(folder: &Path, depth: usize) -> io::Result<Option<PathBuf>> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         // Somebody removed it meanwhile.
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(CacheError::file(folder)(error)),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
     };
     for entry in entries {
-        let entry = entry.map_err(CacheError::file(folder))?;
-        match entry.file_type() {
-            Ok(kind) if kind.is_symlink() => {
-                return Err(CacheError::Occupied { path: entry.path() });
-            }
-            Ok(kind) if kind.is_dir() && depth > 1 => refuse_links(&entry.path(), depth - 1)?,
-            _ => {}
+        let entry = entry?;
+        let found = match entry.file_type() {
+            Ok(kind) if kind.is_symlink() => Some(entry.path()),
+            Ok(kind) if kind.is_dir() && depth > 1 => link_in(&entry.path(), depth - 1)?,
+            _ => None,
+        };
+        if found.is_some() {
+            return Ok(found);
         }
     }
-    Ok(())
+    Ok(None)
 }
 
 #[cfg(test)]
@@ -179,10 +195,6 @@ mod tests {
         for place in [
             "index.sqlite3",
             "index.sqlite3-wal",
-            "mirrors/x.git",
-            "mirrors/y.git/objects",
-            "mirrors/y.git/objects/pack",
-            "mirrors/y.git/config",
             "served/x",
             "spares/x",
             "notes/x",

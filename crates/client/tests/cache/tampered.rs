@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use packhouse_client::cache::{Cache, CacheStatus, CallOptions};
+use packhouse_client::cache::{Cache, CacheError, CacheStatus, CallOptions};
 
 use super::remotes::submodules::nested;
 use super::remotes::{WithLfs, with_pointers};
@@ -486,5 +486,59 @@ fn looking_around_in_a_copy_costs_nothing() {
         copy.run(args);
         cache.refresh(&entry.name, &CallOptions::default()).unwrap();
         assert_eq!(number(), before, "{args:?}");
+    }
+}
+
+/// As an archive may bring them that somebody else made: what is written there would be written elsewhere.
+#[test]
+fn a_mirror_with_links_is_refused_by_whoever_needs_it() {
+    let world = World::new();
+    let source = world.with_history("source");
+    let call = CallOptions::default();
+    for place in [
+        "",
+        "objects",
+        "objects/pack",
+        "refs",
+        "config",
+        "refs/heads",
+    ] {
+        let cache = open(&world);
+        let entry = add(&cache, &path_of(&source));
+        let mirrors = fs::read_dir(cache.root().join(".packhouse/mirrors")).unwrap();
+        let mirrors: Vec<_> = mirrors.map(|mirror| mirror.unwrap().path()).collect();
+        let link = match place {
+            "" => mirrors[0].clone(),
+            place => mirrors[0].join(place),
+        };
+        let elsewhere = world.path("elsewhere");
+        fs::rename(&link, &elsewhere).unwrap();
+        symlink(&elsewhere, &link).unwrap();
+        let all = || match elsewhere.is_dir() {
+            true => files(&elsewhere),
+            false => vec![(elsewhere.clone(), fs::read(&elsewhere).unwrap())],
+        };
+        let before = all();
+        let work = world.work("source");
+        work.commit_file("another", place);
+        work.run(&["push", "-q", "../source.git", "main:main"]);
+        // Whoever opens the cache need not look at all mirrors.
+        let cache = open(&world);
+        let is_refused = |refused: CacheError| {
+            let names_it = matches!(&refused, CacheError::Occupied { path } if *path == link);
+            assert!(names_it, "{place:?}: {refused}");
+        };
+        is_refused(cache.refresh("source", &call).unwrap_err());
+        is_refused(cache.checkout("source", "main", &call).unwrap_err());
+        let commit = entry.local_commit_hash.clone().unwrap();
+        is_refused(cache.checkout("source", &commit, &call).unwrap_err());
+        assert_eq!(all(), before, "{place:?}");
+        // It goes as a link.
+        cache.clear(&call).unwrap();
+        assert_eq!(all(), before, "{place:?}");
+        match elsewhere.is_dir() {
+            true => fs::remove_dir_all(&elsewhere).unwrap(),
+            false => fs::remove_file(&elsewhere).unwrap(),
+        }
     }
 }
