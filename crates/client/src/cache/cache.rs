@@ -14,15 +14,13 @@ use super::publish;
 use super::record::{EntryRecord, Kept};
 use super::served::Served;
 use super::source::Source;
-use super::staging::sweep;
 use super::state::{Found, count, entry_of, entry_seen, look};
 use super::trash::{self, Of};
 use super::update::{self, bring_up_to_date};
 use super::{
     CacheConfig, CacheError, CacheStatus, CacheType, CallOptions, Checkout, Cleared, Details,
-    Entry, Overview, Stats, replace, room,
+    Entry, Overview, Stats, mend_index, replace, room, sweeps,
 };
-use super::{mend_index, seal, spare};
 use crate::egress::Egress;
 
 /// So long a removal waits for who is at work on the entry or has a lease of it; others may be for as long as they like.
@@ -44,11 +42,7 @@ impl Cache {
     pub fn open(config: CacheConfig) -> Result<Cache, CacheError> {
         packhouse_object::watch_forks();
         let inner = Inner::open(config)?;
-        replace::recover(&inner, None);
-        sweep(&inner.root, inner.config.grace);
-        checkout::sweep(&inner);
-        spare::sweep(&inner);
-        seal::sweep(&inner);
+        sweeps::at_open(&inner);
         Ok(Cache {
             inner: Arc::new(inner),
         })

@@ -68,6 +68,7 @@ mod staging;
 mod state;
 mod still;
 mod submodules;
+mod sweeps;
 mod take_over;
 #[cfg(test)]
 mod test_world;

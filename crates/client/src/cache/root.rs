@@ -15,6 +15,7 @@
 //!     staging/<id>/              what is under way; `staging/<id>.lock` is locked while its maker lives, and says which
 //!                                tree is about to be replaced
 //!     spares/<entry>/            the working tree that an entry had last
+//!     swept                      from when all was looked through for what nobody needs
 //!     trash/<id>/                replaced working trees that may still be read
 //! ```
 //!

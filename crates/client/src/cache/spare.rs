@@ -9,13 +9,13 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::CacheError;
 use super::inner::Inner;
 use super::moment::Moment;
 use super::readers::Readers;
 use super::record::{EntryRecord, Identity};
 use super::staging::Staging;
 use super::trash::{Of, Retired};
+use super::{CacheError, note};
 
 /// A spare tree that nobody reads and nobody else has. Dropped, it is removed.
 pub(super) struct Spare {
@@ -91,11 +91,15 @@ pub(super) fn free(inner: &Inner, record: &mut EntryRecord) -> bool {
     true
 }
 
-/// Lets go of spare trees whose entries are gone.
-pub(super) fn sweep(inner: &Inner) {
+/// Lets go of spare trees whose entries are gone. An entry that has a note is there, unless its remover was killed, and is
+/// looked for only if this is to be `thorough`.
+pub(super) fn sweep(inner: &Inner, thorough: bool) {
     let spares = fs::read_dir(inner.root.own("spares"));
     let ids = spares.into_iter().flatten().flatten();
-    let ids: Vec<_> = ids.map(|spare| spare.file_name()).collect();
+    let ids = ids.filter_map(|spare| spare.file_name().into_string().ok());
+    let ids: Vec<String> = ids
+        .filter(|id| thorough || !note::is_there(&inner.root, id))
+        .collect();
     if ids.is_empty() {
         return;
     }
@@ -103,8 +107,7 @@ pub(super) fn sweep(inner: &Inner) {
         return;
     };
     let known: HashSet<&str> = entries.iter().map(|entry| entry.kept.id.as_str()).collect();
-    let ids = ids.iter().filter_map(|id| id.to_str());
-    for id in ids.filter(|id| !known.contains(id)) {
+    for id in ids.iter().filter(|id| !known.contains(id.as_str())) {
         remove(inner, id);
     }
 }

@@ -8,7 +8,7 @@ use packhouse_client::cache::{Cache, CacheError, CacheStatus, CallOptions};
 use packhouse_testkit::git_site::GitSite;
 use packhouse_testkit::small_disk::SmallDisk;
 
-use super::{add, check_tree, config, open, path_of};
+use super::{add, check_tree, config, forget_sweep, open, path_of};
 use crate::cut::grow;
 use crate::git::Git;
 use crate::sites::Cut;
@@ -154,6 +154,10 @@ fn seals_and_manifests_of_no_tree_are_swept() {
     for name in [id.to_owned(), format!("{id}.seal")] {
         fs::write(manifests.join(name), "left").unwrap();
     }
+    // Not each time somebody opens the cache, and for the next time at the latest after a day.
+    open(&world);
+    assert_eq!(names().len(), 4);
+    forget_sweep(cache.root());
     let cache = open(&world);
     assert_eq!(names(), before);
     // None is written for a copy that does not come.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use packhouse_client::cache::{Cache, CacheStatus, CallOptions};
 
-use super::{check_tree, config, files, open, path_of};
+use super::{check_tree, config, files, forget_sweep, open, path_of};
 use crate::git::{Git, init};
 use crate::world::World;
 
@@ -104,6 +104,7 @@ fn a_killed_process_leaves_nothing_that_is_fresh_and_not_complete() {
         std::thread::sleep(Duration::from_millis(60 + round * 37 % 400));
         child.kill().unwrap();
         child.wait().unwrap();
+        forget_sweep(&world.path("cache"));
         let cache = open(&world);
         for entry in cache.list().unwrap() {
             if entry.status != CacheStatus::Fresh {

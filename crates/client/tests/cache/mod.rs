@@ -43,6 +43,11 @@ pub(crate) fn open(world: &World) -> Cache {
     Cache::open(config(&world.path("cache"))).unwrap()
 }
 
+/// As if it had been long ago that somebody looked for what nobody needs: whoever opens the cache does.
+pub(crate) fn forget_sweep(root: &Path) {
+    let _ = fs::remove_file(root.join(".packhouse/swept"));
+}
+
 pub(crate) fn add(cache: &Cache, source: &str) -> Entry {
     cache.add(source, None, &CallOptions::default()).unwrap()
 }
