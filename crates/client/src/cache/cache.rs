@@ -1,30 +1,23 @@
 //! A cache and its calls.
 
-use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use super::checkout;
 use super::details::details;
 use super::inner::Inner;
-use super::lock::{FileLock, Sharing, holder};
+use super::lock::{FileLock, Sharing};
 use super::moment::Moment;
-use super::name::{EntryName, candidates};
-use super::publish;
-use super::record::{EntryRecord, Kept};
+use super::name::EntryName;
+use super::record::EntryRecord;
 use super::served::Served;
 use super::source::Source;
 use super::state::{Found, count, entry_of, entry_seen, look};
-use super::trash::{self, Of};
 use super::update::{self, bring_up_to_date};
 use super::{
-    CacheConfig, CacheError, CacheStatus, CacheType, CallOptions, Checkout, Cleared, Details,
-    Entry, Overview, Stats, mend_index, replace, room, sweeps,
+    CacheConfig, CacheError, CacheStatus, CallOptions, Checkout, Cleared, Details, Entry, Overview,
+    Stats, naming, publish, removal, replace, sweeps,
 };
 use crate::egress::Egress;
-
-/// So long a removal waits for who is at work on the entry or has a lease of it; others may be for as long as they like.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A cache of repositories and directories. Cheap to clone; every clone is the same cache.
 ///
@@ -84,7 +77,7 @@ impl Cache {
         let source = Source::parse(source, &self.inner.root)?;
         self.inner.keep_credential(&source);
         loop {
-            let record = self.reserve(&source, name.as_ref())?;
+            let record = naming::reserve(&self.inner, &source, name.as_ref())?;
             match self.bring(&record, &source, &arrived, call) {
                 // It was removed in between; whoever adds a source wants it to be there.
                 Err(CacheError::NotFound { .. }) => call.check()?,
@@ -199,51 +192,14 @@ impl Cache {
     ///
     /// One that somebody has a lease of, or is bringing up to date and not done with in a moment, stays: the error says who.
     pub fn remove(&self, name: &str, call: &CallOptions<'_>) -> Result<(), CacheError> {
-        let end = Instant::now() + PATIENCE;
-        self.remove_until(name, end, call, |entry_id| {
-            // Whoever has it removed wants the room.
-            trash::empty(&self.inner, Of::Entry(entry_id), &|| Ok(u64::MAX)).map(drop)
-        })?;
-        room::drop_mirrors(&self.inner)
+        removal::remove(&self.inner, name, call)
     }
 
     /// Removes all entries, the replaced trees that nobody reads, and the histories that `packhouse cache serve` keeps.
     ///
     /// An entry that is in use stays, and is the error once all else is gone.
     pub fn clear(&self, call: &CallOptions<'_>) -> Result<Cleared, CacheError> {
-        let mut done = Cleared::default();
-        let mut in_use = None;
-        let mut busy = Vec::new();
-        // What else is theirs goes with that of all.
-        let remove = |name: &str, end| self.remove_until(name, end, call, |_| Ok(()));
-        // Of a catalog with anything that cannot be read nothing is removed.
-        for record in self.inner.index.contents()?.entries {
-            match remove(record.name.as_str(), Instant::now()) {
-                Ok(()) => done.removed += 1,
-                Err(CacheError::NotFound { .. }) => {}
-                Err(CacheError::InUse { .. }) => busy.push(record.name),
-                Err(error) => return Err(error),
-            }
-        }
-        // Who waits for one entry lets all others go first.
-        let end = Instant::now() + PATIENCE;
-        for name in busy {
-            match remove(name.as_str(), end) {
-                Ok(()) => done.removed += 1,
-                Err(CacheError::NotFound { .. }) => {}
-                Err(error @ CacheError::InUse { .. }) => in_use = Some(error),
-                Err(error) => return Err(error),
-            }
-        }
-        for key in room::release_served(&self.inner)? {
-            let url = self.inner.index.mirror(&key)?.map(|mirror| mirror.url);
-            let url = url.filter(|url| !url.is_empty()).unwrap_or(key);
-            done.in_use
-                .push(format!("the history of {url}: it is being served"));
-        }
-        done.in_use
-            .extend(trash::empty(&self.inner, Of::All, &|| Ok(u64::MAX))?);
-        in_use.map_or(Ok(done), Err)
+        removal::clear(&self.inner, call)
     }
 
     /// Keeps an entry from being removed or evicted, by this process or another, until the lease is dropped.
@@ -296,47 +252,6 @@ impl Cache {
         }
     }
 
-    /// Removes an entry, and what `rest` removes of the one of this id while nobody else has its lease.
-    fn remove_until(
-        &self,
-        name: &str,
-        end: Instant,
-        call: &CallOptions<'_>,
-        rest: impl FnOnce(&str) -> Result<(), CacheError>,
-    ) -> Result<(), CacheError> {
-        let not_found = || CacheError::NotFound {
-            name: name.to_owned(),
-        };
-        let name = EntryName::parse(name).map_err(|_| not_found())?;
-        let root = &self.inner.root;
-        let in_use = |lock: &Path, how: &str| CacheError::InUse {
-            name: name.to_string(),
-            by: match holder(lock) {
-                Some(pid) => format!("process {pid} {how}"),
-                None => format!("another process {how}"),
-            },
-        };
-        let lock = root.lock("entry", &name.lock_key());
-        let _lock = match FileLock::take_until(&lock, Sharing::Exclusive, end, call) {
-            Ok(Some(lock)) => lock,
-            // What is not there is nobody's to wait for, and need not have a lock.
-            refused => {
-                self.record(name.as_str())?;
-                refused?;
-                return Err(in_use(&lock, "is bringing it up to date"));
-            }
-        };
-        let record = self.record(name.as_str())?;
-        let lease = root.lock("lease", &record.kept.id);
-        let Some(unused) = FileLock::take_until(&lease, Sharing::Exclusive, end, call)? else {
-            return Err(in_use(&lease, "has a lease of it"));
-        };
-        publish::remove(&self.inner, &record, &unused)?;
-        let rest = rest(&record.kept.id);
-        self.inner.index.reserve.put_by();
-        rest
-    }
-
     /// The entry of this name, and a lock that keeps it.
     fn hold(
         &self,
@@ -356,11 +271,7 @@ impl Cache {
     }
 
     fn record(&self, name: &str) -> Result<EntryRecord, CacheError> {
-        let not_found = || CacheError::NotFound {
-            name: name.to_owned(),
-        };
-        let name = EntryName::parse(name).map_err(|_| not_found())?;
-        self.inner.index.entry(&name)?.ok_or_else(not_found)
+        naming::find(&self.inner, name)
     }
 
     fn bring(
@@ -386,101 +297,6 @@ impl Cache {
             };
             bring_up_to_date(&self.inner, &record.name, source, &arrived, call)
         })
-    }
-
-    /// The entry of a source, which is made if there is none.
-    fn reserve(
-        &self,
-        source: &Source,
-        name: Option<&EntryName>,
-    ) -> Result<EntryRecord, CacheError> {
-        if let Some(name) = name {
-            return self.reserve_name(source, name)?.map_err(|taken| {
-                match Source::parse(&taken, &self.inner.root) {
-                    // Whoever names both means that entry.
-                    Ok(now) if now.key == source.key => now.instead_of(&taken),
-                    _ => CacheError::NameTaken {
-                        name: name.to_string(),
-                        source_url: taken,
-                    },
-                }
-            });
-        }
-        let mut of_source = self.inner.index.entries_of(&source.key)?;
-        if !of_source.is_empty() {
-            return Ok(of_source.swap_remove(0));
-        }
-        let mut last = None;
-        for name in candidates(&source.parts, &source.key) {
-            match self.reserve_name(source, &name) {
-                Ok(Ok(record)) => return Ok(record),
-                Ok(Err(source_url)) => {
-                    let name = name.to_string();
-                    last = Some(CacheError::NameTaken { name, source_url });
-                }
-                Err(error @ CacheError::Occupied { .. }) => last = Some(error),
-                Err(error) => return Err(error),
-            }
-        }
-        Err(last.expect("every source has names to try"))
-    }
-
-    /// The entry of this name, or the source that has it.
-    fn reserve_name(
-        &self,
-        source: &Source,
-        name: &EntryName,
-    ) -> Result<Result<EntryRecord, String>, CacheError> {
-        let place = self.inner.root.tree(name);
-        loop {
-            let mut found = self.inner.index.entry(name)?;
-            let is_taken = found.is_none() && std::fs::symlink_metadata(&place).is_ok();
-            if is_taken {
-                // Another process may have added it just now.
-                found = self.inner.index.entry(name)?;
-            }
-            if let Some(record) = found {
-                return Ok(match record.source_key == source.key {
-                    true => Ok(record),
-                    false => Err(record.kept.source_url),
-                });
-            }
-            let record = match is_taken {
-                false => new_record(source, name),
-                // One that the catalog lost, and nobody's own folder, is found again.
-                true => match mend_index::noted(&self.inner.root, name) {
-                    Some(noted) => noted,
-                    None => return Err(CacheError::Occupied { path: place }),
-                },
-            };
-            if self.inner.index.insert(&record)? && !is_taken {
-                return Ok(Ok(record));
-            }
-        }
-    }
-}
-
-fn new_record(source: &Source, name: &EntryName) -> EntryRecord {
-    let created = Moment::now();
-    EntryRecord {
-        name: name.clone(),
-        source_key: source.key.clone(),
-        accessed_ms: created.wall_ms,
-        tree_bytes: 0,
-        kept: Kept {
-            id: uuid::Uuid::new_v4().simple().to_string(),
-            source_url: source.shown.clone(),
-            is_local: source.cache_type == CacheType::Local,
-            created,
-            updated: None,
-            tree: None,
-            next: None,
-            spare_bytes: 0,
-            mirror: None,
-            // Until there is a copy.
-            error: Some("the first copy was not completed".to_owned()),
-            remote: None,
-        },
     }
 }
 
