@@ -201,6 +201,24 @@ impl CacheIndex {
         close(conn, row.map_err(failed)).await
     }
 
+    /// The entries of these names, in any case.
+    pub async fn entries(&self, names: &[&str]) -> Result<Vec<CacheEntryRow>, CatalogError> {
+        let mut conn = self.connect().await?;
+        let read = async {
+            let mut found = Vec::new();
+            for name in names {
+                let row = sqlx::query("SELECT * FROM entries WHERE name = ?")
+                    .bind(*name)
+                    .fetch_optional(&mut conn)
+                    .await?;
+                found.extend(row.as_ref().map(entry).transpose()?);
+            }
+            Ok(found)
+        }
+        .await;
+        close(conn, read.map_err(failed)).await
+    }
+
     /// The entries of a source, the oldest first.
     pub async fn entries_of(&self, source_key: &str) -> Result<Vec<CacheEntryRow>, CatalogError> {
         let mut conn = self.connect().await?;
@@ -279,6 +297,26 @@ impl CacheIndex {
             .execute(&mut conn)
             .await
             .map(|done| done.rows_affected() == 1);
+        close(conn, done.map_err(failed)).await
+    }
+
+    /// Removes the entries of these names, all at once, and says how many there were.
+    pub async fn remove_entries(&self, names: &[&str]) -> Result<u64, CatalogError> {
+        let mut conn = self.connect_durably().await?;
+        let done = async {
+            let mut tx = conn.begin().await?;
+            let mut removed = 0;
+            for name in names {
+                removed += sqlx::query("DELETE FROM entries WHERE name = ?")
+                    .bind(*name)
+                    .execute(&mut *tx)
+                    .await?
+                    .rows_affected();
+            }
+            tx.commit().await?;
+            Ok(removed)
+        }
+        .await;
         close(conn, done.map_err(failed)).await
     }
 

@@ -50,6 +50,19 @@ async fn entries_are_found_by_name_in_any_case_and_by_source() {
     assert!(index.remove_entry("REPO").await.unwrap());
     assert!(!index.remove_entry("repo").await.unwrap());
     assert_eq!(index.contents().await.unwrap().entries.len(), 1);
+
+    // Several in one call.
+    for name in ["x", "y"] {
+        index.insert_entry(&entry(name, "c", "{}")).await.unwrap();
+    }
+    let names = ["Y", "no-such", "other"];
+    let found = index.entries(&names).await.unwrap();
+    let found: Vec<&str> = found.iter().map(|row| row.name.as_str()).collect();
+    assert_eq!(found, ["y", "other"]);
+    assert_eq!(index.remove_entries(&names).await.unwrap(), 2);
+    assert_eq!(index.remove_entries(&names).await.unwrap(), 0);
+    let left = index.contents().await.unwrap().entries;
+    assert_eq!(left, [entry("x", "c", "{}")]);
 }
 
 #[tokio::test]

@@ -9,11 +9,13 @@
 //! Before that the catalog notes which tree is about to come, and afterwards that it came. Whoever finds only the note
 //! looks which of the two trees is there.
 
+use std::collections::HashSet;
 use std::fs;
 
 use super::folder::manifest_path;
 use super::inner::Inner;
 use super::lock::{FileLock, Sharing};
+use super::name::EntryName;
 use super::record::{EntryRecord, TreeRecord};
 use super::replace::{put, replace};
 use super::seal::seal_path;
@@ -101,70 +103,88 @@ pub(super) fn evict(inner: &Inner, record: &EntryRecord) -> Result<bool, CacheEr
     let Some(unused) = FileLock::try_take(&lease, Sharing::Exclusive)? else {
         return Ok(false);
     };
-    let is_empty = checkouts_of(inner, record, &unused)?.is_empty();
+    let entries = [(record, &unused)];
+    let is_empty = checkouts_of(inner, &entries)?.is_empty();
     if is_empty {
-        remove(inner, record, &unused)?;
+        remove(inner, &entries)?;
     }
     Ok(is_empty)
 }
 
-/// Removes an entry with its tree and its checkouts. Its caller has the entry's lock and, alone, its lease, and sees to the mirrors
-/// that only it needed and to its replaced trees.
+/// Removes entries with their trees and their checkouts. Its caller has their locks and, alone, their leases, and sees to the
+/// mirrors that only they needed and to their replaced trees.
+///
+/// The catalog forgets all of them at once: each time takes longer than the rest. Where one cannot be removed, those before
+/// it are.
 pub(super) fn remove(
     inner: &Inner,
-    record: &EntryRecord,
-    unused: &FileLock,
+    entries: &[(&EntryRecord, &FileLock)],
 ) -> Result<(), CacheError> {
-    for id in &checkouts_of(inner, record, unused)? {
+    for id in &checkouts_of(inner, entries)? {
         remove_checkout(inner, id)?;
     }
-    let place = inner.root.tree(&record.name);
-    let staging = match tree_to_move(&inner.root, record) {
-        Ok(Some(_)) => Staging::take(&inner.root, &place)?,
-        // Whoever put something else there may still want it.
-        Ok(None) | Err(_) => None,
-    };
-    let staging = forget(staging, || inner.index.remove(&record.name))?.1;
-    note::forget(&inner.root, &record.kept.id);
-    for tree in record.kept.tree.iter().chain(&record.kept.next) {
-        forget_manifest(inner, tree);
+    let (mut taken, mut gone, mut done) = (Vec::new(), Vec::new(), Ok(()));
+    for (record, _) in entries {
+        let staging = match tree_to_move(&inner.root, record) {
+            Ok(Some(_)) => Staging::take(&inner.root, &inner.root.tree(&record.name)),
+            // Whoever put something else there may still want it.
+            Ok(None) | Err(_) => Ok(None),
+        };
+        match staging {
+            Ok(staging) => taken.extend(staging),
+            Err(error) => {
+                done = Err(error);
+                break;
+            }
+        }
+        gone.push(*record);
     }
-    spare::remove_unused(inner, &record.kept.id);
-    drop(staging);
-    Ok(())
+    let names: Vec<&EntryName> = gone.iter().map(|record| &record.name).collect();
+    let taken = forget(taken, || inner.index.remove_all(&names))?.1;
+    for record in gone {
+        note::forget(&inner.root, &record.kept.id);
+        for tree in record.kept.tree.iter().chain(&record.kept.next) {
+            forget_manifest(inner, tree);
+        }
+        spare::remove_unused(inner, &record.kept.id);
+    }
+    drop(taken);
+    done
 }
 
-/// The checkouts of an entry. Who makes one has its lease, so that there are no more of them while somebody has that alone.
+/// The checkouts of entries. Who makes one has its entry's lease, so that there are no more of them while somebody has that
+/// alone.
 fn checkouts_of(
     inner: &Inner,
-    record: &EntryRecord,
-    _unused: &FileLock,
+    entries: &[(&EntryRecord, &FileLock)],
 ) -> Result<Vec<String>, CacheError> {
+    let entries = entries.iter().map(|(record, _)| record.kept.id.as_str());
+    let ids: HashSet<&str> = entries.collect();
     let all = inner.index.checkouts()?.into_iter();
-    let of_entry = all.filter(|(_, checkout)| checkout.entry_id == record.kept.id);
-    Ok(of_entry.map(|(id, _)| id).collect())
+    let of_them = all.filter(|(_, checkout)| ids.contains(checkout.entry_id.as_str()));
+    Ok(of_them.map(|(id, _)| id).collect())
 }
 
 /// Removes a checkout with its files.
 pub(super) fn remove_checkout(inner: &Inner, id: &str) -> Result<bool, CacheError> {
     let place = inner.root.own("checkouts").join(id);
-    let staging = Staging::take(&inner.root, &place)?;
-    let was_there = staging.is_some();
-    let (removed, staging) = forget(staging, || inner.index.remove_checkout(id))?;
+    let taken: Vec<Staging> = Staging::take(&inner.root, &place)?.into_iter().collect();
+    let was_there = !taken.is_empty();
+    let (removed, taken) = forget(taken, || inner.index.remove_checkout(id))?;
     note::forget(&inner.root, id);
-    drop(staging);
+    drop(taken);
     Ok(removed || was_there)
 }
 
 /// Takes out of the catalog what was taken away. Where the disk is too full even for that, the files go first.
-fn forget(
-    taken: Option<Staging>,
-    remove: impl Fn() -> Result<bool, CacheError>,
-) -> Result<(bool, Option<Staging>), CacheError> {
+fn forget<T>(
+    taken: Vec<Staging>,
+    remove: impl Fn() -> Result<T, CacheError>,
+) -> Result<(T, Vec<Staging>), CacheError> {
     match remove() {
-        Err(CacheError::NoSpace { .. }) if taken.is_some() => {
+        Err(CacheError::NoSpace { .. }) if !taken.is_empty() => {
             drop(taken);
-            Ok((remove()?, None))
+            Ok((remove()?, Vec::new()))
         }
         removed => Ok((removed?, taken)),
     }

@@ -358,6 +358,13 @@ impl Index {
         found.map(EntryRecord::of).transpose()
     }
 
+    /// Those of these entries that there are.
+    pub(super) fn entries(&self, names: &[&EntryName]) -> Result<Vec<EntryRecord>, CacheError> {
+        let names: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
+        let found = self.wait(self.catalog.entries(&names))?;
+        found.into_iter().map(EntryRecord::of).collect()
+    }
+
     /// The entries of a source, the oldest first.
     pub(super) fn entries_of(&self, source_key: &str) -> Result<Vec<EntryRecord>, CacheError> {
         let found = self.wait(self.catalog.entries_of(source_key))?;
@@ -396,6 +403,17 @@ impl Index {
 
     pub(super) fn remove(&self, name: &EntryName) -> Result<bool, CacheError> {
         self.wait_for_removal(|| self.catalog.remove_entry(name.as_str()))
+    }
+
+    /// Removes entries: all at once, or where there is no room for that, one after the other.
+    pub(super) fn remove_all(&self, names: &[&EntryName]) -> Result<(), CacheError> {
+        let texts: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
+        match self.wait_for_removal(|| self.catalog.remove_entries(&texts)) {
+            Err(CacheError::NoSpace { .. }) if names.len() > 1 => names
+                .iter()
+                .try_for_each(|name| self.remove(name).map(drop)),
+            removed => removed.map(drop),
+        }
     }
 
     pub(super) fn mirror(&self, key: &str) -> Result<Option<MirrorRecord>, CacheError> {

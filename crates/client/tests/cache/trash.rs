@@ -246,6 +246,39 @@ fn what_is_cleared_or_removed_takes_its_replaced_trees_with_it() {
 }
 
 #[test]
+fn what_is_in_use_stays_among_many_that_are_cleared() {
+    let world = World::new();
+    let cache = of_at_most(&world, 1 << 30);
+    let call = CallOptions::default();
+    for number in 0..70 {
+        let source = write(&world, &format!("source-{number}"), 10);
+        cache.add(&source, None, &call).unwrap();
+    }
+    let lease = cache.lease("source-40", &call).unwrap();
+    // Somebody's own folder in the place of a copy.
+    let place = cache.root().join("source-7");
+    fs::remove_dir_all(&place).unwrap();
+    fs::create_dir_all(place.join("theirs")).unwrap();
+    let in_use = cache.clear(&call).unwrap_err();
+    assert!(matches!(in_use, CacheError::InUse { .. }), "{in_use}");
+    let names = |cache: &Cache| -> Vec<String> {
+        let listed = cache.list().unwrap().into_iter();
+        listed.map(|entry| entry.name).collect()
+    };
+    assert_eq!(names(&cache), ["source-40"]);
+    for folder in ["notes", "manifests"] {
+        let left = fs::read_dir(cache.root().join(".packhouse").join(folder)).unwrap();
+        assert_eq!(left.count(), 1, "{folder}");
+    }
+    drop(lease);
+    assert_eq!(cache.clear(&call).unwrap().removed, 1);
+    let left = fs::read_dir(cache.root()).unwrap();
+    let mut left: Vec<_> = left.map(|left| left.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, [".packhouse", "source-7"]);
+}
+
+#[test]
 fn mirrors_that_were_served_are_cleared_unless_they_are_being_read() {
     let mut world = World::new();
     world.with_history("one.git");
