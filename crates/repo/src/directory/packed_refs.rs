@@ -121,22 +121,9 @@ pub(crate) fn packed_refs_path(git_dir: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use packhouse_object::ObjectId;
-
+    use super::super::packed_text::samples::{entry, id};
     use super::super::packed_text::{Peeled, write_entries};
     use super::*;
-
-    fn id(digit: char) -> ObjectId {
-        ObjectId::from_hex(digit.to_string().repeat(40).as_bytes()).unwrap()
-    }
-
-    fn entry(name: &str, target: ObjectId, peeled: Peeled) -> PackedRef {
-        PackedRef {
-            name: name.into(),
-            target,
-            peeled,
-        }
-    }
 
     #[test]
     fn what_is_written_is_read() {

@@ -101,21 +101,28 @@ pub(super) fn parse(text: &[u8]) -> Result<Vec<PackedRef>, String> {
     Ok(entries)
 }
 
+/// Entries for tests.
 #[cfg(test)]
-mod tests {
+pub(super) mod samples {
     use super::*;
 
-    fn id(digit: char) -> ObjectId {
+    pub(crate) fn id(digit: char) -> ObjectId {
         ObjectId::from_hex(digit.to_string().repeat(40).as_bytes()).unwrap()
     }
 
-    fn entry(name: &str, target: ObjectId, peeled: Peeled) -> PackedRef {
+    pub(crate) fn entry(name: &str, target: ObjectId, peeled: Peeled) -> PackedRef {
         PackedRef {
             name: name.into(),
             target,
             peeled,
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::samples::{entry, id};
+    use super::*;
 
     #[test]
     fn older_headers_leave_peeling_unknown_and_order_is_restored() {
