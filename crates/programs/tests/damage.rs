@@ -333,11 +333,7 @@ fn mirrors_keep_what_is_damaged_at_their_source() {
             ] {
                 let [ours, gits] = BOTH.map(|name| {
                     let url = world.url(name);
-                    let named = args.iter().map(|arg| match *arg {
-                        "URL" => url.as_str(),
-                        arg => arg,
-                    });
-                    let pushed = work.try_run(&named.collect::<Vec<_>>());
+                    let pushed = work.try_run(&crate::doors::with_url(args, &url));
                     assert!(!pushed.ok, "{what} {version} {name} {args:?}");
                     crate::doors::told(&pushed, &url)
                 });

@@ -185,11 +185,7 @@ impl World {
     pub(crate) fn same(&self, work: &Git, args: &[&str]) -> (bool, Vec<String>, Vec<String>) {
         let [ours, gits] = BOTH.map(|name| {
             let url = self.url(name);
-            let args: Vec<&str> = args
-                .iter()
-                .map(|arg| if *arg == "URL" { url.as_str() } else { arg })
-                .collect();
-            told(&work.try_run(&args), &url)
+            told(&work.try_run(&with_url(args, &url)), &url)
         });
         assert_eq!(ours, gits, "{args:?}");
         let [ours_refs, gits_refs] = BOTH.map(|name| self.inside(name).refs());
@@ -223,6 +219,15 @@ const ADVICE: [&str; 6] = [
     "current branch, with or without",
     "To squelch this message",
 ];
+
+/// The words of a command, with this URL where `URL` stands.
+pub(crate) fn with_url<'a>(args: &[&'a str], url: &'a str) -> Vec<&'a str> {
+    let args = args.iter().map(|arg| match *arg {
+        "URL" => url,
+        arg => arg,
+    });
+    args.collect()
+}
 
 /// What a client printed, without progress, advice and what names the server.
 pub(crate) fn told(outcome: &Outcome, url: &str) -> (bool, Vec<String>, Vec<String>) {

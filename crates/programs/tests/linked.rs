@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use crate::doors::{BOTH, World, told};
+use crate::doors::{BOTH, World, told, with_url};
 use crate::git::Git;
 
 /// The name of the folder of a linked working copy.
@@ -55,14 +55,7 @@ fn with_linked(is_bare: bool) -> (World, Git) {
 fn same(world: &World, work: &Git, args: &[&str]) -> bool {
     let [ours, gits] = BOTH.map(|name| {
         let url = world.url(&linked(name));
-        let args: Vec<&str> = args
-            .iter()
-            .map(|arg| match *arg {
-                "URL" => url.as_str(),
-                arg => arg,
-            })
-            .collect();
-        let said = told(&work.try_run(&args), &url);
+        let said = told(&work.try_run(&with_url(args, &url)), &url);
         let seen = |copy: Git| {
             let refs = copy.run(&["for-each-ref", "--format=%(refname) %(objectname)"]);
             let head = copy.try_run(&["rev-parse", "HEAD"]).stdout;

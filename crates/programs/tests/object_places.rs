@@ -5,7 +5,7 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-use crate::doors::{BOTH, World, told};
+use crate::doors::{BOTH, World, told, with_url};
 use crate::git::Git;
 use crate::http;
 
@@ -20,14 +20,7 @@ fn count(objects: &Path) -> usize {
 fn same(world: &World, work: &Git, args: &[&str]) -> bool {
     let [ours, gits] = BOTH.map(|name| {
         let url = world.url(name);
-        let args: Vec<&str> = args
-            .iter()
-            .map(|arg| match *arg {
-                "URL" => url.as_str(),
-                arg => arg,
-            })
-            .collect();
-        let (ok, stdout, stderr) = told(&work.try_run(&args), &url);
+        let (ok, stdout, stderr) = told(&work.try_run(&with_url(args, &url)), &url);
         let text = |lines: Vec<String>| lines.join("\n").replace(name, "NAME");
         (ok, text(stdout), text(stderr))
     });
