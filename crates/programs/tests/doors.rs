@@ -63,6 +63,14 @@ impl World {
         World::with(&[])
     }
 
+    /// With bare repositories, or with working copies.
+    pub(crate) fn bare_if(is_bare: bool) -> World {
+        match is_bare {
+            true => World::new(),
+            false => World::new().with_working_copies(),
+        }
+    }
+
     /// With variables for the programs.
     pub(crate) fn with(more: &[(&str, &str)]) -> World {
         let tmp = TempDir::new().unwrap();

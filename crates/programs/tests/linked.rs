@@ -19,10 +19,7 @@ fn own_dir(world: &World, name: &str) -> PathBuf {
 
 /// Both with `main` and a linked working copy of `side`, and refs of each of the two.
 fn with_linked(is_bare: bool) -> (World, Git) {
-    let world = match is_bare {
-        true => World::new(),
-        false => World::new().with_working_copies(),
-    };
+    let world = World::bare_if(is_bare);
     let work = world.work();
     for name in BOTH {
         let inside = world.inside(name);

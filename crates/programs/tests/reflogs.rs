@@ -41,10 +41,7 @@ fn reflogs_are_written_where_the_settings_say() {
         (None, false, false),
         (Some("false"), false, false),
     ] {
-        let mut world = World::new();
-        if !bare {
-            world = world.with_working_copies();
-        }
+        let world = World::bare_if(bare);
         world.set("receive.denyCurrentBranch", "ignore");
         world.set("receive.denyDeleteCurrent", "ignore");
         let git_dirs = BOTH.map(|name| {

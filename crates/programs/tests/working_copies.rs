@@ -210,10 +210,7 @@ fn a_branch_that_is_being_rebased_or_bisected_is_guarded() {
 #[test]
 fn the_branches_of_all_working_copies_are_guarded() {
     for is_bare in [false, true] {
-        let world = match is_bare {
-            true => World::new(),
-            false => World::new().with_working_copies(),
-        };
+        let world = World::bare_if(is_bare);
         let work = world.work();
         for name in BOTH {
             let inside = world.inside(name);
