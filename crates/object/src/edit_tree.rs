@@ -10,7 +10,8 @@ use bytes::Bytes;
 use crate::tree::encode_entry;
 use crate::{
     CollisionError, Database, EntryMode, IdSet, NewObject, ObjectId, ObjectKind, PathError,
-    ReadError, RepoPath, SpecialFileError, TreeIter, check_entry, compare_entries, special_entry,
+    ReadError, RepoPath, SpecialFileError, TreeIter, check_entry, compare_entries, is_below,
+    special_entry,
 };
 
 /// A change to one path.
@@ -150,15 +151,11 @@ pub fn edit_tree(
             editor.replace(edit, second)?;
             continue;
         }
-        editor.apply(edit, next.is_some_and(|next| is_below(next, edit.path())))?;
+        let path = edit.path().as_bytes();
+        let has_edits_below = next.is_some_and(|next| is_below(next.as_bytes(), path));
+        editor.apply(edit, has_edits_below)?;
     }
     editor.finish(root)
-}
-
-fn is_below(path: &RepoPath, folder: &RepoPath) -> bool {
-    path.as_bytes()
-        .strip_prefix(folder.as_bytes())
-        .is_some_and(|rest| rest.starts_with(b"/"))
 }
 
 struct Editor<'a> {

@@ -97,7 +97,7 @@ pub use pack::{
     receive_pack, repack, write_multi_pack_index,
 };
 pub use path::{
-    MAX_PART_BYTES, MAX_PATH_BYTES, PathError, RepoPath, check_entry, check_entry_name,
+    MAX_PART_BYTES, MAX_PATH_BYTES, PathError, RepoPath, check_entry, check_entry_name, is_below,
     special_entry,
 };
 pub use patterns::{PathPatterns, Wildmatch};

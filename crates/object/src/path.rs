@@ -87,6 +87,12 @@ impl std::str::FromStr for RepoPath {
     }
 }
 
+/// Whether a path leads to something in a folder, at any depth: never to the folder itself. Neither needs to be checked.
+pub fn is_below(path: &[u8], folder: &[u8]) -> bool {
+    path.strip_prefix(folder)
+        .is_some_and(|rest| rest.starts_with(b"/"))
+}
+
 /// Why a path or a name in a tree is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PathError {

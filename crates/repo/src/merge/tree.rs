@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use bstr::{BStr, BString, ByteSlice};
 use packhouse_object::{
     Database, IdMap, IdSet, NewObject, ObjectId, PathEdit, RepoPath, diff_trees, edit_tree,
+    is_below,
 };
 
 use super::blob::Merger;
@@ -258,7 +259,7 @@ impl Outcome {
         let mut replaced: Option<&BString> = None;
         self.files.iter().filter_map(move |(path, stage)| {
             let ours = self.entries.get(path).and_then(|entry| entry.in_ours);
-            let is_replaced = replaced.is_some_and(|folder| is_inside(path, folder));
+            let is_replaced = replaced.is_some_and(|folder| is_below(path, folder));
             if is_replaced || *stage == ours {
                 return None;
             }
@@ -304,9 +305,4 @@ fn give_way(files: &mut BTreeMap<BString, Option<Stage>>, path: &BStr) {
     for path in inside {
         files.insert(path, None);
     }
-}
-
-fn is_inside(path: &[u8], folder: &[u8]) -> bool {
-    path.strip_prefix(folder)
-        .is_some_and(|rest| rest.starts_with(b"/"))
 }
