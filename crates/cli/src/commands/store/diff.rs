@@ -59,7 +59,7 @@ pub(crate) fn run(args: DiffArgs, session: &Session) -> Result<(), Failure> {
         Some(old.tree()),
         Some(new.tree()),
         &mut |change| {
-            if is_below(&place.path, &change.path) {
+            if is_at_or_below(&place.path, &change.path) {
                 written = show(&mut list, &change);
             }
             match written {
@@ -89,7 +89,7 @@ fn show(list: &mut List, change: &TreeChange) -> Result<(), Failure> {
 }
 
 /// Whether `path` is at or below `folder`; everything is below the root.
-fn is_below(folder: &BString, path: &BString) -> bool {
+fn is_at_or_below(folder: &BString, path: &BString) -> bool {
     let folder = folder.trim_end_with(|char| char == '/');
     folder.is_empty()
         || path
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn a_path_limits_what_is_compared() {
-        let below = |folder: &str, path: &str| is_below(&folder.into(), &path.into());
+        let below = |folder: &str, path: &str| is_at_or_below(&folder.into(), &path.into());
         assert!(below("", "a/b"));
         assert!(below("a", "a/b"));
         assert!(below("a/", "a/b"));
