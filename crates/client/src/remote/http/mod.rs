@@ -266,7 +266,7 @@ fn make_client(options: &RemoteOptions) -> Result<Client, RemoteError> {
 fn extra_headers(options: &RemoteOptions, base: &Url) -> Result<HeaderMap, RemoteError> {
     let mut headers = HeaderMap::new();
     for header in &options.extra_headers {
-        if !is_below(base.as_str(), &header.url_prefix) {
+        if !covers(&header.url_prefix, base.as_str()) {
             continue;
         }
         let name = HeaderName::try_from(&header.name);
@@ -283,7 +283,7 @@ fn extra_headers(options: &RemoteOptions, base: &Url) -> Result<HeaderMap, Remot
 }
 
 /// Whether a URL is `prefix` or below it. `https://a.b` is not the beginning of `https://a.bc`.
-fn is_below(url: &str, prefix: &str) -> bool {
+fn covers(prefix: &str, url: &str) -> bool {
     let prefix = prefix.trim_end_matches('/');
     let rest = url.strip_prefix(prefix);
     prefix.is_empty() || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
