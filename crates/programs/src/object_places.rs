@@ -6,6 +6,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use packhouse_repo::directory::ObjectPlaces;
+use packhouse_repo::patch::unquote;
 
 use crate::environment::Environment;
 
@@ -39,10 +40,10 @@ fn separated(text: &[u8]) -> Vec<PathBuf> {
     let mut paths = Vec::new();
     let mut rest = text;
     while !rest.is_empty() {
-        let (path, after) = match unquoted(rest) {
+        let (path, after) = match unquote(rest) {
             Some((path, after)) => {
                 // As Git has it, whatever stands behind the quote is passed over, as a colon would be.
-                (path, after.get(1..).unwrap_or_default())
+                (path.into(), after.get(1..).unwrap_or_default())
             }
             None => {
                 let mut parts = rest.splitn(2, |byte| *byte == b':');
@@ -57,42 +58,6 @@ fn separated(text: &[u8]) -> Vec<PathBuf> {
         }
     }
     paths
-}
-
-/// A path in quotes at the beginning of a text, and what follows.
-fn unquoted(text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
-    let mut rest = text.strip_prefix(b"\"")?;
-    let mut path = Vec::new();
-    loop {
-        let (byte, after) = rest.split_first()?;
-        rest = after;
-        match byte {
-            b'"' => return Some((path, rest)),
-            b'\\' => {
-                let (escaped, after) = rest.split_first()?;
-                rest = after;
-                path.push(match escaped {
-                    b'a' => 7,
-                    b'b' => 8,
-                    b'f' => 12,
-                    b'n' => b'\n',
-                    b'r' => b'\r',
-                    b't' => b'\t',
-                    b'v' => 11,
-                    b'"' | b'\\' => *escaped,
-                    b'0'..=b'3' => {
-                        let digits = rest.get(..2)?;
-                        rest = &rest[2..];
-                        let value = |digit: &u8| char::from(*digit).to_digit(8);
-                        let low = value(&digits[0])? * 8 + value(&digits[1])?;
-                        ((u32::from(*escaped - b'0') << 6) + low) as u8
-                    }
-                    _ => return None,
-                });
-            }
-            byte => path.push(*byte),
-        }
-    }
 }
 
 /// A path as it may stand in the list.

@@ -21,10 +21,9 @@ mod quoted;
 mod text;
 mod timestamp;
 
-pub(crate) use quoted::unquote;
-
 pub use commit::{PatchOutcome, PatchRequest, apply_patch};
 pub use error::{PatchConflict, PatchError};
+pub use quoted::unquote;
 pub use text::PatchText;
 
 /// Reads a patch and says how many files it has diffs of. For checks that need no repository.

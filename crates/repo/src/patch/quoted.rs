@@ -4,7 +4,7 @@ use bstr::BString;
 
 /// Reads the name that begins `text` with a double quote. Returns it with what stands behind its closing quote; `None`
 /// if it is not written as Git writes them.
-pub(crate) fn unquote(text: &[u8]) -> Option<(BString, &[u8])> {
+pub fn unquote(text: &[u8]) -> Option<(BString, &[u8])> {
     let mut rest = text.strip_prefix(b"\"")?;
     let mut name = Vec::new();
     loop {
