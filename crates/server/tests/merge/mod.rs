@@ -1,6 +1,7 @@
 //! Merges over the API.
 
-use std::sync::Arc;
+mod conflicts;
+mod rules;
 
 use serde_json::{Value, json};
 
@@ -202,66 +203,6 @@ async fn a_squash_is_one_ordinary_commit() {
 }
 
 #[tokio::test]
-async fn a_merge_in_conflict_says_where_and_stores_nothing() {
-    let server = TestServer::with_repo("a").await;
-    let base = server.put("a", "dir/x", "1\n").await;
-    let body = CommitBody::new("topic")
-        .set("base_branch", json!("main"))
-        .file("dir/x", b"3\n")
-        .file("added", b"there\n")
-        .file("fine", b"1\n");
-    server.commit("a", body).await.expect(201);
-    let body = CommitBody::new("main")
-        .file("dir/x", b"2\n")
-        .file("added", b"here\n");
-    server.commit("a", body).await.expect(201);
-    let before = server.branches("a", "").await;
-    for squash in [false, true] {
-        let body = with(request("topic", "main"), "squash", json!(squash));
-        let refused = merge(&server, body).await.expect(409);
-        assert_eq!(refused.code(), "merge_conflict");
-        assert_eq!(refused.body["conflict_paths"], json!(["added", "dir/x"]));
-        assert_eq!(refused.body["merge_base_sha"], base);
-        assert!(refused.error().contains("`dir/x`"), "{}", refused.body);
-    }
-    // The other way round it is the same.
-    let refused = merge(&server, request("main", "topic")).await.expect(409);
-    assert_eq!(refused.body["conflict_paths"], json!(["added", "dir/x"]));
-    assert_eq!(server.branches("a", "").await, before);
-
-    let shown = preview(
-        &server,
-        "source_branch=topic&target_branch=main&include_content=true",
-    );
-    let shown = shown.await.expect(200).body;
-    assert_eq!(shown["status"], "conflicted");
-    assert_eq!(shown["result"], "merge_commit");
-    assert_eq!(shown["conflict_paths"], json!(["added", "dir/x"]));
-    assert_eq!(shown["filtered_conflicts"], json!([]));
-    let conflict = &shown["conflicts"][1];
-    assert_eq!(conflict["path"], "dir/x");
-    assert_eq!(conflict["kind"], "content");
-    for (side, content) in [
-        ("base", "1\n"),
-        ("ours", "2\n"),
-        ("theirs", "3\n"),
-        ("result", "<<<<<<< main\n2\n=======\n3\n>>>>>>> topic\n"),
-    ] {
-        assert_eq!(conflict[side]["content"], content, "{side}");
-        assert_eq!(conflict[side]["binary"], false);
-        assert_eq!(conflict[side]["truncated"], false);
-        assert_eq!(conflict[side]["oid"].as_str().unwrap().len(), 40);
-    }
-    let nothing = &shown["conflicts"][0]["base"];
-    assert_eq!(*nothing, json!({ "truncated": false, "binary": false }));
-    let bare = preview(&server, "source_branch=topic&target_branch=main")
-        .await
-        .expect(200);
-    assert!(bare.body["conflicts"][0]["ours"].get("content").is_none());
-    assert!(bare.body["conflicts"][0]["ours"].get("oid").is_some());
-}
-
-#[tokio::test]
 async fn a_preview_tells_how_a_merge_ends() {
     let (server, [base, ours, theirs]) = diverged().await;
     let shown = preview(&server, "source_branch=topic&target_branch=main")
@@ -301,46 +242,6 @@ async fn a_preview_tells_how_a_merge_ends() {
     ] {
         preview(&server, query).await.expect(status);
     }
-}
-
-#[tokio::test]
-async fn large_and_binary_sides_are_shown_in_part_or_not() {
-    let server = TestServer::with_repo("a").await;
-    let long = |first: &str| format!("{first}\n{}", "ä line of text\n".repeat(30_000));
-    let files = |word: &str| {
-        let mut body = CommitBody::new("main")
-            .file("binary", format!("\0{word}").as_bytes())
-            .file("latin", [word.as_bytes(), b"\xe4"].concat().as_slice())
-            .file("long", long(word).as_bytes());
-        for number in 0..120 {
-            body = body.file(&format!("many/{number:03}"), format!("{word}\n").as_bytes());
-        }
-        body
-    };
-    server.commit("a", files("base")).await.expect(201);
-    let body = files("there")
-        .set("target_branch", json!("topic"))
-        .set("base_branch", json!("main"));
-    server.commit("a", body).await.expect(201);
-    server.commit("a", files("here")).await.expect(201);
-    let shown = preview(
-        &server,
-        "source_branch=topic&target_branch=main&include_content=true",
-    );
-    let shown = shown.await.expect(200).body;
-    assert_eq!(shown["conflict_paths"].as_array().unwrap().len(), 123);
-    let conflicts = shown["conflicts"].as_array().unwrap();
-    let filtered = shown["filtered_conflicts"].as_array().unwrap();
-    assert_eq!((conflicts.len(), filtered.len()), (100, 23));
-    assert_eq!(filtered[0]["reason"], "max_conflict_files_exceeded");
-    let of = |path: &str| conflicts.iter().find(|one| one["path"] == path).unwrap();
-    assert_eq!(of("binary")["ours"]["binary"], true);
-    assert!(of("binary")["ours"].get("content").is_none());
-    assert_eq!(of("latin")["theirs"]["binary"], true);
-    let ours = &of("long")["ours"];
-    assert_eq!(ours["truncated"], true);
-    let content = ours["content"].as_str().unwrap();
-    assert!(long("here").starts_with(content) && content.len() > 200_000);
 }
 
 #[tokio::test]
@@ -386,33 +287,6 @@ async fn what_is_missing_or_moved_is_said() {
         .post("/repos/merge", &Token::read("a"), &request("topic", "main"))
         .await
         .expect(403);
-}
-
-#[tokio::test]
-async fn both_namespaces_can_be_merged() {
-    let (server, [_, ours, theirs]) = diverged().await;
-    let copy =
-        json!({ "base_ref": "topic", "target_branch": "draft", "target_is_ephemeral": true });
-    let create = "/repos/branches/create";
-    server
-        .post(create, &Token::write("a"), &copy)
-        .await
-        .expect(200);
-    merge(&server, request("draft", "main")).await.expect(404);
-    let body = with(request("main", "draft"), "target_is_ephemeral", json!(true));
-    let merged = merge(&server, body).await.expect(200).body;
-    assert_eq!(merged["target"]["ephemeral"], true);
-    assert_eq!(merged["target"]["old_sha"], theirs);
-    let body = with(request("draft", "main"), "source_is_ephemeral", json!(true));
-    let body = with(body, "strategy", json!("ff_prefer"));
-    let forward = merge(&server, body).await.expect(200).body;
-    assert_eq!(forward["result"], "fast_forward");
-    assert_eq!(forward["target"]["old_sha"], ours);
-    let query = "source_branch=draft&source_is_ephemeral=true&target_branch=main";
-    assert_eq!(
-        preview(&server, query).await.expect(200).body["result"],
-        "no_op"
-    );
 }
 
 #[tokio::test]
@@ -486,137 +360,4 @@ async fn renamed_files_and_moved_folders_are_followed() {
         .body;
     assert_eq!(shown["conflict_paths"], json!(["new/three"]));
     assert_eq!(shown["conflicts"][0]["kind"], "file location");
-}
-
-#[tokio::test]
-async fn ref_policies_hold_for_merges() {
-    let (server, [_, ours, _]) = diverged().await;
-    let token = Token::write("a").with("refs", json!([["main", ["no-push"]]]));
-    let refused = server
-        .post("/repos/merge", &token, &request("topic", "main"))
-        .await
-        .expect(403);
-    assert_eq!(refused.code(), "policy_denied");
-    let heads = server.branches("a", "").await;
-    assert!(heads.contains(&("main".to_owned(), ours)));
-    let token = Token::write("a").with("refs", json!([["main", ["no-force-push"]]]));
-    server
-        .post("/repos/merge", &token, &request("topic", "main"))
-        .await
-        .expect(200);
-}
-
-#[tokio::test]
-async fn merges_into_one_branch_at_once_lose_nothing() {
-    const CLIENTS: usize = 16;
-    const ROUNDS: usize = 4;
-    let server = Arc::new(TestServer::with_repo("a").await);
-    server.put("a", "start", "1\n").await;
-    let mut clients = Vec::new();
-    for client in 0..CLIENTS {
-        let server = server.clone();
-        clients.push(tokio::spawn(async move {
-            for round in 0..ROUNDS {
-                let branch = format!("topic-{client}-{round}");
-                put(&server, &branch, &format!("{client}/{round}"), "1\n").await;
-                let body = with(request(&branch, "main"), "strategy", json!("ff_prefer"));
-                merge(&server, body).await.expect(200);
-            }
-        }));
-    }
-    for client in clients {
-        client.await.unwrap();
-    }
-    let listed = server
-        .get("/repos/files?ref=main", &Token::read("a"))
-        .await
-        .expect(200);
-    assert_eq!(
-        listed.body["paths"].as_array().unwrap().len(),
-        1 + CLIENTS * ROUNDS
-    );
-    for client in 0..CLIENTS {
-        let query = format!("source_branch=topic-{client}-0&target_branch=main");
-        assert_eq!(
-            preview(&server, &query).await.expect(200).body["result"],
-            "no_op"
-        );
-    }
-}
-
-/// Two branches that merged each other and decided the same conflict in two ways, so that their common ancestor is itself
-/// a merge in conflict; then one deletes the file and the other changes it.
-async fn crossed() -> TestServer {
-    let server = TestServer::with_repo("a").await;
-    let checkout = Checkout::init().await;
-    let resolve = async |other: &str, text: &[u8]| {
-        checkout.git_fails(&["merge", "-q", other]).await;
-        std::fs::write(checkout.path().join("f"), text).unwrap();
-        checkout
-            .git(&["commit", "-q", "-a", "-m", "resolved"])
-            .await;
-    };
-    checkout.commit("f", b"1\n2\n3\n").await;
-    checkout.commit("k", b"k\n").await;
-    checkout.git(&["branch", "theirs"]).await;
-    checkout.commit("f", b"1\n2o\n3\n").await;
-    checkout.git(&["branch", "ours-1"]).await;
-    checkout.git(&["checkout", "-q", "theirs"]).await;
-    checkout.commit("f", b"1\n2t\n3\n").await;
-    checkout.git(&["branch", "theirs-1"]).await;
-    resolve("ours-1", b"1\n2t\n3\n").await;
-    checkout.commit("f", b"1\n2t\n3\n4\n").await;
-    checkout.git(&["checkout", "-q", "main"]).await;
-    resolve("theirs-1", b"1\n2o\n3\n").await;
-    checkout.git(&["rm", "-q", "f"]).await;
-    checkout.git(&["commit", "-q", "-m", "gone"]).await;
-    let url = server.git_url("a", &Token::write("a"));
-    checkout.git(&["push", "-q", &url, "main", "theirs"]).await;
-    server
-}
-
-#[tokio::test]
-async fn a_conflict_shows_the_base_that_crossing_merges_have() {
-    let server = crossed().await;
-    for with_content in [false, true] {
-        let query =
-            format!("source_branch=theirs&target_branch=main&include_content={with_content}");
-        let found = preview(&server, &query).await.expect(200).body;
-        assert_eq!(found["status"], "conflicted");
-        assert_eq!(found["conflict_paths"], json!(["f"]));
-        let base = &found["conflicts"][0]["base"];
-        assert!(base["oid"].is_string(), "{found}");
-        if with_content {
-            let text = base["content"].as_str().unwrap();
-            assert!(text.contains("2o") && text.contains("2t"), "{text}");
-        }
-    }
-    let merged = merge(&server, request("theirs", "main")).await.expect(409);
-    assert_eq!(merged.body["conflict_paths"], json!(["f"]));
-}
-
-#[tokio::test]
-async fn merges_take_turns_and_have_bounds() {
-    let server = TestServer::with_limits(|limits| limits.merged_bytes = 100).await;
-    server.create("a").await;
-    let lines = "a line of twenty by\n".repeat(6);
-    server.put("a", "x", &format!("1\n{lines}1\n")).await;
-    let theirs = put(&server, "topic", "x", &format!("1\n{lines}2\n")).await;
-    server.put("a", "x", &format!("2\n{lines}1\n")).await;
-    let shown = preview(&server, "source_branch=topic&target_branch=main").await;
-    let merged = merge(&server, request("topic", "main")).await;
-    let pick = json!({ "commit": theirs, "target_branch": "main" });
-    let writer = Token::write("a");
-    let picked = server.post("/repos/cherry-pick", &writer, &pick).await;
-    for refused in [shown, merged, picked] {
-        let refused = refused.expect(413);
-        assert_eq!(refused.code(), "too_large");
-        let told = refused.error();
-        assert!(told.contains("100 bytes"), "{told}");
-    }
-    // What both sides changed is counted alone for a merge: the file itself may be larger.
-    put(&server, "other", "z", "z\n").await;
-    merge(&server, request("other", "main")).await.expect(200);
-    let turns = "packhouse_turn_wait_seconds_count{kind=\"merge\"}";
-    assert_eq!(server.metric(turns).await, Some(3.0));
 }
