@@ -1,6 +1,7 @@
 //! The audit log: everything that was done is in it once, with its request, and nothing else is.
 
 mod changes;
+mod deeds;
 mod reading;
 
 use serde_json::{Value, json};
