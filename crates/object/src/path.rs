@@ -99,9 +99,12 @@ pub enum PathError {
     /// The path, or what is between two slashes, is empty.
     #[error("a part of the path is empty")]
     Empty,
-    /// `.` or `..`.
-    #[error("a part of the path is `.` or `..`")]
-    Dots,
+    /// `.`.
+    #[error("a part of the path is `.`")]
+    Dot,
+    /// `..`.
+    #[error("a part of the path is `..`")]
+    DotDot,
     /// `.git` in a spelling that some file system takes for it.
     #[error("a part of the path is `.git`, or some file system would take it for that")]
     DotGit,
@@ -192,7 +195,8 @@ fn is_ordinary(name: &[u8]) -> bool {
 fn judge_name<E>(name: &[u8], judge: &mut dyn FnMut(PathError) -> Result<(), E>) -> Result<(), E> {
     match name {
         b"" => judge(PathError::Empty)?,
-        b"." | b".." => judge(PathError::Dots)?,
+        b"." => judge(PathError::Dot)?,
+        b".." => judge(PathError::DotDot)?,
         _ => {}
     }
     if name.contains(&b'/') {

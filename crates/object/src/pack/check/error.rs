@@ -1,4 +1,4 @@
-//! What may be wrong with an object; the messages begin with Git's name for it.
+//! What may be wrong with an object; the messages are Git's name for it and Git's words, where it has some.
 
 use crate::{PathError, SpecialFile};
 
@@ -9,84 +9,91 @@ use crate::{PathError, SpecialFile};
     reason = "the messages say it, and Git's documentation of `fsck.<msg-id>`"
 )]
 pub enum SyntaxError {
-    #[error("nulInHeader: a NUL byte in the headers")]
-    NulInHeader,
-    #[error("unterminatedHeader: the headers do not end with a line break")]
+    #[error("nulInHeader: unterminated header: NUL at offset {offset}")]
+    NulInHeader { offset: usize },
+    #[error("unterminatedHeader: unterminated header")]
     UnterminatedHeader,
-    #[error("nulInCommit: a NUL byte in the message")]
+    #[error("nulInCommit: NUL byte in the commit object body")]
     NulInCommit,
 
-    #[error("missingTree: no `tree` line")]
+    #[error("missingTree: invalid format - expected 'tree' line")]
     MissingTree,
-    #[error("badTreeSha1: the `tree` line has no valid id")]
+    #[error("badTreeSha1: invalid 'tree' line format - bad sha1")]
     BadTreeId,
-    #[error("badParentSha1: a `parent` line has no valid id")]
+    #[error("badParentSha1: invalid 'parent' line format - bad sha1")]
     BadParentId,
-    #[error("missingAuthor: no `author` line")]
+    #[error("missingAuthor: invalid format - expected 'author' line")]
     MissingAuthor,
-    #[error("multipleAuthors: more than one `author` line")]
+    #[error("multipleAuthors: invalid format - multiple 'author' lines")]
     MultipleAuthors,
-    #[error("missingCommitter: no `committer` line")]
+    #[error("missingCommitter: invalid format - expected 'committer' line")]
     MissingCommitter,
-    #[error("nullSha1: it names the null id")]
+    #[error("nullSha1: contains entries pointing to null sha1")]
     NullId,
 
-    #[error("missingNameBeforeEmail: no name before an email address")]
+    #[error("missingNameBeforeEmail: invalid author/committer line - missing space before email")]
     MissingNameBeforeEmail,
-    #[error("badName: a name contains `>`")]
+    #[error("badName: invalid author/committer line - bad name")]
     BadName,
-    #[error("missingEmail: no email address")]
+    #[error("missingEmail: invalid author/committer line - missing email")]
     MissingEmail,
-    #[error("missingSpaceBeforeEmail: no space before an email address")]
+    #[error("missingSpaceBeforeEmail: invalid author/committer line - missing space before email")]
     MissingSpaceBeforeEmail,
-    #[error("badEmail: an email address has no end")]
+    #[error("badEmail: invalid author/committer line - bad email")]
     BadEmail,
-    #[error("missingSpaceBeforeDate: no space before a date")]
+    #[error("missingSpaceBeforeDate: invalid author/committer line - missing space before date")]
     MissingSpaceBeforeDate,
-    #[error("zeroPaddedDate: a date begins with a zero")]
+    #[error("zeroPaddedDate: invalid author/committer line - zero-padded date")]
     ZeroPaddedDate,
-    #[error("badDateOverflow: a date is too far away")]
+    #[error("badDateOverflow: invalid author/committer line - date causes integer overflow")]
     BadDateOverflow,
-    #[error("badDate: a date is no number")]
+    #[error("badDate: invalid author/committer line - bad date")]
     BadDate,
-    #[error("badTimezone: a time zone is not of the form +0000")]
+    #[error("badTimezone: invalid author/committer line - bad time zone")]
     BadTimezone,
 
-    #[error("missingObject: no `object` line")]
+    #[error("missingObject: invalid format - expected 'object' line")]
     MissingObject,
-    #[error("badObjectSha1: the `object` line has no valid id")]
+    #[error("badObjectSha1: invalid 'object' line format - bad sha1")]
     BadObjectId,
-    #[error("missingTypeEntry: no `type` line")]
+    #[error("missingTypeEntry: invalid format - expected 'type' line")]
     MissingType,
-    #[error("badType: the `type` line names no kind of object")]
+    #[error("badType: invalid 'type' value")]
     BadType,
-    #[error("missingTagEntry: no `tag` line")]
+    #[error("missingTagEntry: invalid format - expected 'tag' line")]
     MissingTagName,
 
-    #[error("badTree: an entry is cut short or malformed")]
+    #[error("badTree: cannot be parsed as a tree")]
     BadTree,
-    #[error("badFilemode: an entry has a mode that means nothing")]
+    #[error("badFilemode: contains bad file modes")]
     BadMode,
-    #[error("zeroPaddedFilemode: a mode begins with a zero")]
+    #[error("zeroPaddedFilemode: contains zero-padded file modes")]
     ZeroPaddedMode,
-    #[error("duplicateEntries: a name stands there twice")]
+    #[error("duplicateEntries: contains duplicate file entries")]
     DuplicateEntries,
-    #[error("treeNotSorted: the entries are not in order")]
+    #[error("treeNotSorted: not properly sorted")]
     NotSorted,
-    #[error("{rule}: {0}", rule = path_rule(.0))]
+    #[error("{}", name_fault(.0))]
     Name(#[from] PathError),
 }
 
-fn path_rule(error: &PathError) -> &'static str {
+fn name_fault(error: &PathError) -> &'static str {
     match error {
-        PathError::Empty => "emptyName",
-        PathError::Dots => "hasDot",
-        PathError::DotGit => "hasDotgit",
-        PathError::DotGitmodulesLink => "gitmodulesSymlink",
-        PathError::TwoFiles | PathError::NoFile(SpecialFile::Modules) => "gitmodulesBlob",
-        PathError::NoFile(SpecialFile::Attributes) => "gitattributesBlob",
-        PathError::Slash => "fullPathname",
-        PathError::TooLong => "largePathname",
-        PathError::Nul => "nulInName",
+        // Git does not get to its own rule for that.
+        PathError::Empty => "badTree: cannot be parsed as a tree",
+        PathError::Dot => "hasDot: contains '.'",
+        PathError::DotDot => "hasDotdot: contains '..'",
+        PathError::DotGit => "hasDotgit: contains '.git'",
+        PathError::DotGitmodulesLink => "gitmodulesSymlink: .gitmodules is a symbolic link",
+        PathError::TwoFiles => {
+            "gitmodulesBlob: a name stands both for .gitmodules and for .gitattributes"
+        }
+        PathError::NoFile(SpecialFile::Modules) => "gitmodulesBlob: non-blob found at .gitmodules",
+        PathError::NoFile(SpecialFile::Attributes) => {
+            "gitattributesBlob: non-blob found at .gitattributes"
+        }
+        PathError::Slash => "fullPathname: contains full pathnames",
+        PathError::TooLong => "largePathname: contains a name that is too long",
+        PathError::Nul => "nulInName: contains a name with a NUL",
     }
 }

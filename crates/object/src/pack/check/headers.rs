@@ -62,9 +62,9 @@ impl<'a> Lines<'a> {
     fn new(data: &'a [u8]) -> Result<Lines<'a>, SyntaxError> {
         // Headers end at the first empty line. A message is not needed, a line break is.
         let mut after_break = false;
-        for byte in data {
+        for (offset, byte) in data.iter().enumerate() {
             match byte {
-                0 => return Err(SyntaxError::NulInHeader),
+                0 => return Err(SyntaxError::NulInHeader { offset }),
                 b'\n' if after_break => return Ok(Lines { rest: data }),
                 _ => after_break = *byte == b'\n',
             }

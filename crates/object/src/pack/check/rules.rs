@@ -73,9 +73,6 @@ const RULES: [(&str, Breakers); 33] = [
     ("zeropaddedfilemode", Breakers::OldHistories),
 ];
 
-/// Names that break both of two rules are told by the first.
-const DOTS: [&str; 2] = ["hasdot", "hasdotdot"];
-
 impl ObjectRules {
     /// Whether there is such a rule, and it may be broken.
     pub fn knows(rule: &str) -> bool {
@@ -140,13 +137,9 @@ impl ObjectRules {
     }
 
     fn severity(&self, rule: &str) -> Severity {
-        let set = |rule: &str| match self.severities.get(rule) {
+        match self.severities.get(rule) {
             Some(severity) if is_rule(rule) => *severity,
             _ => Severity::Error,
-        };
-        match DOTS.contains(&rule) {
-            true => DOTS.into_iter().map(set).max().unwrap_or(Severity::Error),
-            false => set(rule),
         }
     }
 }
@@ -191,13 +184,17 @@ mod tests {
         assert!(!ObjectRules::knows("missingTree"));
         assert!(!is_taken(&rules, b'1', SyntaxError::MissingTree));
         // `..` is another rule of Git's.
-        assert!(!is_taken(&rules, b'1', PathError::Dots.into()));
+        assert!(is_taken(&rules, b'1', PathError::Dot.into()));
+        assert!(!is_taken(&rules, b'1', PathError::DotDot.into()));
         rules.set("hasDotdot", Severity::Ignore);
-        assert!(is_taken(&rules, b'1', PathError::Dots.into()));
+        assert!(is_taken(&rules, b'1', PathError::DotDot.into()));
         rules.skip(id(b'2'));
         assert!(is_taken(&rules, b'2', SyntaxError::BadEmail));
         let heard = heard.0.into_inner().unwrap();
-        let text = format!("object {}: missingEmail: no email address", "1".repeat(40));
+        let text = format!(
+            "object {}: missingEmail: invalid author/committer line - missing email",
+            "1".repeat(40)
+        );
         assert_eq!(heard, [text]);
     }
 

@@ -90,7 +90,12 @@ impl Entry<'_> {
         if self.mode.starts_with(b"0") {
             judge(SyntaxError::ZeroPaddedMode)?;
         }
-        let mode = EntryMode::from_octal_str(self.mode).ok_or(SyntaxError::BadMode)?;
+        let is_number =
+            !self.mode.is_empty() && self.mode.iter().all(|digit| matches!(digit, b'0'..=b'7'));
+        let mode = EntryMode::from_octal_str(self.mode).ok_or(match is_number {
+            true => SyntaxError::BadMode,
+            false => SyntaxError::BadTree,
+        })?;
         let special = judge_entry(self.name, mode, &mut |fault| judge(fault.into()))?;
         if self.id.is_null() {
             return Err(SyntaxError::NullId);
