@@ -91,10 +91,10 @@ pub use mode::EntryMode;
 pub use object::{NewObject, Object, ObjectHeader};
 pub use pack::{
     BlobSpool, CopyError, EntryHeader, EntryKind, FinishedPack, MAX_DELTA_DEPTH, MAX_IN_MEMORY,
-    MultiPack, MultiPackIndex, MultiPackIndexError, Pack, PackError, PackFileWriter, PackStream,
-    PackToIndex, RawEntry, ReceiveError, ReceiveLimits, Received, SpoolError, SpooledBlob,
-    SpooledContent, WriteMultiPackIndexError, WritePackFileError, check, receive_cut_pack,
-    receive_pack, repack, write_multi_pack_index,
+    MAX_IN_MEMORY_OF_ONE, MultiPack, MultiPackIndex, MultiPackIndexError, Pack, PackError,
+    PackFileWriter, PackStream, PackToIndex, RawEntry, ReceiveError, ReceiveLimits, Received,
+    SpoolError, SpooledBlob, SpooledContent, WriteMultiPackIndexError, WritePackFileError, check,
+    receive_cut_pack, receive_pack, repack, write_multi_pack_index,
 };
 pub use path::{
     MAX_PART_BYTES, MAX_PATH_BYTES, PathError, RepoPath, check_entry, check_entry_name, is_below,

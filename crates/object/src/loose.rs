@@ -93,6 +93,11 @@ impl LooseStore {
 
     /// An object in one piece; one over [`MAX_IN_MEMORY`] is refused.
     pub fn read(&self, id: &oid) -> Result<Option<Object>, LooseError> {
+        self.read_up_to(id, MAX_IN_MEMORY)
+    }
+
+    /// The same; one over `limit` is refused.
+    pub(crate) fn read_up_to(&self, id: &oid, limit: u64) -> Result<Option<Object>, LooseError> {
         let path = self.path(id);
         let mut file = match File::open(&path) {
             Ok(file) => file,
@@ -104,13 +109,9 @@ impl LooseStore {
             return Ok(small);
         }
         let mut stream = LooseStream::begin(file).map_err(|error| self.unreadable(id, error))?;
-        if stream.size > MAX_IN_MEMORY {
+        if stream.size > limit {
             let (path, size) = (self.path(id), stream.size);
-            return Err(LooseError::TooLarge {
-                path,
-                size,
-                limit: MAX_IN_MEMORY,
-            });
+            return Err(LooseError::TooLarge { path, size, limit });
         }
         let mut data = Vec::with_capacity(stream.size as usize);
         match stream.read_to_end(&mut data) {

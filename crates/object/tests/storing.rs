@@ -159,6 +159,33 @@ fn damaged_loose_objects_are_refused() {
 }
 
 #[test]
+fn a_database_reads_as_much_in_one_piece_as_it_may() {
+    let git = Git::init();
+    let content: Vec<u8> = (0..20_000u32).flat_map(u32::to_le_bytes).collect();
+    let loose = LooseStore::open(git.path().join("objects"));
+    let id = loose.write(ObjectKind::Blob, &content).unwrap();
+    let db = Database::new(Arc::new(ObjectCache::new(0)), 1).with_loose(vec![loose]);
+    git.run_with(&["pack-objects", "-q", "p"], format!("{id}\n").as_bytes());
+    let packs = std::fs::read_dir(git.path()).unwrap().flatten();
+    let idx = packs
+        .map(|entry| entry.path())
+        .find(|path| path.extension().is_some_and(|kind| kind == "idx"));
+    let idx = idx.unwrap();
+    let pack = Pack::open(&idx.with_extension("pack"), &idx).unwrap();
+    let packed = db.with_loose(Vec::new()).with_packs(vec![Arc::new(pack)]);
+    for db in [db, packed] {
+        assert_eq!(db.in_one_piece(), packhouse_object::MAX_IN_MEMORY);
+        let size = content.len() as u64;
+        let read = |limit| db.with_in_one_piece(limit).read(&id);
+        assert_eq!(read(size).unwrap().unwrap().data, content);
+        assert!(matches!(
+            read(size - 1),
+            Err(ReadError::TooLarge { size: found, limit, .. }) if found == size && limit == size - 1
+        ));
+    }
+}
+
+#[test]
 fn memory_is_added_to_and_replaced_without_changing_what_was() {
     let (one, two) = (blob("one"), blob("two"));
     let empty = memory(Vec::new());

@@ -9,9 +9,9 @@ use std::ops::ControlFlow;
 
 use packhouse_object::check::check_object;
 use packhouse_object::{
-    CopyError, Database, EntryMode, IdSet, MAX_IN_MEMORY, ObjectCache, ObjectHasher, ObjectId,
-    ObjectKind, Pack, Progress, ReadError, RefName, SpecialFile, TreeIter, commit_links,
-    hash_object, oid, tag_target,
+    CopyError, Database, EntryMode, IdSet, ObjectCache, ObjectHasher, ObjectId, ObjectKind, Pack,
+    Progress, ReadError, RefName, SpecialFile, TreeIter, commit_links, hash_object, oid,
+    tag_target,
 };
 
 use crate::view::View;
@@ -161,7 +161,8 @@ fn check_content(
         for (id, offset) in pack.iter_by_offset() {
             counted(report, progress)?;
             let known = report.problem_count();
-            check_packed(pack, id, offset, &cache, &mut special, report);
+            let limit = database.in_one_piece();
+            check_packed(pack, id, offset, limit, &cache, &mut special, report);
             if report.problem_count() == known {
                 check_bytes(pack, id, offset, report);
             }
@@ -177,7 +178,8 @@ fn check_content(
             && seen.insert(id)
         {
             others = counted(report, progress);
-            check_stream(id, database.stream(&id), &mut special, report);
+            let limit = database.in_one_piece();
+            check_stream(id, database.stream(&id), limit, &mut special, report);
         }
         if others.is_ok() {
             ControlFlow::Continue(())
@@ -225,6 +227,7 @@ fn check_packed(
     pack: &std::sync::Arc<Pack>,
     id: ObjectId,
     offset: u64,
+    limit: u64,
     cache: &ObjectCache,
     special: &mut SpecialFiles,
     report: &mut FsckReport,
@@ -232,9 +235,9 @@ fn check_packed(
     match pack.header(offset) {
         Ok(header)
             if header.size <= PIECE_BYTES as u64
-                || header.kind != ObjectKind::Blob && header.size <= MAX_IN_MEMORY =>
+                || header.kind != ObjectKind::Blob && header.size <= limit =>
         {
-            match pack.read(offset, cache) {
+            match pack.read_up_to(offset, cache, limit) {
                 Ok(object) => check_whole(id, object.kind, &object.data, special, report),
                 Err(error) => report.add(FsckProblem::Unreadable {
                     id,
@@ -271,6 +274,7 @@ fn check_bytes(pack: &Pack, id: ObjectId, offset: u64, report: &mut FsckReport) 
 fn check_stream(
     id: ObjectId,
     stream: Result<Option<packhouse_object::ObjectStream>, ReadError>,
+    limit: u64,
     special: &mut SpecialFiles,
     report: &mut FsckReport,
 ) {
@@ -285,7 +289,7 @@ fn check_stream(
             });
         }
     };
-    if stream.kind == ObjectKind::Blob || stream.size > MAX_IN_MEMORY {
+    if stream.kind == ObjectKind::Blob || stream.size > limit {
         return check_pieces(id, stream.kind, stream.size, &mut stream, report);
     }
     let mut data = Vec::new();

@@ -137,13 +137,10 @@ impl Default for RemoteOptions {
 /// Whoever copies a repository wants all of it: no limit but on memory, and on what a byte may inflate to.
 fn any_size() -> ReceiveLimits {
     ReceiveLimits {
-        pack_bytes: u64::MAX,
-        objects: u64::from(u32::MAX),
-        object_bytes: u64::MAX,
         // Zlib makes at most about a thousand bytes of one.
         expansion_bytes: 1 << 40,
         expansion_ratio: 1032,
-        ..ReceiveLimits::default()
+        ..ReceiveLimits::of_git()
     }
 }
 

@@ -14,8 +14,8 @@ use crate::id::BuildIdHasher;
 use crate::loose::{LooseError, LooseStore};
 use crate::stream::ObjectStream;
 use crate::{
-    CommitGraphs, HashKind, MultiPack, NewObject, Object, ObjectCache, ObjectHeader, ObjectId,
-    ObjectKind, Pack, PackError, ReadError, oid,
+    CommitGraphs, HashKind, MAX_IN_MEMORY, MultiPack, NewObject, Object, ObjectCache, ObjectHeader,
+    ObjectId, ObjectKind, Pack, PackError, ReadError, oid,
 };
 
 use multi::Multi;
@@ -45,6 +45,8 @@ struct Layers {
     /// Packs that are there and are done without.
     damaged: Arc<[DamagedPack]>,
     graphs: Option<Arc<CommitGraphs>>,
+    /// The largest object that is read in one piece.
+    in_one_piece: u64,
     /// The pack that had the last object: its neighbours are mostly there too.
     last_pack: AtomicUsize,
 }
@@ -96,6 +98,7 @@ impl Database {
             missed: None,
             damaged: Arc::new([]),
             graphs: None,
+            in_one_piece: MAX_IN_MEMORY,
             last_pack: AtomicUsize::new(0),
         }))
     }
@@ -195,6 +198,19 @@ impl Database {
         }))
     }
 
+    /// This database, reading objects of up to `bytes` in one piece, and not only those of up to [`MAX_IN_MEMORY`].
+    pub fn with_in_one_piece(&self, bytes: u64) -> Database {
+        Database(Arc::new(Layers {
+            in_one_piece: bytes,
+            ..self.0.share()
+        }))
+    }
+
+    /// The largest object that is read in one piece, in bytes.
+    pub fn in_one_piece(&self) -> u64 {
+        self.0.in_one_piece
+    }
+
     /// This database under another scope, whose entries of the cache are its own from now on: for one that is opened anew again and
     /// again.
     pub fn with_scope(&self, scope: u64) -> Database {
@@ -281,7 +297,7 @@ impl Database {
         Ok(stored.is_some())
     }
 
-    /// An object in one piece; one over [`MAX_IN_MEMORY`](crate::MAX_IN_MEMORY) is [`ReadError::TooLarge`].
+    /// An object in one piece; one over [`Database::in_one_piece`] is [`ReadError::TooLarge`].
     pub fn read(&self, id: &oid) -> Result<Option<Object>, ReadError> {
         self.read_and_keep(id, true)
     }
@@ -294,11 +310,14 @@ impl Database {
         if let Some(object) = layers.cache.object(layers.scope, id) {
             return Ok(Some(object));
         }
-        let packed = layers.in_packs(id, |pack, offset| pack.read(offset, &layers.cache))?;
+        let limit = layers.in_one_piece;
+        let packed = layers.in_packs(id, |pack, offset| {
+            pack.read_up_to(offset, &layers.cache, limit)
+        })?;
         let object = match packed {
             Some(object) => Some(object),
             None => layers
-                .in_loose(|store| store.read(id))
+                .in_loose(|store| store.read_up_to(id, limit))
                 .map_err(|error| ReadError::in_one_piece(id, error))?,
         };
         let Some(object) = object.or_else(|| empty_tree(id)) else {
@@ -450,6 +469,7 @@ impl Layers {
             missed: self.missed.clone(),
             damaged: Arc::clone(&self.damaged),
             graphs: self.graphs.clone(),
+            in_one_piece: self.in_one_piece,
             last_pack: AtomicUsize::new(0),
         }
     }

@@ -64,7 +64,7 @@ impl Pack {
     }
 
     /// The object at `offset`, if neither it nor anything it is built on is over `limit`.
-    pub(crate) fn read_up_to(
+    pub fn read_up_to(
         &self,
         offset: u64,
         cache: &ObjectCache,

@@ -46,8 +46,11 @@ pub use spool::{BlobSpool, SpoolError, SpooledBlob, SpooledContent};
 pub use stream::PackStream;
 pub use writer::{FinishedPack, PackFileWriter, WritePackFileError};
 
-/// The largest object that is read as one piece of memory, in bytes.
+/// The largest object that is read as one piece of memory, in bytes, where many are served at once.
 pub const MAX_IN_MEMORY: u64 = 64 << 20;
+
+/// The same where a process works for one only: Git's programs, and stores that are opened by whom they belong to.
+pub const MAX_IN_MEMORY_OF_ONE: u64 = 1 << 30;
 
 /// The longest chain of deltas that is followed: the most `git pack-objects --depth` allows.
 pub const MAX_DELTA_DEPTH: u32 = 4095;

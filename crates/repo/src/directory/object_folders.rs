@@ -18,8 +18,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use packhouse_object::{
-    CommitGraphs, DamagedPack, Database, LooseStore, MissedObject, MultiPack, NewObject, Object,
-    ObjectCache, Pack, PackError, ProcessLocal, ReadError,
+    CommitGraphs, DamagedPack, Database, LooseStore, MAX_IN_MEMORY_OF_ONE, MissedObject, MultiPack,
+    NewObject, Object, ObjectCache, Pack, PackError, ProcessLocal, ReadError,
 };
 
 use super::alternates::object_folders;
@@ -192,7 +192,9 @@ impl ObjectFolders {
                     .with_multi_packs(multi)
                     .with_loose(loose)
                     .with_damaged_packs(damaged)
-                    .with_commit_graphs(graphs.clone()),
+                    .with_commit_graphs(graphs.clone())
+                    // Whoever opens a folder works for nobody else.
+                    .with_in_one_piece(MAX_IN_MEMORY_OF_ONE),
             );
             listed.graphs = Some((stamps, graphs));
             listed.round += 1;

@@ -2,8 +2,8 @@
 
 use super::ReceiveError;
 use crate::ObjectKind;
-use crate::pack::MAX_DELTA_DEPTH;
 use crate::pack::check::ObjectRules;
+use crate::pack::{MAX_DELTA_DEPTH, MAX_IN_MEMORY, MAX_IN_MEMORY_OF_ONE};
 
 /// What a pack may cost. The default suits a server that has to take whole histories.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,9 +12,11 @@ pub struct ReceiveLimits {
     pub pack_bytes: u64,
     /// The most objects. Each takes about 100 bytes of memory.
     pub objects: u64,
-    /// The largest object, inflated, in bytes. Commits, trees and tags are also held to
-    /// [`crate::MAX_IN_MEMORY`].
+    /// The largest object, inflated, in bytes.
     pub object_bytes: u64,
+    /// The largest commit, tree or tag, inflated, in bytes: these are in memory in one piece when they are checked. Whatever
+    /// reads them later must read as much ([`crate::Database::in_one_piece`]).
+    pub link_bytes: u64,
     /// The largest blob, inflated, in bytes: a file as it is checked out.
     pub blob_bytes: u64,
     /// The most deltas from an object down to a whole one.
@@ -36,22 +38,41 @@ pub struct ReceiveLimits {
 }
 
 impl ReceiveLimits {
-    /// Refuses a blob that is too large; `offset` is where its entry begins.
-    pub(super) fn check_blob(
+    /// As `git index-pack` has it, none but those that keep memory bounded: for a process that works for one client.
+    pub fn of_git() -> ReceiveLimits {
+        ReceiveLimits {
+            pack_bytes: u64::MAX,
+            objects: u64::MAX,
+            object_bytes: u64::MAX,
+            link_bytes: MAX_IN_MEMORY_OF_ONE,
+            blob_bytes: u64::MAX,
+            expansion_bytes: u64::MAX,
+            ..ReceiveLimits::default()
+        }
+    }
+
+    /// Refuses an object that is too large for its kind; `offset` is where its entry begins.
+    pub(super) fn check_kind(
         &self,
         kind: ObjectKind,
         offset: u64,
         size: u64,
     ) -> Result<(), ReceiveError> {
-        let limit = self.blob_bytes;
-        if kind == ObjectKind::Blob && size > limit {
-            return Err(ReceiveError::BlobTooLarge {
+        match kind {
+            ObjectKind::Blob if size > self.blob_bytes => Err(ReceiveError::BlobTooLarge {
                 offset,
                 size,
-                limit,
-            });
+                limit: self.blob_bytes,
+            }),
+            ObjectKind::Commit | ObjectKind::Tree | ObjectKind::Tag if size > self.link_bytes => {
+                Err(ReceiveError::TooLarge {
+                    offset,
+                    size,
+                    limit: self.link_bytes,
+                })
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 }
 
@@ -61,6 +82,7 @@ impl Default for ReceiveLimits {
             pack_bytes: 16 << 30,
             objects: 16 << 20,
             object_bytes: 8 << 30,
+            link_bytes: MAX_IN_MEMORY,
             blob_bytes: 8 << 30,
             delta_depth: MAX_DELTA_DEPTH,
             memory_bytes: 128 << 20,

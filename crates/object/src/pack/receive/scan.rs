@@ -13,7 +13,6 @@ use super::kept::{self, Kept, Place};
 use super::links::{Links, NamedBatch};
 use super::table::{Content, Entry, Table};
 use super::{Context, ReceiveError, ReceiveLimits};
-use crate::pack::MAX_IN_MEMORY;
 use crate::pack::delta::{DeltaError, DeltaSizes, MAX_SIZES_LEN, parse_sizes};
 use crate::pack::entry::{EntryError, EntryHeader, EntryKind, MAX_HEADER_LEN, parse_header};
 use crate::pack::file::{PACK_HEADER_LEN, TRAILER_LEN};
@@ -179,8 +178,8 @@ impl Scan<'_> {
         let nothing = ObjectId::null(HashKind::Sha1);
         let (id, content, kept) = match header.kind {
             EntryKind::Object(kind) => {
-                self.context.limits.check_blob(kind, offset, size)?;
-                self.table.object_bytes += size;
+                self.context.limits.check_kind(kind, offset, size)?;
+                self.table.count_bytes(size);
                 let id = self.read_object(kind, &mut current)?;
                 (id, Content::Object(kind), None)
             }
@@ -254,7 +253,6 @@ impl Scan<'_> {
         if kind == ObjectKind::Blob && current.size > PIECE_LEN as u64 {
             return self.read_large_blob(current);
         }
-        self.check_size(offset, current.size, MAX_IN_MEMORY)?;
         self.read_whole(current)?;
         let size = current.size as usize;
         let data = &self.piece[..size];
@@ -294,7 +292,8 @@ impl Scan<'_> {
         let mut filled = 0;
         while filled < size {
             if filled == self.piece.len() {
-                self.piece.resize((filled * 2).min(size + SLACK), 0);
+                self.piece
+                    .resize((filled * 2).min(size.saturating_add(SLACK)), 0);
             }
             filled += self.inflate_into(current, filled)?;
         }
@@ -343,14 +342,15 @@ impl Scan<'_> {
         let sizes = sizes.map_err(|source| ReceiveError::BadDelta { offset, source })?;
         self.check_size(offset, sizes.result, self.context.limits.object_bytes)?;
         self.spend(sizes.result)?;
-        self.table.object_bytes += sizes.result;
+        self.table.count_bytes(sizes.result);
         Ok(())
     }
 
     /// Inflates at least one byte into `piece`, from `start` on, and returns how many.
     fn inflate_into(&mut self, current: &mut Current, start: usize) -> Result<usize, ReceiveError> {
         let left = usize::try_from(current.size - current.inflated).unwrap_or(usize::MAX / 2);
-        let end = self.piece.len().min(start + left + SLACK);
+        let end = start.saturating_add(left).saturating_add(SLACK);
+        let end = end.min(self.piece.len());
         loop {
             if current.ended {
                 return Err(bad_zlib(current.offset, inflate::TOO_SHORT));

@@ -56,6 +56,11 @@ impl Table {
         found.ok().map(|position| position as u32)
     }
 
+    /// Counts an object of a size that a stranger claims.
+    pub(super) fn count_bytes(&mut self, size: u64) {
+        self.object_bytes = self.object_bytes.saturating_add(size);
+    }
+
     pub(super) fn entry(&self, position: u32) -> &Entry {
         &self.entries[position as usize]
     }

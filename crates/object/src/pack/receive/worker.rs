@@ -13,7 +13,6 @@ use super::family::Children;
 use super::links::NamedBatch;
 use super::resolve::{Resolved, Shared};
 use super::table::{Content, Entry};
-use crate::pack::MAX_IN_MEMORY;
 use crate::pack::body::{Body, BodyWriter};
 use crate::pack::delta::{self, DeltaError, MAX_SIZES_LEN, StreamError};
 use crate::pack::inflate::{self, InflateError, InflateReader};
@@ -239,7 +238,7 @@ impl<'s, 'a> Worker<'s, 'a> {
         let kind = base.kind;
         let offset = self.shared.table.entry(position).offset;
         let limits = &self.shared.context.limits;
-        limits.check_blob(kind, offset, self.result.len() as u64)?;
+        limits.check_kind(kind, offset, self.result.len() as u64)?;
         let id = hash_object(kind, &self.result).map_err(|source| collision(offset, source))?;
         self.check_result(base, id, position)?;
         self.resolved.push(Resolved { position, id, kind });
@@ -308,14 +307,7 @@ impl<'s, 'a> Worker<'s, 'a> {
         let entry = self.shared.table.entry(position);
         let (kind, offset) = (base.kind, entry.offset);
         let size = self.result_size(entry)?;
-        self.shared.context.limits.check_blob(kind, offset, size)?;
-        if kind != ObjectKind::Blob && size > MAX_IN_MEMORY {
-            return Err(ReceiveError::TooLarge {
-                offset,
-                size,
-                limit: MAX_IN_MEMORY,
-            });
-        }
+        self.shared.context.limits.check_kind(kind, offset, size)?;
         let is_needed = kind != ObjectKind::Blob
             || self.shared.family.has_refs()
             || !self

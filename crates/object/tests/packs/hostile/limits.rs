@@ -157,6 +157,12 @@ fn limits_on_size_and_number_are_kept() {
         at(|limits| limits.object_bytes = 41),
         Err(ReceiveError::TooLarge { .. })
     ));
+    // Files have a limit of their own.
+    assert!(at(|limits| limits.link_bytes = 1 << 10).is_ok());
+    assert!(matches!(
+        at(|limits| limits.link_bytes = 30),
+        Err(ReceiveError::TooLarge { limit: 30, .. })
+    ));
     assert!(matches!(
         at(|limits| limits.pack_bytes = 100),
         Err(ReceiveError::PackTooLarge { .. })
