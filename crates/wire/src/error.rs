@@ -47,6 +47,7 @@ impl WireError {
         match self {
             WireError::Refused(message) | WireError::Verbatim(message) => message.clone(),
             WireError::Packet(error) => error.to_string(),
+            WireError::Read(error @ ReadError::TooLarge { .. }) => error.to_string(),
             _ => "internal error while reading the repository".to_owned(),
         }
     }

@@ -63,14 +63,19 @@ pub(crate) fn send_pack(
             WireError::Gone(std::io::Error::new(std::io::ErrorKind::BrokenPipe, error)),
         ),
         Err(Unsent::Pack(error)) => {
-            sideband.error(CORRUPTION)?;
+            match &error {
+                WritePackError::Read(too_large @ ReadError::TooLarge { .. }) => {
+                    sideband.error(&format!("{too_large}\n"))?;
+                }
+                _ => sideband.error(CORRUPTION)?,
+            }
             sideband.finish()?;
             Err(WireError::Pack(error))
         }
     }
 }
 
-/// What git's server says when its `pack-objects` fails, for whatever reason.
+/// What git's server says when its `pack-objects` fails, for whatever reason but those that it does not have.
 const CORRUPTION: &str = "aborting due to possible repository corruption on the remote side.\n";
 
 /// Why there is no pack.

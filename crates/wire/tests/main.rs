@@ -24,5 +24,6 @@ mod rounds;
 mod shallow;
 mod sites;
 mod special_files;
+mod too_large;
 
 use packhouse_testkit::{git, responder};
