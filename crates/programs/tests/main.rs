@@ -21,6 +21,7 @@ mod pushes;
 mod reflogs;
 mod shallow;
 mod signed;
+mod sizes;
 mod soak;
 mod sparse;
 mod working_copies;

@@ -1,6 +1,8 @@
 //! The `fetch` command of version 2.
 
-use packhouse_object::ObjectId;
+use std::collections::HashSet;
+
+use packhouse_object::{IdSet, ObjectId};
 
 use crate::error::{WireError, quote};
 use crate::fetch_line::{parse_have, read_filter};
@@ -19,12 +21,19 @@ use crate::v2::Arguments;
 use crate::walk_progress::WalkProgress;
 use crate::wanted_ids::not_our_ref;
 
+/// So many haves are acknowledged as often as the client names them, as by git; of more each is once.
+const MAX_REPEATED: usize = 1_000_000;
+
+/// What is asked for. What the client says time and again is kept once, so that memory grows with what it names.
 #[derive(Debug, Default)]
 struct Fetch {
     wants: Vec<ObjectId>,
+    wanted: IdSet,
     /// Refs that were wanted by name, and where each is.
     wanted_refs: Vec<(Vec<u8>, ObjectId)>,
+    named: HashSet<Vec<u8>>,
     haves: Vec<ObjectId>,
+    had: IdSet,
     done: bool,
     wait_for_done: bool,
     thin_pack: bool,
@@ -33,6 +42,20 @@ struct Fetch {
     no_progress: bool,
     shallow: ShallowRequest,
     filter: Option<FilterSpec>,
+}
+
+impl Fetch {
+    fn want(&mut self, id: ObjectId) {
+        if self.wanted.insert(id) {
+            self.wants.push(id);
+        }
+    }
+
+    fn have(&mut self, id: ObjectId) {
+        if self.had.insert(id) || self.haves.len() < MAX_REPEATED {
+            self.haves.push(id);
+        }
+    }
 }
 
 /// Answers `fetch`: acknowledgments as long as the client is still looking for common commits, then a pack.
@@ -165,16 +188,18 @@ fn take(
     options: &FetchOptions,
 ) -> Result<(), WireError> {
     if let Some(hex) = line.strip_prefix(b"want ") {
-        request.wants.push(parse_want(hex, line, shown)?);
+        request.want(parse_want(hex, line, shown)?);
     } else if let Some(hex) = line.strip_prefix(b"have ") {
-        request.haves.push(parse_have(hex)?);
+        request.have(parse_have(hex)?);
     } else if let (true, Some(name)) = (options.ref_in_want, line.strip_prefix(b"want-ref ")) {
         let id = shown.find(name).ok_or_else(|| {
             let name = String::from_utf8_lossy(&name[..name.len().min(200)]);
             WireError::Verbatim(format!("unknown ref {name}"))
         })?;
-        request.wanted_refs.push((name.to_vec(), id));
-        request.wants.push(id);
+        if request.named.insert(name.to_vec()) {
+            request.wanted_refs.push((name.to_vec(), id));
+        }
+        request.want(id);
     } else if let (true, Some(spec)) = (options.filter.allow, line.strip_prefix(b"filter ")) {
         read_filter(spec, &mut request.filter, options)?;
     } else if !(options.shallow && request.shallow.take(line, shown)?) {

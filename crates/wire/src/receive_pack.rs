@@ -46,6 +46,14 @@ impl Default for ReceiveOptions {
 }
 
 impl ReceiveOptions {
+    /// With no more limits than git has, for a process that works for one client.
+    pub fn of_git() -> ReceiveOptions {
+        ReceiveOptions {
+            max_command_bytes: usize::MAX,
+            ..ReceiveOptions::default()
+        }
+    }
+
     pub(crate) fn is_cancelled(&self) -> bool {
         self.cancelled.load(Ordering::Relaxed)
     }

@@ -1,6 +1,6 @@
 //! What a push asks for: the lines before its pack.
 
-use packhouse_object::ObjectId;
+use packhouse_object::{IdSet, ObjectId};
 
 use crate::capabilities::{Capabilities, OBJECT_FORMAT};
 use crate::error::{WireError, quote};
@@ -26,7 +26,7 @@ pub struct RefCommand {
 pub struct ReceiveRequest {
     /// The refs to move, in the client's order. Never empty.
     pub commands: Vec<RefCommand>,
-    /// Commits whose parents the client does not have.
+    /// Commits whose parents the client does not have, each once.
     pub shallow: Vec<ObjectId>,
     /// Move all refs or none.
     pub atomic: bool,
@@ -52,6 +52,7 @@ impl ReceiveRequest {
     ) -> Result<Option<ReceiveRequest>, WireError> {
         let mut request: Option<ReceiveRequest> = None;
         let mut shallow = Vec::new();
+        let mut seen = IdSet::default();
         let mut room = options.max_command_bytes;
         loop {
             let Some(data) = next_line(input, &mut room)? else {
@@ -79,7 +80,9 @@ impl ReceiveRequest {
                         quote(hex)
                     ))
                 })?;
-                shallow.push(id);
+                if seen.insert(id) {
+                    shallow.push(id);
+                }
             } else if line == b"push-cert" {
                 if options.offer.certificate_nonce.is_none() {
                     return Err(WireError::refused("signed pushes are not supported"));

@@ -30,8 +30,9 @@ pub(crate) struct ShallowRequest {
     by_rules: bool,
     /// Commits older than this are left out, in seconds since 1970.
     pub(crate) since: Option<i64>,
-    /// What these reach is left out.
+    /// What these reach is left out; each once.
     pub(crate) excluded: Vec<ObjectId>,
+    seen_excluded: IdSet,
 }
 
 impl ShallowRequest {
@@ -75,7 +76,9 @@ impl ShallowRequest {
                 return Err(invalid("ambiguous deepen-not"));
             };
             self.by_rules = true;
-            self.excluded.push(id);
+            if self.seen_excluded.insert(id) {
+                self.excluded.push(id);
+            }
         } else if line == b"deepen-relative" {
             self.relative = true;
         } else {

@@ -35,7 +35,7 @@ pub struct FetchOptions {
     /// An empty packet is sent when nothing else was for this long, so that nobody between here and the
     /// client takes the connection for dead. Git's `uploadpack.keepAlive`, 5 seconds.
     pub keepalive: Duration,
-    /// The most lines a request may have. An id takes some 50 bytes of memory while it is answered.
+    /// The most lines a request may have. Each object and each ref that it names takes some 50 bytes of memory while it is answered.
     pub max_lines: usize,
     /// Set from outside to end the work; a broken output ends it too.
     pub cancelled: Arc<AtomicBool>,
@@ -89,9 +89,10 @@ impl Default for FetchOptions {
 }
 
 impl FetchOptions {
-    /// What git offers where nothing is configured.
+    /// What git offers where nothing is configured, and with no more limits than it has.
     pub fn of_git() -> FetchOptions {
         FetchOptions {
+            max_lines: usize::MAX,
             filter: FilterRules::none(),
             wants: WantRules::advertised_only(),
             ref_in_want: false,

@@ -76,7 +76,8 @@ impl PushPlace {
 
     /// The repository of a store in the folder `path`, for a server of its own: whoever started that answers for whose it is,
     /// and offers its clients what [`ReceiveOptions::default`] does. Pushes are noted as made by `who`, in reflogs of
-    /// branches whatever the settings say. Namespaces are hidden.
+    /// branches whatever the settings say. Namespaces are hidden. As for git, a push may be of any size: see
+    /// [`PushPlace::within`].
     pub fn open(
         path: &Path,
         environment: &Environment,
@@ -226,7 +227,7 @@ pub(super) struct WorkingCopy {
 }
 
 fn options(config: &Config, nonce: Option<&Nonce>) -> Result<ReceiveOptions, ProgramError> {
-    let mut options = ReceiveOptions::default();
+    let mut options = ReceiveOptions::of_git();
     if let Some(seconds) = config.number("receive.keepalive")? {
         options.keepalive = keepalive(seconds);
     }
@@ -254,4 +255,43 @@ pub(super) fn option_variables(options: &[Vec<u8>]) -> Vec<(String, OsString)> {
         )
     });
     std::iter::once(count).chain(each).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use packhouse_testkit::git::init_bare;
+
+    use super::*;
+
+    #[test]
+    fn a_push_may_be_of_any_size_but_within_limits() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("r.git");
+        let git = init_bare(&path);
+        let mut environment = Environment::default();
+        environment.set("GIT_CONFIG_NOSYSTEM", "1");
+        let open = || PushPlace::open(&path, &environment, "x".to_owned()).unwrap();
+        let of_git = ReceiveLimits {
+            small_objects: 99,
+            ..ReceiveLimits::of_git()
+        };
+        assert_eq!(open().settings.limits, of_git);
+        let options = open().options;
+        assert_eq!(options.max_command_bytes, usize::MAX);
+        let of_host = ReceiveLimits {
+            small_objects: 99,
+            ..ReceiveLimits::default()
+        };
+        assert_eq!(
+            open().within(ReceiveLimits::default()).settings.limits,
+            of_host
+        );
+        git.run(&["config", "receive.maxInputSize", "1k"]);
+        let held = open().within(ReceiveLimits::default()).settings.limits;
+        let of_both = ReceiveLimits {
+            pack_bytes: 1 << 10,
+            ..of_host
+        };
+        assert_eq!(held, of_both);
+    }
 }

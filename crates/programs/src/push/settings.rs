@@ -40,7 +40,7 @@ impl PushSettings {
 }
 
 fn limits(config: &Config) -> Result<ReceiveLimits, ProgramError> {
-    let mut limits = ReceiveLimits::default();
+    let mut limits = ReceiveLimits::of_git();
     if let Some(bytes) = config.number("receive.maxinputsize")?
         && bytes > 0
     {
