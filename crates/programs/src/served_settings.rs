@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bstr::ByteSlice;
+use bstr::{BStr, ByteSlice};
 use packhouse_repo::directory::{LockTimeouts, LogRefs, Served, ServedSettings};
 
 use crate::config::Config;
@@ -29,6 +29,9 @@ pub(crate) fn configured(repository: &Served, config: &Config) -> Result<Served,
         multi_packs: is_on("core.multipackindex")?,
         reverse_indexes: config.flag("pack.writereverseindex")? == Some(true),
         log_refs: LogRefs::of(log_refs.as_deref(), logs, !repository.is_bare()),
+        sharing: config
+            .find("core.sharedrepository")
+            .map(|value| value.unwrap_or(BStr::new("true")).to_string()),
     }))
 }
 

@@ -20,6 +20,7 @@ mod proc_receive;
 mod pushes;
 mod reflogs;
 mod shallow;
+mod shared;
 mod signed;
 mod sizes;
 mod soak;

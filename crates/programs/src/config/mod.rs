@@ -95,7 +95,8 @@ impl Config {
         })
     }
 
-    fn find(&self, name: &str) -> Option<Option<&BStr>> {
+    /// The same, where it matters whether a setting has a value.
+    pub(crate) fn find(&self, name: &str) -> Option<Option<&BStr>> {
         let (_, value) = self.entries.iter().rev().find(|(known, _)| known == name)?;
         Some(value.as_ref().map(|value| value.as_bstr()))
     }

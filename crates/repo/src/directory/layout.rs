@@ -128,7 +128,7 @@ impl LogRefs {
 
 /// How a repository is read and written by settings that may stand in other files than its own: those of the system and the user,
 /// those that these include, and what a program was called with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServedSettings {
     /// Whether commit graphs are read: `core.commitGraph`.
     pub commit_graphs: bool,
@@ -140,6 +140,8 @@ pub struct ServedSettings {
     pub reverse_indexes: bool,
     /// Which reflogs are made where none is: `core.logAllRefUpdates`.
     pub log_refs: LogRefs,
+    /// Whom what is made is for: `core.sharedRepository`, if it is set.
+    pub sharing: Option<String>,
 }
 
 /// Which repository folders are accepted.
@@ -201,6 +203,10 @@ impl Layout {
             config.flag("core", "logallrefupdates"),
             of_working_copy,
         );
+        let settings = config.section("core");
+        let shared = settings
+            .filter(|(key, _)| *key == "sharedrepository")
+            .last();
         let shallow = git_dir
             .join("shallow")
             .metadata()
@@ -211,14 +217,7 @@ impl Layout {
             log_refs,
             shallow,
             of_working_copy,
-            sharing: match config
-                .section("core")
-                .filter(|(key, _)| *key == "sharedrepository")
-                .last()
-            {
-                Some((_, value)) => Sharing::parse(&value),
-                None => Ok(Sharing::Umask),
-            },
+            sharing: Sharing::of(shared.as_ref().map(|(_, value)| value.as_str())),
             summaries: Summaries::of(&config),
             reverse_indexes: config.flag("pack", "writereverseindex") == Some(true),
             places: ObjectPlaces::default(),
@@ -244,6 +243,7 @@ impl Layout {
                 multi_packs: settings.multi_packs,
             },
             reverse_indexes: settings.reverse_indexes,
+            sharing: Sharing::of(settings.sharing.as_deref()),
             ..self.clone()
         }
     }

@@ -30,6 +30,11 @@ impl Sharing {
     const GROUP: Sharing = Sharing::AtLeast(0o660);
     const EVERYBODY: Sharing = Sharing::AtLeast(0o664);
 
+    /// What the setting says, if it is set.
+    pub(super) fn of(setting: Option<&str>) -> Result<Sharing, String> {
+        setting.map_or(Ok(Sharing::Umask), Sharing::parse)
+    }
+
     /// Reads the setting as Git does: a word, an octal mode, or a truth value.
     pub(super) fn parse(text: &str) -> Result<Sharing, String> {
         match text {
