@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::doors::{BOTH, World};
+use crate::doors::{BOTH, World, told};
 use crate::git::{Git, Outcome};
 
 /// Makes a commit whose author has no address, beside an ordinary one.
@@ -52,7 +52,9 @@ fn rules_are_as_strict_as_the_settings_say() {
     let (ok, told) = is_taken("receive.fsck.badEmail", "ignore");
     assert!(!ok && told.contains("missingEmail"), "{told}");
     let (ok, told) = is_taken("receive.fsck.MissingEmail", "warn");
-    let warning = format!("remote: warning: object {commit}: missingEmail: ");
+    let warning = format!(
+        "remote: warning: object {commit}: missingEmail: invalid author/committer line - missing email"
+    );
     assert!(ok && told.contains(&warning), "{told}");
     let (ok, told) = is_taken("receive.fsck.missingEmail", "ignore");
     assert!(ok && !told.contains("missingEmail"), "{told}");
@@ -60,6 +62,74 @@ fn rules_are_as_strict_as_the_settings_say() {
     assert!(!is_taken("receive.fsck.missingEmail", "maybe").0);
     // A rule that nobody knows is none.
     assert!(!is_taken("receive.fsck.noSuchRule", "maybe").0);
+}
+
+/// Objects with one fault each: of trees the entries' modes and names, of commits all of it, with a `TREE`.
+fn faulty_objects(work: &Git) -> Vec<String> {
+    let write = |kind: &str, content: &[u8]| {
+        work.feed(
+            &["hash-object", "-t", kind, "-w", "--stdin", "--literally"],
+            content,
+        )
+    };
+    let whole_tree = work.run(&["rev-parse", "main^{tree}"]);
+    let blob = work.run(&["rev-parse", "main:a"]);
+    let id: Vec<u8> = (0..20)
+        .map(|at| u8::from_str_radix(&blob[2 * at..2 * at + 2], 16).unwrap())
+        .collect();
+    let entry = |start: &str| [start.as_bytes(), b"\0", &id].concat();
+    let trees = [
+        entry("0100644 a"),
+        entry("100644 .git"),
+        entry("100644 ."),
+        entry("100644 .."),
+        entry("120000 .gitmodules"),
+        [entry("100644 b"), entry("100644 a")].concat(),
+        [entry("100644 a"), entry("100755 a")].concat(),
+    ];
+    let person = "x <y> 1 +0000";
+    let text = |tree: &str, author: &str, rest: &str| {
+        format!("tree {tree}\nauthor {author}\ncommitter {person}\n{rest}").into_bytes()
+    };
+    let of_trees = trees.map(|tree| text(&write("tree", &tree), person, "\nfaulty\n"));
+    let commits = [
+        text(&whole_tree, "x y 1 +0000", "\n"),
+        text(&whole_tree, "x <y 1 +0000", "\n"),
+        text(&whole_tree, "x <y> 01 +0000", "\n"),
+        text(&whole_tree, "x <y> 1 +00000", "\n"),
+        text(&whole_tree, person, "more\0\n\n"),
+        text(&whole_tree, person, "\nfaulty\0\n"),
+    ];
+    let all = of_trees.into_iter().chain(commits);
+    all.map(|text| write("commit", &text)).collect()
+}
+
+#[test]
+fn faults_are_told_in_gits_words() {
+    let world = World::new();
+    let work = world.work();
+    world.set("receive.fsckObjects", "true");
+    let commits = faulty_objects(&work);
+    for (name, value) in [
+        ("receive.unpackLimit", "1"),
+        ("receive.unpackLimit", "1000"),
+        ("receive.fsck.zeroPaddedFilemode", "warn"),
+        ("receive.fsck.missingEmail", "warn"),
+    ] {
+        world.set(name, value);
+        for (number, commit) in commits.iter().enumerate() {
+            let refspec = format!("{commit}:refs/heads/{}-{number}", &name[8..]);
+            let [ours, gits] = BOTH.map(|name| {
+                let url = world.url(name);
+                told(
+                    &work.try_run(&["push", "--porcelain", &url, &refspec]),
+                    &url,
+                )
+            });
+            assert_eq!(ours, gits, "{name} {number}");
+        }
+        world.unset(name);
+    }
 }
 
 #[test]

@@ -97,6 +97,9 @@ pub fn receive_pack(
             let progress = ReceiveProgress::new(&sideband, options, is_shown);
             let unpacked = sink.unpack(reader.rest(), &request.shallow, &progress);
             progress.show_warnings();
+            if let Err(UnpackError::Explained { lines, .. }) = &unpacked {
+                sideband.progress(lines)?;
+            }
             unpacked
         }
         false => Ok(()),
@@ -120,7 +123,12 @@ pub fn receive_pack(
     let unpack_error = unpacked
         .as_ref()
         .filter(|error| !matches!(error, UnpackError::Shallow))
-        .map(|error| error.to_string());
+        .map(|error| match error {
+            UnpackError::Explained { lines, .. } if !sideband.has_messages() => {
+                lines.trim_end().to_owned()
+            }
+            error => error.to_string(),
+        });
     // The client is told what it may know; the caller learns the cause.
     let failure = failure.or(match unpacked {
         Some(UnpackError::Internal(cause)) => Some(SinkError::internal(cause)),

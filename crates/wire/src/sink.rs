@@ -68,6 +68,15 @@ pub enum UnpackError {
     /// The pack is bad; the message is for the client.
     #[error("{0}")]
     Bad(String),
+    /// The same where a person is to read more than the reason: lines with their ends, which stand for the reason where nobody
+    /// sees messages.
+    #[error("{reason}")]
+    Explained {
+        /// The reason in a few words.
+        reason: &'static str,
+        /// The lines.
+        lines: String,
+    },
     /// The pack needs objects that neither it nor the repository has, one of which the client says it
     /// has cut its history at.
     #[error("shallow update not allowed")]

@@ -1,7 +1,8 @@
 //! Takes one push into a repository on disk, in the order in which `git receive-pack` does.
 
 use std::ffi::{OsStr, OsString};
-use std::io::Read;
+use std::fmt::Display;
+use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 
 use packhouse_object::{Database, IdSet, ObjectId, Progress, ReceiveError, RefName};
@@ -138,9 +139,10 @@ impl Sink for DirectorySink {
         let mut incoming = self.place.repository.incoming().map_err(internal)?;
         let cut_at: IdSet = shallow.iter().copied().collect();
         let limits = &self.place.settings.limits;
+        let mut input = PackInput::new(input);
         incoming
-            .receive(input, &base, limits, &cut_at, progress)
-            .map_err(unpack_error)?;
+            .receive(&mut input, &base, limits, &cut_at, progress)
+            .map_err(|error| unpack_error(error, input.objects() <= limits.small_objects))?;
         self.database = incoming.laid_over(&base);
         let known = self.place.repository.shallow().map_err(internal)?;
         self.cut = cut_commits(&self.database, shallow, &known).map_err(internal)?;
@@ -220,9 +222,58 @@ fn internal(error: impl std::error::Error + Send + Sync + 'static) -> UnpackErro
     }
 }
 
+/// A pack on its way in, whose beginning says how many objects it has.
+struct PackInput<'a> {
+    input: &'a mut dyn Read,
+    begin: Vec<u8>,
+}
+
+impl<'a> PackInput<'a> {
+    const BEGIN_BYTES: usize = 12;
+
+    fn new(input: &'a mut dyn Read) -> PackInput<'a> {
+        let begin = Vec::with_capacity(PackInput::BEGIN_BYTES);
+        PackInput { input, begin }
+    }
+
+    /// How many objects it says to have.
+    fn objects(&self) -> u64 {
+        match self.begin[..] {
+            [_, _, _, _, _, _, _, _, a, b, c, d] => u32::from_be_bytes([a, b, c, d]).into(),
+            _ => 0,
+        }
+    }
+}
+
+impl Read for PackInput<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let count = self.input.read(out)?;
+        let missing = PackInput::BEGIN_BYTES - self.begin.len();
+        self.begin.extend_from_slice(&out[..count.min(missing)]);
+        Ok(count)
+    }
+}
+
+/// An object that breaks a rule of git's, in its words. It unpacks small packs by another of its programs.
+fn fault(id: ObjectId, reason: &dyn Display, last: &str, is_small: bool) -> UnpackError {
+    UnpackError::Explained {
+        reason: match is_small {
+            true => "unpack-objects abnormal exit",
+            false => "index-pack abnormal exit",
+        },
+        lines: format!("error: object {id}: {reason}\nfatal: {last}\n"),
+    }
+}
+
 /// A bad pack is the client's to hear about; what went wrong in here is not.
-fn unpack_error(error: IncomingError) -> UnpackError {
+fn unpack_error(error: IncomingError, is_small: bool) -> UnpackError {
     match error {
+        IncomingError::Pack(ReceiveError::BadObject { id, reason, .. }) => {
+            fault(id, &reason, "fsck error in packed object", is_small)
+        }
+        IncomingError::Pack(ReceiveError::BadSpecialFile { id, reason, .. }) => {
+            fault(id, &reason, "fsck error in pack objects", is_small)
+        }
         IncomingError::Pack(ReceiveError::PackTooLarge { .. }) => {
             UnpackError::Bad("pack exceeds maximum allowed size".to_owned())
         }
