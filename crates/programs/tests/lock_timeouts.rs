@@ -20,8 +20,13 @@ fn locked_out(world: &World, work: &Git, lock: &str, refspec: &str) -> [Duration
         let outcome = work.try_run(&["push", "--porcelain", &url, refspec]);
         let took = began.elapsed();
         fs::remove_file(lock).unwrap();
-        let (ok, stdout, _) = told(&outcome, &url);
-        answers.push((ok, stdout));
+        let (ok, stdout, stderr) = told(&outcome, &url);
+        let folder = world.path(name).canonicalize().unwrap();
+        let plain = |line: &String| {
+            line.replace(folder.to_str().unwrap(), "DIR")
+                .replace("/./", "/")
+        };
+        answers.push((ok, stdout, stderr.iter().map(plain).collect::<Vec<_>>()));
         took
     });
     assert!(!answers[0].0);
@@ -51,6 +56,26 @@ fn a_ref_that_is_locked_is_waited_for_as_long_as_is_set() {
         assert!(!work.try_run(&["push", &url, "main"]).ok, "{name}");
         // Whoever fetches takes no lock.
         work.run(&["ls-remote", &url]);
+    }
+}
+
+#[test]
+fn locks_that_others_hold_are_told_in_gits_words() {
+    let world = World::new();
+    let work = world.work();
+    world.set("core.filesRefLockTimeout", "0");
+    world.push(
+        &work,
+        &["URL", "main:refs/heads/topic", "main~1:refs/heads/main"],
+    );
+    for (lock, refspec) in [
+        ("refs/heads/side.lock", "main:side"),
+        ("refs/heads/topic.lock", "+other:topic"),
+        ("refs/heads/topic.lock", ":topic"),
+        ("refs/heads/main.lock", "main"),
+        ("HEAD.lock", "main"),
+    ] {
+        locked_out(&world, &work, lock, refspec);
     }
 }
 

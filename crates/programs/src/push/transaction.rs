@@ -16,6 +16,14 @@ use super::working_copy::{Followers, Stuck};
 use crate::error::ProgramError;
 use crate::object_places::QUARANTINE;
 
+/// What git advises where a lock is there already.
+const ANOTHER_PROCESS: &str = "\
+Another git process seems to be running in this repository, e.g.
+an editor opened by 'git commit'. Please make sure all processes
+are terminated then try again. If it still fails, a git process
+may have crashed in this repository earlier:
+remove the file manually to continue.";
+
 /// How a transaction ended.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Ended {
@@ -85,6 +93,9 @@ impl DirectorySink {
             (Err(RepoError::Directory(DirectoryError::Damaged { path, reason })), _) => {
                 Err(self.broken(&edits, &path, &reason))
             }
+            (Err(RepoError::Directory(DirectoryError::Locked { lock, .. })), _) => {
+                Err(self.locked(&edits, &lock))
+            }
             (Err(RepoError::Directory(error)), _) => match refusal(&error) {
                 Some(text) => Err(text),
                 None => return Err(RepoError::Directory(error).into()),
@@ -102,11 +113,7 @@ impl DirectorySink {
 
     /// What is told of a file that is damaged: in git's words if it is a ref's, which one of these edits is about.
     fn broken(&self, edits: &[RefEdit], path: &Path, reason: &str) -> String {
-        let repository = &self.place.repository;
-        let name = path
-            .strip_prefix(repository.own_dir())
-            .or_else(|_| path.strip_prefix(repository.git_dir()));
-        let name = name.ok().and_then(Path::to_str);
+        let name = self.name_of(path);
         let Some(name) = name.filter(|name| name.starts_with("refs/")) else {
             return format!("`{}` is damaged: {reason}", path.display());
         };
@@ -118,6 +125,35 @@ impl DirectorySink {
         format!(
             "cannot lock ref '{edited}': unable to resolve reference '{name}': reference broken"
         )
+    }
+
+    /// What is told of a lock that somebody else holds, in git's words.
+    fn locked(&self, edits: &[RefEdit], lock: &Path) -> String {
+        let told = format!(
+            "Unable to create '{}': File exists.\n\n{ANOTHER_PROCESS}",
+            lock.display()
+        );
+        let name = self
+            .name_of(lock)
+            .and_then(|name| name.strip_suffix(".lock"));
+        let is_it =
+            |edit: &&RefEdit| name.is_some_and(|name| edit.name.as_bytes() == name.as_bytes());
+        // That of a ref which a symbolic one stands for, or whose name is a part of another's, is told of the one that is pushed.
+        let edit = edits.iter().find(is_it).or(edits.first());
+        match (name, edit) {
+            (Some("packed-refs"), _) | (_, None) => told,
+            (Some("HEAD"), _) => format!("cannot lock ref 'HEAD': {told}"),
+            (_, Some(edit)) => format!("cannot lock ref '{}': {told}", edit.name),
+        }
+    }
+
+    /// What a file of the repository is called there.
+    fn name_of<'p>(&self, path: &'p Path) -> Option<&'p str> {
+        let repository = &self.place.repository;
+        let name = path
+            .strip_prefix(repository.own_dir())
+            .or_else(|_| path.strip_prefix(repository.git_dir()));
+        name.ok().and_then(Path::to_str)
     }
 
     fn ask_about(
@@ -174,9 +210,7 @@ fn refusal(error: &DirectoryError) -> Option<String> {
         DirectoryError::NameConflict { name, existing } => Some(format!(
             "cannot lock ref '{name}': '{existing}' exists; cannot create '{name}'"
         )),
-        DirectoryError::Locked { .. } | DirectoryError::EditedTwice { .. } => {
-            Some(error.to_string())
-        }
+        DirectoryError::EditedTwice { .. } => Some(error.to_string()),
         _ => None,
     }
 }
