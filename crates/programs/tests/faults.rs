@@ -191,3 +191,68 @@ fn objects_of_the_list_may_break_every_rule() {
         assert!(!outcome.ok, "{outcome:?}");
     }
 }
+
+/// What scripts read of a push here and there, and whether it was made.
+fn same_fate(world: &World, work: &Git, refspec: &str, what: &str) -> (bool, String) {
+    let [ours, gits] = BOTH.map(|name| {
+        let url = world.url(name);
+        let pushed = work.try_run(&["push", "--porcelain", &url, refspec]);
+        (pushed.ok, pushed.stdout.replace(&url, "URL"))
+    });
+    assert_eq!(ours, gits, "{what} {refspec}");
+    let [our_refs, their_refs] = BOTH.map(|name| world.inside(name).refs());
+    assert_eq!(our_refs, their_refs, "{what} {refspec}");
+    ours
+}
+
+#[test]
+fn a_list_that_cannot_be_read_matters_where_objects_are_looked_at() {
+    let world = World::new();
+    let work = world.work();
+    world.push(&work, &["URL", "main:side", "main:third"]);
+    world.set("receive.fsck.skipList", "/no/such/list");
+    assert!(same_fate(&world, &work, "main:unset", "unset").0);
+    world.set("receive.fsckObjects", "false");
+    work.commit_file("b", "one\n");
+    assert!(same_fate(&world, &work, "main", "false").0);
+    assert!(same_fate(&world, &work, ":third", "false").0);
+    world.unset("receive.fsckObjects");
+    world.set("receive.fsckObjects", "true");
+    work.commit_file("b", "two\n");
+    assert!(same_fate(&world, &work, ":side", "true").0);
+    let (ok, told) = same_fate(&world, &work, "main", "true");
+    assert!(!ok && told.contains("(unpacker error)"), "{told}");
+    let told = work.try_run(&["push", &world.url("ours"), "main"]).stderr;
+    let why = "could not open object name list: /no/such/list";
+    assert!(told.contains(why), "{told}");
+}
+
+#[test]
+fn rules_that_nothing_may_break_cannot_be_set_aside() {
+    let world = World::new();
+    let work = world.work();
+    for (looks, name, value, ok) in [
+        ("true", "nulInHeader", "ignore", false),
+        ("true", "nulInHeader", "warn", false),
+        ("true", "nulInHeader", "error", true),
+        ("true", "unterminatedHeader", "ignore", false),
+        ("false", "nulInHeader", "ignore", true),
+        ("true", "missingTagEntry", "ignore", true),
+        ("true", "missingTagEntry", "maybe", false),
+        ("true", "missingEmail", "WARN", false),
+    ] {
+        let name = format!("receive.fsck.{name}");
+        world.set("receive.fsckObjects", looks);
+        world.set(&name, value);
+        work.commit_file("b", &format!("{looks} {name} {value}\n"));
+        let what = format!("{looks} {name} {value}");
+        assert_eq!(same_fate(&world, &work, "main", &what).0, ok, "{what}");
+        if !ok && value != "maybe" && value != "WARN" {
+            let told = work.try_run(&["push", &world.url("ours"), "main"]).stderr;
+            let why = format!("Cannot demote {} to {value}", name[13..].to_lowercase());
+            assert!(told.contains(&why), "{told}");
+        }
+        world.unset(&name);
+        world.unset("receive.fsckObjects");
+    }
+}

@@ -12,7 +12,7 @@ use super::certificate::Signatures;
 use super::haves;
 use super::hooks::Hooks;
 use super::nonce::Nonce;
-use super::object_rules::{let_old_histories_pass, object_rules};
+use super::object_rules::RuleSettings;
 use super::proc_receive::ProcReceiveRefs;
 use super::settings::PushSettings;
 use super::sink::DirectorySink;
@@ -28,6 +28,7 @@ use crate::source::ServedSource;
 pub struct PushPlace {
     pub(super) repository: Served,
     pub(super) settings: PushSettings,
+    pub(super) rules: RuleSettings,
     pub(super) hooks: Hooks,
     pub(super) who: String,
     pub(super) nonce: Option<Nonce>,
@@ -49,10 +50,11 @@ impl PushPlace {
     ) -> Result<PushPlace, ProgramError> {
         let own_dir = repository.own_dir().to_owned();
         let folder = hooks_folder(&repository, config, environment)?;
-        let mut settings = PushSettings::read(config)?;
-        settings.limits.rules = object_rules(config, &own_dir, home(environment).as_deref())?;
+        let rules = RuleSettings::read(config, &own_dir, home(environment).as_deref())?;
+        rules.warn();
         Ok(PushPlace {
-            settings,
+            settings: PushSettings::read(config)?,
+            rules,
             hooks: Hooks::new(folder, own_dir, environment.clone()),
             who,
             signatures: Signatures::new(config, environment),
@@ -70,7 +72,7 @@ impl PushPlace {
         mut self,
         config: &Config,
     ) -> Result<PushPlace, ProgramError> {
-        let_old_histories_pass(config, &mut self.settings.limits.rules)?;
+        self.rules.let_old_histories_pass(config)?;
         Ok(self)
     }
 
@@ -97,7 +99,6 @@ impl PushPlace {
             pack_bytes: limits.pack_bytes.min(own.pack_bytes),
             small_objects: own.small_objects,
             small_pack_bytes: own.small_pack_bytes,
-            rules: own.rules.clone(),
             ..limits
         };
         self

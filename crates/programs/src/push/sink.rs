@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 
-use packhouse_object::{Database, IdSet, ObjectId, Progress, ReceiveError, RefName};
+use packhouse_object::{Database, IdSet, ObjectId, Progress, ReceiveError, ReceiveLimits, RefName};
 use packhouse_repo::directory::{IncomingError, IncomingObjects};
 use packhouse_repo::{RepoError, is_storage_full};
 use packhouse_wire::{
@@ -135,13 +135,16 @@ impl Sink for DirectorySink {
         shallow: &[ObjectId],
         progress: &dyn Progress,
     ) -> Result<(), UnpackError> {
+        let limits = ReceiveLimits {
+            rules: self.place.rules.in_force().map_err(UnpackError::Bad)?,
+            ..self.place.settings.limits.clone()
+        };
         let base = self.database.clone();
         let mut incoming = self.place.repository.incoming().map_err(internal)?;
         let cut_at: IdSet = shallow.iter().copied().collect();
-        let limits = &self.place.settings.limits;
         let mut input = PackInput::new(input);
         incoming
-            .receive(&mut input, &base, limits, &cut_at, progress)
+            .receive(&mut input, &base, &limits, &cut_at, progress)
             .map_err(|error| unpack_error(error, input.objects() <= limits.small_objects))?;
         self.database = incoming.laid_over(&base);
         let known = self.place.repository.shallow().map_err(internal)?;
