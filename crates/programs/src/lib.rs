@@ -23,6 +23,7 @@ mod push;
 mod restricted;
 mod serve;
 mod served_settings;
+mod shell;
 mod source;
 mod timeout;
 

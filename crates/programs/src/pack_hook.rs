@@ -3,9 +3,9 @@
 //! It is called with the command that git would have called, which it mostly runs in the end. Like git, only settings are heeded that
 //! no repository can make.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io::{self, Read, Write};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
@@ -19,12 +19,10 @@ use packhouse_wire::{Messages, PackProgram};
 use crate::config::Config;
 use crate::environment::Environment;
 use crate::error::ProgramError;
+use crate::shell::set_command;
 
 /// How often a silent command has the connection looked after.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-
-/// A command with any of these is the shell's to understand.
-const FOR_SHELL: &[u8] = b"|&;<>()$`\\\"' \t\n*?[#~=%";
 
 /// The command, and what it has around it.
 #[derive(Debug)]
@@ -56,16 +54,7 @@ impl PackHook {
     }
 
     fn command(&self) -> Command {
-        let mut command = match self.command.find_byteset(FOR_SHELL) {
-            Some(_) => {
-                let mut shell = Command::new("sh");
-                let script = [&self.command[..], b" \"$@\""].concat();
-                shell.args([OsStr::new("-c"), OsStr::from_bytes(&script)]);
-                shell.arg(OsStr::from_bytes(&self.command));
-                shell
-            }
-            None => Command::new(OsStr::from_bytes(&self.command)),
-        };
+        let mut command = set_command(self.command.as_bstr());
         command
             .current_dir(&self.git_dir)
             .env_clear()

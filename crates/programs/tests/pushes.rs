@@ -1,8 +1,10 @@
 //! Pushes under each setting, and what `git` then prints.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use crate::doors::{BOTH, World};
+use crate::git::Git;
 
 #[test]
 fn branches_are_made_moved_and_deleted() {
@@ -358,6 +360,90 @@ fn objects_that_were_lost_are_missed() {
         "{answer}"
     );
     assert_eq!(world.inside("ours").refs(), "");
+}
+
+/// What a client of a push is told to be there though it is no ref.
+fn haves(world: &World, work: &Git, name: &str) -> Vec<String> {
+    let pushed = crate::git::command()
+        .args(["push", "-q", &world.url(name), "+other:fresh"])
+        .current_dir(&work.dir)
+        .env("GIT_TRACE_PACKET", "1")
+        .output()
+        .unwrap();
+    let trace = String::from_utf8_lossy(&pushed.stderr).into_owned();
+    let told = trace.lines().filter_map(|line| {
+        let (_, told) = line.split_once("push< ")?;
+        told.contains(".have").then(|| told.to_owned())
+    });
+    told.map(|line| line.split('\0').next().unwrap().to_owned())
+        .map(|line| line.split("\\0").next().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn settings_say_which_refs_of_a_lender_are_told() {
+    let world = World::new();
+    let work = world.work();
+    let lender = world.path("lender");
+    crate::git::init_bare(&lender);
+    for name in ["side", "sidecar", "up/one", "up/two"] {
+        work.commit_file("a", name);
+        let refspec = format!("main:refs/heads/{name}");
+        work.run(&["push", "-q", lender.to_str().unwrap(), &refspec]);
+    }
+    for name in BOTH {
+        let path = world.path(name).join("objects/info/alternates");
+        fs::write(path, format!("{}\n", lender.join("objects").display())).unwrap();
+    }
+    let same = |what: &str| {
+        let [ours, gits] = BOTH.map(|name| haves(&world, &work, name));
+        assert_eq!(ours, gits, "{what}");
+        ours.len()
+    };
+    assert_eq!(same("unset"), 4);
+    for (prefixes, count) in [
+        ("refs/heads/side", 1),
+        ("refs/heads/up", 2),
+        ("refs/heads/up/", 2),
+        ("refs/heads/side refs/heads/up/one", 2),
+        ("refs/heads/side*", 2),
+        ("refs/heads/*", 2),
+        ("refs/tags", 0),
+        ("", 4),
+    ] {
+        world.set("core.alternateRefsPrefixes", prefixes);
+        assert_eq!(same(prefixes), count, "{prefixes}");
+        world.unset("core.alternateRefsPrefixes");
+    }
+    let program = world.path("one-ref");
+    fs::write(
+        &program,
+        "#!/bin/sh\ntest -z \"$GIT_DIR\" && git -C $1 rev-parse up/two\n",
+    )
+    .unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    world.set("core.alternateRefsPrefixes", "refs/heads/side");
+    for (command, count) in [
+        ("false", 0),
+        ("/no/such/program", 0),
+        (program.to_str().unwrap(), 1),
+        (
+            "f() { git --git-dir=\"$1\" for-each-ref --format='%(objectname)' refs/heads/up; }; f",
+            2,
+        ),
+        (
+            "f() { test -d objects && git -C \"$1\" for-each-ref --format='%(objectname)'; }; f",
+            4,
+        ),
+        (
+            "f() { git -C \"$1\" rev-parse side; echo more; git -C \"$1\" rev-parse up/one; }; f",
+            1,
+        ),
+    ] {
+        world.set("core.alternateRefsCommand", command);
+        assert_eq!(same(command), count, "{command}");
+        world.unset("core.alternateRefsCommand");
+    }
 }
 
 #[test]

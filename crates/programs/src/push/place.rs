@@ -9,7 +9,7 @@ use packhouse_repo::directory::{Served, ServedHead, StandsFor};
 use packhouse_wire::{HiddenRefs, ReceiveOptions};
 
 use super::certificate::Signatures;
-use super::haves;
+use super::haves::LenderRefs;
 use super::hooks::Hooks;
 use super::nonce::Nonce;
 use super::object_rules::RuleSettings;
@@ -34,6 +34,7 @@ pub struct PushPlace {
     pub(super) nonce: Option<Nonce>,
     pub(super) signatures: Signatures,
     pub(super) proc_receive: ProcReceiveRefs,
+    lender_refs: LenderRefs,
     hidden: HiddenRefs,
     prefix: Vec<u8>,
     options: ReceiveOptions,
@@ -55,6 +56,7 @@ impl PushPlace {
         Ok(PushPlace {
             settings: PushSettings::read(config)?,
             rules,
+            lender_refs: LenderRefs::read(config, &own_dir, environment),
             hooks: Hooks::new(folder, own_dir, environment.clone()),
             who,
             signatures: Signatures::new(config, environment),
@@ -123,7 +125,7 @@ impl PushPlace {
         options
             .offer
             .haves
-            .extend(haves::of_alternates(&self.repository)?);
+            .extend(self.lender_refs.targets(&self.repository)?);
         options.offer.shallow = self.repository.shallow()?.into_iter().collect();
         options.offer.shallow.sort_unstable();
         Ok(options)
