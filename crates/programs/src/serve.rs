@@ -1,7 +1,7 @@
 //! The programs: `upload-pack` and `receive-pack`.
 
 use std::io::{Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -201,7 +201,7 @@ pub(crate) fn keepalive(seconds: i64) -> Duration {
     }
 }
 
-/// The folder in which a repository's hooks are. A relative path is one from where they run.
+/// The folder in which a repository's hooks are, as they are called: a relative path is one from where they run.
 pub(crate) fn hooks_folder(
     repository: &Served,
     config: &Config,
@@ -209,10 +209,15 @@ pub(crate) fn hooks_folder(
 ) -> Result<PathBuf, ProgramError> {
     let set = config.text("core.hookspath");
     let Some(path) = set.filter(|path| !path.is_empty()) else {
-        return Ok(repository.git_dir().join("hooks"));
+        return Ok(match repository.own_dir() == repository.git_dir() {
+            true => "hooks".into(),
+            false => real(repository.git_dir()).join("hooks"),
+        });
     };
     let home = crate::config::home(environment);
-    Ok(repository
-        .own_dir()
-        .join(path_setting(path, home.as_deref())?))
+    path_setting(path, home.as_deref())
+}
+
+fn real(folder: &Path) -> PathBuf {
+    folder.canonicalize().unwrap_or_else(|_| folder.to_owned())
 }

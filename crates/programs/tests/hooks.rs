@@ -1,6 +1,12 @@
 //! Hooks: what they are told, when they are run, and what becomes of what they say.
 
-use crate::doors::{BOTH, World};
+use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
+
+use packhouse_programs::{Mode, ProgramCall, receive_pack};
+
+use crate::doors::{BOTH, World, environment};
+use crate::git::Git;
 
 /// Everything that differs between two runs by its nature.
 fn plain(world: &World, repository: &str, text: &str) -> String {
@@ -20,7 +26,9 @@ fn plain(world: &World, repository: &str, text: &str) -> String {
     }
     // Git also speaks of the transaction on `packed-refs` that a deletion turned out not to need.
     let nothing = "0".repeat(40);
-    let unneeded = format!("GIT_DIR=.\nROOT\naborted\n{nothing} {nothing} refs/heads/other\n");
+    let unneeded = format!(
+        "GIT_DIR=.\nROOT\nhooks/reference-transaction aborted\n{nothing} {nothing} refs/heads/other\n"
+    );
     lines.join("\n").replace(&unneeded, "")
 }
 
@@ -32,7 +40,7 @@ fn same_notes(world: &World, name: &str) -> String {
 }
 
 const NOTE: &str = "env | grep -E '^GIT_(DIR|PUSH|QUARANTINE|OBJECT|ALTERNATE)' | sort >> $NOTES/$(basename $0); \
-                    pwd >> $NOTES/$(basename $0); echo \"$@\" >> $NOTES/$(basename $0); ";
+                    pwd >> $NOTES/$(basename $0); echo \"$0\" \"$@\" >> $NOTES/$(basename $0); ";
 
 #[test]
 fn each_hook_is_run_in_its_turn_with_what_it_needs() {
@@ -260,7 +268,6 @@ fn hooks_are_where_the_configuration_says_and_need_not_read() {
     let hook = elsewhere.join("pre-receive");
     // Without a first line that says what runs it, and without a look at its input.
     std::fs::write(&hook, "echo elsewhere\n").unwrap();
-    use std::os::unix::fs::PermissionsExt;
     std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).unwrap();
     world.set("core.hooksPath", elsewhere.to_str().unwrap());
     world.hook("update", "exit 1");
@@ -274,4 +281,104 @@ fn hooks_are_where_the_configuration_says_and_need_not_read() {
         ok && stderr.iter().any(|line| line == "remote: elsewhere"),
         "{stderr:?}"
     );
+}
+
+/// Names the repository that this process is to take a push into.
+const TAKES: &str = "PACKHOUSE_TEST_TAKES_PUSH";
+
+/// No test of its own: what clients are told to call in the place of `git receive-pack`, so that they show its standard error.
+#[test]
+fn our_receive_pack() {
+    let Some(dir) = std::env::var_os(TAKES) else {
+        return;
+    };
+    let call = ProgramCall {
+        dir: dir.into(),
+        strict: false,
+        timeout: None,
+        quiet: false,
+        mode: Mode::Connection,
+    };
+    // On standard output is what is said of tests.
+    let mut out = File::options().write(true).open("/proc/self/fd/3").unwrap();
+    receive_pack(
+        &call,
+        &environment(&[]),
+        Box::new(std::io::stdin()),
+        &mut out,
+    )
+    .unwrap();
+}
+
+/// What our program and git's say on standard error of a push of `refspec`.
+fn said_here(world: &World, work: &Git, refspec: &str) -> Vec<String> {
+    let program = world.path("receive-pack");
+    let script = format!(
+        "#!/bin/sh\n{TAKES}=\"$1\" exec '{}' --exact hooks::our_receive_pack --nocapture 3>&1 >/dev/null\n",
+        std::env::current_exe().unwrap().display()
+    );
+    fs::write(&program, script).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let [ours, gits] = BOTH.map(|name| {
+        let path = world.path(name);
+        let ours = format!("--receive-pack={}", program.display());
+        let receiver = match name {
+            "ours" => &ours,
+            _ => "--receive-pack=git-receive-pack",
+        };
+        let pushed = work.try_run(&["push", receiver, path.to_str().unwrap(), refspec]);
+        let lines = pushed.stderr.lines().filter(|line| {
+            line.starts_with("hint: The")
+                || line.starts_with("hint: You can disable")
+                || line.contains("died of")
+        });
+        (pushed.ok, lines.map(str::to_owned).collect::<Vec<_>>())
+    });
+    assert_eq!(ours, gits, "{refspec}");
+    let [our_refs, their_refs] = BOTH.map(|name| world.inside(name).refs());
+    assert_eq!(our_refs, their_refs, "{refspec}");
+    ours.1
+}
+
+#[test]
+fn a_hook_that_may_not_be_run_is_told_of_unless_nobody_wants_to_know() {
+    let world = World::new();
+    let work = world.work();
+    for name in [
+        "pre-receive",
+        "update",
+        "reference-transaction",
+        "post-receive",
+        "post-update",
+    ] {
+        world.hook(name, "exit 1");
+        for repository in BOTH {
+            let path = world.path(repository).join("hooks").join(name);
+            fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
+        }
+    }
+    let said = said_here(&world, &work, "main");
+    let hints = said.iter().filter(|line| line.contains("was ignored"));
+    assert_eq!(hints.count(), 5, "{said:?}");
+    world.set("advice.ignoredHook", "false");
+    assert_eq!(said_here(&world, &work, "other"), [""; 0]);
+}
+
+#[test]
+fn a_hook_that_a_signal_ends_is_told_of() {
+    let world = World::new();
+    let work = world.work();
+    for (name, signal, is_told) in [
+        ("update", 9, true),
+        ("pre-receive", 15, true),
+        ("pre-receive", 13, false),
+        ("post-receive", 6, true),
+    ] {
+        world.hook(name, &format!("kill -{signal} $$"));
+        let refspec = format!("main:refs/heads/{name}-{signal}");
+        let said = said_here(&world, &work, &refspec);
+        let expected = format!("error: hooks/{name} died of signal {signal}");
+        assert_eq!(said, Vec::from_iter(is_told.then_some(expected)));
+        world.hook(name, "exit 0");
+    }
 }

@@ -1,28 +1,41 @@
 //! The programs in a repository's `hooks` folder.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use packhouse_wire::Messages;
+use rustix::fs::{Access, access};
+use rustix::io::Errno;
+use rustix::process::Signal;
 
 use crate::environment::Environment;
 
 /// How often a silent hook has the connection looked after.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// Signals of which nobody is told that a hook died of them, as git does not: somebody has ended it, or it had no reader left.
+const QUIET_SIGNALS: [Signal; 3] = [Signal::INT, Signal::QUIT, Signal::PIPE];
+
 /// Where hooks are, and what they are run with.
 #[derive(Clone, Debug)]
 pub(super) struct Hooks {
+    /// As they are called: the path may begin in `git_dir`, where they run.
     folder: PathBuf,
     git_dir: PathBuf,
     environment: Environment,
+    /// Whether it is told which hooks are there and may not be run.
+    advises: bool,
+    /// Those of which it has been told.
+    told: Arc<Mutex<BTreeSet<String>>>,
 }
 
 /// What one hook is given.
@@ -41,7 +54,15 @@ impl Hooks {
             folder,
             git_dir,
             environment,
+            advises: true,
+            told: Arc::default(),
         }
+    }
+
+    /// Says of a hook that is there and may not be run that it is passed over, or not: `advice.ignoredHook`.
+    pub(super) fn advising(mut self, advises: bool) -> Hooks {
+        self.advises = advises;
+        self
     }
 
     /// What they are run with.
@@ -54,13 +75,31 @@ impl Hooks {
         self.find(name).is_some()
     }
 
-    /// The program of a hook that may be run.
+    /// The program of a hook that may be run, as it is called where hooks run.
     pub(super) fn find(&self, name: &str) -> Option<PathBuf> {
         let path = self.folder.join(name);
-        let is_executable = path
-            .metadata()
-            .is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0);
-        is_executable.then_some(path)
+        match access(self.git_dir.join(&path), Access::EXEC_OK) {
+            Ok(()) => Some(path),
+            Err(error) => {
+                if error == Errno::ACCESS && self.advises {
+                    self.advise(name, &path);
+                }
+                None
+            }
+        }
+    }
+
+    /// Says on standard error that a hook is passed over, once, as git does.
+    fn advise(&self, name: &str, path: &Path) {
+        let told = self.told.lock();
+        let mut told = told.unwrap_or_else(PoisonError::into_inner);
+        if told.insert(name.to_owned()) {
+            say_here(&format!(
+                "hint: The '{}' hook was ignored because it's not set as executable.\n\
+                 hint: You can disable this warning with `git config advice.ignoredHook false`.\n",
+                path.display()
+            ));
+        }
     }
 
     /// Runs a hook if there is one, and shows the client what it says. Returns whether it agreed; one that cannot be
@@ -98,14 +137,12 @@ impl Hooks {
     ) -> io::Result<io::Result<bool>> {
         let mut command = self.command(program);
         command.args(&call.arguments);
-        match run(command, &call, messages)? {
+        match run(program, command, &call, messages)? {
             // A script without a first line that says what runs it.
-            Err(error)
-                if error.raw_os_error() == Some(rustix::io::Errno::NOEXEC.raw_os_error()) =>
-            {
+            Err(error) if error.raw_os_error() == Some(Errno::NOEXEC.raw_os_error()) => {
                 let mut shell = self.command(Path::new("sh"));
                 shell.arg(program).args(&call.arguments);
-                run(shell, &call, messages)
+                run(program, shell, &call, messages)
             }
             done => Ok(done),
         }
@@ -114,12 +151,31 @@ impl Hooks {
 
 /// Says on standard error that a program could not be started: that is the host's to know.
 pub(super) fn not_started(program: &Path, error: &io::Error) {
-    let text = format!("error: cannot run {}: {error}\n", program.display());
+    say_here(&format!(
+        "error: cannot run {}: {error}\n",
+        program.display()
+    ));
+}
+
+/// Whether a program that has ended agreed. If a signal ended it, that is said on standard error, as by git.
+pub(super) fn has_agreed(program: &Path, status: ExitStatus) -> bool {
+    let is_quiet = |signal: i32| QUIET_SIGNALS.iter().any(|quiet| quiet.as_raw() == signal);
+    if let Some(signal) = status.signal().filter(|signal| !is_quiet(*signal)) {
+        say_here(&format!(
+            "error: {} died of signal {signal}\n",
+            program.display()
+        ));
+    }
+    status.success()
+}
+
+fn say_here(text: &str) {
     // Nobody is left to tell if that is closed.
     let _ = io::stderr().write_all(text.as_bytes());
 }
 
 fn run(
+    program: &Path,
     mut command: Command,
     call: &HookCall<'_>,
     messages: &dyn Messages,
@@ -152,7 +208,7 @@ fn run(
     let relayed = relay(&mut child, input, said, messages);
     let status = child.wait()?;
     relayed?;
-    Ok(Ok(status.success()))
+    Ok(Ok(has_agreed(program, status)))
 }
 
 fn relay(

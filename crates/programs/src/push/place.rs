@@ -53,11 +53,12 @@ impl PushPlace {
         let folder = hooks_folder(&repository, config, environment)?;
         let rules = RuleSettings::read(config, &own_dir, home(environment).as_deref())?;
         rules.warn();
+        let advises = config.flag("advice.ignoredhook")?.unwrap_or(true);
         Ok(PushPlace {
             settings: PushSettings::read(config)?,
             rules,
             lender_refs: LenderRefs::read(config, &own_dir, environment),
-            hooks: Hooks::new(folder, own_dir, environment.clone()),
+            hooks: Hooks::new(folder, own_dir, environment.clone()).advising(advises),
             who,
             signatures: Signatures::new(config, environment),
             proc_receive: ProcReceiveRefs::new(config.all("receive.procreceiverefs")),

@@ -10,7 +10,7 @@ use bstr::{BStr, ByteSlice};
 use packhouse_wire::pktline::{Packet, PacketReader, PacketWriter};
 use packhouse_wire::{Command, Messages, RefReport, parse_id};
 
-use super::hooks::{Hooks, not_started, show};
+use super::hooks::{Hooks, has_agreed, not_started, show};
 use super::update::{id_text, say_error};
 
 /// The most lines of a report.
@@ -160,7 +160,7 @@ pub(super) fn run(
         say_error(messages, &conversation.complaints.join("\n"));
     }
     let status = child.wait()?;
-    Ok(conversation.end(status.success()))
+    Ok(conversation.end(has_agreed(&program, status)))
 }
 
 fn streams(child: &mut Child) -> Option<(ChildStdin, ChildStdout)> {
