@@ -1,7 +1,8 @@
-//! What a repository's configuration says of fetches: `uploadpack.*`, `uploadpackfilter.*`, `bundle.*` and `transfer.*`.
+//! What a repository's configuration says of fetches: `uploadpack.*`, `uploadpackfilter.*`, `bundle.*`,
+//! `lsrefs.unborn` and `transfer.*`.
 
-use bstr::BStr;
-use packhouse_wire::{FetchOptions, FilterRules, WantRules};
+use bstr::{BStr, ByteSlice};
+use packhouse_wire::{FetchOptions, FilterRules, UnbornHead, WantRules};
 
 use crate::config::Config;
 use crate::error::ProgramError;
@@ -46,6 +47,21 @@ pub(crate) fn fetch_options(config: &Config) -> Result<FetchOptions, ProgramErro
         options.bundles = Some(lines.map(line).collect());
     }
     Ok(options)
+}
+
+/// What `lsrefs.unborn` says, which only version 2 looks at.
+pub(crate) fn unborn_head(config: &Config) -> Result<UnbornHead, ProgramError> {
+    let Some(value) = config.text("lsrefs.unborn") else {
+        return Ok(UnbornHead::Offered);
+    };
+    match value.as_bytes() {
+        b"advertise" => Ok(UnbornHead::Offered),
+        b"allow" => Ok(UnbornHead::Told),
+        b"ignore" => Ok(UnbornHead::Ignored),
+        _ => Err(ProgramError::Config(format!(
+            "invalid value for 'lsrefs.unborn': '{value}'"
+        ))),
+    }
 }
 
 fn filter_rules(config: &Config) -> Result<FilterRules, ProgramError> {

@@ -15,7 +15,7 @@ use packhouse_wire::{
 use crate::config::{Config, path_setting};
 use crate::environment::Environment;
 use crate::error::ProgramError;
-use crate::fetch_settings::fetch_options;
+use crate::fetch_settings::{fetch_options, unborn_head};
 use crate::find::find;
 use crate::pack_hook::PackHook;
 use crate::push::{Nonce, PushPlace};
@@ -76,13 +76,16 @@ pub(crate) fn fetch_from(
     let repository = &configured(repository, &config)?;
     warn_of_damage(repository)?;
     let prefix = namespace::prefix(environment)?;
+    let version = version(environment, &config)?;
     let mut options = fetch_options(&config)?;
+    if version == Version::V2 {
+        options.unborn = unborn_head(&config)?;
+    }
     if let Some(hook) = PackHook::find(repository, environment)? {
         options.pack_program = Some(Arc::new(hook));
     }
     // What is hidden is a matter of the options: some objects may be wanted because hidden refs name them.
     let source = ServedSource::new(repository, prefix, HiddenRefs::default())?;
-    let version = version(environment, &config)?;
     let mut input = patient(input, call);
     match call.mode {
         Mode::Connection => upload_pack_connection(version, &mut input, &source, out, &options)?,

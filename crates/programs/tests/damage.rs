@@ -11,7 +11,7 @@ use crate::doors::{BOTH, World, environment, variables};
 use crate::git::{Git, command};
 
 /// What one call of a program answers, without the names that both give themselves.
-fn answer(
+pub(crate) fn answer(
     world: &World,
     name: &str,
     program: &str,
@@ -68,7 +68,7 @@ fn answer(
     lines.collect::<Vec<_>>().join("\n")
 }
 
-fn packet(text: &str) -> String {
+pub(crate) fn packet(text: &str) -> String {
     format!("{:04x}{text}", text.len() + 4)
 }
 

@@ -1,9 +1,11 @@
 //! Fetches from repositories of every form.
 
 use std::collections::BTreeSet;
+use std::fs;
 
 use packhouse_programs::{Mode, ProgramCall, upload_pack};
 
+use crate::damage::{answer, packet};
 use crate::doors::{BOTH, World, environment};
 use crate::git::{Git, init};
 
@@ -206,10 +208,81 @@ fn what_is_missing_elsewhere_keeps_nobody_from_what_is_there() {
     for name in BOTH {
         let (folder, file) = lost.split_at(2);
         let objects = world.path(name).join("objects");
-        std::fs::remove_file(objects.join(folder).join(file)).unwrap();
+        fs::remove_file(objects.join(folder).join(file)).unwrap();
     }
     for version in 0..=2 {
         assert!(is_had(version, &wanted));
         assert!(!is_had(version, &lost));
+    }
+}
+
+/// The branch that a clone of an empty repository is on; `None`: it cannot be made.
+fn branch_of_clone(world: &World, name: &str) -> Option<String> {
+    let folder = format!("clone-{name}");
+    let url = world.url(name);
+    let clone = [
+        "-c",
+        "init.defaultBranch=other",
+        "clone",
+        "-q",
+        &url,
+        &folder,
+    ];
+    let cloned = world.root().try_run(&clone);
+    let head = cloned.ok.then(|| {
+        let head = world.inside(&folder).run(&["symbolic-ref", "HEAD"]);
+        fs::remove_dir_all(world.path(&folder)).unwrap();
+        head
+    });
+    // Version 0 knows nothing of the setting.
+    let listing = ["ls-remote", &url];
+    assert!(world.root().speaking(0).try_run(&listing).ok, "{name}");
+    head
+}
+
+#[test]
+fn a_branch_that_is_not_there_yet_is_told_of_as_the_setting_says() {
+    let world = World::new();
+    for name in BOTH {
+        let inside = world.inside(name);
+        inside.run(&["symbolic-ref", "HEAD", "refs/heads/first"]);
+    }
+    let request = [
+        &packet("command=ls-refs\n"),
+        "0001",
+        &packet("symrefs\n"),
+        &packet("unborn\n"),
+        "0000",
+    ];
+    let request = request.concat();
+    for (value, head, is_offered, is_told) in [
+        (None, Some("refs/heads/first"), true, true),
+        (Some("advertise"), Some("refs/heads/first"), true, true),
+        (Some("allow"), Some("refs/heads/other"), false, true),
+        (Some("ignore"), Some("refs/heads/other"), false, false),
+        (Some("Ignore"), None, false, false),
+    ] {
+        if let Some(value) = value {
+            world.set("lsrefs.unborn", value);
+        }
+        let [ours, gits] = BOTH.map(|name| branch_of_clone(&world, name));
+        assert_eq!(ours, gits, "{value:?}");
+        assert_eq!(ours.as_deref(), head, "{value:?}");
+        if head.is_some() {
+            let said = |mode, input: &[u8]| {
+                let [ours, gits] =
+                    BOTH.map(|name| answer(&world, name, "upload-pack", mode, "version=2", input));
+                assert_eq!(ours, gits, "{value:?} {mode:?}");
+                ours
+            };
+            let offer = said(Mode::Advertise, b"");
+            assert_eq!(offer.contains("ls-refs=unborn"), is_offered, "{offer}");
+            // A client may ask without an offer.
+            let told = said(Mode::StatelessRpc, request.as_bytes());
+            assert_eq!(told.contains("unborn HEAD"), is_told, "{told}");
+        }
+        if value.is_some() {
+            world.unset("lsrefs.unborn");
+        }
     }
 }

@@ -10,7 +10,7 @@ use crate::pktline::PacketWriter;
 use crate::push_offer::{PushOffer, offer_push};
 use crate::shown::Shown;
 use crate::source::{RefLine, Source};
-use crate::upload_pack::{FetchOptions, Rounds};
+use crate::upload_pack::{FetchOptions, Rounds, UnbornHead};
 use crate::version::{Service, Version};
 
 /// Writes the body of `GET info/refs?service=…`, with the default [`FetchOptions`].
@@ -78,7 +78,10 @@ pub(crate) fn offer_fetch(
 fn advertise_v2(options: &FetchOptions, out: &mut PacketWriter<'_>) -> io::Result<()> {
     out.text(format_args!("version 2\n"))?;
     out.text(format_args!("agent={AGENT}\n"))?;
-    out.text(format_args!("ls-refs=unborn\n"))?;
+    out.text(match options.unborn {
+        UnbornHead::Offered => format_args!("ls-refs=unborn\n"),
+        UnbornHead::Told | UnbornHead::Ignored => format_args!("ls-refs\n"),
+    })?;
     let features = [
         (options.shallow, "shallow"),
         (true, "wait-for-done"),

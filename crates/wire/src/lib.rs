@@ -84,6 +84,6 @@ pub use receive_pack::{ReceiveOptions, ReceiveSummary, receive_pack};
 pub use receive_request::{ReceiveRequest, RefCommand};
 pub use sink::{Command, CommandStatus, Messages, RefReport, Sink, SinkError, UnpackError};
 pub use source::{RefLine, Source};
-pub use upload_pack::{FetchOptions, Rounds, upload_pack};
+pub use upload_pack::{FetchOptions, Rounds, UnbornHead, upload_pack};
 pub use version::{Service, Version};
 pub use wanted_ids::WantRules;

@@ -8,6 +8,7 @@ use crate::error::{WireError, quote};
 use crate::pktline::PacketWriter;
 use crate::shown::Shown;
 use crate::source::RefLine;
+use crate::upload_pack::UnbornHead;
 use crate::v2::Arguments;
 
 /// More prefixes than this are not worth looking at: the client gets every ref and chooses itself, as from git.
@@ -26,9 +27,11 @@ struct LsRefs {
 pub(crate) fn ls_refs(
     arguments: &mut Arguments<'_, '_>,
     shown: &Shown<'_>,
+    unborn: UnbornHead,
     out: &mut PacketWriter<'_>,
 ) -> Result<(), WireError> {
-    let request = parse(arguments)?;
+    let mut request = parse(arguments)?;
+    request.unborn &= unborn != UnbornHead::Ignored;
     write_head(&request, shown, out)?;
     for prefix in prefix_ranges(request.prefixes.clone()) {
         shown.visit_listed(&prefix, &mut |line| {

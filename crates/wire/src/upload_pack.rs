@@ -29,6 +29,18 @@ pub enum Rounds {
     Many,
 }
 
+/// Whether clients learn which branch `HEAD` names, though it does not exist yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UnbornHead {
+    /// Those that ask, and it is offered to them.
+    #[default]
+    Offered,
+    /// Those that ask, though nothing says that they may.
+    Told,
+    /// None. Who asks is answered as if the branch were not named.
+    Ignored,
+}
+
 /// How fetches are answered, and what is offered. The defaults are those of a host.
 #[derive(Clone, Debug)]
 pub struct FetchOptions {
@@ -53,6 +65,8 @@ pub struct FetchOptions {
     pub sideband_all: bool,
     /// Whether version 2 tells sizes of objects: `transfer.advertiseObjectInfo`.
     pub object_info: bool,
+    /// What version 2 tells of a `HEAD` whose branch does not exist yet: `lsrefs.unborn`.
+    pub unborn: UnbornHead,
     /// Names this exchange in logs, and has the client name it too: `transfer.advertiseSID`.
     pub session_id: Option<String>,
     /// Which refs are not shown: `transfer.hideRefs` and `uploadpack.hideRefs`.
@@ -79,6 +93,7 @@ impl Default for FetchOptions {
             ref_in_want: true,
             sideband_all: false,
             object_info: true,
+            unborn: UnbornHead::Offered,
             session_id: None,
             hidden: HiddenRefs::default(),
             bundles: None,

@@ -118,7 +118,7 @@ fn serve_one(
     };
     match command {
         None => return Err(WireError::refused("no command requested")),
-        Some(CommandName::LsRefs) => ls_refs(&mut arguments, shown, &mut out)?,
+        Some(CommandName::LsRefs) => ls_refs(&mut arguments, shown, options.unborn, &mut out)?,
         Some(CommandName::ObjectInfo) => object_info(&mut arguments, shown, &mut out)?,
         Some(CommandName::BundleUri) => {
             let lines = options.bundles.as_deref().unwrap_or_default();
