@@ -15,6 +15,7 @@ mod fetch_settings;
 mod find;
 mod http;
 mod identity;
+mod moment;
 mod named_object;
 mod namespace;
 mod object_places;

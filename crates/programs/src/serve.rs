@@ -122,7 +122,7 @@ pub(crate) fn push_to(
     let who = identity::committer(environment, &config);
     let nonce = Nonce::new(&config, &call.dir, call.mode == Mode::Connection)?;
     let place = PushPlace::new(repository, &config, environment, who, nonce)?;
-    let place = place.taking_old_histories(&config)?;
+    let place = place.taking_old_histories(&config)?.dated();
     let source = place.source()?;
     let mut options = place.options_for(&source)?;
     options.quiet = call.quiet;

@@ -96,3 +96,40 @@ fn what_was_taken_away_by_force_does_not_stay() {
         assert!(!found.ok, "{name}");
     }
 }
+
+#[test]
+fn moves_are_made_when_the_environment_says() {
+    for (date, zone) in [
+        ("2022-01-01T00:00:00Z", "UTC"),
+        ("1640995200 +0130", "UTC"),
+        ("Sat, 01 Jan 2022 00:00:00 -0330", "Europe/Berlin"),
+        ("2022-07-01 12:00:00", "America/New_York"),
+    ] {
+        let world = World::with(&[("GIT_COMMITTER_DATE", date), ("TZ", zone)]);
+        world.set("core.logAllRefUpdates", "true");
+        let work = world.work();
+        assert!(world.push(&work, &["URL", "main"]).0);
+        let [ours, gits] =
+            BOTH.map(|name| fs::read(world.path(name).join("logs/refs/heads/main")).unwrap());
+        assert!(!ours.is_empty());
+        assert_eq!(ours, gits, "{date} {zone}");
+    }
+}
+
+#[test]
+fn what_is_no_time_matters_where_it_would_be_noted() {
+    let world = World::with(&[("GIT_COMMITTER_DATE", "soon")]);
+    let work = world.work();
+    assert!(world.push(&work, &["URL", "main", "main:other"]).0);
+    world.set("core.logAllRefUpdates", "true");
+    work.commit_file("a", "three\n");
+    for name in BOTH {
+        let pushed = work.try_run(&["push", &world.url(name), "main"]);
+        assert!(!pushed.ok, "{name}");
+        let why = "invalid date format: soon";
+        assert!(name == "gits" || pushed.stderr.contains(why), "{pushed:?}");
+        let refs = world.inside(name).refs();
+        assert!(!refs.contains(&work.run(&["rev-parse", "main"])), "{refs}");
+    }
+    assert!(world.push(&work, &["URL", ":other"]).0);
+}

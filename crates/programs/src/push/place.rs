@@ -5,7 +5,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use packhouse_object::{ReceiveLimits, RefName};
-use packhouse_repo::directory::{Served, ServedHead, StandsFor};
+use packhouse_repo::directory::{Moment, Served, ServedHead, StandsFor};
 use packhouse_wire::{HiddenRefs, ReceiveOptions};
 
 use super::certificate::Signatures;
@@ -19,6 +19,8 @@ use super::sink::DirectorySink;
 use crate::config::{Config, home};
 use crate::environment::Environment;
 use crate::error::ProgramError;
+use crate::identity::commit_time;
+use crate::moment::utc_now;
 use crate::namespace;
 use crate::serve::{hidden, hooks_folder, keepalive, session_id};
 use crate::source::ServedSource;
@@ -31,6 +33,8 @@ pub struct PushPlace {
     pub(super) rules: RuleSettings,
     pub(super) hooks: Hooks,
     pub(super) who: String,
+    /// Whether the environment may say when refs move.
+    is_dated: bool,
     pub(super) nonce: Option<Nonce>,
     pub(super) signatures: Signatures,
     pub(super) proc_receive: ProcReceiveRefs,
@@ -60,6 +64,7 @@ impl PushPlace {
             lender_refs: LenderRefs::read(config, &own_dir, environment),
             hooks: Hooks::new(folder, own_dir, environment.clone()).advising(advises),
             who,
+            is_dated: false,
             signatures: Signatures::new(config, environment),
             proc_receive: ProcReceiveRefs::new(config.all("receive.procreceiverefs")),
             hidden: hidden(config, "receive.hiderefs"),
@@ -68,6 +73,20 @@ impl PushPlace {
             nonce,
             repository,
         })
+    }
+
+    /// Notes moves of refs as made when the environment says, and where.
+    pub(crate) fn dated(mut self) -> PushPlace {
+        self.is_dated = true;
+        self
+    }
+
+    /// When refs are moved that are moved now; the error is that the environment says what is no time.
+    pub(super) fn moment(&self) -> Result<Moment, String> {
+        match self.is_dated {
+            true => commit_time(self.hooks.environment()),
+            false => Ok(utc_now()),
+        }
     }
 
     /// Takes what git takes of old histories, if the configuration leaves that to git.

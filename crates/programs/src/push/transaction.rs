@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use packhouse_object::{ObjectId, RefName};
-use packhouse_repo::directory::{DirectoryError, RefsMoved};
+use packhouse_repo::directory::{DirectoryError, RefsMoved, StandsFor};
 use packhouse_repo::{RefEdit, RepoError};
 use packhouse_wire::Messages;
 
@@ -14,6 +14,7 @@ use super::sink::DirectorySink;
 use super::update::{Planned, hook_failed, say_error};
 use super::working_copy::{Followers, Stuck};
 use crate::error::ProgramError;
+use crate::moment::utc_now;
 use crate::object_places::QUARANTINE;
 
 /// What git advises where a lock is there already.
@@ -51,6 +52,15 @@ impl DirectorySink {
             return Ok(Ended::Refused);
         }
         let edits: Vec<RefEdit> = planned.iter().map(|planned| planned.edit.clone()).collect();
+        let at = match self.place.moment() {
+            Ok(at) => at,
+            Err(why) if self.are_logged(&edits)? => {
+                say_error(messages, &why);
+                return Ok(Ended::Refused);
+            }
+            // Nobody is told of it.
+            Err(_) => utc_now(),
+        };
         let mut followers = Followers::of(planned, &self.place.hooks);
         let mut asked = false;
         let mut objection = None;
@@ -70,7 +80,7 @@ impl DirectorySink {
         let moved = self
             .place
             .repository
-            .move_refs(&edits, &self.place.who, agreed);
+            .move_refs(&edits, &self.place.who, at, agreed);
         if let Ok(RefsMoved::Moved) = moved {
             // The refs have moved: what the hook thinks of that changes nothing.
             let _ = self.ask_about(planned, "committed", messages);
@@ -109,6 +119,21 @@ impl DirectorySink {
             let _ = self.ask_about(planned, "aborted", messages);
         }
         Ok(ended.map_or(Ended::Refused, Ended::Stuck))
+    }
+
+    /// Whether a line of a reflog tells of any of these moves.
+    fn are_logged(&self, edits: &[RefEdit]) -> Result<bool, ProgramError> {
+        let repository = &self.place.repository;
+        for edit in edits.iter().filter(|edit| edit.new.is_some()) {
+            let is_logged = match repository.stands_for(&edit.name)? {
+                StandsFor::Other(target) => repository.is_logged(&target),
+                StandsFor::Itself | StandsFor::Nothing => repository.is_logged(&edit.name),
+            };
+            if is_logged {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// What is told of a file that is damaged: in git's words if it is a ref's, which one of these edits is about.

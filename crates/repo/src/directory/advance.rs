@@ -20,6 +20,7 @@ use super::loose_refs::RawRef;
 use super::loose_write::{StagedObject, is_there, place_all, stage};
 use super::patience::Patience;
 use super::ref_locks::{LockedRefs, Symbolic};
+use super::ref_log::Moment;
 use super::ref_store::Head;
 use super::side_by_side::{Job, sync_side_by_side};
 use super::store::place_pack;
@@ -70,7 +71,7 @@ impl Advance<'_> {
     fn mover(&self) -> Mover<'_> {
         Mover {
             who: self.who,
-            at_ms: now_ms(),
+            at: Moment::of_ms(now_ms()),
             way: self.steps,
         }
     }

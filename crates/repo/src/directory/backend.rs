@@ -15,6 +15,7 @@ use super::layout::{Layout, ObjectsDir};
 use super::object_folders::{Damage, ObjectFolders};
 use super::quarantine::Quarantine;
 use super::ref_locks::Symbolic;
+use super::ref_log::Moment;
 use super::ref_map::{RefMap, SkippedRef};
 use super::ref_store::{Head, RefState, RefStore};
 use super::shallow_file::read_shallow;
@@ -333,7 +334,7 @@ impl Inner {
                     &change.edits,
                     Mover {
                         who,
-                        at_ms,
+                        at: Moment::of_ms(at_ms),
                         way: &[],
                     },
                     after.database(),

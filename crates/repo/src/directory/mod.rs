@@ -64,6 +64,7 @@ pub use error::{DirectoryError, OpenError};
 pub use gate::Turn;
 pub use incoming::{IncomingError, IncomingObjects};
 pub use layout::{LockTimeouts, LogRefs, ObjectPlaces, ServedSettings};
+pub use ref_log::Moment;
 pub use ref_map::SkippedRef;
 pub use served::{RefsMoved, Served, ServedHead, StandsFor};
 

@@ -8,16 +8,17 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bstr::BStr;
+use bstr::{BStr, ByteSlice};
 use packhouse_object::{Database, IdSet, ObjectId, RefName};
 
-use super::backend::{Directory, Inner, now_ms};
+use super::backend::{Directory, Inner};
 use super::error::{DirectoryError, OpenError};
 use super::incoming::IncomingObjects;
 use super::layout::{Accept, Layout, LockTimeouts, ObjectPlaces, ServedSettings, config_value};
 use super::loose_refs::RawRef;
 use super::object_folders::Damage;
 use super::ref_locks::Symbolic;
+use super::ref_log::Moment;
 use super::ref_store::{Head, SYMBOLIC_DEPTH_MAX};
 use super::shallow_file::{add_shallow, read_shallow};
 use super::transaction::{Mover, Outcome};
@@ -240,12 +241,14 @@ impl Served {
         Ok(IncomingObjects::new(self.directory.objects_dir())?)
     }
 
-    /// Moves all of these refs or none, or, where they are symbolic, the refs they stand for. The objects they are to point to are there, durably. `who` and the messages go to
-    /// the reflogs. When all refs are locked and are where they are expected, `agreed` is asked.
+    /// Moves all of these refs or none, or, where they are symbolic, the refs they stand for. The objects they are to point
+    /// to are there, durably. `who`, `at` and the messages go to the reflogs. When all refs are locked and are where they are
+    /// expected, `agreed` is asked.
     pub fn move_refs(
         &self,
         edits: &[RefEdit],
         who: &str,
+        at: Moment,
         agreed: &mut dyn FnMut() -> bool,
     ) -> Result<RefsMoved, RepoError> {
         self.check_sharing()?;
@@ -263,11 +266,7 @@ impl Served {
             }
         }
         let database = self.directory.database()?;
-        let mover = Mover {
-            who,
-            at_ms: now_ms(),
-            way: &[],
-        };
+        let mover = Mover { who, at, way: &[] };
         Ok(match locked.commit_if(edits, mover, &database, agreed)? {
             Some(Outcome::Moved) => RefsMoved::Moved,
             None => RefsMoved::Declined,
@@ -279,6 +278,12 @@ impl Served {
                 None => RefsMoved::Moved,
             },
         })
+    }
+
+    /// Whether moves of a ref that is no symbolic one go to a reflog.
+    pub fn is_logged(&self, name: &RefName) -> bool {
+        let logs = &self.directory.inner.refs.logs;
+        logs.is_logged(name.as_bytes().as_bstr())
     }
 
     fn check_sharing(&self) -> Result<(), DirectoryError> {

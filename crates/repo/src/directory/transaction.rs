@@ -25,7 +25,7 @@ use super::packed_refs::{PackedRefs, packed_refs_path};
 use super::packed_text::{PackedRef, Peeled, write_entries};
 use super::patience::Patience;
 use super::ref_locks::{LockedRefs, conflict, first_matching, names_above};
-use super::ref_log::Move;
+use super::ref_log::{Moment, Move};
 use super::ref_store::RefStore;
 use super::side_by_side::{Job, sync_side_by_side};
 use crate::change::RefEdit;
@@ -36,7 +36,7 @@ use crate::view::peeled;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Mover<'a> {
     pub(super) who: &'a str,
-    pub(super) at_ms: i64,
+    pub(super) at: Moment,
     /// The steps of the one edit that is made, each a line of the reflog; none if an edit is a step.
     pub(super) way: &'a [advance::Step],
 }
@@ -50,7 +50,7 @@ impl<'a> Mover<'a> {
             new: Some(step.new),
             who: self.who,
             message: &step.message,
-            at_ms: self.at_ms,
+            at: self.at,
         };
         self.way.iter().map(line).collect()
     }
@@ -352,7 +352,7 @@ impl LockedRefs<'_> {
                     new: *new,
                     who: mover.who,
                     message,
-                    at_ms: mover.at_ms,
+                    at: mover.at,
                 }],
                 _ => mover.lines(*old),
             };

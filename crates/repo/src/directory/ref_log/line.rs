@@ -1,5 +1,7 @@
 //! The lines of reflogs, as Git writes and reads them.
 
+use std::fmt;
+
 use bstr::{BStr, ByteSlice};
 use packhouse_object::{HashKind, ObjectId};
 
@@ -8,6 +10,34 @@ use crate::reflog::{ReflogEntry, ReflogPage};
 /// Longer lines are cut: messages and names come from strangers.
 pub(super) const LINE_BYTES_MAX: usize = 64 << 10;
 
+/// A point in time, and how people near it have their clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// Seconds since the epoch.
+    pub seconds: i64,
+    /// How many minutes clocks are ahead of UTC.
+    pub offset_minutes: i32,
+}
+
+impl Moment {
+    /// A time in milliseconds since the epoch, in UTC.
+    pub(in crate::directory) fn of_ms(at_ms: i64) -> Moment {
+        Moment {
+            seconds: at_ms.div_euclid(1000),
+            offset_minutes: 0,
+        }
+    }
+}
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.offset_minutes < 0 { '-' } else { '+' };
+        let minutes = self.offset_minutes.unsigned_abs();
+        let (hours, minutes) = (minutes / 60, minutes % 60);
+        write!(f, "{} {sign}{hours:02}{minutes:02}", self.seconds)
+    }
+}
+
 /// One move of a ref.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::directory) struct Move<'a> {
@@ -15,7 +45,7 @@ pub(in crate::directory) struct Move<'a> {
     pub(in crate::directory) new: Option<ObjectId>,
     pub(in crate::directory) who: &'a str,
     pub(in crate::directory) message: &'a str,
-    pub(in crate::directory) at_ms: i64,
+    pub(in crate::directory) at: Moment,
 }
 
 /// The line that tells of a move.
@@ -23,12 +53,7 @@ pub(super) fn line(entry: &Move<'_>) -> Vec<u8> {
     let zero = ObjectId::null(HashKind::Sha1);
     let (old, new) = (entry.old.unwrap_or(zero), entry.new.unwrap_or(zero));
     let message: Vec<&str> = entry.message.split_whitespace().collect();
-    let mut line = format!(
-        "{old} {new} {} {} +0000",
-        identity(entry.who),
-        entry.at_ms.div_euclid(1000)
-    )
-    .into_bytes();
+    let mut line = format!("{old} {new} {} {}", identity(entry.who), entry.at).into_bytes();
     if !message.is_empty() {
         line.push(b'\t');
         line.extend_from_slice(message.join(" ").as_bytes());

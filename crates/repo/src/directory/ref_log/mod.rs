@@ -25,6 +25,7 @@ use super::loose_refs::ref_path;
 use super::permissions::Sharing;
 use super::ref_places::RefPlaces;
 
+pub use line::Moment;
 pub(super) use line::Move;
 
 use line::line;
@@ -232,6 +233,11 @@ impl RefLogs {
         Ok(())
     }
 
+    /// Whether moves of `name` are logged.
+    pub(super) fn is_logged(&self, name: &BStr) -> bool {
+        self.exists(name) || self.starts_log(name)
+    }
+
     /// Whether there is a log of `name`, empty or not.
     pub(super) fn exists(&self, name: &BStr) -> bool {
         self.path(name).is_file()
@@ -256,7 +262,7 @@ mod tests {
             new,
             who: "Ada <ada@example.org>",
             message: "a\n  move",
-            at_ms,
+            at: Moment::of_ms(at_ms),
         }
     }
 
