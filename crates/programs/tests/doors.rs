@@ -218,16 +218,6 @@ impl Drop for World {
     }
 }
 
-/// Lines with which git advises the person at its configuration; ours are other words.
-const ADVICE: [&str; 6] = [
-    "By default, deleting the current branch",
-    "'git clone' won't result",
-    "You can set 'receive.denyDeleteCurrent'",
-    "'warn' or 'ignore' in the remote",
-    "current branch, with or without",
-    "To squelch this message",
-];
-
 /// The words of a command, with this URL where `URL` stands.
 pub(crate) fn with_url<'a>(args: &[&'a str], url: &'a str) -> Vec<&'a str> {
     let args = args.iter().map(|arg| match *arg {
@@ -237,7 +227,7 @@ pub(crate) fn with_url<'a>(args: &[&'a str], url: &'a str) -> Vec<&'a str> {
     args.collect()
 }
 
-/// What a client printed, without progress, advice and what names the server.
+/// What a client printed, without progress, hints and what names the server.
 pub(crate) fn told(outcome: &Outcome, url: &str) -> (bool, Vec<String>, Vec<String>) {
     // Git's own server ends some of its words with a NUL.
     let plain = |line: &str| line.trim_end_matches('\0').trim_end().replace(url, "URL");
@@ -246,8 +236,7 @@ pub(crate) fn told(outcome: &Outcome, url: &str) -> (bool, Vec<String>, Vec<Stri
         .stderr
         .split(['\n', '\r'])
         .map(plain)
-        .filter(|line| !line.is_empty() && line != "remote:" && line != "remote: error:")
-        .filter(|line| !ADVICE.iter().any(|advice| line.contains(advice)))
+        .filter(|line| !line.is_empty() && line != "remote:")
         .filter(|line| {
             ![
                 "objects: ",

@@ -227,15 +227,32 @@ fn the_branch_that_is_checked_out_is_guarded() {
 }
 
 #[test]
-fn an_unset_guard_refuses_too() {
+fn an_unset_guard_refuses_too_and_says_what_to_set() {
     let world = World::new().with_working_copies();
     let work = world.work();
-    let pushed = work.try_run(&["push", "--porcelain", &world.url("ours"), "main"]);
-    assert!(!pushed.ok);
-    let reason = "[remote rejected] (branch is currently checked out)";
-    assert!(pushed.stdout.contains(reason), "{}", pushed.stdout);
-    let error = "remote: error: refusing to update checked out branch: refs/heads/main";
-    assert!(pushed.stderr.contains(error), "{}", pushed.stderr);
+    for name in BOTH {
+        let path = world.path(name);
+        work.run(&["push", "-q", path.to_str().unwrap(), "other:refs/heads/x"]);
+        world.inside(name).run(&["reset", "-q", "--hard", "x"]);
+    }
+    let (ok, stdout, stderr) = world.push(&work, &["URL", "main"]);
+    assert!(!ok);
+    let reason = "(branch is currently checked out)";
+    assert!(
+        stdout.iter().any(|line| line.contains(reason)),
+        "{stdout:?}"
+    );
+    for line in [
+        "remote: error: refusing to update checked out branch: refs/heads/main",
+        "remote: 'receive.denyCurrentBranch' configuration variable to 'refuse'.",
+    ] {
+        assert!(stderr.iter().any(|seen| seen == line), "{line} {stderr:?}");
+    }
+    world.set("receive.denyCurrentBranch", "ignore");
+    let (ok, _, stderr) = world.push(&work, &["URL", ":main"]);
+    assert!(!ok);
+    let line = "remote: To squelch this message, you can set it to 'refuse'.";
+    assert!(stderr.iter().any(|seen| seen == line), "{stderr:?}");
 }
 
 #[test]

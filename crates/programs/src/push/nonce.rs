@@ -33,16 +33,13 @@ pub(crate) struct NonceCheck {
 }
 
 impl Nonce {
-    /// Nonces by the seed that is set; `None` if none is.
+    /// Nonces by the seed that is set, be it empty; `None` if none is.
     pub(crate) fn new(
         config: &Config,
         name: &Path,
         connected: bool,
     ) -> Result<Option<Nonce>, ProgramError> {
-        let Some(seed) = config
-            .text("receive.certnonceseed")
-            .filter(|seed| !seed.is_empty())
-        else {
+        let Some(seed) = config.text("receive.certnonceseed") else {
             return Ok(None);
         };
         let slop_limit = config.number("receive.certnonceslop")?.unwrap_or(0);

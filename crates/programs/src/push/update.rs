@@ -18,6 +18,33 @@ const NOTHING: &str = "0000000000000000000000000000000000000000";
 /// The reason of a ref whose transaction is refused.
 pub(super) const FAILED: &str = "failed to update ref";
 
+/// Git's words to whoever has not said what is to become of pushes to a branch whose files are somewhere.
+const ON_CURRENT_BRANCH: &str = "\
+By default, updating the current branch in a non-bare repository
+is denied, because it will make the index and work tree inconsistent
+with what you pushed, and will require 'git reset --hard' to match
+the work tree to HEAD.
+
+You can set the 'receive.denyCurrentBranch' configuration variable
+to 'ignore' or 'warn' in the remote repository to allow pushing into
+its current branch; however, this is not recommended unless you
+arranged to update its work tree to match what you pushed in some
+other way.
+
+To squelch this message and still keep the default behaviour, set
+'receive.denyCurrentBranch' configuration variable to 'refuse'.";
+
+/// The same of deletions of the branch that `HEAD` names.
+const ON_DELETING_CURRENT: &str = "\
+By default, deleting the current branch is denied, because the next
+'git clone' won't result in any file checked out, causing confusion.
+
+You can set 'receive.denyDeleteCurrent' configuration variable to
+'warn' or 'ignore' in the remote repository to allow deleting the
+current branch, with or without a warning message.
+
+To squelch this message, you can set it to 'refuse'.";
+
 /// Why a ref does not move.
 pub(super) enum Refusal {
     /// The reason as git shows it.
@@ -100,8 +127,7 @@ pub(super) fn check(
                     &format!("refusing to update checked out branch: {name}"),
                 );
                 if deny == Deny::Unset {
-                    let advice = "the files there would be left behind; receive.denyCurrentBranch = updateInstead has them follow";
-                    say_error(messages, advice);
+                    say_error(messages, ON_CURRENT_BRANCH);
                 }
                 return Err("branch is currently checked out".into());
             }
@@ -128,7 +154,10 @@ pub(super) fn check(
             match settings.deny_delete_current {
                 Deny::Ignore => {}
                 Deny::Warn => say(messages, "warning: deleting the current branch\n"),
-                _ => {
+                deny => {
+                    if deny == Deny::Unset {
+                        say_error(messages, ON_DELETING_CURRENT);
+                    }
                     say_error(
                         messages,
                         &format!("refusing to delete the current branch: {name}"),
