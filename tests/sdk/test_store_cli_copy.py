@@ -291,15 +291,16 @@ def test_ctrl_c_ends_a_copy_without_leftovers(store):
         assert under_way() == [] and not out.is_file() and len(tree(out)) < 3000, args
 
 
-def test_input_that_ctrl_c_cut_off_is_not_stored(store):
+@pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_input_that_a_signal_cut_off_is_not_stored(store, number, status):
     store("init")
     process = subprocess.Popen([store.program, "write", "large"], env=store.env, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
     process.stdin.write(bytes(8 << 20))
     process.stdin.flush()
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     # Whoever wrote has got the same signal, and is gone.
     _, complaint = process.communicate(timeout=60)
-    assert process.returncode == 130 and b"stopped by a signal" in complaint
+    assert process.returncode == status and b"stopped by a signal" in complaint
     assert store("ls") == ""
 
 

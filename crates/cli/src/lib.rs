@@ -96,7 +96,7 @@ where
         Err(error) => {
             complain(&error.to_string());
             if signals::stopped() {
-                signals::INTERRUPTED
+                signals::status()
             } else {
                 error.exit_code()
             }

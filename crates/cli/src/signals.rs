@@ -1,6 +1,6 @@
 //! Ctrl-C and SIGTERM: the first asks for an orderly end, the second ends the process.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Once};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -9,11 +9,16 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::error::CliError;
 
-/// Exit status of a command that was told to stop: 128 and the number of SIGINT.
+/// Exit status of a command that Ctrl-C has told to stop: 128 and the number of SIGINT.
 pub(crate) const INTERRUPTED: u8 = 130;
+/// The same of SIGTERM.
+const TERMINATED: u8 = 143;
 
 /// Whether long work has been told to stop.
 static STOPPED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
+
+/// The exit status for the signal that told it.
+static STATUS: LazyLock<Arc<AtomicUsize>> = LazyLock::new(Arc::default);
 
 /// The two signals, which no longer end the process by themselves.
 pub(crate) struct StopSignals {
@@ -46,6 +51,14 @@ impl StopSignals {
     }
 }
 
+/// The exit status of a command that a signal has ended, as shells have it.
+fn status_of(signal: i32) -> u8 {
+    match signal {
+        SIGTERM => TERMINATED,
+        _ => INTERRUPTED,
+    }
+}
+
 /// Lets long work end by itself at the first signal, removing what it has half written. The second one ends the process.
 pub(crate) fn stop_in_order() {
     static LISTENING: Once = Once::new();
@@ -53,9 +66,12 @@ pub(crate) fn stop_in_order() {
         for signal in [SIGINT, SIGTERM] {
             // The flag is set in the signal's handler itself: what comes after the signal, such as the end of an
             // input whose writer got it too, finds the flag set. The second signal finds it as well.
-            let exit =
-                flag::register_conditional_shutdown(signal, INTERRUPTED.into(), STOPPED.clone());
-            if let Err(error) = exit.and_then(|_| flag::register(signal, STOPPED.clone())) {
+            let status = status_of(signal);
+            let exit = flag::register_conditional_shutdown(signal, status.into(), STOPPED.clone());
+            let told = exit
+                .and_then(|_| flag::register_usize(signal, STATUS.clone(), status.into()))
+                .and_then(|_| flag::register(signal, STOPPED.clone()));
+            if let Err(error) = told {
                 tracing::warn!(%error, "a signal will end this command at once");
             }
         }
@@ -65,4 +81,9 @@ pub(crate) fn stop_in_order() {
 /// Whether a signal has asked long work to stop.
 pub(crate) fn stopped() -> bool {
     STOPPED.load(Ordering::SeqCst)
+}
+
+/// The exit status of work that a signal has stopped.
+pub(crate) fn status() -> u8 {
+    u8::try_from(STATUS.load(Ordering::SeqCst)).unwrap_or(INTERRUPTED)
 }

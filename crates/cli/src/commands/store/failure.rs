@@ -71,10 +71,10 @@ impl Failure {
         self
     }
 
-    /// The exit status: that of an interrupted command if a signal has asked it to stop.
+    /// The exit status: that for the signal, if one has asked it to stop.
     pub(crate) fn exit_code(&self) -> u8 {
         match signals::stopped() {
-            true => signals::INTERRUPTED,
+            true => signals::status(),
             false => self.code,
         }
     }
