@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 
 import httpx
 import pytest
@@ -297,6 +298,85 @@ def test_a_mount_in_the_foreground_ends_with_ctrl_c(store, tmp_path, flags):
             subprocess.run(["umount", "-l", folder], timeout=30)
             process.kill()
             process.wait()
+
+
+class Mount:
+    """A commit that is mounted by a process in the foreground."""
+
+    def __init__(self, store, folder):
+        self.folder = folder
+        folder.mkdir()
+        self.process = subprocess.Popen(
+            [store.program, "mount", folder.name, "-f"],
+            cwd=folder.parent, env=store.env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        # What says nothing ends all the same.
+        self.watchdog = threading.Timer(60, self.process.kill)
+        self.watchdog.start()
+        eventually(lambda: os.path.ismount(folder) or self.process.poll() is not None)
+        if self.process.poll() is not None:
+            self.watchdog.cancel()
+            pytest.skip(f"mounting is not allowed here: {self.process.stderr.read()}")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.watchdog.cancel()
+        self.process.kill()
+        self.process.communicate()
+        subprocess.run(["umount", "-l", self.folder], capture_output=True, timeout=30)
+
+
+IN_USE = "WARNING: mnt is in use: it is unmounted once nobody uses it; a second Ctrl-C takes it away at once\n"
+
+
+@pytest.mark.skipif(not can_mount() or os.geteuid() != 0, reason="no FUSE here, or fusermount3 never finds it in use")
+def test_a_mount_that_is_in_use_ends_with_its_last_user(store, tmp_path):
+    with Mount(store, tmp_path / "mnt") as mount:
+        with open(mount.folder / "hello.txt") as file:
+            mount.process.send_signal(signal.SIGINT)
+            assert mount.process.stderr.readline() == IN_USE
+            assert os.path.ismount(mount.folder) and file.read() == "hello world\n"
+        _, complaints = mount.process.communicate(timeout=30)
+        assert (mount.process.returncode, complaints) == (0, ""), "it is told once"
+        assert not os.path.ismount(mount.folder) and os.listdir(mount.folder) == []
+
+
+@pytest.mark.skipif(not can_mount() or os.geteuid() != 0, reason="no FUSE here, or fusermount3 never finds it in use")
+@pytest.mark.parametrize("second, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_second_signal_ends_a_mount_that_is_in_use(store, tmp_path, second, status):
+    with Mount(store, tmp_path / "mnt") as mount:
+        user = subprocess.Popen(["cat"], cwd=mount.folder, stdin=subprocess.PIPE)
+        try:
+            mount.process.send_signal(signal.SIGINT)
+            assert mount.process.stderr.readline() == IN_USE
+            mount.process.send_signal(second)
+            _, complaints = mount.process.communicate(timeout=30)
+            assert (mount.process.returncode, complaints) == (status, "")
+            assert not os.path.ismount(mount.folder) and os.listdir(mount.folder) == []
+        finally:
+            user.communicate(timeout=30)
+
+
+@pytest.mark.skipif(not can_mount(), reason="no FUSE here")
+def test_nothing_is_mounted_over_a_mount(store, tmp_path):
+    with Mount(store, tmp_path / "mnt") as mount:
+        complaint = store.error("mount", "mnt")
+        assert complaint == "Error: Cannot mount mnt: the folder is not empty\nhint: name an empty folder; `mkdir` makes one\n"
+        assert (mount.folder / "hello.txt").read_text() == "hello world\n"
+
+
+@pytest.mark.parametrize("folder", [lambda repo: repo, lambda repo: repo.parent, lambda repo: repo / "objects"])
+@pytest.mark.parametrize("flags", [[], ["-f"]])
+def test_nothing_is_mounted_over_the_repository(store, folder, flags):
+    over = folder(store.repo)
+    try:
+        assert "the folder is not empty" in store.error("mount", over, *flags)
+    finally:
+        # It would hang for ever, and so would whoever looks at it.
+        subprocess.run(["umount", "-l", over], capture_output=True, timeout=30)
+    assert store("cat", "hello.txt") == "hello world\n"
 
 
 def test_what_cannot_be_mounted_is_told(store, tmp_path):

@@ -1,5 +1,6 @@
 //! Ctrl-C and SIGTERM: the first asks for an orderly end, the second ends the process.
 
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Once};
 
@@ -48,6 +49,26 @@ impl StopSignals {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
         }
+    }
+}
+
+/// Signals that ask to stop, one after the other, none of which ends the process by itself.
+pub(crate) struct StopRequests(Arc<AtomicUsize>);
+
+impl StopRequests {
+    /// From now on the signals are told by [`StopRequests::another`].
+    pub(crate) fn listen() -> io::Result<StopRequests> {
+        let asked = Arc::new(AtomicUsize::new(0));
+        for signal in [SIGINT, SIGTERM] {
+            flag::register_usize(signal, asked.clone(), status_of(signal).into())?;
+        }
+        Ok(StopRequests(asked))
+    }
+
+    /// The exit status for a signal that has come since this was last asked, if one has.
+    pub(crate) fn another(&self) -> Option<u8> {
+        let status = self.0.swap(0, Ordering::SeqCst);
+        u8::try_from(status).ok().filter(|status| *status != 0)
     }
 }
 

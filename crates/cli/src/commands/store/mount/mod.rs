@@ -8,12 +8,13 @@ mod inodes;
 
 use std::env;
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
@@ -28,7 +29,7 @@ use super::output::{self, name_of};
 use super::select;
 use super::session::{Session, warn};
 use crate::error::{FAILURE, SUCCESS};
-use crate::signals;
+use crate::signals::StopRequests;
 
 /// What the process in the background says when the folder is there, before the commit.
 const READY: &str = "mounted";
@@ -36,7 +37,7 @@ const READY: &str = "mounted";
 /// Threads that answer the kernel.
 const THREADS: usize = 4;
 
-/// How often a signal is looked for.
+/// How often a signal is looked for, and unmounting tried again.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// Mount a commit as a read-only folder (FUSE)
@@ -82,6 +83,13 @@ pub(crate) fn run(args: MountArgs, session: &Session) -> Result<u8, Failure> {
         let why = format!("Not a directory: {}", args.mountpoint.display());
         return Err(Failure::new(why).hint(HINT));
     }
+    // What is there could not be reached any more: in the worst case the repository, by which the mount itself reads.
+    let mut entries = fs::read_dir(&args.mountpoint).map_err(failed)?;
+    if entries.next().transpose().map_err(failed)?.is_some() {
+        let folder = args.mountpoint.display();
+        let why = format!("Cannot mount {folder}: the folder is not empty");
+        return Err(Failure::new(why).hint(HINT));
+    }
     if !Path::new("/dev/fuse").exists() && cfg!(target_os = "linux") {
         return Err(Failure::new("Cannot mount: this system has no /dev/fuse")
             .hint("load the kernel's fuse module, or copy files out with cp"));
@@ -107,7 +115,12 @@ pub(crate) fn run(args: MountArgs, session: &Session) -> Result<u8, Failure> {
         false => SessionACL::Owner,
     };
     config.n_threads = Some(if args.nothreads { 1 } else { THREADS });
-    let mut fuse = FuseSession::new(files, &args.mountpoint, &config).map_err(|error| {
+    // As it is called now: where it is mounted, names on the way may change.
+    let folder = args.mountpoint.canonicalize().map_err(failed)?;
+    // Before it is mounted, so that no signal leaves a folder behind that nobody answers for.
+    let stops = StopRequests::listen()
+        .map_err(|error| Failure::because("Could not listen for signals", &error))?;
+    let fuse = FuseSession::new(files, &folder, &config).map_err(|error| {
         Failure::because(
             format_args!("Cannot mount {}", args.mountpoint.display()),
             &error,
@@ -122,19 +135,89 @@ pub(crate) fn run(args: MountArgs, session: &Session) -> Result<u8, Failure> {
     } else {
         session.report(&mounted(&args.mountpoint, &commit))?;
     }
-    signals::stop_in_order();
+    answer(fuse, &folder, &args.mountpoint, &stops)
+}
+
+/// Answers the kernel until `folder`, called `name`, is unmounted: by others, or at a signal. Where it is in use then,
+/// that is once nobody uses it, or at the next signal.
+fn answer(
+    mut fuse: FuseSession<Files>,
+    folder: &Path,
+    name: &Path,
+    stops: &StopRequests,
+) -> Result<u8, Failure> {
     let mut unmounter = fuse.unmount_callable();
+    let (end, ended) = mpsc::channel();
     thread::spawn(move || {
-        while !signals::stopped() {
-            thread::sleep(LOOK);
-        }
-        // Someone else may have been faster.
-        let _ = unmounter.unmount();
+        // Nobody waits for it any more after a second signal.
+        let _ = end.send(fuse.run());
     });
-    // Returns when it is unmounted, by us or by others.
-    fuse.run()
-        .map_err(|error| Failure::because("The mount broke off", &error))?;
-    Ok(SUCCESS)
+    let mut is_asked = false;
+    // What came of trying to unmount it.
+    let mut tried = Ok(());
+    loop {
+        match ended.recv_timeout(LOOK) {
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Err(Failure::new("The mount broke off")),
+            Ok(done) => {
+                return done
+                    .map(|()| SUCCESS)
+                    .map_err(|error| Failure::because("The mount broke off", &error));
+            }
+        }
+        match stops.another() {
+            Some(status) if is_asked => {
+                // Whoever uses it still has what is open, of which nothing can be read any more.
+                if tried.is_err() {
+                    let _ = unmount(folder, true);
+                }
+                return Ok(status);
+            }
+            Some(_) => {
+                is_asked = true;
+                tried = unmounter.unmount();
+                if is_busy(&tried) {
+                    let name = name.display();
+                    warn(format_args!(
+                        "WARNING: {name} is in use: it is unmounted once nobody uses it; a second Ctrl-C takes it away \
+                         at once"
+                    ));
+                }
+            }
+            // Of other errors nothing is to be expected: someone else may have been faster.
+            None if is_busy(&tried) => tried = unmount(folder, false),
+            None => {}
+        }
+    }
+}
+
+fn is_busy(tried: &io::Result<()>) -> bool {
+    matches!(tried, Err(error) if error.kind() == ErrorKind::ResourceBusy)
+}
+
+/// Unmounts a folder: even one that is in use, if `at_once`.
+#[cfg(target_os = "linux")]
+fn unmount(folder: &Path, at_once: bool) -> io::Result<()> {
+    use rustix::mount::UnmountFlags;
+    let flags = match at_once {
+        true => UnmountFlags::DETACH,
+        false => UnmountFlags::empty(),
+    };
+    Ok(rustix::mount::unmount(folder, flags)?)
+}
+
+/// Unmounts a folder: even one that is in use, if `at_once`.
+#[cfg(not(target_os = "linux"))]
+fn unmount(folder: &Path, at_once: bool) -> io::Result<()> {
+    let mut command = Command::new("umount");
+    if at_once {
+        command.arg("-f");
+    }
+    let done = command.arg(folder).stderr(Stdio::null()).status()?;
+    match done.success() {
+        true => Ok(()),
+        false => Err(ErrorKind::ResourceBusy.into()),
+    }
 }
 
 fn mounted(mountpoint: &Path, commit: &str) -> Mounted {
