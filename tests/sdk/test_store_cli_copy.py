@@ -109,6 +109,52 @@ def test_excludes_are_left_out(store):
     assert "z.txt" not in store("ls")
 
 
+@pytest.mark.parametrize(
+    "args", [["cp", "src/", ":"], ["cp", "src/a.txt", ":"], ["sync", "src"], ["sync", "--watch", "src"]]
+)
+def test_a_signal_ends_the_wait_for_patterns(store, args):
+    pipe = store.folder / "pipe"
+    os.mkfifo(pipe)
+    process = subprocess.Popen([store.program, *args, "--exclude-from", pipe], cwd=store.folder, env=store.env)
+
+    def opened():
+        """Works once somebody reads, who then waits for what is written."""
+        try:
+            return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:
+            return None
+
+    writer = eventually(opened)
+    try:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=20) == -signal.SIGTERM
+    finally:
+        process.kill()
+        process.wait()
+        os.close(writer)
+    assert not store.repo.exists()
+
+
+def test_patterns_from_a_pipe_count_in_every_round(store):
+    store.file("src/secret", "secret")
+    readable, writable = os.pipe()
+    os.write(writable, b"secret\n")
+    os.close(writable)
+    command = [store.program, "sync", "--watch", "--debounce", "100", "src", ":w", "--exclude-from", f"/dev/fd/{readable}"]
+    process = subprocess.Popen(command, cwd=store.folder, env=store.env, pass_fds=[readable], stdout=subprocess.PIPE)
+    os.close(readable)
+    try:
+        assert process.stdout.readline().startswith(b"+3  ")
+        store.file("src/new.txt", "new")
+        assert process.stdout.readline().startswith(b"+1  ")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=20) == 0
+    finally:
+        process.kill()
+        process.communicate()
+    assert "new.txt" in store("ls", "w") and "secret" not in store("ls", "w")
+
+
 def test_ignore_existing_and_types(store):
     store("write", "a.txt", input="kept")
     store("cp", "--ignore-existing", "src/", ":")
@@ -486,6 +532,28 @@ def test_sync_makes_a_branch_the_same_as_a_folder(store):
     assert store("ls", "-R", "v1:").splitlines() == [".dot", "sub/b.txt"] and "Less" in store("log")
     store("sync", "src/sub", ":deep/er")
     assert store("ls", "-R", "deep") == "deep/er/b.txt\n"
+
+
+def test_a_source_that_is_missing_empties_the_destination_with_a_warning(store):
+    store("sync", "src")
+    assert store.run("sync", "-n", "src").stderr == ""
+    for flags in ["-n"], []:
+        done = store.run("sync", *flags, "nope")
+        assert done.returncode == 0 and done.stderr == "WARNING: nope: not there, taken for an empty folder\n"
+        assert (store("ls") == "") == (flags == [])
+    store("undo")
+    for source in ":typo", "main:typo":
+        store.file("out/a", "a")
+        for flags in ["-n"], []:
+            done = store.run("sync", *flags, source + "/", "out")
+            assert done.returncode == 0 and done.stderr == f"WARNING: {source}: not there, taken for an empty folder\n"
+            assert os.listdir(store.folder / "out") == (["a"] if flags else [])
+    # An empty folder is one.
+    (store.folder / "empty").mkdir()
+    done = store.run("sync", "empty")
+    assert (done.returncode, done.stderr) == (0, "")
+    done = store.run("sync", ":", "out")
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_sync_respects_gitignore(store):

@@ -9,7 +9,8 @@ use std::path::Path;
 
 use bstr::{BStr, BString, ByteSlice};
 use packhouse_repo::store::{
-    CommitOptions, CopyIn, Edits, FileType, NewContent, Snapshot, Store, disk_glob, join,
+    CommitOptions, CopyIn, Edits, ExcludeFilter, FileType, NewContent, Snapshot, Store, disk_glob,
+    join,
 };
 use packhouse_repo::under_way::is_under_way;
 
@@ -33,10 +34,12 @@ pub(super) fn run(
     sources: Vec<OsString>,
     dest: &RefPath,
 ) -> Result<(), Failure> {
+    // Read once, and before anything is made or a signal is waited for: it may be a pipe whose writer takes its time.
+    let exclude = args.exclude.filter(false)?;
     let first = select::first_branch(dest, &args.branch);
     let missing = Missing::of(args.create, args.dry_run);
     session.work(first, missing, |store| {
-        copy(args, session, store, &sources, dest)
+        copy(args, session, store, &sources, dest, exclude)
     })
 }
 
@@ -46,16 +49,17 @@ fn copy(
     store: &Store,
     sources: &[OsString],
     dest: &RefPath,
+    exclude: Option<ExcludeFilter>,
 ) -> Result<(), Failure> {
     let dry_run = args.dry_run.dry_run;
     let branch = select::writable_branch(store, [dest], &args.branch)?;
     changes::check_tag(store, &args.commit.tag)?;
     let tip = select::tip(store, &branch)?;
-    if let Some((source, metadata)) = single_file(args, sources) {
+    if let Some(one) = single_file(args, sources, exclude.as_ref()) {
         if args.delete {
             return Err(delete_needs_a_folder());
         }
-        return copy_one(args, session, store, &tip, source, &metadata, dest);
+        return copy_one(args, session, store, &tip, one, dest);
     }
     let dest = dest.path.trim_end_with(|char| char == '/');
     let progress = session.progress("copying");
@@ -70,7 +74,7 @@ fn copy(
         delete: args.delete,
         ignore_errors: args.ignore_errors,
         checksum: args.checksum,
-        exclude: args.exclude.filter(false)?,
+        exclude,
         keep_excluded: args.exclude.keep_excluded,
         operation: Some("cp".to_owned()),
         parents: select::parents(store, &args.commit.parents)?,
@@ -95,8 +99,19 @@ fn copy(
     changes::finish(session, &copied, &shown)
 }
 
+/// A source that is copied to exactly the destination.
+struct One<'a> {
+    source: &'a OsStr,
+    metadata: Metadata,
+    excluded: bool,
+}
+
 /// The source, if it is one that is copied to exactly the destination: one file, not a pattern, not a folder.
-fn single_file<'a>(args: &CpArgs, sources: &'a [OsString]) -> Option<(&'a OsStr, Metadata)> {
+fn single_file<'a>(
+    args: &CpArgs,
+    sources: &'a [OsString],
+    exclude: Option<&ExcludeFilter>,
+) -> Option<One<'a>> {
     let [source] = sources else {
         return None;
     };
@@ -109,7 +124,12 @@ fn single_file<'a>(args: &CpArgs, sources: &'a [OsString]) -> Option<(&'a OsStr,
         false => fs::symlink_metadata(source),
     };
     let metadata = metadata.ok().filter(|metadata| !metadata.is_dir())?;
-    Some((source, metadata))
+    let excluded = exclude.is_some_and(|filter| filter.is_excluded(basename(source), false));
+    Some(One {
+        source,
+        metadata,
+        excluded,
+    })
 }
 
 fn copy_one(
@@ -117,10 +137,14 @@ fn copy_one(
     session: &Session,
     store: &Store,
     tip: &Snapshot,
-    source: &OsStr,
-    metadata: &Metadata,
+    one: One<'_>,
     dest: &RefPath,
 ) -> Result<(), Failure> {
+    let One {
+        source,
+        metadata,
+        excluded,
+    } = one;
     let name = basename(source);
     if is_under_way(OsStr::from_bytes(&name)) {
         let why = format!(
@@ -135,10 +159,6 @@ fn copy_one(
         true => join(folder, &name),
         false => BString::from(folder),
     };
-    let excluded = args
-        .exclude
-        .filter(false)?
-        .is_some_and(|filter| filter.is_excluded(&name, false));
     let kept = args.ignore_existing && tip.exists(&path)?;
     let dry_run = args.dry_run.dry_run;
     let nothing = excluded || kept;
@@ -174,7 +194,7 @@ fn copy_one(
                     &mut edits,
                     &path,
                     source.as_ref(),
-                    metadata,
+                    &metadata,
                     args.file_type(),
                 )?,
             }

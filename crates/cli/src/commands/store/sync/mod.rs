@@ -3,13 +3,18 @@
 mod watch;
 
 use std::ffi::OsString;
+use std::fmt::Display;
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
 use bstr::{BStr, BString, ByteSlice};
 use clap::Args;
-use packhouse_repo::store::{CopyBetween, Snapshot, Store, StoreError, SyncIn, SyncOut, pause};
+use packhouse_repo::store::{
+    CopyBetween, ExcludeFilter, Snapshot, Store, StoreError, SyncIn, SyncOut, pause,
+};
 
 use super::changes::{self, Counted, Shown};
 use super::cp::{check_no_commit, local_prefix};
@@ -17,7 +22,7 @@ use super::failure::Failure;
 use super::flags::{BranchFlag, CommitFlags, CreateFlag, DryRunFlag, ExcludeFlags, SnapshotFlags};
 use super::ref_path::{Place, RefPath};
 use super::select;
-use super::session::{Missing, Session};
+use super::session::{Missing, Session, warn};
 
 /// Shortest time that `--watch` may wait for changes to end.
 const DEBOUNCE_MIN_MS: u64 = 100;
@@ -75,10 +80,13 @@ pub(crate) fn run(args: SyncArgs, session: &Session) -> Result<(), Failure> {
     check(&args, &direction)?;
     match &direction {
         Direction::ToStore(local, dest) => {
+            // Read once, and before anything is made or a signal is waited for: it may be a pipe whose writer takes
+            // its time, and is empty the second time.
+            let exclude = args.exclude.filter(args.gitignore)?;
             let first = select::first_branch(dest, &args.branch);
             let missing = Missing::of(args.create, args.dry_run);
             session.work(first, missing, |store| {
-                to_store(&args, session, store, local, dest)
+                to_store(&args, session, store, local, dest, exclude)
             })
         }
         Direction::ToDisk(source, local) => to_disk(&args, session, source, local),
@@ -166,6 +174,7 @@ fn to_store(
     store: &Store,
     local: &Path,
     dest: &RefPath,
+    exclude: Option<ExcludeFilter>,
 ) -> Result<(), Failure> {
     let dry_run = args.dry_run.dry_run;
     let branch = select::writable_branch(store, [dest], &args.branch)?;
@@ -176,7 +185,12 @@ fn to_store(
         branch: &branch,
         local,
         dest: dest.path.trim_end_with(|char| char == '/').into(),
+        exclude,
     };
+    // By the rule of what is missing everything goes, which a typing error should not do without a word.
+    if !args.watch && is_missing(local) {
+        warn_of_missing(local.display());
+    }
     if args.watch {
         return watch::run(&job, session, Duration::from_millis(args.debounce));
     }
@@ -195,6 +209,7 @@ struct Job<'a> {
     branch: &'a str,
     local: &'a Path,
     dest: BString,
+    exclude: Option<ExcludeFilter>,
 }
 
 impl Job<'_> {
@@ -210,7 +225,7 @@ impl Job<'_> {
             // What is missed now is not looked for again until something changes.
             checksum: self.args.checksum || self.args.watch,
             keep_excluded: self.args.exclude.keep_excluded,
-            exclude: self.args.exclude.filter(self.args.gitignore)?,
+            exclude: self.exclude.clone(),
             parents: select::parents(self.store, &self.args.commit.parents)?,
             progress: Some(&progress),
         };
@@ -229,6 +244,17 @@ impl Job<'_> {
     }
 }
 
+fn is_missing(local: &Path) -> bool {
+    let found = fs::symlink_metadata(local);
+    found.is_err_and(|error| error.kind() == ErrorKind::NotFound) && !local.as_os_str().is_empty()
+}
+
+fn warn_of_missing(place: impl Display) {
+    warn(format_args!(
+        "WARNING: {place}: not there, taken for an empty folder"
+    ));
+}
+
 fn to_disk(
     args: &SyncArgs,
     session: &Session,
@@ -245,6 +271,9 @@ fn to_disk(
         progress: Some(&progress),
     };
     let path = source.path.trim_end_with(|char| char == '/');
+    if !path.is_empty() && !snapshot.exists(path)? {
+        warn_of_missing(format_args!("{}:{}", source.rev(), path.as_bstr()));
+    }
     let synced = snapshot.sync_out(path, local, &options)?;
     drop(progress);
     let before = local_prefix(local);
