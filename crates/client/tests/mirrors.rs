@@ -433,6 +433,62 @@ fn a_dry_run_of_a_backup_is_refused_where_the_backup_is() {
 }
 
 #[test]
+fn a_dry_run_of_a_restore_is_refused_where_the_restore_is() {
+    let world = World::new();
+    let source = world.with_history("source");
+    let url = source.dir.display().to_string();
+    let bundle = world.path("x.bundle").display().to_string();
+    source.run(&["bundle", "create", "-q", &bundle, "--all"]);
+    source.run(&["clone", "-q", &format!("file://{url}"), "../work"]);
+    clone_shallow(&source, 1, "../shallow.git");
+    world.store("store");
+    let for_reading = StoreOptions {
+        read_only: true,
+        ..StoreOptions::default()
+    };
+    for (name, options, reason) in [
+        ("shallow.git", StoreOptions::default(), "shallow"),
+        ("work", StoreOptions::default(), "working copy"),
+        ("store", for_reading, "opened for reading"),
+    ] {
+        let store = Store::open(world.path(name), options).unwrap();
+        let before = git_of(&store).refs();
+        for (from, squash) in [(&url, false), (&bundle, false), (&bundle, true)] {
+            let told = [true, false].map(|dry_run| {
+                let options = MirrorOptions {
+                    dry_run,
+                    squash,
+                    ..MirrorOptions::default()
+                };
+                let error = restore(&store, from, &options).unwrap_err();
+                assert_eq!(error.kind(), StoreErrorKind::Permission, "{name}: {error}");
+                error.to_string()
+            });
+            assert!(told[0].contains(reason), "{name}: {}", told[0]);
+            assert_eq!(told[0], told[1], "{name}");
+        }
+        assert_eq!(git_of(&store).refs(), before, "{name}");
+    }
+}
+
+#[test]
+fn a_restore_to_where_nothing_can_be_written_is_fine_if_nothing_has_to_be() {
+    let world = World::new();
+    let source = world.with_history("source");
+    clone_shallow(&source, 1, "../shallow.git");
+    let store = Store::open(world.path("shallow.git"), StoreOptions::default()).unwrap();
+    for dry_run in [true, false] {
+        let options = MirrorOptions {
+            dry_run,
+            refs: RefSelection::names(["main"]),
+            ..MirrorOptions::default()
+        };
+        let diff = restore(&store, source.dir.display().to_string(), &options).unwrap();
+        assert!(diff.in_sync());
+    }
+}
+
+#[test]
 fn a_backup_to_where_nothing_can_be_written_is_fine_if_nothing_has_to_be() {
     let world = World::new();
     let source = world.with_history("source");

@@ -63,8 +63,19 @@ impl Import<'_> {
         let wanted = select(self.refs, &header.targets())?;
         let view = store.view()?;
         check_prerequisites(&header, view.database(), path)?;
-        if self.dry_run && !self.squash {
-            return Ok(MirrorDiff::of(&edits(&found_refs(&view), &wanted, false)));
+        // A dry run promises nothing that would be refused.
+        let planned = |wanted: &RefTargets| {
+            let planned = edits(&found_refs(&view), wanted, false);
+            match planned.is_empty() {
+                true => Ok(planned),
+                false => store.check_writable().map(|()| planned),
+            }
+        };
+        if !self.squash {
+            let planned = planned(&wanted)?;
+            if self.dry_run {
+                return Ok(MirrorDiff::of(&planned));
+            }
         }
         let received = self.receive(&mut input, store, &view, path)?;
         let (wanted, received) = match self.squash {
@@ -72,8 +83,9 @@ impl Import<'_> {
             true => self.without_history(&wanted, received, store, &view)?,
             false => (wanted, received),
         };
+        let planned = planned(&wanted)?;
         if self.dry_run {
-            return Ok(MirrorDiff::of(&edits(&found_refs(&view), &wanted, false)));
+            return Ok(MirrorDiff::of(&planned));
         }
         Ok(publish_targets(
             store,

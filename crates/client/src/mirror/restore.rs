@@ -53,6 +53,9 @@ pub fn restore(
     let wanted = select(&options.refs, &offered)?;
     let view = store.view()?;
     let planned = edits(&found_refs(&view), &wanted, delete);
+    if !planned.is_empty() {
+        store.check_writable()?;
+    }
     if options.dry_run || planned.is_empty() {
         return Ok(MirrorDiff::of(&planned));
     }
