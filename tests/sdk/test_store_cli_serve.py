@@ -119,6 +119,34 @@ def test_every_ref_is_served_with_all(store):
         assert site.json("/feature/x/")["ref"] == "feature/x"
 
 
+def test_a_branch_below_a_tag_is_served_with_all(store):
+    store("tag", "set", "feature")
+    store("write", "v2/only.txt", input="in main\n")
+    store("branch", "set", "feature/x")
+    store("write", "-b", "feature/x", "only.txt", input="on the branch\n")
+    store("tag", "set", "main/v2")
+    store("tag", "set", "same", "--ref", "v1")
+    store("branch", "set", "same")
+    with Site(store, "--all") as site:
+        assert site("/feature/x/only.txt").text == "on the branch\n"
+        assert site.json("/feature/x/")["ref"] == "feature/x"
+        # What is not on the branch may be in a tag above it, or below it, and the other way round.
+        assert site("/feature/hello.txt").text == "hello world\n"
+        assert site("/main/v2/only.txt").text == "in main\n"
+        assert site("/main/v2/hello.txt").text == "hello world\n"
+        for path in ("/feature/x/absent", "/feature/absent", "/main/v2/absent", "/absent/x"):
+            assert site(path).status_code == 404, path
+        assert site("/").text.count('href="/same/"') == 1
+        assert "v2" in site.json("/same/")["entries"], "the branch comes first"
+        listed = site.json("/")
+        assert "same" in listed["branches"] and "same" in listed["tags"]
+
+
+def test_the_url_that_is_told_can_be_followed(store):
+    with Site(store, "--base-path", "p q/") as site:
+        assert site.service.url.endswith("/p%20q") and httpx.get(site.service.url + "/hello.txt").text == "hello world\n"
+
+
 def test_blobs_are_served_by_their_ids(store):
     blob = store("hash", ":hello.txt").strip()
     with Site(store, "--upstream", "http://upstream.example/") as site:
@@ -172,6 +200,9 @@ def test_what_cannot_be_served_is_told_at_once(store):
     with Site(store) as site:
         port = site.service.url.rsplit(":")[-1]
         assert "hint: --port 0" in store.error("serve", "-p", port)
+    # An address for documentation, which no machine has.
+    elsewhere = store.error("serve", "--host", "192.0.2.1", "-p", "0")
+    assert "192.0.2.1" in elsewhere and "--port" not in elsewhere and "hint: 127.0.0.1 is this machine alone" in elsewhere
 
 
 # gitserve

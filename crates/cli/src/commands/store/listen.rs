@@ -1,6 +1,6 @@
 //! Serving until a signal says stop: what `serve` and `gitserve` share.
 
-use std::io::Write;
+use std::io::{self, ErrorKind, Write};
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
 use axum::Router;
@@ -13,6 +13,8 @@ use super::session::Session;
 use crate::error::CliError;
 use crate::logging::{self, LogFormat};
 use crate::signals::StopSignals;
+
+const ADDRESSES: &str = "127.0.0.1 is this machine alone, 0.0.0.0 all of its addresses";
 
 /// `--host` and `--port`.
 #[derive(Args, Clone, Debug)]
@@ -36,7 +38,7 @@ impl ListenFlags {
             .and_then(|mut found| found.next())
             .ok_or_else(|| {
                 Failure::new(format!("'{}' is no address of this machine", self.host))
-                    .hint("127.0.0.1 is this machine alone, 0.0.0.0 all of its addresses")
+                    .hint(ADDRESSES)
             })
     }
 }
@@ -64,7 +66,16 @@ pub(crate) fn run(
         let listening = Listening::start(address, router, &limits)
             .await
             .map_err(|error| {
-                Failure::because("Could not serve", &error).hint("--port 0 takes a free port")
+                let failure = Failure::because("Could not serve", &error);
+                match crate::error::system(&error).map(io::Error::kind) {
+                    Some(ErrorKind::AddrInUse) => failure.hint("--port 0 takes a free port"),
+                    Some(ErrorKind::AddrNotAvailable) => failure.hint(ADDRESSES),
+                    // Of those below 1024, mostly.
+                    Some(ErrorKind::PermissionDenied) => failure.hint(
+                        "--port takes another port, and 0 a free one; those below 1024 are the administrator's",
+                    ),
+                    _ => failure,
+                }
             })?;
         let address = listening.local_addr();
         let line = started(address);

@@ -213,6 +213,10 @@ impl Site {
             path: format!("{}/{name}/", self.base).into_bytes(),
             name: name.clone().into_bytes(),
         };
+        // A tag of a branch's name is not what its link would show.
+        let tags = tags
+            .iter()
+            .filter(|tag| branches.binary_search(tag).is_err());
         let links: Vec<Link> = branches.iter().chain(tags).map(link).collect();
         html_content(html::page(b"Branches and tags", &links), etag)
     }

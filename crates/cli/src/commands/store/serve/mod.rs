@@ -117,7 +117,7 @@ pub(crate) fn run(args: ServeArgs, session: &Session) -> Result<(), Failure> {
         },
     });
     let log = Arc::new(AccessLog::open(args.log_file.as_deref(), args.quiet)?);
-    let path = format!("{}/", site.base);
+    let path = html::encoded(format!("{}/", site.base).as_bytes());
     let router = Router::new()
         .fallback(request::serve)
         .with_state(request::Served { site, log });

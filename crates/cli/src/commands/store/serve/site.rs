@@ -162,35 +162,30 @@ impl Site {
         })
     }
 
-    /// A ref's name may have slashes: the shortest beginning of the path that is one counts. Git allows no ref below
-    /// another of its kind.
+    /// A ref's name may have slashes, and Git allows no ref below another of its kind, but a branch below a tag: of the
+    /// beginnings of the path that are refs, the first counts in which there is something. Branches come before tags.
     fn in_any_ref(&self, path: &[u8]) -> Result<Found, Failure> {
-        let ends = path.find_iter(b"/").chain([path.len()]);
-        for end in ends {
-            let name = ref_text(&path[..end]);
-            let Some(snapshot) = self.named(&name)? else {
-                continue;
-            };
-            let at = Spot {
-                snapshot,
-                prefix: format!("/{name}"),
-                label: name,
-                path: path[end..].trim_with(|char| char == '/').into(),
-            };
-            return found_at(at);
-        }
-        Ok(Found::Nothing)
-    }
-
-    fn named(&self, name: &str) -> Result<Option<Snapshot>, Failure> {
         for refs in [self.store.branches(), self.store.tags()] {
-            match refs.get(name) {
-                Ok(snapshot) => return Ok(Some(snapshot)),
-                Err(error) if is_absence(&error) => {}
-                Err(error) => return Err(error.into()),
+            for end in path.find_iter(b"/").chain([path.len()]) {
+                let name = ref_text(&path[..end]);
+                let snapshot = match refs.get(&name) {
+                    Ok(snapshot) => snapshot,
+                    Err(error) if is_absence(&error) => continue,
+                    Err(error) => return Err(error.into()),
+                };
+                let at = Spot {
+                    snapshot,
+                    prefix: format!("/{name}"),
+                    label: name,
+                    path: path[end..].trim_with(|char| char == '/').into(),
+                };
+                match found_at(at)? {
+                    Found::Nothing => {}
+                    found => return Ok(found),
+                }
             }
         }
-        Ok(None)
+        Ok(Found::Nothing)
     }
 }
 
