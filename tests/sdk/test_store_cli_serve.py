@@ -267,6 +267,29 @@ def test_a_dangling_head_is_repaired_for_clones(store, tmp_path):
     assert store("branch", "current") == "other\n"
 
 
+def test_the_first_branch_that_is_pushed_is_the_current_one(tmp_path):
+    store = Gitstore(tmp_path)
+    git("init", "-q", "--bare", "-b", "main", store.repo)
+    work = tmp_path / "work"
+    git("init", "-q", "-b", "work", work)
+    (work / "pushed.txt").write_text("pushed")
+    git("add", ".", cwd=work)
+    git("commit", "-q", "-m", "Pushed", cwd=work)
+    with Service(store, "gitserve", "-p", "0", "--writable") as service:
+        git("push", "-q", service.url, "HEAD:refs/heads/topic", cwd=work)
+        cloned = git("clone", service.url, tmp_path / "clone")
+        assert "nonexistent" not in cloned.stderr and (tmp_path / "clone/pushed.txt").exists()
+        assert git("symbolic-ref", "HEAD", cwd=tmp_path / "clone").stdout == "refs/heads/topic\n"
+        # One that goes is followed by another.
+        git("push", "-q", service.url, "HEAD:refs/heads/other", cwd=work)
+        git("update-ref", "-d", "refs/heads/topic", cwd=store.repo)
+        git("clone", "-q", service.url, tmp_path / "again")
+        assert git("symbolic-ref", "HEAD", cwd=tmp_path / "again").stdout == "refs/heads/other\n"
+        git("update-ref", "-d", "refs/heads/other", cwd=store.repo)
+        git("push", "-q", service.url, "HEAD:refs/heads/last", cwd=work)
+    assert store("branch", "current") == "last\n"
+
+
 # mount
 
 
