@@ -5,6 +5,7 @@ mod copy_out;
 mod deletions;
 mod dry_runs;
 mod excludes;
+mod giving_up;
 mod giving_way;
 mod globs;
 mod left_behind;

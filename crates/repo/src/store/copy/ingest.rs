@@ -1,20 +1,24 @@
 //! Finding out what local files hold, by all processors, and storing what a store has not got.
 
+use std::io::{self, Read};
 use std::path::PathBuf;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use packhouse_object::{NewObject, ObjectId, WritePackFileError, on_processors};
 use rayon::prelude::*;
 
 use super::existing::Existing;
-use super::local_file::{self, Content, Found};
+use super::local_file::{self, Content, Found, Hashed, Hashing};
 use super::stat_cache::StatCache;
 use crate::RepoError;
-use crate::given_up::WhileWanted;
+use crate::given_up::is_given_up;
 use crate::store::{BlobSink, FileType, Snapshot, StoreError, StoreProgress};
 
 /// The most small files that are in memory at a time, each of a mebibyte at most.
 const CHUNK_FILES: usize = 48;
+
+/// So long large files are read before the caller is asked whether to go on.
+const ROUND: Duration = Duration::from_millis(100);
 
 /// A local file to be looked into.
 pub(super) struct Candidate {
@@ -55,6 +59,8 @@ enum Looked {
     New(FileType, NewObject),
     /// The same, to be stored in pieces.
     Large(FileType),
+    /// Large, and being read since that time.
+    Hashing(SystemTime, Box<Hashing>),
 }
 
 impl Reading<'_> {
@@ -72,9 +78,7 @@ impl Reading<'_> {
         let total = files.len() as u64;
         let mut done = total - unread.len() as u64;
         for chunk in unread.chunks(CHUNK_FILES) {
-            if self.progress.cancelled() {
-                return Err(StoreError::Cancelled);
-            }
+            self.check_wanted()?;
             let stores = sink.is_some();
             let look_into_all = || {
                 let looked = chunk.par_iter();
@@ -82,7 +86,27 @@ impl Reading<'_> {
                     .map(|&at| self.look_into(&files[at], stores))
                     .collect()
             };
-            let looked: Vec<_> = on_processors(look_into_all);
+            let mut looked: Vec<_> = on_processors(look_into_all);
+            // All meet after each round: some callers can only be asked by the thread that they called.
+            while looked
+                .iter()
+                .any(|looked| matches!(looked, Ok(Looked::Hashing(..))))
+            {
+                self.check_wanted()?;
+                let until = Instant::now() + ROUND;
+                let hash_on = || {
+                    let looked = chunk.par_iter().zip(looked).with_max_len(1);
+                    looked
+                        .map(|(&at, looked)| match looked {
+                            Ok(Looked::Hashing(began, hashing)) => {
+                                self.hash_on(&files[at], began, hashing, stores, until)
+                            }
+                            looked => looked,
+                        })
+                        .collect()
+                };
+                looked = on_processors(hash_on);
+            }
             for (&at, looked) in chunk.iter().zip(looked) {
                 states[at] = Some(match looked {
                     Ok(looked) => self.store(&files[at], looked, sink.as_deref_mut())?,
@@ -93,6 +117,18 @@ impl Reading<'_> {
             self.progress.step(done, Some(total));
         }
         Ok(states.into_iter().flatten().collect())
+    }
+
+    /// Whether the caller goes on waiting.
+    fn is_wanted(&self) -> bool {
+        !self.progress.cancelled() && !is_given_up()
+    }
+
+    fn check_wanted(&self) -> Result<(), StoreError> {
+        match self.is_wanted() {
+            true => Ok(()),
+            false => Err(StoreError::Cancelled),
+        }
     }
 
     /// What a file is, if that need not be read: links, and files that have not changed.
@@ -127,23 +163,36 @@ impl Reading<'_> {
         let hash = !stores || file.existing.is_some();
         let (content, found) = local_file::read(&file.local, self.follow, hash)?;
         let file_type = found.file_type();
-        let learn = |id| self.cache.learn(&file.local, &found, began, id);
         Ok(match content {
             Content::Whole(object) => {
-                learn(object.id);
+                self.cache.learn(&file.local, &found, began, object.id);
                 self.compared(file, file_type, object, stores)
             }
-            Content::Hashed(id) => {
-                let is_same = file.existing.is_some_and(|existing| existing.id == id);
-                if is_same || !stores {
-                    learn(id);
-                    Looked::Known(State { file_type, id })
-                } else {
-                    Looked::Large(file_type)
-                }
-            }
+            Content::Hashing(hashing) => Looked::Hashing(began, hashing),
             Content::Large => Looked::Large(file_type),
         })
+    }
+
+    /// Goes on reading a large file for a while.
+    fn hash_on(
+        &self,
+        file: &Candidate,
+        began: SystemTime,
+        hashing: Box<Hashing>,
+        stores: bool,
+        until: Instant,
+    ) -> Result<Looked, StoreError> {
+        let (id, found) = match hashing.go_on(until)? {
+            Hashed::Part(hashing) => return Ok(Looked::Hashing(began, hashing)),
+            Hashed::Whole(id, found) => (id, found),
+        };
+        let file_type = found.file_type();
+        let is_same = file.existing.is_some_and(|existing| existing.id == id);
+        if stores && !is_same {
+            return Ok(Looked::Large(file_type));
+        }
+        self.cache.learn(&file.local, &found, began, id);
+        Ok(Looked::Known(State { file_type, id }))
     }
 
     fn compared(
@@ -173,6 +222,7 @@ impl Reading<'_> {
             (Looked::New(file_type, object), Some(sink)) => (file_type, sink.add_object(object)?),
             (Looked::Large(file_type), Some(sink)) => match self.store_large(file, sink) {
                 Ok(id) => (file_type, id),
+                Err(_) if !self.is_wanted() => return Err(StoreError::Cancelled),
                 Err(StoreError::Source(error)) => {
                     return Ok(Err(StoreError::local(&file.local)(error)));
                 }
@@ -181,6 +231,9 @@ impl Reading<'_> {
                 }
                 Err(error) => return Err(error),
             },
+            (Looked::Hashing(..), _) => {
+                return Err(StoreError::invalid("what is stored has been read"));
+            }
             (Looked::New(..) | Looked::Large(_), None) => {
                 return Err(StoreError::invalid("nothing is stored without a sink"));
             }
@@ -191,7 +244,7 @@ impl Reading<'_> {
     fn store_large(&self, file: &Candidate, sink: &mut BlobSink) -> Result<ObjectId, StoreError> {
         let began = SystemTime::now();
         let (data, found) = local_file::open(&file.local, self.follow)?;
-        match sink.add_reader(&mut WhileWanted(data), Some(found.len())) {
+        match sink.add_reader(&mut self.while_wanted(data), Some(found.len())) {
             Ok(id) => {
                 self.cache
                     .learn(&file.local, &Found::from(&found), began, id);
@@ -200,9 +253,31 @@ impl Reading<'_> {
             // It grows or shrinks while it is read: what is there now is taken.
             Err(StoreError::Repo(RepoError::WritePack(WritePackFileError::Size { .. }))) => {
                 let (data, _) = local_file::open(&file.local, self.follow)?;
-                sink.add_reader(&mut WhileWanted(data), None)
+                sink.add_reader(&mut self.while_wanted(data), None)
             }
             Err(error) => Err(error),
+        }
+    }
+
+    fn while_wanted<R: Read>(&self, from: R) -> WhileWanted<'_, R> {
+        WhileWanted {
+            reading: self,
+            from,
+        }
+    }
+}
+
+/// Reads until the caller gives up, or its progress does.
+struct WhileWanted<'a, R> {
+    reading: &'a Reading<'a>,
+    from: R,
+}
+
+impl<R: Read> Read for WhileWanted<'_, R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        match self.reading.is_wanted() {
+            true => self.from.read(out),
+            false => Err(io::Error::other("cancelled")),
         }
     }
 }

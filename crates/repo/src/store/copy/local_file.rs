@@ -4,7 +4,8 @@ use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use packhouse_object::{NewObject, ObjectHasher, ObjectId, ObjectKind};
 use rustix::fs::OFlags;
@@ -17,6 +18,8 @@ const TYPE_BITS: u32 = 0o170000;
 const FILE: u32 = 0o100000;
 const LINK: u32 = 0o120000;
 const PIECE_LEN: usize = 256 << 10;
+/// How often a file that changes is read again.
+const TRIES: u32 = 3;
 
 /// Which file it is, under whatever name: device and number.
 pub(super) type FileId = (u64, u64);
@@ -80,8 +83,8 @@ impl Found {
 pub(super) enum Content {
     /// All of it.
     Whole(NewObject),
-    /// It is large, and only its id is known.
-    Hashed(ObjectId),
+    /// It is large, and its id has to be found out.
+    Hashing(Box<Hashing>),
     /// It is large and nobody asked for its id.
     Large,
 }
@@ -124,7 +127,8 @@ pub(super) fn read_link(path: &Path) -> Result<NewObject, StoreError> {
     Ok(NewObject::new(ObjectKind::Blob, target)?)
 }
 
-/// Reads a file, a large one only if its id is asked for. What is found of it is found before reading.
+/// Reads a file; of a large one it is begun to find out the id, if that is asked for. What is found of it is found before
+/// reading.
 pub(super) fn read(path: &Path, follow: bool, hash: bool) -> Result<(Content, Found), StoreError> {
     let (mut file, found) = open(path, follow)?;
     if found.len() <= WHOLE_BYTES_MAX {
@@ -142,44 +146,129 @@ pub(super) fn read(path: &Path, follow: bool, hash: bool) -> Result<(Content, Fo
     if !hash {
         return Ok((Content::Large, Found::from(&found)));
     }
-    for _ in 0..3 {
-        let (mut file, found) = open(path, follow)?;
-        if let Some(id) = hash_pieces(&mut file, found.len()).map_err(StoreError::local(path))? {
-            return Ok((Content::Hashed(id?), Found::from(&found)));
-        }
-    }
-    Err(StoreError::local(path)(io::Error::other(
-        "the file changes while it is read",
-    )))
+    let hashing = Hashing::begin(path, follow, TRIES)?;
+    Ok((Content::Hashing(Box::new(hashing)), Found::from(&found)))
 }
 
-type Hashed = Result<ObjectId, packhouse_object::CollisionError>;
+/// A large file whose id is found out part by part, so that in between whoever waits for it can be asked.
+pub(super) struct Hashing {
+    path: PathBuf,
+    follow: bool,
+    file: File,
+    /// What was found of it before reading.
+    found: Metadata,
+    hasher: ObjectHasher,
+    done: u64,
+    /// How often it may be read from its beginning.
+    tries: u32,
+}
 
-/// The id of a file's content; `None` if its size is another.
-fn hash_pieces(file: &mut File, size: u64) -> io::Result<Option<Hashed>> {
-    let mut hasher = ObjectHasher::new(ObjectKind::Blob, size);
-    let mut piece = vec![0; PIECE_LEN];
-    let mut done = 0;
-    loop {
-        match file.read(&mut piece) {
-            Ok(0) => break,
-            Ok(n) => {
-                done += n as u64;
-                if done > size {
-                    return Ok(None);
-                }
-                hasher.update(&piece[..n]);
+/// How far a file was hashed.
+pub(super) enum Hashed {
+    /// To its end, and this was found of it before reading.
+    Whole(ObjectId, Found),
+    /// There is more.
+    Part(Box<Hashing>),
+}
+
+impl Hashing {
+    fn begin(path: &Path, follow: bool, tries: u32) -> Result<Hashing, StoreError> {
+        let (file, found) = open(path, follow)?;
+        Ok(Hashing {
+            path: path.to_owned(),
+            follow,
+            file,
+            hasher: ObjectHasher::new(ObjectKind::Blob, found.len()),
+            found,
+            done: 0,
+            tries,
+        })
+    }
+
+    /// Reads on until a point in time, at least a piece.
+    pub(super) fn go_on(mut self: Box<Self>, until: Instant) -> Result<Hashed, StoreError> {
+        let mut piece = vec![0; PIECE_LEN];
+        loop {
+            let n = match self.file.read(&mut piece) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                n => n.map_err(StoreError::local(&self.path))?,
+            };
+            self.done += n as u64;
+            let size = self.found.len();
+            if n == 0 && self.done == size {
+                let found = Found::from(&self.found);
+                return Ok(Hashed::Whole(self.hasher.finish()?, found));
             }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+            if n > 0 && self.done <= size {
+                self.hasher.update(&piece[..n]);
+            } else if self.tries > 1 {
+                *self = Hashing::begin(&self.path, self.follow, self.tries - 1)?;
+            } else {
+                return Err(StoreError::local(&self.path)(io::Error::other(
+                    "the file changes while it is read",
+                )));
+            }
+            if Instant::now() >= until {
+                return Ok(Hashed::Part(self));
+            }
         }
     }
-    Ok((done == size).then(|| hasher.finish()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use packhouse_object::hash_object;
+
+    #[test]
+    fn a_file_is_hashed_part_by_part_and_again_if_its_size_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let data: Vec<u8> = (0..2_000_000u32).map(|n| (n % 251) as u8).collect();
+        for (size, becomes) in [
+            (2_000_000, 2_000_000),
+            (2_000_000, 1_500_000),
+            (1_500_000, 2_000_000),
+        ] {
+            fs::write(&path, &data[..size]).unwrap();
+            let mut hashing = Box::new(Hashing::begin(&path, false, TRIES).unwrap());
+            let mut parts = 0;
+            let (id, found) = loop {
+                match hashing.go_on(Instant::now()).unwrap() {
+                    Hashed::Whole(id, found) => break (id, found),
+                    Hashed::Part(part) => hashing = part,
+                }
+                parts += 1;
+                if parts == 2 {
+                    let file = File::options().write(true).open(&path).unwrap();
+                    file.set_len(becomes as u64).unwrap();
+                }
+            };
+            let mut now = data[..size.min(becomes)].to_vec();
+            now.resize(becomes, 0);
+            assert_eq!(id, hash_object(ObjectKind::Blob, &now).unwrap());
+            assert_eq!(found.stamp.size, becomes as u64);
+            assert_eq!(parts == 8, size == becomes, "{parts}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_changes_all_the_time_is_given_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        fs::write(&path, vec![0; 1 << 20]).unwrap();
+        let mut hashing = Box::new(Hashing::begin(&path, false, TRIES).unwrap());
+        let error = loop {
+            let file = File::options().write(true).open(&path).unwrap();
+            file.set_len(hashing.found.len() - 1).unwrap();
+            match hashing.go_on(Instant::now()) {
+                Ok(Hashed::Part(part)) => hashing = part,
+                Ok(Hashed::Whole(..)) => panic!("it was never as it was found"),
+                Err(error) => break error,
+            }
+        };
+        assert!(error.to_string().contains("changes"), "{error}");
+    }
 
     #[test]
     fn a_file_is_older_if_its_time_is_before_the_second() {

@@ -12,8 +12,17 @@ use crate::store::copy::local_file::Found;
 use crate::store::copy::overlap::{Pair, above};
 use crate::store::copy::stat_cache::StatCache;
 use crate::store::copy::walk_local::{WalkOptions, Walked, walk_local};
-use crate::store::{NoProgress, StoreError};
+use crate::store::{NoProgress, StoreError, StoreProgress};
 use crate::under_way::is_of_this_system;
+
+/// Asked whether to go on, and told nothing: files that are compared are no steps of a copy.
+struct Asked<'a>(&'a dyn StoreProgress);
+
+impl StoreProgress for Asked<'_> {
+    fn cancelled(&self) -> bool {
+        self.0.cancelled()
+    }
+}
 
 /// What is to be done.
 #[derive(Default)]
@@ -182,7 +191,7 @@ impl Copy<'_> {
             snapshot: self.snapshots[0],
             follow: false,
             cache: &cache,
-            progress: &NoProgress,
+            progress: &Asked(self.options.progress.unwrap_or(&NoProgress)),
         }
         .states(&candidates, None)?;
         if !self.options.dry_run {
