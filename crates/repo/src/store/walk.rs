@@ -212,7 +212,7 @@ impl FileWalk {
         match names.windows(2).find(|two| two[0] == two[1]) {
             None => Ok(()),
             Some(two) => Err(StoreError::invalid(format!(
-                "'{}' is there twice: tree {tree} is damaged or forged, and no archive is made of it",
+                "'{}' is there twice: tree {tree} is damaged or forged",
                 join(&self.path, two[0])
             ))),
         }

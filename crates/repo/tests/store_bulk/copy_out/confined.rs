@@ -105,6 +105,80 @@ fn a_hostile_tree_cannot_leave_the_destination() {
 }
 
 #[test]
+fn a_tree_that_has_a_name_twice_has_no_winner() {
+    let place = Place::new();
+    let put = |kind: &str, data: &[u8]| {
+        let path = place.local("object");
+        fs::write(&path, data).unwrap();
+        let path = path.to_str().unwrap();
+        let id = place.git(&["hash-object", "-w", "-t", kind, "--literally", path]);
+        id.trim().to_owned()
+    };
+    let tree_of = |entries: &[(&str, &str, &str)]| {
+        let mut tree = Vec::new();
+        for (mode, name, id) in entries {
+            tree.extend_from_slice(format!("{mode} {name}\0").as_bytes());
+            let id = packhouse_object::ObjectId::from_hex(id.as_bytes()).unwrap();
+            tree.extend_from_slice(id.as_slice());
+        }
+        put("tree", &tree)
+    };
+    let (file, link) = (put("blob", b"x"), put("blob", b"/elsewhere"));
+    let folder = tree_of(&[("100644", "f", &file)]);
+    let a_link = ("120000", "a", link.as_str());
+    let a_file = ("100644", "a", file.as_str());
+    let a_folder = ("40000", "a", folder.as_str());
+    let slashed = ("100644", "a/f", file.as_str());
+    for (entries, reason) in [
+        ([a_link, a_folder], "'in/a' is there twice"),
+        ([a_file, a_link], "'in/a' is there twice"),
+        ([a_link, slashed], "'in/a/f' cannot be written to disk"),
+    ] {
+        let inner = tree_of(&entries);
+        let root = tree_of(&[("40000", "fine", &folder), ("40000", "in", &inner)]);
+        let commit = place.git(&["commit-tree", "-m", "forged", &root]);
+        place.git(&["update-ref", "refs/heads/forged", commit.trim()]);
+        let snapshot = place.store.branches().get("forged").unwrap();
+        for delete in [false, true] {
+            let _ = fs::remove_dir_all(place.local("o"));
+            place.make(&["o/old"]);
+            let whole = CopyOut {
+                delete,
+                ..out(&place, &[""], "o")
+            };
+            for dry_run in [true, false] {
+                let options = CopyOut {
+                    dry_run,
+                    ..whole.clone()
+                };
+                let error = snapshot.copy_out(&options).unwrap_err();
+                assert_eq!(error.kind(), StoreErrorKind::Value);
+                assert!(error.to_string().starts_with(reason), "{error}");
+            }
+            // One problem, whatever else is in order, and nothing is deleted.
+            let partly = CopyOut {
+                ignore_errors: true,
+                ..whole.clone()
+            };
+            let error = snapshot.copy_out(&partly).unwrap_err();
+            assert!(error.to_string().contains(reason), "{error}");
+            assert_eq!(disk(&place.local("o")), ["old: o/old"]);
+            let partly = CopyOut {
+                sources: vec!["in".into(), "fine".into()],
+                ..partly
+            };
+            let copied = snapshot.copy_out(&partly).unwrap();
+            let report = copied.changes().unwrap();
+            assert_eq!((report.errors.len(), report.delete.len()), (1, 0));
+            assert_eq!(
+                disk(&place.local("o")),
+                ["fine/", "fine/f: x", "old: o/old"]
+            );
+        }
+    }
+}
+
+#[test]
 fn the_store_is_neither_written_into_nor_deleted() {
     let place = Place::new();
     let snapshot = place.stored(&["store.git/config", "f"]);

@@ -19,7 +19,7 @@ use super::problems::Problems;
 use super::source::{Kind, StoredSource, resolve_stored};
 use crate::store::path::join;
 use crate::store::{
-    ChangeError, ChangeReport, FileEntry, FileType, Snapshot, StoreError, StoreProgress,
+    ChangeError, ChangeReport, FileEntry, FileType, FileWalk, Snapshot, StoreError, StoreProgress,
 };
 
 /// What is copied out of a snapshot, and how.
@@ -82,7 +82,8 @@ impl Snapshot {
     /// Files appear whole unless `in_place` says otherwise, with the commit's time; one that takes the place of another
     /// has its permissions, but for those to run it. A link or file where a folder has to be is replaced, never
     /// followed. Without `delete` every file is written; a source that comes later wins a place that several want.
-    /// With `delete` the first one does, with a warning.
+    /// With `delete` the first one does, with a warning. A source that has a name twice, as only forged trees have, is
+    /// refused.
     pub fn copy_out(&self, options: &CopyOut<'_>) -> Result<Snapshot, StoreError> {
         self.copy_out_with(&[], options)
     }
@@ -249,12 +250,31 @@ impl<'a> Copy<'a> {
         sources: Vec<(usize, StoredSource)>,
     ) -> Result<Vec<Pair<Source>>, StoreError> {
         let mut pairs = Vec::new();
-        let is_only = sources.len() == 1;
+        let count = sources.len();
+        let mut refused = 0;
         for (of, source) in sources {
-            files_of(self.snapshots[of], &source, &mut |path, target, stored| {
+            let before = pairs.len();
+            let mut add = |path, target, stored| {
                 let source = Source { of, path, stored };
                 pairs.push(Pair { target, source });
-            })?;
+            };
+            let walked = unambiguous_files_of(self.snapshots[of], &source, &mut add);
+            let path = match source.path.is_empty() {
+                true => "/".into(),
+                false => source.path,
+            };
+            if self.problems.check(path, walked)?.is_none() {
+                pairs.truncate(before);
+                self.complete = false;
+                refused += 1;
+            }
+        }
+        if refused > 0
+            && refused == count
+            && !self.options.dry_run
+            && let Some(error) = self.problems.all_failed()
+        {
+            return Err(error);
         }
         // A submodule has no content here.
         let (pairs, submodules): (Vec<_>, Vec<_>) = pairs
@@ -263,8 +283,9 @@ impl<'a> Copy<'a> {
         for pair in submodules {
             self.warn(pair.source.path, "a submodule: skipping".to_owned());
         }
-        // Even a hostile tree cannot name two files alike to get in its own way: each is written through open folders.
-        if is_only {
+        // A tree that names two files alike is refused; one that does so only to this disk gets in nobody's way: each
+        // file is written through open folders.
+        if count == 1 {
             return Ok(sorted(pairs));
         }
         let winner = match self.options.delete {
@@ -390,6 +411,25 @@ pub(super) fn files_of(
     source: &StoredSource,
     visit: &mut dyn FnMut(BString, BString, Existing),
 ) -> Result<(), StoreError> {
+    visit_files(snapshot, source, |files| files, visit)
+}
+
+/// The same, but refuses folders that have a name twice, or one with a slash in it: of what they give, one file would
+/// take the place of another, or a folder that of a link.
+fn unambiguous_files_of(
+    snapshot: &Snapshot,
+    source: &StoredSource,
+    visit: &mut dyn FnMut(BString, BString, Existing),
+) -> Result<(), StoreError> {
+    visit_files(snapshot, source, FileWalk::unambiguous, visit)
+}
+
+fn visit_files(
+    snapshot: &Snapshot,
+    source: &StoredSource,
+    walk: fn(FileWalk) -> FileWalk,
+    visit: &mut dyn FnMut(BString, BString, Existing),
+) -> Result<(), StoreError> {
     let name = split(&source.path).1;
     if source.kind == Kind::File {
         let entry = snapshot.existing(&source.path)?;
@@ -407,7 +447,7 @@ pub(super) fn files_of(
     } else {
         source.path.len() + 1
     };
-    for file in snapshot.files(&source.path)? {
+    for file in walk(snapshot.files(&source.path)?) {
         let (path, mode, id) = file?;
         let target = join(&below, &path[skip..]);
         let file_type = FileType::from(mode);
