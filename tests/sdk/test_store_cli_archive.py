@@ -63,6 +63,24 @@ def test_what_other_programs_write_is_read(store):
     assert store("-r", "piped.git", "cat", "hello.txt") == "hello world\n"
 
 
+def test_another_form_than_was_said_is_named(store):
+    for name, says in [
+        ("a.tar.gz", "it is compressed with gzip: its format is tar.gz"),
+        ("a.tar.bz2", "it is compressed with bzip2: its format is tar.bz2"),
+        ("a.tar.xz", "it is compressed with xz: its format is tar.xz"),
+        ("a.zip", "it is a zip"),
+    ]:
+        store("archive_out", name)
+        os.rename(store.folder / name, store.folder / "odd")
+        complaint = store.error("archive_in", "odd", "--format", "tar")
+        assert says in complaint and "`archive_in --format` takes other forms" in complaint, complaint
+    # A tar may begin so, as it begins with a name.
+    store("write", "BZh", input="odd")
+    store("tar", "b.tar")
+    store("-r", "other.git", "untar", "b.tar")
+    assert store("-r", "other.git", "cat", "BZh") == "odd"
+
+
 def test_formats_have_their_usual_names(store):
     for names, mode in [(("tgz", "tar.gz", "TGZ"), "gz"), (("tbz2", "tar.bz2"), "bz2"), (("txz", "tar.xz"), "xz")]:
         for name in names:

@@ -56,6 +56,8 @@ def told(store, *args, status=1, **options):
         (["cmp", ":src", ":hello.txt"], "Is a directory: src", "name a file"),
         (["cmp", ":hello.txt", "."], "Is a directory: .", "name a file"),
         (["write", "a", "-m", "{nonsense}"], "placeholder", "{default}"),
+        (["rm", "-m", "{", ":hello.txt"], "expected '}'", "{default}"),
+        (["cp", ":hello.txt", "bin/gitstore/"], "Not a directory: bin/gitstore", "name a folder"),
         (["write", ".git/a"], "'.git/a'", "docs/a.txt"),
         (["mount", "absent"], "Local file not found: absent", "`mkdir`"),
         (["serve", "--host", "absent.invalid"], "'absent.invalid'", "127.0.0.1"),
@@ -70,6 +72,21 @@ def test_mistakes_are_named_and_end_with_a_hint(filled, args, message, hint):
     said, advice = told(filled, *args)
     assert message in said and hint in advice, (said, advice)
     assert filled("hash") == before
+
+
+def test_an_empty_branch_has_nothing_to_remove(filled):
+    filled("branch", "set", "bare", "--empty")
+    said, advice = told(filled, "rm", "-R", "-b", "bare", ":")
+    assert said == "Nothing to remove: the branch is empty" and "`log`" in advice
+
+
+def test_a_log_of_what_never_was_is_told(filled):
+    for args in (["log", "nope"], ["log", "-b", "main", "nope"], ["--json", "log", "nope"]):
+        done = filled.run(*args)
+        assert done.returncode == 0 and done.stdout in ("", "[]\n")
+        assert done.stderr.startswith("hint: no commit there has changed a path 'nope'; ")
+    for args in (["log", "hello.txt"], ["log", "main"], ["log", "--match", "nothing", "nope"]):
+        assert filled.run(*args).stderr == ""
 
 
 def test_options_in_front_change_nothing_about_a_complaint():

@@ -116,6 +116,12 @@ pub enum StoreError {
         /// The placeholder.
         name: String,
     },
+    /// A message template that nothing can be filled into.
+    #[error("{reason}")]
+    BadTemplate {
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A local file that is to be copied is not there.
     #[error("Local file not found: {}", path.display())]
     LocalNotFound {
@@ -280,6 +286,7 @@ impl StoreError {
             | StoreError::BadRefName { .. }
             | StoreError::SamePlace { .. }
             | StoreError::IntoItself { .. }
+            | StoreError::BadTemplate { .. }
             | StoreError::Invalid { .. } => StoreErrorKind::Value,
             StoreError::Local { source, .. }
             | StoreError::Source(source)

@@ -206,7 +206,10 @@ mod tests {
             matches!(fails("{what}"), StoreError::UnknownPlaceholder { name } if name == "what")
         );
         for bad in ["{", "{default", "{default}}"] {
-            assert!(matches!(fails(bad), StoreError::Invalid { .. }), "{bad}");
+            assert!(
+                matches!(fails(bad), StoreError::BadTemplate { .. }),
+                "{bad}"
+            );
         }
     }
 }

@@ -32,19 +32,23 @@ pub(super) fn fill(
             filled.push_str(brace);
             rest = after;
         } else if brace == "}" {
-            return Err(StoreError::invalid(
-                "Single '}' encountered in format string",
-            ));
+            return Err(bad("Single '}' encountered in format string"));
         } else {
             let end = rest
                 .find('}')
-                .ok_or_else(|| StoreError::invalid("expected '}' before end of string"))?;
+                .ok_or_else(|| bad("expected '}' before end of string"))?;
             filled.push_str(&placeholder(&rest[..end], value)?);
             rest = &rest[end + 1..];
         }
     }
     filled.push_str(rest);
     Ok(filled)
+}
+
+fn bad(reason: impl Into<String>) -> StoreError {
+    StoreError::BadTemplate {
+        reason: reason.into(),
+    }
 }
 
 fn placeholder(field: &str, value: &dyn Fn(&str) -> Option<Value>) -> Result<String, StoreError> {
@@ -63,7 +67,7 @@ fn placeholder(field: &str, value: &dyn Fn(&str) -> Option<Value>) -> Result<Str
         ("a", Value::Text(text)) => quoted(&text, true),
         ("s" | "r" | "a", Value::Count(count)) => count.to_string(),
         _ => {
-            return Err(StoreError::invalid(format!(
+            return Err(bad(format!(
                 "Unknown conversion specifier {conversion:?} in {{{field}}}: there are r, s and a"
             )));
         }
@@ -177,13 +181,13 @@ fn take_number(rest: &mut &str) -> Option<Option<usize>> {
 }
 
 fn format(value: Value, text: &str) -> Result<String, StoreError> {
-    let bad = || StoreError::invalid(format!("Invalid format specifier {text:?}"));
-    let spec = Spec::parse(text).ok_or_else(bad)?;
+    let invalid = || bad(format!("Invalid format specifier {text:?}"));
+    let spec = Spec::parse(text).ok_or_else(invalid)?;
     match value {
         Value::Text(text) => format_text(&text, &spec),
         Value::Count(count) => format_count(count, &spec),
     }
-    .ok_or_else(bad)
+    .ok_or_else(invalid)
 }
 
 fn format_text(text: &str, spec: &Spec) -> Option<String> {
@@ -296,7 +300,7 @@ mod tests {
             "x}",
         ] {
             assert!(
-                matches!(filled(bad), Err(StoreError::Invalid { .. })),
+                matches!(filled(bad), Err(StoreError::BadTemplate { .. })),
                 "{bad}"
             );
         }

@@ -82,7 +82,7 @@ fn of_kind(error: &StoreError) -> &'static str {
         StoreError::BadRefName { .. } => {
             "use letters, digits, '-', '_', '.' and '/'; `git check-ref-format` has all the rules"
         }
-        StoreError::UnknownPlaceholder { .. } => {
+        StoreError::UnknownPlaceholder { .. } | StoreError::BadTemplate { .. } => {
             "{default}, {add_count}, {update_count}, {delete_count}, {total_count} and {op} are known; {{ is a brace"
         }
         StoreError::LocalNotFound { .. } => "check the path; one in the repository begins with ':'",

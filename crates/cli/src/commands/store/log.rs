@@ -14,7 +14,7 @@ use super::moment;
 use super::output::{FormatFlag, List, text_of};
 use super::ref_path::{Place, RefPath};
 use super::select;
-use super::session::Session;
+use super::session::{Session, warn};
 
 /// Show commits, newest first
 #[derive(Args, Debug)]
@@ -42,6 +42,10 @@ struct Shown {
 pub(crate) fn run(args: LogArgs, session: &Session) -> Result<(), Failure> {
     let mut flags = args.snapshot;
     let target = args.target.as_deref().map(Place::parse).transpose()?;
+    let bare = match &target {
+        Some(Place::Local(bare)) => Some(bare.clone()),
+        _ => None,
+    };
     if let Some(Place::Stored(place)) = &target {
         select::check([place], &args.branch, &flags)?;
     }
@@ -66,8 +70,10 @@ pub(crate) fn run(args: LogArgs, session: &Session) -> Result<(), Failure> {
     }
     let branch = start.ref_name().map(str::to_owned);
     let mut list = List::new(session.format(args.format));
+    let mut is_empty = true;
     for commit in start.log(select::log_filter(&flags)?)? {
         let commit = commit?;
+        is_empty = false;
         list.item(
             || shown(&commit, branch.clone()),
             |out| {
@@ -77,7 +83,18 @@ pub(crate) fn run(args: LogArgs, session: &Session) -> Result<(), Failure> {
             },
         )?;
     }
-    list.finish()
+    list.finish()?;
+    if let Some(bare) = bare
+        && is_empty
+        && flags.matching.is_none()
+        && flags.before.is_none()
+    {
+        let bare = bare.display();
+        warn(format_args!(
+            "hint: no commit there has changed a path '{bare}'; `branch list` and `tag list` show the refs there are"
+        ));
+    }
+    Ok(())
 }
 
 /// What an argument without a colon means: a path, unless it is none in the branch and a ref is called so.

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use bstr::{BStr, BString};
 use clap::Args;
-use packhouse_repo::store::{Remove, Snapshot};
+use packhouse_repo::store::{Remove, Snapshot, StoreError};
 
 use super::changes::{self, Counted, Shown};
 use super::failure::Failure;
@@ -43,7 +43,14 @@ pub(crate) fn run(args: RmArgs, session: &Session) -> Result<(), Failure> {
         message: flags.commit.message.clone(),
         parents: select::parents(&store, &flags.commit.parents)?,
     };
-    let removed = tip.remove(&sources, &options)?;
+    let removed = match tip.remove(&sources, &options) {
+        // Everything was asked for.
+        Err(StoreError::SourceNotFound { path }) if path.is_empty() => {
+            return Err(Failure::new("Nothing to remove: the branch is empty")
+                .hint("`log` shows the commits there are"));
+        }
+        removed => removed?,
+    };
     if !options.dry_run {
         changes::tag(session, &store, &removed, &flags.commit.tag)?;
     }

@@ -51,10 +51,20 @@ impl Snapshot {
         progress: &dyn StoreProgress,
     ) -> Result<Snapshot, StoreError> {
         let mut intake = Intake::new(self, options, progress)?;
-        let input = BufReader::with_capacity(BUFFER_LEN, input);
+        let mut input = BufReader::with_capacity(BUFFER_LEN, input);
         match format {
             ArchiveFormat::Zip => zip_in::read(input, self.store().quarantine_dir(), &mut intake)?,
-            ArchiveFormat::Tar => tar_in::read(input, &mut intake)?,
+            ArchiveFormat::Tar => {
+                let packed = packed(&mut input);
+                let read = tar_in::read(input, &mut intake);
+                read.map_err(|error| match (error, packed) {
+                    // The first header was none, which could also begin so: it begins with a name.
+                    (StoreError::Source(_), Some(reason)) if intake.is_untouched() => {
+                        tar_in::damaged(reason)
+                    }
+                    (error, _) => error,
+                })?
+            }
             ArchiveFormat::TarGz => {
                 let gz = Streams::new(input, GzDecoder::new, GzDecoder::into_inner, 0x1f);
                 unpack(gz, &mut intake)?;
@@ -70,6 +80,19 @@ impl Snapshot {
         }
         intake.commit(self, options)
     }
+}
+
+/// How what is taken for a tar is packed, by how it begins.
+fn packed(input: &mut impl BufRead) -> Option<&'static str> {
+    // What cannot be read is told by the reader.
+    let begins = input.fill_buf().ok()?;
+    Some(match begins {
+        [0x1f, 0x8b, ..] => "it is compressed with gzip: its format is tar.gz",
+        [b'B', b'Z', b'h', ..] => "it is compressed with bzip2: its format is tar.bz2",
+        [0xfd, b'7', b'z', b'X', b'Z', ..] => "it is compressed with xz: its format is tar.xz",
+        [b'P', b'K', 3, 4, ..] => "it is a zip",
+        _ => return None,
+    })
 }
 
 /// Reads a tar to its end, and what is packed with it, so that checksums at the end are seen to.

@@ -64,6 +64,11 @@ impl<'a> Intake<'a> {
         }
     }
 
+    /// Whether there was no entry so far.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.entries == 0
+    }
+
     /// How many bytes the rest of the archive may have.
     pub(super) fn bytes_left(&self) -> u64 {
         self.limits.bytes - self.bytes

@@ -246,7 +246,7 @@ impl Read for Content<'_> {
     }
 }
 
-fn damaged(reason: &str) -> StoreError {
+pub(super) fn damaged(reason: &str) -> StoreError {
     let reason = format!("the archive cannot be read: {reason}");
     StoreError::Source(io::Error::new(io::ErrorKind::InvalidData, reason))
 }

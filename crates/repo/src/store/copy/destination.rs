@@ -132,8 +132,10 @@ impl Destination {
         } else {
             path
         };
-        if !has_room(path) {
-            return Err(StoreError::LocalNotADirectory { path: path.into() });
+        // Without a slash at the end, behind which nothing is found where a file is.
+        let bare: PathBuf = path.components().collect();
+        if !has_room(&bare) {
+            return Err(StoreError::LocalNotADirectory { path: bare });
         }
         if make {
             fs::create_dir_all(path).map_err(StoreError::local(path))?;
