@@ -113,6 +113,8 @@ pub(crate) fn publish_decided<T, E>(
         Ok((edits, _)) => making_room(&edits),
         Err(refusal) => return Ok(Err(refusal)),
     };
+    // From one step to the next, so that nobody of this crate comes in between, and what has gone need not wait to come back.
+    let _turn = store.exclusive()?;
     let mut gone = Vec::new();
     if !room.is_empty() {
         (gone, _) = store.publish_mirrored(std::mem::take(&mut packs), |view| {
@@ -146,18 +148,26 @@ pub(crate) fn publish_decided<T, E>(
         })
     });
     if !matches!(moved, Ok((Ok(_), _))) && !gone.is_empty() {
+        let message = format!("{message}: set back, as the rest failed");
+        let put_back = |gone: &[PushEdit]| {
+            store.publish_mirrored(Vec::new(), |view| {
+                let found = targets(view);
+                let back = gone.iter().filter(|edit| !found.contains_key(&edit.name));
+                let back = back.map(|edit| PushEdit {
+                    name: edit.name.clone(),
+                    old: None,
+                    new: edit.old,
+                });
+                Ok((change(view, back.collect(), &message)?, ()))
+            })
+        };
         // Whatever fails here leaves them away: the error, or the refusal, says what the reason is.
-        let _ = store.publish_mirrored(Vec::new(), |view| {
-            let found = targets(view);
-            let back = gone.iter().filter(|edit| !found.contains_key(&edit.name));
-            let back = back.map(|edit| PushEdit {
-                name: edit.name.clone(),
-                old: None,
-                new: edit.old,
-            });
-            let message = format!("{message}: set back, as the rest failed");
-            Ok((change(view, back.collect(), &message)?, ()))
-        });
+        if put_back(&gone).is_err() {
+            // One may be in the way of all, whose objects a collection has removed meanwhile.
+            for edit in &gone {
+                let _ = put_back(std::slice::from_ref(edit));
+            }
+        }
     }
     Ok(moved?.0)
 }
@@ -175,3 +185,6 @@ fn without_followers(found: &FoundRefs, edits: Vec<PushEdit>) -> Vec<PushEdit> {
     let rest = edits.iter().filter(|edit| !follows(edit));
     rest.cloned().collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -52,7 +52,7 @@ impl Stored {
 impl Inner {
     /// Makes sure that what was stored for a ref is there, now that the ref has moved, and stays there.
     pub(super) fn secure(&self, stored: &Stored) -> Result<(), RepoError> {
-        // Most refs that move without objects do so without a collection, too.
+        // Nothing was stored. Whoever moves a ref to what was here already sees to that: `store/moved_to.rs`.
         if stored.is_empty() {
             return Ok(());
         }

@@ -1,14 +1,50 @@
-//! What a ref is moved to without bringing it: a commit that perhaps no other ref leads to, as one that a squash made.
+//! What refs are moved to without bringing it: a commit that perhaps no other ref leads to, as one that a squash made, or
+//! that a mirror stored in a step before.
 //!
 //! A collection that removes what is young may take it at any moment, before the move and, if it looked at the refs before
 //! that, after it. A ref is never left on what is gone without an error.
 
-use packhouse_object::{ObjectId, Wanted, count_objects, repack};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use packhouse_object::{
+    Counted, FinishedPack, IdSet, ObjectId, ObjectKind, Pack, Wanted, count_objects, is_ancestor,
+    repack,
+};
 
 use super::pack::{Told, of_read, of_write};
+use super::taken_over::check_object;
 use super::{NoProgress, Store, StoreError};
 use crate::change::{Change, RefEdit};
+use crate::directory::Symbolic;
+use crate::error::RepoError;
 use crate::view::View;
+
+/// What comes with a move of refs. It is seen to where it is stored: `directory/beside_gc.rs`.
+#[derive(Default)]
+pub(super) struct Brought {
+    objects: IdSet,
+    packs: Vec<Pack>,
+}
+
+impl Brought {
+    fn of(packs: &[FinishedPack]) -> Result<Brought, StoreError> {
+        let open = |finished: &FinishedPack| Pack::open(&finished.pack, &finished.idx);
+        let packs: Result<_, _> = packs.iter().map(open).collect();
+        Ok(Brought {
+            objects: IdSet::default(),
+            packs: packs.map_err(RepoError::from)?,
+        })
+    }
+
+    fn is_empty(&self) -> bool {
+        self.objects.is_empty() && self.packs.is_empty()
+    }
+
+    fn has(&self, id: &ObjectId) -> bool {
+        self.objects.contains(id) || self.packs.iter().any(|pack| pack.lookup(id).is_some())
+    }
+}
 
 impl Store {
     /// Moves a ref to a commit that has to be here, with all it reaches, and sees to it that it stays. Otherwise the ref is
@@ -20,55 +56,119 @@ impl Store {
     ) -> Result<(), StoreError> {
         // First while nothing names it, so that what is gone already is found before the ref and its log have it.
         if self.inner.directory.may_lose_young() {
-            self.store_beside_collection(target)?;
+            self.store_beside_collection(vec![target], self.tips()?, &Brought::default())?;
         }
-        let (moved, _) = self.publish(Vec::new(), |view| {
+        self.publish_kept(Vec::new(), Symbolic::Follow, |view| {
             let edit = prepare(view)?;
             if !view.database().contains(&target)? {
                 return Err(view.database().not_found(target).into());
             }
-            let edits = edit.iter().cloned().collect();
+            let edits = edit.into_iter().collect();
             let objects = Vec::new();
-            Ok((Change { objects, edits }, edit))
-        })?;
-        let Some(edit) = moved else {
-            return Ok(());
-        };
-        self.keep_moved(&edit)
+            Ok((Change { objects, edits }, ()))
+        })
+        .map(drop)
     }
 
-    /// Sees to it that the commit a ref was moved to stays, or moves the ref back.
-    pub(super) fn keep_moved(&self, edit: &RefEdit) -> Result<(), StoreError> {
-        let kept = edit
-            .new
-            .map_or(Ok(()), |target| self.keep_from_collection(target));
+    /// Publishes, and sees to it that all that refs were moved to stays, whether it came along or was here. Otherwise they
+    /// are where they were.
+    pub(super) fn publish_kept<T>(
+        &self,
+        packs: Vec<FinishedPack>,
+        symbolic: Symbolic,
+        mut prepare: impl FnMut(&View) -> Result<(Change, T), StoreError>,
+    ) -> Result<(T, Arc<View>), StoreError> {
+        // Others that move refs to the same would rely on these before they are safe.
+        let _turn = self.exclusive()?;
+        let mut brought = Brought::of(&packs)?;
+        let mut moved = None;
+        let published = self.publish_with(packs, symbolic, |view| {
+            let (change, value) = prepare(view)?;
+            moved = Some((view.clone(), change.clone()));
+            Ok((change, value))
+        })?;
+        if let Some((before, change)) = moved {
+            brought.objects = change.objects.iter().map(|object| object.id).collect();
+            self.keep_moved(&before, &change.edits, symbolic, &brought)?;
+        }
+        Ok(published)
+    }
+
+    /// Sees to it that what refs were moved to stays, in the turn in which they were moved from where they were `before`;
+    /// or moves them back.
+    pub(super) fn keep_moved(
+        &self,
+        before: &View,
+        edits: &[RefEdit],
+        symbolic: Symbolic,
+        brought: &Brought,
+    ) -> Result<(), StoreError> {
+        let targets: BTreeSet<ObjectId> = edits.iter().filter_map(|edit| edit.new).collect();
+        let kept = match targets.is_empty() {
+            true => Ok(()),
+            false => self.keep_from_collection(before, targets.into_iter().collect(), brought),
+        };
         if kept.is_err() {
             // Whatever fails here leaves it as it would be without this: the error tells of it.
-            let _ = self.move_back(edit);
+            let _ = self.move_back(edits, symbolic);
         }
         kept
     }
 
-    fn keep_from_collection(&self, target: ObjectId) -> Result<(), StoreError> {
+    fn keep_from_collection(
+        &self,
+        before: &View,
+        targets: Vec<ObjectId>,
+        brought: &Brought,
+    ) -> Result<(), StoreError> {
         // In this order: what ended before the first look has removed what it removes before the second.
-        match self.inner.directory.may_lose_young() {
-            true => self.store_beside_collection(target),
-            false => self.check_commit(target),
+        if self.inner.directory.may_lose_young() {
+            return self.store_beside_collection(targets, self.held_since(before)?, brought);
         }
+        let database = self.database()?;
+        targets.iter().try_for_each(|target| {
+            check_object(&database, target)?;
+            let (id, kind) = database.peel(target)?;
+            check_object(&database, &id)?;
+            match kind {
+                ObjectKind::Commit => self.check_named(&database, id),
+                _ => Ok(()),
+            }
+        })
     }
 
-    /// Stores once more what no other ref leads to, where the collection at work does not know of it.
-    fn store_beside_collection(&self, target: ObjectId) -> Result<(), StoreError> {
+    /// What a collection knows of, whenever it looked at the refs: what those lead to that are where they were, and what
+    /// those led to that have gone on from there.
+    fn held_since(&self, before: &View) -> Result<Vec<ObjectId>, StoreError> {
+        let now = self.view()?;
+        let before = before.refs();
+        let held = now.refs().iter().filter_map(|(name, at)| {
+            let old = before.get(name)?.target;
+            let leads_there = is_ancestor(now.database(), old, at.target);
+            leads_there.unwrap_or(false).then_some(old)
+        });
+        Ok(held.collect())
+    }
+
+    /// Stores once more what nothing leads to that is held, where the collection at work does not know of it.
+    fn store_beside_collection(
+        &self,
+        targets: Vec<ObjectId>,
+        held: Vec<ObjectId>,
+        brought: &Brought,
+    ) -> Result<(), StoreError> {
         let database = self.database()?;
-        let mut haves = self.tips()?;
-        haves.retain(|id| *id != target);
         let wanted = Wanted {
-            wants: vec![target],
-            haves,
+            wants: targets,
+            haves: held,
             ..Wanted::default()
         };
         let progress = Told(&NoProgress);
-        let counted = count_objects(&database, &wanted, &progress).map_err(of_read)?;
+        let mut counted = count_objects(&database, &wanted, &progress).map_err(of_read)?;
+        if !brought.is_empty() {
+            counted.ids.retain(|id| !brought.has(id));
+            counted = Counted::exactly(counted.ids);
+        }
         if counted.ids.is_empty() {
             return Ok(());
         }
@@ -77,22 +177,30 @@ impl Store {
         Ok(self.inner.directory.place_beside_collection(pack)?)
     }
 
-    /// Undoes a move, unless somebody has moved the ref on.
-    fn move_back(&self, edit: &RefEdit) -> Result<(), StoreError> {
-        self.publish(Vec::new(), |view| {
-            let now = view.refs().get(&edit.name).map(|present| present.target);
-            let back = RefEdit {
-                old: edit.new,
-                new: edit.old,
-                message: "branch: set back, as the commit was removed meanwhile".to_owned(),
-                ..edit.clone()
+    /// Undoes moves, except of refs that somebody has moved on.
+    fn move_back(&self, edits: &[RefEdit], symbolic: Symbolic) -> Result<(), StoreError> {
+        self.publish_with(Vec::new(), symbolic, |view| {
+            let mut back = Vec::new();
+            for edit in edits.iter().filter(|edit| edit.old != edit.new) {
+                let now = view.refs().get(&edit.name).map(|present| present.target);
+                let is_there = match edit.old {
+                    Some(old) => view.database().contains(&old)?,
+                    None => true,
+                };
+                if now == edit.new && is_there {
+                    back.push(RefEdit {
+                        old: edit.new,
+                        new: edit.old,
+                        message: "branch: set back, as the commit was removed meanwhile".to_owned(),
+                        ..edit.clone()
+                    });
+                }
+            }
+            let change = Change {
+                objects: Vec::new(),
+                edits: back,
             };
-            let edits = match now == edit.new {
-                true => vec![back],
-                false => Vec::new(),
-            };
-            let objects = Vec::new();
-            Ok((Change { objects, edits }, ()))
+            Ok((change, ()))
         })
         .map(drop)
     }

@@ -298,16 +298,18 @@ impl Store {
         self.publish_with(packs, Symbolic::Follow, prepare)
     }
 
-    /// As [`Store::publish`], but an edit of a ref that stands for another one replaces it, and leaves the other alone.
+    /// As [`Store::publish`], but an edit of a ref that stands for another one replaces it, and leaves the other alone; and
+    /// what refs are moved to need not come with the write. What is here and no ref led to may be removed by a collection
+    /// (`git gc --prune=now`) at any moment: then this is an error, and the refs are where they were.
     pub fn publish_mirrored<T>(
         &self,
         packs: Vec<FinishedPack>,
         prepare: impl FnMut(&View) -> Result<(Change, T), StoreError>,
     ) -> Result<(T, Arc<View>), StoreError> {
-        self.publish_with(packs, Symbolic::Itself, prepare)
+        self.publish_kept(packs, Symbolic::Itself, prepare)
     }
 
-    fn publish_with<T>(
+    pub(super) fn publish_with<T>(
         &self,
         packs: Vec<FinishedPack>,
         symbolic: Symbolic,

@@ -3,10 +3,11 @@
 use bstr::BString;
 use packhouse_object::{HashKind, ObjectId};
 
+use super::moved_to::Brought;
 use super::open::full_name;
 use super::{RefKind, RefMap, Snapshot, StoreError};
 use crate::change::RefEdit;
-use crate::directory::{Bring, Step};
+use crate::directory::{Bring, Step, Symbolic};
 
 /// One move of a branch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,13 +101,16 @@ impl Snapshot {
         store.check_commit(target)?;
         let snapshot = Snapshot::load(store, store.database()?, target)?;
         let message = "redo: move forward";
+        let _turn = store.exclusive()?;
+        let before = store.view()?;
         self.move_branch(branch, &[Step::new(target, message)], Bring::default())?;
-        store.keep_moved(&RefEdit {
+        let edit = RefEdit {
             name: full_name(RefKind::Branch, branch)?,
             old: Some(self.commit()),
             new: Some(target),
             message: message.to_owned(),
-        })?;
+        };
+        store.keep_moved(&before, &[edit], Symbolic::Follow, &Brought::default())?;
         Ok(snapshot.bound(self.ref_name.clone(), true))
     }
 }

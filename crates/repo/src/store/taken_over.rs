@@ -55,10 +55,15 @@ impl Store {
                 "{id} is a {kind}, not a commit"
             )));
         }
-        let commit = database.commit(id)?;
-        let parents = self.parents_of(&id, &commit.parents)?;
-        let mut named = parents.iter().chain([&commit.tree]);
-        named.try_for_each(|id| check_object(&database, id))
+        self.check_named(&database, id)
+    }
+
+    /// Checks that what a commit names that is here is here, too: its tree and its parents.
+    pub(super) fn check_named(&self, database: &Database, id: ObjectId) -> Result<(), StoreError> {
+        let (tree, parents, _) = database.commit_links_once(id)?;
+        let parents = self.parents_of(&id, &parents)?;
+        let mut named = parents.iter().chain([&tree]);
+        named.try_for_each(|id| check_object(database, id))
     }
 }
 
