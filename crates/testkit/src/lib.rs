@@ -6,5 +6,6 @@ pub mod forked;
 pub mod git;
 pub mod git_site;
 pub mod history;
+pub mod locks;
 pub mod responder;
 pub mod small_disk;

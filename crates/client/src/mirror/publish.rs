@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 
 use packhouse_object::{FinishedPack, NewObject, Received, RefName};
+use packhouse_repo::given_up::unasked;
 use packhouse_repo::store::{Store, StoreError};
 use packhouse_repo::{Change, RefEdit, View};
 
@@ -162,12 +163,14 @@ pub(crate) fn publish_decided<T, E>(
             })
         };
         // Whatever fails here leaves them away: the error, or the refusal, says what the reason is.
-        if put_back(&gone).is_err() {
-            // One may be in the way of all, whose objects a collection has removed meanwhile.
-            for edit in &gone {
-                let _ = put_back(std::slice::from_ref(edit));
+        unasked(|| {
+            if put_back(&gone).is_err() {
+                // One may be in the way of all, whose objects a collection has removed meanwhile.
+                for edit in &gone {
+                    let _ = put_back(std::slice::from_ref(edit));
+                }
             }
-        }
+        });
     }
     Ok(moved?.0)
 }

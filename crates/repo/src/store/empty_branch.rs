@@ -7,6 +7,7 @@ use super::message::new_commit;
 use super::open::full_name;
 use super::{RefKind, RefMap, Snapshot, Store, StoreError};
 use crate::change::{Change, RefEdit};
+use crate::given_up::unasked;
 
 impl RefMap {
     /// Points a branch to a new commit that holds nothing and follows nothing, wherever the branch was before.
@@ -88,7 +89,7 @@ impl FirstBranch {
     /// Takes the branch back, and returns whether it is gone. One that somebody has written to is kept.
     pub fn take_back(mut self) -> Result<bool, StoreError> {
         match self.made.take().filter(|_| self.made_in.is_here()) {
-            Some(made) => take_back(&self.store, &made),
+            Some(made) => unasked(|| take_back(&self.store, &made)),
             None => Ok(false),
         }
     }
@@ -100,7 +101,7 @@ impl Drop for FirstBranch {
             && self.made_in.is_here()
         {
             // Whatever led here says more than that something is left.
-            let _ = take_back(&self.store, &made);
+            let _ = unasked(|| take_back(&self.store, &made));
         }
     }
 }

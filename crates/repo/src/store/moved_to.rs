@@ -18,6 +18,7 @@ use super::{NoProgress, Store, StoreError};
 use crate::change::{Change, RefEdit};
 use crate::directory::Symbolic;
 use crate::error::RepoError;
+use crate::given_up::unasked;
 use crate::view::View;
 
 /// What comes with a move of refs. It is seen to where it is stored: `directory/beside_gc.rs`.
@@ -110,7 +111,7 @@ impl Store {
         };
         if kept.is_err() {
             // Whatever fails here leaves it as it would be without this: the error tells of it.
-            let _ = self.move_back(edits, symbolic);
+            let _ = unasked(|| self.move_back(edits, symbolic));
         }
         kept
     }
@@ -203,5 +204,61 @@ impl Store {
             Ok((change, ()))
         })
         .map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::sync::Arc;
+
+    use packhouse_object::RefName;
+    use packhouse_testkit::locks::let_go_when_waited_for;
+
+    use super::*;
+    use crate::given_up::for_caller;
+    use crate::store::{Create, StoreOptions, WriteOptions};
+
+    #[test]
+    fn refs_are_moved_back_though_the_caller_has_given_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = StoreOptions {
+            create: Create::New {
+                branch: Some("main".to_owned()),
+            },
+            ..StoreOptions::default()
+        };
+        let store = Store::open(folder.path().join("s.git"), options).unwrap();
+        let branches = store.branches();
+        let start = branches.get("main").unwrap();
+        let options = WriteOptions::default();
+        let lost = start.write("lost", b"lost", &options).unwrap();
+        branches.set("main", &start).unwrap();
+        let edits = [("a", None), ("main", Some(start.commit()))].map(|(name, old)| RefEdit {
+            name: RefName::branch(name).unwrap(),
+            old,
+            new: Some(lost.commit()),
+            message: "moved".to_owned(),
+        });
+        let (before, _) = store
+            .publish(Vec::new(), |view| {
+                let (objects, edits) = (Vec::new(), edits.to_vec());
+                Ok((Change { objects, edits }, view.clone()))
+            })
+            .unwrap();
+        // A collection that looked before that removes it now.
+        let hex = lost.tree().to_string();
+        let objects = store.path().join("objects");
+        fs::remove_file(objects.join(&hex[..2]).join(&hex[2..])).unwrap();
+        fs::write(store.path().join("refs/heads/main.lock"), "").unwrap();
+        let kept = let_go_when_waited_for(store.path(), "refs/heads/main.lock", || {
+            let _turn = store.exclusive().unwrap();
+            for_caller(Arc::new(|| true), || {
+                store.keep_moved(&before, &edits, Symbolic::Follow, &Brought::default())
+            })
+        });
+        assert!(matches!(kept, Err(StoreError::NoSuchObject { id }) if id == hex));
+        assert_eq!(branches.names().unwrap(), ["main"]);
+        assert_eq!(branches.get("main").unwrap().commit(), start.commit());
     }
 }

@@ -9,6 +9,7 @@ use packhouse_object::ProcessMark;
 use super::create::Made;
 use super::{Store, StoreError, StoreOptions};
 use crate::directory::OpenError;
+use crate::given_up::unasked;
 use crate::under_way::{FolderUnderWay, Kind, remove_left_behind};
 
 /// What [`Store::open_provisionally`] has made, if anything. It is taken back when this is dropped, unless it was kept
@@ -67,7 +68,7 @@ impl Provisional {
     /// Takes back what was made, and returns whether it is gone. What somebody has put anything in is kept.
     pub fn take_back(mut self) -> Result<bool, StoreError> {
         match self.made.take().filter(|_| self.made_in.is_here()) {
-            Some(made) => take_back(&self.store, &made),
+            Some(made) => unasked(|| take_back(&self.store, &made)),
             None => Ok(false),
         }
     }
@@ -79,7 +80,7 @@ impl Drop for Provisional {
             && self.made_in.is_here()
         {
             // Whatever led here says more than that something is left.
-            let _ = take_back(&self.store, &made);
+            let _ = unasked(|| take_back(&self.store, &made));
         }
     }
 }

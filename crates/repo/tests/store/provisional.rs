@@ -3,8 +3,13 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
 
+use packhouse_repo::given_up::for_caller;
 use packhouse_repo::store::{Create, Provisional, Store, StoreOptions, WriteOptions};
+use packhouse_testkit::locks::let_go_when_waited_for;
 use tempfile::TempDir;
 
 fn folder() -> TempDir {
@@ -277,6 +282,36 @@ fn a_detached_head_stays_when_there_is_a_first_branch() {
         fs::read_to_string(store.path().join("HEAD")).unwrap(),
         commit
     );
+}
+
+#[test]
+fn what_was_made_goes_again_though_the_caller_has_given_up() {
+    let folder = folder();
+    let store = without_branches(folder.path());
+    let first = store.begin("other").unwrap().unwrap();
+    fs::write(store.path().join("HEAD.lock"), "").unwrap();
+    let_go_when_waited_for(store.path(), "HEAD.lock", || {
+        for_caller(Arc::new(|| true), || drop(first));
+    });
+    assert!(store.branches().is_empty().unwrap());
+
+    let path = folder.path().join("new.git");
+    let (store, made) = open(&path, Some("main"));
+    let (asked, is_asked) = mpsc::channel();
+    let turn = store.exclusive().unwrap();
+    let (tell, is_told) = mpsc::channel();
+    thread::spawn(move || {
+        let ask = Arc::new(move || asked.send(()).is_ok());
+        for_caller(ask, || drop(made));
+        tell.send(()).unwrap();
+    });
+    // It waits for its turn, and nobody is asked whether it is to.
+    let long = Duration::from_millis(500);
+    is_asked.recv_timeout(long).unwrap_err();
+    is_told.try_recv().unwrap_err();
+    drop(turn);
+    is_told.recv_timeout(Duration::from_secs(20)).unwrap();
+    assert!(!path.exists());
 }
 
 fn causes(error: &dyn std::error::Error) -> String {

@@ -2,10 +2,13 @@ use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use packhouse_object::{ObjectId, PackFileWriter};
+use packhouse_repo::given_up::for_caller;
 use packhouse_repo::store::{Create, StoreOptions, WriteOptions};
 use packhouse_testkit::git::Git;
+use packhouse_testkit::locks::let_go_when_waited_for;
 use tempfile::TempDir;
 
 use super::*;
@@ -203,4 +206,29 @@ fn what_made_room_and_was_removed_meanwhile_keeps_nothing_else_away() {
     let names = world.store.branches().names().unwrap();
     assert_eq!(names, ["b/c", "main"]);
     git.fsck();
+}
+
+#[test]
+fn what_made_room_comes_back_though_the_caller_has_given_up() {
+    let world = World::new();
+    let before = world.git().refs();
+    let git_dir = world.store.path();
+    let main = world.store.branches().get("main").unwrap().commit();
+    // Somebody has it, and does not let it go.
+    let held = git_dir.join("refs/heads/other.lock");
+    fs::write(&held, "").unwrap();
+    let folder = git_dir.join("refs/heads/b");
+    // From now on there is something to wait for where it is undone, too.
+    let give_up = Arc::new(move || {
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("c.lock"), "").unwrap();
+        true
+    });
+    let wanted = [("a", main), ("b", main), ("other", main)];
+    let moved = let_go_when_waited_for(git_dir, "refs/heads/b/c.lock", || {
+        for_caller(give_up, || world.mirror(None, &wanted, || {}))
+    });
+    assert!(matches!(moved, Err(StoreError::Cancelled)), "{moved:?}");
+    fs::remove_file(held).unwrap();
+    assert_eq!(world.git().refs(), before);
 }
