@@ -16,7 +16,7 @@ use super::write::{Made, Outcome, told};
 use super::{CommitOptions, Edits, Snapshot, Store, StoreError};
 use crate::directory::Bring;
 use crate::error::RepoError;
-use crate::given_up::{ASK_EVERY, is_given_up};
+use crate::given_up::{ASK_EVERY, is_given_up, unasked};
 
 /// The most writes that are made as one move.
 const WRITES_MAX: usize = 32;
@@ -102,7 +102,7 @@ pub(super) fn commit_on_newest(
         Ok(_turn) => leading.lead(store),
         // The others have not given up.
         Err(error @ StoreError::Cancelled) => return Some(Box::new(Err(error))),
-        Err(error) => refuse(leading.take(branch).requests(), error),
+        Err(error) => refuse(leading.take(branch).requests(), &request, error),
     }
     drop(leading);
     match request.wait_for(|| false) {
@@ -125,7 +125,7 @@ impl Leading<'_> {
         let began = Instant::now();
         let mut branch = Some(self.own.branch.clone());
         while let Some(name) = branch {
-            make_all(store, &name, &self.take(&name));
+            make_all(store, &name, &self.take(&name), self.own);
             branch = self.next_branch().filter(|_| began.elapsed() < LEADS_FOR);
         }
     }
@@ -241,10 +241,12 @@ struct Ready<'a> {
 }
 
 /// Makes the commits of a group, each on the one before it, and moves the branch.
-fn make_all(store: &Store, branch: &str, group: &Group) {
+///
+/// Who calls the leader may give up what is done for its `own` request, and nothing else.
+fn make_all(store: &Store, branch: &str, group: &Group, own: &Request) {
     let newest = match store.branches().get(branch) {
         Ok(newest) => newest,
-        Err(error) => return refuse(group.requests(), error),
+        Err(error) => return refuse(group.requests(), own, error),
     };
     let mut at = newest.clone();
     let mut ready = Vec::new();
@@ -258,7 +260,8 @@ fn make_all(store: &Store, branch: &str, group: &Group) {
         let Some((edits, options)) = work else {
             continue;
         };
-        let snapshot = match at.make(edits, options) {
+        let made = asking_if(std::ptr::eq(&**request, own), || at.make(edits, options));
+        let snapshot = match made {
             Err(error) => {
                 request.answer(Err(error));
                 continue;
@@ -285,8 +288,9 @@ fn make_all(store: &Store, branch: &str, group: &Group) {
         ready.push(Ready { request, snapshot });
     }
     let has_packs = !bring.packs.is_empty();
-    if let Err(error) = move_on(&newest, branch, &steps, bring) {
-        return refuse(ready.iter().map(|ready| ready.request), error);
+    let has_own = ready.iter().any(|ready| std::ptr::eq(ready.request, own));
+    if let Err(error) = asking_if(has_own, || move_on(&newest, branch, &steps, bring)) {
+        return refuse(ready.iter().map(|ready| ready.request), own, error);
     }
     for object in &objects {
         store.inner.directory.remember(object);
@@ -297,6 +301,14 @@ fn make_all(store: &Store, branch: &str, group: &Group) {
             false => Ok(newest.database().clone()),
         };
         request.answer(database.map(|database| snapshot.reading(database)));
+    }
+}
+
+/// Does `work`, which a caller of this thread may give up only if it `may_be_given_up`.
+fn asking_if<T>(may_be_given_up: bool, work: impl FnOnce() -> T) -> T {
+    match may_be_given_up {
+        true => work(),
+        false => unasked(work),
     }
 }
 
@@ -317,8 +329,8 @@ fn move_on(
     )
 }
 
-/// Answers the first with the error, and the others too if it is theirs as well.
-fn refuse<'a>(requests: impl Iterator<Item = &'a Request>, error: StoreError) {
+/// Answers the first with the error, and the others too if it is theirs as well. Only the leader's `own` request was given up.
+fn refuse<'a>(requests: impl Iterator<Item = &'a Request>, own: &'a Request, error: StoreError) {
     let same = |branch: &str| match &error {
         StoreError::Stale { .. } => Some(StoreError::Stale {
             branch: branch.to_owned(),
@@ -333,21 +345,108 @@ fn refuse<'a>(requests: impl Iterator<Item = &'a Request>, error: StoreError) {
         }
         _ => None,
     };
-    let mut requests = requests;
-    let first = requests.next();
+    let is_given_up = matches!(error, StoreError::Cancelled);
+    let mut whose = None;
     for request in requests {
+        if whose.is_none() && (!is_given_up || std::ptr::eq(request, own)) {
+            whose = Some(request);
+            continue;
+        }
         let answer = same(&request.branch).map(|error| Box::new(Err(error)));
         request.tell(Progress::Done(answer));
     }
-    if let Some(first) = first {
-        first.answer(Err(error));
+    if let Some(whose) = whose {
+        whose.answer(Err(error));
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::thread;
+
     use super::*;
-    use crate::store::{Create, StoreOptions};
+    use crate::directory::DirectoryError;
+    use crate::given_up::for_caller;
+    use crate::store::{Create, Durability, StoreOptions, WriteOptions, retry_write};
+
+    const HOSTILE: &[u8] = b"[submodule \"x\"]\n\tpath = a\n\turl = -u./x\n";
+
+    /// What becomes of a leader's own write to `main`, whose caller gives up as soon as it leads, and of the write of another
+    /// thread to a branch that a `git` has locked.
+    fn given_up_before_another(
+        path: &str,
+        content: &[u8],
+        locked: &str,
+    ) -> [Result<Snapshot, StoreError>; 2] {
+        let folder = tempfile::tempdir().unwrap();
+        let git_dir = folder.path().join("s.git");
+        let open = |create| {
+            let durability = Durability::Relaxed;
+            let options = StoreOptions {
+                create,
+                durability,
+                ..StoreOptions::default()
+            };
+            Store::open(&git_dir, options).unwrap()
+        };
+        let branch = Some("main".to_owned());
+        let store = open(Create::New { branch });
+        let main = store.branches().get("main").unwrap();
+        store.branches().set("other", &main).unwrap();
+        let config = fs::read_to_string(git_dir.join("config")).unwrap();
+        let config = config + "[core]\n\tfilesRefLockTimeout = 200\n";
+        fs::write(git_dir.join("config"), config).unwrap();
+        fs::write(git_dir.join(format!("refs/heads/{locked}.lock")), "").unwrap();
+        let store = open(Create::Never);
+        let write = |branch: &str, path: &str, content: &[u8]| {
+            retry_write(&store, branch, path, content, &WriteOptions::default(), 0)
+        };
+        let until_waiting = |count| {
+            while store.inner.waiting.queue.lock().requests.len() < count {
+                thread::yield_now();
+            }
+        };
+        let turn = store.exclusive().unwrap();
+        thread::scope(|scope| {
+            let leader = scope.spawn(|| {
+                let leads = store.clone();
+                let leads = Arc::new(move || leads.inner.directory.is_in_turn());
+                for_caller(leads, || write("main", path, content))
+            });
+            until_waiting(1);
+            let other = scope.spawn(|| write(locked, "other", b"other"));
+            until_waiting(2);
+            drop(turn);
+            [leader.join().unwrap(), other.join().unwrap()]
+        })
+    }
+
+    fn assert_locked(written: &Result<Snapshot, StoreError>) {
+        let locked = matches!(
+            written,
+            Err(StoreError::Repo(RepoError::Directory(
+                DirectoryError::Locked { .. }
+            )))
+        );
+        assert!(locked, "{written:?}");
+    }
+
+    #[test]
+    fn who_gives_up_while_it_leads_takes_nothing_from_others() {
+        // The leader has its answer already.
+        let [own, other] = given_up_before_another(".gitmodules", HOSTILE, "main");
+        let refused = own.unwrap_err().to_string();
+        assert!(refused.contains("gitmodulesUrl"), "{refused}");
+        assert_locked(&other);
+        let [own, other] = given_up_before_another("own", b"own", "other");
+        own.unwrap();
+        assert_locked(&other);
+        // Both wait for the same.
+        let [own, other] = given_up_before_another("own", b"own", "main");
+        assert!(matches!(own, Err(StoreError::Cancelled)), "{own:?}");
+        assert_locked(&other);
+    }
 
     #[test]
     fn a_leader_that_panics_before_it_takes_its_request_leaves_the_lead_to_another() {
