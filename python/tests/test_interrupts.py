@@ -185,3 +185,75 @@ def test_what_is_no_file_is_not_read(store, pipe, read):
         with pytest.raises(OSError, match="not a regular file"):
             read(fs, path)
     assert store.branches["main"].commit_hash == fs.commit_hash
+
+
+LOCKED = """
+import os, signal, sys
+from packhouse.store import GitStore
+store = GitStore.open(sys.argv[1])
+fs = store.branches["main"]
+lock = os.path.join(store.path, "refs", "heads", "locked.lock")
+open(lock, "x").close()
+def write(*_):
+    store.branches["other"] = fs
+    os.remove(lock)
+signal.signal(signal.SIGALRM, write)
+signal.setitimer(signal.ITIMER_REAL, 0.2)
+store.branches["locked"] = fs
+"""
+WAITING = """
+import signal, sys
+from packhouse.store import GitStore, retry_write
+store = GitStore.open(sys.argv[1])
+def write(*_):
+    try:
+        retry_write(store, "main", "inner", b"1")
+    except RuntimeError as error:
+        print("refused", flush=True)
+        raise
+signal.signal(signal.SIGALRM, write)
+signal.setitimer(signal.ITIMER_REAL, 0.2)
+try:
+    retry_write(store, "main", "outer", b"1")
+except RuntimeError as error:
+    print(error)
+"""
+
+
+@pytest.fixture
+def start(store):
+    """Starts a script on the store, which is killed if it hangs."""
+    scripts = []
+
+    def run(script):
+        process = subprocess.Popen(
+            [sys.executable, "-c", script, store.path],
+            stdout=subprocess.PIPE,
+            cwd=os.path.dirname(store.path),
+            text=True,
+        )
+        late = threading.Timer(SOON, process.kill)
+        late.start()
+        scripts.append((process, late))
+        return process
+
+    yield run
+    for process, late in scripts:
+        late.cancel()
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def test_a_handler_writes_while_a_write_waits_for_git(store, start):
+    script = start(LOCKED)
+    assert script.wait(SOON) == 0
+    assert sorted(store.branches) == ["locked", "main", "other"]
+
+
+def test_a_handler_cannot_write_while_its_thread_waits_for_its_turn(store, held, start):
+    script = start(WAITING)
+    assert script.stdout.readline() == "refused\n"
+    assert "waits for" in script.stdout.read() and script.wait(SOON) == 0
+    held()
+    assert store.branches["main"].ls() == []

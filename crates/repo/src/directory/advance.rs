@@ -130,6 +130,12 @@ impl Directory {
         gate.is_some_and(|gate| gate.is_mine())
     }
 
+    /// Whether this thread waits for its turn, and this is done meanwhile.
+    pub(crate) fn waits_for_turn(&self) -> bool {
+        let gate = self.inner.refs.gate.get();
+        gate.is_some_and(|gate| gate.is_awaited())
+    }
+
     /// Whether a ref is at `old`, without moving it. If so, and if that is asked for, it is there durably: whoever moved it
     /// may not have come that far.
     pub(crate) fn confirm(
@@ -167,7 +173,8 @@ impl Directory {
 
     /// Moves a ref, with the objects it needs.
     pub(crate) fn advance(&self, advance: Advance<'_>) -> Result<Advanced, RepoError> {
-        let _turn = self.enter()?;
+        let turn = self.enter()?;
+        let _writing = turn.begin_write();
         let inner = &*self.inner;
         let refs = &inner.refs;
         let path = refs.path(advance.name.as_bstr());

@@ -49,8 +49,6 @@ pub(super) struct Inner {
     /// What views say of `HEAD` where it names no branch; `None`: there are no views then.
     detached_head: Option<RefName>,
     current: ProcessLocal<Mutex<Current>>,
-    /// Held by writes of any refs, and while objects are removed. Whoever has a turn too takes that first.
-    pub(super) writing: ProcessLocal<Mutex<()>>,
     /// When a ref was last replaced the way that file systems write out at once.
     pub(super) written_out: ProcessLocal<Mutex<Option<Instant>>>,
     /// A ref and the file that holds it, durably: it was synced since it was put there.
@@ -138,7 +136,6 @@ impl Directory {
                 objects,
                 detached_head,
                 current: ProcessLocal::new(),
-                writing: ProcessLocal::new(),
                 written_out: ProcessLocal::new(),
                 made_durable: ProcessLocal::new(),
             }),
@@ -269,6 +266,18 @@ impl Inner {
         Ok(view)
     }
 
+    /// Publishes in this thread's turn, which no other thread and no other process that uses this crate has meanwhile.
+    ///
+    /// It waits for locks that a `git` holds, and asks meanwhile whether it is still wanted. The answer may run code of the
+    /// caller, such as the handler of a signal, and that may publish too, in this turn. That does no more to this write than
+    /// a `git` can do at any time, which takes no turns:
+    /// - it waits wherever a lock of a ref is taken, or that of `packed-refs`. What this write found before is compared again
+    ///   once it has the lock; if it is another by then, it is prepared anew on the newest state;
+    /// - refs whose locks it holds already cannot be moved: who tries waits for them, and gets an error in the end;
+    /// - nothing of this process is locked meanwhile. What was stored, and no ref leads to yet, is looked at after the move
+    ///   ([`Inner::secure`]), and what was only found is removed by nobody in this turn ([`Turn::is_writing`]).
+    ///
+    /// [`Turn::is_writing`]: super::gate::Turn::is_writing
     pub(super) fn publish(
         &self,
         who: &str,
@@ -278,8 +287,8 @@ impl Inner {
     ) -> Result<Option<Arc<View>>, RepoError> {
         self.check_writable()?;
         let mut incoming = Incoming::open(packs)?;
-        let _turn = self.refs.enter()?;
-        let _writing = self.writing.lock();
+        let turn = self.refs.enter()?;
+        let _writing = turn.begin_write();
         let mut stored = IdSet::default();
         let mut all_stored = Stored::default();
         let mut names = BTreeMap::new();

@@ -1,7 +1,7 @@
 //! The backend as the embedded store uses it: without an executor, and ref by ref.
 
 use std::path::Path;
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bstr::BStr;
@@ -70,12 +70,6 @@ impl Directory {
     /// Keeps an object that was just stored where reading finds it without a look at the disk.
     pub(crate) fn remember(&self, object: &NewObject) {
         self.inner.objects.remember(object);
-    }
-
-    /// Keeps [`Repository::publish`](crate::Repository::publish) of this process waiting. Whoever has a turn too takes it
-    /// first.
-    pub(crate) fn writing(&self) -> MutexGuard<'_, ()> {
-        self.inner.writing.lock()
     }
 
     /// An error if nothing may be written.

@@ -103,6 +103,13 @@ pub enum DirectoryError {
         /// The lock file.
         lock: PathBuf,
     },
+    /// This thread waits for its turn to write, and was asked to write by what runs meanwhile, such as the handler of a
+    /// signal.
+    #[error("this thread waits for `{}` already: a handler of signals that runs meanwhile cannot write to this repository", lock.display())]
+    WaitsAlready {
+        /// The lock file.
+        lock: PathBuf,
+    },
     /// The repository was removed since it was opened.
     #[error("`{}` is no Git repository any more: it was removed meanwhile; make it again", path.display())]
     Gone {

@@ -45,7 +45,11 @@ pub(super) struct Gate {
 #[derive(Debug, Default)]
 struct State {
     owner: Option<ThreadId>,
+    /// Whether the owner has yet to take notice of its turn, or waits for the lock.
+    is_coming: bool,
     depth: usize,
+    /// How many writes the owner has under way, one inside another.
+    writes: usize,
     /// Locked while there is an owner. Opened again each time, as it may have been removed.
     file: Option<TurnFile>,
     /// Whether the lock was given up because others may wait for it.
@@ -68,6 +72,12 @@ struct Waiter {
 pub struct Turn {
     gate: Arc<Gate>,
     on_this_thread: PhantomData<*const ()>,
+}
+
+/// A write in a turn, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Writing<'a> {
+    turn: &'a Turn,
 }
 
 impl Gate {
@@ -94,6 +104,9 @@ impl Gate {
 
     /// Waits for a turn. A process that is not seen at work and does not let go is waited for no longer than `wait`. The
     /// lock file is for those who may have a turn.
+    ///
+    /// Whoever waits may run other code when it asks whether it is wanted. That gets no turn: it would not be this thread's,
+    /// and to wait for it would be to wait for oneself.
     pub(super) fn enter(
         self: &Arc<Self>,
         wait: Duration,
@@ -102,6 +115,10 @@ impl Gate {
         let came = Instant::now();
         let me = thread::current().id();
         let mut state = self.state.lock();
+        if state.is_awaited_by(me) {
+            let lock = self.git_dir.join(LOCK_FILE);
+            return Err(DirectoryError::WaitsAlready { lock });
+        }
         if state.owner == Some(me) {
             state.depth += 1;
             return Ok(self.turn());
@@ -112,6 +129,7 @@ impl Gate {
         state.owner = Some(me);
         state.depth = 1;
         let is_passed_on = state.file.is_some();
+        state.is_coming = !is_passed_on;
         let gave_way = std::mem::take(&mut state.gave_way);
         drop(state);
         let turn = self.turn();
@@ -120,6 +138,7 @@ impl Gate {
                 thread::sleep(LEFT_TO_OTHERS);
             }
             self.lock_file(Limit { came, wait }, sharing)?;
+            self.state.lock().is_coming = false;
         }
         Ok(turn)
     }
@@ -127,6 +146,11 @@ impl Gate {
     /// Whether it is this thread's turn.
     pub(super) fn is_mine(&self) -> bool {
         self.state.lock().owner == Some(thread::current().id())
+    }
+
+    /// Whether this thread waits for its turn, and this is done meanwhile.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.state.lock().is_awaited_by(thread::current().id())
     }
 
     /// Notes, in this thread's turn, a file that is about to become a lock, or to take the place of one: whoever comes
@@ -261,6 +285,35 @@ impl Gate {
     }
 }
 
+impl State {
+    fn is_awaited_by(&self, thread: ThreadId) -> bool {
+        let is_coming = self.is_coming && self.owner == Some(thread);
+        is_coming || self.waiting.iter().any(|at| at.thread.id() == thread)
+    }
+}
+
+impl Turn {
+    /// Begins a write. Whoever waits in it may run other code, which may write too: see [`Turn::is_writing`].
+    pub(super) fn begin_write(&self) -> Writing<'_> {
+        self.gate.state.lock().writes += 1;
+        Writing { turn: self }
+    }
+
+    /// Whether this thread is in the middle of a write. It may be about to name what nothing names yet, so nothing may be
+    /// removed.
+    pub(crate) fn is_writing(&self) -> bool {
+        self.gate.state.lock().writes > 0
+    }
+}
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        let mut state = self.turn.gate.state.lock();
+        // Of a process that was forked off meanwhile it is no write.
+        state.writes = state.writes.saturating_sub(1);
+    }
+}
+
 impl Drop for Turn {
     fn drop(&mut self) {
         let mut state = self.gate.state.lock();
@@ -284,6 +337,7 @@ impl Drop for Turn {
             }
         }
         state.owner = next.as_ref().map(|next| next.thread.id());
+        state.is_coming = next.is_some();
         drop(state);
         if let Some(next) = next {
             next.is_next.store(true, Ordering::Release);
@@ -295,6 +349,7 @@ impl Drop for Turn {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::AtomicUsize;
+    use std::sync::mpsc;
 
     use super::*;
     use crate::given_up::for_caller;
@@ -375,6 +430,41 @@ mod tests {
         });
         assert!(begun.elapsed() < Duration::from_millis(8 * 300));
         other.unlock().unwrap();
+        drop(enter(&gate));
+    }
+
+    #[test]
+    fn what_runs_while_a_thread_waits_for_its_turn_gets_none() {
+        let folder = repository();
+        let gate = Gate::of(folder.path()).unwrap();
+        // Enters on another thread, and again while that waits.
+        let enter_twice = |gate: &Arc<Gate>| {
+            let (tell, told) = mpsc::channel();
+            let gate = gate.clone();
+            let waiting = thread::spawn(move || {
+                let inner = gate.clone();
+                let ask = move || {
+                    let entered = inner.enter(Duration::from_secs(20), Sharing::Umask);
+                    // Once is enough.
+                    let _ = tell.send(entered.map(drop));
+                    false
+                };
+                for_caller(Arc::new(ask), || drop(enter(&gate)));
+            });
+            let entered = told.recv_timeout(Duration::from_secs(20)).unwrap();
+            assert!(matches!(entered, Err(DirectoryError::WaitsAlready { .. })));
+            waiting
+        };
+        let turn = enter(&gate);
+        let waiting = enter_twice(&gate);
+        drop(turn);
+        waiting.join().unwrap();
+        // Another open file stands for another process.
+        let other = fs::File::open(folder.path().join(LOCK_FILE)).unwrap();
+        other.lock().unwrap();
+        let waiting = enter_twice(&gate);
+        other.unlock().unwrap();
+        waiting.join().unwrap();
         drop(enter(&gate));
     }
 

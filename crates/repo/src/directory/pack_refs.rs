@@ -29,7 +29,6 @@ impl Directory {
     pub(crate) fn pack_refs(&self) -> Result<u64, RepoError> {
         self.check_writable()?;
         let _turn = self.enter()?;
-        let _writing = self.writing();
         let refs = &self.inner.refs;
         let database = self.database()?;
         let peel = |target: ObjectId| -> Result<Peeled, RepoError> {

@@ -291,7 +291,11 @@ impl StoreError {
             StoreError::Local { source, .. }
             | StoreError::Source(source)
             | StoreError::Output(source) => of_io(source),
-            StoreError::Failed { .. } | StoreError::Cancelled => StoreErrorKind::Runtime,
+            StoreError::Failed { .. }
+            | StoreError::Cancelled
+            | StoreError::Repo(RepoError::Directory(DirectoryError::WaitsAlready { .. })) => {
+                StoreErrorKind::Runtime
+            }
             StoreError::Open(OpenError::Io { source, .. }) => of_io(source),
             StoreError::Open(OpenError::NotEmpty { .. }) => StoreErrorKind::Exists,
             StoreError::Repo(

@@ -17,6 +17,7 @@ use super::survey::Survey;
 use super::{Store, StoreError, StoreProgress};
 use crate::directory::LocalPack;
 use crate::error::RepoError;
+use crate::given_up::unasked;
 
 /// How long what nobody names is kept by default; Git's `gc.pruneExpire`.
 const GRACE: Duration = Duration::from_secs(14 * 24 * 3600);
@@ -106,7 +107,16 @@ impl Store {
         if progress.cancelled() {
             return Err(StoreError::Cancelled);
         }
-        self.remove(&survey, &mut report)?;
+        let turn = directory.enter()?;
+        if turn.is_writing() {
+            let reason = "this thread is in the middle of a write, which may need anything: clean up after it";
+            return Err(StoreError::Failed {
+                reason: reason.to_owned(),
+            });
+        }
+        // Nor does anything that runs when callers are asked write meanwhile.
+        unasked(|| self.remove(&survey, &mut report))?;
+        drop(turn);
         if let Some(time) = now.checked_sub(options.grace.max(UNDER_WAY)) {
             directory.remove_left_behind(time)?;
         }
@@ -124,11 +134,9 @@ impl Store {
         Ok(report)
     }
 
-    /// Removes what a survey found to be there twice or for nothing.
+    /// Removes what a survey found to be there twice or for nothing, in this thread's turn.
     fn remove(&self, survey: &Survey, report: &mut GcReport) -> Result<(), StoreError> {
         let directory = &self.inner.directory;
-        let _turn = directory.enter()?;
-        let _writing = directory.writing();
         // One may have come that is damaged.
         self.check_packs()?;
         let mut expired = survey.expired.clone();

@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use packhouse_object::ProcessLocal;
@@ -42,6 +43,13 @@ impl Waiting {
         let at = at.filter(|_| matches!(*request.progress(), Progress::Waits));
         at.and_then(|at| requests.remove(at)).is_some()
     }
+
+    /// Whether a request of this thread waits: then this is done while it does, as by the handler of a signal.
+    fn has_own(&self) -> bool {
+        let me = thread::current().id();
+        let queue = self.queue.lock();
+        queue.requests.iter().any(|request| request.thread == me)
+    }
 }
 
 #[derive(Default)]
@@ -52,6 +60,8 @@ struct Queue {
 
 struct Request {
     branch: String,
+    /// Whose it is.
+    thread: ThreadId,
     /// Taken by whoever makes the commit.
     work: Mutex<Option<(Edits, CommitOptions)>>,
     progress: Mutex<Progress>,
@@ -75,13 +85,16 @@ pub(super) fn commit_on_newest(
     edits: Edits,
     options: CommitOptions,
 ) -> Answer {
-    // Whoever leads would wait for this thread's turn to end.
-    if store.inner.directory.is_in_turn() {
-        let newest = store.branches().get(branch);
-        let written = newest.and_then(|newest| newest.commit_edits(edits, options));
+    let waiting = &store.inner.waiting;
+    let directory = &store.inner.directory;
+    // Whoever leads would wait for this thread: for its turn to end, or to come, or for it to lead.
+    if directory.is_in_turn() || directory.waits_for_turn() || waiting.has_own() {
+        let written = store.exclusive().and_then(|_turn| {
+            let newest = store.branches().get(branch)?;
+            newest.commit_edits(edits, options)
+        });
         return Some(Box::new(written));
     }
-    let waiting = &store.inner.waiting;
     let request = Arc::new(Request::new(branch, edits, options));
     let mut queue = waiting.queue.lock();
     queue.requests.push_back(request.clone());
@@ -195,6 +208,7 @@ impl Request {
     fn new(branch: &str, edits: Edits, options: CommitOptions) -> Request {
         Request {
             branch: branch.to_owned(),
+            thread: thread::current().id(),
             work: Mutex::new(Some((edits, options))),
             progress: Mutex::new(Progress::Waits),
             told: Condvar::new(),

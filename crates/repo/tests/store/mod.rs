@@ -5,6 +5,7 @@ mod foreign;
 mod forking;
 mod full_disk;
 mod history;
+mod interrupted;
 mod judging;
 mod million;
 mod model;
