@@ -3,7 +3,6 @@
 //! The lock is only taken while other Python threads may run, see `files.rs`.
 
 use std::io::{self, Write};
-use std::sync::Arc;
 
 use packhouse_repo::store::{self, StoreError};
 use parking_lot::Mutex;
@@ -11,6 +10,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 
+use crate::batch::SharedBatch;
 use crate::errors::{detached, exception};
 use crate::snapshot::Snapshot;
 
@@ -25,7 +25,7 @@ struct State {
 
 enum Target {
     Commit(Box<store::FileWriter>),
-    Batch(store::BatchWriter, Arc<Mutex<store::Batch>>),
+    Batch(store::BatchWriter, SharedBatch),
 }
 
 impl Target {
@@ -44,10 +44,7 @@ impl FileWriter {
     }
 
     /// A file that is part of a batch once it is finished.
-    pub(crate) fn in_batch(
-        file: store::BatchWriter,
-        batch: Arc<Mutex<store::Batch>>,
-    ) -> FileWriter {
+    pub(crate) fn in_batch(file: store::BatchWriter, batch: SharedBatch) -> FileWriter {
         FileWriter::of(Target::Batch(file, batch))
     }
 
@@ -56,6 +53,13 @@ impl FileWriter {
             target: Some(target),
             written: 0,
         }))
+    }
+
+    fn batch(&self) -> Option<SharedBatch> {
+        match &self.0.lock().target {
+            Some(Target::Batch(_, batch)) => Some(batch.clone()),
+            _ => None,
+        }
     }
 }
 
@@ -79,16 +83,23 @@ impl FileWriter {
 
     /// Ends the file; the snapshot that has it, unless it belongs to a batch.
     fn finish(&self, py: Python<'_>) -> PyResult<Option<Snapshot>> {
-        let target = py.detach(|| self.0.lock().target.take());
-        match target.ok_or_else(closed)? {
-            Target::Commit(file) => {
+        if let Some(batch) = py.detach(|| self.batch()) {
+            let added = detached(py, || {
+                // First of all: where the batch is in use the file is not lost.
+                let mut batch = batch.take()?;
+                let Some(Target::Batch(file, _)) = self.0.lock().target.take() else {
+                    return Ok(None);
+                };
+                batch.add_writer(file).map(Some)
+            })?;
+            return added.map(|()| None).ok_or_else(closed);
+        }
+        match py.detach(|| self.0.lock().target.take()) {
+            Some(Target::Commit(file)) => {
                 let snapshot = detached(py, || file.finish())?;
                 Ok(Some(snapshot.into()))
             }
-            Target::Batch(file, batch) => {
-                detached(py, || batch.lock().add_writer(file))?;
-                Ok(None)
-            }
+            _ => Err(closed()),
         }
     }
 

@@ -187,6 +187,31 @@ def test_what_is_no_file_is_not_read(store, pipe, read):
     assert store.branches["main"].commit_hash == fs.commit_hash
 
 
+BATCH = """
+import signal, sys
+from packhouse.store import GitStore
+batch = GitStore.open(sys.argv[1]).branches["main"].batch()
+batch.write("x", b"1")
+file = batch.writer("z")
+def use(*_):
+    for attempt in (
+        batch._native.discard,
+        batch.commit,
+        lambda: batch.write("y", b"2"),
+        lambda: batch.writer("y"),
+        lambda: file._native.finish(),
+    ):
+        try:
+            attempt()
+        except RuntimeError as error:
+            assert "in use" in str(error), error
+        else:
+            raise AssertionError("it was used")
+    print("refused", flush=True)
+signal.signal(signal.SIGALRM, use)
+signal.setitimer(signal.ITIMER_REAL, 0.2)
+print(batch.commit().ls())
+"""
 LOCKED = """
 import os, signal, sys
 from packhouse.store import GitStore
@@ -245,6 +270,13 @@ def start(store):
         process.stdout.close()
 
 
+def test_a_handler_cannot_use_the_batch_that_it_interrupts(store, held, start):
+    script = start(BATCH)
+    assert script.stdout.readline() == "refused\n"
+    held()
+    assert script.stdout.read() == "['x']\n" and script.wait(SOON) == 0
+
+
 def test_a_handler_writes_while_a_write_waits_for_git(store, start):
     script = start(LOCKED)
     assert script.wait(SOON) == 0
@@ -257,3 +289,16 @@ def test_a_handler_cannot_write_while_its_thread_waits_for_its_turn(store, held,
     assert "waits for" in script.stdout.read() and script.wait(SOON) == 0
     held()
     assert store.branches["main"].ls() == []
+
+
+def test_threads_take_turns_with_a_batch(store):
+    with store.branches["main"].batch() as batch:
+        def write(number):
+            for turn in range(50):
+                batch.write(f"{number}/{turn}", b"1")
+        threads = [threading.Thread(target=write, args=(number,)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(batch.fs.ls(recursive=True)) == 200
