@@ -200,9 +200,12 @@ impl Batch {
 
     /// As [`Batch::commit`], on another snapshot of the store than the one that it was begun on, and that removals were
     /// checked against: so that content can be read before it is this thread's turn to write.
+    ///
+    /// One that is read-only is [`StoreError::ReadOnly`], and one of another repository [`StoreError::Invalid`]: then the
+    /// batch is as it was.
     pub fn commit_on(&mut self, snapshot: &Snapshot) -> Result<Snapshot, StoreError> {
         snapshot.check_writable("batch on")?;
-        if snapshot.store().path() != self.snapshot.store().path() {
+        if !snapshot.store().same_repository(self.snapshot.store()) {
             return Err(StoreError::invalid("the snapshot is of another repository"));
         }
         self.snapshot = snapshot.clone();

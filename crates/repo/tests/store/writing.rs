@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use packhouse_repo::store::{
-    ChangeKind, CommitOptions, Durability, FileType, NewContent, StoreError, StoreErrorKind,
+    ChangeKind, CommitOptions, Durability, FileType, NewContent, Store, StoreError, StoreErrorKind,
     StoreOptions, WriteOptions,
 };
 
@@ -409,4 +409,27 @@ fn templates_fill_in_what_changed() {
     let error = written.write("a", b"2", &with_message("{")).unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Value);
     assert_eq!(world.main(), written.with_changes(None));
+}
+
+#[test]
+fn a_batch_is_committed_on_snapshots_of_its_repository_that_can_be_written() {
+    let world = World::new();
+    let main = world.main();
+    let mut batch = main.batch(CommitOptions::default()).unwrap();
+    batch.write("a", b"1", None).unwrap();
+    let tag = world.store.tags().set("v1", &main).unwrap();
+    let refused = batch.commit_on(&tag).unwrap_err();
+    assert!(matches!(refused, StoreError::ReadOnly { .. }), "{refused}");
+    let refused = batch.commit_on(&World::new().main()).unwrap_err();
+    assert!(matches!(refused, StoreError::Invalid { .. }), "{refused}");
+    // It was moved, and whoever opens it now finds it at another path.
+    let moved = world.folder.path().join("moved.git");
+    std::fs::rename(world.path(), &moved).unwrap();
+    std::os::unix::fs::symlink(&moved, world.path()).unwrap();
+    let store = Store::open(&moved, options(None)).unwrap();
+    let newer = put(&store.branches().get("main").unwrap(), "b", "2");
+    let written = batch.commit_on(&newer).unwrap();
+    assert_eq!(written.parents(), [newer.commit()]);
+    assert!(written.exists("a").unwrap() && written.exists("b").unwrap());
+    world.fsck();
 }
