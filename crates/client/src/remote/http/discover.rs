@@ -154,7 +154,7 @@ mod tests {
             let to = self.to.lock().unwrap().clone();
             write!(
                 out,
-                "HTTP/1.1 302 Found\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n"
+                "HTTP/1.1 302 Found\r\nlocation: {to}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
             )
         }
     }
