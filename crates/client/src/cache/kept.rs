@@ -56,7 +56,9 @@ pub(super) fn forget(inner: &Inner, key: &str, store: &Store) -> Result<bool, Ca
     if old.is_empty() {
         return Ok(false);
     }
-    let mut needed = needed(inner, key)?;
+    let Some(mut needed) = needed(inner, key)? else {
+        return Ok(false);
+    };
     let mut edits = Vec::new();
     for (name, found) in old {
         // What was asked for may be a tag.
@@ -82,24 +84,32 @@ pub(super) fn forget(inner: &Inner, key: &str, store: &Store) -> Result<bool, Ca
     Ok(moved.is_ok())
 }
 
-/// The commits of a mirror that checkouts and copies have, those that are about to come among them.
-fn needed(inner: &Inner, key: &str) -> Result<HashSet<String>, CacheError> {
+/// The commits of a mirror that checkouts and copies have, those that are about to come among them. `None`: it is not known of
+/// all: the record of a checkout with submodules says the commit of one of its mirrors only, and seals may not be there yet.
+fn needed(inner: &Inner, key: &str) -> Result<Option<HashSet<String>>, CacheError> {
     let contents = inner.index.contents()?;
     let manifests = inner.root.own("manifests");
     let has = |mirrors: &[String]| mirrors.iter().any(|mirror| mirror == key);
-    let checkouts = contents.checkouts.into_iter();
-    let mut commits: HashSet<String> = checkouts
-        .filter(|(_, checkout)| has(&checkout.mirrors))
-        .map(|(_, checkout)| checkout.commit)
-        .collect();
+    let mut commits = HashSet::new();
+    for (_, checkout) in contents.checkouts {
+        if !has(&checkout.mirrors) {
+            continue;
+        }
+        if checkout.mirrors.len() > 1 {
+            return Ok(None);
+        }
+        commits.insert(checkout.commit);
+    }
     for entry in &contents.entries {
         let trees = entry.kept.tree.iter().chain(&entry.kept.next);
         for tree in trees.filter(|tree| has(&tree.mirrors)) {
-            let seal = Seal::read(&manifests, &tree.id).unwrap_or_default();
+            let Some(seal) = Seal::read(&manifests, &tree.id) else {
+                return Ok(None);
+            };
             commits.extend(seal.commits_of(key));
         }
     }
-    Ok(commits)
+    Ok(Some(commits))
 }
 
 #[cfg(test)]
