@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use packhouse_client::cache::ServedCopy;
-use packhouse_object::{Database, ObjectId, RefName};
+use packhouse_object::{Database, MAX_IN_MEMORY, ObjectId, RefName};
 use packhouse_wire::{RefLine, Source};
 
 /// The refs that the upstream listed, and the objects.
@@ -16,11 +16,13 @@ pub(super) struct CopySource {
 
 impl CopySource {
     /// A copy that was just opened. What is counted in it is there for later ones of the same repository, though each opens the
-    /// mirror for itself; and counts that hold packs open are let go of when it has others, whatever its refs are by then.
+    /// mirror for itself; and counts that hold packs open are let go of when it has others, whatever its refs are by then. Many
+    /// callers are served at once, so what one of them has read into memory has the limit of a host.
     pub(super) fn new(copy: Arc<ServedCopy>) -> CopySource {
         let mut hasher = DefaultHasher::new();
         copy.mirror().hash(&mut hasher);
         let database = copy.view().database().with_scope(hasher.finish());
+        let database = database.with_in_one_piece(MAX_IN_MEMORY);
         CopySource { copy, database }
     }
 }

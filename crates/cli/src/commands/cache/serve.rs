@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::FalseyValueParser;
 use packhouse_client::cache::{Cache, CacheConfig};
+use packhouse_object::MAX_IN_MEMORY;
 use packhouse_server::{
     AllowedHost, CacheProxy, CacheProxyOptions, Egress, Limits, Listening, StartError,
 };
@@ -69,6 +70,9 @@ pub(super) fn run(
     log_format: Option<LogFormat>,
 ) -> Result<(), CliError> {
     logging::start(log_format.unwrap_or_default(), "info");
+    let mut config = config;
+    // Any caller may name an upstream, and many are brought at once.
+    config.remote.limits.link_bytes = MAX_IN_MEMORY;
     let cache = Cache::open(config).map_err(super::failure)?;
     crate::runtime()?.block_on(serve(args, &cache, ui))
 }
