@@ -16,7 +16,7 @@ use super::pack::{Told, of_read, of_write};
 use super::taken_over::check_object;
 use super::{NoProgress, Store, StoreError};
 use crate::change::{Change, RefEdit};
-use crate::directory::Symbolic;
+use crate::directory::{DirectoryError, Symbolic};
 use crate::error::RepoError;
 use crate::given_up::unasked;
 use crate::view::View;
@@ -87,7 +87,14 @@ impl Store {
             let (change, value) = prepare(view)?;
             moved = Some((view.clone(), change.clone()));
             Ok((change, value))
-        })?;
+        });
+        if let (Err(error), Some((_, change))) = (&published, &moved)
+            && is_at_risk(error)
+        {
+            // They were moved, to what a collection removes and could not be stored again.
+            let _ = unasked(|| self.move_back(&change.edits, symbolic));
+        }
+        let published = published?;
         if let Some((before, change)) = moved {
             brought.objects = change.objects.iter().map(|object| object.id).collect();
             self.keep_moved(&before, &change.edits, symbolic, &brought)?;
@@ -205,6 +212,13 @@ impl Store {
         })
         .map(drop)
     }
+}
+
+fn is_at_risk(error: &StoreError) -> bool {
+    matches!(
+        error,
+        StoreError::Repo(RepoError::Directory(DirectoryError::AtRisk(_)))
+    )
 }
 
 #[cfg(test)]
