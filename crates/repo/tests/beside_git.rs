@@ -5,8 +5,8 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use packhouse_object::{ObjectId, RefName};
@@ -27,12 +27,16 @@ async fn processes_of_git_and_writers_here_share_a_branch() {
         .await
         .unwrap();
     git(&path, &["config", "core.filesRefLockTimeout", "5000"]);
+    // Git 2.39 alone loses writes where refs are packed in the middle of `update-ref`: it may take a new `packed-refs` for
+    // the one that it has read. So its own processes do one or the other.
+    let packing = Arc::new(RwLock::new(()));
     let by_git: Vec<_> = (0..3)
         .map(|writer| {
-            let path = path.clone();
+            let (path, packing) = (path.clone(), packing.clone());
             std::thread::spawn(move || {
                 let mut done = 0;
                 while done < BY_GIT {
+                    let unpacked = packing.read().unwrap();
                     let old = git(&path, &["rev-parse", "main"]);
                     let new = commit_with_git(&path, Some(id(&old)));
                     done += u32::from(git_ok(
@@ -46,7 +50,9 @@ async fn processes_of_git_and_writers_here_share_a_branch() {
                             &old,
                         ],
                     ));
+                    drop(unpacked);
                     if done % 10 == 0 {
+                        let _alone = packing.write().unwrap();
                         git_ok(&path, &["pack-refs", "--all", "--prune"]);
                     }
                 }
