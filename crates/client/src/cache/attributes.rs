@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use bstr::{BStr, BString, ByteSlice};
 use packhouse_object::PathPatterns;
+use packhouse_repo::patch::unquote;
 
 /// Longer lines do not count, as in Git.
 const LINE_BYTES: usize = 2047;
@@ -64,9 +65,9 @@ impl Attributes {
             if line.is_empty() || line.starts_with(b"#") {
                 continue;
             }
-            let (name, rest) = unquoted(line).unwrap_or_else(|| {
+            let (name, rest) = unquote(line).unwrap_or_else(|| {
                 let (name, rest) = line.split_at(word(line));
-                (name.to_vec(), rest)
+                (name.into(), rest)
             });
             if let Some(name) = line.strip_prefix(b"[attr]") {
                 let name = name.trim_start();
@@ -125,41 +126,6 @@ fn states(text: &[u8]) -> Vec<(BString, State)> {
         _ => Some((word.into(), State::Set)),
     };
     words.filter_map(state).collect()
-}
-
-/// What is between quotes at the beginning, and what follows.
-fn unquoted(line: &[u8]) -> Option<(Vec<u8>, &[u8])> {
-    let mut rest = line.strip_prefix(b"\"")?;
-    let mut name = Vec::new();
-    loop {
-        let (byte, next) = rest.split_first()?;
-        rest = next;
-        match byte {
-            b'"' => return Some((name, rest)),
-            b'\\' => {
-                let (escaped, next) = rest.split_first()?;
-                rest = next;
-                name.push(match escaped {
-                    b'a' => 7,
-                    b'b' => 8,
-                    b'f' => 12,
-                    b'n' => b'\n',
-                    b'r' => b'\r',
-                    b't' => b'\t',
-                    b'v' => 11,
-                    b'\\' | b'"' => *escaped,
-                    b'0'..=b'3' => {
-                        let digits = rest.get(..2)?;
-                        rest = &rest[2..];
-                        let digit = |byte: u8| matches!(byte, b'0'..=b'7').then(|| byte - b'0');
-                        ((escaped - b'0') << 6) | (digit(digits[0])? << 3) | digit(digits[1])?
-                    }
-                    _ => return None,
-                });
-            }
-            byte => name.push(*byte),
-        }
-    }
 }
 
 #[cfg(test)]
