@@ -203,32 +203,11 @@ fn a_bad_pack_moves_nothing_and_is_named() {
     let child = work.commit_file("b", "new\n");
     let ids = work.run(&["rev-list", "--objects", &child, &format!("^{commit}")]);
     let ids: Vec<&str> = ids.lines().map(|line| &line[..40]).collect();
-    work.feed(&["pack-objects", "-q", "whole"], ids.join("\n").as_bytes());
-    let pack_file = std::fs::read_dir(&work.dir)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .find(|path| {
-            path.file_name()
-                .unwrap()
-                .to_string_lossy()
-                .starts_with("whole")
-                && path.extension().is_some_and(|e| e == "pack")
-        })
-        .unwrap();
-    let whole = std::fs::read(pack_file).unwrap();
-    work.feed(&["pack-objects", "-q", "lone"], ids[0].as_bytes());
-    let lone_file = std::fs::read_dir(&work.dir)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .find(|path| {
-            path.file_name()
-                .unwrap()
-                .to_string_lossy()
-                .starts_with("lone")
-                && path.extension().is_some_and(|e| e == "pack")
-        })
-        .unwrap();
-    let lone = std::fs::read(lone_file).unwrap();
+    let pack = |name: &str, ids: &[&str]| {
+        let sum = work.feed(&["pack-objects", "-q", name], ids.join("\n").as_bytes());
+        std::fs::read(work.dir.join(format!("{name}-{}.pack", sum.trim()))).unwrap()
+    };
+    let (whole, lone) = (pack("whole", &ids), pack("lone", &ids[..1]));
     let mut flipped = whole.clone();
     let middle = flipped.len() / 2;
     flipped[middle] ^= 0x10;

@@ -192,6 +192,16 @@ struct Busy {
     asked: Mutex<u32>,
 }
 
+impl Busy {
+    fn of(world: &World) -> Arc<Busy> {
+        Arc::new(Busy {
+            inner: GitSite::new(&world.path(""), true),
+            next: Mutex::default(),
+            asked: Mutex::default(),
+        })
+    }
+}
+
 impl Site for Busy {
     fn answer(&self, request: Request<'_>, out: &mut (dyn Write + Send)) -> io::Result<()> {
         *self.asked.lock().unwrap() += 1;
@@ -210,11 +220,7 @@ impl Site for Busy {
 fn a_busy_remote_is_left_alone_for_as_long_as_it_says() {
     let mut world = World::new();
     world.with_history("source");
-    let site = Arc::new(Busy {
-        inner: GitSite::new(&world.path(""), true),
-        next: Mutex::default(),
-        asked: Mutex::default(),
-    });
+    let site = Busy::of(&world);
     let url = format!("{}source.git", world.serve(site.clone()));
     let call = CallOptions::default();
     for status in ["429 Slow Down", "503 Busy"] {
@@ -267,11 +273,7 @@ fn a_busy_remote_is_left_alone_for_as_long_as_it_says() {
 fn who_has_another_copy_does_not_wait_for_a_busy_remote() {
     let mut world = World::new();
     world.with_history("source");
-    let site = Arc::new(Busy {
-        inner: GitSite::new(&world.path(""), true),
-        next: Mutex::default(),
-        asked: Mutex::default(),
-    });
+    let site = Busy::of(&world);
     let url = format!("{}source.git", world.serve(site.clone()));
     let cache = open(&world);
     let served = cache.served(Egress::Any).unwrap();
