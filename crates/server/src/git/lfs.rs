@@ -4,7 +4,7 @@
 //! The API is that of the [LFS specification](https://github.com/git-lfs/git-lfs/blob/main/docs/api/batch.md).
 
 use axum::extract::Request;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue};
 use packhouse_api::ErrorCode;
@@ -40,7 +40,6 @@ fn refusal(error: ApiError) -> Response {
     if let Some(challenge) = headers.get(http::header::WWW_AUTHENTICATE).cloned() {
         headers.insert(LFS_AUTHENTICATE, challenge);
     }
-    headers.remove(http::header::CONTENT_LENGTH);
     *response.body_mut() = told.into();
-    response.into_response()
+    response
 }

@@ -139,7 +139,7 @@ async fn open(
     let token = token(headers).ok_or_else(|| ApiError::new(ErrorCode::Unauthorized, NO_TOKEN))?;
     let caller = match path.endpoint {
         Endpoint::Lfs if LfsTokens::is_one(&token) => state.lfs_tokens.verify(&token).await?,
-        _ => state.identify(headers).await?,
+        _ => state.authenticate_token(&token).await?,
     };
     let caller = caller.sent_from(origin);
     let repository = open_for(state, &caller, path, scope, ahead).await?;
