@@ -5,7 +5,7 @@ use std::fs;
 use packhouse_server::Egress;
 
 use super::{ProxyServer, upstream};
-use crate::support::Mood;
+use crate::support::{Mood, git_output};
 
 #[tokio::test]
 async fn a_push_is_refused_and_told_where_to_go() {
@@ -46,6 +46,34 @@ async fn large_files_and_old_clients_get_a_clear_answer() {
         assert!(got.text().contains("smart protocol"), "{}", got.text());
     }
     assert!(upstream.asked().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_too_large_for_one_of_many_callers_is_told_of() {
+    let (upstream, tip) = upstream().await;
+    let tree = upstream
+        .bare(&["rev-parse", &format!("{tip}^{{tree}}")])
+        .await;
+    let person = "a <a@example.com> 1 +0000";
+    let mut commit = format!("tree {tree}\nparent {tip}\nauthor {person}\ncommitter {person}\n\n");
+    commit.extend(std::iter::repeat_n('a', 65 << 20));
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), commit).unwrap();
+    let file = file.path().to_str().unwrap();
+    let id = upstream
+        .bare(&["hash-object", "-t", "commit", "-w", file])
+        .await;
+    upstream.bare(&["update-ref", "HEAD", &id]).await;
+    let proxy = ProxyServer::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let url = proxy.url(&upstream);
+    let output = git_output(folder.path(), &["clone", "-q", "--bare", &url, "."]).await;
+    assert!(!output.status.success());
+    let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        complaint.contains("over the limit of 67108864"),
+        "{complaint}"
+    );
 }
 
 #[tokio::test]
