@@ -1,18 +1,18 @@
 //! Answers, and what they say of where they come from.
 
 use axum::body::Body;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use futures::TryStreamExt;
 use http::header::{
     CACHE_CONTROL, CONTENT_TYPE, EXPIRES, LOCATION, PRAGMA, RETRY_AFTER, WARNING, WWW_AUTHENTICATE,
 };
 use http::{HeaderName, HeaderValue, StatusCode};
-use packhouse_api::{ErrorBody, ErrorCode};
+use packhouse_api::ErrorCode;
 use packhouse_client::cache::ServedCopy;
 
 use super::path::Target;
 use crate::error::ApiError;
-use crate::git::forbid_caching;
+use crate::git::{forbid_caching, lfs_refusal};
 
 /// Says where an answer comes from.
 const CACHE: HeaderName = HeaderName::from_static("x-packhouse-cache");
@@ -175,12 +175,5 @@ pub(super) fn no_large_files(target: &Target) -> Response {
             target.url
         ),
     );
-    let body = ErrorBody::new(error.code(), error.message());
-    let mut response = error.into_git_response();
-    let json = axum::Json(body).into_response();
-    *response.body_mut() = json.into_body();
-    let kind = HeaderValue::from_static("application/vnd.git-lfs+json");
-    response.headers_mut().remove(http::header::CONTENT_LENGTH);
-    response.headers_mut().insert(CONTENT_TYPE, kind);
-    response
+    lfs_refusal(error)
 }

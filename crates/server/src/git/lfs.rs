@@ -3,12 +3,12 @@
 //!
 //! The API is that of the [LFS specification](https://github.com/git-lfs/git-lfs/blob/main/docs/api/batch.md).
 
+use axum::Json;
 use axum::extract::Request;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue};
-use packhouse_api::ErrorCode;
-use serde_json::json;
+use packhouse_api::{ErrorBody, ErrorCode};
 
 use super::{Asked, GitPath, open};
 use crate::auth::Scope;
@@ -31,15 +31,15 @@ pub(super) async fn serve(state: AppState, path: GitPath, request: Request) -> R
     }
 }
 
-/// The error in the words of LFS.
-fn refusal(error: ApiError) -> Response {
-    let told = json!({ "message": error.message() }).to_string();
+/// The error as a client of LFS reads it.
+pub(crate) fn refusal(error: ApiError) -> Response {
+    let told = Json(ErrorBody::new(error.code(), error.message())).into_response();
     let mut response = error.into_git_response();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, MEDIA_TYPE);
     if let Some(challenge) = headers.get(http::header::WWW_AUTHENTICATE).cloned() {
         headers.insert(LFS_AUTHENTICATE, challenge);
     }
-    *response.body_mut() = told.into();
+    *response.body_mut() = told.into_body();
     response
 }

@@ -11,6 +11,7 @@ mod rpc;
 mod single;
 
 pub(crate) use inflate::{Encoding, Limited};
+pub(crate) use lfs::refusal as lfs_refusal;
 pub(crate) use path::{Endpoint, GitPath};
 pub(crate) use rpc::{ended, receive_limits};
 pub use single::{GitAccess, git_router};
